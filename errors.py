@@ -1,0 +1,130 @@
+"""Every error this service raises on purpose, named after what the caller does next.
+
+GatewayError
+├── ProviderError             something outside let us down
+│   ├── NoCapacityError       this site is full: take the next placement
+│   ├── MachineLostError      this machine is gone or broken: release it, take the next placement
+│   ├── ProviderBusyError     429, 5xx, silence: look what happened, then ask again later
+│   └── ProviderRefusedError  credentials, quota, bad order: stop, tell an operator
+├── RefusedError              we said no and the caller can act on it: an entry of a payload's `errors`
+│   ├── InvalidInputError     a value is outside what is allowed; `path` names the field
+│   ├── NotFoundError         no such thing, or not the caller's
+│   ├── InvalidStateError     not while it is in this status
+│   ├── NoPlacementError      nowhere to put it: full, too dear, or nothing fits
+│   ├── SpendingLimitError    a hard spending limit is reached
+│   └── ProviderDownError     the chosen cloud cannot be used now
+├── UnauthenticatedError      no valid credentials
+├── ForbiddenError            the caller's role may not do this
+├── UnavailableError          our own database or engine is away: ask again soon
+└── ConflictError             somebody moved the document first: read it again
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+MESSAGE_LIMIT = 256
+
+
+class GatewayError(Exception):
+    """Base of all errors raised on purpose. Its text is safe to log and carries no credential."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message[:MESSAGE_LIMIT])
+        self.message = message[:MESSAGE_LIMIT]
+
+
+class ProviderError(GatewayError):
+    """Something outside (a cloud, a machine, the bucket) let us down."""
+
+
+class NoCapacityError(ProviderError):
+    """This site is full; the next placement may do."""
+
+
+class MachineLostError(ProviderError):
+    """This machine is gone or broken; release it and take the next placement."""
+
+
+class ProviderBusyError(ProviderError):
+    """No usable answer. The request may or may not have been carried out: look first, then ask again later."""
+
+
+class ProviderRefusedError(ProviderError):
+    """The answer is no and will stay no until an operator changes something."""
+
+
+class RefusedError(GatewayError):
+    """We said no, and the caller can act on it. `path` names the input field at fault, outermost first."""
+
+    code = "REFUSED"
+
+    def __init__(self, message: str, path: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.path = tuple(path)
+
+
+class InvalidInputError(RefusedError):
+    """A value is outside what is allowed; the message says what is."""
+
+    code = "INVALID_INPUT"
+
+
+class NotFoundError(RefusedError):
+    """There is no such thing, or it belongs to somebody else: the two answer alike."""
+
+    code = "NOT_FOUND"
+
+
+class InvalidStateError(RefusedError):
+    """Not possible while the subject is in `status`."""
+
+    code = "INVALID_STATE"
+
+    def __init__(self, message: str, status: str, path: Sequence[str] = ()) -> None:
+        super().__init__(message, path)
+        self.status = status
+
+
+class NoPlacementError(RefusedError):
+    """Nowhere to put the machine. A launch's recorded attempts say where it was tried."""
+
+    code = "NO_CAPACITY"
+
+
+class SpendingLimitError(RefusedError):
+    """A hard spending limit is reached (amounts in USD)."""
+
+    code = "SPENDING_LIMIT_REACHED"
+
+    def __init__(self, message: str, limit: Decimal, spent: Decimal) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.spent = spent
+
+
+class ProviderDownError(RefusedError):
+    """The chosen cloud cannot be used now; `provider` is its contract name."""
+
+    code = "PROVIDER_UNAVAILABLE"
+
+    def __init__(self, message: str, provider: str, path: Sequence[str] = ()) -> None:
+        super().__init__(message, path)
+        self.provider = provider
+
+
+class UnauthenticatedError(GatewayError):
+    """The credentials are missing, malformed, expired or revoked. The message does not say more than the caller knows."""
+
+
+class ForbiddenError(GatewayError):
+    """The caller's role may not do this."""
+
+
+class UnavailableError(GatewayError):
+    """Our own database or engine is away. Nothing was done; asking again soon is right."""
+
+
+class ConflictError(GatewayError):
+    """Somebody moved the document first: read it again."""

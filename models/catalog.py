@@ -1,0 +1,207 @@
+"""What can be played and what it needs: consoles, presets, emulators.
+
+The defaults stand here; an operator's changes are documents laid over them. Emulator images and ROM formats are what
+Games on Whales publishes (repository games-on-whales/gow, May 2026). It publishes no image that plays Nintendo 3DS or
+Switch games: for these two the default is its Pegasus front end, which streams but starts no game of that console
+until an operator configures an image that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from odmantic import EmbeddedModel, Field, Model
+
+from models.database import Database
+from providers.base import ProviderName, Shape
+
+
+class ConsoleType(StrEnum):
+    NES = "NES"
+    SNES = "SNES"
+    GB = "GB"
+    GBA = "GBA"
+    DS = "DS"
+    N3DS = "N3DS"
+    GC = "GC"
+    WII = "WII"
+    SWITCH = "SWITCH"
+
+
+class PresetName(StrEnum):
+    RETRO = "RETRO"
+    ADVANCED = "ADVANCED"
+    PREMIUM = "PREMIUM"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """The size of a machine. `shape.gpu_models` are lower-case parts of GPU model ids that encode video in hardware."""
+
+    name: PresetName
+    shape: Shape
+
+
+_HIGH_END_GPUS: Final = (
+    *("geforcertx3090", "geforcertx4090", "geforcertx5090", "rtxa4000", "rtxa5000", "rtxa6000"),
+    *("rtx4000ada", "rtx4000sffada", "rtx4500ada", "rtx5000ada", "rtx6000ada", "l4-pcie", "l40", "a40-pcie"),
+    *("nvidia-l4", "nvidia-tesla-t4", "nvidia-rtx-pro-6000"),
+)
+_BASIC_GPUS: Final = (*_HIGH_END_GPUS, "geforcertx30", "geforcegtx10", "quadrortx")
+
+PRESETS: Final = {
+    PresetName.RETRO: Preset(PresetName.RETRO, Shape(vcpus=2, ram_gb=4, storage_gb=100)),
+    PresetName.ADVANCED: Preset(
+        PresetName.ADVANCED, Shape(vcpus=4, ram_gb=8, storage_gb=100, min_vram_gb=6, gpu_models=_BASIC_GPUS)
+    ),
+    PresetName.PREMIUM: Preset(
+        PresetName.PREMIUM, Shape(vcpus=8, ram_gb=16, storage_gb=200, min_vram_gb=16, gpu_models=_HIGH_END_GPUS)
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """What plays a console. `platform` is the folder of its games in the library; `core` the libretro core, if any."""
+
+    name: str
+    image: str
+    rom_extensions: tuple[str, ...]
+    platform: str
+    core: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPreference:
+    provider: ProviderName
+    enabled: bool = True
+    max_usd_per_hour: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    type: ConsoleType
+    name: str
+    preset: Preset
+    emulator: Emulator
+    providers: tuple[ProviderPreference, ...] = (
+        ProviderPreference(ProviderName.TENSORDOCK),
+        ProviderPreference(ProviderName.CLOUDYPAD),
+    )
+    max_session_hours: float = 8.0
+    idle_stop_minutes: int = 30
+
+
+_RETROARCH: Final = "ghcr.io/games-on-whales/retroarch:edge"
+_PEGASUS: Final = "ghcr.io/games-on-whales/pegasus:edge"
+_RETRO, _ADVANCED, _PREMIUM = (PRESETS[name] for name in PresetName)
+
+CONSOLES: Final = {
+    console.type: console
+    for console in (
+        Console(
+            ConsoleType.NES,
+            "Nintendo Entertainment System",
+            _RETRO,
+            Emulator("RetroArch (FCEUmm)", _RETROARCH, ("nes", "unf", "fds", "zip"), "nes", "fceumm"),
+        ),
+        Console(
+            ConsoleType.SNES,
+            "Super Nintendo Entertainment System",
+            _RETRO,
+            Emulator("RetroArch (Snes9x)", _RETROARCH, ("sfc", "smc", "zip"), "snes", "snes9x"),
+        ),
+        Console(
+            ConsoleType.GB,
+            "Game Boy",
+            _RETRO,
+            Emulator("RetroArch (Gambatte)", _RETROARCH, ("gb", "gbc", "zip"), "gb", "gambatte"),
+        ),
+        Console(
+            ConsoleType.GBA,
+            "Game Boy Advance",
+            _RETRO,
+            Emulator("RetroArch (mGBA)", _RETROARCH, ("gba", "zip"), "gba", "mgba"),
+        ),
+        Console(
+            ConsoleType.DS,
+            "Nintendo DS",
+            _ADVANCED,
+            Emulator("RetroArch (melonDS DS)", _RETROARCH, ("nds",), "nds", "melondsds"),
+        ),
+        Console(
+            ConsoleType.N3DS,
+            "Nintendo 3DS",
+            _ADVANCED,
+            Emulator("Pegasus (no 3DS emulator; configure an image)", _PEGASUS, ("3ds", "cci", "cxi", "cia"), "n3ds"),
+        ),
+        Console(
+            ConsoleType.GC,
+            "Nintendo GameCube",
+            _PREMIUM,
+            Emulator("Dolphin", _PEGASUS, ("iso", "gcm", "gcz", "rvz", "ciso"), "gc"),
+        ),
+        Console(
+            ConsoleType.WII,
+            "Nintendo Wii",
+            _PREMIUM,
+            Emulator("Dolphin", _PEGASUS, ("iso", "wbfs", "rvz", "gcz", "wad"), "wii"),
+        ),
+        Console(
+            ConsoleType.SWITCH,
+            "Nintendo Switch",
+            _PREMIUM,
+            Emulator("Pegasus (no Switch emulator; configure an image)", _PEGASUS, ("nsp", "xci"), "switch"),
+        ),
+    )
+}
+
+
+class StoredPreference(EmbeddedModel):
+    provider: ProviderName
+    enabled: bool
+    max_usd_per_hour: Decimal | None = None
+
+
+class ConsoleSettings(Model):
+    """What an operator changed of a console; what is None or empty is the default's."""
+
+    id: ConsoleType = Field(primary_field=True)
+    preset: PresetName | None = None
+    emulator_image: str | None = None
+    providers: list[StoredPreference] = Field(default_factory=list)
+    max_session_hours: float | None = None
+    idle_stop_minutes: int | None = None
+
+    model_config = {"collection": "console_settings"}
+
+
+async def consoles(db: Database, types: Sequence[ConsoleType] = tuple(ConsoleType)) -> dict[ConsoleType, Console]:
+    """The consoles as they are now, in one query, in the order asked for."""
+    stored = {settings.id: settings for settings in await db.get_many(ConsoleSettings, types)}
+    return {type_: _overlaid(CONSOLES[type_], stored.get(type_)) for type_ in types}
+
+
+async def console(db: Database, type_: ConsoleType) -> Console:
+    return (await consoles(db, [type_]))[type_]
+
+
+def _overlaid(default: Console, changes: ConsoleSettings | None) -> Console:
+    if changes is None:
+        return default
+    emulator = default.emulator
+    if changes.emulator_image is not None:
+        emulator = replace(emulator, image=changes.emulator_image)
+    preferences = tuple(ProviderPreference(p.provider, p.enabled, p.max_usd_per_hour) for p in changes.providers)
+    return replace(
+        default,
+        preset=default.preset if changes.preset is None else PRESETS[changes.preset],
+        emulator=emulator,
+        providers=preferences or default.providers,
+        max_session_hours=default.max_session_hours if changes.max_session_hours is None else changes.max_session_hours,
+        idle_stop_minutes=default.idle_stop_minutes if changes.idle_stop_minutes is None else changes.idle_stop_minutes,
+    )

@@ -1,0 +1,158 @@
+"""The one door to MongoDB: documents in, documents out, foreign errors translated.
+
+ODMantic describes the documents; the calls go through pymongo's own asynchronous client, because Motor holds a
+thread for every idle change stream. Filters are flat dictionaries: `$and` at the top of a filter scans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar, cast
+
+from bson.codec_options import CodecOptions
+from odmantic import AIOEngine, Model
+from pymongo import AsyncMongoClient, ReturnDocument
+from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, PyMongoError
+
+from errors import ConflictError, UnavailableError
+
+Document = dict[str, Any]
+M = TypeVar("M", bound=Model)
+ASCENDING, DESCENDING = 1, -1
+
+
+class Database:
+    """One database. Every call ends within `timeout_s`; UnavailableError means that nobody answered."""
+
+    def __init__(self, uri: str, name: str, timeout_s: float = 5.0) -> None:
+        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
+            uri,
+            tz_aware=True,
+            appname="gamer-provisioner",
+            timeoutMS=int(timeout_s * 1000),
+            serverSelectionTimeoutMS=int(timeout_s * 1000),
+            connectTimeoutMS=int(timeout_s * 1000),
+        )
+        # ODMantic is typed for Motor; what is used of its engine works on pymongo's client unchanged.
+        self._engine = AIOEngine(client=cast(Any, self._client), database=name)
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Database({self.name!r})"
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def ping(self) -> None:
+        """Raises UnavailableError when the database does not answer."""
+        with _translated():
+            await self._client.admin.command("ping")
+
+    async def ensure_indexes(self, models: Sequence[type[Model]]) -> None:
+        """Create what is missing. May be repeated, by several processes at once."""
+        with _translated():
+            await self._engine.configure_database(models)
+
+    async def get(self, model: type[M], key: object) -> M | None:
+        return await self.find_one(model, {"_id": key})
+
+    async def get_many(self, model: type[M], keys: Iterable[object]) -> list[M]:
+        """Those that exist, in no particular order."""
+        return await self.find(model, {"_id": {"$in": list(keys)}})
+
+    async def find_one(self, model: type[M], query: Document) -> M | None:
+        with _translated():
+            raw = await self._collection(model).find_one(query)
+        return None if raw is None else model.model_validate_doc(raw)
+
+    async def find(
+        self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
+    ) -> list[M]:
+        """Documents that match, at most `limit` (0: all of them)."""
+        with _translated():
+            cursor = self._collection(model).find(query, limit=limit)
+            raws = await (cursor.sort(list(sort)) if sort else cursor).to_list()
+        return [model.model_validate_doc(raw) for raw in raws]
+
+    async def insert(self, document: Model) -> None:
+        """Raises ConflictError when a unique key is taken."""
+        with _translated():
+            await self._collection(type(document)).insert_one(document.model_dump_doc())
+
+    async def replace(self, document: Model) -> None:
+        """Insert, or overwrite the document with the same id. For derived data that has no rival writer."""
+        raw = document.model_dump_doc()
+        with _translated():
+            await self._collection(type(document)).replace_one({"_id": raw["_id"]}, raw, upsert=True)
+
+    async def update(self, model: type[M], guard: Document, changes: Document) -> M | None:
+        """One guarded write: apply update operators to the one document that `guard` matches and return it as it is
+        then. None means that nothing matched and nothing was written."""
+        with _translated():
+            raw = await self._collection(model).find_one_and_update(
+                guard, changes, return_document=ReturnDocument.AFTER
+            )
+        return None if raw is None else model.model_validate_doc(raw)
+
+    async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
+        with _translated():
+            return (await self._collection(model).update_many(guard, changes)).modified_count
+
+    async def upsert(self, model: type[Model], key: Document, changes: Document) -> None:
+        """Update operators on the document with this key, made if absent."""
+        with _translated():
+            await self._collection(model).update_one(key, changes, upsert=True)
+
+    async def delete(self, model: type[Model], guard: Document) -> int:
+        with _translated():
+            return (await self._collection(model).delete_many(guard)).deleted_count
+
+    async def count(self, model: type[Model], query: Document) -> int:
+        with _translated():
+            return await self._collection(model).count_documents(query)
+
+    async def aggregate(self, model: type[Model], pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
+        with _translated():
+            cursor = await self._collection(model).aggregate(list(pipeline))
+            return await cursor.to_list()
+
+    @asynccontextmanager
+    async def watch(
+        self, model: type[Model], pipeline: Sequence[Mapping[str, Any]], resume_after: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[AsyncCollectionChangeStream[Document]]:
+        """A change stream, open before the body runs. Its own `resume_token` is where to go on after a break."""
+        with _translated():
+            # A wait for changes is not a call that must end soon: the client's time limit is lifted for it.
+            collection = self._collection(model).with_options(
+                codec_options=CodecOptions(tz_aware=True, document_class=dict)
+            )
+            stream = await collection.watch(
+                list(pipeline), full_document="updateLookup", resume_after=resume_after, max_await_time_ms=1000
+            )
+            async with stream:
+                yield stream
+
+    async def drop(self) -> None:
+        """Delete the whole database: for tests, which own theirs."""
+        with _translated():
+            await self._client.drop_database(self.name)
+
+    def _collection(self, model: type[Model]) -> AsyncCollection[Document]:
+        return cast("AsyncCollection[Document]", self._engine.get_collection(model))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DuplicateKeyError as error:
+        raise ConflictError("a document with this key exists") from error
+    except (ConnectionFailure, ExecutionTimeout) as error:
+        raise UnavailableError("the database does not answer") from error
+    except PyMongoError as error:
+        if error.timeout:
+            raise UnavailableError("the database does not answer") from error
+        raise

@@ -1,0 +1,135 @@
+"""A launch: a player's wish to play, from the request to READY, and the numbered events that tell of it."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from odmantic import EmbeddedModel, Field, Index, Model
+
+from models.catalog import ConsoleType
+from providers.base import ProviderName
+
+
+class LaunchStatus(StrEnum):
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    READY = "READY"
+    CANCELLING = "CANCELLING"
+    CANCELLED = "CANCELLED"  # the cloud confirmed that nothing is left
+    FAILED = "FAILED"
+
+
+class LaunchStepName(StrEnum):
+    CHOOSE_PLACEMENT = "CHOOSE_PLACEMENT"
+    CREATE_VM = "CREATE_VM"
+    BOOT = "BOOT"
+    CONNECT = "CONNECT"
+    INSTALL_STREAMING = "INSTALL_STREAMING"
+    MOUNT_LIBRARY = "MOUNT_LIBRARY"
+    RESTORE_SAVES = "RESTORE_SAVES"
+    CONFIGURE_GAME = "CONFIGURE_GAME"
+    VERIFY_STREAM = "VERIFY_STREAM"
+
+
+class StepStatus(StrEnum):
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    SKIPPED = "SKIPPED"
+    FAILED = "FAILED"
+
+
+MOVES: Final[dict[LaunchStatus, set[LaunchStatus]]] = {
+    LaunchStatus.QUEUED: {LaunchStatus.RUNNING, LaunchStatus.CANCELLING, LaunchStatus.CANCELLED, LaunchStatus.FAILED},
+    LaunchStatus.RUNNING: {LaunchStatus.READY, LaunchStatus.CANCELLING, LaunchStatus.FAILED},
+    LaunchStatus.CANCELLING: {LaunchStatus.CANCELLED, LaunchStatus.FAILED},
+    LaunchStatus.READY: set(),
+    LaunchStatus.CANCELLED: set(),
+    LaunchStatus.FAILED: set(),
+}
+ENDED: Final = frozenset({LaunchStatus.READY, LaunchStatus.CANCELLED, LaunchStatus.FAILED})
+OPEN: Final = frozenset(LaunchStatus) - ENDED
+
+
+class Step(EmbeddedModel):
+    name: LaunchStepName
+    status: StepStatus = StepStatus.PENDING
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    detail: str | None = None
+
+
+class Attempt(EmbeddedModel):
+    """One site that was tried, and what came of it, in words for the player."""
+
+    provider: ProviderName
+    site_id: str
+    started_at: datetime
+    outcome: str
+
+
+class Launch(Model):
+    """What was asked, and how far it is. The machine's own state is the VM's."""
+
+    id: str = Field(primary_field=True)
+    caller_id: str  # who asked: with the idempotency key, the launch's unique key
+    idempotency_key: str  # the caller's, or one made up for it
+    user_id: str  # who plays
+    console: ConsoleType
+    game_id: str | None = None
+    save_id: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    provider: ProviderName | None = None  # only this one, when set
+    requested_vm_id: str | None = None
+    max_usd_per_hour: str | None = None  # a decimal; the cap on the placement's price
+    idle_stop_minutes: int
+    max_session_hours: float
+    status: LaunchStatus = LaunchStatus.QUEUED
+    progress: float = 0.0
+    steps: list[Step] = Field(default_factory=list)
+    attempts: list[Attempt] = Field(default_factory=list)
+    last_sequence: int = 0
+    vm_id: str | None = None
+    requested_at: datetime
+    ready_at: datetime | None = None
+    ended_at: datetime | None = None
+    estimated_ready_at: datetime | None = None
+    failure: str | None = None
+
+    model_config = {
+        "collection": "launches",
+        "indexes": lambda: [
+            Index(Launch.caller_id, Launch.idempotency_key, name="launch_once", unique=True),
+            Index(Launch.user_id, Launch.requested_at, name="launches_of_user"),
+            Index(Launch.status, Launch.requested_at, name="launches_by_status"),
+            Index(Launch.requested_at, name="launches_by_age"),
+        ],
+    }
+
+
+class LaunchEvent(Model):
+    """One step of the story. `sequence` is 1, 2, 3, ... without gaps within a launch."""
+
+    id: str = Field(primary_field=True)  # "<launch>:<sequence>"
+    launch_id: str
+    sequence: int
+    at: datetime
+    status: LaunchStatus
+    step: LaunchStepName | None = None
+    step_status: StepStatus | None = None
+    progress: float
+    message: str
+
+    model_config = {
+        "collection": "launch_events",
+        "indexes": lambda: [Index(LaunchEvent.launch_id, LaunchEvent.sequence, name="event_once", unique=True)],
+    }
+
+
+def new_id() -> str:
+    """An id for a launch or a VM: eighteen decimal digits. Digits, because CloudyPad's names may mix in nothing else."""
+    return str(secrets.randbelow(9 * 10**17) + 10**17)

@@ -1,0 +1,34 @@
+"""What placement remembers: where a host-typed place name lies, and which sites were full a moment ago."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from odmantic import Field, Index, Model
+
+from providers.base import ProviderName
+
+
+class GeocodedPlace(Model):
+    """A place name's coordinates (degrees, WGS 84). Coordinates of None: looked for and not found."""
+
+    id: str = Field(primary_field=True)  # "city|region|country", as the host typed it
+    latitude: float | None = None
+    longitude: float | None = None
+    country_code: str | None = None
+    source: str  # "gazetteer" or "nominatim"
+    at: datetime
+
+    model_config = {"collection": "geocoded_places"}
+
+
+class FullSite(Model):
+    """A site that refused for lack of capacity. All processes pass it over until `until`."""
+
+    id: str = Field(primary_field=True)  # "<provider>:<site>"
+    provider: ProviderName
+    site_id: str
+    until: datetime
+    reason: str
+
+    model_config = {"collection": "full_sites", "indexes": lambda: [Index(FullSite.until, name="full_sites_by_end")]}

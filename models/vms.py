@@ -1,0 +1,118 @@
+"""A VM: what we rented, for whom, and what we believe of it. Its legal moves stand beside it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from odmantic import EmbeddedModel, Field, Index, Model
+
+from errors import ConflictError
+from models.catalog import ConsoleType, PresetName
+from models.database import Database, Document
+from providers.base import ProviderName
+
+
+class VmStatus(StrEnum):
+    PROVISIONING = "PROVISIONING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+    STARTING = "STARTING"
+    DELETING = "DELETING"
+    DELETED = "DELETED"  # the cloud said so, not that we asked
+    FAILED = "FAILED"  # nothing was ever rented for it
+    LOST = "LOST"  # we cannot say that it is gone, or the cloud lost it: the sweeper's until it is settled
+
+
+_ALIVE = {VmStatus.PROVISIONING, VmStatus.RUNNING, VmStatus.STOPPING, VmStatus.STOPPED, VmStatus.STARTING}
+MOVES: Final[dict[VmStatus, set[VmStatus]]] = {
+    VmStatus.PROVISIONING: {VmStatus.RUNNING, VmStatus.DELETING, VmStatus.FAILED, VmStatus.LOST},
+    VmStatus.RUNNING: {VmStatus.STOPPING, VmStatus.STOPPED, VmStatus.STARTING, VmStatus.DELETING, VmStatus.LOST},
+    VmStatus.STOPPING: {VmStatus.STOPPED, VmStatus.RUNNING, VmStatus.DELETING, VmStatus.LOST},
+    VmStatus.STOPPED: {VmStatus.STARTING, VmStatus.DELETING, VmStatus.LOST},
+    VmStatus.STARTING: {VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.DELETING, VmStatus.LOST},
+    VmStatus.DELETING: {VmStatus.DELETED, VmStatus.LOST},
+    VmStatus.LOST: {VmStatus.DELETING, VmStatus.DELETED},
+    VmStatus.DELETED: set(),
+    VmStatus.FAILED: set(),
+}
+ENDED: Final = frozenset({VmStatus.DELETED, VmStatus.FAILED})
+
+
+class VmPlace(EmbeddedModel):
+    """Where it stands: the host's words, and our geocoding of them where there is one (degrees, WGS 84)."""
+
+    site_id: str = ""
+    city: str = ""
+    region: str = ""
+    country: str = ""
+    country_code: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+class Vm(Model):
+    """One rented machine. `id` is ours; `tag` is its name at the cloud; `provider_id` the cloud's own id."""
+
+    id: str = Field(primary_field=True)
+    tag: str
+    provider: ProviderName
+    provider_id: str | None = None
+    status: VmStatus = VmStatus.PROVISIONING
+    user_id: str
+    launch_id: str  # the launch that rented it
+    console: ConsoleType
+    game_id: str | None = None
+    preset: PresetName
+    vcpus: int
+    ram_gb: int
+    storage_gb: int
+    gpu_model: str | None = None
+    place: VmPlace = VmPlace()
+    ip_address: str | None = None
+    ports: dict[str, int] = Field(default_factory=dict)  # internal to external, where the cloud forwards
+    ssh_user: str = "user"
+    ssh_host_key: str | None = None  # pinned at the first connection, OpenSSH public key format
+    paired: bool = False
+    usd_per_hour: Decimal
+    usd_per_hour_stopped: Decimal = Decimal(0)
+    idle_stop_minutes: int
+    max_session_hours: float
+    ordered_at: datetime | None = None  # intent: written before the cloud is asked
+    created_at: datetime
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+    deleted_at: datetime | None = None
+    last_activity_at: datetime | None = None
+    stops_at: datetime | None = None
+    detail: str | None = None
+
+    model_config = {
+        "collection": "vms",
+        "indexes": lambda: [
+            Index(Vm.tag, name="vm_tag", unique=True),
+            Index(Vm.user_id, Vm.created_at, name="vms_of_user"),
+            Index(Vm.status, Vm.created_at, name="vms_by_status"),
+            Index(Vm.launch_id, name="vms_of_launch"),
+            Index(Vm.created_at, name="vms_by_age"),
+        ],
+    }
+
+    def port(self, internal: int) -> int:
+        """The port under which an internal port is reached from outside."""
+        return self.ports.get(str(internal), internal)
+
+
+async def move_vm(db: Database, vm_id: str, to: VmStatus, changes: Document | None = None) -> Vm:
+    """One guarded write along MOVES, with further fields. A VM that is already there is only given the fields,
+    so that a repeated activity repeats its write. ConflictError when the move is not legal."""
+    origins = [origin for origin, targets in MOVES.items() if to in targets]
+    moved = await db.update(
+        Vm, {"_id": vm_id, "status": {"$in": [*origins, to]}}, {"$set": {"status": to, **(changes or {})}}
+    )
+    if moved is None:
+        raise ConflictError(f"VM {vm_id} cannot become {to}")
+    return moved

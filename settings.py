@@ -1,0 +1,163 @@
+"""Every variable the service reads, parsed once. Only server.py imports this; everything else is handed its values."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class SettingsError(Exception):
+    """One line that names the variable, what is wrong with its value, and an example of a right one."""
+
+
+class Settings(BaseSettings):
+    """Frozen. Secrets print as stars. The description of each field is its line in the README's table."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, case_sensitive=False
+    )
+
+    environment: Environment = Field(
+        Environment.DEVELOPMENT, description="`development` or `production`.", examples=["production"]
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.", examples=["0.0.0.0"])
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.", examples=["8080"])
+    log_level: str = Field(
+        "INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="DEBUG, INFO, WARNING or ERROR.", examples=["DEBUG"]
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("http://localhost:3000", "http://localhost:5173"),
+        description="Web origins that may call from a browser, separated by commas.",
+        examples=["https://play.example.com"],
+    )
+    data_dir: Path = Field(Path(".data"), description="Folder for all local state.", examples=["/var/lib/gamer"])
+
+    mongodb_atlas_uri: SecretStr | None = Field(
+        None,
+        description="MongoDB connection string; absent: an embedded database is started.",
+        examples=["mongodb+srv://user:password@cluster.example.net"],
+    )
+    mongodb_database: str = Field(
+        "gamer", pattern="^[A-Za-z0-9_-]{1,38}$", description="Database name.", examples=["gamer"]
+    )
+    temporal_address: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9.-]+:\d{1,5}$",
+        description="Temporal's host:port; absent: an embedded development server is started.",
+        examples=["gamer.a1b2c.tmprl.cloud:7233"],
+    )
+    temporal_namespace: str = Field("default", description="Temporal namespace.", examples=["gamer.a1b2c"])
+    temporal_api_key: SecretStr | None = Field(None, description="Temporal Cloud API key.", examples=["eyJhbGciOi..."])
+    temporal_tls_cert_path: Path | None = Field(
+        None, description="Client certificate for mTLS to Temporal.", examples=["/secrets/temporal.pem"]
+    )
+    temporal_tls_key_path: Path | None = Field(
+        None, description="Private key of that certificate.", examples=["/secrets/temporal.key"]
+    )
+    temporal_task_queue: str = Field("gamer", description="Task queue of the workers.", examples=["gamer"])
+
+    tensordock_api_key: SecretStr | None = Field(
+        None,
+        description="TensorDock authorization id; with the token it reads the balance (v0).",
+        examples=["8a1c9c2e-0000-4000-8000-000000000000"],
+    )
+    tensordock_api_token: SecretStr | None = Field(
+        None, description="TensorDock API token; absent: TensorDock is simulated.", examples=["abcdef123456"]
+    )
+    tensordock_api_url: AnyHttpUrl = Field(
+        AnyHttpUrl("https://dashboard.tensordock.com/api"),
+        description="Where TensorDock's API is, with or without `/v2` at the end.",
+        examples=["https://dashboard.tensordock.com/api"],
+    )
+    tensordock_requests_per_second: float = Field(
+        1.0, gt=0, le=1000, description="Pace of requests to TensorDock, per kind of operation.", examples=["1"]
+    )
+    tensordock_settle_seconds: float = Field(
+        45.0,
+        ge=0,
+        le=600,
+        description="How long TensorDock's list of machines may lag behind an order whose answer was lost.",
+        examples=["45"],
+    )
+    cloudypad_command: str | None = Field(
+        None,
+        description="The CloudyPad executable; absent: `cloudypad` on PATH, or the simulated one.",
+        examples=["/usr/local/bin/cloudypad"],
+    )
+    cloudypad_config_path: Path | None = Field(
+        None, description="CloudyPad's home folder; absent: `cloudypad` in DATA_DIR.", examples=["/var/lib/cloudypad"]
+    )
+    gcp_project_id: str | None = Field(None, description="Google Cloud project.", examples=["gamer-prod"])
+    gcp_billing_account: str | None = Field(
+        None, description="Google Cloud billing account.", examples=["012345-567890-ABCDEF"]
+    )
+    gcs_bucket_name: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$",
+        description="Bucket of the game library and the saves; absent: a simulated one.",
+        examples=["gamer-library"],
+    )
+    gcs_endpoint_url: AnyHttpUrl = Field(
+        AnyHttpUrl("https://storage.googleapis.com"),
+        description="Where Google Cloud Storage's API is.",
+        examples=["https://storage.googleapis.com"],
+    )
+    gcs_library_key_file: Path | None = Field(
+        None,
+        description="Service account key that may only read the library; machines mount with it.",
+        examples=["/secrets/library.json"],
+    )
+    ssh_key_path: Path | None = Field(
+        None,
+        description="Our private SSH key; absent: `ssh/id_ed25519` in DATA_DIR, made once.",
+        examples=["/secrets/id_ed25519"],
+    )
+    geocode_online: bool = Field(
+        False,
+        description="May place names that the built-in gazetteer lacks be looked up at Nominatim?",
+        examples=["true"],
+    )
+    simulator_clock_factor: float = Field(
+        10.0,
+        gt=0,
+        le=100_000,
+        description="How much faster than real time the simulated clouds work.",
+        examples=["1"],
+    )
+    simulator_seed: int = Field(1, description="Seed of the simulated clouds' chance.", examples=["42"])
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`. Raises SettingsError for the first variable that is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_first_fault(error)) from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    name = str(fault["loc"][0]) if fault["loc"] else "settings"
+    field = Settings.model_fields.get(name)
+    example = f" Example: {name.upper()}={field.examples[0]}" if field and field.examples else ""
+    return f"{name.upper()}: {fault['msg']}.{example}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

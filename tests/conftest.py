@@ -1,0 +1,63 @@
+"""What all tests share: one embedded database server a session, one database a test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from models.database import Database
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database server: the one that TEST_MONGODB_URI names, else an embedded one for this session."""
+    if named := os.environ.get("TEST_MONGODB_URI"):
+        yield named
+        return
+    port = free_port()
+    folder = tmp_path_factory.mktemp("mongodb")
+    command = [
+        str(Path(sys.executable).with_name("secantusd-py")),
+        *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str(folder), "--log-level", "WARNING"),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            await_port(port, server)
+            yield f"mongodb://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+async def db(mongodb_uri: str) -> AsyncIterator[Database]:
+    """An empty database of this test's own, dropped afterwards."""
+    database = Database(mongodb_uri, f"test_{secrets.token_hex(6)}")
+    yield database
+    await database.drop()
+    await database.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def await_port(port: int, server: subprocess.Popen[bytes], within_s: float = 30) -> None:
+    """Until a child accepts connections; AssertionError when it ended or took too long."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        assert server.poll() is None, f"the server on port {port} ended with {server.returncode}"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nothing listens on port {port} after {within_s} s")
