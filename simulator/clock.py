@@ -1,0 +1,28 @@
+"""The simulated world's own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+DEFAULT_FACTOR = 10.0
+
+
+class Clock:
+    """Simulated time runs `factor` times as fast as real time: 1 is real time, 100000 is next to no waiting."""
+
+    def __init__(self, factor: float = DEFAULT_FACTOR) -> None:
+        if not 0 < factor < float("inf"):
+            raise ValueError(f"the clock factor must be a positive number, not {factor}")
+        self.factor = factor
+        self._began = time.monotonic()
+
+    def now(self) -> float:
+        """Simulated seconds since this clock was made."""
+        return (time.monotonic() - self._began) * self.factor
+
+    def real_seconds(self, simulated_s: float) -> float:
+        return simulated_s / self.factor
+
+    async def sleep(self, simulated_s: float) -> None:
+        await asyncio.sleep(self.real_seconds(simulated_s))
