@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Final
 
-from models.catalog import ConsoleType
-from models.launches import Launch
+from providers.registry import Registry
+from streaming.library import Library
+
+from errors import (
+    ConflictError,
+    InvalidInputError,
+    InvalidStateError,
+    NotFoundError,
+    ProviderDownError,
+    ProviderError,
+    UnavailableError,
+)
+from launch.engine import Engine
+from launch.plan import Ticket
+from models.catalog import Console, ConsoleType, console
+from models.database import Database
+from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, Step, new_id
+from models.vms import Vm, VmStatus
 from placement.positions import Position
 from providers.base import ProviderName
+
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+_NAME_WORDS: Final = "must be 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@|:-]{0,127}")
+_MAX_SESSION_HOURS: Final = 24.0
+_MAX_IDLE_MINUTES: Final = 24 * 60
+_MAX_USD_PER_HOUR: Final = Decimal(1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +58,143 @@ class LaunchOrder:
 
 
 class Launches:
+    def __init__(
+        self, db: Database, engine: Engine, registry: Registry, library: Library, *, patience: float = 1.0
+    ) -> None:
+        """`patience` stretches the time limits of every step; 1 is for real clouds."""
+        self._db = db
+        self._engine = engine
+        self._registry = registry
+        self._library = library
+        self._patience = patience
+
     async def request(self, order: LaunchOrder) -> Launch:
-        """Raises a RefusedError whose `path` names the input field; UnavailableError when database or engine are away."""
-        ...
+        """Start a launch, or give back the one that this caller started with the same key.
+
+        Raises a RefusedError whose `path` names the input field, with nothing written; UnavailableError when the
+        database or the engine is away, with nothing begun.
+        """
+        _check(order)
+        wanted = await console(self._db, order.console)
+        if order.idempotency_key is not None and (known := await self._known(order, order.idempotency_key)) is not None:
+            return await self._started(known)
+        await self._check_world(order, wanted)
+        launch = _document(order, wanted)
+        try:
+            await self._db.insert(launch)
+        except ConflictError:
+            known = await self._known(order, launch.idempotency_key)
+            if known is None:
+                raise
+            launch = known
+        return await self._started(launch)
 
     async def cancel(self, launch: Launch) -> Launch:
-        """Ask for the end of a launch; returns it as CANCELLING. InvalidStateError when it has ended already."""
-        ...
+        """Ask for the end of a launch; returns it as CANCELLING. InvalidStateError when it has ended already.
+
+        The record is moved first: a launch that is CANCELLING there never becomes READY, even if the engine hears of
+        the cancel late.
+        """
+        cancelling = await self._db.update(
+            Launch,
+            {"_id": launch.id, "status": {"$in": [LaunchStatus.QUEUED, LaunchStatus.RUNNING, LaunchStatus.CANCELLING]}},
+            {"$set": {"status": LaunchStatus.CANCELLING}},
+        )
+        if cancelling is None:
+            current = await self._db.get(Launch, launch.id) or launch
+            raise InvalidStateError(f"the launch is {current.status} already", current.status, ("launchId",))
+        try:
+            await self._engine.cancel_launch(launch.id)
+        except InvalidStateError:
+            return await self._db.get(Launch, launch.id) or cancelling
+        return cancelling
+
+    async def _started(self, launch: Launch) -> Launch:
+        """The engine has it, once however often this is called; else the record goes as if nothing had been."""
+        if launch.status in ENDED:
+            return launch
+        try:
+            await self._engine.start_launch(Ticket(launch.id, self._patience))
+        except UnavailableError:
+            await self._db.delete(Launch, {"_id": launch.id, "status": LaunchStatus.QUEUED, "last_sequence": 0})
+            raise
+        return launch
+
+    async def _known(self, order: LaunchOrder, key: str) -> Launch | None:
+        return await self._db.find_one(Launch, {"caller_id": order.caller_id, "idempotency_key": key})
+
+    async def _check_world(self, order: LaunchOrder, wanted: Console) -> None:
+        """What only the world can say: is there such a game, such a machine, such a cloud."""
+        if order.provider is not None and not self._registry.has(order.provider):
+            raise ProviderDownError(f"{order.provider} is not set up here", order.provider, ("provider",))
+        enabled = {preference.provider for preference in wanted.providers if preference.enabled}
+        if order.provider is not None and order.provider not in enabled:
+            raise ProviderDownError(
+                f"{order.provider} is switched off for {wanted.name}", order.provider, ("provider",)
+            )
+        if order.vm_id is not None:
+            await self._check_vm(order)
+        if order.game_id is None:
+            return
+        try:
+            known = await self._library.find(order.console, order.game_id)
+        except ProviderError as error:
+            raise UnavailableError("the game library does not answer") from error
+        if known is None:
+            raise NotFoundError(f"there is no game {order.game_id} for {wanted.name} in the library", ("gameId",))
+
+    async def _check_vm(self, order: LaunchOrder) -> None:
+        vm = await self._db.get(Vm, order.vm_id)
+        if vm is None or vm.user_id != order.user_id:
+            raise NotFoundError("there is no such machine", ("vmId",))
+        if vm.console is not order.console:
+            raise InvalidInputError(f"this machine is set up for {vm.console}", ("vmId",))
+        if vm.status is not VmStatus.RUNNING:
+            raise InvalidStateError(f"the machine is {vm.status}, not RUNNING", vm.status, ("vmId",))
+
+
+def _check(order: LaunchOrder) -> None:
+    """What can be said of the values alone."""
+    if order.game_id is not None and not NAME.fullmatch(order.game_id):
+        raise InvalidInputError(f"gameId {_NAME_WORDS}", ("gameId",))
+    if order.save_id is not None and not NAME.fullmatch(order.save_id):
+        raise InvalidInputError(f"saveId {_NAME_WORDS}", ("saveId",))
+    if not _USER.fullmatch(order.user_id):
+        raise InvalidInputError("userId must be 1 to 128 letters, digits and . _ @ | : -", ("userId",))
+    if order.idempotency_key is not None and not _KEY.fullmatch(order.idempotency_key):
+        raise InvalidInputError("idempotencyKey must be 1 to 128 visible ASCII characters", ("idempotencyKey",))
+    price = order.max_usd_per_hour
+    if price is not None and not (price.is_finite() and 0 < price <= _MAX_USD_PER_HOUR):
+        raise InvalidInputError(
+            f"maxHourlyPrice must be more than 0 and at most {_MAX_USD_PER_HOUR}", ("maxHourlyPrice",)
+        )
+    idle = order.idle_stop_minutes
+    if idle is not None and not 1 <= idle <= _MAX_IDLE_MINUTES:
+        raise InvalidInputError(f"idleStopMinutes must be between 1 and {_MAX_IDLE_MINUTES}", ("idleStopMinutes",))
+    hours = order.max_session_hours
+    if hours is not None and not (math.isfinite(hours) and 0 < hours <= _MAX_SESSION_HOURS):
+        raise InvalidInputError(
+            f"maxSessionHours must be more than 0 and at most {_MAX_SESSION_HOURS:g}", ("maxSessionHours",)
+        )
+
+
+def _document(order: LaunchOrder, wanted: Console) -> Launch:
+    launch_id = new_id()
+    return Launch(
+        id=launch_id,
+        caller_id=order.caller_id,
+        idempotency_key=order.idempotency_key or f"launch:{launch_id}",
+        user_id=order.user_id,
+        console=order.console,
+        game_id=order.game_id,
+        save_id=order.save_id,
+        latitude=None if order.near is None else order.near.latitude,
+        longitude=None if order.near is None else order.near.longitude,
+        provider=order.provider,
+        requested_vm_id=order.vm_id,
+        max_usd_per_hour=order.max_usd_per_hour,
+        idle_stop_minutes=order.idle_stop_minutes or wanted.idle_stop_minutes,
+        max_session_hours=order.max_session_hours or wanted.max_session_hours,
+        steps=[Step(name=name) for name in LaunchStepName],
+        requested_at=datetime.now(UTC),
+    )

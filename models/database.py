@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
 from typing import Any, TypeVar, cast
 
-from bson.codec_options import CodecOptions
-from odmantic import AIOEngine, Model
+from bson.codec_options import CodecOptions, TypeRegistry
+from bson.decimal128 import Decimal128
+from odmantic import AIOEngine, EmbeddedModel, Model
 from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.collection import AsyncCollection
@@ -35,6 +37,7 @@ class Database:
             timeoutMS=int(timeout_s * 1000),
             serverSelectionTimeoutMS=int(timeout_s * 1000),
             connectTimeoutMS=int(timeout_s * 1000),
+            type_registry=TypeRegistry(fallback_encoder=_as_stored),
         )
         # ODMantic is typed for Motor; what is used of its engine works on pymongo's client unchanged.
         self._engine = AIOEngine(client=cast(Any, self._client), database=name)
@@ -142,6 +145,15 @@ class Database:
 
     def _collection(self, model: type[Model]) -> AsyncCollection[Document]:
         return cast("AsyncCollection[Document]", self._engine.get_collection(model))
+
+
+def _as_stored(value: object) -> object:
+    """What the driver cannot encode by itself, for filters and update operators."""
+    if isinstance(value, Decimal):
+        return Decimal128(value)
+    if isinstance(value, EmbeddedModel):
+        return value.model_dump_doc()
+    return value
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -85,7 +86,7 @@ class Launch(Model):
     longitude: float | None = None
     provider: ProviderName | None = None  # only this one, when set
     requested_vm_id: str | None = None
-    max_usd_per_hour: str | None = None  # a decimal; the cap on the placement's price
+    max_usd_per_hour: Decimal | None = None  # the cap on the placement's price
     idle_stop_minutes: int
     max_session_hours: float
     status: LaunchStatus = LaunchStatus.QUEUED
@@ -94,6 +95,7 @@ class Launch(Model):
     attempts: list[Attempt] = Field(default_factory=list)
     last_sequence: int = 0
     vm_id: str | None = None
+    placed_with: ProviderName | None = None  # the cloud it ended up on
     requested_at: datetime
     ready_at: datetime | None = None
     ended_at: datetime | None = None
@@ -131,5 +133,5 @@ class LaunchEvent(Model):
 
 
 def new_id() -> str:
-    """An id for a launch or a VM: eighteen decimal digits. Digits, because CloudyPad's names may mix in nothing else."""
+    """An id for a launch or a VM: eighteen decimal digits, because CloudyPad's names allow nothing else in a group."""
     return str(secrets.randbelow(9 * 10**17) + 10**17)

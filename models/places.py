@@ -16,6 +16,7 @@ class GeocodedPlace(Model):
     latitude: float | None = None
     longitude: float | None = None
     country_code: str | None = None
+    precision: str | None = None  # "town", "region" or "country": how much of the name was understood
     source: str  # "gazetteer" or "nominatim"
     at: datetime
 

@@ -34,7 +34,7 @@ MOVES: Final[dict[VmStatus, set[VmStatus]]] = {
     VmStatus.STOPPING: {VmStatus.STOPPED, VmStatus.RUNNING, VmStatus.DELETING, VmStatus.LOST},
     VmStatus.STOPPED: {VmStatus.STARTING, VmStatus.DELETING, VmStatus.LOST},
     VmStatus.STARTING: {VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.DELETING, VmStatus.LOST},
-    VmStatus.DELETING: {VmStatus.DELETED, VmStatus.LOST},
+    VmStatus.DELETING: {VmStatus.DELETED, VmStatus.FAILED, VmStatus.LOST},
     VmStatus.LOST: {VmStatus.DELETING, VmStatus.DELETED},
     VmStatus.DELETED: set(),
     VmStatus.FAILED: set(),

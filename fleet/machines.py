@@ -1,0 +1,199 @@
+"""Renting a machine, waiting until it runs, and giving it back: each may be repeated at any point."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from providers.registry import Registry
+from temporalio import activity
+
+from errors import ConflictError, MachineLostError, NoCapacityError, ProviderError
+from fleet.orders import Done, Released, RentOrder, tag_of
+from fleet.telling import told_to_workflow
+from models.database import Database, Document
+from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
+from providers.base import Machine, MachineId, MachineState, Provider, Tag
+
+_BOOTING = {MachineState.CREATING, MachineState.STARTING, MachineState.RUNNING, MachineState.UNKNOWN}
+
+
+class Machines:
+    """The activities that change what exists at a cloud. They alone write a VM's status while a launch prepares it."""
+
+    def __init__(self, db: Database, registry: Registry, *, settle_s: float, poll_s: float = 2.0) -> None:
+        """`settle_s`: how long a cloud's list may lag behind an order. `poll_s`: the pace of looking."""
+        self._db = db
+        self._registry = registry
+        self._settle = timedelta(seconds=settle_s)
+        self._poll_s = poll_s
+
+    @activity.defn
+    async def rent(self, order: RentOrder) -> Done:
+        """Write the intent, order, record what came. Raises NoCapacityError only when nothing was rented."""
+        vm = await self._intent(order)
+        provider = self._registry.get(order.offer.provider)
+        if vm.provider_id is not None:
+            machine = await provider.machine(MachineId(vm.provider_id))
+            if machine is None:
+                raise MachineLostError("the machine vanished right after it was rented")
+        else:
+            machine = await self._ordered(provider, order, vm)
+        await self._record(vm.id, machine, {"started_at": vm.started_at or _now()})
+        return Done(
+            f"Rented in {_words(order.site.city, order.site.country)} for {order.offer.usd_per_hour} USD an hour"
+        )
+
+    @activity.defn
+    async def await_boot(self, vm_id: str) -> Done:
+        """Until the cloud says that it runs and has an address. Raises MachineLostError when it never will."""
+        while True:
+            vm = await self._vm(vm_id)
+            if vm.provider_id is None:
+                raise MachineLostError("no machine was recorded for this VM")
+            machine = await self._registry.get(vm.provider).machine(MachineId(vm.provider_id))
+            if machine is None:
+                raise MachineLostError("the machine vanished while it was starting")
+            if machine.state not in _BOOTING:
+                raise MachineLostError(f"the machine became {machine.state.lower()} while it was starting")
+            if machine.state is MachineState.RUNNING and machine.ip_address:
+                await self._record(vm_id, machine, {})
+                return Done(f"The machine runs at {machine.ip_address}")
+            await asyncio.sleep(self._poll_s)
+
+    @activity.defn
+    async def mark_running(self, vm_id: str) -> None:
+        """The stream answers: from now on the machine is the player's, and its session clock runs."""
+        vm = await self._vm(vm_id)
+        now = _now()
+        await move_vm(
+            self._db,
+            vm_id,
+            VmStatus.RUNNING,
+            {"last_activity_at": now, "stops_at": vm.stops_at or now + timedelta(hours=vm.max_session_hours)},
+        )
+
+    @activity.defn
+    async def release(self, vm_id: str) -> Released:
+        """Delete everything that carries the VM's tag until the cloud says that nothing is left."""
+        vm = await self._db.get(Vm, vm_id)
+        if vm is None or vm.status in ENDED:
+            return Released(gone=True, message="Nothing was rented")
+        if vm.provider_id is None and vm.ordered_at is None:
+            await move_vm(self._db, vm_id, VmStatus.FAILED)
+            return Released(gone=True, message="Nothing was rented")
+        await move_vm(self._db, vm_id, VmStatus.DELETING)
+        seen: set[MachineId] = {MachineId(vm.provider_id)} if vm.provider_id else set()
+        provider = self._registry.get(vm.provider)
+        while True:
+            if await self._gone(provider, vm, seen):
+                break
+            await asyncio.sleep(self._poll_s)
+        await move_vm(self._db, vm_id, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
+        return Released(gone=True, message="The cloud confirmed that the machine is gone")
+
+    @activity.defn
+    async def give_up(self, vm_id: str) -> None:
+        """The cloud would not confirm the deletion in time: say so, and leave it to the sweeper."""
+        await move_vm(self._db, vm_id, VmStatus.LOST, {"detail": "its deletion could not be confirmed"})
+
+    async def _ordered(self, provider: Provider, order: RentOrder, vm: Vm) -> Machine:
+        try:
+            return await provider.rent(order.offer, Tag(vm.tag), ordered_at=vm.ordered_at, tell=told_to_workflow())
+        except NoCapacityError:
+            await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ordered_at": None}})
+            raise
+
+    async def _gone(self, provider: Provider, vm: Vm, seen: set[MachineId]) -> bool:
+        """One round: delete what carries the tag, look again. `seen` collects every machine that ever did."""
+        listed = {machine.id for machine in await provider.machines() if machine.tag == vm.tag}
+        seen |= listed
+        left = False
+        for machine_id in sorted(seen):
+            try:
+                if await provider.machine(machine_id) is not None:
+                    left = True
+                    await provider.release(machine_id)
+            except ProviderError as error:
+                left = True
+                activity.logger.warning("a machine could not be deleted yet", extra={"vm": vm.id, "why": str(error)})
+        if left or listed:
+            return False
+        # An order whose answer was lost may still turn up in the list.
+        return vm.provider_id is not None or vm.ordered_at is None or _now() - vm.ordered_at > self._settle
+
+    async def _intent(self, order: RentOrder) -> Vm:
+        """The VM document, with the order's offer on it, as it was before this order was marked as placed."""
+        existing = await self._db.get(Vm, order.vm_id)
+        if existing is None:
+            existing = _vm(order)
+            try:
+                await self._db.insert(existing)
+            except ConflictError:
+                existing = await self._vm(order.vm_id)
+        earlier = existing.ordered_at
+        await self._db.update(Vm, {"_id": order.vm_id}, {"$set": {**_offer_fields(order), "ordered_at": _now()}})
+        existing.ordered_at = earlier
+        return existing
+
+    async def _record(self, vm_id: str, machine: Machine, fields: Document) -> None:
+        ports = {str(internal): external for internal, external in machine.ports.items()}
+        found = {
+            "provider_id": machine.id,
+            "ip_address": machine.ip_address,
+            "ports": ports,
+            "ssh_user": machine.ssh_user,
+        }
+        await self._db.update(Vm, {"_id": vm_id}, {"$set": {**found, **fields}})
+
+    async def _vm(self, vm_id: str) -> Vm:
+        vm = await self._db.get(Vm, vm_id)
+        if vm is None:
+            raise MachineLostError(f"VM {vm_id} has no record")
+        return vm
+
+
+def _vm(order: RentOrder) -> Vm:
+    return Vm(
+        id=order.vm_id,
+        tag=tag_of(order.vm_id),
+        user_id=order.user_id,
+        launch_id=order.launch_id,
+        console=order.console,
+        game_id=order.game_id,
+        preset=order.preset,
+        idle_stop_minutes=order.idle_stop_minutes,
+        max_session_hours=order.max_session_hours,
+        created_at=_now(),
+        **_offer_fields(order),
+    )
+
+
+def _offer_fields(order: RentOrder) -> Document:
+    offer, site = order.offer, order.site
+    return {
+        "provider": offer.provider,
+        "vcpus": offer.vcpus,
+        "ram_gb": offer.ram_gb,
+        "storage_gb": offer.storage_gb,
+        "gpu_model": offer.gpu_model,
+        "usd_per_hour": offer.usd_per_hour,
+        "usd_per_hour_stopped": offer.usd_per_hour_stopped,
+        "place": VmPlace(
+            site_id=offer.site_id,
+            city=site.city,
+            region=site.region,
+            country=site.country,
+            country_code=site.country_code,
+            latitude=site.latitude,
+            longitude=site.longitude,
+        ),
+    }
+
+
+def _words(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

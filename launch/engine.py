@@ -1,0 +1,65 @@
+"""The engine as the gateway sees it: start a launch, ask for its end, is it there."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from launch.plan import Ticket
+
+
+class Engine(Protocol):
+    """What orders need of the engine. Everything is answered within seconds or raises UnavailableError."""
+
+    async def start_launch(self, ticket: Ticket) -> None:
+        """Starting twice is starting once."""
+        ...
+
+    async def cancel_launch(self, launch_id: str) -> None:
+        """Ask for the end of a launch. InvalidStateError when it does not run any more."""
+        ...
+
+    async def ping(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAddress:
+    """Where Temporal is and how to get in. The repr shows no credential."""
+
+    host: str
+    namespace: str
+    task_queue: str
+    api_key: str | None = None
+    tls_cert_path: Path | None = None
+    tls_key_path: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"EngineAddress({self.host!r}, {self.namespace!r})"
+
+
+class DeferredEngine:
+    """Loads Temporal's client in a thread when it is first needed: the import alone costs most of a second of CPU."""
+
+    def __init__(self, address: EngineAddress) -> None:
+        self._address = address
+        self._engine: Engine | None = None
+        self._loading = asyncio.Lock()
+
+    async def start_launch(self, ticket: Ticket) -> None:
+        await (await self._loaded()).start_launch(ticket)
+
+    async def cancel_launch(self, launch_id: str) -> None:
+        await (await self._loaded()).cancel_launch(launch_id)
+
+    async def ping(self) -> None:
+        await (await self._loaded()).ping()
+
+    async def _loaded(self) -> Engine:
+        async with self._loading:
+            if self._engine is None:
+                module = await asyncio.to_thread(importlib.import_module, "launch.temporal")
+                self._engine = await module.TemporalEngine.connect(self._address)
+            return self._engine

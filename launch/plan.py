@@ -1,0 +1,43 @@
+"""What the workflow and its activities hand each other: plain values, nothing live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fleet.orders import SiteFacts
+from providers.base import Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What starts a LaunchWorkflow. `patience` stretches every step's time limit; 1 is for real clouds."""
+
+    launch_id: str
+    patience: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A place to try: the offer, where it is, and the reasons in words."""
+
+    offer: Offer
+    site: SiteFacts
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the launch will run: on the player's running machine `reuse_vm_id`, else on the first of `candidates`
+    that is free. The sizes and limits are those of the console at this moment."""
+
+    message: str
+    candidates: tuple[Candidate, ...] = ()
+    reuse_vm_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnVm:
+    """A step of this launch on this VM."""
+
+    launch_id: str
+    vm_id: str

@@ -1,0 +1,225 @@
+"""The activities of a launch: one for each step that is not the fleet's, and one that writes what is told.
+
+Each may be run again at any point, because a killed worker's step is taken over by another.
+"""
+
+from __future__ import annotations
+
+from placement.ranking import Placements, RankedPlacement
+from streaming.library import Library
+from streaming.machine import Address, GameToPlay, SaveSlot, StreamingMachines
+from temporalio import activity
+
+from errors import NoCapacityError, NotFoundError, ProviderRefusedError, RefusedError
+from fleet.orders import Done, RentOrder, SiteFacts
+from fleet.telling import told_to_workflow
+from launch.estimate import Estimator
+from launch.plan import Candidate, OnVm, Plan, Ticket
+from launch.story import Note, Written, write
+from models.catalog import Console, console
+from models.database import Database
+from models.launches import Launch
+from models.vms import Vm, VmStatus
+from placement.positions import Position
+
+_HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
+_CANDIDATES = 10
+_DEFAULT_SLOT = "main"
+
+
+class LaunchSteps:
+    def __init__(self, db: Database, placements: Placements, streaming: StreamingMachines, library: Library) -> None:
+        self._db = db
+        self._placements = placements
+        self._streaming = streaming
+        self._library = library
+        self._estimator = Estimator(db)
+
+    @activity.defn
+    async def tell(self, note: Note) -> Written:
+        """Write a note down, and with it when the launch will probably be ready."""
+        written = await write(self._db, note)
+        if written.accepted and note.begins:
+            await self._estimator.renew(note.launch_id, note.at)
+        return written
+
+    @activity.defn
+    async def choose(self, ticket: Ticket) -> Plan:
+        """The player's own machine for this console if one runs, else the ranked placements."""
+        launch = await self._launch(ticket.launch_id)
+        if (own := await self._running_machine(launch)) is not None:
+            return Plan(message=f"Your machine in {own.place.city or own.place.country} is running", reuse_vm_id=own.id)
+        wanted = await console(self._db, launch.console)
+        near = None
+        if launch.latitude is not None and launch.longitude is not None:
+            near = Position(launch.latitude, launch.longitude)
+        try:
+            ranked = await self._placements.rank(
+                wanted,
+                near,
+                provider=launch.provider,
+                max_usd_per_hour=launch.max_usd_per_hour,
+                limit=_CANDIDATES,
+            )
+        except RefusedError as error:
+            raise ProviderRefusedError(str(error)) from error
+        if not ranked:
+            raise NoCapacityError(_nothing_fits(launch, wanted))
+        first = ranked[0]
+        return Plan(
+            message=f"{_where(first)}: {'; '.join(first.reasons[:3])}", candidates=tuple(map(_candidate, ranked))
+        )
+
+    @activity.defn
+    async def order(self, chosen: OnVm, candidate: Candidate) -> RentOrder:
+        """The order for a candidate, with the console's preset and the limits of the launch."""
+        launch = await self._launch(chosen.launch_id)
+        wanted = await console(self._db, launch.console)
+        return RentOrder(
+            vm_id=chosen.vm_id,
+            launch_id=launch.id,
+            user_id=launch.user_id,
+            console=launch.console,
+            preset=wanted.preset.name,
+            game_id=launch.game_id,
+            offer=candidate.offer,
+            site=candidate.site,
+            idle_stop_minutes=launch.idle_stop_minutes,
+            max_session_hours=launch.max_session_hours,
+        )
+
+    @activity.defn
+    async def remember_full(self, candidate: Candidate, reason: str) -> None:
+        await self._placements.remember_full(candidate.offer.provider, candidate.offer.site_id, reason)
+
+    @activity.defn
+    async def connect(self, on: OnVm) -> Done:
+        """SSH answers; the host key it shows first is pinned for good."""
+        vm = await self._vm(on.vm_id)
+        host_key = await self._streaming.greet(_address(vm))
+        await self._db.update(Vm, {"_id": vm.id, "ssh_host_key": vm.ssh_host_key}, {"$set": {"ssh_host_key": host_key}})
+        return Done("The machine answers")
+
+    @activity.defn
+    async def install(self, on: OnVm) -> Done:
+        vm = await self._vm(on.vm_id)
+        await self._streaming.install(_address(vm), vm.tag, told_to_workflow())
+        return Done("The streaming server is installed")
+
+    @activity.defn
+    async def mount_library(self, on: OnVm) -> Done:
+        await self._streaming.mount_library(_address(await self._vm(on.vm_id)))
+        return Done("The game library is mounted")
+
+    @activity.defn
+    async def restore_saves(self, on: OnVm) -> Done:
+        launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
+        files = await self._streaming.restore_saves(_address(vm), save_slot(launch))
+        return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
+
+    @activity.defn
+    async def configure_game(self, on: OnVm) -> Done:
+        launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
+        await self._streaming.configure_game(_address(vm), await self._game(launch))
+        await self._db.update(Vm, {"_id": vm.id}, {"$set": {"game_id": launch.game_id}})
+        return Done("The game is set up" if launch.game_id else "The console is set up")
+
+    @activity.defn
+    async def verify_stream(self, on: OnVm) -> Done:
+        await self._streaming.verify_stream(_address(await self._vm(on.vm_id)))
+        return Done("The stream answers")
+
+    async def _running_machine(self, launch: Launch) -> Vm | None:
+        if launch.requested_vm_id is not None:
+            vm = await self._db.get(Vm, launch.requested_vm_id)
+            if vm is None or vm.user_id != launch.user_id or vm.status is not VmStatus.RUNNING:
+                raise ProviderRefusedError("the machine that was asked for is not running any more")
+            return vm
+        if launch.game_id is None:
+            return None
+        running = await self._db.find(
+            Vm,
+            {"user_id": launch.user_id, "status": VmStatus.RUNNING, "console": launch.console},
+            sort=[("created_at", -1)],
+            limit=1,
+        )
+        return running[0] if running else None
+
+    async def _game(self, launch: Launch) -> GameToPlay:
+        wanted = await console(self._db, launch.console)
+        if launch.game_id is None:
+            return GameToPlay(console=wanted, game_id=None, title=None, rom=None, user_id=launch.user_id)
+        game = await self._library.find(launch.console, launch.game_id)
+        if game is None:
+            raise ProviderRefusedError(f"the game {launch.game_id} is not in the library any more")
+        return GameToPlay(
+            console=wanted, game_id=game.game_id, title=game.title, rom=game.rom_path, user_id=launch.user_id
+        )
+
+    async def _launch(self, launch_id: str) -> Launch:
+        launch = await self._db.get(Launch, launch_id)
+        if launch is None:
+            raise NotFoundError(f"launch {launch_id} does not exist")
+        return launch
+
+    async def _vm(self, vm_id: str) -> Vm:
+        vm = await self._db.get(Vm, vm_id)
+        if vm is None:
+            raise NotFoundError(f"VM {vm_id} does not exist")
+        return vm
+
+
+def save_slot(launch: Launch) -> SaveSlot:
+    """Whose saves, of which game, under which name."""
+    return SaveSlot(
+        user_id=launch.user_id,
+        console=launch.console,
+        game_id=launch.game_id or "",
+        save_id=launch.save_id or _DEFAULT_SLOT,
+    )
+
+
+def _address(vm: Vm) -> Address:
+    if vm.ip_address is None:
+        raise ProviderRefusedError(f"VM {vm.id} has no address")
+    return Address(
+        host=vm.ip_address,
+        ssh_port=vm.port(_SSH),
+        ssh_user=vm.ssh_user,
+        ssh_host_key=vm.ssh_host_key,
+        https_port=vm.port(_HTTPS),
+        http_port=vm.port(_HTTP),
+        rtsp_port=vm.port(_RTSP),
+    )
+
+
+def _candidate(placement: RankedPlacement) -> Candidate:
+    located, position = placement.located, placement.located.position
+    place = located.site.place
+    return Candidate(
+        offer=placement.offer,
+        site=SiteFacts(
+            city=place.city,
+            region=place.region,
+            country=place.country,
+            country_code=located.country_code,
+            latitude=None if position is None else position.latitude,
+            longitude=None if position is None else position.longitude,
+        ),
+        reasons=placement.reasons,
+    )
+
+
+def _where(placement: RankedPlacement) -> str:
+    place = placement.located.site.place
+    return place.city or place.region or place.country or "Somewhere"
+
+
+def _nothing_fits(launch: Launch, wanted: Console) -> str:
+    shape = wanted.preset.shape
+    text = f"no site has {shape.vcpus} vCPUs, {shape.ram_gb} GB of RAM"
+    if shape.min_vram_gb is not None:
+        text += f" and a GPU with {shape.min_vram_gb} GB"
+    if launch.max_usd_per_hour is not None:
+        text += f" for at most {launch.max_usd_per_hour} USD an hour"
+    return text

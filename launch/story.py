@@ -1,0 +1,184 @@
+"""What a launch tells of itself: numbered notes, and the one activity that writes them down.
+
+The workflow gives out the numbers, so that a repeated write repeats its event and adds none. The Launch document is
+written before the event: whoever is told of an event finds the launch at least as far.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from errors import ConflictError
+from models.database import Database, Document
+from models.launches import (
+    ENDED,
+    MOVES,
+    Attempt,
+    Launch,
+    LaunchEvent,
+    LaunchStatus,
+    LaunchStepName,
+    StepStatus,
+)
+from providers.base import ProviderName
+
+# The share of a launch that each step usually takes; they add up to one.
+STEP_SHARES: Final = {
+    LaunchStepName.CHOOSE_PLACEMENT: 0.02,
+    LaunchStepName.CREATE_VM: 0.06,
+    LaunchStepName.BOOT: 0.14,
+    LaunchStepName.CONNECT: 0.04,
+    LaunchStepName.INSTALL_STREAMING: 0.50,
+    LaunchStepName.MOUNT_LIBRARY: 0.10,
+    LaunchStepName.RESTORE_SAVES: 0.04,
+    LaunchStepName.CONFIGURE_GAME: 0.05,
+    LaunchStepName.VERIFY_STREAM: 0.05,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptNote:
+    """A site that was tried, and what came of it."""
+
+    provider: ProviderName
+    site_id: str
+    started_at: datetime
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One event as the workflow thinks of it. `begins` starts the step's clock, `attempt` records an attempt, `restart`
+    puts the steps after the choice of a place back to PENDING."""
+
+    launch_id: str
+    sequence: int
+    at: datetime
+    status: LaunchStatus
+    progress: float
+    message: str
+    step: LaunchStepName | None = None
+    step_status: StepStatus | None = None
+    begins: bool = False
+    vm_id: str | None = None
+    placed_with: ProviderName | None = None
+    attempt: AttemptNote | None = None
+    restart: bool = False
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the record says now. `accepted` is False when the launch had moved on and the note was not written."""
+
+    status: LaunchStatus
+    accepted: bool
+
+
+async def write(db: Database, note: Note) -> Written:
+    """Move the launch and add the event, once however often it is called.
+
+    A cancel that came first wins: a note of progress is then written under CANCELLING, and READY is not accepted.
+    """
+    launch = await db.update(Launch, _guard(note), _changes(note))
+    if launch is None:
+        launch = await db.get(Launch, note.launch_id)
+        if launch is None:
+            raise ConflictError(f"launch {note.launch_id} does not exist")
+        if launch.last_sequence < note.sequence:
+            return await _overtaken(db, note, launch.status)
+    await _add_event(db, note, launch)
+    return Written(launch.status, accepted=True)
+
+
+async def _overtaken(db: Database, note: Note, status: LaunchStatus) -> Written:
+    if status is not LaunchStatus.CANCELLING or note.status is not LaunchStatus.RUNNING:
+        return Written(status, accepted=False)
+    launch = await db.update(
+        Launch,
+        {"_id": note.launch_id, "last_sequence": {"$lt": note.sequence}, "status": LaunchStatus.CANCELLING},
+        _changes(note, LaunchStatus.CANCELLING),
+    )
+    if launch is not None:
+        await _add_event(db, note, launch)
+    return Written(LaunchStatus.CANCELLING, accepted=launch is not None)
+
+
+def _guard(note: Note) -> Document:
+    origins = [origin for origin, targets in MOVES.items() if note.status in targets]
+    return {
+        "_id": note.launch_id,
+        "last_sequence": {"$lt": note.sequence},
+        "status": {"$in": [*origins, note.status] if note.status not in ENDED else origins},
+    }
+
+
+def _changes(note: Note, status: LaunchStatus | None = None) -> Document:
+    values: Document = {
+        "status": status or note.status,
+        "progress": note.progress,
+        "last_sequence": note.sequence,
+    }
+    values |= {
+        name: value for name in ("vm_id", "placed_with", "failure") if (value := getattr(note, name)) is not None
+    }
+    if note.status in ENDED:
+        values["ended_at"] = note.at
+        values["estimated_ready_at"] = None
+    if note.status is LaunchStatus.READY:
+        values["ready_at"] = note.at
+    values |= _restarted() if note.restart else {}
+    values |= _step_values(note)
+    changes: Document = {"$set": values}
+    if note.attempt is not None:
+        attempt = Attempt(**{name: getattr(note.attempt, name) for name in AttemptNote.__slots__})
+        changes["$push"] = {"attempts": attempt.model_dump_doc()}
+    return changes
+
+
+def _step_values(note: Note) -> Document:
+    if note.step is None or note.step_status is None:
+        return {}
+    key = f"steps.{list(LaunchStepName).index(note.step)}"
+    values: Document = {f"{key}.status": note.step_status, f"{key}.detail": note.message}
+    if note.begins:
+        values[f"{key}.started_at"] = note.at
+    if note.step_status in {StepStatus.DONE, StepStatus.FAILED, StepStatus.SKIPPED}:
+        values[f"{key}.finished_at"] = note.at
+    return values
+
+
+def _restarted() -> Document:
+    """The steps after the choice of a place, as they were before anything was done."""
+    values: Document = {}
+    for index, _ in list(enumerate(LaunchStepName))[1:]:
+        values[f"steps.{index}.status"] = StepStatus.PENDING
+        values |= {f"steps.{index}.{name}": None for name in ("started_at", "finished_at", "detail")}
+    return values
+
+
+async def _add_event(db: Database, note: Note, launch: Launch) -> None:
+    event = LaunchEvent(
+        id=f"{note.launch_id}:{note.sequence}",
+        launch_id=note.launch_id,
+        sequence=note.sequence,
+        at=note.at,
+        status=LaunchStatus.CANCELLING if launch.status is LaunchStatus.CANCELLING else note.status,
+        step=note.step,
+        step_status=note.step_status,
+        progress=note.progress,
+        message=note.message,
+    )
+    try:
+        await db.insert(event)
+    except ConflictError:
+        return  # told before: this is a repetition
+
+
+def share_done(step: LaunchStepName, within: float = 0.0) -> float:
+    """The progress, 0 to 1, when everything before `step` and a part `within` of it is done."""
+    steps = list(LaunchStepName)
+    before = sum(STEP_SHARES[name] for name in steps[: steps.index(step)])
+    return round(min(1.0, before + STEP_SHARES[step] * within), 4)

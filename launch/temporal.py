@@ -1,0 +1,93 @@
+"""Temporal's client, with every answer within seconds and its errors in our words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final, Self
+
+from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode, TLSConfig
+
+from errors import InvalidStateError, UnavailableError
+from launch.engine import EngineAddress
+from launch.plan import Ticket
+
+_CALL: Final = timedelta(seconds=5)
+
+
+async def connect(address: EngineAddress) -> Client:
+    """A client that carries our values. Raises UnavailableError when the engine does not answer."""
+    async with _answered():
+        return await Client.connect(
+            address.host,
+            namespace=address.namespace,
+            api_key=address.api_key,
+            tls=await asyncio.to_thread(_tls, address),
+            data_converter=pydantic_data_converter,
+        )
+
+
+class TemporalEngine:
+    """launch.engine.Engine over a connected client, which heals its connection by itself."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._task_queue = task_queue
+
+    @classmethod
+    async def connect(cls, address: EngineAddress) -> Self:
+        return cls(await connect(address), address.task_queue)
+
+    async def start_launch(self, ticket: Ticket) -> None:
+        async with _answered():
+            try:
+                await self._client.start_workflow(
+                    "Launch",
+                    ticket,
+                    id=workflow_id(ticket.launch_id),
+                    task_queue=self._task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    rpc_timeout=_CALL,
+                )
+            except WorkflowAlreadyStartedError:
+                return
+
+    async def cancel_launch(self, launch_id: str) -> None:
+        async with _answered():
+            await self._client.get_workflow_handle(workflow_id(launch_id)).cancel(rpc_timeout=_CALL)
+
+    async def ping(self) -> None:
+        async with _answered():
+            if not await self._client.service_client.check_health(timeout=_CALL):
+                raise UnavailableError("the engine is not ready")
+
+
+def workflow_id(launch_id: str) -> str:
+    return f"launch-{launch_id}"
+
+
+@asynccontextmanager
+async def _answered() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(2 * _CALL.total_seconds()):
+            yield
+    except RPCError as error:
+        if error.status == RPCStatusCode.NOT_FOUND:
+            raise InvalidStateError("it does not run any more", status="ENDED") from error
+        raise UnavailableError("the engine does not answer") from error
+    except (TimeoutError, RuntimeError) as error:
+        raise UnavailableError("the engine does not answer") from error
+
+
+def _tls(address: EngineAddress) -> TLSConfig | bool:
+    if address.tls_cert_path is None or address.tls_key_path is None:
+        return address.api_key is not None
+    return TLSConfig(
+        client_cert=address.tls_cert_path.read_bytes(), client_private_key=address.tls_key_path.read_bytes()
+    )

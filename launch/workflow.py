@@ -1,0 +1,343 @@
+"""A launch as the engine runs it: nine steps, the next placement when a site is full, everything undone on the way out.
+
+Nothing here touches the world: activities do. Their order and every timer survive the death of any process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import TimeoutError as TimeUpError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    is_cancelled_exception,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from fleet.machines import Machines
+    from fleet.orders import Released
+    from fleet.telling import NOTE_SIGNAL
+    from launch.plan import Candidate, OnVm, Plan, Ticket
+    from launch.steps import LaunchSteps
+    from launch.story import AttemptNote, Note, Written, share_done
+    from models.launches import LaunchStatus, LaunchStepName, StepStatus
+
+T = TypeVar("T")
+
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
+_RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500), backoff_coefficient=1.5, maximum_interval=timedelta(seconds=5)
+)
+_NOTE_TIME: Final = timedelta(seconds=20)
+_RELEASE_TIME: Final = timedelta(minutes=30)
+_MACHINES_LOST_AT_MOST: Final = 3
+# How long a step may take with all its repetitions, on real clouds.
+_STEP_TIME: Final = {
+    LaunchStepName.CHOOSE_PLACEMENT: timedelta(minutes=2),
+    LaunchStepName.CREATE_VM: timedelta(minutes=10),
+    LaunchStepName.BOOT: timedelta(minutes=15),
+    LaunchStepName.CONNECT: timedelta(minutes=5),
+    LaunchStepName.INSTALL_STREAMING: timedelta(minutes=60),
+    LaunchStepName.MOUNT_LIBRARY: timedelta(minutes=10),
+    LaunchStepName.RESTORE_SAVES: timedelta(minutes=10),
+    LaunchStepName.CONFIGURE_GAME: timedelta(minutes=5),
+    LaunchStepName.VERIFY_STREAM: timedelta(minutes=5),
+}
+_BEGINNINGS: Final = {
+    LaunchStepName.CHOOSE_PLACEMENT: "Looking for the best machine near you",
+    LaunchStepName.CREATE_VM: "Renting the machine",
+    LaunchStepName.BOOT: "The machine is starting",
+    LaunchStepName.CONNECT: "Connecting to the machine",
+    LaunchStepName.INSTALL_STREAMING: "Installing the streaming server",
+    LaunchStepName.MOUNT_LIBRARY: "Bringing the game library",
+    LaunchStepName.RESTORE_SAVES: "Restoring your saves",
+    LaunchStepName.CONFIGURE_GAME: "Setting up the game",
+    LaunchStepName.VERIFY_STREAM: "Checking the stream",
+}
+
+
+class _CancelledByPlayerError(Exception):
+    """The record says CANCELLING, or the engine was told to cancel: leave, and undo on the way out."""
+
+
+class _FailedError(Exception):
+    """The launch cannot become ready; the text says why, for the player."""
+
+
+@workflow.defn(name="Launch")
+class LaunchWorkflow:
+    def __init__(self) -> None:
+        self._launch_id = ""
+        self._patience = 1.0
+        self._sequence = 0
+        self._progress = 0.0
+        self._step: LaunchStepName | None = None
+        self._vm_id: str | None = None
+        self._rented_by_us = False
+        self._ended = False
+        self._pen = asyncio.Lock()
+
+    @workflow.signal(name=NOTE_SIGNAL)
+    async def note(self, line: str) -> None:
+        """A line about the step in progress, from its activity."""
+        if self._step is not None and not self._ended:
+            await self._tell(LaunchStatus.RUNNING, line, self._step, StepStatus.RUNNING)
+
+    @workflow.run
+    async def run(self, ticket: Ticket) -> LaunchStatus:
+        self._launch_id, self._patience = ticket.launch_id, ticket.patience
+        try:
+            await self._prepare(ticket)
+            written = await self._tell(LaunchStatus.READY, "Ready to play", progress=1.0)
+            if not written.accepted:
+                raise _CancelledByPlayerError
+            status = LaunchStatus.READY
+        except (asyncio.CancelledError, ActivityError, _CancelledByPlayerError, _FailedError) as error:
+            status = await asyncio.shield(self._undo(error))
+        self._ended = True
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return status
+
+    async def _prepare(self, ticket: Ticket) -> None:
+        plan: Plan = await self._do(LaunchStepName.CHOOSE_PLACEMENT, LaunchSteps.choose, ticket, _message)
+        if plan.reuse_vm_id is not None:
+            await self._on_own_machine(plan.reuse_vm_id)
+        else:
+            await self._on_new_machine(plan.candidates)
+
+    async def _on_own_machine(self, vm_id: str) -> None:
+        """Only the game's steps: the machine is there and streams already."""
+        self._vm_id = vm_id
+        for step in (LaunchStepName.CREATE_VM, LaunchStepName.BOOT):
+            await self._skip(step, "Your running machine is used")
+        on = OnVm(self._launch_id, vm_id)
+        await self._do(LaunchStepName.CONNECT, LaunchSteps.connect, on, _message)
+        await self._skip(LaunchStepName.INSTALL_STREAMING, "Already installed")
+        await self._game_steps(on)
+
+    async def _on_new_machine(self, candidates: tuple[Candidate, ...]) -> None:
+        """Walk the ranked candidates until one carries the launch to its end."""
+        self._vm_id = self._new_vm_id()
+        lost = 0
+        for candidate in candidates:
+            started = workflow.now()
+            if not await self._rent(candidate, started):
+                continue
+            try:
+                await self._set_up(OnVm(self._launch_id, self._vm_id))
+            except ActivityError as error:
+                lost += 1
+                if not _machine_is_hopeless(error, self._step) or lost == _MACHINES_LOST_AT_MOST:
+                    raise
+                await self._leave(candidate, started, _words(error))
+            else:
+                return
+        raise _FailedError("No site could give a machine; every attempt is listed with its reason")
+
+    async def _rent(self, candidate: Candidate, started: datetime) -> bool:
+        """One attempt. False: this site is full, nothing was rented, the next one may do."""
+        assert self._vm_id is not None
+        await self._begin(LaunchStepName.CREATE_VM)
+        order = await self._run(LaunchSteps.order, OnVm(self._launch_id, self._vm_id), candidate, time=_NOTE_TIME)
+        self._rented_by_us = True
+        try:
+            done = await self._run(Machines.rent, order, time=self._time(LaunchStepName.CREATE_VM))
+        except ActivityError as error:
+            if _kind(error) != "NoCapacityError":
+                raise
+            reason = _words(error)
+            await self._run(LaunchSteps.remember_full, candidate, reason, time=_NOTE_TIME)
+            await self._tell(
+                LaunchStatus.RUNNING,
+                f"No luck in {candidate.site.city or candidate.site.country}: {reason}",
+                LaunchStepName.CREATE_VM,
+                StepStatus.RUNNING,
+                attempt=_attempt(candidate, started, reason),
+            )
+            return False
+        await self._finish(
+            LaunchStepName.CREATE_VM,
+            done.message,
+            vm_id=self._vm_id,
+            placed_with=candidate.offer.provider,
+            attempt=_attempt(candidate, started, "rented"),
+        )
+        return True
+
+    async def _set_up(self, on: OnVm) -> None:
+        await self._do(LaunchStepName.BOOT, Machines.await_boot, on.vm_id, _message)
+        await self._do(LaunchStepName.CONNECT, LaunchSteps.connect, on, _message)
+        await self._do(LaunchStepName.INSTALL_STREAMING, LaunchSteps.install, on, _message)
+        await self._game_steps(on)
+        await self._run(Machines.mark_running, on.vm_id, time=_NOTE_TIME)
+
+    async def _game_steps(self, on: OnVm) -> None:
+        await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchSteps.mount_library, on, _message)
+        await self._do(LaunchStepName.RESTORE_SAVES, LaunchSteps.restore_saves, on, _message)
+        await self._do(LaunchStepName.CONFIGURE_GAME, LaunchSteps.configure_game, on, _message)
+        await self._do(LaunchStepName.VERIFY_STREAM, LaunchSteps.verify_stream, on, _message)
+
+    async def _leave(self, candidate: Candidate, started: datetime, reason: str) -> None:
+        """This machine is hopeless: give it back and put the story back to where the next one begins."""
+        await self._release()
+        self._vm_id = self._new_vm_id()
+        self._rented_by_us = False
+        self._progress = share_done(LaunchStepName.CREATE_VM)
+        await self._tell(
+            LaunchStatus.RUNNING,
+            f"The machine in {candidate.site.city or candidate.site.country} failed: {reason}. Trying the next place",
+            attempt=_attempt(candidate, started, f"failed: {reason}"),
+            restart=True,
+        )
+
+    async def _undo(self, error: BaseException) -> LaunchStatus:
+        """Compensate, then say how it ended. CANCELLED and FAILED both wait for the cloud's word."""
+        cancelled = isinstance(error, _CancelledByPlayerError) or is_cancelled_exception(error)
+        if cancelled:
+            await self._tell(LaunchStatus.CANCELLING, "Cancelling: what was rented is given back")
+        elif self._step is not None:
+            await self._tell(LaunchStatus.RUNNING, _words(error), self._step, StepStatus.FAILED)
+        released = await self._release()
+        if cancelled and released.gone:
+            return await self._end(LaunchStatus.CANCELLED, f"Cancelled. {released.message}")
+        return await self._end(LaunchStatus.FAILED, _words(error) if released.gone else released.message)
+
+    async def _end(self, status: LaunchStatus, message: str) -> LaunchStatus:
+        self._ended = True
+        failure = message if status is LaunchStatus.FAILED else None
+        await self._tell(status, message, failure=failure)
+        return status
+
+    async def _release(self) -> Released:
+        """Give back what this launch rented; a machine that it only used is left alone."""
+        if self._vm_id is None or not self._rented_by_us:
+            return Released(gone=True, message="Nothing was rented")
+        try:
+            return await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME * self._patience)
+        except ActivityError:
+            await self._run(Machines.give_up, self._vm_id, time=timedelta(days=1))
+            return Released(gone=False, message="The cloud did not confirm the deletion; the sweeper goes on with it")
+
+    async def _do(
+        self, step: LaunchStepName, work: Callable[..., Awaitable[T]], argument: object, words: Callable[[T], str]
+    ) -> T:
+        """A step with its beginning and its end told, and a cancel that came meanwhile obeyed."""
+        await self._begin(step)
+        result = await self._run(work, argument, time=self._time(step))
+        await self._finish(step, words(result))
+        return result
+
+    async def _begin(self, step: LaunchStepName) -> None:
+        self._step = step
+        self._progress = max(self._progress, share_done(step))
+        self._obey(await self._tell(LaunchStatus.RUNNING, _BEGINNINGS[step], step, StepStatus.RUNNING, begins=True))
+
+    async def _finish(self, step: LaunchStepName, message: str, **more: Any) -> None:
+        self._progress = share_done(step, within=1.0)
+        self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.DONE, **more))
+
+    async def _skip(self, step: LaunchStepName, message: str) -> None:
+        self._progress = share_done(step, within=1.0)
+        self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.SKIPPED, vm_id=self._vm_id))
+
+    def _obey(self, written: Written) -> None:
+        # A cancel that arrives while an activity is finishing raises nothing: it has to be looked for.
+        if written.status is LaunchStatus.CANCELLING or workflow.cancellation_reason() is not None:
+            raise _CancelledByPlayerError
+
+    async def _tell(
+        self,
+        status: LaunchStatus,
+        message: str,
+        step: LaunchStepName | None = None,
+        step_status: StepStatus | None = None,
+        **more: Any,
+    ) -> Written:
+        """Write the next event. Shielded: a cancel may come, but the story has no torn pages."""
+        return await asyncio.shield(self._write(status, message, step, step_status, more))
+
+    async def _write(
+        self,
+        status: LaunchStatus,
+        message: str,
+        step: LaunchStepName | None,
+        step_status: StepStatus | None,
+        more: dict[str, Any],
+    ) -> Written:
+        async with self._pen:
+            note = Note(
+                launch_id=self._launch_id,
+                sequence=self._sequence + 1,
+                at=workflow.now(),
+                status=status,
+                message=message[:500],
+                step=step,
+                step_status=step_status,
+                **{"progress": self._progress, **more},
+            )
+            written: Written = await self._run(LaunchSteps.tell, note, time=timedelta(days=1), attempt_time=_NOTE_TIME)
+            if written.accepted:
+                self._sequence += 1
+            return written
+
+    async def _run(
+        self,
+        work: Callable[..., Awaitable[T]],
+        *arguments: object,
+        time: timedelta,
+        attempt_time: timedelta | None = None,
+    ) -> T:
+        result: T = await workflow.execute_activity(
+            work,
+            args=arguments,
+            schedule_to_close_timeout=time,
+            start_to_close_timeout=attempt_time or time,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRY,
+            # A create that may still be running must have ended before its undo begins.
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+        return result
+
+    def _time(self, step: LaunchStepName) -> timedelta:
+        return _STEP_TIME[step] * self._patience
+
+    def _new_vm_id(self) -> str:
+        return str(workflow.random().randrange(10**17, 10**18))
+
+
+def _message(result: Any) -> str:
+    return str(result.message)
+
+
+def _attempt(candidate: Candidate, started: datetime, outcome: str) -> AttemptNote:
+    return AttemptNote(candidate.offer.provider, candidate.offer.site_id, started, outcome)
+
+
+def _machine_is_hopeless(error: ActivityError, step: LaunchStepName | None) -> bool:
+    """Whether another machine may do better: this one broke, or never came up in its time."""
+    if _kind(error) == "MachineLostError":
+        return True
+    return isinstance(error.cause, TimeUpError) and step in {LaunchStepName.BOOT, LaunchStepName.CONNECT}
+
+
+def _kind(error: BaseException) -> str | None:
+    cause = error.cause if isinstance(error, ActivityError) else error
+    return cause.type if isinstance(cause, ApplicationError) else None
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong, for the player."""
+    cause = error.cause if isinstance(error, ActivityError) else error
+    if isinstance(cause, TimeUpError):
+        last = cause.cause
+        return f"it took too long ({last.message})" if isinstance(last, ApplicationError) else "it took too long"
+    if isinstance(cause, ApplicationError):
+        return cause.message
+    return str(cause) or "it failed"
