@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from graphql import (
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    build_schema,
+    get_named_type,
+)
+
+from auth.access import RULES, Scope, acting_for, owner_filter, require, table, without_rule
+from auth.callers import Caller, Role
+from errors import ForbiddenError, InvalidInputError
+
+ALICE = Caller("alice", Role.PLAYER)
+WEB = Caller("key-0123456789abcdef", Role.SERVICE)
+ROOT = Caller("root", Role.OPERATOR)
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCHEMAS = sorted((REPOSITORY / "graphql").glob("*.graphql"))
+OPERATORS_ONLY = {name for name, rule in RULES.items() if rule.scope(Role.PLAYER) is None}
+
+
+@pytest.fixture(params=SCHEMAS, ids=lambda path: path.name)
+def schema(request: pytest.FixtureRequest) -> GraphQLSchema:
+    return build_schema(request.param.read_text(encoding="utf-8"))
+
+
+def test_every_field_of_the_roots_and_every_node_has_a_rule(schema: GraphQLSchema) -> None:
+    names = [*root_fields(schema), *(type_.name for type_ in nodes(schema))]
+
+    assert without_rule(names) == []
+
+
+def test_the_table_names_nothing_that_no_schema_has() -> None:
+    named: set[str] = set()
+    for path in SCHEMAS:
+        schema = build_schema(path.read_text(encoding="utf-8"))
+        named |= {*root_fields(schema), *(type_.name for type_ in nodes(schema))}
+
+    assert set(RULES) - named == set()
+
+
+def test_a_field_that_nobody_thought_of_is_found() -> None:
+    assert without_rule(["Query.vm", "Query.dropDatabase", "Invoice"]) == ["Invoice", "Query.dropDatabase"]
+
+
+def test_no_edge_leads_from_what_players_see_to_what_is_for_operators(schema: GraphQLSchema) -> None:
+    """`node` alone may, and it asks for the rule of the type that it found."""
+    for name in set(root_fields(schema)) - OPERATORS_ONLY:
+        root, field = name.split(".")
+        reached = reachable(schema, schema.type_map[root].fields[field].type)  # type: ignore[attr-defined]
+
+        assert reached & OPERATORS_ONLY == set(), name
+
+
+def test_the_document_is_what_the_table_prints() -> None:
+    assert (REPOSITORY / "docs" / "access.md").read_text(encoding="utf-8") == table()
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS_ONLY))
+@pytest.mark.parametrize("caller", [ALICE, WEB])
+def test_what_is_for_operators_is_refused_to_others(caller: Caller, name: str) -> None:
+    with pytest.raises(ForbiddenError, match=name):
+        require(caller, name)
+
+
+def test_what_is_for_operators_only() -> None:
+    assert {
+        "Query.auditLog",
+        "Mutation.configureConsole",
+        "Mutation.setSpendingLimit",
+        "Mutation.createApiKey",
+        "Mutation.revokeApiKey",
+        "ApiKey",
+        "AuditEntry",
+    } == OPERATORS_ONLY
+
+
+@pytest.mark.parametrize("caller", [ALICE, WEB, ROOT])
+@pytest.mark.parametrize("name", ["Query.secrets", "Query", "", "query.vm", "VM "])
+def test_what_the_table_does_not_name_is_refused_to_all(caller: Caller, name: str) -> None:
+    with pytest.raises(ForbiddenError):
+        require(caller, name)
+
+
+@pytest.mark.parametrize(("caller", "scope"), [(ALICE, Scope.OWN), (WEB, Scope.ANY), (ROOT, Scope.ANY)])
+def test_a_player_sees_its_own_machines_and_the_others_all(caller: Caller, scope: Scope) -> None:
+    assert require(caller, "Query.vms") is scope
+
+
+def test_a_player_orders_for_itself_and_for_nobody_else() -> None:
+    assert acting_for(ALICE, None) == "alice"
+    assert acting_for(ALICE, "alice") == "alice"
+    with pytest.raises(ForbiddenError):
+        acting_for(ALICE, "bob")
+
+
+@pytest.mark.parametrize("caller", [WEB, ROOT])
+def test_services_and_operators_order_for_players(caller: Caller) -> None:
+    assert acting_for(caller, "bob") == "bob"
+    assert acting_for(caller, None) == caller.id
+
+
+def test_a_list_without_a_user_is_everybodys_but_for_players() -> None:
+    assert owner_filter(ALICE, None) == "alice"
+    assert owner_filter(WEB, None) is None
+    assert owner_filter(ROOT, "bob") == "bob"
+    with pytest.raises(ForbiddenError):
+        owner_filter(ALICE, "bob")
+
+
+@pytest.mark.parametrize(
+    "user_id", ["", "../alice", "a b", "a\n", "$ne", "alice;reboot", "a" * 129, "älice", "a\u2028"]
+)
+def test_a_text_that_can_be_nobodys_id_is_named_as_bad_input(user_id: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        owner_filter(ROOT, user_id)
+
+    assert refused.value.path == ("userId",)
+
+
+def root_fields(schema: GraphQLSchema) -> list[str]:
+    roots = (schema.query_type, schema.mutation_type, schema.subscription_type)
+    return [f"{root.name}.{field}" for root in roots if root for field in root.fields]
+
+
+def nodes(schema: GraphQLSchema) -> list[GraphQLObjectType]:
+    node = schema.type_map["Node"]
+    assert isinstance(node, GraphQLInterfaceType)
+    return list(schema.get_implementations(node).objects)
+
+
+def reachable(schema: GraphQLSchema, start: object) -> set[str]:
+    """Names of the object types that a selection below this type can come to, `Node` itself left out."""
+    seen: set[str] = set()
+    waiting = [get_named_type(start)]  # type: ignore[call-overload]
+    while waiting:
+        type_ = waiting.pop()
+        if type_.name in seen or type_.name == "Node":
+            continue
+        seen.add(type_.name)
+        waiting.extend(neighbours(schema, type_))
+    return seen
+
+
+def neighbours(schema: GraphQLSchema, type_: object) -> Iterator[object]:
+    if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
+        yield from schema.get_possible_types(type_)
+    if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
+        yield from (get_named_type(field.type) for field in type_.fields.values())
