@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -61,3 +62,23 @@ def await_port(port: int, server: subprocess.Popen[bytes], within_s: float = 30)
             return
         time.sleep(0.05)
     raise AssertionError(f"nothing listens on port {port} after {within_s} s")
+
+
+@pytest.fixture(scope="session")
+def temporal_address() -> Iterator[str]:
+    """An engine: the one that TEST_TEMPORAL_ADDRESS names, else a development server for this session."""
+    if named := os.environ.get("TEST_TEMPORAL_ADDRESS"):
+        yield named
+        return
+    port = free_port()
+    executable = shutil.which("temporal") or str(Path(sys.executable).with_name("temporal"))
+    command = [
+        *(executable, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)),
+        *("--log-level", "never", "--http-port", str(free_port())),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            await_port(port, server)
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.terminate()
