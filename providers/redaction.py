@@ -1,0 +1,35 @@
+"""Foreign text made fit to be logged, stored or shown: no credentials, no terminal codes, one line."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+HIDDEN: Final = "***"
+_TERMINAL_CODES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_SECRETS: Final = (
+    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL),
+    re.compile(r"(?i)(?<=\bbearer )\S+"),
+    re.compile(r"\bya29\.[\w.-]+"),
+    re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"),
+    re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}"),  # keys and their lines, tokens; digests too, which nobody misses
+    re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
+    re.compile(
+        r"(?i)(?:(?<=password)|(?<=passwd)|(?<=passphrase)|(?<=secret)|(?<=token)|(?<=api_key)|(?<=apikey)"
+        r"|(?<=base64)|(?<=private_key))[\"']?\s*[:=]\s*(?:\"[^\"]*\"|'[^']*'|[^\s,}]+)"
+    ),
+)
+
+
+def redacted(text: str) -> str:
+    """The text with everything that looks like a credential replaced by stars."""
+    for secret in _SECRETS:
+        text = secret.sub(HIDDEN, text)
+    return text
+
+
+def clean_line(text: str, limit: int = 200) -> str:
+    """One printable line of at most `limit` characters without terminal codes and credentials."""
+    plain = _CONTROL.sub(" ", _TERMINAL_CODES.sub("", text)).replace("\n", " ").strip()
+    return redacted(plain[: 20 * limit])[:limit]

@@ -1,0 +1,253 @@
+"""SSH to a machine: one pinned host key, our one key, argument lists, and a time limit on everything.
+
+Nothing of the host this runs on takes part: no agent, no configuration file, no known_hosts, no password.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import shlex
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import asyncssh
+
+from errors import ProviderBusyError, ProviderRefusedError
+from providers.redaction import clean_line
+from streaming.addresses import Address
+from streaming.keys import KeyPair
+
+_HOST_KEY_ALGORITHMS: Final = (
+    "ssh-ed25519",
+    *("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
+    *("rsa-sha2-512", "rsa-sha2-256"),
+)
+_OUTPUT_LIMIT_BYTES: Final = 4 * 1024 * 1024
+_CHUNK_BYTES: Final = 256 * 1024
+_MISSING: Final = "No such file or directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command printed and how it ended."""
+
+    exit_status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode(errors="replace").strip()
+
+    @property
+    def complaint(self) -> str:
+        """The last thing it printed, fit to be shown."""
+        lines = (self.stderr or self.stdout).decode(errors="replace").strip().splitlines()
+        return clean_line(lines[-1]) if lines else "no output"
+
+
+class CommandFailedError(ProviderBusyError):
+    """A command on the machine ended with another status than 0."""
+
+    def __init__(self, program: str, answer: Answer) -> None:
+        super().__init__(f"{program} failed on the machine with status {answer.exit_status}: {answer.complaint}")
+        self.answer = answer
+
+
+class Shell:
+    """One open connection. Commands are argument lists; nothing is ever pasted into a command line."""
+
+    def __init__(self, connection: asyncssh.SSHClientConnection, user: str) -> None:
+        self._connection = connection
+        self._sudo = () if user == "root" else ("sudo", "-n")
+
+    @property
+    def host_key(self) -> str:
+        """The machine's host key as OpenSSH public key text."""
+        key = self._connection.get_server_host_key()
+        if key is None:
+            raise ProviderBusyError("the SSH connection has ended")
+        return " ".join(key.export_public_key().decode().split()[:2])
+
+    async def run(
+        self,
+        *argv: str,
+        input: bytes | None = None,
+        timeout_s: float = 60,
+        check: bool = True,
+        limit_bytes: int = _OUTPUT_LIMIT_BYTES,
+    ) -> Answer:
+        """Run one program to its end. With `check`, another exit status than 0 raises CommandFailedError."""
+        program = argv[len(self._sudo)] if self._sudo and argv[: len(self._sudo)] == self._sudo else argv[0]
+        with _translated(f"{program} on the machine"):
+            async with asyncio.timeout(timeout_s):
+                answer = await self._execute(shlex.join(argv), input, limit_bytes)
+        if check and answer.exit_status != 0:
+            raise CommandFailedError(program, answer)
+        return answer
+
+    async def sudo(
+        self,
+        *argv: str,
+        input: bytes | None = None,
+        timeout_s: float = 60,
+        check: bool = True,
+        limit_bytes: int = _OUTPUT_LIMIT_BYTES,
+    ) -> Answer:
+        """The same as root. Never asks for a password: a user that may not become root fails the command."""
+        return await self.run(
+            *self._sudo, *argv, input=input, timeout_s=timeout_s, check=check, limit_bytes=limit_bytes
+        )
+
+    async def write_file(self, path: str, content: bytes, mode: int, *, in_place: bool = False) -> None:
+        """Put a file there as root: whole or not at all, its content never readable to others than `mode` says.
+
+        `in_place` keeps the inode, for a file that a container has bound by itself.
+        """
+        draft = f"{path}.new"
+        await self.sudo("install", "-m", f"{mode:04o}", "/dev/null", draft)
+        await self.sudo("tee", draft, input=content)
+        arrived = (await self.sudo("sha256sum", draft)).text.split(" ")[0]
+        if arrived.lstrip("\\") != hashlib.sha256(content).hexdigest():
+            raise ProviderBusyError("a file did not arrive whole on the machine")
+        if in_place:
+            await self.sudo("cp", draft, path)
+            await self.sudo("rm", "-f", draft)
+        else:
+            await self.sudo("mv", "-f", draft, path)
+
+    async def read_file(self, path: str, limit_bytes: int = _OUTPUT_LIMIT_BYTES) -> bytes | None:
+        """A file's content, read as root; None when there is no such file."""
+        answer = await self.sudo("cat", path, check=False, limit_bytes=limit_bytes)
+        if answer.exit_status == 0:
+            return answer.stdout
+        if _MISSING in answer.stderr.decode(errors="replace"):
+            return None
+        raise CommandFailedError("cat", answer)
+
+    async def _execute(self, command: str, input: bytes | None, limit_bytes: int) -> Answer:
+        process = await self._connection.create_process(command, encoding=None)
+        try:
+            _, stdout, stderr = await asyncio.gather(
+                _feed(process.stdin, input),
+                _collect(process.stdout, limit_bytes),
+                _collect(process.stderr, limit_bytes),
+            )
+            await process.wait_closed()
+        finally:
+            process.close()
+        if process.exit_status is None:
+            raise ProviderBusyError("the SSH connection ended in the middle of a command")
+        return Answer(process.exit_status, stdout, stderr)
+
+
+class Ssh:
+    """Opens connections with our key."""
+
+    def __init__(self, key: KeyPair, *, connect_timeout_s: float = 20, keepalive_s: float = 15) -> None:
+        self._key = key
+        self._connect_timeout_s = connect_timeout_s
+        self._keepalive_s = keepalive_s
+
+    @property
+    def key(self) -> KeyPair:
+        return self._key
+
+    @contextlib.asynccontextmanager
+    async def shell(self, address: Address) -> AsyncIterator[Shell]:
+        """A connection for the length of the block.
+
+        An address without a host key accepts the key that the machine offers; the caller reads it from
+        `Shell.host_key` and pins it. An address with one accepts no other: ProviderRefusedError, which no repetition
+        heals. A machine that cannot be reached, or does not know our key, is ProviderBusyError: cloud-init opens the
+        SSH port before it has written authorized_keys.
+        """
+        connection = await self._connect(address)
+        try:
+            yield Shell(connection, address.ssh_user)
+        finally:
+            connection.abort()
+            await connection.wait_closed()
+
+    async def _connect(self, address: Address) -> asyncssh.SSHClientConnection:
+        pinned = _pinned(address)
+        with _translated(f"SSH to {address.host}"):
+            async with asyncio.timeout(self._connect_timeout_s):
+                return await asyncssh.connect(
+                    address.host,
+                    address.ssh_port,
+                    username=address.ssh_user,
+                    client_factory=_Pinning if pinned else _Learning,
+                    known_hosts=([pinned] if pinned else [], [], []),
+                    server_host_key_algs=_HOST_KEY_ALGORITHMS,
+                    client_keys=[self._key.private_key],
+                    preferred_auth="publickey",
+                    config=None,
+                    agent_path=None,
+                    x509_trusted_certs=None,
+                    gss_auth=False,
+                    gss_kex=False,
+                    password_auth=False,
+                    kbdint_auth=False,
+                    host_based_auth=False,
+                    login_timeout=self._connect_timeout_s,
+                    keepalive_interval=self._keepalive_s,
+                )
+
+
+class _Pinning(asyncssh.SSHClient):
+    """Accepts the pinned key alone."""
+
+
+class _Learning(asyncssh.SSHClient):
+    """Accepts the key that the server offers: the first contact, which learns it."""
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        return True
+
+
+def _pinned(address: Address) -> asyncssh.SSHKey | None:
+    if address.ssh_host_key is None:
+        return None
+    try:
+        return asyncssh.import_public_key(address.ssh_host_key)
+    except asyncssh.KeyImportError as error:
+        raise ProviderRefusedError(f"the host key pinned for {address.host} cannot be read") from error
+
+
+@contextlib.contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise ProviderRefusedError(f"{what}: the machine's host key is not the pinned one") from error
+    except asyncssh.KeyExchangeFailed as error:
+        raise ProviderRefusedError(f"{what}: the machine offers no host key of the wanted kind") from error
+    except asyncssh.PermissionDenied as error:
+        raise ProviderBusyError(f"{what}: the machine does not accept our key (yet)") from error
+    except TimeoutError as error:
+        raise ProviderBusyError(f"{what}: no answer in time") from error
+    except (asyncssh.Error, OSError) as error:
+        raise ProviderBusyError(f"{what}: {clean_line(str(error)) or type(error).__name__}") from error
+
+
+async def _feed(stdin: asyncssh.SSHWriter[bytes], content: bytes | None) -> None:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a program may end before it has read all
+        for start in range(0, len(content or b""), _CHUNK_BYTES):
+            stdin.write((content or b"")[start : start + _CHUNK_BYTES])
+            await stdin.drain()
+        stdin.write_eof()
+
+
+async def _collect(reader: asyncssh.SSHReader[bytes], limit_bytes: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await reader.read(_CHUNK_BYTES):
+        size += len(chunk)
+        if size > limit_bytes:
+            raise ProviderBusyError(f"the machine sent more than {limit_bytes} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
