@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from providers.registry import Registry
 from temporalio import activity
 
+from billing.meter import Meter
 from errors import ConflictError, MachineLostError, NoCapacityError, ProviderError
 from fleet.orders import Done, Released, RentOrder, tag_of
 from fleet.telling import told_to_workflow
 from models.database import Database, Document
+from models.usage import UsageState
 from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
 from providers.base import Machine, MachineId, MachineState, Provider, Tag
+from providers.registry import Registry
 
 _BOOTING = {MachineState.CREATING, MachineState.STARTING, MachineState.RUNNING, MachineState.UNKNOWN}
 
@@ -21,10 +23,11 @@ _BOOTING = {MachineState.CREATING, MachineState.STARTING, MachineState.RUNNING, 
 class Machines:
     """The activities that change what exists at a cloud. They alone write a VM's status while a launch prepares it."""
 
-    def __init__(self, db: Database, registry: Registry, *, settle_s: float, poll_s: float = 2.0) -> None:
+    def __init__(self, db: Database, registry: Registry, meter: Meter, *, settle_s: float, poll_s: float = 2.0) -> None:
         """`settle_s`: how long a cloud's list may lag behind an order. `poll_s`: the pace of looking."""
         self._db = db
         self._registry = registry
+        self._meter = meter
         self._settle = timedelta(seconds=settle_s)
         self._poll_s = poll_s
 
@@ -39,7 +42,10 @@ class Machines:
                 raise MachineLostError("the machine vanished right after it was rented")
         else:
             machine = await self._ordered(provider, order, vm)
-        await self._record(vm.id, machine, {"started_at": vm.started_at or _now()})
+        started_at = vm.started_at or _now()
+        await self._meter.enter(
+            await self._record(vm.id, machine, {"started_at": started_at}), UsageState.RUNNING, started_at
+        )
         return Done(
             f"Rented in {_words(order.site.city, order.site.country)} for {order.offer.usd_per_hour} USD an hour"
         )
@@ -89,6 +95,7 @@ class Machines:
             if await self._gone(provider, vm, seen):
                 break
             await asyncio.sleep(self._poll_s)
+        await self._meter_end(vm, rented=bool(seen))
         await move_vm(self._db, vm_id, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
         return Released(gone=True, message="The cloud confirmed that the machine is gone")
 
@@ -122,6 +129,12 @@ class Machines:
         # An order whose answer was lost may still turn up in the list.
         return vm.provider_id is not None or vm.ordered_at is None or _now() - vm.ordered_at > self._settle
 
+    async def _meter_end(self, vm: Vm, *, rented: bool) -> None:
+        """From now on it costs nothing. A machine that was found only now has cost since it was ordered."""
+        if rented and not await self._meter.knows(vm.id):
+            await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
+        await self._meter.enter(vm, None, _now())
+
     async def _intent(self, order: RentOrder) -> Vm:
         """The VM document, with the order's offer on it, as it was before this order was marked as placed."""
         existing = await self._db.get(Vm, order.vm_id)
@@ -136,7 +149,7 @@ class Machines:
         existing.ordered_at = earlier
         return existing
 
-    async def _record(self, vm_id: str, machine: Machine, fields: Document) -> None:
+    async def _record(self, vm_id: str, machine: Machine, fields: Document) -> Vm:
         ports = {str(internal): external for internal, external in machine.ports.items()}
         found = {
             "provider_id": machine.id,
@@ -144,7 +157,10 @@ class Machines:
             "ports": ports,
             "ssh_user": machine.ssh_user,
         }
-        await self._db.update(Vm, {"_id": vm_id}, {"$set": {**found, **fields}})
+        vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": {**found, **fields}})
+        if vm is None:
+            raise MachineLostError(f"VM {vm_id} has no record")
+        return vm
 
     async def _vm(self, vm_id: str) -> Vm:
         vm = await self._db.get(Vm, vm_id)

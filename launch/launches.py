@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from providers.registry import Registry
 from streaming.library import Library
 
 from errors import (
@@ -28,12 +28,15 @@ from models.database import Database
 from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, Step, new_id
 from models.vms import Vm, VmStatus
 from placement.positions import Position
+from placement.ranking import Placements
 from providers.base import ProviderName
+from providers.registry import Registry
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _NAME_WORDS: Final = "must be 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@|:-]{0,127}")
+_STOCK_PATIENCE_S: Final = 3.0
 _MAX_SESSION_HOURS: Final = 24.0
 _MAX_IDLE_MINUTES: Final = 24 * 60
 _MAX_USD_PER_HOUR: Final = Decimal(1000)
@@ -59,9 +62,17 @@ class LaunchOrder:
 
 class Launches:
     def __init__(
-        self, db: Database, engine: Engine, registry: Registry, library: Library, *, patience: float = 1.0
+        self,
+        db: Database,
+        engine: Engine,
+        registry: Registry,
+        placements: Placements,
+        library: Library,
+        *,
+        patience: float = 1.0,
     ) -> None:
         """`patience` stretches the time limits of every step; 1 is for real clouds."""
+        self._placements = placements
         self._db = db
         self._engine = engine
         self._registry = registry
@@ -132,16 +143,41 @@ class Launches:
             raise ProviderDownError(
                 f"{order.provider} is switched off for {wanted.name}", order.provider, ("provider",)
             )
+        if order.game_id is not None:
+            await self._check_game(order, wanted)
         if order.vm_id is not None:
             await self._check_vm(order)
-        if order.game_id is None:
-            return
+        elif not await self._has_machine(order):
+            await self._check_stock(order, wanted)
+
+    async def _check_game(self, order: LaunchOrder, wanted: Console) -> None:
+        assert order.game_id is not None
         try:
             known = await self._library.find(order.console, order.game_id)
         except ProviderError as error:
             raise UnavailableError("the game library does not answer") from error
         if known is None:
             raise NotFoundError(f"there is no game {order.game_id} for {wanted.name} in the library", ("gameId",))
+
+    async def _has_machine(self, order: LaunchOrder) -> bool:
+        """Whether the launch will use a machine that runs already."""
+        running = {"user_id": order.user_id, "status": VmStatus.RUNNING, "console": order.console}
+        return order.game_id is not None and await self._db.find_one(Vm, running) is not None
+
+    async def _check_stock(self, order: LaunchOrder, wanted: Console) -> None:
+        """Whether anything could be rented now. A cloud that is slow to say so does not hold up the answer: the
+        launch itself asks again, and longer."""
+        try:
+            async with asyncio.timeout(_STOCK_PATIENCE_S):
+                ranked = await self._placements.rank(
+                    wanted, order.near, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour, limit=1
+                )
+                if not ranked:
+                    raise await self._placements.refusal(
+                        wanted, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour
+                    )
+        except TimeoutError:
+            return
 
     async def _check_vm(self, order: LaunchOrder) -> None:
         vm = await self._db.get(Vm, order.vm_id)

@@ -5,30 +5,44 @@ Each may be run again at any point, because a killed worker's step is taken over
 
 from __future__ import annotations
 
-from placement.ranking import Placements, RankedPlacement
+from typing import Protocol
+
 from streaming.library import Library
-from streaming.machine import Address, GameToPlay, SaveSlot, StreamingMachines
+from streaming.machine import Address, GameToPlay, SaveSlot
 from temporalio import activity
 
-from errors import NoCapacityError, NotFoundError, ProviderRefusedError, RefusedError
+from errors import NoCapacityError, NotFoundError, ProviderBusyError, ProviderDownError, ProviderRefusedError
 from fleet.orders import Done, RentOrder, SiteFacts
 from fleet.telling import told_to_workflow
 from launch.estimate import Estimator
 from launch.plan import Candidate, OnVm, Plan, Ticket
 from launch.story import Note, Written, write
-from models.catalog import Console, console
+from models.catalog import console
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm, VmStatus
 from placement.positions import Position
+from placement.ranking import Placements, RankedPlacement
+from providers.base import Tell
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 _CANDIDATES = 10
 _DEFAULT_SLOT = "main"
 
 
+class OnMachine(Protocol):
+    """What a launch does on a machine, over SSH. streaming.machine.StreamingMachines does it."""
+
+    async def greet(self, address: Address) -> str: ...
+    async def install(self, address: Address, tag: str, tell: Tell) -> None: ...
+    async def mount_library(self, address: Address) -> None: ...
+    async def restore_saves(self, address: Address, slot: SaveSlot) -> int: ...
+    async def configure_game(self, address: Address, game: GameToPlay) -> None: ...
+    async def verify_stream(self, address: Address) -> None: ...
+
+
 class LaunchSteps:
-    def __init__(self, db: Database, placements: Placements, streaming: StreamingMachines, library: Library) -> None:
+    def __init__(self, db: Database, placements: Placements, streaming: OnMachine, library: Library) -> None:
         self._db = db
         self._placements = placements
         self._streaming = streaming
@@ -61,10 +75,13 @@ class LaunchSteps:
                 max_usd_per_hour=launch.max_usd_per_hour,
                 limit=_CANDIDATES,
             )
-        except RefusedError as error:
-            raise ProviderRefusedError(str(error)) from error
+        except ProviderDownError as error:
+            raise ProviderBusyError(error.message) from error
         if not ranked:
-            raise NoCapacityError(_nothing_fits(launch, wanted))
+            refusal = await self._placements.refusal(
+                wanted, provider=launch.provider, max_usd_per_hour=launch.max_usd_per_hour
+            )
+            raise NoCapacityError(refusal.message)
         first = ranked[0]
         return Plan(
             message=f"{_where(first)}: {'; '.join(first.reasons[:3])}", candidates=tuple(map(_candidate, ranked))
@@ -213,13 +230,3 @@ def _candidate(placement: RankedPlacement) -> Candidate:
 def _where(placement: RankedPlacement) -> str:
     place = placement.located.site.place
     return place.city or place.region or place.country or "Somewhere"
-
-
-def _nothing_fits(launch: Launch, wanted: Console) -> str:
-    shape = wanted.preset.shape
-    text = f"no site has {shape.vcpus} vCPUs, {shape.ram_gb} GB of RAM"
-    if shape.min_vram_gb is not None:
-        text += f" and a GPU with {shape.min_vram_gb} GB"
-    if launch.max_usd_per_hour is not None:
-        text += f" for at most {launch.max_usd_per_hour} USD an hour"
-    return text

@@ -12,12 +12,12 @@ from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import TimeoutError as TimeUpError
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     is_cancelled_exception,
 )
+from temporalio.exceptions import TimeoutError as TimeUpError
 
 with workflow.unsafe.imports_passed_through():
     from fleet.machines import Machines

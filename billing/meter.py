@@ -1,0 +1,64 @@
+"""The meter: writes down what a VM uses, without gap or overlap, however often and by whomever it is told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from errors import ConflictError
+from models.database import DESCENDING, Database
+from models.usage import UsageInterval, UsageState
+from models.vms import Vm
+
+
+class Meter:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def enter(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
+        """From `at` on the VM is in this state; None means that it costs nothing any more.
+
+        May be repeated. A change that was torn by a crash is completed: the new interval begins where the last one
+        ended, whatever `at` says then.
+        """
+        last = await self._last(vm.id)
+        if last is not None and last.end is None:
+            if last.state is state:
+                return
+            last = await self._close(last, at)
+        if state is None:
+            return
+        start = at if last is None or last.end is None else last.end
+        await self._open(vm, state, 1 if last is None else last.number + 1, start)
+
+    async def knows(self, vm_id: str) -> bool:
+        """Whether anything was ever metered for this VM."""
+        return await self._last(vm_id) is not None
+
+    async def _last(self, vm_id: str) -> UsageInterval | None:
+        found = await self._db.find(UsageInterval, {"vm_id": vm_id}, sort=[("number", DESCENDING)], limit=1)
+        return found[0] if found else None
+
+    async def _close(self, interval: UsageInterval, at: datetime) -> UsageInterval:
+        end = max(at, interval.start)
+        closed = await self._db.update(UsageInterval, {"_id": interval.id, "end": None}, {"$set": {"end": end}})
+        return closed or await self._db.get(UsageInterval, interval.id) or interval
+
+    async def _open(self, vm: Vm, state: UsageState, number: int, start: datetime) -> None:
+        storage = vm.usd_per_hour_stopped
+        interval = UsageInterval(
+            id=f"{vm.id}:{number}",
+            vm_id=vm.id,
+            number=number,
+            user_id=vm.user_id,
+            provider=vm.provider,
+            console=vm.console,
+            state=state,
+            start=start,
+            machine_usd_per_hour=vm.usd_per_hour - storage if state is UsageState.RUNNING else Decimal(0),
+            storage_usd_per_hour=storage,
+        )
+        try:
+            await self._db.insert(interval)
+        except ConflictError:
+            return  # told by another process at the same moment
