@@ -1,0 +1,92 @@
+"""How large a document may be. Checked before it is validated: the tokens while it is parsed, the rest on its tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, GraphQLSyntaxError, parse
+
+from schema.measuring import Measurement, measure
+
+QUERY_TOO_COMPLEX: Final = "QUERY_TOO_COMPLEX"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The defaults let the documents of graphql/operations/ and GraphiQL's introspection through with room to spare."""
+
+    max_tokens: int = 1000
+    max_depth: int = 12
+    max_introspection_depth: int = 15
+    max_aliases: int = 30
+    max_directives: int = 30
+    max_fragments: int = 50
+    max_root_fields: int = 20
+    max_page_size: int = 100
+    max_cost: int = 10_000
+
+
+class QueryTooComplexError(GraphQLError):
+    """A document that is over a limit. `extensions` name the limit, what it allows and what was asked for."""
+
+    def __init__(self, limit: str, allowed: int, asked: int, what: str) -> None:
+        super().__init__(
+            f"{what} {asked}; at most {allowed} is allowed.",
+            extensions={"code": QUERY_TOO_COMPLEX, "limit": limit, "allowed": allowed, "asked": asked},
+        )
+
+
+def parse_within(source: str, limits: Limits) -> DocumentNode:
+    """Parse, and stop at the first token too many. Raises GraphQLSyntaxError or QueryTooComplexError."""
+    try:
+        return parse(source, max_tokens=limits.max_tokens)
+    except GraphQLSyntaxError as error:
+        if _TOKENS_EXHAUSTED in error.message:
+            # Where it would have ended is not known: reading on is what the limit forbids.
+            raise QueryTooComplexError(
+                "tokens", limits.max_tokens, limits.max_tokens + 1, "The number of tokens is at least"
+            ) from None
+        raise
+
+
+def check_document(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    limits: Limits,
+    variables: Mapping[str, Any] | None = None,
+    operation_name: str | None = None,
+) -> Measurement:
+    """The document's measure, when it is within every limit; else QueryTooComplexError for the first it is over."""
+    measured = measure(schema, document, variables, operation_name, limits.max_page_size)
+    for limit, allowed, asked, what in _compared(measured, limits):
+        if asked > allowed:
+            raise QueryTooComplexError(limit, allowed, asked, what)
+    return measured
+
+
+def cost_report(measured: Measurement, limits: Limits) -> dict[str, int]:
+    """What `extensions.cost` says of an answered operation."""
+    return {"requested": measured.cost, "allowed": limits.max_cost}
+
+
+def _compared(measured: Measurement, limits: Limits) -> tuple[tuple[str, int, int, str], ...]:
+    return (
+        ("directives", limits.max_directives, measured.directives, "The number of directives is"),
+        ("aliases", limits.max_aliases, measured.aliases, "The number of aliases is"),
+        ("fragments", limits.max_fragments, measured.fragments, "The number of fragments is"),
+        ("rootFields", limits.max_root_fields, measured.root_fields, "The number of root fields is"),
+        ("depth", limits.max_depth, measured.depth, "The depth is"),
+        (
+            "introspectionDepth",
+            limits.max_introspection_depth,
+            measured.introspection_depth,
+            "The depth of the introspection is",
+        ),
+        ("pageSize", limits.max_page_size, measured.page_size, "The page size is"),
+        ("cost", limits.max_cost, measured.cost, "The cost is"),
+    )
+
+
+_TOKENS_EXHAUSTED: Final = "tokens. Parsing aborted."
