@@ -5,6 +5,7 @@ Each may be run again at any point, because a killed worker's step is taken over
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Protocol
 
 from streaming.library import Library
@@ -12,6 +13,7 @@ from streaming.machine import Address, GameToPlay, SaveSlot
 from temporalio import activity
 
 from errors import NoCapacityError, NotFoundError, ProviderBusyError, ProviderDownError, ProviderRefusedError
+from fleet.onboard import address_of, slot_for, slot_of
 from fleet.orders import Done, RentOrder, SiteFacts
 from fleet.telling import told_to_workflow
 from launch.estimate import Estimator
@@ -25,9 +27,7 @@ from placement.positions import Position
 from placement.ranking import Placements, RankedPlacement
 from providers.base import Tell
 
-_HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 _CANDIDATES = 10
-_DEFAULT_SLOT = "main"
 
 
 class OnMachine(Protocol):
@@ -37,6 +37,7 @@ class OnMachine(Protocol):
     async def install(self, address: Address, tag: str, tell: Tell) -> None: ...
     async def mount_library(self, address: Address) -> None: ...
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int: ...
+    async def upload_saves(self, address: Address, slot: SaveSlot) -> object: ...
     async def configure_game(self, address: Address, game: GameToPlay) -> None: ...
     async def verify_stream(self, address: Address) -> None: ...
 
@@ -62,6 +63,8 @@ class LaunchSteps:
         """The player's own machine for this console if one runs, else the ranked placements."""
         launch = await self._launch(ticket.launch_id)
         if (own := await self._running_machine(launch)) is not None:
+            # It is about to be played on: not the moment to stop it for idleness.
+            await self._db.update(Vm, {"_id": own.id}, {"$set": {"last_activity_at": datetime.now(UTC)}})
             return Plan(message=f"Your machine in {own.place.city or own.place.country} is running", reuse_vm_id=own.id)
         wanted = await console(self._db, launch.console)
         near = None
@@ -113,38 +116,49 @@ class LaunchSteps:
     async def connect(self, on: OnVm) -> Done:
         """SSH answers; the host key it shows first is pinned for good."""
         vm = await self._vm(on.vm_id)
-        host_key = await self._streaming.greet(_address(vm))
+        host_key = await self._streaming.greet(address_of(vm))
         await self._db.update(Vm, {"_id": vm.id, "ssh_host_key": vm.ssh_host_key}, {"$set": {"ssh_host_key": host_key}})
         return Done("The machine answers")
 
     @activity.defn
     async def install(self, on: OnVm) -> Done:
         vm = await self._vm(on.vm_id)
-        await self._streaming.install(_address(vm), vm.tag, told_to_workflow())
+        await self._streaming.install(address_of(vm), vm.tag, told_to_workflow())
         return Done("The streaming server is installed")
 
     @activity.defn
     async def mount_library(self, on: OnVm) -> Done:
-        await self._streaming.mount_library(_address(await self._vm(on.vm_id)))
+        await self._streaming.mount_library(address_of(await self._vm(on.vm_id)))
         return Done("The game library is mounted")
 
     @activity.defn
     async def restore_saves(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        files = await self._streaming.restore_saves(_address(vm), save_slot(launch))
+        if (slot := slot_for(launch)) is None:
+            return Done("No game, no saves")
+        await self._bring_home(vm, launch)
+        files = await self._streaming.restore_saves(address_of(vm), slot)
         return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
 
     @activity.defn
     async def configure_game(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        await self._streaming.configure_game(_address(vm), await self._game(launch))
-        await self._db.update(Vm, {"_id": vm.id}, {"$set": {"game_id": launch.game_id}})
+        await self._streaming.configure_game(address_of(vm), await self._game(launch))
+        playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": launch.game_id is not None}
+        await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
         return Done("The game is set up" if launch.game_id else "The console is set up")
 
     @activity.defn
     async def verify_stream(self, on: OnVm) -> Done:
-        await self._streaming.verify_stream(_address(await self._vm(on.vm_id)))
+        await self._streaming.verify_stream(address_of(await self._vm(on.vm_id)))
         return Done("The stream answers")
+
+    async def _bring_home(self, vm: Vm, launch: Launch) -> None:
+        """The saves of the game that was played here before go to safety before another's come."""
+        if vm.game_launch_id in {None, launch.id}:
+            return
+        if (before := await slot_of(self._db, vm)) is not None:
+            await self._streaming.upload_saves(address_of(vm), before)
 
     async def _running_machine(self, launch: Launch) -> Vm | None:
         if launch.requested_vm_id is not None:
@@ -184,30 +198,6 @@ class LaunchSteps:
         if vm is None:
             raise NotFoundError(f"VM {vm_id} does not exist")
         return vm
-
-
-def save_slot(launch: Launch) -> SaveSlot:
-    """Whose saves, of which game, under which name."""
-    return SaveSlot(
-        user_id=launch.user_id,
-        console=launch.console,
-        game_id=launch.game_id or "",
-        save_id=launch.save_id or _DEFAULT_SLOT,
-    )
-
-
-def _address(vm: Vm) -> Address:
-    if vm.ip_address is None:
-        raise ProviderRefusedError(f"VM {vm.id} has no address")
-    return Address(
-        host=vm.ip_address,
-        ssh_port=vm.port(_SSH),
-        ssh_user=vm.ssh_user,
-        ssh_host_key=vm.ssh_host_key,
-        https_port=vm.port(_HTTPS),
-        http_port=vm.port(_HTTP),
-        rtsp_port=vm.port(_RTSP),
-    )
 
 
 def _candidate(placement: RankedPlacement) -> Candidate:

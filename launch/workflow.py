@@ -176,6 +176,12 @@ class LaunchWorkflow:
         await self._do(LaunchStepName.INSTALL_STREAMING, LaunchSteps.install, on, _message)
         await self._game_steps(on)
         await self._run(Machines.mark_running, on.vm_id, time=_NOTE_TIME)
+        await workflow.start_child_workflow(
+            "Machine",
+            on.vm_id,
+            id=f"machine-{on.vm_id}",
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+        )
 
     async def _game_steps(self, on: OnVm) -> None:
         await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchSteps.mount_library, on, _message)

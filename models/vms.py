@@ -88,6 +88,10 @@ class Vm(Model):
     deleted_at: datetime | None = None
     last_activity_at: datetime | None = None
     stops_at: datetime | None = None
+    game_launch_id: str | None = None  # the launch whose game, and whose saves, are on it now
+    saved_at: datetime | None = None  # when its saves were last brought to safety
+    saves_pending: bool = False  # it may hold saves that are nowhere else
+    warning: str | None = None  # what the player should know now, such as a stop that is near
     detail: str | None = None
 
     model_config = {

@@ -1,0 +1,66 @@
+"""What can be asked of a machine, and what each status answers to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from models.vms import VmStatus
+
+
+class Command(StrEnum):
+    START = "START"
+    STOP = "STOP"
+    RESTART = "RESTART"
+    DELETE = "DELETE"
+
+
+class Finding(StrEnum):
+    """What watching a machine came to: each ends the watch and is acted on."""
+
+    IDLE = "IDLE"  # nobody streamed for as long as the launch allowed
+    LIMIT = "LIMIT"  # the session limit is reached
+    GONE = "GONE"  # the cloud does not know it any more
+    STOPPED_OUTSIDE = "STOPPED_OUTSIDE"  # its host, its dead-man timer or an empty balance stopped it
+    RUNS_OUTSIDE = "RUNS_OUTSIDE"  # it is ours as stopped, but runs and is billed
+    RETENTION = "RETENTION"  # it was stopped for longer than stopped machines are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command, and why, in words for the record."""
+
+    command: Command
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`accepted` is False when the machine's `status` does not allow the command; nothing was done then."""
+
+    accepted: bool
+    status: VmStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the watch saw. `detail` is for people."""
+
+    finding: Finding
+    detail: str
+
+
+# In which statuses a command has work to do, and in which it is done already. Everywhere else it is refused.
+WORKS: Final = {
+    Command.START: frozenset({VmStatus.STOPPED}),
+    Command.STOP: frozenset({VmStatus.RUNNING}),
+    Command.RESTART: frozenset({VmStatus.RUNNING}),
+    Command.DELETE: frozenset({VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.LOST}),
+}
+DONE_ALREADY: Final = {
+    Command.START: frozenset({VmStatus.RUNNING, VmStatus.STARTING}),
+    Command.STOP: frozenset({VmStatus.STOPPED, VmStatus.STOPPING}),
+    Command.RESTART: frozenset({VmStatus.STARTING}),
+    Command.DELETE: frozenset({VmStatus.DELETING, VmStatus.DELETED}),
+}

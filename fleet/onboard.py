@@ -1,0 +1,67 @@
+"""What the fleet does on a machine, over SSH, and whose saves lie there."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from streaming.machine import Activity, Address, SaveSlot
+
+from errors import MachineLostError
+from models.database import Database
+from models.launches import Launch
+from models.vms import Vm
+
+_HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
+DEFAULT_SLOT: Final = "main"
+
+
+class OnBoard(Protocol):
+    """streaming.machine.StreamingMachines does it. Every method may be repeated."""
+
+    async def activity(self, address: Address) -> Activity: ...
+    async def end_sessions(self, address: Address) -> None: ...
+    async def upload_saves(self, address: Address, slot: SaveSlot) -> object: ...
+    async def wake(self, address: Address) -> None:
+        """After a start: SSH and the stream answer again."""
+        ...
+
+    async def arm_dead_man(self, address: Address, after_s: float) -> None:
+        """The machine turns itself off after this time unless it is armed again."""
+        ...
+
+    async def pair(self, address: Address, pin: str, user_id: str) -> None: ...
+
+
+def address_of(vm: Vm) -> Address:
+    """Where and how the machine is reached. Raises MachineLostError when it never had an address."""
+    if vm.ip_address is None:
+        raise MachineLostError(f"VM {vm.id} has no address")
+    return Address(
+        host=vm.ip_address,
+        ssh_port=vm.port(_SSH),
+        ssh_user=vm.ssh_user,
+        ssh_host_key=vm.ssh_host_key,
+        https_port=vm.port(_HTTPS),
+        http_port=vm.port(_HTTP),
+        rtsp_port=vm.port(_RTSP),
+    )
+
+
+def slot_for(launch: Launch) -> SaveSlot | None:
+    """Whose saves, of which game, under which name. None for a launch without a game."""
+    if launch.game_id is None:
+        return None
+    return SaveSlot(
+        user_id=launch.user_id,
+        console=launch.console,
+        game_id=launch.game_id,
+        save_id=launch.save_id or DEFAULT_SLOT,
+    )
+
+
+async def slot_of(db: Database, vm: Vm) -> SaveSlot | None:
+    """The saves that lie on the machine now: those of the last launch that set up a game there."""
+    if vm.game_launch_id is None:
+        return None
+    launch = await db.get(Launch, vm.game_launch_id)
+    return None if launch is None else slot_for(launch)

@@ -1,0 +1,143 @@
+"""Watching one machine: the cloud's truth, whether anybody plays, how long it may still run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio import activity
+
+from errors import MachineLostError, ProviderError
+from fleet.commands import Finding, Seen
+from fleet.onboard import OnBoard, address_of, slot_of
+from models.database import Database, Document
+from models.vms import Vm, VmStatus
+from providers.base import Machine, MachineId, MachineState
+from providers.registry import Registry
+
+log = logging.getLogger(__name__)
+
+_OFF: Final = {MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.BROKEN}
+
+
+@dataclass(frozen=True, slots=True)
+class WatchTimes:
+    """How often what is looked at, in seconds, and how long stopped machines are kept."""
+
+    look_s: float = 20.0
+    look_stopped_s: float = 300.0
+    upload_every_s: float = 300.0
+    warn_before_s: float = 300.0
+    dead_man_margin_s: float = 1800.0
+    retention_h: float = 48.0
+
+
+class Watch:
+    def __init__(self, db: Database, registry: Registry, onboard: OnBoard, times: WatchTimes) -> None:
+        self._db = db
+        self._registry = registry
+        self._onboard = onboard
+        self._times = times
+
+    @activity.defn
+    async def watch(self, vm_id: str) -> Seen:
+        """Look until there is something to act on. Writes what it sees of the player's activity, never the status."""
+        cared_at = datetime.min.replace(tzinfo=UTC)
+        while True:
+            vm = await self._db.get(Vm, vm_id)
+            if vm is None:
+                raise MachineLostError(f"VM {vm_id} has no record")
+            if (seen := await self._cloud_says(vm) or _clock_says(vm, self._times)) is not None:
+                return seen
+            if vm.status is VmStatus.RUNNING:
+                if (seen := await self._player_says(vm)) is not None:
+                    return seen
+                cared_at = await self._keep_safe(vm, cared_at)
+                await asyncio.sleep(self._times.look_s)
+            else:
+                await asyncio.sleep(self._times.look_stopped_s)
+
+    async def _cloud_says(self, vm: Vm) -> Seen | None:
+        try:
+            machine = await self._machine(vm)
+        except ProviderError as error:
+            log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
+            return None
+        if machine is None:
+            return Seen(Finding.GONE, "the cloud does not know this machine any more")
+        if vm.status is VmStatus.RUNNING and machine.state in _OFF:
+            return Seen(Finding.STOPPED_OUTSIDE, "the machine was stopped at the cloud, not by us")
+        if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:
+            return Seen(Finding.RUNS_OUTSIDE, "the machine was started at the cloud, not by us")
+        return None
+
+    async def _machine(self, vm: Vm) -> Machine | None:
+        """From the shared list, and asked for by id when the list, which may lag, does not have it."""
+        provider = self._registry.get(vm.provider)
+        for machine in await provider.machines():
+            if machine.id == vm.provider_id:
+                return machine
+        return await provider.machine(MachineId(vm.provider_id or ""))
+
+    async def _player_says(self, vm: Vm) -> Seen | None:
+        """Streaming keeps a machine alive; our own connections do not. A machine that cannot be asked is not idle
+        for that: its session limit and its dead-man timer still end it."""
+        try:
+            activity_now = await self._onboard.activity(address_of(vm))
+        except ProviderError as error:
+            log.warning("a machine could not be asked for its sessions", extra={"vm": vm.id, "why": error.message})
+            return None
+        now = _now()
+        if activity_now.in_use:
+            await self._note(vm, {"last_activity_at": now, "paired": activity_now.paired, "warning": None})
+            return None
+        idle_since = vm.last_activity_at or vm.started_at or vm.created_at
+        left = idle_since + timedelta(minutes=vm.idle_stop_minutes) - now
+        if left <= timedelta(0):
+            return Seen(Finding.IDLE, f"nobody played for {vm.idle_stop_minutes} minutes")
+        await self._note(vm, {"paired": activity_now.paired, "warning": self._warning(left, "nobody plays")})
+        return None
+
+    def _warning(self, left: timedelta, why: str) -> str | None:
+        if left > timedelta(seconds=self._times.warn_before_s):
+            return None
+        return f"The machine stops in {max(1, round(left.total_seconds() / 60))} minutes: {why}"
+
+    async def _keep_safe(self, vm: Vm, cared_at: datetime) -> datetime:
+        """Now and then bring the saves to safety and put the machine's own timer back."""
+        if _now() - cared_at < timedelta(seconds=self._times.upload_every_s):
+            return cared_at
+        try:
+            if (slot := await slot_of(self._db, vm)) is not None:
+                await self._onboard.upload_saves(address_of(vm), slot)
+                await self._note(vm, {"saved_at": _now()})
+            await self._onboard.arm_dead_man(address_of(vm), _dead_man_s(vm, self._times))
+        except ProviderError as error:
+            log.warning("saves could not be uploaded meanwhile", extra={"vm": vm.id, "why": error.message})
+        return _now()
+
+    async def _note(self, vm: Vm, fields: Document) -> None:
+        if any(getattr(vm, name) != value for name, value in fields.items()):
+            await self._db.update(Vm, {"_id": vm.id}, {"$set": fields})
+
+
+def _clock_says(vm: Vm, times: WatchTimes) -> Seen | None:
+    now = _now()
+    if vm.status is VmStatus.RUNNING and vm.stops_at is not None and now >= vm.stops_at:
+        return Seen(Finding.LIMIT, f"the session limit of {vm.max_session_hours:g} hours is reached")
+    kept = timedelta(hours=times.retention_h)
+    if vm.status is VmStatus.STOPPED and vm.stopped_at is not None and now - vm.stopped_at >= kept:
+        return Seen(Finding.RETENTION, f"it was stopped for {times.retention_h:g} hours")
+    return None
+
+
+def _dead_man_s(vm: Vm, times: WatchTimes) -> float:
+    until = vm.stops_at or _now() + timedelta(hours=vm.max_session_hours)
+    return max(60.0, (until - _now()).total_seconds() + times.dead_man_margin_s)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

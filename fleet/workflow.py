@@ -1,0 +1,188 @@
+"""A machine's life after its launch, as the engine runs it: the one writer of its status until it is gone.
+
+Commands arrive as updates and are done one after another; between them the machine is watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+
+with workflow.unsafe.imports_passed_through():
+    from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Seen
+    from fleet.machines import Machines
+    from fleet.orders import Released
+    from fleet.power import Power
+    from fleet.watch import Watch
+    from models.vms import ENDED, VmStatus
+
+T = TypeVar("T")
+
+_RETRY: Final = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500), backoff_coefficient=1.5, maximum_interval=timedelta(seconds=10)
+)
+_SHORT: Final = timedelta(minutes=1)
+_SAVE_TIME: Final = timedelta(minutes=5)
+_POWER_TIME: Final = timedelta(minutes=20)
+_RELEASE_TIME: Final = timedelta(minutes=30)
+_FOREVER: Final = timedelta(days=365)
+_BEAT: Final = timedelta(seconds=10)
+
+
+@workflow.defn(name="Machine")
+class MachineWorkflow:
+    def __init__(self) -> None:
+        self._vm_id = ""
+        self._status = VmStatus.RUNNING
+        self._asked: deque[Asked] = deque()
+
+    @workflow.run
+    async def run(self, vm_id: str) -> None:
+        self._vm_id = vm_id
+        self._status = await self._run(Power.status, vm_id, time=_FOREVER)
+        while self._status not in ENDED:
+            if self._asked:
+                await self._carry_out(self._asked.popleft())
+            elif workflow.info().is_continue_as_new_suggested():
+                await workflow.wait_condition(workflow.all_handlers_finished)
+                if not self._asked:
+                    workflow.continue_as_new(vm_id)
+            else:
+                await self._watch()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    @workflow.update
+    async def ask(self, asked: Asked) -> Answer:
+        """Take a command. Answers once it has begun, with the status that it led to, or refuses it by the status."""
+        await workflow.wait_condition(lambda: self._vm_id != "" and not self._asked)
+        if self._status in DONE_ALREADY[asked.command]:
+            return Answer(accepted=True, status=self._status)
+        if self._status not in WORKS[asked.command]:
+            return Answer(accepted=False, status=self._status)
+        self._asked.append(asked)
+        await workflow.wait_condition(lambda: asked not in self._asked)
+        return Answer(accepted=True, status=self._status)
+
+    async def _carry_out(self, asked: Asked) -> None:
+        if self._status not in WORKS[asked.command]:
+            return
+        match asked.command:
+            case Command.START:
+                await self._start()
+            case Command.STOP:
+                await self._stop(asked.reason)
+            case Command.RESTART:
+                await self._restart(asked.reason)
+            case Command.DELETE:
+                await self._delete(asked.reason)
+
+    async def _watch(self) -> None:
+        """Until something is found, or asked."""
+        watching = asyncio.create_task(self._run(Watch.watch, self._vm_id, time=_FOREVER))
+        await workflow.wait_condition(lambda: watching.done() or bool(self._asked))
+        if not watching.done():
+            watching.cancel()
+        try:
+            await self._act_on(await watching)
+        except (ActivityError, asyncio.CancelledError):
+            return
+
+    async def _act_on(self, seen: Seen) -> None:
+        match seen.finding:
+            case Finding.IDLE | Finding.LIMIT:
+                await self._stop(seen.detail)
+            case Finding.RUNS_OUTSIDE:
+                await self._enter(VmStatus.RUNNING, seen.detail)
+                await self._stop(seen.detail)
+            case Finding.STOPPED_OUTSIDE:
+                await self._enter(VmStatus.STOPPED, seen.detail)
+            case Finding.RETENTION:
+                await self._delete(seen.detail)
+            case Finding.GONE:
+                await self._run(Power.lose, self._vm_id, seen.detail, time=_FOREVER)
+                self._status = VmStatus.DELETED
+
+    async def _stop(self, reason: str) -> None:
+        """Saves first. The disk stays whatever became of them: what could not be uploaded is still on it."""
+        await self._enter(VmStatus.STOPPING, reason)
+        await self._try_to_save()
+        try:
+            await self._run(Power.stop, self._vm_id, time=_POWER_TIME)
+        except ActivityError:
+            await self._enter(VmStatus.RUNNING, "the cloud did not stop it")
+            return
+        await self._enter(VmStatus.STOPPED, reason)
+
+    async def _start(self) -> None:
+        await self._enter(VmStatus.STARTING, "")
+        try:
+            await self._run(Power.start, self._vm_id, time=_POWER_TIME)
+        except ActivityError as error:
+            await self._enter(VmStatus.STOPPED, f"it could not be started: {_words(error)}")
+            return
+        await self._enter(VmStatus.RUNNING, "")
+
+    async def _restart(self, reason: str) -> None:
+        await self._stop(reason)
+        if self._status is VmStatus.STOPPED:
+            await self._start()
+
+    async def _delete(self, reason: str) -> None:
+        """Saves first, and no deletion without them: they are rescued from a stopped machine by starting it."""
+        if self._status is not VmStatus.LOST and not await self._saved():
+            return
+        released: Released
+        try:
+            self._status = VmStatus.DELETING
+            released = await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME)
+        except ActivityError:
+            await self._run(Machines.give_up, self._vm_id, time=_FOREVER)
+            self._status = VmStatus.LOST
+            return
+        if released.gone:
+            self._status = VmStatus.DELETED
+
+    async def _saved(self) -> bool:
+        """Whether the saves are safe, after trying everything to make them so."""
+        if self._status is VmStatus.STOPPED:
+            if await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
+                return True
+            await self._start()
+            if self._status is not VmStatus.RUNNING:
+                return False
+        return await self._try_to_save()
+
+    async def _try_to_save(self) -> bool:
+        try:
+            return await self._run(Power.save, self._vm_id, time=_SAVE_TIME)
+        except ActivityError as error:
+            await self._run(
+                Power.alarm, self._vm_id, f"the saves could not be uploaded: {_words(error)}", time=_FOREVER
+            )
+            return False
+
+    async def _enter(self, status: VmStatus, reason: str) -> None:
+        await self._run(Power.enter, self._vm_id, status, reason, time=_FOREVER)
+        self._status = status
+
+    async def _run(self, work: Callable[..., Awaitable[T]], *arguments: object, time: timedelta) -> T:
+        result: T = await workflow.execute_activity(
+            work,
+            args=arguments,
+            schedule_to_close_timeout=time,
+            heartbeat_timeout=_BEAT,
+            retry_policy=_RETRY,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+        return result
+
+
+def _words(error: ActivityError) -> str:
+    return str(error.cause or error)

@@ -1,0 +1,63 @@
+"""The story of a launch for those who follow it: what was told already, then what is told now."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from models.database import DESCENDING, Database
+from models.feed import ChangeFeed
+from models.launches import ENDED, LaunchEvent
+
+
+class ProgressFeed:
+    """One change stream per process, however many follow. Any process can serve any launch."""
+
+    def __init__(self, db: Database, *, backlog: int = 256, patience_s: float = 5.0) -> None:
+        self._db = db
+        self._feed = ChangeFeed(db, LaunchEvent, "launch_id", ["insert"], backlog=backlog, patience_s=patience_s)
+
+    @property
+    def followers(self) -> int:
+        return self._feed.listeners
+
+    @property
+    def following(self) -> bool:
+        """Whether the change stream is kept open now."""
+        return self._feed.following
+
+    async def close(self) -> None:
+        """End all followers with UnavailableError, and the change stream."""
+        await self._feed.close()
+
+    async def follow(self, launch_id: str, after: int = 0) -> AsyncGenerator[LaunchEvent, None]:
+        """The launch's events with a sequence above `after`, in order, none missing, none twice; ends after the last.
+
+        Raises UnavailableError when the database is away at the start or the follower is too slow. Close it when done.
+        """
+        async with self._feed.listen(launch_id) as live:
+            ahead = await self._told(launch_id, after)
+            if not ahead and await self._is_over(launch_id):
+                return
+            while True:
+                while (event := ahead.pop(after + 1, None)) is not None:
+                    after = event.sequence
+                    yield event
+                    if event.status in ENDED:
+                        return
+                event = await live.next()
+                if event is None:
+                    ahead |= await self._told(launch_id, after)
+                elif event.sequence > after:
+                    ahead[event.sequence] = event
+                    if event.sequence > after + 1:
+                        ahead |= await self._told(launch_id, after)
+                elif event.status in ENDED:
+                    return
+
+    async def _told(self, launch_id: str, after: int) -> dict[int, LaunchEvent]:
+        events = await self._db.find(LaunchEvent, {"launch_id": launch_id, "sequence": {"$gt": after}})
+        return {event.sequence: event for event in events}
+
+    async def _is_over(self, launch_id: str) -> bool:
+        last = await self._db.find(LaunchEvent, {"launch_id": launch_id}, [("sequence", DESCENDING)], limit=1)
+        return bool(last) and last[0].status in ENDED
