@@ -1,0 +1,220 @@
+"""CloudyPad's executable as a wire: argument lists in, verified outcomes out.
+
+Its exit status alone proves nothing: 0 also follows a prompt that nobody answered. So every command that makes or
+removes something is checked afterwards by asking for it. Errors appear on its standard output. Killed, it leaves its
+children running: each run is a process group that ends as a whole, and the lock of its instance with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.base import Tell, keep_quiet
+from providers.cloudypad import commands
+from providers.cloudypad.commands import GcpOrder
+from providers.cloudypad.instances import Instance, parse_instance, parse_names
+from providers.cloudypad.process import Finished, run_to_end
+from providers.cloudypad.progress import Storyteller
+from providers.redaction import clean_line
+
+_PASSED_ON: Final = (
+    *("PATH", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_PROJECT", "CLOUDSDK_CORE_PROJECT"),
+    *("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "SSL_CERT_FILE"),
+)
+# CloudyPad's log levels: 6 keeps warnings out of the JSON, 4 still names the reason of a failure.
+_SILENT, _WARNINGS = "6", "4"
+_PROMPTED: Final = "Instance initialization cancelled"
+_ERROR: Final = re.compile(r"\bERROR\b|^error: |" + _PROMPTED)
+_LOCKED: Final = ("ConcurrentUpdateError", "stack is currently locked")
+_MEANINGS: Final = (
+    (
+        re.compile(r"ZONE_RESOURCE_POOL_EXHAUSTED|STOCKOUT|does not have enough resources available"),
+        NoCapacityError,
+    ),
+    (re.compile(r"QUOTA_EXCEEDED|[Qq]uota .*exceeded"), ProviderRefusedError),
+    (re.compile(r"Could not load the default credentials|PERMISSION_DENIED|invalid_grant"), ProviderRefusedError),
+    (re.compile(r"spawn \S+ ENOENT|^error: ", re.MULTILINE), ProviderRefusedError),
+    (re.compile(_PROMPTED), ProviderRefusedError),
+)
+_CONFIG: Final = """\
+version: "1"
+analytics:
+  promptedPersonalDataCollectionApproval: true
+  posthog:
+    distinctId: {id}
+    collectionMethod: none
+"""
+
+
+class CloudyPadCli:
+    """`home` is CLOUDYPAD_HOME. Runs on one instance happen one after another, in all processes that share `home`."""
+
+    def __init__(
+        self,
+        command: str,
+        home: Path,
+        *,
+        inherited: Mapping[str, str] | None = None,
+        short_deadline_s: float = 120,
+        long_deadline_s: float = 60 * 60,
+        grace_s: float = 10,
+    ) -> None:
+        self._command = command
+        self._home = home.absolute()
+        self._inherited = os.environ if inherited is None else inherited
+        self._short_s = short_deadline_s
+        self._long_s = long_deadline_s
+        self._grace_s = grace_s
+
+    async def create_ssh(self, name: str, host: str, user: str, key_path: Path, tell: Tell = keep_quiet) -> Instance:
+        """Set up a machine that we reach over SSH; takes many minutes. Repeating it sets the machine up again."""
+        await self._run(name, commands.create_ssh(name, host, user, key_path), tell)
+        return await self._configured(name)
+
+    async def create_gcp(self, name: str, order: GcpOrder, key_path: Path, tell: Tell = keep_quiet) -> Instance:
+        """Rent and set up a machine at Google Cloud. Repeating it goes on with what the first run made."""
+        await self._run(name, commands.create_gcp(name, order, key_path), tell)
+        return await self._configured(name)
+
+    async def get(self, name: str) -> Instance | None:
+        """One instance, None when CloudyPad does not know it. Takes seconds: CloudyPad asks the machine too."""
+        finished = await self._ask(commands.get(name))
+        if finished.exit_code == 0:
+            return parse_instance(finished.stdout)
+        if name not in await self.names():
+            return None
+        raise ProviderBusyError(f"CloudyPad could not describe {name}")
+
+    async def names(self) -> list[str]:
+        """The names of all instances that this home knows."""
+        finished = await self._ask(commands.list_names())
+        if finished.exit_code != 0:
+            raise _failure("list", finished)
+        return parse_names(finished.stdout)
+
+    async def start(self, name: str, tell: Tell = keep_quiet) -> None:
+        await self._run(name, commands.start(name, int(self._short_s) * 5), tell)
+
+    async def stop(self, name: str, tell: Tell = keep_quiet) -> None:
+        await self._run(name, commands.stop(name, int(self._short_s) * 5), tell)
+
+    async def restart(self, name: str, tell: Tell = keep_quiet) -> None:
+        await self._run(name, commands.restart(name, int(self._short_s) * 5), tell)
+
+    async def provision(self, name: str, tell: Tell = keep_quiet) -> None:
+        await self._run(name, commands.provision(name), tell)
+
+    async def configure(self, name: str, tell: Tell = keep_quiet) -> None:
+        """Run the set-up again. It restarts the machine and forgets Wolf's pairings."""
+        await self._run(name, commands.configure(name), tell)
+
+    async def destroy(self, name: str, tell: Tell = keep_quiet) -> None:
+        """Remove the instance and all that belongs to it. An instance that is not known counts as removed."""
+        failure: ProviderError | None = None
+        try:
+            await self._run(name, commands.destroy(name), tell)
+        except ProviderError as error:
+            failure = error
+        if name in await self.names():
+            raise failure or ProviderBusyError(f"CloudyPad says that it removed {name}, but still lists it")
+
+    async def _configured(self, name: str) -> Instance:
+        instance = await self.get(name)
+        if instance is None or not instance.configured:
+            raise ProviderBusyError(f"CloudyPad ended well, but {name} is not set up")
+        return instance
+
+    async def _ask(self, argv: list[str]) -> Finished:
+        return await self._started(argv, _SILENT, self._short_s, keep_quiet, None)
+
+    async def _run(self, name: str, argv: list[str], tell: Tell) -> None:
+        """A run that changes the instance: alone on it, told about, and failed as what the words mean."""
+        async with self._alone_on(name) as lock:
+            finished = await self._started(argv, _WARNINGS, self._long_s, tell, lock)
+            if finished.exit_code != 0 and any(word in finished.stdout for word in _LOCKED):
+                # We hold the instance's own lock, so whoever locked the stack has died.
+                argv = commands.unlocking(argv)
+                finished = await self._started(argv, _WARNINGS, self._long_s, tell, lock)
+        if finished.exit_code != 0 or _PROMPTED in finished.stdout:
+            raise _failure(argv[0], finished)
+
+    async def _started(self, argv: list[str], level: str, deadline_s: float, tell: Tell, lock: int | None) -> Finished:
+        await asyncio.to_thread(self._prepare_home)
+        return await run_to_end(
+            [self._command, *argv],
+            environment=self._environment(level),
+            folder=self._home,
+            deadline_s=deadline_s,
+            on_line=Storyteller(tell).hear,
+            held_fds=() if lock is None else (lock,),
+            grace_s=self._grace_s,
+        )
+
+    def _environment(self, level: str) -> dict[str, str]:
+        passed_on = {name: self._inherited[name] for name in _PASSED_ON if name in self._inherited}
+        return {
+            "PULUMI_CONFIG_PASSPHRASE": "",
+            **passed_on,
+            "CLOUDYPAD_HOME": str(self._home),
+            "CLOUDYPAD_LOG_LEVEL": level,
+            "HOME": str(self._home / "home"),
+            "LANG": "C.UTF-8",  # Ansible starts in no other kind of locale
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+
+    def _prepare_home(self) -> None:
+        for folder in (self._home, self._home / "home", self._home / "locks"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        config = self._home / "config.yml"
+        if not config.exists():
+            draft = config.with_name(f".config.{secrets.token_hex(8)}")
+            draft.write_text(_CONFIG.format(id=uuid4()))
+            draft.rename(config)
+
+    @contextlib.asynccontextmanager
+    async def _alone_on(self, name: str) -> AsyncIterator[int]:
+        await asyncio.to_thread(self._prepare_home)
+        file = os.open(self._home / "locks" / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            await _lock(file, name, self._long_s)
+            yield file
+        finally:
+            os.close(file)
+
+
+async def _lock(file: int, name: str, within_s: float) -> None:
+    deadline = asyncio.get_running_loop().time() + within_s
+    pause_s = 0.05
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise ProviderBusyError(f"another run on {name} does not end") from None
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, 1.0)
+
+
+def _failure(verb: str, finished: Finished) -> ProviderError:
+    text = f"{finished.stdout}\n{finished.stderr}"
+    meaning: type[ProviderError] = next((error for words, error in _MEANINGS if words.search(text)), ProviderBusyError)
+    return meaning(f"cloudypad {verb} failed with status {finished.exit_code}: {_reason(text)}")
+
+
+def _reason(text: str) -> str:
+    """The line that says why: Ansible's failed task, else CloudyPad's own error, else the last one."""
+    lines = [line for line in text.splitlines() if line.strip()] or ["it printed nothing"]
+    failed_tasks = [line for line in lines if " failed | msg:" in line]
+    errors = [line.split("\t")[-1] for line in lines if _ERROR.search(line)]
+    return clean_line((failed_tasks or errors or lines)[-1])

@@ -1,0 +1,78 @@
+"""CloudyPad's answers, read without trust: log lines may stand before the JSON, and an empty list is a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from errors import ProviderBusyError
+
+_NO_INSTANCES: Final = "No instances found"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An instance as CloudyPad describes it. For machines of its ssh provider `server_status` is always `running`."""
+
+    name: str
+    provider: str
+    host: str | None
+    server_status: str
+    provisioned: bool
+    configured: bool
+    ready: bool
+    zone: str | None = None
+    machine_type: str | None = None
+
+
+def parse_instance(stdout: str) -> Instance:
+    """Raises ProviderBusyError when this is not what `get` prints. The text, which carries keys, is never quoted."""
+    document = _json_after_log_lines(stdout, "{")
+    if not isinstance(document, dict) or "status" not in document:
+        raise ProviderBusyError("CloudyPad described an instance in a form that we do not know")
+    provision = _section(document, "provision")
+    given, made = _section(provision, "input"), _section(provision, "output")
+    status = _section(document, "status")
+    return Instance(
+        name=str(document.get("name", "")),
+        provider=str(provision.get("provider", "")),
+        host=_text(made.get("host")),
+        server_status=str(status.get("serverStatus", "unknown")),
+        provisioned=status.get("provisioned") is True,
+        configured=status.get("configured") is True,
+        ready=status.get("ready") is True,
+        zone=_text(given.get("zone")),
+        machine_type=_text(given.get("machineType")),
+    )
+
+
+def parse_names(stdout: str) -> list[str]:
+    if _NO_INSTANCES in stdout:
+        return []
+    document = _json_after_log_lines(stdout, "[")
+    if not isinstance(document, list):
+        raise ProviderBusyError("CloudyPad listed its instances in a form that we do not know")
+    return [str(name) for name in document]
+
+
+def _json_after_log_lines(text: str, opening: str) -> object:
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith(opening):
+            try:
+                return orjson.loads("\n".join(lines[number:]))
+            except orjson.JSONDecodeError:
+                continue
+    return None
+
+
+def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = document.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
