@@ -22,7 +22,7 @@ _PHASES: Final = (
     (re.compile(r"base.?image|snapshot", re.I), "Saving an image of the machine"),
     (re.compile(r"gcp:compute:\w*.* creating", re.I), "Creating the machine at Google Cloud"),
 )
-_STEP: Final = re.compile(r"\.\.\.$|^executing playbook|^ *[+@~-] |^Updating ", re.I)
+_STEP: Final = re.compile(r"\.\.\.$|^executing playbook|^ *[+@~] |^Updating ", re.I)
 
 
 class Storyteller:
