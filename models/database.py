@@ -6,16 +6,19 @@ thread for every idle change stream. Filters are flat dictionaries: `$and` at th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
+import pymongo
 from bson.codec_options import CodecOptions, TypeRegistry
 from bson.decimal128 import Decimal128
 from odmantic import AIOEngine, EmbeddedModel, Model
 from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, PyMongoError
 
@@ -23,6 +26,7 @@ from errors import ConflictError, UnavailableError
 
 Document = dict[str, Any]
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 ASCENDING, DESCENDING = 1, -1
 
 
@@ -42,6 +46,7 @@ class Database:
         # ODMantic is typed for Motor; what is used of its engine works on pymongo's client unchanged.
         self._engine = AIOEngine(client=cast(Any, self._client), database=name)
         self.name = name
+        self._timeout_s = timeout_s
 
     def __repr__(self) -> str:
         return f"Database({self.name!r})"
@@ -100,6 +105,14 @@ class Database:
             )
         return None if raw is None else model.model_validate_doc(raw)
 
+    async def update_or_insert(self, model: type[M], key: Document, changes: Document) -> M:
+        """Update operators on the document with this key, made if absent, and the document as it is then."""
+        with _translated():
+            raw = await self._collection(model).find_one_and_update(
+                key, changes, upsert=True, return_document=ReturnDocument.AFTER
+            )
+        return model.model_validate_doc(raw)
+
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
         with _translated():
             return (await self._collection(model).update_many(guard, changes)).modified_count
@@ -138,6 +151,18 @@ class Database:
             async with stream:
                 yield stream
 
+    async def transaction(self, body: Callable[[], Awaitable[T]]) -> T:
+        """Run calls of this database so that all of their writes happen or none. Within another, it is part of that.
+
+        `body` is run again when others write to the same documents: it makes calls of this database one after
+        another and does nothing else. What it raises undoes its writes.
+        """
+        if _IN_TRANSACTION.get():
+            return await body()
+        with _translated(), pymongo.timeout(self._timeout_s):
+            async with self._client.start_session() as session:
+                return await session.with_transaction(lambda session: _bound(session, body))
+
     async def drop(self) -> None:
         """Delete the whole database: for tests, which own theirs."""
         with _translated():
@@ -145,6 +170,19 @@ class Database:
 
     def _collection(self, model: type[Model]) -> AsyncCollection[Document]:
         return cast("AsyncCollection[Document]", self._engine.get_collection(model))
+
+
+_IN_TRANSACTION: Final = ContextVar("_IN_TRANSACTION", default=False)
+
+
+async def _bound(session: AsyncClientSession, body: Callable[[], Awaitable[T]]) -> T:
+    """Every call within `body` takes part in the session, without being told of it."""
+    token = _IN_TRANSACTION.set(True)
+    try:
+        async with session.bind(end_session=False):
+            return await body()
+    finally:
+        _IN_TRANSACTION.reset(token)
 
 
 def _as_stored(value: object) -> object:

@@ -135,14 +135,15 @@ class ChangeFeed(Generic[M]):
         """Keep the stream open, going on where it broke; where that is not possible, all are told to read again."""
         token: Mapping[str, Any] | None = None
         failures = 0
-        while True:
+        # Asked for besides being cancelled: the driver can turn a cancellation into an error of its own.
+        while self._following is asyncio.current_task():
             try:
                 async with self._db.watch(self._model, self._pipeline, token) as stream:
                     if failures:
                         self._went_on(with_gap=token is None)
                     failures = 0
                     opened.set()
-                    while stream.alive:
+                    while stream.alive and self._following is asyncio.current_task():
                         change = await stream.try_next()
                         token = stream.resume_token
                         if change is not None:

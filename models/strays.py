@@ -1,0 +1,21 @@
+"""Machines that carry our tag and have no live record: seen, not yet acted on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from odmantic import Field, Model
+
+from providers.base import ProviderName
+
+
+class Stray(Model):
+    """First seen then. It is spared for a while: its record may be on the way."""
+
+    id: str = Field(primary_field=True)  # "<provider>:<machine>"
+    provider: ProviderName
+    machine_id: str
+    tag: str
+    first_seen: datetime
+
+    model_config = {"collection": "strays"}
