@@ -1,0 +1,123 @@
+"""GraphiQL, the page in which people explore the API, from assets of our own: it asks no other host for anything.
+
+The page is built in `web/graphiql/` (`make graphiql`) and committed compressed, so that serving it needs no Node.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+FOLDER: Final = Path(__file__).with_name("graphiql")
+DIST: Final = FOLDER / "dist"
+ASSETS_PATH: Final = "/graphiql"
+EXAMPLES: Final[tuple[tuple[str, dict[str, str]], ...]] = (
+    ("consoles", {}),
+    ("placements", {}),
+    ("launch", {}),
+    ("progress", {"launchId": ""}),
+)
+MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".ttf": "font/ttf"}
+# Inline styles are how the code editor draws; scripts come from our own files only.
+CONTENT_SECURITY_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",
+        "font-src 'self' data:",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser is opening the address, rather than a client asking a query."""
+    if request.method not in ("GET", "HEAD") or not request.query_params.keys().isdisjoint({"query", "extensions"}):
+        return False
+    return "text/html" in request.headers.get("accept", "")
+
+
+def page(request: Request) -> Response:
+    """The page, to be served at the GraphQL endpoint itself: it talks to the address that it was loaded from."""
+    body, etag = _page()
+    headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache", "ETag": etag, "Vary": "Accept"}
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="text/html", headers=headers)
+
+
+def routes() -> list[BaseRoute]:
+    """What the page loads. The names carry a hash of their content, so browsers may keep them for ever."""
+    return [Route(f"{ASSETS_PATH}/{{name}}", asset, methods=["GET"])]
+
+
+async def asset(request: Request) -> Response:
+    name = request.path_params["name"]
+    compressed = _assets().get(name)
+    if compressed is None:
+        raise HTTPException(404)
+    headers = {**SECURITY_HEADERS, "Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+    media_type = MEDIA_TYPES[Path(name).suffix]
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(gzip.decompress(compressed), media_type=media_type, headers=headers)
+    return Response(compressed, media_type=media_type, headers={**headers, "Content-Encoding": "gzip"})
+
+
+@cache
+def _assets() -> dict[str, bytes]:
+    return {file.name.removesuffix(".gz"): file.read_bytes() for file in DIST.glob("*.gz")}
+
+
+@cache
+def _page() -> tuple[bytes, str]:
+    built = json.loads((DIST / "manifest.json").read_text())
+    # Relative addresses: the service may be served below a path of somebody's proxy.
+    styles = "\n".join(f'<link rel="stylesheet" href=".{ASSETS_PATH}/{name}">' for name in built["styles"])
+    body = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Gamer Provisioner</title>
+<link rel="icon" href="data:,">
+{styles}
+</head>
+<body>
+<div id="graphiql"></div>
+<script type="application/json" id="examples">{_examples()}</script>
+<script type="module" src=".{ASSETS_PATH}/{built["script"]}"></script>
+</body>
+</html>
+""".encode()
+    return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def _examples() -> str:
+    tabs = [
+        {
+            "query": (FOLDER / "examples" / f"{name}.graphql").read_text(),
+            "variables": json.dumps(variables, indent=2) if variables else None,
+        }
+        for name, variables in EXAMPLES
+    ]
+    # `<` would let an example end the script element that carries it.
+    return json.dumps(tabs).replace("<", "\\u003c")
