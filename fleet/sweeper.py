@@ -90,7 +90,7 @@ class Sweeper:
         reason = "no record of it" if vm is None else f"its record says {vm.status}"
         young = await self._is_young(provider.name, machine, dry_run)
         verdict = Verdict.SPARE if young else Verdict.DELETE
-        action = Action(verdict, provider.name, machine.id, machine.tag, vm and vm.id, reason)
+        action = Action(verdict, provider.name, machine.id, machine.tag, None if vm is None else vm.id, reason)
         if verdict is Verdict.SPARE or dry_run:
             return action
         return await self._delete(provider, machine, vm, action)

@@ -155,9 +155,7 @@ class MachineWorkflow:
             if await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
                 return True
             await self._start()
-            if self._status is not VmStatus.RUNNING:
-                return False
-        return await self._try_to_save()
+        return self._status is VmStatus.RUNNING and await self._try_to_save()
 
     async def _try_to_save(self) -> bool:
         try:

@@ -1,0 +1,57 @@
+"""What happens by the clock: schedules that the engine keeps, so that one replica of many does the work."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio import activity, workflow
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
+
+with workflow.unsafe.imports_passed_through():
+    from fleet.sweeper import Sweeper
+
+_SWEEP_ID: Final = "sweep"
+
+
+class Sweeping:
+    """The sweeper as an activity."""
+
+    def __init__(self, sweeper: Sweeper) -> None:
+        self._sweeper = sweeper
+
+    @activity.defn
+    async def sweep(self) -> int:
+        """One round; the number of machines and records that were settled."""
+        return sum(action.done for action in await self._sweeper.sweep())
+
+
+@workflow.defn(name="Sweep")
+class SweepWorkflow:
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            Sweeping.sweep, schedule_to_close_timeout=timedelta(minutes=10), heartbeat_timeout=timedelta(seconds=10)
+        )
+
+
+async def ensure_schedules(client: Client, task_queue: str, every: timedelta) -> None:
+    """Make sure that the engine sweeps at this interval. May be called by every worker at every start."""
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow("Sweep", id=_SWEEP_ID, task_queue=task_queue),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+    )
+    try:
+        await client.create_schedule(_SWEEP_ID, schedule)
+    except ScheduleAlreadyRunningError:
+        return
