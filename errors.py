@@ -15,6 +15,7 @@ GatewayError
 │   └── ProviderDownError     the chosen cloud cannot be used now
 ├── UnauthenticatedError      no valid credentials
 ├── ForbiddenError            the caller's role may not do this
+├── LimitReachedError         too many at once or too often: `limit` names which, `retry_after_s` says when again
 ├── UnavailableError          our own database or engine is away: ask again soon
 └── ConflictError             somebody moved the document first: read it again
 """
@@ -115,11 +116,23 @@ class ProviderDownError(RefusedError):
 
 
 class UnauthenticatedError(GatewayError):
-    """The credentials are missing, malformed, expired or revoked. The message does not say more than the caller knows."""
+    """The credentials are missing, malformed, expired or revoked. The message says no more than the caller knows."""
 
 
 class ForbiddenError(GatewayError):
     """The caller's role may not do this."""
+
+
+class LimitReachedError(GatewayError):
+    """The caller asks for too many things at once, or too often. `retry_after_s` of None: when others have ended."""
+
+    code = "LIMIT_REACHED"
+
+    def __init__(self, limit: str, allowed: int, retry_after_s: float | None = None) -> None:
+        super().__init__(f"the limit {limit} of {allowed} is reached")
+        self.limit = limit
+        self.allowed = allowed
+        self.retry_after_s = retry_after_s
 
 
 class UnavailableError(GatewayError):

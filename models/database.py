@@ -111,7 +111,7 @@ class Database:
             raw = await self._collection(model).find_one_and_update(
                 key, changes, upsert=True, return_document=ReturnDocument.AFTER
             )
-        return model.model_validate_doc(raw)
+        return model.model_validate_doc(cast(Document, raw))
 
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
         with _translated():
