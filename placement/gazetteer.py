@@ -1,0 +1,184 @@
+"""Host-typed (city, region, country) to coordinates, from data on board.
+
+A name is tried as, in this order:
+ 1. a town of that name within the region,
+ 2. the same with city and region swapped ("Delaware" in "Wilmington"),
+ 3. a town of that name just outside the region ("Mölln" in "Hamburg"),
+ 4. a region: the typed one, or one that the city is named after ("Texas"),
+ 5. the most populous town of that name in the country, when no region is understood,
+ 6. the country.
+Regions and countries are placed where their people live, the middle weighted by population, and only when those live
+near enough together for that to mean something: a wrong place would mislead more than none. Without a country the whole
+world is searched; with a country that is not understood, town and region must agree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from placement.distance import Floats, distances_km
+from placement.names import country_codes_by_name, normalised, region_spellings, spellings
+from placement.positions import Position
+from placement.towns import Indices, Towns, country_rows, load_towns
+from providers.base import Place
+
+_REGION_LIST: Final = Path(__file__).with_name("regions.tsv")
+_NEIGHBOURHOOD_KM: Final = 200.0  # how far from the middle of a region a town may lie that is said to be in it
+_WIDEST_SPREAD_KM: Final = 500.0  # root mean square distance of an area's people from its middle
+
+
+class Precision(StrEnum):
+    """How much of a place name was understood."""
+
+    TOWN = "town"
+    REGION = "region"
+    COUNTRY = "country"
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a named place lies. `country_code` is ISO 3166-1 alpha-2."""
+
+    position: Position
+    country_code: str | None
+    precision: Precision = Precision.TOWN
+
+
+class Gazetteer:
+    """Immutable once made; asks nobody."""
+
+    def __init__(self, towns: Towns, countries: dict[str, str], regions: dict[str, list[str]]) -> None:
+        self._towns = towns
+        self._countries = countries
+        self._regions = regions
+        self._area = lru_cache(maxsize=4096)(self._measured_area)
+
+    def locate(self, place: Place) -> Located | None:
+        """None when the name means nothing to us."""
+        country = self._countries.get(normalised(place.country))
+        if country is None and normalised(place.country):
+            return self._town_in_region(place.city, place.region, None)
+        return (
+            self._town_in_region(place.city, place.region, country)
+            or self._town_in_region(place.region, place.city, country)
+            or self._town_beside_region(place, country)
+            or self._region(place, country)
+            or self._best_known_town(place, country)
+            or self._country(country)
+        )
+
+    def _town_in_region(self, city: str, region: str, country: str | None) -> Located | None:
+        regions = self._regions_named(region, country)
+        towns = self._named_towns(city, country)
+        return self._most_populous(towns[np.isin(self._towns.regions[towns], regions)])
+
+    def _town_beside_region(self, place: Place, country: str | None) -> Located | None:
+        towns = self._named_towns(place.city, country)
+        for region in self._regions_named(place.region, country):
+            area = self._area(region)
+            if area is None or not towns.size:
+                continue
+            distances = distances_km(area.position, self._towns.latitudes[towns], self._towns.longitudes[towns])
+            if distances.min() <= _NEIGHBOURHOOD_KM:
+                return self._town(int(towns[np.argmin(distances)]))
+        return None
+
+    def _region(self, place: Place, country: str | None) -> Located | None:
+        if country is None:
+            return None
+        named = self._regions_named(place.region, country)
+        if not named and not self._named_towns(place.city, country).size:
+            named = self._regions_named(place.city, country)
+        return next((area for area in map(self._area, named) if area), None)
+
+    def _best_known_town(self, place: Place, country: str | None) -> Located | None:
+        return self._most_populous(self._named_towns(place.city, country))
+
+    def _country(self, country: str | None) -> Located | None:
+        return self._area(country) if country else None
+
+    def _regions_named(self, name: str, country: str | None) -> list[str]:
+        """Codes like "US.TX"; the first spelling that is known decides."""
+        for spelling in region_spellings(name):
+            codes = self._regions.get(spelling, [])
+            if known := [code for code in codes if country is None or code.startswith(f"{country}.")]:
+                return known
+        return []
+
+    def _named_towns(self, name: str, country: str | None) -> Indices:
+        towns = self._towns.named(spellings(name))
+        return towns if country is None else towns[self._towns.countries[towns] == country]
+
+    def _most_populous(self, towns: Indices) -> Located | None:
+        return self._town(self._towns.most_populous(towns)) if towns.size else None
+
+    def _town(self, row: int) -> Located:
+        position = Position(float(self._towns.latitudes[row]), float(self._towns.longitudes[row]))
+        return Located(position, str(self._towns.countries[row]))
+
+    def _measured_area(self, code: str) -> Located | None:
+        """The middle of a region ("US.TX") or country ("US"); None when its people live too far apart."""
+        precision = Precision.REGION if "." in code else Precision.COUNTRY
+        column = self._towns.regions if precision is Precision.REGION else self._towns.countries
+        rows = np.flatnonzero(column == code)
+        if not rows.size:
+            return None
+        latitudes, longitudes = self._towns.latitudes[rows], self._towns.longitudes[rows]
+        people = np.maximum(self._towns.populations[rows], 1)
+        middle = _middle(latitudes, longitudes, people)
+        spread = np.sqrt(np.average(distances_km(middle, latitudes, longitudes) ** 2, weights=people))
+        return Located(middle, code.partition(".")[0], precision) if spread <= _WIDEST_SPREAD_KM else None
+
+
+class LazyGazetteer:
+    """Loads the gazetteer in a thread when it is first wanted, once, however many ask at the same time."""
+
+    def __init__(self) -> None:
+        self._loading: asyncio.Task[Gazetteer] | None = None
+
+    async def get(self) -> Gazetteer:
+        if self._loading is None or (self._loading.done() and self._loading.exception()):
+            self._loading = asyncio.create_task(asyncio.to_thread(load_gazetteer), name="load gazetteer")
+        return await asyncio.shield(self._loading)
+
+
+@lru_cache(maxsize=1)
+def load_gazetteer() -> Gazetteer:
+    """Takes most of a second the first time: for a thread."""
+    return Gazetteer(load_towns(), country_codes_by_name(country_rows()), _read_regions(_REGION_LIST))
+
+
+def _read_regions(path: Path) -> dict[str, list[str]]:
+    """Normalised names to codes like "US.TX". A code of letters ("TX") is a name too."""
+    regions: dict[str, list[str]] = defaultdict(list)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            continue
+        country, code, name = line.split("\t")
+        for spelling in (*region_spellings(name), *_letters(code)):
+            if f"{country}.{code}" not in regions[spelling]:
+                regions[spelling].append(f"{country}.{code}")
+    return dict(regions)
+
+
+def _letters(code: str) -> Iterable[str]:
+    return [code.lower()] if code.isalpha() else []
+
+
+def _middle(latitudes: Floats, longitudes: Floats, weights: Indices) -> Position:
+    """Weighted middle on the sphere: the mean of the unit vectors, brought back to the surface."""
+    phi, lam = np.radians(latitudes), np.radians(longitudes)
+    x, y, z = (
+        float(np.average(axis, weights=weights))
+        for axis in (np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi))
+    )
+    return Position(float(np.degrees(np.arctan2(z, np.hypot(x, y)))), float(np.degrees(np.arctan2(y, x))))

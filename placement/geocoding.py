@@ -1,0 +1,145 @@
+"""Coordinates of host-typed place names: memory, then database, then gazetteer, then Nominatim where that is allowed.
+
+Nobody waits for Nominatim: what the gazetteer places only vaguely or not at all is asked there in the background, one
+question a second, as its usage policy wants, and is better known the next time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from errors import UnavailableError
+from models.database import Database
+from models.places import GeocodedPlace
+from placement.gazetteer import LazyGazetteer, Located, Precision
+from placement.nominatim import Nominatim, ask, geopy_nominatim
+from placement.positions import Position
+from providers.base import Place
+
+log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_QUESTIONS: Final = 1.0
+_QUIET_AFTER_FAILURE: Final = timedelta(minutes=10)
+_STORED_FOR: Final = timedelta(days=30)  # names and data change, slowly
+_KEY_PART_LIMIT: Final = 200
+
+
+class Geocoder:
+    """May be asked by many at once: each name is looked for once, and known to all processes from then on."""
+
+    def __init__(
+        self,
+        db: Database,
+        online: bool = False,
+        nominatim: Callable[[], Nominatim] = geopy_nominatim,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._db = db
+        self._online = online
+        self._make_nominatim = nominatim
+        self._gazetteer = LazyGazetteer()
+        self._sleep = sleep
+        self._now = now
+        self._known: dict[Place, Located | None] = {}
+        self._doubtful: set[Place] = set()
+        self._learning = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
+        self._quiet_until = datetime.min.replace(tzinfo=UTC)
+
+    async def locate(self, places: Iterable[Place]) -> dict[Place, Located | None]:
+        """All of them at once, with one query for those that this process has not met. None: nobody knows it yet."""
+        wanted = set(places)
+        if not wanted <= self._known.keys():
+            async with self._learning:
+                await self._learn(wanted - self._known.keys())
+        self._ask_about_doubtful()
+        return {place: self._known[place] for place in wanted}
+
+    async def settled(self) -> None:
+        """Returns when nothing is being asked online."""
+        if self._asking is not None:
+            await asyncio.wait([self._asking])
+
+    async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._asking
+
+    async def _learn(self, places: Collection[Place]) -> None:
+        if not places:
+            return
+        stored = await self._stored(places)
+        unknown = [place for place in places if place not in stored]
+        gazetteer = await self._gazetteer.get() if unknown else None
+        for place in unknown:
+            assert gazetteer is not None
+            stored[place] = _row(place, gazetteer.locate(place), "gazetteer", self._now())
+        await asyncio.gather(*(self._db.replace(stored[place]) for place in unknown))
+        self._doubtful |= {place for place, row in stored.items() if _is_doubtful(row)}
+        self._known |= {place: _located(row) for place, row in stored.items()}
+
+    async def _stored(self, places: Collection[Place]) -> dict[Place, GeocodedPlace]:
+        rows = {row.id: row for row in await self._db.get_many(GeocodedPlace, map(_key, places))}
+        fresh_since = self._now() - _STORED_FOR
+        return {place: row for place in places if (row := rows.get(_key(place))) and row.at >= fresh_since}
+
+    def _ask_about_doubtful(self) -> None:
+        busy = self._asking is not None and not self._asking.done()
+        if self._online and self._doubtful and not busy and self._now() >= self._quiet_until:
+            self._asking = asyncio.create_task(self._ask_online(sorted(self._doubtful, key=_key)), name="geocode")
+
+    async def _ask_online(self, places: list[Place]) -> None:
+        nominatim = await asyncio.to_thread(self._make_nominatim)
+        for place in places:
+            try:
+                answer = await asyncio.to_thread(ask, nominatim, place)
+                await self._remember(place, answer or self._known[place])
+            except (OSError, ValueError, UnavailableError) as error:
+                # Not an answer, so nothing is stored: it is asked again after a while.
+                log.warning("a place could not be looked up", extra={"reason": type(error).__name__})
+                self._quiet_until = self._now() + _QUIET_AFTER_FAILURE
+                return
+            await self._sleep(_SECONDS_BETWEEN_QUESTIONS)
+
+    async def _remember(self, place: Place, located: Located | None) -> None:
+        await self._db.replace(_row(place, located, "nominatim", self._now()))
+        self._known[place] = located
+        self._doubtful.discard(place)
+
+
+def _key(place: Place) -> str:
+    return "|".join(part.strip()[:_KEY_PART_LIMIT] for part in (place.city, place.region, place.country))
+
+
+def _row(place: Place, located: Located | None, source: str, at: datetime) -> GeocodedPlace:
+    if located is None:
+        return GeocodedPlace(id=_key(place), source=source, at=at)
+    return GeocodedPlace(
+        id=_key(place),
+        latitude=located.position.latitude,
+        longitude=located.position.longitude,
+        country_code=located.country_code,
+        precision=located.precision.value,
+        source=source,
+        at=at,
+    )
+
+
+def _located(row: GeocodedPlace) -> Located | None:
+    if row.latitude is None or row.longitude is None:
+        return None
+    position = Position(row.latitude, row.longitude)
+    return Located(position, row.country_code, Precision(row.precision or Precision.TOWN))
+
+
+def _is_doubtful(row: GeocodedPlace) -> bool:
+    """What Nominatim could know better, and was not asked yet."""
+    return row.source == "gazetteer" and row.precision != Precision.TOWN

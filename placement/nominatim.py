@@ -1,0 +1,61 @@
+"""One question to Nominatim, OpenStreetMap's search by name, through geopy."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from errors import InvalidInputError
+from placement.gazetteer import Located, Precision
+from placement.positions import Position
+from providers.base import Place
+
+USER_AGENT: Final = "gamer-provisioner"
+_ANSWER_WITHIN_S: Final = 5
+_TEXT_LIMIT: Final = 200
+
+
+class Answer(Protocol):
+    """What geopy calls a Location."""
+
+    @property
+    def latitude(self) -> float: ...
+    @property
+    def longitude(self) -> float: ...
+    @property
+    def raw(self) -> dict[str, Any]: ...
+
+
+class Nominatim(Protocol):
+    """The part of geopy's geocoder that is used here. Blocks; raises geopy's own errors."""
+
+    def geocode(self, query: dict[str, str], *, addressdetails: bool, language: str) -> Answer | None: ...
+
+
+def geopy_nominatim() -> Nominatim:
+    from geopy.geocoders import Nominatim as GeopyNominatim  # noqa: PLC0415  (only where it is allowed)
+
+    return GeopyNominatim(user_agent=USER_AGENT, timeout=_ANSWER_WITHIN_S)  # type: ignore[no-any-return]
+
+
+def ask(nominatim: Nominatim, place: Place) -> Located | None:
+    """Blocks, for a thread. None: Nominatim does not know it. No usable answer comes out as OSError or ValueError."""
+    from geopy.exc import GeopyError  # noqa: PLC0415
+
+    parts = {"city": place.city, "state": place.region, "country": place.country}
+    query = {name: text.strip()[:_TEXT_LIMIT] for name, text in parts.items() if text.strip()}
+    if not query:
+        return None
+    try:
+        answer = nominatim.geocode(query, addressdetails=True, language="en")
+    except GeopyError as error:
+        raise OSError("Nominatim gave no answer") from error
+    return None if answer is None else _understood(answer, place)
+
+
+def _understood(answer: Answer, place: Place) -> Located:
+    try:
+        position = Position.checked(float(answer.latitude), float(answer.longitude))
+    except InvalidInputError as error:
+        raise ValueError("Nominatim answered with impossible coordinates") from error
+    code = answer.raw.get("address", {}).get("country_code")
+    return Located(position, code.upper() if code else None, Precision.TOWN if place.city else Precision.REGION)

@@ -1,0 +1,39 @@
+"""Where hosts stand, by country and city: what a map of the offer shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from placement.names import normalised
+from placement.positions import Position
+from placement.scoring import LocatedSite
+
+
+@dataclass(frozen=True, slots=True)
+class LocationSummary:
+    """The hosts of one city. Hosts that are off are counted; their GPUs are not free."""
+
+    country: str
+    country_code: str | None
+    city: str | None
+    hostnodes: int
+    gpus_available: int
+    position: Position | None
+
+
+def summaries(located: Iterable[LocatedSite]) -> list[LocationSummary]:
+    """One entry per city, by country and city. Spellings of one name are one city; the first that came is shown."""
+    groups: dict[tuple[str, str], list[LocatedSite]] = {}
+    for one in located:
+        place = one.site.place
+        country = one.country_code or normalised(place.country)
+        groups.setdefault((country, normalised(place.city)), []).append(one)
+    return sorted(map(_summary, groups.values()), key=lambda s: (s.country, s.city or ""))
+
+
+def _summary(group: Sequence[LocatedSite]) -> LocationSummary:
+    first = group[0]
+    gpus = sum(gpu.available for one in group if one.site.online for gpu in one.site.gpus)
+    place = first.site.place
+    return LocationSummary(place.country, first.country_code, place.city or None, len(group), gpus, first.position)

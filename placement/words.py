@@ -1,0 +1,47 @@
+"""Why a placement stands where it stands, for people who play."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from placement.gazetteer import Precision
+from providers.base import Offer, Site
+
+_PART_OF_MODEL: Final = re.compile(
+    r"nvidia|geforce|quadro|tesla|gtx|rtx|[a-z]?\d+(?:s(?!f))?|sff|ada|pro|tilhr|ti|[a-z]+"
+)
+_SILENT: Final = {"nvidia", "geforce", "tesla", "pcie", "nvlink", "vws"}
+_WRITTEN: Final = {"quadro": "Quadro", "ada": "Ada", "ti": "Ti", "tilhr": "Ti LHR"}
+_VAGUE: Final = {
+    Precision.REGION: "only its region is known, so the distance is rough",
+    Precision.COUNTRY: "only its country is known, so the distance is rough",
+}
+
+
+def distance_words(distance_km: float, rtt_ms: float) -> str:
+    return f"{distance_km:.0f} km away, about {rtt_ms:.0f} ms (estimated)"
+
+
+def precision_words(precision: Precision | None) -> str | None:
+    return None if precision is None else _VAGUE.get(precision)
+
+
+def price_words(usd_per_hour: Decimal) -> str:
+    return f"{usd_per_hour.normalize():f} USD per hour"
+
+
+def hardware_words(site: Site, offer: Offer) -> str:
+    """ "RTX 4090 24 GB", or the processors of a machine without a GPU."""
+    if offer.gpu_model is None:
+        return f"{offer.vcpus} vCPU, {offer.ram_gb} GB RAM, no GPU"
+    vram_gb = next((gpu.vram_gb for gpu in site.gpus if gpu.model == offer.gpu_model), None)
+    return gpu_words(offer.gpu_model) + (f" {vram_gb} GB" if vram_gb else "")
+
+
+def gpu_words(model: str) -> str:
+    """The name that is on the box: "geforcertx4090-pcie-24gb" is "RTX 4090". Bus and memory are left out."""
+    bare = re.sub(r"-\d+gb$|-sxm\d*\b", "", model.lower())
+    parts = [part for part in _PART_OF_MODEL.findall(bare) if part not in _SILENT]
+    return " ".join(_WRITTEN.get(part, part.upper()) for part in parts)
