@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Generic, TypeVar
 
 from odmantic import Model
-from pymongo.errors import PyMongoError
 
 from errors import UnavailableError
 from models.database import Database
@@ -152,7 +151,7 @@ class ChangeFeed(Generic[M]):
                 token = None
             except UnavailableError as error:
                 broke = error
-            except PyMongoError as error:
+            except Exception as error:  # the loop that keeps the stream open records what comes and goes on
                 broke, token = error, None  # it cannot be gone on from there
             opened.clear()
             if not failures:

@@ -1,0 +1,38 @@
+"""Pages of documents, newest first, by keyset: a page starts after a mark, not after a number of documents.
+
+The condition "older, or of the same moment with a smaller id" is asked as two flat queries, because a filter with
+`$or` at its top scans the collection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from odmantic import Model
+
+from models.database import DESCENDING, Database, Document
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A document's place in the order: its moment and its id."""
+
+    at: datetime
+    id: str
+
+
+async def newest_first(
+    db: Database, model: type[M], query: Document, moment: str, after: Mark | None, limit: int
+) -> list[M]:
+    """At most `limit` documents that match, ordered by the field `moment` and the id, both falling."""
+    order = [(moment, DESCENDING), ("_id", DESCENDING)]
+    if after is None:
+        return await db.find(model, query, order, limit)
+    same = await db.find(model, {**query, moment: after.at, "_id": {"$lt": after.id}}, order, limit)
+    if len(same) == limit:
+        return same
+    return [*same, *await db.find(model, {**query, moment: {"$lt": after.at}}, order, limit - len(same))]
