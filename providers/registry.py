@@ -1,27 +1,29 @@
-"""Which clouds this service was set up with."""
+"""The clouds that this service may use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from errors import ProviderRefusedError
+from errors import ProviderDownError
 from providers.base import Provider, ProviderName
 
 
 class Registry:
-    """The providers by name, in the order in which they were given."""
+    """Holds the configured clouds alone; a cloud that is not in it has no credentials."""
 
     def __init__(self, providers: Iterable[Provider]) -> None:
         self._providers = {provider.name: provider for provider in providers}
 
-    def has(self, name: ProviderName) -> bool:
-        return name in self._providers
-
     def get(self, name: ProviderName) -> Provider:
-        """Raises ProviderRefusedError for a cloud that is not set up here."""
-        if name not in self._providers:
-            raise ProviderRefusedError(f"{name} is not set up here")
-        return self._providers[name]
+        """Raises ProviderDownError for a cloud that is not configured."""
+        try:
+            return self._providers[name]
+        except KeyError:
+            raise ProviderDownError(f"{name} is not configured", name) from None
 
-    def all(self) -> Sequence[Provider]:
+    def all(self) -> tuple[Provider, ...]:
+        """In the order they were given."""
         return tuple(self._providers.values())
+
+    def configured(self, name: ProviderName) -> bool:
+        return name in self._providers

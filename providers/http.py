@@ -1,0 +1,147 @@
+"""The one way to speak HTTP: a thin cover over aiohttp that answers in plain values and fails in our own words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+
+
+class NothingSentError(ProviderBusyError):
+    """Busy, and for sure nothing was carried out: the request never left, or was turned away at the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Headers and body may carry credentials and are not shown. `verify_tls=False` takes a self-signed certificate."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    timeout_s: float | None = None  # None: the default of the Http it is sent with
+    verify_tls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, whatever its status. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Http:
+    """One session for one event loop, opened at the first call and closed once. Redirects are not followed."""
+
+    def __init__(self, *, timeout_s: float = 30.0, body_limit_bytes: int = 8 * 2**20) -> None:
+        self._timeout_s = timeout_s
+        self._body_limit_bytes = body_limit_bytes
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+        verify_tls: bool = True,
+    ) -> Reply:
+        return await self.send(Request("GET", url, headers or {}, timeout_s=timeout_s, verify_tls=verify_tls))
+
+    async def send(self, request: Request) -> Reply:
+        """Any status is a reply. ProviderBusyError: no connection, no answer in time, or an answer cut or too large."""
+        try:
+            return await self._exchange(request)
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            fault = _fault(request, error)
+        # Raised out here, without a cause: aiohttp's exceptions hold the request's headers.
+        raise fault
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
+
+    async def _exchange(self, request: Request) -> Reply:
+        async with self._open().request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            data=request.body,
+            timeout=aiohttp.ClientTimeout(total=self._limit_s(request)),
+            ssl=request.verify_tls,
+            allow_redirects=False,
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Reply(response.status, headers, await self._body(response))
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > self._body_limit_bytes:
+                raise aiohttp.ClientPayloadError(f"more than {self._body_limit_bytes} bytes")
+        return bytes(body)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise aiohttp.ClientConnectionError("we are shutting down")
+        if self._session is None:
+            # No connection is kept: one that the other side closed meanwhile would make an order's answer look lost.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "gamer-provisioner"},
+            )
+        return self._session
+
+    def _limit_s(self, request: Request) -> float:
+        return self._timeout_s if request.timeout_s is None else request.timeout_s
+
+
+async def probe_tcp(host: str, port: int, timeout_s: float = 5.0) -> bool:
+    """Whether somebody accepts connections there. Sends nothing."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+_FAULTS: Final = (
+    (TimeoutError, ProviderBusyError, "no answer in time"),
+    (aiohttp.ClientConnectorCertificateError, NothingSentError, "its certificate is not to be trusted"),
+    (aiohttp.ClientConnectorError, NothingSentError, "no connection"),
+    (aiohttp.ClientPayloadError, ProviderBusyError, "the answer broke off or is too large"),
+    (aiohttp.InvalidURL, ProviderRefusedError, "this is not an address"),
+    ((aiohttp.ClientError, OSError), ProviderBusyError, "the connection failed"),
+    (ValueError, ProviderRefusedError, "the address or a header cannot be sent"),
+)
+
+
+def _fault(request: Request, error: Exception) -> ProviderError:
+    ours, reason = next((ours, reason) for theirs, ours, reason in _FAULTS if isinstance(error, theirs))
+    return ours(f"{request.method} {_without_secrets(request.url)}: {reason}")
+
+
+def _without_secrets(url: str) -> str:
+    """Host and path alone: a user part or a query may hold what must not be told."""
+    try:
+        parts = urlsplit(url)
+        return f"{parts.hostname or ''}{parts.path}"
+    except ValueError:
+        return "(unreadable address)"

@@ -1,0 +1,141 @@
+"""TensorDock's wire and nothing else: which path, which credentials, which pace. What a reply means is read elsewhere.
+
+Version 2 takes the token as a Bearer; version 0, still needed for the balance, takes key and token as form fields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+
+from providers.base import MachineId
+from providers.http import Http, Reply, Request
+from providers.pacing import Pacing
+from providers.tensordock.operations import Operation
+
+_SLOW: Final = frozenset({Operation.CREATE, Operation.DELETE})
+
+
+def _at_once() -> None:
+    """Nobody wants to know when the request left."""
+
+
+class TensorDockClient:
+    """Every method sends one request, in its turn, and returns the reply whatever it is."""
+
+    def __init__(
+        self,
+        http: Http,
+        url: str,
+        token: str,
+        key: str | None = None,
+        *,
+        requests_per_second: float = 1.0,
+        timeout_s: float = 30.0,
+        slow_timeout_s: float = 60.0,
+    ) -> None:
+        self._http = http
+        self._base = base_url(url)
+        self._token = token.strip()
+        self._key = (key or "").strip()
+        self._pacing = Pacing(requests_per_second)
+        self._timeout_s = timeout_s
+        self._slow_timeout_s = slow_timeout_s
+
+    @property
+    def has_key(self) -> bool:
+        """Without the key there is no version 0: no balance, and no stop that frees the GPU."""
+        return bool(self._key)
+
+    def without_credentials(self, text: str) -> str:
+        for secret in filter(None, (self._token, self._key)):
+            text = text.replace(secret, "***")
+        return text
+
+    async def hostnodes(self) -> Reply:
+        return await self._v2(Operation.LIST_HOSTNODES, "GET", "hostnodes")
+
+    async def locations(self) -> Reply:
+        return await self._v2(Operation.LIST_LOCATIONS, "GET", "locations")
+
+    async def instances(self, departing: Callable[[], None]) -> Reply:
+        """`departing` is called at the moment the question leaves."""
+        return await self._v2(Operation.LIST_INSTANCES, "GET", "instances", departing=departing)
+
+    async def instance(self, machine_id: MachineId) -> Reply:
+        return await self._v2(Operation.GET_INSTANCE, "GET", _instance(machine_id))
+
+    async def create(self, attributes: Mapping[str, object]) -> Reply:
+        body = {"data": {"type": "virtualmachine", "attributes": attributes}}
+        return await self._v2(Operation.CREATE, "POST", "instances", body)
+
+    async def delete(self, machine_id: MachineId) -> Reply:
+        return await self._v2(Operation.DELETE, "DELETE", _instance(machine_id))
+
+    async def start(self, machine_id: MachineId) -> Reply:
+        return await self._v2(Operation.START, "POST", f"{_instance(machine_id)}/start", {})
+
+    async def stop(self, machine_id: MachineId) -> Reply:
+        return await self._v2(Operation.STOP, "POST", f"{_instance(machine_id)}/stop", {})
+
+    async def stop_and_free(self, machine_id: MachineId) -> Reply:
+        form = {"server": machine_id, "disassociate_resources": "true"}
+        return await self._v0(Operation.STOP_AND_FREE, "client/stop/single", form)
+
+    async def balance(self) -> Reply:
+        return await self._v0(Operation.READ_BALANCE, "billing/balance", {})
+
+    async def test_credentials(self) -> Reply:
+        return await self._v0(Operation.TEST_CREDENTIALS, "auth/test", {})
+
+    async def _v2(
+        self,
+        operation: Operation,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        departing: Callable[[], None] = _at_once,
+    ) -> Reply:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        content = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(body).encode()
+        request = Request(method, f"{self._base}/v2/{path}", headers, content, self._limit_s(operation))
+        return await self._send(operation, request, departing)
+
+    async def _v0(self, operation: Operation, path: str, form: Mapping[str, str]) -> Reply:
+        headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
+        content = urlencode({"api_key": self._key, "api_token": self._token, **form}).encode()
+        request = Request("POST", f"{self._base}/v0/{path}", headers, content, self._limit_s(operation))
+        return await self._send(operation, request, _at_once)
+
+    async def _send(self, operation: Operation, request: Request, departing: Callable[[], None]) -> Reply:
+        await self._pacing.turn(operation)
+        departing()
+        reply = await self._http.send(request)
+        if reply.status == 429:
+            self._pacing.rest(operation, reply.headers.get("retry-after"))
+        else:
+            self._pacing.went_well(operation)
+        return reply
+
+    def _limit_s(self, operation: Operation) -> float:
+        return self._slow_timeout_s if operation in _SLOW else self._timeout_s
+
+
+def base_url(url: str) -> str:
+    """Where both versions live. Takes `http://host`, with or without `/api`, `/v2` or `/v0` behind it."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    for version in ("/v2", "/v0"):
+        path = path.removesuffix(version).rstrip("/")
+    if not path.endswith("/api"):
+        path += "/api"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def _instance(machine_id: MachineId) -> str:
+    return f"instances/{quote(machine_id, safe='')}"

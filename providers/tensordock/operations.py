@@ -1,0 +1,19 @@
+"""The kinds of request we send to TensorDock. Each has a pace of its own and rows of its own in the table."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Operation(StrEnum):
+    LIST_HOSTNODES = "list hostnodes"
+    LIST_LOCATIONS = "list locations"
+    LIST_INSTANCES = "list instances"
+    GET_INSTANCE = "get instance"
+    CREATE = "create instance"
+    DELETE = "delete instance"
+    START = "start instance"
+    STOP = "stop instance"
+    STOP_AND_FREE = "stop instance and free its GPU"
+    READ_BALANCE = "read balance"
+    TEST_CREDENTIALS = "test credentials"

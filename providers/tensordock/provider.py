@@ -1,0 +1,168 @@
+"""TensorDock keeps the provider's promise: version 2 of its API for machines, version 0 for money."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.base import (
+    Machine,
+    MachineId,
+    Offer,
+    Place,
+    ProviderHealth,
+    ProviderName,
+    Shape,
+    Site,
+    Tag,
+    Tell,
+    keep_quiet,
+)
+from providers.http import Http
+from providers.sharing import Depart, Shared
+from providers.tensordock import offers, parse
+from providers.tensordock.answers import Answers
+from providers.tensordock.client import TensorDockClient
+from providers.tensordock.first_boot import checked_public_key
+from providers.tensordock.instances import Instances
+from providers.tensordock.operations import Operation
+from providers.tensordock.purse import Purse, orders_are_taken_with
+from providers.tensordock.renting import Renting
+
+_TAG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorDockOptions:
+    """One account and how to treat it. The token alone is enough; the key beside it opens the balance.
+
+    `ssh_public_key` is let into every new machine. `settle_s`: how long the list of machines may lag behind orders.
+    """
+
+    url: str
+    token: str = field(repr=False)
+    ssh_public_key: str
+    key: str | None = field(default=None, repr=False)
+    requests_per_second: float = 1.0
+    settle_s: float = 45.0
+    tag_prefix: str = "gamer-"
+    simulated: bool = False
+    timeout_s: float = 30.0
+    slow_timeout_s: float = 60.0  # for orders and deletions
+    sites_kept_s: float = 10.0
+    health_kept_s: float = 15.0
+    health_timeout_s: float = 10.0
+
+
+class TensorDock:
+    """A Provider. `close` ends what it has under way; the Http it was given is closed by who opened it."""
+
+    name: Final = ProviderName.TENSORDOCK
+
+    def __init__(self, options: TensorDockOptions, http: Http) -> None:
+        self._options = options
+        self._client = TensorDockClient(
+            http,
+            options.url,
+            options.token,
+            options.key,
+            requests_per_second=options.requests_per_second,
+            timeout_s=options.timeout_s,
+            slow_timeout_s=options.slow_timeout_s,
+        )
+        self._answers = Answers(self._client.without_credentials)
+        public_key = checked_public_key(options.ssh_public_key)
+        self._instances = Instances(self._client, self._answers, options.tag_prefix, public_key)
+        self._purse = Purse(self._client, self._answers)
+        self._renting = Renting(self._instances, options.settle_s, 1 / options.requests_per_second)
+        self._sites: Shared[tuple[Site, ...]] = Shared(self._read_sites, options.sites_kept_s)
+        self._health: Shared[ProviderHealth] = Shared(self._check_health, options.health_kept_s)
+
+    async def close(self) -> None:
+        for part in (self._health, self._sites, self._purse, self._instances):
+            await part.close()
+
+    async def sites(self) -> Sequence[Site]:
+        return await self._sites.get()
+
+    def offer(self, site: Site, shape: Shape) -> Offer | None:
+        return offers.cheapest(site, shape)
+
+    async def rent(
+        self, offer: Offer, tag: Tag, *, ordered_at: datetime | None = None, tell: Tell = keep_quiet
+    ) -> Machine:
+        if not (tag.startswith(self._options.tag_prefix) and _TAG.fullmatch(tag)):
+            raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix} and digits")
+        async with self._renting.turn(tag):
+            if (found := await self._renting.existing(tag, ordered_at)) is not None:
+                return found
+            await self._purse.require(offer)
+            tell("Ordering the machine at TensorDock")
+            return await self._renting.order(offer, tag, tell)
+
+    async def machine(self, machine_id: MachineId) -> Machine | None:
+        return await self._instances.machine(machine_id)
+
+    async def machines(self) -> Sequence[Machine]:
+        return await self._instances.listed()
+
+    async def start(self, machine_id: MachineId) -> None:
+        await self._instances.start(machine_id)
+
+    async def stop(self, machine_id: MachineId) -> None:
+        await self._instances.stop(machine_id)
+
+    async def release(self, machine_id: MachineId) -> None:
+        await self._instances.release(machine_id)
+        self._renting.forget(machine_id)
+
+    async def health(self) -> ProviderHealth:
+        return await self._health.get()
+
+    async def _read_sites(self, _: Depart) -> tuple[Site, ...]:
+        hostnodes = await self._answers.must_read(Operation.LIST_HOSTNODES, self._client.hostnodes(), parse.hostnodes)
+        if all(hostnode.location_id is None for hostnode in hostnodes):
+            return tuple(hostnode.site for hostnode in hostnodes)
+        places = await self._places()
+        return tuple(
+            replace(hostnode.site, place=places.get(hostnode.location_id or "", hostnode.site.place))
+            for hostnode in hostnodes
+        )
+
+    async def _places(self) -> dict[str, Place]:
+        """For hostnodes that do not say where they are. Without it they are still for rent, only nobody knows where."""
+        try:
+            return await self._answers.must_read(Operation.LIST_LOCATIONS, self._client.locations(), parse.locations)
+        except ProviderError:
+            return {}
+
+    async def _check_health(self, _: Depart) -> ProviderHealth:
+        try:
+            async with asyncio.timeout(self._options.health_timeout_s):
+                await self._instances.listed()
+                healthy, detail = await self._funds()
+        except TimeoutError:
+            healthy, detail = False, f"no answer within {self._options.health_timeout_s:g} s"
+        except ProviderError as error:
+            healthy, detail = False, error.message
+        return ProviderHealth(configured=True, healthy=healthy, simulated=self._options.simulated, detail=detail)
+
+    async def _funds(self) -> tuple[bool, str]:
+        """Whether orders can be paid as far as we know, and what to tell an operator."""
+        if not self._client.has_key:
+            return True, "balance unknown: the token is set, the key is not"
+        try:
+            await self._purse.test_credentials()
+            usd = await self._purse.balance()
+        except ProviderRefusedError:
+            return True, "balance unknown: key and token are not accepted as a pair"
+        except ProviderBusyError:
+            return True, "balance unknown: no answer to the question for it"
+        if not orders_are_taken_with(usd):
+            return False, f"balance {usd:.2f} USD: an order needs more than 1 USD"
+        return True, f"balance {usd:.2f} USD"
