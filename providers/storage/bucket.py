@@ -1,0 +1,175 @@
+"""A bucket: named objects whose generation changes with every write, so that nobody overwrites unseen."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.http import Http, Reply, Request
+from providers.redaction import clean_line
+from providers.storage.tokens import Tokens
+
+GOOGLE_URL: Final = "https://storage.googleapis.com"
+ABSENT: Final = 0  # as a precondition: there must be no such object
+_FIELDS: Final = "name,size,generation,md5Hash"
+_PAGE: Final = 1000
+_NOT_THERE: Final = 404
+
+
+class GenerationConflictError(ProviderError):
+    """Somebody else wrote the object meanwhile: look at it again. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    name: str
+    size_bytes: int
+    generation: int
+    md5: str | None = None  # base64, as Google writes it
+
+
+class Bucket:
+    """Every call may raise a ProviderError: Busy to be repeated, Refused for an operator."""
+
+    def __init__(
+        self, http: Http, name: str, tokens: Tokens, *, endpoint_url: str = GOOGLE_URL, transfer_timeout_s: float = 300
+    ) -> None:
+        self._http = http
+        self._tokens = tokens
+        self._endpoint_url = endpoint_url.rstrip("/")
+        self._transfer_timeout_s = transfer_timeout_s
+        self.name = name
+
+    async def list(self, prefix: str) -> tuple[StoredObject, ...]:
+        """All objects whose name begins so, in the order of their names."""
+        found: tuple[StoredObject, ...] = ()
+        page = ""
+        while True:
+            query = {"prefix": prefix, "maxResults": str(_PAGE), "fields": f"items({_FIELDS}),nextPageToken"}
+            reply = await self._send("GET", self._objects_path(), query | ({"pageToken": page} if page else {}))
+            document = _document(reply)
+            found += tuple(_parsed(item) for item in document.get("items", []))
+            page = str(document.get("nextPageToken", ""))
+            if not page:
+                return found
+
+    async def stat(self, name: str) -> StoredObject | None:
+        reply = await self._send("GET", self._objects_path(name), {"fields": _FIELDS}, expected=(_NOT_THERE,))
+        return None if reply.status == _NOT_THERE else _parsed(_document(reply))
+
+    async def read(self, name: str, limit_bytes: int) -> tuple[StoredObject, bytes] | None:
+        """An object and its content, both of one generation and the content checked; None when there is none."""
+        about = await self.stat(name)
+        if about is None:
+            return None
+        if about.size_bytes > limit_bytes:
+            raise ProviderRefusedError(f"{name} holds {about.size_bytes} bytes, more than the {limit_bytes} allowed")
+        reply = await self._send(
+            "GET",
+            self._objects_path(name),
+            {"alt": "media", "generation": str(about.generation)},
+            timeout_s=self._transfer_timeout_s,
+            expected=(_NOT_THERE,),
+        )
+        if reply.status == _NOT_THERE:
+            raise ProviderBusyError(f"{name} was replaced while it was read")
+        if len(reply.body) != about.size_bytes or about.md5 not in (None, _md5(reply.body)):
+            raise ProviderBusyError(f"{name} did not arrive whole")
+        return about, reply.body
+
+    async def write(
+        self, name: str, content: bytes, *, content_type: str, if_generation: int | None = None
+    ) -> StoredObject:
+        """Write it whole. `if_generation`: only over exactly that one (ABSENT: over nothing), else
+        GenerationConflictError. What was stored is checked against what was sent."""
+        query = {"uploadType": "media", "name": name, "fields": _FIELDS}
+        if if_generation is not None:
+            query["ifGenerationMatch"] = str(if_generation)
+        reply = await self._send(
+            "POST",
+            f"/upload{self._objects_path()}",
+            query,
+            content=content,
+            content_type=content_type,
+            timeout_s=self._transfer_timeout_s,
+        )
+        stored = _parsed(_document(reply))
+        if stored.size_bytes != len(content) or stored.md5 not in (None, _md5(content)):
+            raise ProviderBusyError(f"{name} was not stored whole")
+        return stored
+
+    async def remove(self, name: str) -> None:
+        """An object that is not there counts as removed."""
+        await self._send("DELETE", self._objects_path(name), {}, expected=(_NOT_THERE,))
+
+    def _objects_path(self, name: str | None = None) -> str:
+        path = f"/storage/v1/b/{quote(self.name, safe='')}/o"
+        return path if name is None else f"{path}/{quote(name, safe='')}"
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        content: bytes | None = None,
+        content_type: str = "",
+        timeout_s: float | None = None,
+        expected: tuple[int, ...] = (),
+    ) -> Reply:
+        headers = {"Content-Type": content_type} if content_type else {}
+        if token := await self._tokens.token():
+            headers["Authorization"] = f"Bearer {token}"
+        url = f"{self._endpoint_url}{path}?{urlencode(query)}"
+        reply = await self._http.send(Request(method, url, headers, content, timeout_s))
+        if reply.status >= 300 and reply.status not in expected:
+            raise _failure(self.name, reply)
+        return reply
+
+
+def _document(reply: Reply) -> dict[str, Any]:
+    try:
+        document = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        raise ProviderBusyError("the bucket answered in a form that we do not know")
+    return document
+
+
+def _parsed(item: Mapping[str, Any]) -> StoredObject:
+    try:
+        md5 = item.get("md5Hash")
+        return StoredObject(str(item["name"]), int(item["size"]), int(item["generation"]), md5 and str(md5))
+    except (KeyError, TypeError, ValueError):
+        raise ProviderBusyError("the bucket described an object in a form that we do not know") from None
+
+
+def _failure(bucket: str, reply: Reply) -> ProviderError:
+    reason, message = _reason(reply)
+    said = f"bucket {bucket}: status {reply.status} {message}".strip()
+    if reply.status == 412:
+        return GenerationConflictError(said)
+    if reply.status in (400, 401, 404) or (reply.status == 403 and "rate" not in reason.lower()):
+        return ProviderRefusedError(said)
+    return ProviderBusyError(said)
+
+
+def _reason(reply: Reply) -> tuple[str, str]:
+    """Google's word for the fault, and its sentence; both empty where the body is something else."""
+    try:
+        error = orjson.loads(reply.body)["error"]
+        return str(error.get("errors", [{}])[0].get("reason", "")), clean_line(str(error.get("message", "")), 120)
+    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, AttributeError):
+        return "", ""
+
+
+def _md5(content: bytes) -> str:
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

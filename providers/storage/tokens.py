@@ -1,0 +1,114 @@
+"""Access tokens for Google's APIs, fetched when needed and used until shortly before they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode
+
+import orjson
+
+from errors import ProviderBusyError, ProviderRefusedError
+from providers.http import Http, Reply, Request
+
+SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
+TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+METADATA_URL: Final = "http://metadata.google.internal"
+_EARLY_S: Final = 300
+_LIFE: Final = timedelta(hours=1)
+
+
+class Tokens(Protocol):
+    async def token(self) -> str | None:
+        """A token that is good for minutes; None where none is needed."""
+        ...
+
+
+class NoTokens:
+    """For buckets that ask for no credentials."""
+
+    async def token(self) -> str | None:
+        return None
+
+
+class GoogleTokens:
+    """From a key file (service account, or gcloud's application default credentials), else from the metadata server."""
+
+    def __init__(self, http: Http, key_file: Path | None = None, *, metadata_url: str = METADATA_URL) -> None:
+        self._http = http
+        self._key_file = key_file
+        self._metadata_url = metadata_url
+        self._one_at_a_time = asyncio.Lock()
+        self._token = ""
+        self._good_until = 0.0
+
+    async def token(self) -> str:
+        """Raises ProviderRefusedError when there are no usable credentials, ProviderBusyError when nobody answers."""
+        async with self._one_at_a_time:
+            if monotonic() >= self._good_until:
+                asked_at = monotonic()
+                self._token, life_s = _granted(await self._http.send(await self._request()))
+                self._good_until = asked_at + max(life_s - _EARLY_S, life_s / 2)
+            return self._token
+
+    async def _request(self) -> Request:
+        if self._key_file is None:
+            path = "/computeMetadata/v1/instance/service-accounts/default/token"
+            return Request("GET", f"{self._metadata_url}{path}", {"Metadata-Flavor": "Google"}, timeout_s=5)
+        return await asyncio.to_thread(_request_by_key, self._key_file)
+
+
+def _request_by_key(key_file: Path) -> Request:
+    key = _read(key_file)
+    try:
+        form = _assertion(key) if key.get("type") == "service_account" else _refresh(key)
+        url = str(key.get("token_uri", TOKEN_URL))
+    except (KeyError, ValueError, TypeError) as error:
+        raise ProviderRefusedError(f"the Google key file {key_file} cannot be used: {type(error).__name__}") from None
+    return Request("POST", url, {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(form).encode())
+
+
+def _read(key_file: Path) -> Mapping[str, Any]:
+    try:
+        key = orjson.loads(key_file.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise ProviderRefusedError(f"the Google key file {key_file} cannot be read: {type(error).__name__}") from None
+    if not isinstance(key, dict):
+        raise ProviderRefusedError(f"the Google key file {key_file} is no key")
+    return key
+
+
+def _assertion(key: Mapping[str, Any]) -> dict[str, str]:
+    # Signing is all that is needed of google-auth; its start-up cost is paid only by those who have a key.
+    from google.auth import crypt, jwt  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    claims = {
+        "iss": key["client_email"],
+        "scope": SCOPE,
+        "aud": key.get("token_uri", TOKEN_URL),
+        "iat": int(now.timestamp()),
+        "exp": int((now + _LIFE).timestamp()),
+    }
+    signer = crypt.RSASigner.from_service_account_info(key)  # type: ignore[no-untyped-call]
+    assertion = jwt.encode(signer, claims).decode()  # type: ignore[no-untyped-call]
+    return {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
+
+
+def _refresh(key: Mapping[str, Any]) -> dict[str, str]:
+    parts = ("client_id", "client_secret", "refresh_token")
+    return {"grant_type": "refresh_token", **{part: str(key[part]) for part in parts}}
+
+
+def _granted(reply: Reply) -> tuple[str, float]:
+    if reply.status in (400, 401, 403, 404):
+        raise ProviderRefusedError(f"Google gave no access token: status {reply.status}")
+    try:
+        grant = orjson.loads(reply.body)
+        return str(grant["access_token"]), float(grant.get("expires_in", _LIFE.total_seconds()))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        raise ProviderBusyError(f"Google gave no access token: status {reply.status}") from None

@@ -1,0 +1,99 @@
+"""A bucket on loopback with Google's JSON API as far as the service uses it, and faults to order."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+
+@dataclass
+class BucketServer:
+    """`objects` maps names to (generation, content). `faults` are answered instead of the truth, one a request."""
+
+    url: str = ""
+    objects: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    faults: deque[web.Response] = field(default_factory=deque)
+    requests: list[web.Request] = field(default_factory=list)
+    lose_next_write_answer: bool = False
+    page_size: int = 1000
+    last_generation: int = 1000
+
+    def put(self, name: str, content: bytes) -> int:
+        self.last_generation += 1
+        self.objects[name] = (self.last_generation, content)
+        return self.last_generation
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        if self.faults:
+            return self.faults.popleft()
+        name = request.match_info.get("name")
+        if request.path.startswith("/upload/"):
+            return await self._write(request)
+        if name is None:
+            return self._list(request)
+        return self._object(request, name)
+
+    def _object(self, request: web.Request, name: str) -> web.StreamResponse:
+        if name not in self.objects:
+            return error(404, "notFound", "No such object")
+        if request.method == "DELETE":
+            del self.objects[name]
+            return web.Response(status=204)
+        if request.query.get("alt") == "media":
+            return web.Response(body=self.objects[name][1], content_type="application/octet-stream")
+        return web.json_response(self._about(name))
+
+    async def _write(self, request: web.Request) -> web.StreamResponse:
+        name = request.query["name"]
+        current = self.objects.get(name, (0, b""))[0]
+        if request.query.get("ifGenerationMatch", str(current)) != str(current):
+            return error(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+        self.put(name, await request.read())
+        if self.lose_next_write_answer:
+            self.lose_next_write_answer = False
+            return error(503, "backendError", "try again")
+        return web.json_response(self._about(name))
+
+    def _list(self, request: web.Request) -> web.StreamResponse:
+        prefix = request.query.get("prefix", "")
+        names = sorted(name for name in self.objects if name.startswith(prefix))
+        start = int(request.query.get("pageToken", "0"))
+        items = [self._about(name) for name in names[start : start + self.page_size]]
+        rest = start + self.page_size < len(names)
+        return web.json_response({"items": items} | ({"nextPageToken": str(start + self.page_size)} if rest else {}))
+
+    def _about(self, name: str) -> dict[str, str]:
+        generation, content = self.objects[name]
+        md5 = base64.b64encode(hashlib.md5(content).digest()).decode()
+        return {"name": name, "size": str(len(content)), "generation": str(generation), "md5Hash": md5}
+
+
+def error(status: int, reason: str, message: str) -> web.Response:
+    body = {"error": {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}}
+    return web.json_response(body, status=status)
+
+
+@asynccontextmanager
+async def bucket_server(bucket: str) -> AsyncIterator[BucketServer]:
+    server = BucketServer()
+    app = web.Application(client_max_size=2**28)
+    app.router.add_route("*", f"/storage/v1/b/{bucket}/o", server.handle)
+    app.router.add_route("*", f"/storage/v1/b/{bucket}/o/{{name:.+}}", server.handle)
+    app.router.add_route("POST", f"/upload/storage/v1/b/{bucket}/o", server.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    server.url = f"http://127.0.0.1:{port}"
+    try:
+        yield server
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.http import Http
+from providers.storage.bucket import ABSENT, Bucket, GenerationConflictError
+from providers.storage.tokens import NoTokens
+from tests.providers.gcs_stand_in import BucketServer, bucket_server, error
+
+NAME = "saves/users/player 1/GB/tetris/main/current.tar.gz"
+
+
+class OneToken:
+    async def token(self) -> str | None:
+        return "ya29.secret"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[BucketServer]:
+    async with bucket_server("games") as server:
+        yield server
+
+
+@pytest.fixture
+async def bucket(server: BucketServer) -> AsyncIterator[Bucket]:
+    http = Http()
+    yield Bucket(http, "games", NoTokens(), endpoint_url=server.url)
+    await http.close()
+
+
+async def test_what_is_written_is_read_back_with_its_generation(bucket: Bucket) -> None:
+    stored = await bucket.write(NAME, b"content", content_type="application/gzip")
+
+    read = await bucket.read(NAME, 100)
+
+    assert read == (stored, b"content")
+    assert (stored.name, stored.size_bytes, stored.generation) == (NAME, 7, 1001)
+
+
+async def test_an_object_that_is_not_there_reads_as_none_and_may_be_removed(bucket: Bucket) -> None:
+    assert await bucket.stat(NAME) is None
+    assert await bucket.read(NAME, 100) is None
+    await bucket.remove(NAME)
+
+
+async def test_a_removed_object_is_gone(bucket: Bucket, server: BucketServer) -> None:
+    server.put(NAME, b"content")
+
+    await bucket.remove(NAME)
+
+    assert server.objects == {}
+
+
+async def test_nothing_is_written_over_another_generation(bucket: Bucket, server: BucketServer) -> None:
+    old = server.put(NAME, b"old")
+    server.put(NAME, b"newer")
+
+    with pytest.raises(GenerationConflictError):
+        await bucket.write(NAME, b"mine", content_type="text/plain", if_generation=old)
+    with pytest.raises(GenerationConflictError):
+        await bucket.write(NAME, b"mine", content_type="text/plain", if_generation=ABSENT)
+
+    assert server.objects[NAME][1] == b"newer"
+
+
+async def test_the_expected_generation_is_written_over(bucket: Bucket, server: BucketServer) -> None:
+    old = server.put(NAME, b"old")
+
+    stored = await bucket.write(NAME, b"mine", content_type="text/plain", if_generation=old)
+
+    assert server.objects == {NAME: (stored.generation, b"mine")}
+
+
+async def test_a_long_list_is_read_to_its_last_page(bucket: Bucket, server: BucketServer) -> None:
+    server.page_size = 2
+    for letter in "cabde":
+        server.put(f"roms/{letter}", b"x")
+    server.put("saves/x", b"x")
+
+    found = await bucket.list("roms/")
+
+    assert [stored.name for stored in found] == ["roms/a", "roms/b", "roms/c", "roms/d", "roms/e"]
+
+
+async def test_an_empty_list_has_no_items(bucket: Bucket) -> None:
+    assert await bucket.list("nothing/") == ()
+
+
+async def test_an_object_larger_than_allowed_is_not_fetched(bucket: Bucket, server: BucketServer) -> None:
+    server.put(NAME, b"0123456789")
+
+    with pytest.raises(ProviderRefusedError, match="more than the 9 allowed"):
+        await bucket.read(NAME, 9)
+
+    assert [request.query.get("alt") for request in server.requests] == [None]
+
+
+async def test_content_that_arrives_changed_is_not_handed_out(bucket: Bucket, server: BucketServer) -> None:
+    server.put(NAME, b"content")
+    about = web.json_response({"name": NAME, "size": "7", "generation": "1001", "md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="})
+    server.faults.append(about)
+
+    with pytest.raises(ProviderBusyError, match="did not arrive whole"):
+        await bucket.read(NAME, 100)
+
+
+async def test_content_that_was_stored_cut_is_an_error(bucket: Bucket, server: BucketServer) -> None:
+    server.faults.append(web.json_response({"name": NAME, "size": "3", "generation": "5"}))
+
+    with pytest.raises(ProviderBusyError, match="was not stored whole"):
+        await bucket.write(NAME, b"content", content_type="text/plain")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (lambda: error(401, "authError", "Invalid Credentials"), ProviderRefusedError),
+        (lambda: error(403, "forbidden", "no storage.objects.list access"), ProviderRefusedError),
+        (lambda: error(403, "rateLimitExceeded", "slow down"), ProviderBusyError),
+        (lambda: error(404, "notFound", "The specified bucket does not exist."), ProviderRefusedError),
+        (lambda: error(429, "rateLimitExceeded", "slow down"), ProviderBusyError),
+        (lambda: error(503, "backendError", "try again"), ProviderBusyError),
+        (lambda: web.Response(status=502, text="<html>Bad Gateway</html>"), ProviderBusyError),
+        (lambda: web.Response(status=200, text="<html>Sign in</html>"), ProviderBusyError),
+        (lambda: web.json_response(["nonsense"]), ProviderBusyError),
+        (lambda: web.json_response({"items": [{"name": "x"}]}), ProviderBusyError),
+    ],
+)
+async def test_every_fault_says_what_the_caller_does_next(
+    bucket: Bucket, server: BucketServer, answer: object, expected: type[ProviderError]
+) -> None:
+    assert callable(answer)
+    server.faults.append(answer())
+
+    with pytest.raises(ProviderError) as raised:
+        await bucket.list("roms/")
+
+    assert type(raised.value) is expected
+
+
+async def test_a_bucket_that_is_away_may_be_asked_again() -> None:
+    http = Http()
+    bucket = Bucket(http, "games", NoTokens(), endpoint_url="http://127.0.0.1:1")
+
+    with pytest.raises(ProviderBusyError):
+        await bucket.list("")
+
+    await http.close()
+
+
+async def test_the_token_goes_into_the_header_and_nowhere_else(server: BucketServer) -> None:
+    http = Http()
+    bucket = Bucket(http, "games", OneToken(), endpoint_url=server.url)
+    server.faults.append(error(401, "authError", "Invalid Credentials for ya29.secret"))
+
+    with pytest.raises(ProviderRefusedError) as raised:
+        await bucket.list("")
+
+    assert server.requests[0].headers["Authorization"] == "Bearer ya29.secret"
+    assert "ya29" not in raised.value.message
+    assert "ya29" not in str(server.requests[0].rel_url)
+    await http.close()
+
+
+async def test_odd_names_arrive_as_they_are(bucket: Bucket, server: BucketServer) -> None:
+    name = "roms/gb/a+b %2F#?&=é.gb"
+
+    await bucket.write(name, b"x", content_type="text/plain")
+    read = await bucket.read(name, 10)
+
+    assert list(server.objects) == [name]
+    assert read is not None
+    assert read[1] == b"x"
