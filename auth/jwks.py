@@ -1,0 +1,145 @@
+"""The public keys of an identity provider, as its JWKS document lists them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any, Final, Protocol
+
+import orjson
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from errors import ProviderError, UnavailableError
+from providers.http import Reply
+
+log = logging.getLogger(__name__)
+
+_ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
+_MAX_BYTES: Final = 256 * 1024
+_MAX_KEYS: Final = 100
+_FIRST_RETRY_S: Final = 5.0
+
+
+class DocumentSource(Protocol):
+    """Whoever can fetch a document: in the service, `providers.http.Http`."""
+
+    async def get(self, url: str, *, timeout_s: float | None = None) -> Reply:
+        """Any status is a reply; ProviderError when there is none."""
+        ...
+
+
+class RemoteKeys:
+    """Keys for RS256 and ES256. They are asked for again when they grow old or a token names one that is not known.
+
+    One request serves all who wait. Between two requests there are `retry_s`, whatever tokens say, so that made-up key
+    ids cannot flood the identity provider. When it fails to answer, the keys that are known stay good.
+    """
+
+    algorithms: Final = frozenset(_ALGORITHMS.values())
+
+    def __init__(
+        self,
+        url: str,
+        documents: DocumentSource,
+        *,
+        fresh_s: float = 600.0,
+        retry_s: float = 30.0,
+        timeout_s: float = 5.0,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self._url = url
+        self._documents = documents
+        self._fresh_s, self._retry_s, self._timeout_s = fresh_s, retry_s, timeout_s
+        self._clock = clock
+        self._keys: tuple[PyJWK, ...] = ()
+        self._read_at = self._asked_at = float("-inf")
+        self._reading: asyncio.Task[None] | None = None
+
+    async def find(self, algorithm: str, kid: str | None) -> PyJWK | None:
+        """The key that a token names, or the only one there is when it names none.
+
+        Raises UnavailableError while no key could be read at all: then nothing can be said about any token.
+        """
+        if not self._keys:
+            await self._read()
+            if not self._keys:
+                raise UnavailableError("the identity provider's keys cannot be read")
+        elif self._clock() - self._read_at > self._fresh_s:
+            self._begin_to_read()  # nobody waits for it: the old keys are good
+        found = self._known(algorithm, kid)
+        if found is None and kid is not None:
+            await self._read()
+            found = self._known(algorithm, kid)
+        return found
+
+    async def close(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+
+    def _known(self, algorithm: str, kid: str | None) -> PyJWK | None:
+        if kid is None and len(self._keys) > 1:
+            return None
+        named = (key for key in self._keys if kid is None or key.key_id == kid)
+        return next((key for key in named if key.algorithm_name == algorithm), None)
+
+    async def _read(self) -> None:
+        reading = self._begin_to_read()
+        if reading is not None:
+            # Shielded: a caller that goes away must not take the others' keys with it.
+            await asyncio.shield(reading)
+
+    def _begin_to_read(self) -> asyncio.Task[None] | None:
+        if self._reading is not None and not self._reading.done():
+            return self._reading
+        pause_s = self._retry_s if self._keys else min(self._retry_s, _FIRST_RETRY_S)
+        if self._clock() - self._asked_at < pause_s:
+            return None
+        self._asked_at = self._clock()
+        self._reading = asyncio.create_task(self._ask())
+        return self._reading
+
+    async def _ask(self) -> None:
+        try:
+            reply = await self._documents.get(self._url, timeout_s=self._timeout_s)
+        except ProviderError as error:
+            log.warning("the identity provider's keys cannot be read", extra={"reason": error.message})
+            return
+        keys = tuple(_usable(reply)) if reply.status == 200 else ()
+        if not keys:
+            log.warning("the identity provider lists no usable keys", extra={"status": reply.status})
+            return
+        self._keys = keys
+        self._read_at = self._clock()
+
+
+def _usable(reply: Reply) -> Iterator[PyJWK]:
+    """The keys that may check signatures of the two algorithms; everything else in the document is passed over."""
+    if len(reply.body) > _MAX_BYTES:
+        return
+    try:
+        document: Any = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return
+    listed = document.get("keys") if isinstance(document, dict) else None
+    for jwk in listed[:_MAX_KEYS] if isinstance(listed, list) else ():
+        key = _public_key(jwk)
+        if key is not None:
+            yield key
+
+
+def _public_key(jwk: Any) -> PyJWK | None:
+    if not isinstance(jwk, dict) or jwk.get("use", "sig") != "sig" or "d" in jwk:
+        return None
+    if not isinstance(jwk.get("kid"), str | None):
+        return None
+    algorithm = _ALGORITHMS.get(str(jwk.get("kty")))
+    if algorithm is None or jwk.get("alg", algorithm) != algorithm:
+        return None
+    try:
+        return PyJWK(jwk, algorithm)
+    except (PyJWTError, ValueError, TypeError):
+        return None

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import base64
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+import pytest
+from pydantic import SecretStr
+
+from auth.callers import Caller, Role
+from auth.tokens import SharedSecret, TokenVerifier
+from errors import UnauthenticatedError
+
+SECRET = "correct horse battery staple, and then some"
+NOW = int(time.time())
+EXP = NOW + 600
+
+
+def signed(secret: str = SECRET, headers: dict[str, Any] | None = None, **claims: Any) -> str:
+    """A token as an issuer makes it; a claim of None is left out."""
+    full = {"sub": "alice", "exp": EXP, **claims}
+    kept = {name: value for name, value in full.items() if value is not None}
+    return jwt.encode(kept, secret, algorithm="HS256", headers=headers)
+
+
+def forged(header: Any, claims: Any, signature: bytes = b"x") -> str:
+    parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, claims)]
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, signature))
+
+
+@pytest.fixture
+def verifier() -> TokenVerifier:
+    return TokenVerifier(SharedSecret(SecretStr(SECRET)))
+
+
+async def refused(verifier: TokenVerifier, token: str) -> str:
+    with pytest.raises(UnauthenticatedError) as error:
+        await verifier.verify(SecretStr(token))
+    return error.value.message
+
+
+async def test_a_good_token_names_its_player_and_its_end(verifier: TokenVerifier) -> None:
+    caller = await verifier.verify(SecretStr(signed()))
+
+    assert caller == Caller("alice", Role.PLAYER, datetime.fromtimestamp(EXP, UTC))
+
+
+@pytest.mark.parametrize(
+    ("claim", "role"), [("player", Role.PLAYER), ("operator", Role.OPERATOR), ("service", Role.SERVICE)]
+)
+async def test_the_role_is_what_the_token_says(verifier: TokenVerifier, claim: str, role: Role) -> None:
+    assert (await verifier.verify(SecretStr(signed(role=claim)))).role is role
+
+
+@pytest.mark.parametrize("role", ["admin", "", "OPERATOR", "operator ", 1, ["operator"], {"$ne": "player"}, True])
+async def test_a_role_that_is_none_is_refused_and_not_guessed(verifier: TokenVerifier, role: Any) -> None:
+    assert await refused(verifier, signed(role=role)) == "the token is not valid"
+
+
+async def test_issuer_and_audience_are_compared_when_they_are_set() -> None:
+    verifier = TokenVerifier(SharedSecret(SecretStr(SECRET)), issuer="https://id.example", audience="gamer")
+
+    caller = await verifier.verify(SecretStr(signed(iss="https://id.example", aud=["other", "gamer"])))
+
+    assert caller.id == "alice"
+    wrong: tuple[dict[str, Any], ...] = (
+        {"iss": "https://id.example"},
+        {"aud": "gamer"},
+        {"iss": "https://evil.example", "aud": "gamer"},
+        {"iss": "https://id.example/", "aud": "gamer"},
+        {"iss": "https://id.example", "aud": "game"},
+        {"iss": "https://id.example", "aud": []},
+        {"iss": "https://id.example", "aud": {"gamer": 1}},
+        {"iss": ["https://id.example"], "aud": "gamer"},
+    )
+    for claims in wrong:
+        assert await refused(verifier, forged_and_signed(claims)) == "the token is not valid"
+
+
+async def test_an_audience_is_no_fault_where_none_is_expected(verifier: TokenVerifier) -> None:
+    assert (await verifier.verify(SecretStr(signed(aud="other-app")))).id == "alice"
+
+
+async def test_an_expired_token_is_told_so(verifier: TokenVerifier) -> None:
+    assert await refused(verifier, signed(exp=NOW - 60)) == "the token has expired"
+
+
+async def test_an_expired_token_with_a_wrong_signature_is_told_nothing(verifier: TokenVerifier) -> None:
+    assert await refused(verifier, signed("another secret of enough length....", exp=NOW - 60)) == (
+        "the token is not valid"
+    )
+
+
+async def test_clocks_may_differ_by_seconds(verifier: TokenVerifier) -> None:
+    assert (await verifier.verify(SecretStr(signed(exp=NOW - 2, nbf=NOW + 5)))).id == "alice"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"exp": None},
+        {"exp": "soon"},
+        {"exp": str(EXP)},
+        {"exp": [EXP]},
+        {"exp": 10**30},
+        {"exp": float("nan")},
+        {"exp": float("inf")},
+        {"nbf": NOW + 600},
+        {"iat": NOW + 600},
+        {"sub": None},
+        {"sub": ""},
+        {"sub": "../bob"},
+        {"sub": "alice;reboot"},
+        {"sub": "alice\u0000"},
+        {"sub": "alice\n"},
+        {"sub": "a" * 129},
+        {"sub": "$where"},
+        {"sub": "key-0123456789abcdef"},
+    ],
+)
+async def test_a_claim_that_is_wrong_or_missing_is_refused(verifier: TokenVerifier, claims: dict[str, Any]) -> None:
+    assert await refused(verifier, signed(**claims)) == "the token is not valid"
+
+
+@pytest.mark.parametrize("sub", [42, ["alice"], {"$gt": ""}, True])
+async def test_a_subject_that_is_no_text_is_refused(verifier: TokenVerifier, sub: Any) -> None:
+    assert await refused(verifier, forged_and_signed({"sub": sub})) == "the token is not valid"
+
+
+@pytest.mark.parametrize("secret", ["", "short", "x" * 31])
+def test_a_secret_that_can_be_guessed_is_no_secret(secret: str) -> None:
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        SharedSecret(SecretStr(secret))
+
+
+def test_a_public_key_is_no_secret() -> None:
+    pem = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\n-----END PUBLIC KEY-----\n"
+
+    with pytest.raises(ValueError, match="not a key"):
+        SharedSecret(SecretStr(pem))
+
+
+def forged_and_signed(claims: dict[str, Any]) -> str:
+    """Signed rightly, with claims that the library would not write."""
+    return jwt.api_jws.encode(json.dumps({"sub": "alice", "exp": EXP, **claims}).encode(), SECRET, "HS256")
