@@ -1,0 +1,59 @@
+"""The narrow patterns through which names pass before they become paths, titles or container names on a machine.
+
+Emulator images paste such names into shell lines of their own: these patterns are what keeps that harmless.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+from errors import InvalidInputError
+from models.catalog import ConsoleType
+
+_ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+_PLAIN_USER: Final = re.compile(r"(?!u-)[a-z0-9][a-z0-9_-]{0,63}")
+_IMAGE: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._/:@-]{0,254}")
+_ROM: Final = re.compile(r"[a-z0-9]{1,16}/[a-z0-9][a-z0-9._-]{0,127}\.[a-z0-9]{1,8}")
+_PIN: Final = re.compile(r"[0-9]{4,8}")
+
+
+def is_id(text: str) -> bool:
+    """Whether this may be the id of a game or of a save."""
+    return _ID.fullmatch(text) is not None
+
+
+def checked_id(text: str) -> str:
+    return _checked(_ID, text, "an id")
+
+
+def checked_image(text: str) -> str:
+    return _checked(_IMAGE, text, "the name of a container image")
+
+
+def checked_rom(text: str) -> str:
+    """The path of a game inside the library: its platform's folder and its file."""
+    return _checked(_ROM, text, "the path of a game")
+
+
+def checked_pin(text: str) -> str:
+    return _checked(_PIN, text, "a PIN of digits")
+
+
+def folder_of(user_id: str) -> str:
+    """The user's folder name, on machines and in the bucket. Ids that would not do as a folder go in as a digest."""
+    if _PLAIN_USER.fullmatch(user_id):
+        return user_id
+    return f"u-{hashlib.sha256(user_id.encode()).hexdigest()[:40]}"
+
+
+def app_title(console: ConsoleType, game_id: str | None) -> str:
+    """What Moonlight lists, and the folder that Wolf keeps the app's files in: one a game and console."""
+    return console.value if game_id is None else f"{console.value}-{checked_id(game_id)}"
+
+
+def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:
+    if not pattern.fullmatch(text):
+        raise InvalidInputError(f"{text[:40]!r} is not {what}")
+    return text

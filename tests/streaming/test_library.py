@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from errors import ProviderRefusedError
+from models.catalog import ConsoleType
+from providers.http import Http
+from providers.storage.bucket import Bucket
+from providers.storage.tokens import NoTokens
+from streaming.library import Game, Library, title_of
+from tests.providers.gcs_stand_in import BucketServer, bucket_server, error
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[BucketServer]:
+    async with bucket_server("games") as server:
+        yield server
+
+
+@pytest.fixture
+async def bucket(server: BucketServer) -> AsyncIterator[Bucket]:
+    http = Http()
+    yield Bucket(http, "games", NoTokens(), endpoint_url=server.url)
+    await http.close()
+
+
+@pytest.fixture
+async def library(bucket: Bucket) -> AsyncIterator[Library]:
+    library = Library(bucket)
+    yield library
+    await library.close()
+
+
+async def test_a_game_is_a_file_in_its_platforms_folder(library: Library, server: BucketServer) -> None:
+    server.put("roms/switch/mario-odyssey.nsp", b"x")
+    server.put("roms/gb/tetris.gb", b"x")
+
+    games = await library.games()
+
+    assert games == [
+        Game(ConsoleType.GB, "tetris", "Tetris", "gb/tetris.gb"),
+        Game(ConsoleType.SWITCH, "mario-odyssey", "Mario Odyssey", "switch/mario-odyssey.nsp"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "Tetris.gb",
+            "a b.gb",
+            "$(reboot).gb",
+            "-tetris.gb",
+            ".hidden.gb",
+            ".gb",
+            "tetris",
+            "tetris.exe",
+            "tetris.GB",
+        ),
+        *("sub/tetris.gb", "../tetris.gb", f"{'x' * 129}.gb", "tétris.gb", "tetris;.gb", ""),
+    ],
+)
+async def test_files_that_are_no_games_are_passed_over(library: Library, server: BucketServer, name: str) -> None:
+    server.put(f"roms/gb/{name}", b"x")
+
+    assert await library.games(ConsoleType.GB) == []
+
+
+async def test_of_two_files_for_one_game_the_emulators_first_choice_wins(
+    library: Library, server: BucketServer
+) -> None:
+    server.put("roms/gba/metroid.zip", b"x")
+    server.put("roms/gba/metroid.gba", b"x")
+
+    games = await library.games(ConsoleType.GBA)
+
+    assert [game.rom_path for game in games] == ["gba/metroid.gba"]
+
+
+async def test_a_game_is_found_by_its_id_and_console(library: Library, server: BucketServer) -> None:
+    server.put("roms/gb/tetris.gb", b"x")
+
+    assert await library.find(ConsoleType.GB, "tetris") == Game(ConsoleType.GB, "tetris", "Tetris", "gb/tetris.gb")
+    assert await library.find(ConsoleType.NES, "tetris") is None
+    assert await library.find(ConsoleType.GB, "zelda") is None
+
+
+async def test_many_who_ask_at_once_and_soon_after_read_the_bucket_once(library: Library, server: BucketServer) -> None:
+    await asyncio.gather(*(library.games(ConsoleType.GB) for _ in range(20)))
+    await library.games(ConsoleType.GB)
+
+    assert len(server.requests) == 1
+
+
+async def test_a_failed_reading_is_not_kept(library: Library, server: BucketServer) -> None:
+    server.put("roms/gb/tetris.gb", b"x")
+    server.faults.append(error(403, "forbidden", "no"))
+
+    with pytest.raises(ProviderRefusedError):
+        await library.games(ConsoleType.GB)
+    games = await library.games(ConsoleType.GB)
+
+    assert [game.game_id for game in games] == ["tetris"]
+
+
+@pytest.mark.parametrize(
+    ("game_id", "title"),
+    [("mario-odyssey", "Mario Odyssey"), ("zelda_2", "Zelda 2"), ("v1.0", "V1.0"), ("0", "0"), ("a--b", "A B")],
+)
+def test_titles_are_made_from_ids(game_id: str, title: str) -> None:
+    assert title_of(game_id) == title
