@@ -102,11 +102,10 @@ OF_NEW_MACHINES: Final = frozenset(
         FaultKind.VANISH,
         FaultKind.HOST_STOP,
         FaultKind.LIST_LAG,
-        FaultKind.SLOW_DELETE,
     }
 )
 OF_PRESENT_MACHINES: Final = frozenset(
-    {FaultKind.SSH_REFUSED, FaultKind.INSTALL_FAILS, FaultKind.VANISH, FaultKind.HOST_STOP, FaultKind.SLOW_DELETE}
+    {FaultKind.SSH_REFUSED, FaultKind.INSTALL_FAILS, FaultKind.VANISH, FaultKind.HOST_STOP}
 )
 
 # Kinds that make sense for some operations only; the others may strike any.
@@ -114,6 +113,7 @@ _OPERATIONS: Final = {
     FaultKind.CAPACITY: {Operation.CREATE, Operation.START, Operation.MODIFY},
     FaultKind.NO_PUBLIC_IP: {Operation.CREATE},
     FaultKind.ALREADY_GONE: {Operation.DELETE},
+    FaultKind.SLOW_DELETE: {Operation.DELETE},
     FaultKind.EMPTY_STOCK: {Operation.LOCATIONS, Operation.HOSTNODES},
     FaultKind.STALE_STOCK: {Operation.LOCATIONS, Operation.HOSTNODES, Operation.HOSTNODE},
     FaultKind.LIST_SHAPE: {Operation.LIST},

@@ -1,0 +1,127 @@
+"""The simulated outside world as one thing to start and stop."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+
+from simulator.clock import DEFAULT_FACTOR, Clock
+from simulator.control import BASE as CONTROL
+from simulator.control import Control
+from simulator.machines.park import MachinePark
+from simulator.park import Park
+from simulator.tensordock.service import Customer, TensorDock
+
+API_KEY: Final = "5e0f3c1a-0000-4000-8000-000000000001"
+API_TOKEN: Final = "simulated-tensordock-token"  # noqa: S105 - opens nothing but this simulator
+LAST_WORDS_S: Final = 0.5
+
+
+class SimulationError(Exception):
+    """The simulation cannot start; the message is one line for whoever started it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationOptions:
+    """`port` 0 takes a free one. `privileged_ports` says whether machines may use port 22; None finds out."""
+
+    state_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    clock_factor: float = DEFAULT_FACTOR
+    seed: int = 1
+    privileged_ports: bool | None = None
+    balance_usd: Decimal = Decimal(100)
+
+
+class Simulation:
+    """Runs between `async with` and its end. What it holds is kept in `state_dir` and found again by the next run."""
+
+    def __init__(self, options: SimulationOptions, *, park: Park | None = None) -> None:
+        self.options = options
+        self.clock = Clock(options.clock_factor)
+        self.park = park or MachinePark(options.state_dir, self.clock, privileged_ports=options.privileged_ports)
+        customer = Customer(API_KEY, API_TOKEN, options.balance_usd)
+        self.tensordock = TensorDock(options.state_dir, self.park, self.clock, customer, seed=options.seed)
+        self._running = AsyncExitStack()
+        self._port = options.port
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.options.host}:{self._port}"
+
+    @property
+    def control_url(self) -> str:
+        return self.url + CONTROL
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point a gateway at this world."""
+        return {
+            "TENSORDOCK_API_URL": f"{self.url}/api",
+            "TENSORDOCK_API_KEY": API_KEY,
+            "TENSORDOCK_API_TOKEN": API_TOKEN,
+        }
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._running.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._running.aclose()
+
+    async def _start(self) -> None:
+        self._lock_state()
+        # Bound first, so that a taken port is known before anything is switched on; served last.
+        listener = self._bind()
+        self._running.push_async_callback(self.park.close)
+        await self.park.restore()
+        if isinstance(self.park, MachinePark):
+            self.park.on_power_off = self.tensordock.cloud.switched_off_inside
+        self._running.push_async_callback(self.tensordock.close)
+        await self.tensordock.start()
+        await self._serve(listener)
+
+    def _bind(self) -> socket.socket:
+        try:
+            listener = socket.create_server((self.options.host, self.options.port))
+        except OSError as error:
+            where = f"{self.options.host}:{self.options.port}"
+            raise SimulationError(f"cannot listen on {where}: {os.strerror(error.errno or 0)}") from error
+        self._running.enter_context(listener)
+        self._port = listener.getsockname()[1]
+        return listener
+
+    async def _serve(self, listener: socket.socket) -> None:
+        app = web.Application()
+        self.tensordock.add_routes(app.router)
+        Control(self.tensordock, self.clock).add_routes(app.router)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_WORDS_S)
+        self._running.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+
+    def _lock_state(self) -> None:
+        """One folder, one simulation: two would rent out the same stock."""
+        try:
+            self.options.state_dir.mkdir(parents=True, exist_ok=True)
+            lock = self._running.enter_context((self.options.state_dir / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SimulationError(f"another simulator already works in {self.options.state_dir}") from error
+        except OSError as error:
+            raise SimulationError(f"{self.options.state_dir}: {os.strerror(error.errno or 0)}") from error

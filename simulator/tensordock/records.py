@@ -1,0 +1,68 @@
+"""The cloud as JSON and back: what its state file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from simulator.faults import FaultKind
+from simulator.hostnodes.stock import Claim
+from simulator.tensordock.cloud import Cloud
+from simulator.tensordock.instances import Forward, Instance, Status
+from simulator.tensordock.orders_taken import OrderTaken
+
+_AMOUNTS = ("usd_per_hour", "usd_per_hour_released", "billed_usd")
+_TIMES = ("created_at", "billed_until", "listed_from")
+
+
+def to_record(cloud: Cloud) -> dict[str, Any]:
+    return {
+        "balance_usd": str(cloud.ledger.balance_usd),
+        "spent_usd": str(cloud.ledger.spent_usd),
+        "ordered_in_all": cloud.ordered_in_all,
+        "instances": [_instance_record(instance) for instance in cloud.instances.values()],
+        "orders": [asdict(order) for order in cloud.orders],
+        "others": [asdict(claim) for claim in cloud.others],
+        "secrets": cloud.secrets,
+    }
+
+
+def load_record(cloud: Cloud, record: Mapping[str, Any]) -> None:
+    """Fill an empty cloud. Nothing lives yet: `resume` does that."""
+    instances = [_instance(instance) for instance in record["instances"]]
+    cloud.ledger.balance_usd = Decimal(record["balance_usd"])
+    cloud.ledger.spent_usd = Decimal(record["spent_usd"])
+    cloud.ordered_in_all = record["ordered_in_all"]
+    cloud.instances.update({instance.id: instance for instance in instances})
+    cloud.orders.extend(OrderTaken(**order) for order in record["orders"])
+    cloud.others.extend(_claim(claim) for claim in record["others"])
+    cloud.secrets.update(record["secrets"])
+
+
+def _instance_record(instance: Instance) -> dict[str, Any]:
+    record = asdict(instance)
+    amounts = {name: str(record[name]) for name in _AMOUNTS}
+    times = {name: record[name] and record[name].isoformat() for name in _TIMES}
+    return {**record, **amounts, **times}
+
+
+def _instance(record: Mapping[str, Any]) -> Instance:
+    amounts = {name: Decimal(record[name]) for name in _AMOUNTS}
+    times = {name: record[name] and datetime.fromisoformat(record[name]) for name in _TIMES}
+    parsed = {
+        "status": Status(record["status"]),
+        "stops_into": Status(record["stops_into"]),
+        "claim": _claim(record["claim"]),
+        "full_claim": _claim(record["full_claim"]),
+        "forwards": tuple(Forward(**forward) for forward in record["forwards"]),
+        "quirks": {FaultKind(kind): seconds for kind, seconds in record["quirks"].items()},
+        "ports": {int(internal): external for internal, external in record["ports"].items()},
+    }
+    return Instance(**{**record, **amounts, **times, **parsed})
+
+
+def _claim(record: Mapping[str, Any]) -> Claim:
+    return Claim(**{**record, "external_ports": tuple(record["external_ports"])})

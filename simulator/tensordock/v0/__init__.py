@@ -1,0 +1,1 @@
+"""Version 0 of the interface: a key pair in form fields, machines called virtual machines."""

@@ -1,0 +1,1 @@
+"""Version 2 of the interface: Bearer token, JSON, machines called instances."""
