@@ -1,0 +1,170 @@
+"""API keys: made, shown once, kept as a keyed hash, checked, revoked.
+
+A key reads `gamer_<id>_<secret>`. The id finds the document; the secret is 256 bits of chance. The hash is keyed with
+API_KEY_SECRET, so that a copy of the database alone tells nothing and lets nobody in. To change that secret, put the
+old one into API_KEY_SECRET_PREVIOUS: each key is hashed anew when it is next used. Once the old one is taken away, keys
+that were not used in between are void.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Final
+
+from pydantic import SecretStr
+
+from auth.callers import API_KEY_CALLER_PREFIX, Caller, Role
+from errors import ConflictError, InvalidInputError, NotFoundError, UnauthenticatedError
+from models.api_keys import ApiKey
+from models.audit import AuditEntry, Outcome, new_entry, write_with
+from models.database import Database, Document
+
+MIN_SECRET_BYTES: Final = 32
+_KEY: Final = re.compile(r"gamer_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
+_KEY_ID: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
+_USE_NOTED_EVERY: Final = timedelta(minutes=1)
+_NOBODYS_DIGEST: Final = "0" * 64
+
+
+class KeyHasher:
+    """Hashes with the current secret and still knows hashes of the previous one. ValueError when one is too short."""
+
+    def __init__(self, current: SecretStr, previous: SecretStr | None = None) -> None:
+        self._secrets = [secret.get_secret_value().encode() for secret in (current, previous) if secret is not None]
+        if any(len(secret) < MIN_SECRET_BYTES for secret in self._secrets):
+            raise ValueError(f"an API key secret has at least {MIN_SECRET_BYTES} bytes")
+
+    def digest(self, key: SecretStr) -> str:
+        return _digest(self._secrets[0], key)
+
+    def matches(self, key: SecretStr, digest: str) -> bool:
+        """In the same time whether it does or not."""
+        found = [hmac.compare_digest(_digest(secret, key), digest) for secret in self._secrets]
+        return any(found)
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiKey:
+    """The only place where the key itself ever is. It is shown to whoever asked for it, and then gone."""
+
+    api_key: ApiKey
+    secret: SecretStr
+
+
+class ApiKeys:
+    def __init__(
+        self, db: Database, hasher: KeyHasher, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._db = db
+        self._hasher = hasher
+        self._now = now
+
+    async def create(self, actor: Caller, name: str, role: Role, expires_at: datetime | None = None) -> NewApiKey:
+        """A new key and its audit entry. Raises InvalidInputError whose path names the field."""
+        now = self._now()
+        if _NAME.fullmatch(name) is None:
+            raise InvalidInputError(
+                "a name is 1 to 64 letters, digits, spaces, dots, underscores and dashes", ("name",)
+            )
+        if expires_at is not None and (expires_at.tzinfo is None or expires_at <= now):
+            raise InvalidInputError("expiresAt must lie in the future", ("expiresAt",))
+        key_id = secrets.token_hex(8)
+        secret = SecretStr(f"gamer_{key_id}_{secrets.token_urlsafe(32)}")
+        api_key = ApiKey(
+            id=key_id,
+            name=name,
+            role=role,
+            digest=self._hasher.digest(secret),
+            created_by=actor.id,
+            created_at=now,
+            expires_at=expires_at,
+        )
+        await write_with(
+            self._db,
+            lambda: self._db.insert(api_key),
+            lambda _: self._entry(actor, "createApiKey", key_id, f"{name}, {role}"),
+        )
+        return NewApiKey(api_key, secret)
+
+    async def revoke(self, actor: Caller, key_id: str) -> ApiKey:
+        """The key is no longer good from now on. May be repeated: the first time counts. NotFoundError: no such key."""
+        api_key = await self.find(key_id)
+        if api_key is None:
+            raise NotFoundError("there is no such API key", ("apiKeyId",))
+        if api_key.revoked_at is not None:
+            return api_key
+
+        async def mark() -> ApiKey:
+            revoked = await self._db.update(
+                ApiKey, {"_id": key_id, "revoked_at": None}, {"$set": {"revoked_at": self._now()}}
+            )
+            if revoked is None:
+                raise ConflictError("this API key was revoked by somebody else at the same moment")
+            return revoked
+
+        return await write_with(
+            self._db, mark, lambda revoked: self._entry(actor, "revokeApiKey", key_id, revoked.name)
+        )
+
+    async def find(self, key_id: str) -> ApiKey | None:
+        """None for what is no key, and for what cannot be a key's id."""
+        return await self._db.get(ApiKey, key_id) if _KEY_ID.fullmatch(key_id) else None
+
+    async def verify(self, key: SecretStr) -> Caller:
+        """Whoever holds this key. Raises UnauthenticatedError when it is not good, without a word on why."""
+        parts = _KEY.fullmatch(key.get_secret_value())
+        if parts is None:
+            raise _invalid()
+        api_key = await self._db.get(ApiKey, parts[1])
+        matches = self._hasher.matches(key, _NOBODYS_DIGEST if api_key is None else api_key.digest)
+        if api_key is None or not matches or not api_key.is_good_at(self._now()):
+            raise _invalid()
+        await self._note_use(api_key, self._hasher.digest(key))
+        return Caller(API_KEY_CALLER_PREFIX + api_key.id, api_key.role, api_key.expires_at)
+
+    async def _note_use(self, api_key: ApiKey, digest: str) -> None:
+        now = self._now()
+        changes: Document = {}
+        if api_key.last_used_at is None or now - api_key.last_used_at >= _USE_NOTED_EVERY:
+            changes["last_used_at"] = now
+        if digest != api_key.digest:
+            changes["digest"] = digest
+        if changes:
+            # Guarded by what was read: of many processes one writes.
+            await self._db.update(
+                ApiKey,
+                {"_id": api_key.id, "last_used_at": api_key.last_used_at, "digest": api_key.digest},
+                {"$set": changes},
+            )
+
+    def _entry(self, actor: Caller, action: str, key_id: str, detail: str) -> AuditEntry:
+        return new_entry(actor.id, actor.role, action, Outcome.DONE, subject_id=key_id, detail=detail, at=self._now())
+
+
+def own_secret(path: Path) -> SecretStr:
+    """The secret in this file, made once, readable by us alone: for a single host without API_KEY_SECRET."""
+    if not path.exists():
+        with NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # made with mode 0600
+            file.write(secrets.token_urlsafe(48))
+            file.flush()
+            with suppress(FileExistsError):  # two started at once: the first one's stands
+                os.link(file.name, path)
+    return SecretStr(path.read_text(encoding="ascii").strip())
+
+
+def _digest(secret: bytes, key: SecretStr) -> str:
+    return hmac.new(secret, key.get_secret_value().encode(), "sha256").hexdigest()
+
+
+def _invalid() -> UnauthenticatedError:
+    return UnauthenticatedError("the API key is not valid")
