@@ -69,7 +69,7 @@ class RefusedError(GatewayError):
 class InvalidInputError(RefusedError):
     """A value is outside what is allowed; the message says what is."""
 
-    code = "INVALID_INPUT"
+    code = "BAD_USER_INPUT"  # one word for it, in `errors` of a payload as in those of an answer
 
 
 class NotFoundError(RefusedError):

@@ -1,0 +1,53 @@
+"""What can be played."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import models.catalog
+from auth.access import require
+from models.catalog import Console, ConsoleType
+from resolvers.context import Context
+from resolvers.pages import Page, page_of, page_size, read_cursor
+
+if TYPE_CHECKING:
+    from streaming.library import Game
+
+_GAMES = "games"
+
+
+async def consoles(context: Context) -> list[Console]:
+    require(context.caller, "Query.consoles")
+    return list((await models.catalog.consoles(context.services.db)).values())
+
+
+async def console(context: Context, type_: ConsoleType) -> Console:
+    require(context.caller, "Query.console")
+    return await context.loaders.console.load(type_)
+
+
+async def console_of(context: Context, key: str) -> Console | None:
+    """By the word of its type; None for any other word."""
+    require(context.caller, "Console")
+    return await context.loaders.console.load(ConsoleType(key)) if key in set(ConsoleType) else None
+
+
+async def games(context: Context, console: ConsoleType | None, first: int | None, after: str | None) -> Page[Game]:
+    require(context.caller, "Query.games")
+    page_size(first)
+    if after is not None:
+        read_cursor(_GAMES, after)
+    return page_of(await context.services.library.games(console), game_key, _GAMES, first, after)
+
+
+async def game_of(context: Context, key: str) -> Game | None:
+    """By what `game_key` makes of it."""
+    require(context.caller, "Game")
+    console, _, game_id = key.partition("/")
+    if console not in set(ConsoleType) or not game_id:
+        return None
+    return await context.services.library.find(ConsoleType(console), game_id)
+
+
+def game_key(game: Game) -> str:
+    return f"{game.console}/{game.game_id}"

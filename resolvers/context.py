@@ -1,0 +1,72 @@
+"""What every resolver is handed: who asks, the parts of the service, and loaders that live as long as one answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from auth.callers import Caller
+from fleet.feed import VmFeed
+from launch.launches import LaunchOrder
+from models.catalog import ConsoleType
+from models.database import Database
+from models.launches import Launch, LaunchEvent
+from placement.ranking import Placements
+from providers.registry import Registry
+from resolvers.loaders import Loaders
+
+if TYPE_CHECKING:
+    from streaming.library import Game
+
+
+class LaunchDesk(Protocol):
+    """Where launches are ordered and cancelled. launch.launches.Launches is one."""
+
+    async def request(self, order: LaunchOrder) -> Launch: ...
+
+    async def cancel(self, launch: Launch) -> Launch: ...
+
+
+class GameLibrary(Protocol):
+    """The games there are. streaming.library.Library knows them."""
+
+    async def games(self, console: ConsoleType | None) -> list[Game]: ...
+
+    async def find(self, console: ConsoleType, game_id: str) -> Game | None: ...
+
+
+class Progress(Protocol):
+    """The story of a launch. launch.feed.ProgressFeed tells it."""
+
+    def follow(self, launch_id: str, after: int = 0) -> AsyncGenerator[LaunchEvent, None]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts that requests need; one object per process."""
+
+    version: str
+    db: Database
+    registry: Registry
+    placements: Placements
+    library: GameLibrary
+    launches: LaunchDesk
+    progress: Progress
+    machines: VmFeed
+
+
+class Context:
+    """One operation of one caller."""
+
+    __slots__ = ("caller", "loaders", "request_id", "services")
+
+    def __init__(self, caller: Caller, services: Services, request_id: str) -> None:
+        self.caller = caller
+        self.services = services
+        self.request_id = request_id
+        self.loaders = Loaders(services.db, services.placements)
+
+    def forget(self) -> None:
+        """Load everything anew: the next event of a subscription shows the state of its own moment."""
+        self.loaders = Loaders(self.services.db, self.services.placements)

@@ -1,0 +1,101 @@
+"""Launches: order one, cancel it, look at it, follow it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
+
+from auth.access import acting_for, owner_filter, require
+from correlation import working_on
+from errors import InvalidInputError, NotFoundError
+from launch.launches import LaunchOrder
+from models.database import Document
+from models.launches import Launch, LaunchEvent, LaunchStatus
+from models.pages import Mark, newest_first
+from resolvers.context import Context
+from resolvers.pages import Page, page_from, page_size, read_mark
+
+_LAUNCHES = "launches"
+
+
+async def launch(context: Context, launch_id: str | None) -> Launch | None:
+    """None alike for an id that is malformed, unknown, or somebody else's."""
+    require(context.caller, "Query.launch")
+    return await _visible(context, launch_id)
+
+
+async def launch_of(context: Context, key: str) -> Launch | None:
+    require(context.caller, "Launch")
+    return await _visible(context, key)
+
+
+async def launches(
+    context: Context,
+    status: Collection[LaunchStatus] | None,
+    user_id: str | None,
+    first: int | None,
+    after: str | None,
+) -> Page[Launch]:
+    """Newest first."""
+    require(context.caller, "Query.launches")
+    owner = owner_filter(context.caller, user_id)
+    size, mark = page_size(first), read_mark(_LAUNCHES, after)
+    query: Document = {} if owner is None else {"user_id": owner}
+    if status is not None:
+        query["status"] = {"$in": list(status)}
+    found = await newest_first(context.services.db, Launch, query, "requested_at", mark, size + 1)
+    return page_from(found, _mark, _LAUNCHES, size, has_previous=mark is not None)
+
+
+async def launch_game(context: Context, order: LaunchOrder) -> Launch:
+    require(context.caller, "Mutation.launchGame")
+    return await context.services.launches.request(order)
+
+
+async def create_vm(context: Context, order: LaunchOrder) -> Launch:
+    """A machine without a game."""
+    require(context.caller, "Mutation.createVm")
+    return await context.services.launches.request(order)
+
+
+def user_to_play(context: Context, user_id: str | None) -> str:
+    """The user an order is for. ForbiddenError when a player names another."""
+    return acting_for(context.caller, user_id)
+
+
+async def cancel_launch(context: Context, launch_id: str | None) -> Launch:
+    require(context.caller, "Mutation.cancelLaunch")
+    found = await _visible(context, launch_id)
+    if found is None:
+        raise NotFoundError("there is no such launch", ("launchId",))
+    with working_on(launch=found.id):
+        return await context.services.launches.cancel(found)
+
+
+async def launch_progress(
+    context: Context, launch_id: str | None, after: int | None
+) -> AsyncGenerator[LaunchEvent, None]:
+    """The events after a sequence, then each as it happens, until the last. NotFoundError where `launch` is None."""
+    require(context.caller, "Subscription.launchProgress")
+    if after is not None and after < 0:
+        raise InvalidInputError("after must be 0 or more", ("after",))
+    found = await _visible(context, launch_id)
+    if found is None:
+        raise NotFoundError("there is no such launch", ("launchId",))
+    return _told(context, found.id, after or 0)
+
+
+async def _told(context: Context, launch_id: str, after: int) -> AsyncGenerator[LaunchEvent, None]:
+    async with aclosing(context.services.progress.follow(launch_id, after)) as events:
+        async for event in events:
+            context.forget()
+            yield event
+
+
+async def _visible(context: Context, launch_id: str | None) -> Launch | None:
+    found = await context.loaders.launch.load(launch_id) if launch_id else None
+    return found if found and context.caller.may_act_for(found.user_id) else None
+
+
+def _mark(launch: Launch) -> Mark:
+    return Mark(launch.requested_at, launch.id)

@@ -1,0 +1,68 @@
+"""One lookup for all who ask for the same kind of thing at the same moment of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+
+from aiodataloader import DataLoader
+
+from billing.so_far import NO_USAGE, Usage, usage_of
+from models.catalog import Console, ConsoleType, consoles
+from models.database import Database
+from models.launches import Launch
+from models.vms import Vm
+from placement.ranking import LocatedSite, Placements
+from providers.base import ProviderName
+
+
+class Loaders:
+    """Remember what they loaded, so they live as long as one answer and no longer. Each is made when first used."""
+
+    def __init__(self, db: Database, placements: Placements) -> None:
+        self._db = db
+        self._placements = placements
+
+    @cached_property
+    def launch(self) -> DataLoader[str, Launch | None]:
+        async def load(ids: list[str]) -> list[Launch | None]:
+            found = {launch.id: launch for launch in await self._db.get_many(Launch, ids)}
+            return [found.get(id_) for id_ in ids]
+
+        return DataLoader(load)
+
+    @cached_property
+    def vm(self) -> DataLoader[str, Vm | None]:
+        async def load(ids: list[str]) -> list[Vm | None]:
+            found = {vm.id: vm for vm in await self._db.get_many(Vm, ids)}
+            return [found.get(id_) for id_ in ids]
+
+        return DataLoader(load)
+
+    @cached_property
+    def usage(self) -> DataLoader[str, Usage]:
+        """What a VM has used so far, by its id."""
+
+        async def load(vm_ids: list[str]) -> list[Usage]:
+            found = await usage_of(self._db, vm_ids, datetime.now(UTC))
+            return [found.get(id_, NO_USAGE) for id_ in vm_ids]
+
+        return DataLoader(load)
+
+    @cached_property
+    def console(self) -> DataLoader[ConsoleType, Console]:
+        async def load(types: list[ConsoleType]) -> list[Console]:
+            found = await consoles(self._db, types)
+            return [found[type_] for type_ in types]
+
+        return DataLoader(load)
+
+    @cached_property
+    def sites(self) -> DataLoader[ProviderName, Mapping[str, LocatedSite]]:
+        """All sites of a cloud by their ids at the cloud."""
+
+        async def load(providers: list[ProviderName]) -> list[Mapping[str, LocatedSite]]:
+            return [{one.site.id: one for one in await self._placements.sites(name)} for name in providers]
+
+        return DataLoader(load)

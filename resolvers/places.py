@@ -1,0 +1,82 @@
+"""Where machines can be created."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from auth.access import require
+from models.catalog import Console, ConsoleType
+from placement.positions import Position
+from placement.ranking import LocatedSite, RankedPlacement
+from placement.summaries import LocationSummary, summaries
+from providers.base import ProviderName
+from resolvers.context import Context
+from resolvers.pages import Page, page_of, page_size, read_cursor
+
+_HOSTNODES = "hostnodes"
+
+
+async def hostnodes(
+    context: Context, console: ConsoleType | None, first: int | None, after: str | None
+) -> Page[LocatedSite]:
+    """TensorDock's hosts; with a console, only those that have its machine free."""
+    require(context.caller, "Query.hostnodes")
+    page_size(first)
+    if after is not None:
+        read_cursor(_HOSTNODES, after)
+    sites = await context.services.placements.sites(ProviderName.TENSORDOCK)
+    if console is not None:
+        wanted = await context.loaders.console.load(console)
+        sites = [one for one in sites if usd_per_hour(context, one, wanted) is not None]
+    return page_of(sites, lambda one: one.site.id, _HOSTNODES, first, after)
+
+
+async def hostnode_of(context: Context, key: str) -> LocatedSite | None:
+    """By TensorDock's own id."""
+    require(context.caller, "Hostnode")
+    return await site(context, ProviderName.TENSORDOCK, key)
+
+
+async def site(context: Context, provider: ProviderName, site_id: str) -> LocatedSite | None:
+    """None when the cloud does not list it (any more), or is not set up here."""
+    if not context.services.registry.configured(provider):
+        return None
+    return (await context.loaders.sites.load(provider)).get(site_id)
+
+
+def usd_per_hour(context: Context, located: LocatedSite, console: Console) -> Decimal | None:
+    """What this console's machine costs there; None when it does not fit or the site is off."""
+    if not located.site.online:
+        return None
+    offer = context.services.registry.get(located.site.provider).offer(located.site, console.preset.shape)
+    return None if offer is None else offer.usd_per_hour
+
+
+async def locations(context: Context) -> list[LocationSummary]:
+    require(context.caller, "Query.locations")
+    sites = await context.services.placements.sites(ProviderName.TENSORDOCK)
+    return summaries(sites)
+
+
+async def closest_hostnodes(
+    context: Context, near: Position, console: ConsoleType, limit: int | None
+) -> list[RankedPlacement]:
+    """TensorDock's hosts that have this console's machine free, by distance alone."""
+    require(context.caller, "Query.closestHostnodes")
+    return await context.services.placements.rank(
+        await context.loaders.console.load(console),
+        near,
+        provider=ProviderName.TENSORDOCK,
+        limit=page_size(limit, "limit", 5),
+        closest_first=True,
+    )
+
+
+async def placements(
+    context: Context, near: Position | None, console: ConsoleType, provider: ProviderName | None, limit: int | None
+) -> list[RankedPlacement]:
+    """In the order in which a launch would try them."""
+    require(context.caller, "Query.placements")
+    return await context.services.placements.rank(
+        await context.loaders.console.load(console), near, provider=provider, limit=page_size(limit, "limit", 10)
+    )

@@ -1,0 +1,41 @@
+"""Who asks, and what they talk to."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from auth.access import require
+from auth.callers import Caller
+from providers.base import ProviderHealth, ProviderName
+from resolvers.context import Context
+
+SERVICE_NAME: Final = "provisioner-api"
+_NOT_CONFIGURED: Final = ProviderHealth(configured=False, healthy=False, simulated=False, detail="not set up here")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    name: ProviderName
+    health: ProviderHealth
+
+
+def viewer(context: Context) -> Caller:
+    require(context.caller, "Query.viewer")
+    return context.caller
+
+
+def version(context: Context) -> str:
+    require(context.caller, "Query.service")
+    return context.services.version
+
+
+async def providers(context: Context) -> list[ProviderState]:
+    """Every cloud this service knows of, set up or not, asked all at once."""
+    require(context.caller, "Query.providers")
+    configured = context.services.registry.all()
+    found = dict(
+        zip([p.name for p in configured], await asyncio.gather(*(p.health() for p in configured)), strict=True)
+    )
+    return [ProviderState(name, found.get(name, _NOT_CONFIGURED)) for name in ProviderName]

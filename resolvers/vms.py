@@ -1,0 +1,66 @@
+"""Machines: look at them, follow one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
+
+from auth.access import owner_filter, require
+from errors import NotFoundError
+from models.database import Document
+from models.pages import Mark, newest_first
+from models.vms import Vm, VmStatus
+from resolvers.context import Context
+from resolvers.pages import Page, page_from, page_size, read_mark
+
+_VMS = "vms"
+
+
+async def vm(context: Context, vm_id: str | None) -> Vm | None:
+    """None alike for an id that is malformed, unknown, or somebody else's."""
+    require(context.caller, "Query.vm")
+    return await _visible(context, vm_id)
+
+
+async def vm_of(context: Context, key: str) -> Vm | None:
+    require(context.caller, "VM")
+    return await _visible(context, key)
+
+
+async def vms(
+    context: Context, status: Collection[VmStatus] | None, user_id: str | None, first: int | None, after: str | None
+) -> Page[Vm]:
+    """Newest first."""
+    require(context.caller, "Query.vms")
+    owner = owner_filter(context.caller, user_id)
+    size, mark = page_size(first), read_mark(_VMS, after)
+    query: Document = {} if owner is None else {"user_id": owner}
+    if status is not None:
+        query["status"] = {"$in": list(status)}
+    found = await newest_first(context.services.db, Vm, query, "created_at", mark, size + 1)
+    return page_from(found, _mark, _VMS, size, has_previous=mark is not None)
+
+
+async def vm_status(context: Context, vm_id: str | None) -> AsyncGenerator[Vm, None]:
+    """The VM now, then whenever it changed, until its end. NotFoundError where `vm` is None."""
+    require(context.caller, "Subscription.vmStatus")
+    found = await _visible(context, vm_id)
+    if found is None:
+        raise NotFoundError("there is no such VM", ("vmId",))
+    return _told(context, found.id)
+
+
+async def _told(context: Context, vm_id: str) -> AsyncGenerator[Vm, None]:
+    async with aclosing(context.services.machines.follow(vm_id)) as states:
+        async for state in states:
+            context.forget()
+            yield state
+
+
+async def _visible(context: Context, vm_id: str | None) -> Vm | None:
+    found = await context.loaders.vm.load(vm_id) if vm_id else None
+    return found if found and context.caller.may_act_for(found.user_id) else None
+
+
+def _mark(vm: Vm) -> Mark:
+    return Mark(vm.created_at, vm.id)

@@ -1,0 +1,244 @@
+"""From a request to its answers, whatever brought it: find the document, measure it, validate it, run it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from inspect import isawaitable
+from typing import Any, Final, cast
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    GraphQLError,
+    OperationDefinitionNode,
+    execute,
+    subscribe,
+    validate,
+)
+from strawberry.execution import optimized_is_awaitable
+
+from auth.callers import Role
+from errors import GatewayError
+from resolvers.context import Context
+from schema.documents import TrustedDocuments, sha256_of
+from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, fault, fault_of
+from schema.limits import Limits, check_document, cost_report, parse_within
+from schema.measuring import Measurement
+from schema.root import SCHEMA
+
+_REMEMBERED: Final = 512  # documents
+_REMEMBERED_LENGTH: Final = 20_000  # characters; longer ones are read anew each time
+
+
+class OperationKind(StrEnum):
+    QUERY = "query"
+    MUTATION = "mutation"
+    SUBSCRIPTION = "subscription"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """As it came in: the types are right, nothing else is known."""
+
+    query: str | None = None
+    operation_name: str | None = None
+    variables: Mapping[str, Any] | None = None
+    extensions: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that may be run."""
+
+    document: DocumentNode
+    kind: OperationKind
+    request: GraphQLRequest
+    measured: Measurement
+
+
+class RequestFailedError(Exception):
+    """The request was not run, or its stream broke: `faults` are all there is to tell."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__(faults[0]["message"])
+        self.faults = list(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    document: DocumentNode
+    operations: tuple[OperationDefinitionNode, ...]
+    introspects: bool
+
+
+class GraphQLExecution:
+    """One per process. Remembers documents, parsed and validated, and nothing of any caller."""
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        documents: TrustedDocuments | None = None,
+        trusted_only: bool = False,
+        open_introspection: bool = True,
+        suggestions: bool = True,
+    ) -> None:
+        """`trusted_only`: run no other documents than the trusted ones. `open_introspection`: not only operators may
+        ask for the schema. `suggestions`: say what a misspelt name may have meant."""
+        self._limits = limits or Limits()
+        self._documents = documents or TrustedDocuments.of_folder()
+        self._trusted_only = trusted_only
+        self._open_introspection = open_introspection
+        self._suggestions = suggestions
+        self._parsed: OrderedDict[str, _Parsed] = OrderedDict()
+        self._valid: OrderedDict[str, list[GraphQLError]] = OrderedDict()
+
+    def prepare(self, request: GraphQLRequest, context: Context) -> Prepared:
+        """Raises RequestFailedError when it cannot be run."""
+        text = self._text(request)
+        try:
+            parsed = self._parse(text)
+            measured = check_document(SCHEMA, parsed.document, self._limits, request.variables, request.operation_name)
+        except GraphQLError as error:
+            raise RequestFailedError(fault(error)) from None
+        if parsed.introspects and not self._open_introspection and context.caller.role is not Role.OPERATOR:
+            raise _refused("the schema is shown to operators only", FORBIDDEN)
+        if errors := self._validate(text, parsed.document):
+            raise RequestFailedError(*map(fault, errors))
+        operation = _chosen(parsed.operations, request.operation_name)
+        return Prepared(parsed.document, OperationKind(operation.operation.value), request, measured)
+
+    async def execute(self, prepared: Prepared, context: Context) -> dict[str, Any]:
+        """The answer to a query or mutation. Raises RequestFailedError when its variables do not fit."""
+        result = execute(
+            SCHEMA,
+            prepared.document,
+            context_value=context,
+            variable_values=_variables(prepared),
+            operation_name=prepared.request.operation_name,
+            is_awaitable=cast(Any, optimized_is_awaitable),
+            hide_suggestions=not self._suggestions,
+        )
+        if isawaitable(result):
+            result = await result
+        answer = _answer(result)
+        answer["extensions"] = {"cost": cost_report(prepared.measured, self._limits)}
+        return answer
+
+    async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[dict[str, Any], None]:
+        """The answers of a subscription, to be closed when done. Raises RequestFailedError when it cannot begin; so
+        does the stream when it breaks."""
+        source = subscribe(
+            SCHEMA,
+            prepared.document,
+            context_value=context,
+            variable_values=_variables(prepared),
+            operation_name=prepared.request.operation_name,
+            hide_suggestions=not self._suggestions,
+        )
+        if isawaitable(source):
+            source = await source
+        if isinstance(source, ExecutionResult):
+            raise RequestFailedError(*map(fault, source.errors or ()))
+        return _answers(source)
+
+    def _text(self, request: GraphQLRequest) -> str:
+        """The document's text: sent, or named by its hash, or both."""
+        named = (request.extensions or {}).get("persistedQuery")
+        hash_ = named.get("sha256Hash") if isinstance(named, dict) else None
+        if named is not None and not isinstance(hash_, str):
+            raise _refused("extensions.persistedQuery needs a sha256Hash", BAD_USER_INPUT)
+        if isinstance(hash_, str) and (known := self._documents.get(hash_)) is not None:
+            return known
+        if request.query is None or not request.query.strip():
+            if hash_ is None:
+                raise _refused("a query is missing", BAD_USER_INPUT)
+            raise _refused("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
+        if hash_ is not None and hash_.lower() != sha256_of(request.query):
+            raise _refused("the query is not the one that sha256Hash names", BAD_USER_INPUT)
+        if self._trusted_only and self._documents.get(sha256_of(request.query)) is None:
+            raise _refused("only trusted documents are run here", FORBIDDEN)
+        return request.query
+
+    def _parse(self, text: str) -> _Parsed:
+        if (known := self._parsed.get(text)) is not None:
+            self._parsed.move_to_end(text)
+            return known
+        document = parse_within(text, self._limits)
+        operations = tuple(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
+        parsed = _Parsed(document, operations, _introspects(document))
+        _remember(self._parsed, text, parsed)
+        return parsed
+
+    def _validate(self, text: str, document: DocumentNode) -> list[GraphQLError]:
+        if (known := self._valid.get(text)) is not None:
+            self._valid.move_to_end(text)
+            return known
+        errors = validate(SCHEMA, document, hide_suggestions=not self._suggestions)
+        if not errors:
+            _remember(self._valid, text, errors)
+        return errors
+
+
+async def _answers(source: Any) -> AsyncGenerator[dict[str, Any], None]:
+    async with aclosing(source):
+        try:
+            async for result in source:
+                yield _answer(result)
+        except GatewayError as error:
+            raise RequestFailedError(fault_of(error)) from error
+        except RequestFailedError:
+            raise
+        except Exception as error:
+            raise RequestFailedError(fault(GraphQLError(str(error), original_error=error))) from error
+
+
+def _answer(result: ExecutionResult) -> dict[str, Any]:
+    if not result.errors:
+        return {"data": result.data}
+    if result.data is None and all(error.path is None for error in result.errors):
+        raise RequestFailedError(*map(fault, result.errors))  # the variables: no field was run
+    return {"errors": [fault(error) for error in result.errors], "data": result.data}
+
+
+def _chosen(operations: tuple[OperationDefinitionNode, ...], name: str | None) -> OperationDefinitionNode:
+    if not name:
+        if len(operations) == 1:
+            return operations[0]
+        raise _refused("operationName must say which of the document's operations to run", BAD_USER_INPUT)
+    for operation in operations:
+        if operation.name and operation.name.value == name:
+            return operation
+    raise _refused("the document has no operation of that operationName", BAD_USER_INPUT)
+
+
+def _introspects(document: DocumentNode) -> bool:
+    waiting: list[Any] = list(document.definitions)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, FieldNode) and node.name.value in ("__schema", "__type"):
+            return True
+        if (selection_set := getattr(node, "selection_set", None)) is not None:
+            waiting.extend(selection_set.selections)
+    return False
+
+
+def _variables(prepared: Prepared) -> dict[str, Any]:
+    return dict(prepared.request.variables or {})
+
+
+def _remember(memory: OrderedDict[str, Any], text: str, value: object) -> None:
+    if len(text) > _REMEMBERED_LENGTH:
+        return
+    memory[text] = value
+    if len(memory) > _REMEMBERED:
+        memory.popitem(last=False)
+
+
+def _refused(message: str, code: str) -> RequestFailedError:
+    return RequestFailedError({"message": message, "extensions": {"code": code}})

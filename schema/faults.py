@@ -1,0 +1,101 @@
+"""What a caller is told of an error that is not data: a code to act on, and never more than is meant for it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Any, Final
+
+from graphql import GraphQLError, GraphQLSyntaxError, ObjectFieldNode, ValueNode, VariableNode
+
+from errors import (
+    ConflictError,
+    ForbiddenError,
+    GatewayError,
+    InvalidInputError,
+    ProviderError,
+    RefusedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+log = logging.getLogger(__name__)
+
+BAD_USER_INPUT: Final = "BAD_USER_INPUT"
+FORBIDDEN: Final = "FORBIDDEN"
+INTERNAL: Final = "INTERNAL"
+PARSE_FAILED: Final = "GRAPHQL_PARSE_FAILED"
+UNAUTHENTICATED: Final = "UNAUTHENTICATED"
+UNAVAILABLE: Final = "UNAVAILABLE"
+VALIDATION_FAILED: Final = "GRAPHQL_VALIDATION_FAILED"
+
+_MESSAGE_LIMIT: Final = 512
+_CODES: Final[tuple[tuple[type[GatewayError], str], ...]] = (
+    (InvalidInputError, BAD_USER_INPUT),
+    (UnauthenticatedError, UNAUTHENTICATED),
+    (ForbiddenError, FORBIDDEN),
+    (UnavailableError, UNAVAILABLE),
+    (ConflictError, UNAVAILABLE),
+    (ProviderError, UNAVAILABLE),
+)
+
+Fault = dict[str, Any]
+
+
+def fault(error: GraphQLError) -> Fault:
+    """One entry of an answer's `errors`. What nobody foresaw is logged under an id, and only the id is told."""
+    told: Fault = {"message": error.message[:_MESSAGE_LIMIT]}
+    if error.locations:
+        told["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    if error.path is not None:
+        told["path"] = error.path
+    cause = _cause(error)
+    if cause is None:
+        told["extensions"] = {"code": _code_of_request_error(error), **(error.extensions or {})}
+    elif isinstance(cause, GatewayError):
+        told |= fault_of(cause)
+    else:
+        told |= _masked(cause, error.path)
+    return told
+
+
+def fault_of(error: GatewayError) -> Fault:
+    """Of an error raised on purpose, wherever it was raised."""
+    extensions: dict[str, Any] = {"code": code_of(error)}
+    if isinstance(error, RefusedError) and error.path:
+        extensions["field"] = ".".join(error.path)
+    return {"message": error.message, "extensions": extensions}
+
+
+def code_of(error: GatewayError) -> str:
+    for kind, code in _CODES:
+        if isinstance(error, kind):
+            return code
+    return error.code if isinstance(error, RefusedError) else INTERNAL
+
+
+def _cause(error: GraphQLError) -> Exception | None:
+    """The first error in the chain that is not GraphQL's own."""
+    cause = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause
+
+
+def _code_of_request_error(error: GraphQLError) -> str:
+    if isinstance(error, GraphQLSyntaxError):
+        return PARSE_FAILED
+    if error.path is not None:
+        return BAD_USER_INPUT
+    node = error.nodes[0] if error.nodes else None
+    bad_value = isinstance(node, ValueNode | ObjectFieldNode) and not isinstance(node, VariableNode)
+    return BAD_USER_INPUT if bad_value or "got invalid value" in error.message else VALIDATION_FAILED
+
+
+def _masked(cause: Exception, path: object) -> Fault:
+    error_id = secrets.token_hex(8)
+    log.error("a field failed unforeseen", extra={"error_id": error_id, "path": path}, exc_info=cause)
+    return {
+        "message": f"Something went wrong on our side. Its id is {error_id}.",
+        "extensions": {"code": INTERNAL, "id": error_id},
+    }

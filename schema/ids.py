@@ -1,0 +1,32 @@
+"""Global ids: the name of a type and its own key, so that `node` can find anything by one id."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Final
+
+import strawberry
+
+_MAX_ID: Final = 1024
+
+
+def global_id(type_name: str, key: str) -> strawberry.ID:
+    return strawberry.ID(base64.b64encode(f"{type_name}:{key}".encode()).decode())
+
+
+def parts(id: str) -> tuple[str, str] | None:
+    """The type's name and the key; None for what `global_id` never made."""
+    if len(id) > _MAX_ID or not id.isascii():
+        return None
+    try:
+        type_name, _, key = base64.b64decode(id, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (type_name, key) if type_name and key else None
+
+
+def key_of(type_name: str, id: str) -> str | None:
+    """The key within an id of this type; None for any other id."""
+    found = parts(id)
+    return found[1] if found and found[0] == type_name else None

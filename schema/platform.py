@@ -1,0 +1,57 @@
+"""The service itself, its caller, and its clouds."""
+
+from __future__ import annotations
+
+import strawberry
+
+from resolvers import platform
+from schema.node import Info
+from schema.words import ProviderName, Role
+
+
+@strawberry.type(description="Who is asking, by its credentials.")
+class Viewer:
+    id: str
+    role: Role
+
+
+@strawberry.type
+class Service:
+    name: str
+    version: str
+
+
+@strawberry.type(description="A cloud: is it set up here, can it be used now, is it simulated?")
+class ProviderInfo:
+    name: ProviderName
+    configured: bool
+    healthy: bool
+    simulated: bool
+    detail: str | None
+
+    @classmethod
+    def of(cls, state: platform.ProviderState) -> ProviderInfo:
+        health = state.health
+        return cls(
+            name=state.name,
+            configured=health.configured,
+            healthy=health.healthy,
+            simulated=health.simulated,
+            detail=health.detail,
+        )
+
+
+@strawberry.type
+class PlatformQuery:
+    @strawberry.field(description="The caller.")
+    def viewer(self, info: Info) -> Viewer:
+        caller = platform.viewer(info.context)
+        return Viewer(id=caller.id, role=caller.role)
+
+    @strawberry.field(description="This service.")
+    def service(self, info: Info) -> Service:
+        return Service(name=platform.SERVICE_NAME, version=platform.version(info.context))
+
+    @strawberry.field(description="The clouds that machines are rented from.")
+    async def providers(self, info: Info) -> list[ProviderInfo]:
+        return [ProviderInfo.of(state) for state in await platform.providers(info.context)]

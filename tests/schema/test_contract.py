@@ -1,0 +1,104 @@
+"""What we serve is what the contract says, but for one list of what is not served yet. That list only shrinks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    GraphQLSchema,
+    Visitor,
+    build_ast_schema,
+    build_schema,
+    find_breaking_changes,
+    find_dangerous_changes,
+    parse,
+    visit,
+)
+from graphql.language import REMOVE
+
+from auth.access import without_rule
+from schema.root import SCHEMA, sdl
+from schema.snapshot import SNAPSHOT
+
+CONTRACT = Path("graphql/contract.graphql").read_text(encoding="utf-8")
+
+NOT_YET_SERVED = {
+    # Google Cloud's regions
+    *("Region", "Query.regions", "Query.closestRegions"),
+    # money
+    *("CostGranularity", "CostGroup", "CostBasis", "AlertLevel", "LimitPeriod", "Date"),
+    *("CostLine", "CostBucket", "CostReport", "CostEstimate", "SpendingLimit", "SpendingAlert"),
+    *("Query.costEstimate", "Query.costReport", "Query.currentMonthCosts"),
+    *("Query.spendingLimits", "Query.spendingAlerts", "Subscription.spendingAlerts"),
+    *("Mutation.setSpendingLimit", "SetSpendingLimitInput", "SpendingLimitPayload"),
+    # power and pairing
+    *("Mutation.startVm", "Mutation.stopVm", "Mutation.restartVm", "Mutation.deleteVm", "VmInput", "VmPayload"),
+    *("Mutation.pairClient", "PairClientInput"),
+    # operators: consoles, keys, audit
+    *("Mutation.configureConsole", "ConfigureConsoleInput", "ConsolePayload", "ProviderPreferenceInput"),
+    *("Mutation.createApiKey", "Mutation.revokeApiKey"),
+    *("ApiKey", "ApiKeyPayload", "CreateApiKeyInput", "RevokeApiKeyInput"),
+    *("Query.auditLog", "AuditEntry", "AuditEntryEdge", "AuditEntryConnection"),
+}
+
+
+def test_nothing_of_the_contract_is_missing_renamed_or_loosened() -> None:
+    assert [change.description for change in find_breaking_changes(promised(), SCHEMA)] == []
+
+
+def test_nothing_of_the_contract_is_changed_in_a_way_that_could_surprise_a_client() -> None:
+    assert [change.description for change in find_dangerous_changes(promised(), SCHEMA)] == []
+
+
+def test_the_list_of_what_is_not_served_names_only_what_is_in_the_contract_and_not_served() -> None:
+    contract = names(build_schema(CONTRACT))
+    served = names(SCHEMA)
+
+    assert contract >= NOT_YET_SERVED
+    assert served & NOT_YET_SERVED == set()
+
+
+def test_types_that_only_stand_behind_an_interface_are_served() -> None:
+    for interface in ("Node", "Site", "UserError"):
+        contract = build_schema(CONTRACT)
+        promised_types = {type_.name for type_ in contract.get_possible_types(contract.type_map[interface])}
+
+        served_types = {type_.name for type_ in SCHEMA.get_possible_types(SCHEMA.type_map[interface])}
+
+        assert served_types == promised_types - NOT_YET_SERVED
+
+
+def test_every_root_field_has_a_rule_of_who_may_call_it() -> None:
+    roots = ("Query", "Mutation", "Subscription")
+
+    fields = [f"{root}.{field}" for root in roots for field in SCHEMA.type_map[root].fields]
+    nodes = [type_.name for type_ in SCHEMA.get_possible_types(SCHEMA.type_map["Node"])]
+
+    assert without_rule([*fields, *nodes]) == []
+
+
+def test_the_committed_snapshot_is_the_schema_as_it_is() -> None:
+    assert SNAPSHOT.read_text(encoding="utf-8") == sdl(), "refresh it: python -m schema.snapshot"
+
+
+def promised() -> GraphQLSchema:
+    """The contract without what is not served yet."""
+    return build_ast_schema(visit(parse(CONTRACT), WithoutUnserved()))
+
+
+class WithoutUnserved(Visitor):
+    def enter_field_definition(self, node: Any, _key: Any, _parent: Any, _path: Any, ancestors: list[Any]) -> Any:
+        return REMOVE if f"{ancestors[-1].name.value}.{node.name.value}" in NOT_YET_SERVED else None
+
+    def enter(self, node: Any, *_: Any) -> Any:
+        of_a_type = node.kind.endswith("type_definition")
+        return REMOVE if of_a_type and node.name.value in NOT_YET_SERVED else None
+
+
+def names(schema: GraphQLSchema) -> set[str]:
+    """Of all types and of their fields, as `Type` and `Type.field`."""
+    found = set(schema.type_map)
+    for type_ in schema.type_map.values():
+        found |= {f"{type_.name}.{field}" for field in getattr(type_, "fields", {})}
+    return found
