@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import shlex
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,7 +81,7 @@ class Shell:
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
     ) -> Answer:
         """Run one program to its end. With `check`, another exit status than 0 raises CommandFailedError."""
-        program = argv[len(self._sudo)] if self._sudo and argv[: len(self._sudo)] == self._sudo else argv[0]
+        program = _program(argv)
         with _translated(f"{program} on the machine"):
             async with asyncio.timeout(timeout_s):
                 answer = await self._execute(shlex.join(argv), input, limit_bytes)
@@ -101,6 +101,19 @@ class Shell:
         return await self.run(
             *self._sudo, *argv, input=input, timeout_s=timeout_s, check=check, limit_bytes=limit_bytes
         )
+
+    async def as_user(
+        self,
+        user_id: int,
+        *argv: str,
+        input: bytes | None = None,
+        timeout_s: float = 60,
+        check: bool = True,
+        limit_bytes: int = _OUTPUT_LIMIT_BYTES,
+    ) -> Answer:
+        """The same as the user with this number."""
+        become = ("sudo", "-n", "-u", f"#{user_id}")
+        return await self.run(*become, *argv, input=input, timeout_s=timeout_s, check=check, limit_bytes=limit_bytes)
 
     async def write_file(self, path: str, content: bytes, mode: int, *, in_place: bool = False) -> None:
         """Put a file there as root: whole or not at all, its content never readable to others than `mode` says.
@@ -232,6 +245,13 @@ def _translated(what: str) -> Iterator[None]:
         raise ProviderBusyError(f"{what}: no answer in time") from error
     except (asyncssh.Error, OSError) as error:
         raise ProviderBusyError(f"{what}: {clean_line(str(error)) or type(error).__name__}") from error
+
+
+def _program(argv: Sequence[str]) -> str:
+    """What is run, without the words that only change who runs it."""
+    if argv[0] != "sudo":
+        return argv[0]
+    return argv[4] if argv[2] == "-u" else argv[2]
 
 
 async def _feed(stdin: asyncssh.SSHWriter[bytes], content: bytes | None) -> None:

@@ -1,0 +1,158 @@
+"""Save archives: a gzipped tar of the files below a home folder, with a manifest that vouches for them.
+
+The worker packs every archive itself, so that one holds nothing but plain files with harmless names. Functions here
+block; they are called in threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import orjson
+
+from errors import ProviderRefusedError
+
+MANIFEST: Final = "manifest.json"
+PLAYER_ID: Final = 1000  # the user that games run as, on the machine and in their containers
+_FILES_LIMIT: Final = 20_000
+_OVERHEAD_BYTES: Final = 2048  # of a file in a tar archive, at most: its headers and its padding
+
+
+class DamagedArchiveError(ProviderRefusedError):
+    """The archive is not what its manifest says, or holds what no save holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    content: bytes
+    modified_at: int  # seconds since 1970, as the machine counted them
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Where an archive comes from: which machine's folder wrote it, on top of which generation."""
+
+    written_by: str
+    restored_from: int
+
+
+Files = Mapping[str, SavedFile]
+
+
+def digest(files: Files) -> str:
+    """The same for the same names and contents, whatever their times."""
+    whole = hashlib.sha256()
+    for path in sorted(files):
+        whole.update(f"{path}\0{hashlib.sha256(files[path].content).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def pack(files: Files, manifest: Manifest | None = None) -> bytes:
+    """An archive of these files; with a manifest, that comes first and vouches for each."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        if manifest is not None:
+            now = int(datetime.now(UTC).timestamp())
+            _add(archive, MANIFEST, SavedFile(_manifest_document(files, manifest), now))
+        for path in sorted(files):
+            _add(archive, path, files[path])
+    return packed.getvalue()
+
+
+def unpack(packed: bytes, limit_bytes: int) -> tuple[dict[str, SavedFile], Manifest | None]:
+    """The files of an archive, held against its manifest where it has one. Refuses absolute names, `..`, links and
+    everything that is not a file, and more than `limit_bytes`."""
+    files = _members(packed, limit_bytes, plain_only=False)
+    described = files.pop(MANIFEST, None)
+    return files, None if described is None else _verified(files, described.content)
+
+
+def plain_files(packed: bytes, limit_bytes: int) -> dict[str, SavedFile]:
+    """The plain files of an archive that a machine made; links and devices in it are left out."""
+    return _members(packed, limit_bytes, plain_only=True)
+
+
+def _members(packed: bytes, limit_bytes: int, *, plain_only: bool) -> dict[str, SavedFile]:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(_unzipped(packed, limit_bytes)), mode="r:") as archive:
+            return _checked_members(archive, limit_bytes, plain_only=plain_only)
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+        raise DamagedArchiveError(f"an archive of saves cannot be read: {type(error).__name__}") from None
+
+
+def _unzipped(packed: bytes, limit_bytes: int) -> bytes:
+    """Unzipped to its checksum at the end; never more than an archive of that size can be."""
+    unzip = zlib.decompressobj(wbits=31)
+    content = unzip.decompress(packed, limit_bytes + _FILES_LIMIT * _OVERHEAD_BYTES)
+    if not unzip.eof:
+        raise DamagedArchiveError(f"an archive of saves is cut off, or larger than {limit_bytes} bytes")
+    return content
+
+
+def _checked_members(archive: tarfile.TarFile, limit_bytes: int, *, plain_only: bool) -> dict[str, SavedFile]:
+    files: dict[str, SavedFile] = {}
+    size = 0
+    for member in archive:
+        if member.isdir() or (plain_only and not member.isreg()):
+            continue
+        if not member.isreg():
+            raise DamagedArchiveError("a save's archive holds something that is not a file")
+        size += member.size
+        if size > limit_bytes or len(files) >= _FILES_LIMIT:
+            raise DamagedArchiveError(f"a save is larger than {limit_bytes} bytes or {_FILES_LIMIT} files")
+        content = archive.extractfile(member)
+        assert content is not None
+        files[_harmless(member.name)] = SavedFile(content.read(), int(member.mtime))
+    return files
+
+
+def _harmless(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
+        raise DamagedArchiveError("a save's archive holds a name that leads out of its folder")
+    return str(path)
+
+
+def _add(archive: tarfile.TarFile, path: str, file: SavedFile) -> None:
+    member = tarfile.TarInfo(path)
+    member.size = len(file.content)
+    member.mtime = file.modified_at
+    member.mode = 0o644
+    member.uid = member.gid = PLAYER_ID
+    archive.addfile(member, io.BytesIO(file.content))
+
+
+def _manifest_document(files: Files, manifest: Manifest) -> bytes:
+    return orjson.dumps(
+        {
+            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "written_by": manifest.written_by,
+            "restored_from": str(manifest.restored_from),
+            "files": [_described(path, files[path]) for path in sorted(files)],
+        },
+        option=orjson.OPT_INDENT_2,
+    )
+
+
+def _described(path: str, file: SavedFile) -> dict[str, Any]:
+    return {"path": path, "bytes": len(file.content), "sha256": hashlib.sha256(file.content).hexdigest()}
+
+
+def _verified(files: Files, document: bytes) -> Manifest:
+    try:
+        manifest = orjson.loads(document)
+        said = manifest["files"]
+        found = Manifest(str(manifest["written_by"]), int(manifest["restored_from"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        raise DamagedArchiveError("a save's manifest cannot be read") from None
+    if said != [_described(path, files[path]) for path in sorted(files)]:
+        raise DamagedArchiveError("a save's files are not those that its manifest vouches for")
+    return found

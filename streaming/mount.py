@@ -1,0 +1,145 @@
+"""The game library on a machine: the bucket's roms/ folder, mounted read-only by rclone as a service of systemd."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from errors import ProviderBusyError, ProviderRefusedError
+from providers.storage.bucket import GOOGLE_URL
+from streaming.library import ROOT
+from streaming.ssh import Shell
+
+MOUNT_POINT: Final = "/mnt/games"
+UNIT: Final = "gamer-library.service"
+_FOLDER: Final = "/etc/gamer"
+_ENVIRONMENT_FILE: Final = f"{_FOLDER}/library.env"
+_KEY_FILE: Final = f"{_FOLDER}/library-key.json"
+_UNIT_FILE: Final = f"/etc/systemd/system/{UNIT}"
+_CACHE: Final = "/var/lib/cloudypad/game-cache"
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+_URL: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]/-]+")
+_INSTALL_S: Final = 600
+_LOOK_S: Final = 20  # a hung mount never answers
+
+_UNIT_TEXT: Final = f"""\
+[Unit]
+Description=Game library, read-only
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=notify
+EnvironmentFile={_ENVIRONMENT_FILE}
+ExecStart=/usr/bin/rclone mount gcs:{{bucket}}/{ROOT} {MOUNT_POINT} --read-only --allow-other \
+--vfs-cache-mode full --vfs-cache-max-size 20G --vfs-cache-max-age 720h --vfs-read-ahead 128M \
+--dir-cache-time 1m --poll-interval 0 --cache-dir {_CACHE} --uid 1000 --gid 1000 --umask 022
+ExecStop=/bin/fusermount3 -u {MOUNT_POINT}
+Restart=on-failure
+RestartSec=5
+TimeoutStartSec=90
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LibrarySource:
+    """Which bucket machines mount, and with what. `key` is the content of a service account's key file that may only
+    read the library: it lies on the machine, for root alone. Without it the bucket is asked anonymously."""
+
+    bucket: str
+    endpoint_url: str = GOOGLE_URL
+    key: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not _BUCKET.fullmatch(self.bucket) or not _URL.fullmatch(self.endpoint_url):
+            raise ProviderRefusedError("the library's bucket or endpoint is not one that can be mounted")
+
+
+async def mount(shell: Shell, source: LibrarySource) -> None:
+    """Mount the library, or make sure that it is. Ends only when games can be listed through the mount."""
+    await _install_programs(shell)
+    changed = await _write_service(shell, source)
+    if changed or not await _mounted(shell):
+        await _restart(shell)
+    elif await _listing(shell) is None:
+        await shell.sudo("fusermount3", "-uz", MOUNT_POINT, check=False)
+        await _restart(shell)
+    if not await _mounted(shell):
+        raise ProviderBusyError("the game library did not mount")
+    listing = await _listing(shell)
+    if listing is None:
+        raise ProviderBusyError("the game library is mounted, but does not answer")
+    if not listing:
+        raise ProviderRefusedError(f"the game library is empty: bucket {source.bucket} has nothing under {ROOT}/")
+
+
+async def _install_programs(shell: Shell) -> None:
+    missing = [
+        package
+        for package, probe in (("rclone", ("rclone", "version")), ("fuse3", ("fusermount3", "-V")))
+        if (await shell.run(*probe, check=False)).exit_status != 0
+    ]
+    if not missing:
+        return
+    # A young machine installs its own updates: both commands wait for that to end.
+    await shell.sudo("apt-get", "-o", "DPkg::Lock::Timeout=300", "update", timeout_s=_INSTALL_S)
+    await shell.sudo(
+        *("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"),
+        *("install", "-y", "--no-install-recommends", *missing),
+        timeout_s=_INSTALL_S,
+    )
+
+
+async def _write_service(shell: Shell, source: LibrarySource) -> bool:
+    """Whether anything had to be written."""
+    await shell.sudo("install", "-d", "-m", "0700", _FOLDER)
+    await shell.sudo("install", "-d", "-m", "0755", MOUNT_POINT, _CACHE)
+    files = {
+        _ENVIRONMENT_FILE: (_environment(source).encode(), 0o600),
+        _UNIT_FILE: (_UNIT_TEXT.format(bucket=source.bucket).encode(), 0o644),
+    }
+    if source.key is not None:
+        files[_KEY_FILE] = (source.key, 0o600)
+    changed = False
+    for path, (content, mode) in files.items():
+        if await shell.read_file(path) != content:
+            await shell.write_file(path, content, mode)
+            changed = True
+    return changed
+
+
+def _environment(source: LibrarySource) -> str:
+    prefix = "RCLONE_CONFIG_GCS"
+    lines = [
+        f'{prefix}_TYPE="google cloud storage"',
+        f"{prefix}_BUCKET_POLICY_ONLY=true",
+        f"{prefix}_NO_CHECK_BUCKET=true",
+        f"{prefix}_ANONYMOUS=true" if source.key is None else f"{prefix}_SERVICE_ACCOUNT_FILE={_KEY_FILE}",
+    ]
+    if source.endpoint_url.rstrip("/") != GOOGLE_URL:
+        lines.append(f'{prefix}_ENDPOINT="{source.endpoint_url.rstrip("/")}/storage/v1/"')
+    return "\n".join([*lines, ""])
+
+
+async def _restart(shell: Shell) -> None:
+    await shell.sudo("systemctl", "daemon-reload")
+    await shell.sudo("systemctl", "enable", UNIT)
+    await shell.sudo("systemctl", "restart", UNIT, timeout_s=120)
+
+
+async def _mounted(shell: Shell) -> bool:
+    answer = await shell.run("findmnt", "-n", "-o", "FSTYPE,OPTIONS", MOUNT_POINT, check=False)
+    kind, _, options = answer.text.partition(" ")
+    return answer.exit_status == 0 and kind == "fuse.rclone" and "ro" in options.strip().split(",")
+
+
+async def _listing(shell: Shell) -> list[str] | None:
+    """What lies at the top of the library; None when the mount hangs or is broken."""
+    answer = await shell.run("timeout", str(_LOOK_S), "ls", "-A", MOUNT_POINT, check=False, timeout_s=_LOOK_S + 10)
+    if answer.exit_status == 0:
+        return answer.text.splitlines()
+    return None
