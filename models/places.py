@@ -33,3 +33,14 @@ class FullSite(Model):
     reason: str
 
     model_config = {"collection": "full_sites", "indexes": lambda: [Index(FullSite.until, name="full_sites_by_end")]}
+
+
+class NetworkOrder(Model):
+    """The order in which Google's network reaches its regions from one of them. Asked seldom, kept for days."""
+
+    id: str = Field(primary_field=True)  # the region in the middle
+    regions: list[str]  # nearest first, the middle left out
+    carbon_free_percent: dict[str, float]  # of those of which Google tells it
+    at: datetime
+
+    model_config = {"collection": "network_orders"}

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
 
 from errors import NoPlacementError, ProviderDownError, ProviderError
 from models.catalog import Console, ProviderPreference
 from models.database import Database
-from models.places import FullSite
+from placement.distance import distances_to
+from placement.full_sites import FullSites
+from placement.gazetteer import Located, Precision
 from placement.geocoding import Geocoder
+from placement.network_order import NetworkOrders, RegionOrder
 from placement.positions import Position
-from placement.scoring import DEFAULT_WEIGHTS, Candidate, LocatedSite, RankedPlacement, Weights, ranked
+from placement.scoring import DEFAULT_WEIGHTS, Candidate, LocatedSite, RankedPlacement, Weights, Wish, ranked
 from placement.words import price_words
 from providers.base import Provider, ProviderHealth, ProviderName, Site, SiteId
+from providers.google.regions import find_region
 from providers.registry import Registry
 
-__all__ = ["FULL_FOR", "LocatedSite", "Placements", "RankedPlacement", "Weights"]
+__all__ = ["LocatedSite", "Placements", "RankedPlacement", "Weights"]
 
 log = logging.getLogger(__name__)
-
-FULL_FOR: Final = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,13 @@ class Placements:
         registry: Registry,
         geocoder: Geocoder,
         weights: Weights = DEFAULT_WEIGHTS,
-        *,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        orders: NetworkOrders | None = None,
     ) -> None:
-        self._db = db
+        self._full_sites = FullSites(db)
         self._registry = registry
         self._geocoder = geocoder
+        self._orders = orders or NetworkOrders(db)
         self._weights = weights
-        self._now = now
 
     async def sites(self, provider: ProviderName) -> list[LocatedSite]:
         """Every site of one cloud, fit or not, online or not, in the cloud's own order. Raises the cloud's
@@ -80,7 +79,8 @@ class Placements:
         affordable = [c for c in survey.candidates if _within(c.offer.usd_per_hour, max_usd_per_hour)]
         if not affordable and survey.failed:
             raise ProviderDownError(f"{survey.failed[0]} cannot be used now", survey.failed[0])
-        return ranked(affordable, near, self._weights, limit, closest_first)
+        order = await self._google_order(affordable, near)
+        return ranked(affordable, Wish(near, limit, closest_first, order), self._weights)
 
     async def refusal(
         self, console: Console, *, provider: ProviderName | None = None, max_usd_per_hour: Decimal | None = None
@@ -98,23 +98,13 @@ class Placements:
 
     async def remember_full(self, provider: ProviderName, site_id: SiteId, reason: str) -> None:
         """All processes pass this site over for the next five minutes. May be repeated, which prolongs it."""
-        now = self._now()
-        await self._db.delete(FullSite, {"until": {"$lt": now}})
-        await self._db.replace(
-            FullSite(
-                id=_full_key(provider, site_id),
-                provider=provider,
-                site_id=site_id,
-                until=now + FULL_FOR,
-                reason=reason[:256],
-            )
-        )
+        await self._full_sites.remember(provider, site_id, reason)
 
     async def _survey(self, console: Console, provider: ProviderName | None) -> _Survey:
         preferences = {preference.provider: preference for preference in console.providers if preference.enabled}
         asked_for = self._registry.all() if provider is None else [self._registry.get(provider)]
         clouds = [cloud for cloud in asked_for if cloud.name in preferences]
-        full = await self._full_sites()
+        full = await self._full_sites.now()
         async with asyncio.TaskGroup() as group:
             asked = [(c, group.create_task(self._sites_of(c)), group.create_task(c.health())) for c in clouds]
         survey = _Survey([], [])
@@ -122,7 +112,7 @@ class Placements:
             if (located := sites.result()) is None:
                 survey.failed.append(cloud.name)
                 continue
-            free = [one for one in located if one.site.online and _full_key(cloud.name, one.site.id) not in full]
+            free = [one for one in located if one.site.online and (cloud.name, one.site.id) not in full]
             order = list(preferences).index(cloud.name)
             candidates = _candidates(cloud, free, console, preferences[cloud.name], order, health.result())
             survey.candidates.extend(candidates)
@@ -136,18 +126,33 @@ class Placements:
             log.warning("a cloud is passed over", extra={"provider": cloud.name, "reason": error.message})
             return None
 
-    async def _located(self, sites: Iterable[Site]) -> list[LocatedSite]:
-        sites = list(sites)
-        known = await self._geocoder.locate(site.place for site in sites)
-        return [
-            LocatedSite(site, found.position, found.country_code, found.precision)
-            if (found := known[site.place])
-            else LocatedSite(site, None, None)
-            for site in sites
-        ]
+    async def _google_order(self, candidates: Sequence[Candidate], near: Position | None) -> RegionOrder | None:
+        """Around the Google region that is nearest among the candidates, which stands in for the player."""
+        regions = [candidate for candidate in candidates if candidate.google_region]
+        if near is None or not regions:
+            return None
+        distances = distances_to(near, [candidate.located.position for candidate in regions])
+        return await self._orders.around(regions[int(distances.argmin())].google_region)
 
-    async def _full_sites(self) -> set[str]:
-        return {full.id for full in await self._db.find(FullSite, {"until": {"$gt": self._now()}})}
+    async def _located(self, sites: Sequence[Site]) -> list[LocatedSite]:
+        located = {site.id: _on_google(site) for site in sites}
+        elsewhere = {site.place for site in sites if located[site.id] is None}
+        known = await self._geocoder.locate(elsewhere) if elsewhere else {}
+        return [located[site.id] or _geocoded(site, known[site.place]) for site in sites]
+
+
+def _on_google(site: Site) -> LocatedSite | None:
+    """Google's regions are not geocoded: the list that names them says where they are."""
+    region = find_region(site.id) if site.provider is ProviderName.CLOUDYPAD else None
+    if region is None:
+        return None
+    return LocatedSite(site, Position(region.latitude, region.longitude), region.country_code, Precision.TOWN)
+
+
+def _geocoded(site: Site, found: Located | None) -> LocatedSite:
+    if found is None:
+        return LocatedSite(site, None, None)
+    return LocatedSite(site, found.position, found.country_code, found.precision)
 
 
 def _candidates(
@@ -171,7 +176,3 @@ def _candidates(
 
 def _within(usd_per_hour: Decimal, at_most: Decimal | None) -> bool:
     return at_most is None or usd_per_hour <= at_most
-
-
-def _full_key(provider: ProviderName, site_id: str) -> str:
-    return f"{provider}:{site_id}"

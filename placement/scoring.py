@@ -13,13 +13,14 @@ from decimal import Decimal
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from placement.distance import FARTHEST_KM, Floats, distance_km, distances_to, estimated_rtt_ms
 from placement.gazetteer import Precision
+from placement.network_order import RegionOrder, evened_out
 from placement.positions import Position
-from placement.words import distance_words, hardware_words, precision_words, price_words
-from providers.base import Offer, Site
+from placement.words import distance_words, first_words, hardware_words, precision_words, price_words
+from providers.base import Offer, ProviderName, Site
+from providers.google.regions import find_region
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,62 +70,112 @@ class Candidate:
     preference: int  # 0 is the provider the console likes best
     trouble: str | None  # what is wrong with the provider, in words
 
+    @property
+    def google_region(self) -> str:
+        """Empty for what is not on Google Cloud."""
+        region = find_region(self.located.site.id) if self.offer.provider is ProviderName.CLOUDYPAD else None
+        return region.name if region else ""
 
-def ranked(
-    candidates: Sequence[Candidate], near: Position | None, weights: Weights, limit: int, closest_first: bool
-) -> list[RankedPlacement]:
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the player asks for. `order` is what Google's network says of its regions, where Google was asked."""
+
+    near: Position | None
+    limit: int = 10
+    closest_first: bool = False
+    order: RegionOrder | None = None
+
+
+def ranked(candidates: Sequence[Candidate], wish: Wish, weights: Weights = DEFAULT_WEIGHTS) -> list[RankedPlacement]:
     """The best `limit` of them, with reasons."""
     if not candidates:
         return []
-    distances = distances_to(near, [c.located.position for c in candidates]) if near else np.zeros(len(candidates))
-    # What lies nowhere we know is counted as if it lay on the other side of the Earth.
-    distances_or_worst = np.where(np.isnan(distances), FARTHEST_KM, distances)
-    prices = np.array([float(c.offer.usd_per_hour) for c in candidates])
-    rtts = estimated_rtt_ms(distances_or_worst) if near else np.zeros(len(candidates))
-    scores = weights.per_rtt_ms * rtts + weights.per_usd_per_hour * prices
-    order = _order(candidates, np.isnan(distances), distances_or_worst if closest_first else scores)
-    lowest = min(candidate.offer.usd_per_hour for candidate in candidates)
-    facts = _Facts(candidates, distances if near else None, rtts, scores, lowest)
-    return [facts.placement(row, rank) for rank, row in enumerate(order[:limit], 1)]
+    numbers = _Numbers.of(candidates, wish, weights)
+    facts = _Facts(candidates, numbers, wish, min(candidate.offer.usd_per_hour for candidate in candidates))
+    order = _order(candidates, numbers, wish.closest_first)
+    first = facts.why_first(*order[:2])
+    return [
+        facts.placement(row, rank, first if rank == 1 else ()) for rank, row in enumerate(order[: wish.limit], start=1)
+    ]
 
 
-def _order(candidates: Sequence[Candidate], unlocated: NDArray[np.bool_], measure: Floats) -> list[int]:
-    nowhere, rounded = unlocated.tolist(), np.round(measure, 1).tolist()
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """Of all candidates. Distances are NaN where a position is unknown, the player's or the site's."""
+
+    distances: Floats
+    rtts: Floats
+    scores: Floats
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], wish: Wish, weights: Weights) -> _Numbers:
+        prices = np.array([float(c.offer.usd_per_hour) for c in candidates])
+        if wish.near is None:
+            nothing = np.full(len(candidates), np.nan)
+            return cls(nothing, nothing, weights.per_usd_per_hour * prices)
+        distances = distances_to(wish.near, [c.located.position for c in candidates])
+        # What lies nowhere we know is counted as if it lay on the other side of the Earth.
+        rtts = estimated_rtt_ms(np.where(np.isnan(distances), FARTHEST_KM, distances))
+        if wish.order is not None:
+            rtts = np.array(evened_out([c.google_region for c in candidates], rtts.tolist(), wish.order))
+        return cls(distances, rtts, weights.per_rtt_ms * rtts + weights.per_usd_per_hour * prices)
+
+
+def _order(candidates: Sequence[Candidate], numbers: _Numbers, closest_first: bool) -> list[int]:
+    unlocated = np.isnan(numbers.distances).tolist()
+    by_distance = closest_first and not np.isnan(numbers.rtts).any()
+    measure = (np.round(numbers.rtts, 3) if by_distance else np.round(numbers.scores, 1)).tolist()
 
     def key(row: int) -> tuple[bool, bool, float, int, Decimal, str]:
         one = candidates[row]
         in_trouble = one.trouble is not None
-        return in_trouble, nowhere[row], rounded[row], one.preference, one.offer.usd_per_hour, one.located.site.id
+        return in_trouble, unlocated[row], measure[row], one.preference, one.offer.usd_per_hour, one.located.site.id
 
     return sorted(range(len(candidates)), key=key)
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """The numbers of all candidates, from which the chosen ones are described."""
+    """What the reasons of one placement are made of."""
 
     candidates: Sequence[Candidate]
-    distances: Floats | None  # None: nobody said where the player is
-    rtts: Floats
-    scores: Floats
+    numbers: _Numbers
+    wish: Wish
     lowest_usd_per_hour: Decimal
 
-    def placement(self, row: int, rank: int) -> RankedPlacement:
-        one = self.candidates[row]
-        distance = None if self.distances is None or np.isnan(self.distances[row]) else float(self.distances[row])
-        rtt = None if distance is None else float(self.rtts[row])
-        reasons = tuple(self._reasons(one, row, distance, rtt))
-        return RankedPlacement(rank, one.located, one.offer, distance, rtt, float(self.scores[row]), reasons)
+    def why_first(self, first: int, second: int | None = None) -> tuple[str, ...]:
+        """Only where two known places were weighed against each other."""
+        if second is None:
+            return ("first: nothing else fits",)
+        one, other = self.candidates[first], self.candidates[second]
+        closer_ms = float(self.numbers.rtts[second] - self.numbers.rtts[first])
+        is_weighed = not (self.wish.closest_first or other.trouble or np.isnan(self.numbers.distances[second]))
+        return (first_words(closer_ms, other.offer.usd_per_hour - one.offer.usd_per_hour),) if is_weighed else ()
 
-    def _reasons(self, one: Candidate, row: int, distance: float | None, rtt: float | None) -> Iterable[str]:
-        if distance is not None and rtt is not None:
-            yield distance_words(distance, rtt)
-            if self.distances is not None and distance == np.nanmin(self.distances):
-                yield "nearest that fits"
-            if vague := precision_words(one.located.precision):
-                yield vague
-        elif self.distances is not None:
+    def placement(self, row: int, rank: int, why_first: tuple[str, ...]) -> RankedPlacement:
+        one = self.candidates[row]
+        located = not np.isnan(self.numbers.distances[row])
+        distance = float(self.numbers.distances[row]) if located else None
+        rtt = float(self.numbers.rtts[row]) if located else None
+        reasons = (*self._where(one, distance, rtt), *self._what(one), *why_first)
+        return RankedPlacement(rank, one.located, one.offer, distance, rtt, float(self.numbers.scores[row]), reasons)
+
+    def _where(self, one: Candidate, distance: float | None, rtt: float | None) -> Iterable[str]:
+        if self.wish.near is None:
+            return
+        if distance is None or rtt is None:
             yield "place unknown: ranked behind every known place"
+            return
+        yield distance_words(distance, rtt)
+        if distance == np.nanmin(self.numbers.distances):
+            yield "nearest that fits"
+        if vague := precision_words(one.located.precision):
+            yield vague
+        if one.google_region and self.wish.order is not None:
+            yield self.wish.order.reason
+
+    def _what(self, one: Candidate) -> Iterable[str]:
         is_cheapest = one.offer.usd_per_hour == self.lowest_usd_per_hour
         yield price_words(one.offer.usd_per_hour) + (", cheapest that fits" if is_cheapest else "")
         yield hardware_words(one.located.site, one.offer)

@@ -24,6 +24,18 @@ def distance_words(distance_km: float, rtt_ms: float) -> str:
     return f"{distance_km:.0f} km away, about {rtt_ms:.0f} ms (estimated)"
 
 
+def first_words(closer_ms: float, cheaper_usd: Decimal) -> str:
+    """Why the first stands before the second, from how much closer and cheaper it is (negative: farther, dearer)."""
+    closer, cheaper = f"{abs(closer_ms):.0f} ms", price_words(abs(cheaper_usd))
+    if closer_ms >= 0 and cheaper_usd >= 0:
+        return "first: neither farther nor dearer than the next"
+    if closer_ms > 0:
+        return f"first: {closer} closer than the next, which outweighs {cheaper} more"
+    if cheaper_usd > 0:
+        return f"first: {cheaper} less than the next, which outweighs {closer} more"
+    return "first: as good as the next, on the provider this console prefers"
+
+
 def precision_words(precision: Precision | None) -> str | None:
     return None if precision is None else _VAGUE.get(precision)
 

@@ -16,6 +16,7 @@ from errors import ProviderBusyError, ProviderRefusedError
 from providers.http import Http, Reply, Request
 
 SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
+CLOUD_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"  # for everything that is not the bucket
 TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 METADATA_URL: Final = "http://metadata.google.internal"
 _EARLY_S: Final = 300
@@ -38,9 +39,12 @@ class NoTokens:
 class GoogleTokens:
     """From a key file (service account, or gcloud's application default credentials), else from the metadata server."""
 
-    def __init__(self, http: Http, key_file: Path | None = None, *, metadata_url: str = METADATA_URL) -> None:
+    def __init__(
+        self, http: Http, key_file: Path | None = None, *, metadata_url: str = METADATA_URL, scope: str = SCOPE
+    ) -> None:
         self._http = http
         self._key_file = key_file
+        self._scope = scope
         self._metadata_url = metadata_url
         self._one_at_a_time = asyncio.Lock()
         self._token = ""
@@ -59,13 +63,13 @@ class GoogleTokens:
         if self._key_file is None:
             path = "/computeMetadata/v1/instance/service-accounts/default/token"
             return Request("GET", f"{self._metadata_url}{path}", {"Metadata-Flavor": "Google"}, timeout_s=5)
-        return await asyncio.to_thread(_request_by_key, self._key_file)
+        return await asyncio.to_thread(_request_by_key, self._key_file, self._scope)
 
 
-def _request_by_key(key_file: Path) -> Request:
+def _request_by_key(key_file: Path, scope: str) -> Request:
     key = _read(key_file)
     try:
-        form = _assertion(key) if key.get("type") == "service_account" else _refresh(key)
+        form = _assertion(key, scope) if key.get("type") == "service_account" else _refresh(key)
         url = str(key.get("token_uri", TOKEN_URL))
     except (KeyError, ValueError, TypeError) as error:
         raise ProviderRefusedError(f"the Google key file {key_file} cannot be used: {type(error).__name__}") from None
@@ -82,14 +86,14 @@ def _read(key_file: Path) -> Mapping[str, Any]:
     return key
 
 
-def _assertion(key: Mapping[str, Any]) -> dict[str, str]:
+def _assertion(key: Mapping[str, Any], scope: str) -> dict[str, str]:
     # Signing is all that is needed of google-auth; its start-up cost is paid only by those who have a key.
     from google.auth import crypt, jwt  # noqa: PLC0415
 
     now = datetime.now(UTC)
     claims = {
         "iss": key["client_email"],
-        "scope": SCOPE,
+        "scope": scope,
         "aud": key.get("token_uri", TOKEN_URL),
         "iat": int(now.timestamp()),
         "exp": int((now + _LIFE).timestamp()),

@@ -10,6 +10,7 @@ import pytest
 from errors import ProviderBusyError, ProviderDownError
 from models.catalog import CONSOLES, Console, ConsoleType, ProviderPreference
 from models.database import Database
+from placement.full_sites import FullSites
 from placement.geocoding import Geocoder
 from placement.positions import Position
 from placement.ranking import Placements, RankedPlacement, Weights
@@ -46,8 +47,8 @@ Make = Callable[..., Placements]
 async def make_placements(db: Database) -> AsyncIterator[Make]:
     geocoder = Geocoder(db)
 
-    def make(*clouds: Provider, now: datetime = NOON, weights: Weights = DEFAULT_WEIGHTS) -> Placements:
-        return Placements(db, Registry(clouds), geocoder, weights, now=lambda: now)
+    def make(*clouds: Provider, weights: Weights = DEFAULT_WEIGHTS) -> Placements:
+        return Placements(db, Registry(clouds), geocoder, weights)
 
     yield make
     await geocoder.close()
@@ -84,7 +85,9 @@ async def test_at_one_price_the_nearest_is_first(make_placements: Make) -> None:
         "0.4 USD per hour, cheapest that fits",
         "RTX 4090 24 GB",
         "dedicated IP",
+        "first: neither farther nor dearer than the next",
     )
+    assert not any(reason.startswith("first") for reason in ranked[1].reasons)
 
 
 async def test_a_score_is_the_round_trip_and_the_price_in_milliseconds(make_placements: Make) -> None:
@@ -105,6 +108,7 @@ async def test_a_much_cheaper_host_is_worth_some_distance_but_not_an_ocean(make_
 
     assert ids(ranked) == ["c", "j", "l"]
     assert [round(placement.score, 1) for placement in ranked] == [36.4, 39.8, 122.6]  # as docs/placement.md tells it
+    assert ranked[0].reasons[-1] == "first: 0.5 USD per hour less than the next, which outweighs 12 ms more"
     assert ids(price_alone) == ["l", "c", "j"]
 
 
@@ -246,15 +250,23 @@ async def test_a_cloud_in_trouble_comes_after_the_healthy_ones(make_placements: 
     assert ranked[1].reasons[-1] == "TENSORDOCK reports trouble, so others come first"
 
 
-async def test_a_full_site_is_passed_over_by_all_processes_for_five_minutes(make_placements: Make) -> None:
+async def test_a_full_site_is_passed_over_by_all_processes(make_placements: Make) -> None:
     hosts = tensordock(site("j", JOPLIN), site("c", CHICAGO))
     await make_placements(hosts).remember_full(ProviderName.TENSORDOCK, SiteId("j"), "no free GPU")
 
-    another_process = await make_placements(hosts, now=NOON + timedelta(minutes=4)).rank(SWITCH, DALLAS)
-    later = await make_placements(hosts, now=NOON + timedelta(minutes=6)).rank(SWITCH, DALLAS)
+    in_another_process = await make_placements(hosts).rank(SWITCH, DALLAS)
 
-    assert ids(another_process) == ["c"]
-    assert ids(later) == ["j", "c"]
+    assert ids(in_another_process) == ["c"]
+
+
+async def test_a_full_site_is_forgotten_after_five_minutes(db: Database) -> None:
+    await FullSites(db, lambda: NOON).remember(ProviderName.TENSORDOCK, SiteId("j"), "no free GPU")
+
+    soon = await FullSites(db, lambda: NOON + timedelta(minutes=4)).now()
+    later = await FullSites(db, lambda: NOON + timedelta(minutes=6)).now()
+
+    assert soon == {(ProviderName.TENSORDOCK, "j")}
+    assert later == set()
 
 
 async def test_sites_come_located_and_in_the_clouds_order(make_placements: Make) -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from placement.words import gpu_words, price_words
+from placement.words import first_words, gpu_words, price_words
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,16 @@ def test_a_gpu_is_called_what_is_on_its_box(model: str, words: str) -> None:
 def test_a_price_is_written_without_empty_digits_or_exponents() -> None:
     assert price_words(Decimal("0.4500")) == "0.45 USD per hour"
     assert price_words(Decimal("1E+1")) == "10 USD per hour"
+
+
+@pytest.mark.parametrize(
+    ("closer_ms", "cheaper_usd", "words"),
+    [
+        (12.0, "0.10", "first: neither farther nor dearer than the next"),
+        (12.0, "-0.10", "first: 12 ms closer than the next, which outweighs 0.1 USD per hour more"),
+        (-12.0, "0.50", "first: 0.5 USD per hour less than the next, which outweighs 12 ms more"),
+        (-0.01, "-0.001", "first: as good as the next, on the provider this console prefers"),
+    ],
+)
+def test_why_the_first_is_first_is_said_in_plain_words(closer_ms: float, cheaper_usd: str, words: str) -> None:
+    assert first_words(closer_ms, Decimal(cheaper_usd)) == words

@@ -1,0 +1,39 @@
+"""Which sites refused for lack of capacity a moment ago: shared by all processes, forgotten after minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from models.database import Database
+from models.places import FullSite
+from providers.base import ProviderName, SiteId
+
+FULL_FOR: Final = timedelta(minutes=5)
+_REASON_LIMIT: Final = 256
+
+
+class FullSites:
+    def __init__(self, db: Database, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._db = db
+        self._now = now
+
+    async def remember(self, provider: ProviderName, site_id: SiteId, reason: str) -> None:
+        """From now on for five minutes. May be repeated, which prolongs it."""
+        now = self._now()
+        await self._db.delete(FullSite, {"until": {"$lt": now}})
+        await self._db.replace(
+            FullSite(
+                id=f"{provider}:{site_id}",
+                provider=provider,
+                site_id=site_id,
+                until=now + FULL_FOR,
+                reason=reason[:_REASON_LIMIT],
+            )
+        )
+
+    async def now(self) -> set[tuple[ProviderName, str]]:
+        return {
+            (full.provider, full.site_id) for full in await self._db.find(FullSite, {"until": {"$gt": self._now()}})
+        }

@@ -1,0 +1,1 @@
+"""What is known of Google Cloud itself: regions, machine types, prices, and its Location Finder."""

@@ -1,0 +1,103 @@
+"""Google's Cloud Location Finder, over REST: which regions are nearest to a region, by Google's own network.
+
+It takes no position and tells no milliseconds: it orders cloud locations around one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import orjson
+
+from errors import ProviderBusyError, ProviderRefusedError
+from providers.http import Http, Reply
+from providers.storage.tokens import Tokens
+
+DEFAULT_URL: Final = "https://cloudlocationfinder.googleapis.com"
+_QUERY: Final = "cloud_provider=CLOUD_PROVIDER_GCP AND cloud_location_type=CLOUD_LOCATION_TYPE_REGION"
+_MOST_PAGES: Final = 5
+_REFUSALS: Final = (400, 401, 403, 404)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudLocation:
+    """A region. `carbon_free_percent` of None means that Google does not say; 0 means none."""
+
+    region: str
+    carbon_free_percent: float | None
+
+
+class LocationFinder:
+    """Needs a project with the service enabled and the role `cloudlocationfinder.viewer`. The token's scope must be
+    `cloud-platform`."""
+
+    def __init__(
+        self, http: Http, tokens: Tokens, project_id: str, *, url: str = DEFAULT_URL, timeout_s: float = 5.0
+    ) -> None:
+        self._http = http
+        self._tokens = tokens
+        self._project_id = project_id
+        self._url = url.rstrip("/")
+        self._timeout_s = timeout_s
+
+    async def around(self, region: str) -> list[CloudLocation]:
+        """The other regions, nearest first. Raises ProviderRefusedError when we may not ask, ProviderBusyError when
+        there is no usable answer."""
+        found: list[CloudLocation] = []
+        page_token = ""
+        for _ in range(_MOST_PAGES):
+            page = await self._page(region, page_token)
+            found.extend(_locations(page))
+            page_token = str(page.get("nextPageToken") or "")
+            if not page_token:
+                break
+        return found
+
+    async def _page(self, region: str, page_token: str) -> dict[str, Any]:
+        parent = f"projects/{self._project_id}/locations/global"
+        query = {
+            "sourceCloudLocation": f"{parent}/cloudLocations/gcp-{region}",
+            "query": _QUERY,
+            "pageSize": "100",
+            **({"pageToken": page_token} if page_token else {}),
+        }
+        url = f"{self._url}/v1/{parent}/cloudLocations:search?{urlencode(query)}"
+        token = await self._tokens.token()
+        headers = {"x-goog-user-project": self._project_id}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return _parsed(await self._http.get(url, headers=headers, timeout_s=self._timeout_s))
+
+
+def _parsed(reply: Reply) -> dict[str, Any]:
+    if reply.status in _REFUSALS:
+        raise ProviderRefusedError(f"Location Finder refused: status {reply.status}")
+    try:
+        page = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        page = None
+    if reply.status != 200 or not isinstance(page, dict):
+        raise ProviderBusyError(f"Location Finder gave no usable answer: status {reply.status}")
+    return page
+
+
+def _locations(page: dict[str, Any]) -> Iterable[CloudLocation]:
+    raws = page.get("cloudLocations", [])
+    if not isinstance(raws, list):
+        raise ProviderBusyError("Location Finder gave no usable answer: not a list")
+    for raw in raws:
+        if isinstance(raw, dict) and (region := _region_name(raw)):
+            yield CloudLocation(region, _percent(raw.get("carbonFreeEnergyPercentage")))
+
+
+def _region_name(raw: dict[str, Any]) -> str | None:
+    """`name` ends with the provider's prefix and the region: ".../cloudLocations/gcp-us-east1"."""
+    location_id = str(raw.get("name", "")).rpartition("/")[2]
+    return location_id.removeprefix("gcp-") if location_id.startswith("gcp-") else None
+
+
+def _percent(raw: object) -> float | None:
+    return float(raw) if isinstance(raw, int | float) and 0 <= raw <= 100 else None

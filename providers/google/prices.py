@@ -1,0 +1,144 @@
+"""What an hour on Google Cloud costs, part by part. List prices in USD: no discounts, no taxes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import orjson
+
+_SHIPPED: Final = Path(__file__).with_name("prices.json")
+HOURS_PER_MONTH: Final = 730  # Google's convention for prices by the month
+_BITS_PER_GIB: Final = 8 * 2**30
+_GIB_PER_VCPU: Final = {"n1-standard": Decimal("3.75"), "g2-standard": Decimal(4)}
+
+
+class PriceSource(StrEnum):
+    CATALOG = "CATALOG"  # the Cloud Billing Catalog
+    SHIPPED = "SHIPPED"  # the dated list in this folder
+
+
+class Part(StrEnum):
+    """The lines of a price, in words."""
+
+    MACHINE = "vCPUs and memory"
+    GPU = "GPU"
+    DISK = "disk"
+    EGRESS = "streaming traffic (estimated)"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrices:
+    """Of one family of machines. `usd_per_gib_hour` is zero where memory is part of the vCPU's price."""
+
+    usd_per_vcpu_hour: Decimal
+    usd_per_gib_hour: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class RegionPrices:
+    """One region's prices. `families` has "n1-standard" and "g2-standard"; what is not sold there is absent."""
+
+    families: Mapping[str, UnitPrices]
+    gpu_usd_per_hour: Mapping[str, Decimal]
+    disk_usd_per_gib_month: Mapping[str, Decimal]
+    egress_usd_per_gib: Mapping[str, Decimal]  # by network tier
+    as_of: datetime
+    source: PriceSource
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    by_region: Mapping[str, RegionPrices]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What is used besides the machine type. `disk_gib` is the sum of its disks."""
+
+    disk_gib: int
+    disk_type: str = "pd-balanced"
+    network_tier: str = "STANDARD"
+    stream_mbit_per_s: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class HourlyPrice:
+    """The parts add up to `usd_per_hour`, to the last digit. A stopped machine pays for its disk."""
+
+    lines: Mapping[Part, Decimal]
+    as_of: datetime
+    source: PriceSource
+
+    @property
+    def usd_per_hour(self) -> Decimal:
+        return sum(self.lines.values(), Decimal(0))
+
+    @property
+    def usd_per_hour_stopped(self) -> Decimal:
+        return self.lines[Part.DISK]
+
+
+def hourly_price(prices: RegionPrices, machine_type: str, gpu_model: str, usage: Usage) -> HourlyPrice | None:
+    """None when any part has no price: a sum that leaves something out would be wrong."""
+    machine = _machine_usd_per_hour(prices, machine_type)
+    gpu = prices.gpu_usd_per_hour.get(gpu_model)
+    disk = prices.disk_usd_per_gib_month.get(usage.disk_type)
+    egress = prices.egress_usd_per_gib.get(usage.network_tier)
+    if machine is None or gpu is None or disk is None or egress is None:
+        return None
+    lines = {
+        Part.MACHINE: machine,
+        Part.GPU: gpu,
+        Part.DISK: _rounded(disk * usage.disk_gib / HOURS_PER_MONTH),
+        Part.EGRESS: _rounded(egress * usage.stream_mbit_per_s * 10**6 * 3600 / _BITS_PER_GIB),
+    }
+    return HourlyPrice(MappingProxyType(lines), prices.as_of, prices.source)
+
+
+@lru_cache(maxsize=1)
+def shipped_prices() -> Prices:
+    """The list in this folder, with its date."""
+    raw = orjson.loads(_SHIPPED.read_bytes())
+    as_of = datetime.fromisoformat(raw["as_of"]).replace(tzinfo=UTC)
+    return Prices(MappingProxyType({row["region"]: _region_prices(row, as_of) for row in raw["regions"]}))
+
+
+def _machine_usd_per_hour(prices: RegionPrices, machine_type: str) -> Decimal | None:
+    family, _, vcpus = machine_type.rpartition("-")
+    unit = prices.families.get(family)
+    if unit is None:
+        return None
+    return int(vcpus) * (unit.usd_per_vcpu_hour + _GIB_PER_VCPU[family] * unit.usd_per_gib_hour)
+
+
+def _rounded(usd: Decimal) -> Decimal:
+    """To a millionth of a dollar: quotients have no last digit, sums of money must."""
+    return usd.quantize(Decimal("0.000001"))
+
+
+def _region_prices(row: dict[str, Any], as_of: datetime) -> RegionPrices:
+    families = {}
+    if n1 := row.get("n1"):
+        families["n1-standard"] = UnitPrices(Decimal(n1["vcpu"]), Decimal(n1["ram_gib"]))
+    if g2 := row.get("g2"):
+        families["g2-standard"] = UnitPrices(Decimal(g2["vcpu_with_4_gib"]), Decimal(0))
+    return RegionPrices(
+        families=MappingProxyType(families),
+        gpu_usd_per_hour=_decimals(row["gpus"]),
+        disk_usd_per_gib_month=_decimals(row["disk_gib_month"]),
+        egress_usd_per_gib=_decimals(row["egress_gib"]),
+        as_of=as_of,
+        source=PriceSource.SHIPPED,
+    )
+
+
+def _decimals(raw: dict[str, str]) -> Mapping[str, Decimal]:
+    return MappingProxyType({name: Decimal(usd) for name, usd in raw.items()})
