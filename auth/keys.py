@@ -112,9 +112,12 @@ class ApiKeys:
                 raise ConflictError("this API key was revoked by somebody else at the same moment")
             return revoked
 
-        return await write_with(
-            self._db, mark, lambda revoked: self._entry(actor, "revokeApiKey", key_id, revoked.name)
-        )
+        try:
+            return await write_with(
+                self._db, mark, lambda revoked: self._entry(actor, "revokeApiKey", key_id, revoked.name)
+            )
+        except ConflictError:
+            return await self.revoke(actor, key_id)  # somebody else was first: theirs is the one that counts
 
     async def find(self, key_id: str) -> ApiKey | None:
         """None for what is no key, and for what cannot be a key's id."""
