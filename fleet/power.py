@@ -40,11 +40,13 @@ class Power:
 
     @activity.defn
     async def enter(self, vm_id: str, status: VmStatus, reason: str) -> None:
-        """Write a status down, with what belongs to it; the meter follows."""
+        """Write a status down, with what belongs to it; the meter goes ahead, so that a status never shows what is not metered."""
         now = _now()
         vm = await self._vm(vm_id)
-        fields: Document = {"detail": reason or None, "warning": None}
-        if status is VmStatus.STOPPED and vm.status is not VmStatus.STOPPED:
+        fields: Document = {"detail": reason or None}
+        if status in {VmStatus.STARTING, VmStatus.STOPPING}:
+            fields["warning"] = None
+        if status is VmStatus.STOPPED and vm.status not in {VmStatus.STOPPED, VmStatus.DELETING}:
             fields |= {"stopped_at": now, "stops_at": None}
         if status is VmStatus.RUNNING and vm.status is VmStatus.STARTING:
             fields |= {
@@ -53,11 +55,11 @@ class Power:
                 "stops_at": now + timedelta(hours=vm.max_session_hours),
                 "saves_pending": True,
             }
-        vm = await move_vm(self._db, vm_id, status, fields)
         if status is VmStatus.STOPPED:
             await self._meter.enter(vm, UsageState.STOPPED, now)
         elif status in {VmStatus.RUNNING, VmStatus.STARTING}:
             await self._meter.enter(vm, UsageState.RUNNING, now)
+        await move_vm(self._db, vm_id, status, fields)
 
     @activity.defn
     async def save(self, vm_id: str) -> bool:

@@ -6,6 +6,7 @@ Commands arrive as updates and are done one after another; between them the mach
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -17,8 +18,8 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Seen
+    from fleet.failures import words_of
     from fleet.machines import Machines
-    from fleet.orders import Released
     from fleet.power import Power
     from fleet.watch import Watch
     from models.vms import ENDED, VmStatus
@@ -32,6 +33,7 @@ _SHORT: Final = timedelta(minutes=1)
 _SAVE_TIME: Final = timedelta(minutes=5)
 _POWER_TIME: Final = timedelta(minutes=20)
 _RELEASE_TIME: Final = timedelta(minutes=30)
+_TURN: Final = timedelta(seconds=6)
 _FOREVER: Final = timedelta(days=365)
 _BEAT: Final = timedelta(seconds=10)
 
@@ -42,6 +44,9 @@ class MachineWorkflow:
         self._vm_id = ""
         self._status = VmStatus.RUNNING
         self._asked: deque[Asked] = deque()
+        self._busy = False  # a command is being carried out
+        self._number = 0  # of the last command that was taken
+        self._begun = 0  # of the last command that has changed the status
 
     @workflow.run
     async def run(self, vm_id: str) -> None:
@@ -60,19 +65,26 @@ class MachineWorkflow:
 
     @workflow.update
     async def ask(self, asked: Asked) -> Answer:
-        """Take a command. Answers once it has begun, with the status that it led to, or refuses it by the status."""
-        await workflow.wait_condition(lambda: self._vm_id != "" and not self._asked)
+        """Take a command. Answers once it has begun, with the status that it led to, or refuses it by the status.
+
+        A command that came while another is done waits for its end, but not for long.
+        """
+        await workflow.wait_condition(lambda: self._vm_id != "")
+        if self._status not in DONE_ALREADY[asked.command]:
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self._number == self._begun and not self._busy, timeout=_TURN)
         if self._status in DONE_ALREADY[asked.command]:
             return Answer(accepted=True, status=self._status)
-        if self._status not in WORKS[asked.command]:
+        if self._busy or self._status not in WORKS[asked.command]:
             return Answer(accepted=False, status=self._status)
+        self._number += 1
+        number = self._number
         self._asked.append(asked)
-        await workflow.wait_condition(lambda: asked not in self._asked)
+        await workflow.wait_condition(lambda: self._begun >= number)
         return Answer(accepted=True, status=self._status)
 
     async def _carry_out(self, asked: Asked) -> None:
-        if self._status not in WORKS[asked.command]:
-            return
+        self._busy = True
         match asked.command:
             case Command.START:
                 await self._start()
@@ -82,6 +94,8 @@ class MachineWorkflow:
                 await self._restart(asked.reason)
             case Command.DELETE:
                 await self._delete(asked.reason)
+        self._begun = self._number
+        self._busy = False
 
     async def _watch(self) -> None:
         """Until something is found, or asked."""
@@ -125,7 +139,7 @@ class MachineWorkflow:
         try:
             await self._run(Power.start, self._vm_id, time=_POWER_TIME)
         except ActivityError as error:
-            await self._enter(VmStatus.STOPPED, f"it could not be started: {_words(error)}")
+            await self._enter(VmStatus.STOPPED, f"it could not be started: {words_of(error)}")
             return
         await self._enter(VmStatus.RUNNING, "")
 
@@ -135,40 +149,40 @@ class MachineWorkflow:
             await self._start()
 
     async def _delete(self, reason: str) -> None:
-        """Saves first, and no deletion without them: they are rescued from a stopped machine by starting it."""
-        if self._status is not VmStatus.LOST and not await self._saved():
+        """Saves first, and no deletion without them: from a stopped machine they are rescued by starting it."""
+        if self._status is VmStatus.STOPPED and not await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
+            await self._start()
+        before = self._status
+        await self._enter(VmStatus.DELETING, reason)
+        if not (before is VmStatus.LOST or await self._saves_are_safe(before)):
+            await self._enter(before, "its saves could not be brought to safety")
             return
-        released: Released
         try:
-            self._status = VmStatus.DELETING
-            released = await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME)
+            await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME)
+            self._status = VmStatus.DELETED
         except ActivityError:
             await self._run(Machines.give_up, self._vm_id, time=_FOREVER)
             self._status = VmStatus.LOST
-            return
-        if released.gone:
-            self._status = VmStatus.DELETED
 
-    async def _saved(self) -> bool:
-        """Whether the saves are safe, after trying everything to make them so."""
-        if self._status is VmStatus.STOPPED:
-            if await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
-                return True
-            await self._start()
-        return self._status is VmStatus.RUNNING and await self._try_to_save()
+    async def _saves_are_safe(self, status: VmStatus) -> bool:
+        if status is VmStatus.RUNNING:
+            return await self._try_to_save()
+        return await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER)
 
     async def _try_to_save(self) -> bool:
         try:
             return await self._run(Power.save, self._vm_id, time=_SAVE_TIME)
         except ActivityError as error:
             await self._run(
-                Power.alarm, self._vm_id, f"the saves could not be uploaded: {_words(error)}", time=_FOREVER
+                Power.alarm, self._vm_id, f"the saves could not be uploaded: {words_of(error)}", time=_FOREVER
             )
             return False
 
     async def _enter(self, status: VmStatus, reason: str) -> None:
         await self._run(Power.enter, self._vm_id, status, reason, time=_FOREVER)
         self._status = status
+        if self._busy:
+            self._begun = self._number
 
     async def _run(self, work: Callable[..., Awaitable[T]], *arguments: object, time: timedelta) -> T:
         result: T = await workflow.execute_activity(
@@ -180,7 +194,3 @@ class MachineWorkflow:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
         return result
-
-
-def _words(error: ActivityError) -> str:
-    return str(error.cause or error)

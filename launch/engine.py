@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from fleet.commands import Answer, Asked
 from launch.plan import Ticket
 
 
@@ -20,6 +21,10 @@ class Engine(Protocol):
 
     async def cancel_launch(self, launch_id: str) -> None:
         """Ask for the end of a launch. InvalidStateError when it does not run any more."""
+        ...
+
+    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+        """Give a command to a machine's workflow; answered once the command has begun or was refused."""
         ...
 
     async def ping(self) -> None: ...
@@ -53,6 +58,9 @@ class DeferredEngine:
 
     async def cancel_launch(self, launch_id: str) -> None:
         await (await self._loaded()).cancel_launch(launch_id)
+
+    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+        return await (await self._loaded()).ask_machine(vm_id, asked)
 
     async def ping(self) -> None:
         await (await self._loaded()).ping()

@@ -27,7 +27,8 @@ class Estimator:
         launch = await self._db.get(Launch, launch_id)
         if launch is None:
             return
-        medians = (await self._learned()).get(launch.placed_with) or (await self._learned()).get(None)
+        learned = await self._learned()
+        medians = learned.get(launch.placed_with) or learned.get(None)
         if not medians:
             return
         left = sum(medians.get(step.name, 0.0) for step in launch.steps if step.status in _AHEAD)
@@ -38,7 +39,7 @@ class Estimator:
         )
 
     async def _learned(self) -> dict[ProviderName | None, dict[LaunchStepName, float]]:
-        if time.monotonic() - self._read_at < _MEMORY_S:
+        if self._medians.get(None) and time.monotonic() - self._read_at < _MEMORY_S:
             return self._medians
         launches = await self._db.find(
             Launch,

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
-from streaming.library import Library
+from streaming.library import Game
 
 from errors import (
     ConflictError,
@@ -60,6 +60,12 @@ class LaunchOrder:
     idempotency_key: str | None = None
 
 
+class Games(Protocol):
+    """The games that can be launched. streaming.library.Library knows them."""
+
+    async def find(self, console: ConsoleType, game_id: str) -> Game | None: ...
+
+
 class Launches:
     def __init__(
         self,
@@ -67,7 +73,7 @@ class Launches:
         engine: Engine,
         registry: Registry,
         placements: Placements,
-        library: Library,
+        games: Games,
         *,
         patience: float = 1.0,
     ) -> None:
@@ -76,7 +82,7 @@ class Launches:
         self._db = db
         self._engine = engine
         self._registry = registry
-        self._library = library
+        self._games = games
         self._patience = patience
 
     async def request(self, order: LaunchOrder) -> Launch:
@@ -136,7 +142,7 @@ class Launches:
 
     async def _check_world(self, order: LaunchOrder, wanted: Console) -> None:
         """What only the world can say: is there such a game, such a machine, such a cloud."""
-        if order.provider is not None and not self._registry.has(order.provider):
+        if order.provider is not None and not self._registry.configured(order.provider):
             raise ProviderDownError(f"{order.provider} is not set up here", order.provider, ("provider",))
         enabled = {preference.provider for preference in wanted.providers if preference.enabled}
         if order.provider is not None and order.provider not in enabled:
@@ -153,7 +159,7 @@ class Launches:
     async def _check_game(self, order: LaunchOrder, wanted: Console) -> None:
         assert order.game_id is not None
         try:
-            known = await self._library.find(order.console, order.game_id)
+            known = await self._games.find(order.console, order.game_id)
         except ProviderError as error:
             raise UnavailableError("the game library does not answer") from error
         if known is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
-from streaming.library import Library
 from streaming.machine import Address, GameToPlay, SaveSlot
 from temporalio import activity
 
@@ -17,6 +16,7 @@ from fleet.onboard import address_of, slot_for, slot_of
 from fleet.orders import Done, RentOrder, SiteFacts
 from fleet.telling import told_to_workflow
 from launch.estimate import Estimator
+from launch.launches import Games
 from launch.plan import Candidate, OnVm, Plan, Ticket
 from launch.story import Note, Written, write
 from models.catalog import console
@@ -43,11 +43,11 @@ class OnMachine(Protocol):
 
 
 class LaunchSteps:
-    def __init__(self, db: Database, placements: Placements, streaming: OnMachine, library: Library) -> None:
+    def __init__(self, db: Database, placements: Placements, streaming: OnMachine, games: Games) -> None:
         self._db = db
         self._placements = placements
         self._streaming = streaming
-        self._library = library
+        self._games = games
         self._estimator = Estimator(db)
 
     @activity.defn
@@ -180,7 +180,7 @@ class LaunchSteps:
         wanted = await console(self._db, launch.console)
         if launch.game_id is None:
             return GameToPlay(console=wanted, game_id=None, title=None, rom=None, user_id=launch.user_id)
-        game = await self._library.find(launch.console, launch.game_id)
+        game = await self._games.find(launch.console, launch.game_id)
         if game is None:
             raise ProviderRefusedError(f"the game {launch.game_id} is not in the library any more")
         return GameToPlay(

@@ -15,6 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from errors import InvalidStateError, UnavailableError
+from fleet.commands import Answer, Asked
 from launch.engine import EngineAddress
 from launch.plan import Ticket
 
@@ -61,6 +62,13 @@ class TemporalEngine:
     async def cancel_launch(self, launch_id: str) -> None:
         async with _answered():
             await self._client.get_workflow_handle(workflow_id(launch_id)).cancel(rpc_timeout=_CALL)
+
+    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+        async with _answered():
+            answer: Answer = await self._client.get_workflow_handle(f"machine-{vm_id}").execute_update(
+                "ask", asked, result_type=Answer, rpc_timeout=_CALL
+            )
+        return answer
 
     async def ping(self) -> None:
         async with _answered():

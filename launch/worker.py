@@ -4,26 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from fleet.interceptor import Activities
-from fleet.machines import Machines
-from launch.steps import LaunchSteps
+from fleet.schedules import SweepWorkflow
+from fleet.workflow import MachineWorkflow
 from launch.workflow import LaunchWorkflow
 
+# Modules of plain values and activities: the sandbox keeps watch over the workflows alone.
+_PLAIN: Final = (
+    *("errors", "models", "providers", "placement", "billing", "streaming", "odmantic", "pymongo", "bson", "numpy"),
+    *(
+        "fleet.commands",
+        "fleet.failures",
+        "fleet.machines",
+        "fleet.onboard",
+        "fleet.orders",
+        "fleet.power",
+        "fleet.sweeper",
+    ),
+    *("fleet.telling", "fleet.watch", "launch.launches", "launch.plan", "launch.steps", "launch.story"),
+)
 
-def build_worker(client: Client, task_queue: str, steps: LaunchSteps, machines: Machines) -> Worker:
-    """A worker that takes over a killed one's step within seconds: short heartbeats, short sticky queues."""
+
+def build_worker(client: Client, task_queue: str, *bearers: object) -> Worker:
+    """A worker for all workflows; `bearers` are the objects whose methods are the activities.
+
+    It takes over a killed one's step within seconds: short heartbeats, short sticky queues.
+    """
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[LaunchWorkflow],
-        activities=[*_activities_of(steps), *_activities_of(machines)],
+        workflows=[LaunchWorkflow, MachineWorkflow, SweepWorkflow],
+        activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
         interceptors=[Activities()],
-        max_concurrent_activities=100,
+        workflow_runner=SandboxedWorkflowRunner(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PLAIN)
+        ),
+        max_concurrent_activities=1000,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=2),

@@ -14,12 +14,11 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
-    ApplicationError,
     is_cancelled_exception,
 )
-from temporalio.exceptions import TimeoutError as TimeUpError
 
 with workflow.unsafe.imports_passed_through():
+    from fleet.failures import kind_of, time_is_up, words_of
     from fleet.machines import Machines
     from fleet.orders import Released
     from fleet.telling import NOTE_SIGNAL
@@ -135,7 +134,7 @@ class LaunchWorkflow:
                 lost += 1
                 if not _machine_is_hopeless(error, self._step) or lost == _MACHINES_LOST_AT_MOST:
                     raise
-                await self._leave(candidate, started, _words(error))
+                await self._leave(candidate, started, words_of(error))
             else:
                 return
         raise _FailedError("No site could give a machine; every attempt is listed with its reason")
@@ -149,9 +148,9 @@ class LaunchWorkflow:
         try:
             done = await self._run(Machines.rent, order, time=self._time(LaunchStepName.CREATE_VM))
         except ActivityError as error:
-            if _kind(error) != "NoCapacityError":
+            if kind_of(error) != "NoCapacityError":
                 raise
-            reason = _words(error)
+            reason = words_of(error)
             await self._run(LaunchSteps.remember_full, candidate, reason, time=_NOTE_TIME)
             await self._tell(
                 LaunchStatus.RUNNING,
@@ -208,11 +207,11 @@ class LaunchWorkflow:
         if cancelled:
             await self._tell(LaunchStatus.CANCELLING, "Cancelling: what was rented is given back")
         elif self._step is not None:
-            await self._tell(LaunchStatus.RUNNING, _words(error), self._step, StepStatus.FAILED)
+            await self._tell(LaunchStatus.RUNNING, words_of(error), self._step, StepStatus.FAILED)
         released = await self._release()
         if cancelled and released.gone:
             return await self._end(LaunchStatus.CANCELLED, f"Cancelled. {released.message}")
-        return await self._end(LaunchStatus.FAILED, _words(error) if released.gone else released.message)
+        return await self._end(LaunchStatus.FAILED, words_of(error) if released.gone else released.message)
 
     async def _end(self, status: LaunchStatus, message: str) -> LaunchStatus:
         self._ended = True
@@ -328,22 +327,6 @@ def _attempt(candidate: Candidate, started: datetime, outcome: str) -> AttemptNo
 
 def _machine_is_hopeless(error: ActivityError, step: LaunchStepName | None) -> bool:
     """Whether another machine may do better: this one broke, or never came up in its time."""
-    if _kind(error) == "MachineLostError":
+    if kind_of(error) == "MachineLostError":
         return True
-    return isinstance(error.cause, TimeUpError) and step in {LaunchStepName.BOOT, LaunchStepName.CONNECT}
-
-
-def _kind(error: BaseException) -> str | None:
-    cause = error.cause if isinstance(error, ActivityError) else error
-    return cause.type if isinstance(cause, ApplicationError) else None
-
-
-def _words(error: BaseException) -> str:
-    """What went wrong, for the player."""
-    cause = error.cause if isinstance(error, ActivityError) else error
-    if isinstance(cause, TimeUpError):
-        last = cause.cause
-        return f"it took too long ({last.message})" if isinstance(last, ApplicationError) else "it took too long"
-    if isinstance(cause, ApplicationError):
-        return cause.message
-    return str(cause) or "it failed"
+    return time_is_up(error) and step in {LaunchStepName.BOOT, LaunchStepName.CONNECT}

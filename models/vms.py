@@ -34,7 +34,8 @@ MOVES: Final[dict[VmStatus, set[VmStatus]]] = {
     VmStatus.STOPPING: {VmStatus.STOPPED, VmStatus.RUNNING, VmStatus.DELETING, VmStatus.LOST},
     VmStatus.STOPPED: {VmStatus.STARTING, VmStatus.DELETING, VmStatus.LOST},
     VmStatus.STARTING: {VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.DELETING, VmStatus.LOST},
-    VmStatus.DELETING: {VmStatus.DELETED, VmStatus.FAILED, VmStatus.LOST},
+    # Back to where it was when its saves could not be brought to safety.
+    VmStatus.DELETING: {VmStatus.DELETED, VmStatus.FAILED, VmStatus.LOST, VmStatus.RUNNING, VmStatus.STOPPED},
     VmStatus.LOST: {VmStatus.DELETING, VmStatus.DELETED},
     VmStatus.DELETED: set(),
     VmStatus.FAILED: set(),

@@ -1,0 +1,159 @@
+"""A cloud in memory that keeps providers.base.Provider, and can be told to fail in the ways that clouds do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from errors import NoCapacityError, ProviderBusyError, ProviderError
+from providers.base import (
+    GpuStock,
+    Machine,
+    MachineId,
+    MachineState,
+    Offer,
+    Place,
+    ProviderHealth,
+    ProviderName,
+    Shape,
+    Site,
+    SiteId,
+    Tag,
+    Tell,
+    keep_quiet,
+)
+
+
+class FakeCloud:
+    """Machines run as soon as they are rented. `held` names methods that wait until `let_go`."""
+
+    def __init__(self, name: ProviderName = ProviderName.TENSORDOCK, sites: Sequence[Site] = ()) -> None:
+        self._name = name
+        self.stock = list(sites)
+        self.rented: dict[MachineId, Machine] = {}
+        self.ever_rented = 0
+        self.full: set[SiteId] = set()
+        self.failures: dict[str, list[ProviderError]] = {}
+        self.lost_answers = 0
+        self.calls: Counter[str] = Counter()
+        self._gates: dict[str, asyncio.Event] = {}
+        self._reached: dict[str, asyncio.Event] = {}
+
+    @property
+    def name(self) -> ProviderName:
+        return self._name
+
+    def hold(self, method: str) -> asyncio.Event:
+        """Calls of `method` wait from now on; the returned event is set when one arrives."""
+        self._gates[method] = asyncio.Event()
+        self._reached[method] = asyncio.Event()
+        return self._reached[method]
+
+    def let_go(self, method: str) -> None:
+        self._gates[method].set()
+
+    async def sites(self) -> Sequence[Site]:
+        await self._enter("sites")
+        return tuple(self.stock)
+
+    def offer(self, site: Site, shape: Shape) -> Offer | None:
+        gpus = [gpu for gpu in site.gpus if gpu.available and gpu.vram_gb >= (shape.min_vram_gb or 0)]
+        if shape.min_vram_gb is not None and not gpus:
+            return None
+        price = min((gpu.usd_per_hour for gpu in gpus), default=Decimal(0)) + shape.vcpus * site.usd_per_vcpu_hour
+        return Offer(
+            provider=self._name,
+            site_id=site.id,
+            vcpus=shape.vcpus,
+            ram_gb=shape.ram_gb,
+            storage_gb=shape.storage_gb,
+            gpu_model=gpus[0].model if shape.min_vram_gb is not None else None,
+            usd_per_hour=price,
+        )
+
+    async def rent(
+        self, offer: Offer, tag: Tag, *, ordered_at: datetime | None = None, tell: Tell = keep_quiet
+    ) -> Machine:
+        await self._enter("rent")
+        if (known := self._tagged(tag)) is not None:
+            return known
+        if offer.site_id in self.full:
+            raise NoCapacityError("No available nodes found")
+        tell("The order was taken")
+        machine = Machine(MachineId(f"m{self.ever_rented + 1}"), tag, MachineState.RUNNING, ip_address="127.0.0.1")
+        self.ever_rented += 1
+        self.rented[machine.id] = machine
+        if self.lost_answers:
+            self.lost_answers -= 1
+            raise ProviderBusyError("the answer was lost")
+        return machine
+
+    async def machine(self, machine_id: MachineId) -> Machine | None:
+        await self._enter("machine")
+        return self.rented.get(machine_id)
+
+    async def machines(self) -> Sequence[Machine]:
+        await self._enter("machines")
+        return tuple(self.rented.values())
+
+    async def start(self, machine_id: MachineId) -> None:
+        await self._enter("start")
+        self.become(machine_id, MachineState.RUNNING)
+
+    async def stop(self, machine_id: MachineId) -> None:
+        await self._enter("stop")
+        self.become(machine_id, MachineState.STOPPED_RELEASED)
+
+    async def release(self, machine_id: MachineId) -> None:
+        await self._enter("release")
+        self.rented.pop(machine_id, None)
+
+    async def health(self) -> ProviderHealth:
+        return ProviderHealth(configured=True, healthy=True, simulated=True)
+
+    def become(self, machine_id: MachineId, state: MachineState) -> None:
+        if machine_id in self.rented:
+            self.rented[machine_id] = replace(self.rented[machine_id], state=state)
+
+    def become_all(self, state: MachineState) -> None:
+        for machine_id in self.rented:
+            self.become(machine_id, state)
+
+    def states(self) -> list[MachineState]:
+        return [machine.state for machine in self.rented.values()]
+
+    def vanish_all(self) -> None:
+        self.rented.clear()
+
+    def _tagged(self, tag: Tag) -> Machine | None:
+        return next((machine for machine in self.rented.values() if machine.tag == tag), None)
+
+    async def _enter(self, method: str) -> None:
+        self.calls[method] += 1
+        if (gate := self._gates.get(method)) is not None:
+            self._reached[method].set()
+            await gate.wait()
+        if waiting := self.failures.get(method):
+            raise waiting.pop(0)
+
+
+def site(name: str, place: Place, usd_per_hour: str = "0.40", gpus: int = 4) -> Site:
+    """A host with RTX 4090s."""
+    return Site(
+        id=SiteId(name),
+        provider=ProviderName.TENSORDOCK,
+        place=place,
+        online=True,
+        vcpus_available=64,
+        ram_gb_available=256,
+        storage_gb_available=4000,
+        gpus=(GpuStock("geforcertx4090-pcie-24gb", 24, gpus, Decimal(usd_per_hour)),),
+        usd_per_vcpu_hour=Decimal("0.003"),
+        usd_per_ram_gb_hour=Decimal("0.002"),
+        usd_per_storage_gb_hour=Decimal("0.00005"),
+        dedicated_ip_available=True,
+    )

@@ -1,0 +1,98 @@
+"""What is done on a machine, done in memory: each call can be held, or told to fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from streaming.machine import Activity, Address, GameToPlay, SaveSlot
+
+from errors import ProviderError
+from providers.base import Tell
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
+
+
+class FakeStreaming:
+    """Keeps launch.steps.OnMachine and fleet.onboard.OnBoard."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.failures: dict[str, list[ProviderError]] = {}
+        self.always: dict[str, ProviderError] = {}
+        self.configured: list[GameToPlay] = []
+        self.slots: list[SaveSlot] = []
+        self.uploaded: list[SaveSlot] = []
+        self.in_use = False
+        self.dead_man_s = 0.0
+        self._called: dict[str, asyncio.Event] = {}
+        self._gates: dict[str, asyncio.Event] = {}
+        self._reached: dict[str, asyncio.Event] = {}
+
+    def hold(self, method: str) -> asyncio.Event:
+        """Calls of `method` wait from now on; the returned event is set when one arrives."""
+        self._gates[method] = asyncio.Event()
+        self._reached[method] = asyncio.Event()
+        return self._reached[method]
+
+    async def reached(self, method: str) -> None:
+        """Until `method` was called, whenever that was or will be."""
+        await asyncio.wait_for(self._called.setdefault(method, asyncio.Event()).wait(), 20)
+
+    def let_go(self, method: str) -> None:
+        self._gates[method].set()
+
+    async def greet(self, address: Address) -> str:
+        await self._enter("greet")
+        return address.ssh_host_key or HOST_KEY
+
+    async def install(self, address: Address, tag: str, tell: Tell) -> None:
+        await self._enter("install")
+        tell("Installing the graphics driver")
+
+    async def mount_library(self, address: Address) -> None:
+        await self._enter("mount_library")
+
+    async def restore_saves(self, address: Address, slot: SaveSlot) -> int:
+        await self._enter("restore_saves")
+        self.slots.append(slot)
+        return 0
+
+    async def upload_saves(self, address: Address, slot: SaveSlot) -> None:
+        await self._enter("upload_saves")
+        self.uploaded.append(slot)
+
+    async def activity(self, address: Address) -> Activity:
+        await self._enter("activity")
+        return Activity(in_use=self.in_use, paired=True)
+
+    async def end_sessions(self, address: Address) -> None:
+        await self._enter("end_sessions")
+
+    async def wake(self, address: Address) -> None:
+        await self._enter("wake")
+
+    async def arm_dead_man(self, address: Address, after_s: float) -> None:
+        await self._enter("arm_dead_man")
+        self.dead_man_s = after_s
+
+    async def pair(self, address: Address, pin: str, user_id: str) -> None:
+        await self._enter("pair")
+
+    async def configure_game(self, address: Address, game: GameToPlay) -> None:
+        await self._enter("configure_game")
+        self.configured.append(game)
+
+    async def verify_stream(self, address: Address) -> None:
+        await self._enter("verify_stream")
+
+    async def _enter(self, method: str) -> None:
+        self.calls[method] += 1
+        if (gate := self._gates.get(method)) is not None:
+            self._reached[method].set()
+            await gate.wait()
+        self._called.setdefault(method, asyncio.Event()).set()
+        if method in self.always:
+            raise self.always[method]
+        if waiting := self.failures.get(method):
+            raise waiting.pop(0)

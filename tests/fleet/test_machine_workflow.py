@@ -1,0 +1,202 @@
+"""A machine's life after its launch: commands, idleness, limits, and what happens outside."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from errors import InvalidStateError, ProviderRefusedError
+from fleet.commands import Command
+from models.usage import UsageInterval, UsageState
+from models.vms import Vm, VmStatus
+from providers.base import MachineState
+from tests.world import World
+
+
+async def test_a_stop_uploads_the_saves_first_and_the_meter_goes_on_with_storage_alone(world: World) -> None:
+    vm = await world.machine()
+
+    asked = await world.fleet.command(vm, Command.STOP, "asked")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert asked.status in {VmStatus.STOPPING, VmStatus.STOPPED}
+    assert [slot.game_id for slot in world.streaming.uploaded][-1:] == ["mario-odyssey"]
+    assert stopped.saves_pending is False
+    assert world.cloud.states() == [MachineState.STOPPED_RELEASED]
+    intervals = await world.db.find(UsageInterval, {"vm_id": vm.id}, sort=[("number", 1)])
+    assert [(each.state, each.end is None) for each in intervals] == [
+        (UsageState.RUNNING, False),
+        (UsageState.STOPPED, True),
+    ]
+    assert intervals[0].end == intervals[1].start
+
+
+async def test_stopping_twice_is_stopping_once(world: World) -> None:
+    vm = await world.machine()
+
+    await asyncio.gather(*(world.fleet.command(vm, Command.STOP, "asked") for _ in range(3)))
+    await world.until(vm, VmStatus.STOPPED)
+
+    again = await world.fleet.command(vm, Command.STOP, "asked")
+    assert again.status is VmStatus.STOPPED
+    assert world.cloud.calls["stop"] == 1
+
+
+async def test_a_stopped_machine_starts_again_and_gets_a_new_session_limit(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+
+    await world.fleet.command(vm, Command.START, "asked")
+    running = await world.until(vm, VmStatus.RUNNING)
+
+    assert running.stops_at is not None
+    assert vm.stops_at is not None
+    assert running.stops_at > vm.stops_at
+    assert running.stopped_at is None
+    assert world.streaming.calls["wake"] == 1
+
+
+async def test_a_running_machine_cannot_be_started_into_another_state(world: World) -> None:
+    vm = await world.machine()
+
+    assert (await world.fleet.command(vm, Command.START, "asked")).status is VmStatus.RUNNING
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    deleted = await world.until(vm, VmStatus.DELETED)
+    with pytest.raises(InvalidStateError) as refusal:
+        await world.fleet.command(deleted, Command.START, "asked")
+
+    assert refusal.value.status == "DELETED"
+    assert world.cloud.calls["start"] == 0
+
+
+async def test_a_delete_saves_first_and_ends_the_costs(world: World) -> None:
+    vm = await world.machine()
+
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await world.until(vm, VmStatus.DELETED)
+
+    assert world.cloud.rented == {}
+    assert len(world.streaming.uploaded) >= 1
+    assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [False]
+
+
+async def test_a_machine_whose_saves_cannot_be_uploaded_is_not_deleted(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.always["upload_saves"] = ProviderRefusedError("the bucket is away")
+
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    warned = await world.until_changed(vm, lambda now: now.warning is not None and now.status is VmStatus.RUNNING)
+
+    assert warned.warning == "the saves could not be uploaded: the bucket is away"
+    assert len(world.cloud.rented) == 1
+
+
+async def test_a_stop_without_the_bucket_keeps_the_disk_and_says_so(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.always["upload_saves"] = ProviderRefusedError("the bucket is away")
+
+    await world.fleet.command(vm, Command.STOP, "asked")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.saves_pending is True
+    assert len(world.cloud.rented) == 1
+
+
+async def test_a_machine_that_nobody_plays_on_stops_by_itself(world: World) -> None:
+    vm = await world.machine()
+    long_ago = datetime.now(UTC) - timedelta(hours=2)
+
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": long_ago}})
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.detail == "nobody played for 30 minutes"
+
+
+async def test_a_machine_that_is_played_on_does_not(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.in_use = True
+    long_ago = datetime.now(UTC) - timedelta(hours=2)
+
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": long_ago}})
+
+    await world.until_changed(vm, lambda now: now.last_activity_at is not None and now.last_activity_at > long_ago)
+    assert (await world.again(vm)).status is VmStatus.RUNNING
+
+
+async def test_the_session_limit_ends_even_a_game_in_play(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.in_use = True
+
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": {"stops_at": datetime.now(UTC) - timedelta(seconds=1)}})
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.detail == "the session limit of 8 hours is reached"
+
+
+async def test_a_machine_that_vanishes_stops_costing(world: World) -> None:
+    vm = await world.machine()
+
+    world.cloud.vanish_all()
+    gone = await world.until(vm, VmStatus.DELETED)
+
+    assert gone.detail == "the cloud does not know this machine any more"
+    assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [False]
+
+
+async def test_a_machine_that_its_host_stopped_is_seen(world: World) -> None:
+    vm = await world.machine()
+
+    world.cloud.become_all(MachineState.STOPPED_RELEASED)
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.detail == "the machine was stopped at the cloud, not by us"
+
+
+async def test_a_machine_that_was_stopped_for_too_long_is_deleted(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": {"stopped_at": datetime.now(UTC) - timedelta(hours=49)}})
+    await world.until(vm, VmStatus.DELETED)
+
+    assert world.cloud.rented == {}
+
+
+async def test_a_near_stop_is_announced(world: World) -> None:
+    vm = await world.machine()
+    nearly = datetime.now(UTC) - timedelta(minutes=27)
+
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": nearly}})
+    warned = await world.until_warned(vm)
+
+    assert warned.warning == "The machine stops in 3 minutes: nobody plays"
+
+
+async def test_the_machine_carries_a_timer_of_its_own(world: World) -> None:
+    await world.machine()
+
+    await world.streaming.reached("arm_dead_man")
+
+    assert timedelta(hours=8) < timedelta(seconds=world.streaming.dead_man_s) <= timedelta(hours=8.5)
+
+
+def test_prices_of_an_interval_add_up() -> None:
+    interval = UsageInterval(
+        id="1:1",
+        vm_id="1",
+        number=1,
+        user_id="u",
+        provider="TENSORDOCK",
+        console="SWITCH",
+        state=UsageState.RUNNING,
+        start=datetime.now(UTC),
+        machine_usd_per_hour=Decimal("0.40"),
+        storage_usd_per_hour=Decimal("0.01"),
+    )
+
+    assert interval.usd_per_hour == Decimal("0.41")

@@ -1,0 +1,5 @@
+"""A world to launch in."""
+
+from tests.world import world
+
+__all__ = ["world"]

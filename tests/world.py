@@ -1,0 +1,149 @@
+"""A launch with everything real but the outside world: engine, database, worker, placement."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+from temporalio.client import Client
+
+from billing.meter import Meter
+from fleet.desk import Fleet
+from fleet.machines import Machines
+from fleet.power import Power
+from fleet.watch import Watch, WatchTimes
+from launch.engine import EngineAddress
+from launch.feed import ProgressFeed
+from launch.launches import Launches, LaunchOrder
+from launch.steps import LaunchSteps
+from launch.temporal import TemporalEngine, connect
+from launch.worker import build_worker
+from models.catalog import ConsoleSettings, ConsoleType
+from models.database import Database
+from models.launches import Launch, LaunchEvent
+from models.places import FullSite, GeocodedPlace
+from models.strays import Stray
+from models.usage import UsageInterval
+from models.vms import Vm, VmStatus
+from placement.geocoding import Geocoder
+from placement.positions import Position
+from placement.ranking import Placements
+from providers.base import Place
+from providers.registry import Registry
+from tests.fakes.cloud import FakeCloud, site
+from tests.fakes.games import FakeGames
+from tests.fakes.streaming import FakeStreaming
+
+DALLAS = Position(32.7767, -96.7970)
+MODELS = [Launch, LaunchEvent, Vm, ConsoleSettings, GeocodedPlace, FullSite, UsageInterval, Stray]
+
+
+@dataclass
+class World:
+    """Everything a launch and a machine touch."""
+
+    db: Database
+    cloud: FakeCloud
+    registry: Registry
+    streaming: FakeStreaming
+    launches: Launches
+    fleet: Fleet
+    client: Client
+
+    def order(self, **changes: object) -> LaunchOrder:
+        values: dict[str, object] = {
+            "caller_id": "player-1",
+            "user_id": "player-1",
+            "console": ConsoleType.SWITCH,
+            "game_id": "mario-odyssey",
+            "near": DALLAS,
+        }
+        return LaunchOrder(**{**values, **changes})  # type: ignore[arg-type]  # a test names what it changes
+
+    async def launch(self, **changes: object) -> Launch:
+        return await self.launches.request(self.order(**changes))
+
+    async def until_over(self, launch: Launch) -> Launch:
+        feed = ProgressFeed(self.db)
+        try:
+            async for _ in feed.follow(launch.id):
+                pass
+        finally:
+            await feed.close()
+        return await self.now(launch)
+
+    async def now(self, launch: Launch) -> Launch:
+        found = await self.db.get(Launch, launch.id)
+        assert found is not None
+        return found
+
+    async def vm(self, launch: Launch) -> Vm:
+        found = await self.db.get(Vm, (await self.now(launch)).vm_id)
+        assert found is not None
+        return found
+
+    async def machine(self) -> Vm:
+        """A machine that runs, after a launch of its own."""
+        return await self.vm(await self.until_over(await self.launch()))
+
+    async def again(self, vm: Vm) -> Vm:
+        found = await self.db.get(Vm, vm.id)
+        assert found is not None
+        return found
+
+    async def until(self, vm: Vm, status: VmStatus) -> Vm:
+        return await self.until_changed(vm, lambda now: now.status is status)
+
+    async def until_warned(self, vm: Vm) -> Vm:
+        return await self.until_changed(vm, lambda now: now.warning is not None)
+
+    async def until_changed(self, vm: Vm, so: Callable[[Vm], bool]) -> Vm:
+        """The VM as soon as it is so, told by the database's own changes."""
+        async with asyncio.timeout(30), self.db.watch(Vm, []) as changes:
+            while not so(now := await self.again(vm)):
+                await changes.try_next()
+        return now
+
+    async def events(self, launch: Launch) -> list[LaunchEvent]:
+        return await self.db.find(LaunchEvent, {"launch_id": launch.id}, sort=[("sequence", 1)])
+
+
+@pytest.fixture
+async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
+    """A world with three hosts, and a worker at work in it."""
+    await db.ensure_indexes(MODELS)
+    cloud = FakeCloud(
+        sites=[
+            site("dallas", Place("Dallas", "Texas", "United States")),
+            site("chicago", Place("Chicago", "Illinois", "United States")),
+            site("tallinn", Place("Tallinn", "Harjumaa", "Estonia")),
+        ]
+    )
+    streaming, games, registry, meter = FakeStreaming(), FakeGames(), Registry([cloud]), Meter(db)
+    placements = Placements(db, registry, Geocoder(db, online=False))
+    address = EngineAddress(temporal_address, "default", f"test-{secrets.token_hex(4)}")
+    client = await connect(address)
+    engine = TemporalEngine(client, address.task_queue)
+    worker = build_worker(
+        client,
+        address.task_queue,
+        LaunchSteps(db, placements, streaming, games),
+        Machines(db, registry, meter, settle_s=0.2, poll_s=0.02),
+        Power(db, registry, streaming, meter, poll_s=0.02),
+        Watch(db, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1)),
+    )
+    running = asyncio.create_task(worker.run())
+    yield World(
+        db=db,
+        cloud=cloud,
+        registry=registry,
+        streaming=streaming,
+        launches=Launches(db, engine, registry, placements, games),
+        fleet=Fleet(db, engine),
+        client=client,
+    )
+    await worker.shutdown()
+    await running
