@@ -98,7 +98,9 @@ class Door:
 
     def _note(self, call: Call, what: str) -> None:
         level = logging.DEBUG if call.operation in QUIET | QUIET_TOO else logging.INFO
-        log.log(level, "%s %s %s: %s", call.api, call.operation, call.machine_name or call.machine_id or "", what)
+        # A name is whatever the caller sent: ascii() keeps it on its line.
+        machine = ascii(call.machine_name or call.machine_id or "")[:80]
+        log.log(level, "%s %s %s: %s", call.api, call.operation, machine, what)
 
 
 def _refusal(dialect: Dialect, call: Call, fault: FaultOrder) -> Answer:
