@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +29,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     timeout_s: float | None = None  # None: the default of the Http it is sent with
     verify_tls: bool = True
+    body_limit_bytes: int | None = None  # of the answer's body; None: the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,10 @@ class Http:
         return await self.send(Request("GET", url, headers or {}, timeout_s=timeout_s, verify_tls=verify_tls))
 
     async def send(self, request: Request) -> Reply:
-        """Any status is a reply. ProviderBusyError: no connection, no answer in time, or an answer cut or too large."""
+        """Any status is a reply. ProviderBusyError: no connection, no answer in time, or an answer cut or too large.
+
+        aiohttp sends what HTTP calls idempotent (GET, PUT, DELETE) once more when the connection breaks; never a POST.
+        """
         try:
             return await self._exchange(request)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
@@ -77,21 +82,13 @@ class Http:
             request.method,
             request.url,
             headers=request.headers,
-            data=request.body,
+            data=None if request.body is None else io.BytesIO(request.body),  # bytes would be sent in one piece
             timeout=aiohttp.ClientTimeout(total=self._limit_s(request)),
             ssl=request.verify_tls,
             allow_redirects=False,
         ) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return Reply(response.status, headers, await self._body(response))
-
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        async for chunk in response.content.iter_any():
-            body += chunk
-            if len(body) > self._body_limit_bytes:
-                raise aiohttp.ClientPayloadError(f"more than {self._body_limit_bytes} bytes")
-        return bytes(body)
+            return Reply(response.status, headers, await _body(response, self._body_limit(request)))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -108,6 +105,9 @@ class Http:
     def _limit_s(self, request: Request) -> float:
         return self._timeout_s if request.timeout_s is None else request.timeout_s
 
+    def _body_limit(self, request: Request) -> int:
+        return self._body_limit_bytes if request.body_limit_bytes is None else request.body_limit_bytes
+
 
 async def probe_tcp(host: str, port: int, timeout_s: float = 5.0) -> bool:
     """Whether somebody accepts connections there. Sends nothing."""
@@ -122,12 +122,21 @@ async def probe_tcp(host: str, port: int, timeout_s: float = 5.0) -> bool:
     return True
 
 
+async def _body(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit_bytes:
+            raise aiohttp.ClientPayloadError(f"more than {limit_bytes} bytes")
+    return bytes(body)
+
+
 _FAULTS: Final = (
     (TimeoutError, ProviderBusyError, "no answer in time"),
     (aiohttp.ClientConnectorCertificateError, NothingSentError, "its certificate is not to be trusted"),
     (aiohttp.ClientConnectorError, NothingSentError, "no connection"),
     (aiohttp.ClientPayloadError, ProviderBusyError, "the answer broke off or is too large"),
-    (aiohttp.InvalidURL, ProviderRefusedError, "this is not an address"),
+    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), ProviderRefusedError, "this is not an address"),
     ((aiohttp.ClientError, OSError), ProviderBusyError, "the connection failed"),
     (ValueError, ProviderRefusedError, "the address or a header cannot be sent"),
 )

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from errors import ProviderBusyError, ProviderRefusedError
+from errors import MESSAGE_LIMIT, ProviderBusyError, ProviderRefusedError
 from providers.http import NothingSentError, Reply
 from providers.outage import Outage
+from providers.redaction import redacted
 from providers.tensordock import parse, table
 from providers.tensordock.operations import Operation
 from providers.tensordock.parse import Failure, Json, UnreadableError
@@ -40,7 +41,7 @@ class Answers:
             raise
         found = parse.answer(reply, says_success=operation in _VERSION_0)
         if isinstance(found, Failure):
-            return self._no(operation, replace(found, words=self._without_credentials(found.words)))
+            return self._no(operation, replace(found, words=self._fit_to_show(found.words)))
         try:
             parsed = parser(found)
         except UnreadableError as error:
@@ -70,6 +71,10 @@ class Answers:
         if failure.status == 429:
             raise NothingSentError(error.message)
         raise error
+
+    def _fit_to_show(self, words: str) -> str:
+        """Credentials go first, so that no cut leaves half of one."""
+        return redacted(self._without_credentials(words))[:MESSAGE_LIMIT]
 
     def _puzzle(self, operation: Operation, failure: Failure) -> None:
         """For an operator to read and for us to add to the table; each once."""

@@ -21,6 +21,7 @@ Json = Any
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}")
 _VRAM: Final = re.compile(r"(\d{1,4})gb$")
+_WORDS_LIMIT: Final = 4096
 _LARGEST: Final = 10**9
 _STATES: Final = {
     "running": MachineState.RUNNING,
@@ -150,14 +151,14 @@ def _failure(http_status: int, document: Json) -> Failure:
 
 
 def _words(said: Json) -> str:
-    """What it said, as one line of at most 256 characters."""
+    """What it said, as one line. It may hold credentials, and is longer than what will be shown of it."""
     if isinstance(said, str):
-        return _text(said, 256)
+        return _text(said, _WORDS_LIMIT)
     if isinstance(said, Mapping):
         keys = ("message", "error", "detail", "title")
         return _words(next((said[key] for key in keys if isinstance(said.get(key), str)), ""))
     if isinstance(said, Sequence):
-        return _text("; ".join(filter(None, map(_words, said[:5]))), 256)
+        return _text("; ".join(filter(None, map(_words, said[:5]))), _WORDS_LIMIT)
     return ""
 
 
