@@ -5,10 +5,12 @@ from __future__ import annotations
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_MIN_SECRET_LENGTH: Final = 32
 
 
 class Environment(StrEnum):
@@ -39,6 +41,85 @@ class Settings(BaseSettings):
         ("http://localhost:3000", "http://localhost:5173"),
         description="Web origins that may call from a browser, separated by commas.",
         examples=["https://play.example.com"],
+    )
+    max_body_bytes: int = Field(
+        131_072, ge=1024, le=16_777_216, description="Largest body of a request.", examples=["131072"]
+    )
+    rate_limit_per_minute: int = Field(
+        600,
+        ge=1,
+        le=1_000_000,
+        description="Requests a caller may send in a minute, over all processes together.",
+        examples=["600"],
+    )
+    max_sockets_per_caller: int = Field(
+        20, ge=1, le=10_000, description="WebSockets a caller may hold open at one process.", examples=["20"]
+    )
+    max_operations_per_socket: int = Field(
+        50, ge=1, le=10_000, description="Operations that may run on one WebSocket at a time.", examples=["50"]
+    )
+    max_messages_per_minute: int = Field(
+        600,
+        ge=1,
+        le=1_000_000,
+        description="Messages a client may send on one WebSocket in a minute.",
+        examples=["600"],
+    )
+    max_query_tokens: int = Field(
+        1000, ge=100, le=100_000, description="Largest number of tokens of a GraphQL document.", examples=["1000"]
+    )
+    max_query_depth: int = Field(
+        12, ge=1, le=100, description="Deepest nesting of fields in a GraphQL document.", examples=["12"]
+    )
+    max_query_introspection_depth: int = Field(
+        15, ge=1, le=100, description="Deepest nesting within `__schema` and `__type`.", examples=["15"]
+    )
+    max_query_aliases: int = Field(
+        30, ge=0, le=10_000, description="Largest number of aliases in a GraphQL document.", examples=["30"]
+    )
+    max_query_directives: int = Field(
+        30, ge=0, le=10_000, description="Largest number of directives in a GraphQL document.", examples=["30"]
+    )
+    max_query_fragments: int = Field(
+        50, ge=0, le=10_000, description="Largest number of fragments in a GraphQL document.", examples=["50"]
+    )
+    max_query_root_fields: int = Field(
+        20, ge=1, le=10_000, description="Largest number of fields at the root of an operation.", examples=["20"]
+    )
+    max_query_cost: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Largest cost of an operation: roughly the values it may answer with.",
+        examples=["10000"],
+    )
+    max_page_size: int = Field(100, ge=1, le=100, description="Largest `first` or `limit` of a list.", examples=["100"])
+    jwt_secret: SecretStr | None = Field(
+        None,
+        description="Secret of HS256 tokens, at least 32 characters.",
+        examples=["$(openssl rand -base64 48)"],
+    )
+    jwt_jwks_url: AnyHttpUrl | None = Field(
+        None,
+        description="Where the identity provider lists its keys for RS256 and ES256 tokens; instead of JWT_SECRET.",
+        examples=["https://id.example.com/.well-known/jwks.json"],
+    )
+    jwt_issuer: str | None = Field(
+        None, min_length=1, description="The `iss` that tokens must carry.", examples=["https://id.example.com/"]
+    )
+    jwt_audience: str | None = Field(
+        None, min_length=1, description="The `aud` that tokens must carry.", examples=["gamer-provisioner"]
+    )
+    api_key_secret: SecretStr | None = Field(
+        None,
+        description="Secret that keys the hashes of API keys, the same for all processes; absent: "
+        "`api_key_secret` in DATA_DIR, made once.",
+        examples=["$(openssl rand -base64 48)"],
+    )
+    api_key_secret_previous: SecretStr | None = Field(
+        None,
+        description="The former API_KEY_SECRET, until the keys that were made with it have been used again.",
+        examples=["the value that API_KEY_SECRET had"],
     )
     data_dir: Path = Field(Path(".data"), description="Folder for all local state.", examples=["/var/lib/gamer"])
 
@@ -136,6 +217,18 @@ class Settings(BaseSettings):
     )
     simulator_seed: int = Field(1, description="Seed of the simulated clouds' chance.", examples=["42"])
 
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("jwt_secret", "api_key_secret", "api_key_secret_previous")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _MIN_SECRET_LENGTH:
+            raise ValueError(f"a secret has at least {_MIN_SECRET_LENGTH} characters")
+        return value
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment and `.env`. Raises SettingsError for the first variable that is wrong."""
@@ -150,7 +243,7 @@ def _first_fault(error: ValidationError) -> str:
     name = str(fault["loc"][0]) if fault["loc"] else "settings"
     field = Settings.model_fields.get(name)
     example = f" Example: {name.upper()}={field.examples[0]}" if field and field.examples else ""
-    return f"{name.upper()}: {fault['msg']}.{example}"
+    return f"{name.upper()}: {fault['msg'].removeprefix('Value error, ')}.{example}"
 
 
 def is_loopback(host: str) -> bool:

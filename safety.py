@@ -1,0 +1,86 @@
+"""What the service refuses to start with. Only server.py imports this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from auth.tokens import SharedSecret
+from settings import Environment, Settings, SettingsError, is_loopback
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Raises SettingsError, one line that names the variable, for the first thing that is not safe."""
+    fault = next(faults(settings), None)
+    if fault is not None:
+        raise SettingsError(fault)
+
+
+def lets_developer_in(settings: Settings) -> bool:
+    """Whether a caller without credentials is the operator `developer`."""
+    return (
+        settings.environment is Environment.DEVELOPMENT and not _checks_tokens(settings) and is_loopback(settings.host)
+    )
+
+
+def faults(settings: Settings) -> Iterator[str]:
+    """Everything that is not safe about these settings."""
+    yield from _token_faults(settings)
+    if settings.environment is Environment.PRODUCTION:
+        yield from _production_faults(settings)
+    elif not _checks_tokens(settings) and not is_loopback(settings.host):
+        yield (
+            f"HOST: others can reach {settings.host}, and without JWT_SECRET or JWT_JWKS_URL each of them would be an "
+            "operator. Example: HOST=127.0.0.1"
+        )
+
+
+def _token_faults(settings: Settings) -> Iterator[str]:
+    if settings.jwt_secret is None:
+        return
+    if settings.jwt_jwks_url is not None:
+        yield "JWT_JWKS_URL: set together with JWT_SECRET; tokens are checked by one of them. Example: JWT_SECRET unset"
+    try:
+        SharedSecret(settings.jwt_secret)
+    except ValueError as error:
+        yield f"JWT_SECRET: {error}. Example: JWT_SECRET=$(openssl rand -base64 48)"
+
+
+def _production_faults(settings: Settings) -> Iterator[str]:
+    if not _checks_tokens(settings):
+        yield (
+            "JWT_SECRET: production needs it, or JWT_JWKS_URL, to know its callers. "
+            "Example: JWT_SECRET=$(openssl rand -base64 48)"
+        )
+    if settings.jwt_jwks_url is not None and _in_the_clear(str(settings.jwt_jwks_url)):
+        yield (
+            "JWT_JWKS_URL: keys that come without TLS could be anybody's. "
+            "Example: JWT_JWKS_URL=https://id.example.com/.well-known/jwks.json"
+        )
+    for origin in ("*", "null"):
+        if origin in settings.cors_origins:
+            yield f"CORS_ORIGINS: {origin} lets every page call. Example: CORS_ORIGINS=https://play.example.com"
+    yield from _simulated(settings)
+
+
+def _simulated(settings: Settings) -> Iterator[str]:
+    if settings.tensordock_api_token is None:
+        yield "TENSORDOCK_API_TOKEN: production rents from real clouds only. Example: TENSORDOCK_API_TOKEN=abcdef123456"
+    if settings.gcs_bucket_name is None:
+        yield "GCS_BUCKET_NAME: production plays from a real library only. Example: GCS_BUCKET_NAME=gamer-library"
+    for name in ("tensordock_api_url", "gcs_endpoint_url"):
+        if is_loopback(_host(str(getattr(settings, name)))):
+            (example,) = Settings.model_fields[name].examples or [""]
+            yield f"{name.upper()}: production calls no simulation on this machine. Example: {name.upper()}={example}"
+
+
+def _checks_tokens(settings: Settings) -> bool:
+    return settings.jwt_secret is not None or settings.jwt_jwks_url is not None
+
+
+def _in_the_clear(url: str) -> bool:
+    return urlsplit(url).scheme != "https" and not is_loopback(_host(url))
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
