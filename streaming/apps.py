@@ -1,0 +1,155 @@
+"""How a game is started on a machine: the Wolf app, the start script that its container gets, and what is honest.
+
+Wolf's apps name an image, not a game, and the images of Games on Whales open a menu. Where we know an image's own
+start-up (its RetroArch for consoles with a libretro core, its Pegasus for GameCube and Wii), a script of ours is
+mounted over it that starts the game, and the menu when the game or its core is missing. Any other image starts as its
+maker meant it to, and is told the game in GAMER_ROM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from models.catalog import Console
+from streaming.mount import MOUNT_POINT
+from streaming.names import app_title, checked_id, checked_image, checked_rom, folder_of
+
+START_FOLDER: Final = "/var/lib/gamer/start"
+CORE_FOLDER: Final = "/var/lib/gamer/cores"
+_RETROARCH: Final = "ghcr.io/games-on-whales/retroarch"
+_PEGASUS: Final = "ghcr.io/games-on-whales/pegasus"
+_PEGASUS_PLATFORMS: Final = frozenset({"gc", "wii"})  # what the emulators inside that image play
+_ROMS: Final = "/ROMs"
+_CORES: Final = "/opt/gamer/cores"
+_CREATE_JSON: Final = (
+    '{"HostConfig": {"IpcMode": "host", "Privileged": false, '
+    '"CapAdd": ["NET_RAW", "MKNOD", "NET_ADMIN", "SYS_ADMIN", "SYS_NICE"], '
+    '"DeviceCgroupRules": ["c 13:* rmw", "c 244:* rmw"]}}'
+)
+
+# Every value that goes in has passed a narrow pattern. The images paste the words after `launcher` into a line of
+# sway's configuration, so none of them may hold a blank.
+_RETROARCH_SCRIPT: Final = f"""\
+#!/bin/bash
+# Starts one game. Where the game or its core is missing, RetroArch's menu comes up instead.
+config="$HOME/.config/retroarch"
+mkdir -p "$config/cores" "$config/saves" "$config/states"
+if [ -f /cfg/retroarch.cfg ]; then cp -u /cfg/retroarch.cfg "$config/retroarch.cfg"; fi
+for part in assets autoconfig; do
+  if [ ! -d "$config/$part" ]; then
+    wget -q -T 20 -t 2 -O "/tmp/$part.zip" "https://buildbot.libretro.com/assets/frontend/$part.zip" &&
+      7z x "/tmp/$part.zip" -bso0 -bse0 -bsp0 -o"$config/$part"
+    rm -f "/tmp/$part.zip"
+  fi
+done
+# Battery saves reach the disk while the game runs: the container gets little time to end.
+printf 'autosave_interval = "10"\\n' > "$config/gamer.cfg"
+rom={{rom}}
+core={_CORES}/{{core}}_libretro.so
+if [ ! -f "$core" ]; then core="$config/cores/{{core}}_libretro.so"; fi
+source /opt/gow/launch-comp.sh
+if [ -f "$rom" ] && [ -f "$core" ]; then
+  launcher /usr/bin/retroarch --appendconfig "$config/gamer.cfg" -L "$core" "$rom"
+else
+  launcher /usr/bin/retroarch --appendconfig "$config/gamer.cfg"
+fi
+"""
+_PEGASUS_SCRIPT: Final = """\
+#!/bin/bash
+# Starts one game. Where it is missing, Pegasus comes up instead.
+rom={rom}
+if [ -f "$rom" ]; then
+  exec /Applications/launchers/rom_launcher.sh {platform} "$rom"
+fi
+export XDG_SESSION_TYPE=x11
+unset WAYLAND_DISPLAY
+exec pegasus-fe
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class GameToPlay:
+    """What a machine is set up for. `rom` is the game's path in the library; without a game the menu is shown."""
+
+    console: Console
+    game_id: str | None
+    title: str | None
+    rom: str | None
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartScript:
+    """`path` on the machine is mounted over `over` in the container."""
+
+    path: str
+    over: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A game as Wolf and its container know it."""
+
+    title: str
+    runner: str
+    image: str
+    state_folder: str
+    script: StartScript | None
+    core: str | None
+    rom: str | None
+
+    def table(self) -> dict[str, Any]:
+        """The app's entry in Wolf's configuration."""
+        mounts = [f"{MOUNT_POINT}:{_ROMS}:ro"]
+        if self.core is not None:
+            mounts.append(f"{CORE_FOLDER}:{_CORES}:ro")
+        if self.script is not None:
+            mounts.append(f"{self.script.path}:{self.script.over}:ro")
+        env = ["RUN_SWAY=true", "GOW_REQUIRED_DEVICES=/dev/input/* /dev/dri/* /dev/nvidia*"]
+        if self.rom is not None:
+            env.append(f"GAMER_ROM={self.rom}")
+        return {
+            "title": self.title,
+            "start_virtual_compositor": True,
+            "runner": {
+                "type": "docker",
+                "name": self.runner,
+                "image": self.image,
+                "mounts": mounts,
+                "env": env,
+                "devices": [],
+                "ports": [],
+                "base_create_json": _CREATE_JSON,
+            },
+        }
+
+
+def app_of(game: GameToPlay) -> App:
+    """Raises InvalidInputError for names that must not reach a machine."""
+    emulator = game.console.emulator
+    image = checked_image(emulator.image)
+    rom = None if game.rom is None else f"{_ROMS}/{checked_rom(game.rom)}"
+    core = None if emulator.core is None else checked_id(emulator.core)
+    title = app_title(game.console.type, game.game_id)
+    return App(
+        title=title,
+        runner=f"gamer-{game.console.type.value.lower()}",
+        image=image,
+        state_folder=folder_of(game.user_id),
+        script=_script(image, emulator.platform, title, rom, core),
+        core=core if image.startswith(_RETROARCH) else None,
+        rom=rom,
+    )
+
+
+def _script(image: str, platform: str, title: str, rom: str | None, core: str | None) -> StartScript | None:
+    if rom is None:
+        return None
+    path = f"{START_FOLDER}/{title}.sh"
+    if image.startswith(_RETROARCH) and core is not None:
+        return StartScript(path, "/opt/gow/startup-app.sh", _RETROARCH_SCRIPT.format(rom=rom, core=core))
+    if image.startswith(_PEGASUS) and platform in _PEGASUS_PLATFORMS:
+        return StartScript(path, "/bin/pegasus.sh", _PEGASUS_SCRIPT.format(rom=rom, platform=platform))
+    return None

@@ -1,0 +1,104 @@
+"""Everything that is done on a machine, from the first SSH contact to the stream that answers.
+
+Every method may be repeated at any time. They raise ProviderBusyError (unreachable or not ready: ask again),
+ProviderRefusedError (another host key, bad configuration: stop) and MachineLostError (this machine will not do).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import orjson
+
+from errors import ProviderBusyError
+from providers.base import Tell
+from providers.cloudypad.cli import CloudyPadCli
+from providers.storage.bucket import Bucket
+from streaming import probe, wolf
+from streaming.addresses import Address
+from streaming.apps import GameToPlay, app_of
+from streaming.mount import LibrarySource, mount
+from streaming.saves import Saves, UploadReport
+from streaming.slots import SaveSlot
+from streaming.ssh import Shell, Ssh
+
+__all__ = ["Address", "GameToPlay", "LibrarySource", "SaveSlot", "StreamingMachines", "UploadReport"]
+
+T = TypeVar("T")
+
+_NOTES: Final = "/var/lib/gamer"
+_INSTALLED: Final = f"{_NOTES}/installed.json"
+_READINESS: Final = "/usr/local/bin/cloudypad-check-readiness"  # CloudyPad puts it there: 0 when Wolf answers
+_RENTED_BY_CLOUDYPAD: Final = "gcp"
+
+
+class StreamingMachines:
+    def __init__(self, ssh: Ssh, cloudypad: CloudyPadCli, bucket: Bucket, library: LibrarySource) -> None:
+        self._ssh = ssh
+        self._cloudypad = cloudypad
+        self._bucket = bucket
+        self._library = library
+        self._saves = Saves(bucket)
+
+    async def greet(self, address: Address) -> str:
+        """The machine's host key, once it lets us in. With a key in the address it must be that one."""
+        async with self._ssh.shell(address) as shell:
+            await shell.run("true")
+            return shell.host_key
+
+    async def install(self, address: Address, tag: str, tell: Tell) -> None:
+        """Have CloudyPad set the machine up: driver, container engine, Wolf. Takes many minutes, and restarts it.
+
+        What was set up before is only looked at. A note on the machine itself says so, so any worker may go on.
+        """
+        if await self._on(address, _is_installed):
+            tell("The streaming server is there")
+            return
+        instance = await self._cloudypad.get(tag)
+        if instance is None or not instance.configured or instance.host != address.host:
+            if instance is not None and instance.provider == _RENTED_BY_CLOUDYPAD:
+                raise ProviderBusyError("CloudyPad has not set its machine up yet")
+            await self._cloudypad.create_ssh(tag, address.host, address.ssh_user, self._ssh.key.path, tell)
+        await self._on(address, lambda shell: _note_installed(shell, tag))
+
+    async def forget(self, tag: str) -> None:
+        """Drop what CloudyPad keeps here about a machine of its ssh provider; nothing happens on the machine."""
+        await self._cloudypad.destroy(tag)
+
+    async def mount_library(self, address: Address) -> None:
+        """Mount the game library, read-only."""
+        await self._on(address, lambda shell: mount(shell, self._library))
+
+    async def restore_saves(self, address: Address, slot: SaveSlot) -> int:
+        """Put the slot's files on the machine and say how many; 0 is a fresh start."""
+        return await self._on(address, lambda shell: self._saves.restore(shell, slot))
+
+    async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport:
+        """Bring the slot's files into the bucket. Once this returns, none of them is on the machine alone."""
+        return await self._on(address, lambda shell: self._saves.upload(shell, slot))
+
+    async def configure_game(self, address: Address, game: GameToPlay) -> None:
+        """Make this the game that Moonlight lists."""
+        await self._on(address, lambda shell: wolf.configure(shell, self._bucket, app_of(game)))
+
+    async def verify_stream(self, address: Address) -> None:
+        """Ask as a client would: HTTP, HTTPS and RTSP, from here."""
+        await probe.verify_stream(address)
+
+    async def _on(self, address: Address, work: Callable[[Shell], Awaitable[T]]) -> T:
+        async with self._ssh.shell(address) as shell:
+            return await work(shell)
+
+
+async def _is_installed(shell: Shell) -> bool:
+    if await shell.read_file(_INSTALLED) is None:
+        return False
+    return (await shell.run(_READINESS, check=False)).exit_status == 0
+
+
+async def _note_installed(shell: Shell, tag: str) -> None:
+    if (await shell.run(_READINESS, check=False)).exit_status != 0:
+        raise ProviderBusyError("CloudyPad has set the machine up, but its streaming server does not answer yet")
+    await shell.sudo("install", "-d", "-m", "0755", _NOTES)
+    await shell.write_file(_INSTALLED, orjson.dumps({"tag": tag}), 0o644)

@@ -1,0 +1,142 @@
+"""Does a player's client reach the stream? Asked from outside, at the ports that the client will use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Final
+from xml.parsers import expat
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from errors import ProviderBusyError
+from streaming.addresses import Address
+
+_PATH: Final = "/serverinfo"
+_LIMIT_BYTES: Final = 64 * 1024
+_STRANGER: Final = "401"  # Wolf's word for a client that has not paired: it answers, which is all that we ask
+
+
+async def verify_stream(address: Address, timeout_s: float = 10) -> None:
+    """Raises ProviderBusyError until HTTP and HTTPS answer as a streaming server does and RTSP accepts."""
+    await asyncio.gather(
+        _answers_serverinfo(address.host, address.http_port, None, timeout_s),
+        _answers_serverinfo(address.host, address.https_port, _any_server(), timeout_s),
+        _accepts(address.host, address.rtsp_port, timeout_s),
+    )
+
+
+async def _answers_serverinfo(host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float) -> None:
+    kind = "HTTP" if tls is None else "HTTPS"
+    async with _answering(host, port, kind, timeout_s, tls) as (reader, writer):
+        # 1.0: the answer ends with the connection and comes in one piece.
+        writer.write(f"GET {_PATH} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+        answer = await reader.read(_LIMIT_BYTES)
+        while len(answer) < _LIMIT_BYTES and (more := await reader.read(_LIMIT_BYTES)):
+            answer += more
+    if not _is_serverinfo(answer, paired=tls is None):
+        raise ProviderBusyError(f"the stream's {kind} port {port} answers, but not as a streaming server")
+
+
+async def _accepts(host: str, port: int, timeout_s: float) -> None:
+    async with _answering(host, port, "RTSP", timeout_s, None):
+        return
+
+
+@asynccontextmanager
+async def _answering(
+    host: str, port: int, kind: str, timeout_s: float, tls: ssl.SSLContext | None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=_LIMIT_BYTES)
+            yield reader, writer
+    except OSError as error:  # TimeoutError and ssl.SSLError are among them
+        raise ProviderBusyError(f"the stream's {kind} port {port} does not answer ({type(error).__name__})") from error
+    finally:
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await writer.wait_closed()
+
+
+def _is_serverinfo(answer: bytes, *, paired: bool) -> bool:
+    document = _Document.read(answer.partition(b"\r\n\r\n")[2])
+    if document is None:
+        return False
+    return {"hostname", "state"} <= document.elements or (not paired and document.status_code == _STRANGER)
+
+
+class _Document:
+    """The names in an XML document and its root's status. One with a DTD is none: no streaming server sends any, and
+    the entities in it are how XML readers are attacked."""
+
+    def __init__(self) -> None:
+        self.elements: set[str] = set()
+        self.status_code: str | None = None
+
+    @classmethod
+    def read(cls, body: bytes) -> _Document | None:
+        document = cls()
+        parser = expat.ParserCreate()
+        parser.StartElementHandler = document._element
+        parser.StartDoctypeDeclHandler = _refuse
+        try:
+            parser.Parse(body, True)
+        except (expat.ExpatError, ValueError):
+            return None
+        return document
+
+    def _element(self, name: str, attributes: dict[str, str]) -> None:
+        if not self.elements:
+            self.status_code = attributes.get("status_code")
+        self.elements.add(name)
+
+
+def _refuse(*_: object) -> None:
+    raise ValueError("a document type declaration")
+
+
+@cache
+def _any_server() -> ssl.SSLContext:
+    """Wolf's certificate is its own, and it wants one of its clients' too: any will do for a look."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "client.pem"
+        file.touch(0o600)
+        file.write_bytes(_own_certificate())
+        context.load_cert_chain(file)
+    return context
+
+
+def _own_certificate() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gamer-provisioner")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=3650))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private + certificate.public_bytes(serialization.Encoding.PEM)

@@ -1,0 +1,114 @@
+"""Wolf, the streaming server on a machine: its configuration, written so that pairings stay."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tomllib
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import uuid4
+
+import tomlkit
+
+from errors import ProviderBusyError
+from providers.storage.bucket import Bucket
+from streaming.apps import CORE_FOLDER, START_FOLDER, App
+from streaming.ssh import Shell
+
+log = logging.getLogger(__name__)
+
+CONTAINER: Final = "wolf"
+CONFIG: Final = "wolf/config.toml"  # in the home folder of the user that we log in as
+_VERSION: Final = 6
+_LISTED: Final = "moonlight-profile-id"  # the one profile whose apps Moonlight shows
+_CORE_BYTES: Final = 128 * 2**20
+_RESTART_S: Final = 120
+
+
+async def configure(shell: Shell, bucket: Bucket, app: App) -> None:
+    """Make this the app that Moonlight lists. A Wolf that lists it already is left alone, and its streams with it."""
+    if app.core is not None:
+        await _bring_core(shell, bucket, app.core)
+    if app.script is not None:
+        await shell.sudo("install", "-d", "-m", "0755", START_FOLDER)
+        await shell.write_file(app.script.path, app.script.text.encode(), 0o755)
+    await _rewrite(shell, lambda text: configuration(text, app))
+
+
+async def keep_state_of_all_clients(shell: Shell, state_folder: str) -> None:
+    """Have every paired device use this folder, for builds of Wolf that cannot be told so while they run."""
+    await _rewrite(shell, lambda text: _with_state_folder(text, state_folder))
+
+
+def configuration(existing: str, app: App) -> str:
+    """The configuration with this one app. Identity, paired devices and all that is not ours to change stay."""
+    config = _parsed(existing)
+    version = config.get("config_version")
+    config["config_version"] = version if isinstance(version, int) and version > _VERSION else _VERSION
+    config.setdefault("hostname", "Gamer")
+    config.setdefault("uuid", str(uuid4()))
+    config.pop("apps", None)  # where older versions kept them; newer ones ignore it
+    config["profiles"] = [{"id": _LISTED, "name": "Moonlight", "apps": [app.table()]}]
+    return _written(_clients_in(config, app.state_folder))
+
+
+def _with_state_folder(existing: str, state_folder: str) -> str:
+    return _written(_clients_in(_parsed(existing), state_folder))
+
+
+def _clients_in(config: dict[str, Any], state_folder: str) -> dict[str, Any]:
+    clients = config.get("paired_clients", [])
+    config["paired_clients"] = [
+        {**client, "app_state_folder": state_folder} for client in clients if isinstance(client, dict)
+    ]
+    return config
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        log.warning("Wolf's configuration cannot be read: it is written anew, and devices have to pair again")
+        return {}
+
+
+def _written(config: dict[str, Any]) -> str:
+    """Plain values before tables, as TOML wants them."""
+    ordered = sorted(config.items(), key=lambda item: _is_table(item[1]))
+    return tomlkit.dumps(dict(ordered))
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(item, dict) for item in value))
+
+
+async def _rewrite(shell: Shell, change: Callable[[str], str]) -> None:
+    """Read, change, write in place (the container has bound this one file), restart: only if there is a change."""
+    existing = await shell.read_file(CONFIG)
+    if existing is None:
+        raise ProviderBusyError("Wolf is not installed on this machine yet")
+    text = existing.decode(errors="replace")
+    changed = await asyncio.to_thread(change, text)
+    if tomllib.loads(changed) == _quietly_parsed(text):
+        return
+    await shell.write_file(CONFIG, changed.encode(), 0o644, in_place=True)
+    await shell.sudo("docker", "restart", CONTAINER, timeout_s=_RESTART_S)
+
+
+def _quietly_parsed(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+async def _bring_core(shell: Shell, bucket: Bucket, core: str) -> None:
+    """The images carry no emulator cores: those that the bucket has under cores/ are put on the machine once."""
+    await shell.sudo("install", "-d", "-m", "0755", CORE_FOLDER)
+    file = f"{core}_libretro.so"
+    if (await shell.run("test", "-f", f"{CORE_FOLDER}/{file}", check=False)).exit_status == 0:
+        return
+    found = await bucket.read(f"cores/{file}", _CORE_BYTES)
+    if found is not None:
+        await shell.write_file(f"{CORE_FOLDER}/{file}", found[1], 0o644)
