@@ -28,11 +28,15 @@ _STRANGER: Final = "401"  # Wolf's word for a client that has not paired: it ans
 
 async def verify_stream(address: Address, timeout_s: float = 10) -> None:
     """Raises ProviderBusyError until HTTP and HTTPS answer as a streaming server does and RTSP accepts."""
-    await asyncio.gather(
+    found = await asyncio.gather(
         _answers_serverinfo(address.host, address.http_port, None, timeout_s),
         _answers_serverinfo(address.host, address.https_port, _any_server(), timeout_s),
         _accepts(address.host, address.rtsp_port, timeout_s),
+        return_exceptions=True,
     )
+    for fault in found:
+        if fault is not None:
+            raise fault
 
 
 async def _answers_serverinfo(host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float) -> None:
@@ -117,12 +121,14 @@ def _any_server() -> ssl.SSLContext:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "client.pem"
         file.touch(0o600)
-        file.write_bytes(_own_certificate())
+        file.write_bytes(identity())
         context.load_cert_chain(file)
     return context
 
 
-def _own_certificate() -> bytes:
+@cache
+def identity() -> bytes:
+    """A key and its self-signed certificate, this process's own and of no meaning, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gamer-provisioner")])
     now = datetime.now(UTC)
