@@ -1,0 +1,172 @@
+"""Docker on a machine: which containers there are, and what the one called Wolf does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from simulator.machines.container import Container
+from simulator.machines.faults import INSTALL_FAILS
+from simulator.machines.wolf.server import Wolf, WolfFailedError
+
+if TYPE_CHECKING:
+    from simulator.machines.machine import Machine
+
+CONTAINERS_FILE = "/var/lib/docker/containers.json"
+IMAGES_FILE = "/var/lib/docker/images.json"
+LOG_FOLDER = "/var/lib/docker/logs"
+PULL_TAKES_S = 6.0
+START_TAKES_S = 1.0
+STARTED_AGAIN = ("always", "unless-stopped")
+
+
+class DockerError(Exception):
+    """What the Docker daemon answers when it will not or cannot."""
+
+
+class Containers:
+    """The daemon. What it knows survives a reboot; containers run again as their restart policy says."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._wolves: dict[str, Wolf] = {}
+
+    def all(self) -> list[Container]:
+        files = self._machine.root_files
+        rows = json.loads(files.read_text(CONTAINERS_FILE)) if files.is_file(CONTAINERS_FILE) else []
+        return [Container(**row) for row in rows]
+
+    def find(self, name_or_id: str) -> Container:
+        for container in self.all():
+            if container.name == name_or_id or (len(name_or_id) >= 4 and container.id.startswith(name_or_id)):
+                return container
+        raise DockerError(f"No such container: {name_or_id}")
+
+    def images(self) -> list[str]:
+        files = self._machine.root_files
+        return list(json.loads(files.read_text(IMAGES_FILE))) if files.is_file(IMAGES_FILE) else []
+
+    def wolf(self, name: str | None = None) -> Wolf:
+        """The running Wolf. LookupError when there is none."""
+        found = [wolf for known, wolf in self._wolves.items() if name in (None, known)]
+        if not found:
+            raise LookupError("no Wolf runs on this machine")
+        return found[0]
+
+    def listening(self) -> set[int]:
+        """The ports that containers listen on."""
+        return {port for wolf in self._wolves.values() for port in wolf.ports}
+
+    async def pull(self, image: str) -> bool:
+        """Whether it had to be fetched."""
+        if image in self.images():
+            return False
+        if INSTALL_FAILS in self._machine.faults:
+            await self._machine.clock.sleep(1)
+            raise DockerError(f'Get "https://{image.partition("/")[0]}/v2/": dial tcp: i/o timeout')
+        await self._machine.clock.sleep(PULL_TAKES_S)
+        self._machine.root_files.write(IMAGES_FILE, json.dumps([*self.images(), image]))
+        return True
+
+    async def create(self, container: Container) -> None:
+        """Pull its image and have it there, not started. One with the same name is replaced."""
+        await self.pull(container.image)
+        if any(known.name == container.name for known in self.all()):
+            await self.remove(container.name)
+        self._put(container)
+
+    async def start(self, name: str) -> None:
+        container = self.find(name)
+        if container.is_running:
+            return
+        await self._machine.clock.sleep(START_TAKES_S)
+        container.state, container.exit_code = "running", 0
+        container.started_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        if container.is_wolf:
+            await self._start_wolf(container)
+        self._put(container)
+
+    async def stop(self, name: str) -> None:
+        container = self.find(name)
+        if container.state in ("running", "restarting", "paused"):
+            container.state, container.exit_code = "exited", 0
+            self._put(container)
+            if wolf := self._wolves.pop(container.name, None):
+                await wolf.stop()
+            if parent := self._wolves.get(container.parent):
+                parent.app_ended(container.name)
+
+    async def restart(self, name: str) -> None:
+        await self.stop(name)
+        await self.start(name)
+
+    async def remove(self, name: str) -> None:
+        container = self.find(name)
+        await self.stop(container.name)
+        self._save([known for known in self.all() if known.name != container.name])
+        log_file = f"{LOG_FOLDER}/{container.name}.log"
+        if self._machine.root_files.exists(log_file):
+            self._machine.root_files.remove(log_file)
+
+    def pause(self, name: str, *, paused: bool) -> None:
+        container = self.find(name)
+        container.state = "paused" if paused else "running"
+        self._put(container)
+
+    def add_running(self, container: Container) -> None:
+        """A container that another one started."""
+        container.state = "running"
+        container.started_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        self._put(container)
+
+    def take_away(self, name: str) -> None:
+        """A container that ended by itself and is removed."""
+        self._save([known for known in self.all() if known.name != name])
+
+    def log(self, name: str, line: str) -> None:
+        self._machine.root_files.mkdir(LOG_FOLDER, parents=True)
+        with self._machine.root_files.open(f"{LOG_FOLDER}/{name}.log", "a") as file:
+            file.write(line.encode() + b"\n")
+
+    def log_lines(self, name: str) -> list[str]:
+        path = f"{LOG_FOLDER}/{self.find(name).name}.log"
+        return self._machine.root_files.read_text(path).splitlines() if self._machine.root_files.is_file(path) else []
+
+    async def start_up(self) -> None:
+        """After a boot. What Wolf had started is gone; it removes such containers."""
+        self._save([container for container in self.all() if not container.parent])
+        for container in self.all():
+            if container.restart in STARTED_AGAIN and container.state in ("interrupted", "restarting"):
+                await self.start(container.name)
+
+    async def power_cut(self) -> None:
+        for wolf in self._wolves.values():
+            await wolf.stop()
+        self._wolves.clear()
+        known = self.all()
+        for container in known:
+            container.state = "interrupted" if container.state in ("running", "restarting") else container.state
+        if known:
+            self._save(known)
+
+    async def _start_wolf(self, container: Container) -> None:
+        wolf = Wolf(self._machine, container)
+        try:
+            await wolf.start()
+        except WolfFailedError as error:
+            self.log(container.name, f"[ERROR] {error}")
+            container.state = "restarting" if container.restart in STARTED_AGAIN else "exited"
+            container.exit_code = 1
+            return
+        self._wolves[container.name] = wolf
+
+    def _put(self, container: Container) -> None:
+        others = [known for known in self.all() if known.name != container.name]
+        self._save([*others, container])
+
+    def _save(self, containers: Sequence[Container]) -> None:
+        rows = [asdict(container) for container in containers]
+        self._machine.root_files.write(CONTAINERS_FILE, json.dumps(rows, indent=1))

@@ -1,0 +1,77 @@
+"""What a fresh machine's disk holds: Ubuntu as far as anybody looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from simulator.machines.files import Files
+from simulator.machines.tree import ROOT_UID, FileTree
+
+PROGRAM_MARK = b"#!simulated "
+PROGRAM_FOLDER = "/usr/bin"
+
+FOLDERS = (
+    *("/boot", "/dev/dri", "/dev/input", "/etc/apt/sources.list.d", "/etc/default", "/etc/modules-load.d"),
+    *(
+        "/etc/ssh",
+        "/etc/systemd/system",
+        "/etc/udev/rules.d",
+        "/home",
+        "/media",
+        "/mnt",
+        "/opt",
+        "/proc",
+        "/run/systemd",
+    ),
+    *("/run/udev", "/srv", "/sys/module", "/usr/lib/systemd/system", "/usr/local/bin", "/usr/local/sbin"),
+    *("/usr/sbin", "/usr/share", "/var/cache", "/var/lib/cloud/instance", "/var/lib/docker", "/var/log"),
+)
+DEVICES = ("/dev/null", "/dev/zero", "/dev/fuse", "/dev/kmsg", "/dev/dri/renderD128", "/dev/nvidia0", "/dev/nvidiactl")
+LINKS = {"/bin": "usr/bin", "/sbin": "usr/sbin", "/lib": "usr/lib", "/etc/mtab": "../proc/self/mounts"}
+OS_RELEASE = """PRETTY_NAME="Ubuntu 24.04.2 LTS"
+NAME="Ubuntu"
+VERSION_ID="24.04"
+VERSION="24.04.2 LTS (Noble Numbat)"
+VERSION_CODENAME=noble
+ID=ubuntu
+ID_LIKE=debian
+UBUNTU_CODENAME=noble
+"""
+
+
+def lay(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
+    """Make the disk of a machine that was never on."""
+    files = Files(tree, ROOT_UID)
+    tree.root.mkdir(parents=True)
+    files.mkdir(PROGRAM_FOLDER, parents=True)
+    for folder in (*FOLDERS, "/proc/self"):
+        files.mkdir(folder, parents=True)
+    files.mkdir("/root", 0o700)
+    files.mkdir("/var/tmp", 0o1777)
+    files.mkdir("/tmp", 0o1777)
+    for link, target in LINKS.items():
+        files.symlink(target, link)
+    for device in DEVICES:
+        (tree.root / device.lstrip("/")).touch()
+        files.chmod(device, 0o666)
+    for name in programs:
+        install(files, name)
+    files.write("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n")
+    files.write("/etc/hostname", f"{hostname}\n")
+    files.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {hostname}\n")
+    files.write("/etc/os-release", OS_RELEASE)
+    files.write("/etc/fuse.conf", "# user_allow_other\n")
+    files.write("/proc/self/mounts", "")
+
+
+def install(files: Files, program: str, folder: str = PROGRAM_FOLDER) -> None:
+    """Put a program where the shell finds it."""
+    path = f"{folder}/{program}"
+    files.write(path, PROGRAM_MARK + program.encode() + b"\n")
+    files.chmod(path, 0o755)
+
+
+def uninstall(files: Files, program: str) -> None:
+    path = f"{PROGRAM_FOLDER}/{program}"
+    if files.exists(path):
+        files.remove(path)

@@ -1,0 +1,126 @@
+"""Where the simulated clouds put their machines."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from simulator.clock import Clock
+from simulator.machines import addresses
+from simulator.machines.addresses import MachineAddress
+from simulator.machines.machine import Machine
+from simulator.machines.wolf.server import Wolf
+
+__all__ = ["MachineAddress", "MachinePark", "UnknownMachineError"]
+
+MACHINE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}")
+
+
+class UnknownMachineError(Exception):
+    """No machine has this id."""
+
+
+class MachinePark:
+    """Machines that are real to whoever connects to them: SSH servers with a disk of their own under `folder`.
+
+    `on_power_off` is told the id of a machine that was switched off from inside.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, *, privileged_ports: bool | None = None) -> None:
+        self.on_power_off: Callable[[str], Awaitable[None] | None] | None = None
+        self._folder = folder / "machines"
+        self._clock = clock
+        self._privileged_ports = privileged_ports
+        self._machines: dict[str, Machine] = {}
+        self._faults: set[str] = set()
+
+    async def create(
+        self, machine_id: str, *, user: str, authorized_keys: Sequence[str], cloud_init: Mapping[str, Any] | None = None
+    ) -> MachineAddress:
+        """Make a machine, powered off, with an address that stays its own. One that is there keeps what it has."""
+        if machine_id in self._machines:
+            return self.address(machine_id)
+        if not MACHINE_ID.fullmatch(machine_id):
+            raise ValueError(f"not an id of a machine: {machine_id!r}")
+        folder = self._folder / machine_id
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        machine = self._machine(machine_id, self._choose_address(machine_id))
+        machine.make(user, list(authorized_keys), cloud_init)
+        self._remember(machine)
+        return machine.address
+
+    async def power_on(self, machine_id: str) -> None:
+        """Returns when SSH answers. On already: nothing happens."""
+        await self.machine(machine_id).power_on()
+
+    async def power_off(self, machine_id: str) -> None:
+        """At once, like a power cut. Off already: nothing happens."""
+        await self.machine(machine_id).power_off()
+
+    async def destroy(self, machine_id: str) -> None:
+        """The machine and its disk. Gone already: nothing happens."""
+        if machine := self._machines.pop(machine_id, None):
+            await machine.discard()
+            shutil.rmtree(self._folder / machine_id)
+
+    async def restore(self) -> None:
+        """Know the machines of an earlier run again, all powered off."""
+        for file in sorted(self._folder.glob("*/address.json")):
+            remembered = json.loads(file.read_text())
+            ports = {int(internal): external for internal, external in remembered["ports"].items()}
+            self._machine(file.parent.name, MachineAddress(remembered["ip"], ports))
+
+    def address(self, machine_id: str) -> MachineAddress:
+        return self.machine(machine_id).address
+
+    def set_fault(self, machine_id: str | None, fault: str, on: bool) -> None:
+        """Order a fault of one machine, or of all and those to come, or call it off."""
+        if machine_id is None:
+            (self._faults.add if on else self._faults.discard)(fault)
+        for machine in self._machines.values() if machine_id is None else [self.machine(machine_id)]:
+            machine.set_fault(fault, on=on)
+
+    def machine(self, machine_id: str) -> Machine:
+        if machine_id not in self._machines:
+            raise UnknownMachineError(machine_id)
+        return self._machines[machine_id]
+
+    def machines(self) -> list[str]:
+        return sorted(self._machines)
+
+    def wolf(self, machine_id: str) -> Wolf:
+        """The Wolf that runs on a machine now, to let a player act on it. LookupError when none runs."""
+        return self.machine(machine_id).containers.wolf()
+
+    async def close(self) -> None:
+        """Power everything off; the disks stay."""
+        for machine in self._machines.values():
+            await machine.discard()
+        self._machines.clear()
+
+    def _machine(self, machine_id: str, address: MachineAddress) -> Machine:
+        machine = Machine(self._folder / machine_id, machine_id, address, self._clock, self._powered_off)
+        machine.faults |= self._faults
+        self._machines[machine_id] = machine
+        return machine
+
+    def _choose_address(self, machine_id: str) -> MachineAddress:
+        taken = {machine.address.ip for machine in self._machines.values()}
+        seed = f"{self._folder.absolute()}/{machine_id}"
+        return addresses.choose(seed, taken, privileged_ports=self._privileged_ports)
+
+    def _remember(self, machine: Machine) -> None:
+        remembered = {"ip": machine.address.ip, "ports": machine.address.ports}
+        (self._folder / machine.name / "address.json").write_text(json.dumps(remembered))
+
+    async def _powered_off(self, machine_id: str) -> None:
+        if self.on_power_off:
+            told = self.on_power_off(machine_id)
+            if inspect.isawaitable(told):
+                await told
