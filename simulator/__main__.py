@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import shlex
 import signal
@@ -15,6 +16,7 @@ from simulator.clock import DEFAULT_FACTOR
 from simulator.simulation import Simulation, SimulationError, SimulationOptions
 
 USUAL_PORT: Final = 8790
+FASTEST: Final = 100_000
 
 
 def main() -> int:
@@ -71,10 +73,10 @@ def _port(text: str) -> int:
 
 
 def _factor(text: str) -> float:
-    factor = float(text)
-    if not 0 < factor <= 100_000:
-        raise argparse.ArgumentTypeError("a number above 0, up to 100000")
-    return factor
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) <= FASTEST:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"a number above 0, up to {FASTEST}")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from simulator.control import BASE as CONTROL
 from simulator.control import Control
 from simulator.machines.park import MachinePark
 from simulator.park import Park
+from simulator.state import DamagedStateError
 from simulator.tensordock.service import Customer, TensorDock
 
 API_KEY: Final = "5e0f3c1a-0000-4000-8000-000000000001"
@@ -92,8 +93,11 @@ class Simulation:
         await self.park.restore()
         if isinstance(self.park, MachinePark):
             self.park.on_power_off = self.tensordock.cloud.switched_off_inside
+        try:
+            await self.tensordock.start()
+        except DamagedStateError as error:
+            raise SimulationError(str(error)) from error
         self._running.push_async_callback(self.tensordock.close)
-        await self.tensordock.start()
         await self._serve(listener)
 
     def _bind(self) -> socket.socket:

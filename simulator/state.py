@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 
+class DamagedStateError(Exception):
+    """The file is not what was saved. It names the file."""
+
+
 class StateFile:
     """A document on disk. Whoever dies while writing leaves the earlier document, whole."""
 
@@ -16,11 +20,13 @@ class StateFile:
         self._path = path
 
     def load(self) -> Mapping[str, Any] | None:
-        """The document saved last; None when there is none yet."""
+        """The document saved last; None when there is none yet. Raises DamagedStateError."""
         try:
             document: Mapping[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise DamagedStateError(f"{self._path} is damaged: remove it to begin anew") from error
         return document
 
     def save(self, document: Mapping[str, Any]) -> None:

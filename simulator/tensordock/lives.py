@@ -68,12 +68,10 @@ class Lives:
 
     async def resume(self, instance: Instance) -> None:
         """Take up a life from an earlier run: what was on is on again at once."""
-        if instance.has_hardware:
-            self._set_park_faults(instance)
-        else:
-            await self._park.destroy(instance.id)  # a kill may have come between making it and writing that down
-        if instance.booted and instance.status is Status.RUNNING:
-            await self._park.power_on(instance.id)
+        try:
+            await self._put_back(instance)
+        except Exception:
+            self._broke(instance)
         self.begin(instance)
 
     async def end_all(self) -> None:
@@ -84,14 +82,21 @@ class Lives:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._lives.clear()
 
+    async def _put_back(self, instance: Instance) -> None:
+        if instance.has_hardware:
+            self._set_park_faults(instance)
+        else:
+            await self._park.destroy(instance.id)  # a kill may have come between making it and writing that down
+        if instance.booted and instance.status is Status.RUNNING:
+            await self._park.power_on(instance.id)
+
     async def _live(self, life: _Life) -> None:
         while True:
             life.nudged.clear()
             try:
                 await self._step(life)
             except Exception:
-                log.exception("a simulated machine broke", extra={"machine": life.instance.id})
-                self._move(life.instance, Status.ERROR)
+                self._broke(life.instance)
             if life.instance.id not in self._lives:
                 return
 
@@ -189,6 +194,10 @@ class Lives:
         except TimeoutError:
             return True
         return False
+
+    def _broke(self, instance: Instance) -> None:
+        log.exception("machine %s broke", instance.id)
+        self._move(instance, Status.ERROR)
 
     def _move(self, instance: Instance, status: Status) -> None:
         instance.status = status

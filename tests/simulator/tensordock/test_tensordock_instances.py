@@ -108,7 +108,7 @@ async def test_without_a_gpu_only_a_hostnode_will_do(world: World) -> None:
     assert refused.json[0]["path"] == ["data", "attributes", "resources", "gpus"]
 
 
-def sized(**changes: object) -> dict[str, object]:
+def sized(**changes: object) -> dict[str, Any]:
     return {"resources": {"vcpu_count": 8, "ram_gb": 16, "storage_gb": 200, "gpus": ONE_GPU} | changes}
 
 
