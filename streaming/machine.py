@@ -18,12 +18,15 @@ from providers.storage.bucket import Bucket
 from streaming import probe, wolf
 from streaming.addresses import Address
 from streaming.apps import GameToPlay, app_of
+from streaming.dead_man import arm
 from streaming.mount import LibrarySource, mount
+from streaming.pairing import Pairing
 from streaming.saves import Saves, UploadReport
+from streaming.sessions import Activity, activity, end_sessions
 from streaming.slots import SaveSlot
 from streaming.ssh import Shell, Ssh
 
-__all__ = ["Address", "GameToPlay", "LibrarySource", "SaveSlot", "StreamingMachines", "UploadReport"]
+__all__ = ["Activity", "Address", "GameToPlay", "LibrarySource", "SaveSlot", "StreamingMachines", "UploadReport"]
 
 T = TypeVar("T")
 
@@ -34,12 +37,22 @@ _RENTED_BY_CLOUDYPAD: Final = "gcp"
 
 
 class StreamingMachines:
-    def __init__(self, ssh: Ssh, cloudypad: CloudyPadCli, bucket: Bucket, library: LibrarySource) -> None:
+    def __init__(
+        self,
+        ssh: Ssh,
+        cloudypad: CloudyPadCli,
+        bucket: Bucket,
+        library: LibrarySource,
+        *,
+        saves: Saves | None = None,
+        pairing: Pairing | None = None,
+    ) -> None:
         self._ssh = ssh
         self._cloudypad = cloudypad
         self._bucket = bucket
         self._library = library
-        self._saves = Saves(bucket)
+        self._saves = saves or Saves(bucket)
+        self._pairing = pairing or Pairing()
 
     async def greet(self, address: Address) -> str:
         """The machine's host key, once it lets us in. With a key in the address it must be that one."""
@@ -85,6 +98,30 @@ class StreamingMachines:
     async def verify_stream(self, address: Address) -> None:
         """Ask as a client would: HTTP, HTTPS and RTSP, from here."""
         await probe.verify_stream(address)
+
+    async def wake(self, address: Address) -> None:
+        """After a start: the library is mounted again and the stream answers."""
+        await self.mount_library(address)
+        await self.verify_stream(address)
+
+    async def pair(self, address: Address, pin: str, user_id: str) -> None:
+        """Hand Wolf the PIN that the player's Moonlight shows, and wait until the device is paired.
+
+        Raises InvalidInputError for a wrong PIN and InvalidStateError when no device asks or the one that did gave up.
+        """
+        await self._on(address, lambda shell: self._pairing.pair(shell, pin, user_id))
+
+    async def activity(self, address: Address) -> Activity:
+        """Who plays there now."""
+        return await self._on(address, activity)
+
+    async def end_sessions(self, address: Address) -> None:
+        """End all games there; what they had to save is then on the disk. Comes before the last upload."""
+        await self._on(address, end_sessions)
+
+    async def arm_dead_man(self, address: Address, after_s: float) -> None:
+        """The machine switches itself off after this time unless this is called again."""
+        await self._on(address, lambda shell: arm(shell, after_s))
 
     async def _on(self, address: Address, work: Callable[[Shell], Awaitable[T]]) -> T:
         async with self._ssh.shell(address) as shell:

@@ -1,0 +1,66 @@
+"""Who plays on a machine, and the end of it that leaves no save behind in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from errors import ProviderBusyError
+from streaming.ssh import Shell
+from streaming.wolf_api import WolfApi, WolfFaultError
+
+_OURS: Final = "name=gamer-"  # how the containers of our apps begin; Wolf puts the session's id behind it
+_END_S: Final = 10
+_TRIES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """`in_use`: somebody's stream runs. A session whose player left is paused, and keeps nothing alive."""
+
+    in_use: bool
+    paired: bool
+    sessions: int
+
+
+async def activity(shell: Shell) -> Activity:
+    """What Wolf says. Our own connections count for nothing."""
+    api = WolfApi(shell)
+    sessions = await api.get("sessions", "sessions")
+    paused = await _containers(shell, "paused")
+    playing = [
+        session for session in sessions if not any(name.endswith(f"_{session.get('client_id')}") for name in paused)
+    ]
+    clients = await api.get("clients", "clients")
+    return Activity(in_use=bool(playing), paired=bool(clients), sessions=len(sessions))
+
+
+async def end_sessions(shell: Shell, *, pause_s: float = 1) -> None:
+    """End all games, so that everything they had to save is on the disk.
+
+    Wolf itself gives a game two seconds; the containers are stopped first, with more.
+    """
+    for name in await _containers(shell, "paused"):
+        await shell.sudo("docker", "unpause", name, check=False)
+    for name in await _containers(shell, "running"):
+        await shell.sudo("docker", "stop", "--time", str(_END_S), name, check=False, timeout_s=_END_S + 30)
+    api = WolfApi(shell)
+    for _ in range(_TRIES):
+        sessions = await api.get("sessions", "sessions")
+        if not sessions:
+            return
+        for session in sessions:
+            try:
+                await api.post("sessions/stop", {"session_id": session.get("client_id")})
+            except WolfFaultError:
+                continue  # it ended by itself meanwhile, or will be asked again
+        await asyncio.sleep(pause_s)
+    raise ProviderBusyError("a game does not end")
+
+
+async def _containers(shell: Shell, status: str) -> list[str]:
+    answer = await shell.sudo(
+        *("docker", "ps", "--filter", _OURS, "--filter", f"status={status}", "--format", "{{.Names}}")
+    )
+    return [name for name in answer.text.split() if name.startswith("gamer-")]
