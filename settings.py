@@ -193,6 +193,11 @@ class Settings(BaseSettings):
         description="Where Google Cloud Storage's API is.",
         examples=["https://storage.googleapis.com"],
     )
+    google_application_credentials: Path | None = Field(
+        None,
+        description="Google credentials file of the service; absent: those of the machine it runs on.",
+        examples=["/secrets/google.json"],
+    )
     gcs_library_key_file: Path | None = Field(
         None,
         description="Service account key that may only read the library; machines mount with it.",

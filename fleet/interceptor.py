@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from correlation import working_on
 from errors import GatewayError, ProviderBusyError, UnavailableError
 
 _UNEXPECTED_TRIES = 3
@@ -25,8 +26,10 @@ class Activities(Interceptor):
 class _Activity(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         beating = asyncio.create_task(_beat())
+        launch = (activity.info().workflow_id or "").removeprefix("launch-")
         try:
-            return await super().execute_activity(input)
+            with working_on(launch=launch if launch.isdigit() else None):
+                return await super().execute_activity(input)
         except (ProviderBusyError, UnavailableError) as error:
             raise ApplicationError(error.message, type=type(error).__name__) from error
         except GatewayError as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from streaming.machine import Activity, Address, SaveSlot
-
 from errors import MachineLostError
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm
+from streaming.machine import Activity, Address, SaveSlot
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 DEFAULT_SLOT: Final = "main"

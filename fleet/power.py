@@ -40,7 +40,7 @@ class Power:
 
     @activity.defn
     async def enter(self, vm_id: str, status: VmStatus, reason: str) -> None:
-        """Write a status down, with what belongs to it; the meter goes ahead, so that a status never shows what is not metered."""
+        """Write a status down, with what belongs to it. The meter goes first: no status shows what is not metered."""
         now = _now()
         vm = await self._vm(vm_id)
         fields: Document = {"detail": reason or None}

@@ -10,8 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, Protocol
 
-from streaming.library import Game
-
+from auth.callers import checked_user_id
 from errors import (
     ConflictError,
     InvalidInputError,
@@ -31,11 +30,11 @@ from placement.positions import Position
 from placement.ranking import Placements
 from providers.base import ProviderName
 from providers.registry import Registry
+from streaming.library import Game
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _NAME_WORDS: Final = "must be 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
-_USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@|:-]{0,127}")
 _STOCK_PATIENCE_S: Final = 3.0
 _MAX_SESSION_HOURS: Final = 24.0
 _MAX_IDLE_MINUTES: Final = 24 * 60
@@ -201,8 +200,7 @@ def _check(order: LaunchOrder) -> None:
         raise InvalidInputError(f"gameId {_NAME_WORDS}", ("gameId",))
     if order.save_id is not None and not NAME.fullmatch(order.save_id):
         raise InvalidInputError(f"saveId {_NAME_WORDS}", ("saveId",))
-    if not _USER.fullmatch(order.user_id):
-        raise InvalidInputError("userId must be 1 to 128 letters, digits and . _ @ | : -", ("userId",))
+    checked_user_id(order.user_id, ("userId",))
     if order.idempotency_key is not None and not _KEY.fullmatch(order.idempotency_key):
         raise InvalidInputError("idempotencyKey must be 1 to 128 visible ASCII characters", ("idempotencyKey",))
     price = order.max_usd_per_hour

@@ -8,7 +8,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Protocol
 
-from streaming.machine import Address, GameToPlay, SaveSlot
 from temporalio import activity
 
 from errors import NoCapacityError, NotFoundError, ProviderBusyError, ProviderDownError, ProviderRefusedError
@@ -26,6 +25,7 @@ from models.vms import Vm, VmStatus
 from placement.positions import Position
 from placement.ranking import Placements, RankedPlacement
 from providers.base import Tell
+from streaming.machine import Address, GameToPlay, SaveSlot
 
 _CANDIDATES = 10
 

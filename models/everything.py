@@ -1,0 +1,32 @@
+"""All documents, for those who prepare a database."""
+
+from typing import Final
+
+from odmantic import Model
+
+from models.api_keys import ApiKey
+from models.audit import AuditEntry
+from models.catalog import ConsoleSettings
+from models.google_prices import GoogleRegionPrices
+from models.launches import Launch, LaunchEvent
+from models.places import FullSite, GeocodedPlace, NetworkOrder
+from models.rates import RateWindow
+from models.strays import Stray
+from models.usage import UsageInterval
+from models.vms import Vm
+
+DOCUMENTS: Final[tuple[type[Model], ...]] = (
+    ApiKey,
+    AuditEntry,
+    ConsoleSettings,
+    FullSite,
+    GeocodedPlace,
+    GoogleRegionPrices,
+    Launch,
+    LaunchEvent,
+    NetworkOrder,
+    RateWindow,
+    Stray,
+    UsageInterval,
+    Vm,
+)

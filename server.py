@@ -1,0 +1,433 @@
+"""The composition root: settings in, gateway and worker out.
+
+`python server.py` runs both in one process; `--role gateway` and `--role worker` separate them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import uvicorn
+from pydantic import SecretStr
+from starlette.applications import Starlette
+
+from auth.authenticator import Authenticator
+from auth.jwks import RemoteKeys
+from auth.keys import ApiKeys, KeyHasher, own_secret
+from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
+from embedded.child import EmbeddedError
+from embedded.services import EmbeddedServices, Running
+from embedded.simulator import SimulatorOptions
+from errors import ProviderError, UnavailableError
+from fleet.feed import VmFeed
+from launch.engine import DeferredEngine, EngineAddress
+from launch.feed import ProgressFeed
+from launch.launches import Launches
+from models.database import Database
+from models.everything import DOCUMENTS
+from placement.geocoding import Geocoder
+from placement.ranking import Placements
+from providers.cloudypad.cli import CloudyPadCli
+from providers.http import Http
+from providers.registry import Registry
+from providers.storage.bucket import GOOGLE_URL, Bucket
+from providers.storage.tokens import GoogleTokens, NoTokens
+from providers.tensordock.provider import TensorDock, TensorDockOptions
+from resolvers.context import Services
+from safety import lets_developer_in, refuse_unsafe
+from schema.execution import GraphQLExecution
+from schema.limits import Limits
+from settings import Environment, Settings, SettingsError, is_loopback, load_settings
+from streaming.keys import ensure_key_pair
+from streaming.library import Library
+from streaming.machine import LibrarySource, StreamingMachines
+from streaming.ssh import Ssh
+from web.app import create_app
+from web.gateway import Gateway, WebLimits
+from web.health import Readiness
+from web.logs import configure_logs
+
+log = logging.getLogger("server")
+
+T = TypeVar("T")
+
+VERSION: Final = "0.1.0"
+_AGAIN_S: Final = 2.0
+_SWEEP_EVERY: Final = timedelta(minutes=1)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The Gamer Provisioner.")
+    parser.add_argument("--role", choices=["all", "gateway", "worker"], default="all")
+    role = parser.parse_args().role
+    try:
+        settings = load_settings()
+        refuse_unsafe(settings)
+        configure_logs(settings.log_level, as_json=settings.environment is Environment.PRODUCTION)
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serve(settings, role))
+    except (SettingsError, EmbeddedError) as error:
+        print(error, file=sys.stderr)  # noqa: T201  (one line for whoever started it)
+        return 2
+    return 0
+
+
+async def serve(settings: Settings, role: str) -> None:
+    """Run until SIGINT or SIGTERM."""
+    async with AsyncExitStack() as stack:
+        listener = stack.enter_context(listen(settings)) if role != "worker" else None
+        running = await stack.enter_async_context(embedded(settings))
+        settings = completed(settings, running)
+        parts = await stack.enter_async_context(compose(settings))
+        stopping = _stop_signal()
+        async with asyncio.TaskGroup() as tasks:
+            jobs = [tasks.create_task(_prepare_database(parts.db))]
+            if role != "gateway":
+                jobs.append(tasks.create_task(work(settings, parts, stopping)))
+            if listener is not None:
+                jobs.append(tasks.create_task(_serve_http(application(settings, parts), listener, stopping)))
+                if settings.environment is Environment.DEVELOPMENT:
+                    _greet(settings, listener)
+            await stopping.wait()
+            for job in jobs[:1]:
+                job.cancel()
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The port is taken before anything is started, so that a taken one is said at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError(
+            f"PORT: cannot listen on {settings.host}:{settings.port}: {reason}. Example: PORT={settings.port + 1}"
+        ) from None
+    return listener
+
+
+def embedded(settings: Settings) -> EmbeddedServices:
+    """What has to be started because no variable says where it is."""
+    return EmbeddedServices(
+        settings.data_dir,
+        mongodb=settings.mongodb_atlas_uri is None,
+        temporal=settings.temporal_address is None,
+        simulator=SimulatorOptions(settings.simulator_clock_factor, settings.simulator_seed)
+        if _needs_simulator(settings)
+        else None,
+        temporal_namespace=settings.temporal_namespace,
+    )
+
+
+def completed(settings: Settings, running: Running) -> Settings:
+    """The settings with the blanks filled in by what was started. What the environment says stays."""
+    given = dict(running.simulator_environment)
+    if settings.tensordock_api_token is not None:
+        given = {name: value for name, value in given.items() if not name.startswith("TENSORDOCK_")}
+    blanks: dict[str, Any] = {
+        name.lower(): value for name, value in given.items() if name.lower() not in settings.model_fields_set
+    }
+    if running.mongodb_uri is not None:
+        blanks["mongodb_atlas_uri"] = running.mongodb_uri
+    if running.temporal_address is not None:
+        blanks["temporal_address"] = running.temporal_address
+    if settings.cloudypad_command is None and "cloudypad_command" not in blanks:
+        blanks["cloudypad_command"] = shutil.which("cloudypad") or "cloudypad"
+    return load_settings(**{**settings.model_dump(include=settings.model_fields_set), **blanks})
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What gateway and worker are made of."""
+
+    db: Database
+    engine: DeferredEngine
+    engine_address: EngineAddress
+    registry: Registry
+    placements: Placements
+    library: Library
+    streaming: StreamingMachines
+    http: Http
+
+
+@contextlib.asynccontextmanager
+async def compose(settings: Settings) -> AsyncIterator[Parts]:
+    """Everything that both roles share, opened; and closed again."""
+    async with AsyncExitStack() as stack:
+        db = Database(_secret(settings.mongodb_atlas_uri) or "", settings.mongodb_database)
+        stack.push_async_callback(db.close)
+        http = Http()
+        stack.push_async_callback(http.close)
+        address = _engine_address(settings)
+        key = await asyncio.to_thread(
+            ensure_key_pair, (settings.ssh_key_path or settings.data_dir / "ssh" / "id_ed25519").absolute()
+        )
+        tensordock = TensorDock(_tensordock_options(settings, key.public_text), http)
+        stack.push_async_callback(tensordock.close)
+        registry = Registry([tensordock])
+        bucket = _bucket(settings, http)
+        library = Library(bucket)
+        stack.push_async_callback(library.close)
+        cloudypad = CloudyPadCli(
+            settings.cloudypad_command or "cloudypad",
+            settings.cloudypad_config_path or settings.data_dir / "cloudypad",
+        )
+        yield Parts(
+            db=db,
+            engine=DeferredEngine(address),
+            engine_address=address,
+            registry=registry,
+            placements=Placements(db, registry, Geocoder(db, online=settings.geocode_online)),
+            library=library,
+            streaming=StreamingMachines(Ssh(key), cloudypad, bucket, await _library_source(settings)),
+            http=http,
+        )
+
+
+def application(settings: Settings, parts: Parts) -> Starlette:
+    """The gateway as an ASGI application."""
+    progress, machines = ProgressFeed(parts.db), VmFeed(parts.db)
+    services = Services(
+        version=VERSION,
+        db=parts.db,
+        registry=parts.registry,
+        placements=parts.placements,
+        library=parts.library,
+        launches=Launches(parts.db, parts.engine, parts.registry, parts.placements, parts.library),
+        progress=progress,
+        machines=machines,
+    )
+    development = settings.environment is Environment.DEVELOPMENT
+    gateway = Gateway(
+        services=services,
+        execution=GraphQLExecution(
+            limits=_query_limits(settings), open_introspection=development, suggestions=development
+        ),
+        authenticator=_authenticator(settings, parts),
+        cors_origins=settings.cors_origins,
+        limits=WebLimits(
+            max_body_bytes=settings.max_body_bytes, max_operations_per_socket=settings.max_operations_per_socket
+        ),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await progress.close()
+            await machines.close()
+
+    return create_app(gateway, _readiness(parts), lifespan=lifespan)
+
+
+async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> None:
+    """Be a worker until told to stop. An engine that is away is waited for."""
+    from fleet.schedules import Sweeping, ensure_schedules  # noqa: PLC0415  (a gateway never loads the worker)
+    from launch.temporal import connect  # noqa: PLC0415
+    from launch.worker import build_worker  # noqa: PLC0415
+
+    client = await _persistently(lambda: connect(parts.engine_address), "the engine")
+    await _persistently(lambda: ensure_schedules(client, settings.temporal_task_queue, _SWEEP_EVERY), "the engine")
+    worker = build_worker(
+        client, settings.temporal_task_queue, *_activities(settings, parts), Sweeping(_sweeper(parts))
+    )
+    async with worker:
+        await stopping.wait()
+
+
+def _activities(settings: Settings, parts: Parts) -> list[object]:
+    from billing.meter import Meter  # noqa: PLC0415
+    from fleet.machines import Machines  # noqa: PLC0415
+    from fleet.power import Power  # noqa: PLC0415
+    from fleet.watch import Watch, WatchTimes  # noqa: PLC0415
+    from launch.steps import LaunchSteps  # noqa: PLC0415
+
+    db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
+    return [
+        LaunchSteps(db, parts.placements, streaming, parts.library),
+        Machines(db, registry, meter, settle_s=settings.tensordock_settle_seconds),
+        Power(db, registry, streaming, meter),
+        Watch(db, registry, streaming, WatchTimes()),
+    ]
+
+
+def _sweeper(parts: Parts) -> Any:
+    from billing.meter import Meter  # noqa: PLC0415
+    from fleet.sweeper import Sweeper  # noqa: PLC0415
+
+    return Sweeper(parts.db, parts.registry, Meter(parts.db))
+
+
+async def _persistently(attempt: Callable[[], Awaitable[T]], what: str) -> T:
+    """Until it works: what is away comes back."""
+    told = False
+    while True:
+        try:
+            return await attempt()
+        except UnavailableError:
+            if not told:
+                log.warning("waiting for what is away", extra={"what": what})
+            told = True
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def _prepare_database(db: Database) -> None:
+    await _persistently(lambda: db.ensure_indexes(DOCUMENTS), "the database")
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield  # signals are this module's: gateway and worker stop together
+
+
+async def _serve_http(app: Starlette, listener: socket.socket, stopping: asyncio.Event) -> None:
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            ws="websockets-sansio",
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=3,
+            server_header=False,
+        )
+    )
+    serving = asyncio.create_task(server.serve([listener]))
+    await asyncio.wait([serving, asyncio.ensure_future(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+    stopping.set()
+
+
+def _stop_signal() -> asyncio.Event:
+    stopping = asyncio.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
+    return stopping
+
+
+def _needs_simulator(settings: Settings) -> bool:
+    if settings.environment is Environment.PRODUCTION:
+        return False
+    if settings.tensordock_api_token is None:
+        return True
+    lacking = settings.gcs_bucket_name is None or (
+        settings.cloudypad_command is None and shutil.which("cloudypad") is None
+    )
+    return lacking and is_loopback(settings.tensordock_api_url.host or "")
+
+
+def _engine_address(settings: Settings) -> EngineAddress:
+    return EngineAddress(
+        host=settings.temporal_address or "",
+        namespace=settings.temporal_namespace,
+        task_queue=settings.temporal_task_queue,
+        api_key=_secret(settings.temporal_api_key),
+        tls_cert_path=settings.temporal_tls_cert_path,
+        tls_key_path=settings.temporal_tls_key_path,
+    )
+
+
+def _tensordock_options(settings: Settings, ssh_public_key: str) -> TensorDockOptions:
+    return TensorDockOptions(
+        url=str(settings.tensordock_api_url),
+        token=_secret(settings.tensordock_api_token) or "",
+        key=_secret(settings.tensordock_api_key),
+        ssh_public_key=ssh_public_key,
+        requests_per_second=settings.tensordock_requests_per_second,
+        settle_s=settings.tensordock_settle_seconds,
+        simulated=is_loopback(settings.tensordock_api_url.host or ""),
+    )
+
+
+def _bucket(settings: Settings, http: Http) -> Bucket:
+    endpoint = str(settings.gcs_endpoint_url)
+    real = endpoint.rstrip("/") == GOOGLE_URL
+    tokens = GoogleTokens(http, settings.google_application_credentials) if real else NoTokens()
+    return Bucket(http, settings.gcs_bucket_name or "", tokens, endpoint_url=endpoint)
+
+
+async def _library_source(settings: Settings) -> LibrarySource:
+    key_file = settings.gcs_library_key_file
+    key = None if key_file is None else await asyncio.to_thread(_read, key_file)
+    return LibrarySource(settings.gcs_bucket_name or "", str(settings.gcs_endpoint_url).rstrip("/"), key)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        json.loads(content)
+    except (OSError, ValueError):
+        raise SettingsError(
+            f"GCS_LIBRARY_KEY_FILE: {path} is not a readable key file. Example: GCS_LIBRARY_KEY_FILE=/secrets/library.json"
+        ) from None
+    return content
+
+
+def _authenticator(settings: Settings, parts: Parts) -> Authenticator:
+    keys: TokenKeys | None = None
+    if settings.jwt_secret is not None:
+        keys = SharedSecret(settings.jwt_secret)
+    elif settings.jwt_jwks_url is not None:
+        keys = RemoteKeys(str(settings.jwt_jwks_url), parts.http)
+    tokens = None if keys is None else TokenVerifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    hashed_with = settings.api_key_secret or own_secret(settings.data_dir / "api-key-secret")
+    api_keys = ApiKeys(parts.db, KeyHasher(hashed_with, settings.api_key_secret_previous))
+    return Authenticator(tokens, api_keys, developer=lets_developer_in(settings))
+
+
+def _query_limits(settings: Settings) -> Limits:
+    return Limits(
+        max_tokens=settings.max_query_tokens,
+        max_depth=settings.max_query_depth,
+        max_introspection_depth=settings.max_query_introspection_depth,
+        max_aliases=settings.max_query_aliases,
+        max_directives=settings.max_query_directives,
+        max_fragments=settings.max_query_fragments,
+        max_root_fields=settings.max_query_root_fields,
+        max_page_size=settings.max_page_size,
+        max_cost=settings.max_query_cost,
+    )
+
+
+def _readiness(parts: Parts) -> Readiness:
+    async def providers() -> None:
+        for provider in parts.registry.all():
+            health = await provider.health()
+            if not health.healthy:
+                raise ProviderError(f"{provider.name}: {health.detail}")
+
+    return Readiness(needed={"database": parts.db.ping, "engine": parts.engine.ping}, helpful={"providers": providers})
+
+
+def _greet(settings: Settings, listener: socket.socket) -> None:
+    raise NotImplementedError
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
