@@ -141,6 +141,28 @@ async def test_only_machines_with_our_prefix_are_ours(tensordock: TensorDock, st
     assert [(machine.id, machine.tag) for machine in machines] == [(ours, "gamer-1")]
 
 
+async def test_one_list_of_machines_serves_all_who_ask_at_once(tensordock: TensorDock, stand_in: StandIn) -> None:
+    await asyncio.gather(*(tensordock.machines() for _ in range(20)))
+
+    assert stand_in.asked == {"list": 1}
+
+
+async def test_who_asks_for_the_machines_while_a_list_is_under_way_hears_of_later_ones(
+    tensordock: TensorDock, stand_in: StandIn
+) -> None:
+    let_go = asyncio.Event()
+    stand_in.script("list", Said(200, {"data": []}, held=let_go))
+    early = asyncio.create_task(tensordock.machines())
+    await stand_in.arrived("list")
+
+    stand_in.put("gamer-1")
+    late = await tensordock.machines()
+    let_go.set()
+
+    assert [machine.tag for machine in late] == ["gamer-1"]
+    assert list(await early) == []
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 async def test_a_machine_is_told_as_the_cloud_has_it(tensordock: TensorDock, stand_in: StandIn, wrapped: bool) -> None:
     stand_in.wrapped = wrapped
