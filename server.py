@@ -152,7 +152,12 @@ def completed(settings: Settings, running: Running) -> Settings:
         blanks["temporal_address"] = running.temporal_address
     if settings.cloudypad_command is None and "cloudypad_command" not in blanks:
         blanks["cloudypad_command"] = shutil.which("cloudypad") or "cloudypad"
-    return load_settings(**{**settings.model_dump(include=settings.model_fields_set), **blanks})
+    whole = load_settings(**{**settings.model_dump(include=settings.model_fields_set), **blanks})
+    if whole.gcs_bucket_name is None:
+        raise SettingsError(
+            "GCS_BUCKET_NAME: machines at a real cloud need a real bucket. Example: GCS_BUCKET_NAME=gamer-library"
+        )
+    return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,7 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
         key = await asyncio.to_thread(
             ensure_key_pair, (settings.ssh_key_path or settings.data_dir / "ssh" / "id_ed25519").absolute()
         )
-        tensordock = TensorDock(_tensordock_options(settings, key.public_text), http)
+        tensordock = TensorDock(_tensordock_options(settings, key.public_key), http)
         stack.push_async_callback(tensordock.close)
         registry = Registry([tensordock])
         bucket = _bucket(settings, http)
@@ -422,7 +427,7 @@ def _readiness(parts: Parts) -> Readiness:
 
 
 def _greet(settings: Settings, listener: socket.socket) -> None:
-    raise NotImplementedError
+    log.info("serving", extra={"port": listener.getsockname()[1]})
 
 
 def _secret(value: SecretStr | None) -> str | None:
