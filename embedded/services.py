@@ -1,0 +1,99 @@
+"""Database, engine and simulated clouds for those who have none of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from embedded.child import Child, ChildSpec, EmbeddedError
+from embedded.mongodb import mongodb_spec
+from embedded.sharing import SharedChildren
+from embedded.simulator import SimulatorOptions, simulator_environment, simulator_spec
+from embedded.temporal import temporal_spec
+
+NEEDED_BYTES: Final = 100_000_000
+EXAMPLE: Final = "Example: DATA_DIR=/var/lib/gamer"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where they are. What was not asked for is None, or empty."""
+
+    mongodb_uri: str | None = None
+    temporal_address: str | None = None
+    simulator_environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class EmbeddedServices:
+    """Starts what is asked for below `data_dir`, or joins what runs there already; the last to leave ends it all.
+
+    Raises EmbeddedError, whose text is one line, when that cannot be done.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        mongodb: bool = True,
+        temporal: bool = True,
+        simulator: SimulatorOptions | None = None,
+        temporal_namespace: str = "default",
+        environment: Mapping[str, str] = os.environ,
+        needed_bytes: int = NEEDED_BYTES,
+    ) -> None:
+        self._folder = data_dir.absolute() / "embedded"
+        self._mongodb = mongodb
+        self._temporal = temporal
+        self._simulator = simulator
+        self._namespace = temporal_namespace
+        self._environment = environment
+        self._needed_bytes = needed_bytes
+        self._running = AsyncExitStack()
+
+    async def __aenter__(self) -> Running:
+        if not (self._mongodb or self._temporal or self._simulator):
+            return Running()
+        try:
+            self._check_space()
+            return _where(await self._running.enter_async_context(SharedChildren(self._folder, self._specs)))
+        except OSError as error:
+            raise EmbeddedError(f"DATA_DIR: {error.filename}: {error.strerror}. {EXAMPLE}") from None
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self._running.aclose()
+
+    def _check_space(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        free_bytes = shutil.disk_usage(self._folder).free
+        if free_bytes < self._needed_bytes:
+            raise EmbeddedError(
+                f"DATA_DIR: {self._folder} has no space: {free_bytes // 1_000_000} MB are free, "
+                f"{self._needed_bytes // 1_000_000} MB are needed. {EXAMPLE}"
+            )
+
+    async def _specs(self) -> list[ChildSpec]:
+        specs = []
+        if self._mongodb:
+            specs.append(mongodb_spec(self._folder / "mongodb"))
+        if self._temporal:
+            specs.append(await temporal_spec(self._folder / "temporal", self._namespace, self._environment))
+        if self._simulator:
+            specs.append(simulator_spec(self._folder / "simulator", self._simulator))
+        return specs
+
+
+def _where(children: Mapping[str, Child]) -> Running:
+    mongodb, temporal, simulator = (children.get(name) for name in ("mongodb", "temporal", "simulator"))
+    return Running(
+        mongodb_uri=f"mongodb://127.0.0.1:{mongodb.port}" if mongodb else None,
+        temporal_address=f"127.0.0.1:{temporal.port}" if temporal else None,
+        simulator_environment=simulator_environment(simulator.output()) if simulator else {},
+    )

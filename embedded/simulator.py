@@ -1,0 +1,47 @@
+"""The simulated clouds as a child: for those who have no account at a provider."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from embedded.child import ChildSpec
+
+PROJECT: Final = Path(__file__).resolve().parents[1]
+READY_WORDS: Final = "# the simulator serves on"
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorOptions:
+    """How much faster than real time it works, and the seed of its chance."""
+
+    clock_factor: float = 10.0
+    seed: int = 1
+
+
+def simulator_spec(folder: Path, options: SimulatorOptions) -> ChildSpec:
+    def command(port: int) -> tuple[str, ...]:
+        return (
+            *(sys.executable, "-m", "simulator", "--port", str(port)),
+            *("--state-dir", str(folder / "data")),
+            *("--clock-factor", str(options.clock_factor), "--seed", str(options.seed)),
+        )
+
+    return ChildSpec(
+        "simulator", "the cloud simulator", folder, "1", command, working_folder=PROJECT, ready_words=READY_WORDS
+    )
+
+
+def simulator_environment(output: str) -> Mapping[str, str]:
+    """The variables that point at it, from the lines `export NAME=value` that it prints for a shell."""
+    variables = {}
+    for line in output.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["export"]:
+            name, _, value = words[1].partition("=")
+            variables[name] = value
+    return variables
