@@ -106,11 +106,13 @@ class Database:
         return None if raw is None else model.model_validate_doc(raw)
 
     async def update_or_insert(self, model: type[M], key: Document, changes: Document) -> M:
-        """Update operators on the document with this key, made if absent, and the document as it is then."""
+        """Update operators on the document with this key, made if absent, and the document as it is soon after."""
         with _translated():
-            raw = await self._collection(model).find_one_and_update(
-                key, changes, upsert=True, return_document=ReturnDocument.AFTER
-            )
+            collection = self._collection(model)
+            raw = await collection.find_one_and_update(key, changes, upsert=True, return_document=ReturnDocument.AFTER)
+            if raw is None:
+                # SecantusDB's answer to whoever lost a race to insert, although the update was made.
+                raw = await collection.find_one(key)
         return model.model_validate_doc(cast(Document, raw))
 
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
