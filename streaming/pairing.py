@@ -42,7 +42,7 @@ class Pairing:
         waiting = await self._waiting(shell, api)
         await _hand_over(api, waiting, pin)
         await self._await_paired(shell, api, before)
-        await _give_folder(shell, api, folder_of(user_id))
+        await self._give_folder(shell, api, folder_of(user_id))
 
     async def _waiting(self, shell: Shell, api: WolfApi) -> Sequence[str]:
         """The secrets of the requests that wait, each of them handed out once: older builds go on listing a request
@@ -69,6 +69,18 @@ class Pairing:
             if _now() >= deadline:
                 raise InvalidInputError("this is not the PIN that Moonlight shows; begin again there", ("pin",))
             await asyncio.sleep(self._pause_s)
+
+    async def _give_folder(self, shell: Shell, api: WolfApi, folder: str) -> None:
+        """All devices of the machine keep their files in the player's folder, where saves are looked for."""
+        try:
+            for client in await api.get("clients", "clients"):
+                if client.get("app_state_folder") != folder:
+                    given = {"client_id": client.get("client_id"), "app_state_folder": folder, "settings": None}
+                    await api.post("clients/settings", given)
+        except WolfFaultError:
+            # An older build takes it from its file alone, and restarts for it: after the handshake's last words.
+            await asyncio.sleep(3 * self._pause_s)
+            await wolf.keep_state_of_all_clients(shell, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +118,6 @@ async def _hand_over(api: WolfApi, secrets: Sequence[str], pin: str) -> None:
             continue
     if not taken:
         raise InvalidStateError("the device gave up waiting: begin again in Moonlight", "PAIRING_EXPIRED")
-
-
-async def _give_folder(shell: Shell, api: WolfApi, folder: str) -> None:
-    """All devices of the machine keep their files in the player's folder, where saves are looked for."""
-    try:
-        for client in await api.get("clients", "clients"):
-            if client.get("app_state_folder") != folder:
-                given = {"client_id": client.get("client_id"), "app_state_folder": folder, "settings": None}
-                await api.post("clients/settings", given)
-    except WolfFaultError:
-        await wolf.keep_state_of_all_clients(shell, folder)
 
 
 async def _used(shell: Shell) -> list[str]:

@@ -10,7 +10,7 @@ from errors import ProviderBusyError
 from streaming.ssh import Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 
-_OURS: Final = "name=gamer-"  # how the containers of our apps begin; Wolf puts the session's id behind it
+_OURS: Final = "gamer-"  # how the containers of our apps begin; Wolf puts the session's id behind it
 _END_S: Final = 10
 _TRIES: Final = 10
 
@@ -60,7 +60,5 @@ async def end_sessions(shell: Shell, *, pause_s: float = 1) -> None:
 
 
 async def _containers(shell: Shell, status: str) -> list[str]:
-    answer = await shell.sudo(
-        *("docker", "ps", "--filter", _OURS, "--filter", f"status={status}", "--format", "{{.Names}}")
-    )
-    return [name for name in answer.text.split() if name.startswith("gamer-")]
+    answer = await shell.sudo("docker", "ps", "--filter", f"status={status}", "--format", "{{.Names}}")
+    return [name for name in answer.text.split() if name.startswith(_OURS)]

@@ -1,0 +1,146 @@
+"""Pairing against simulated machines with both ages of Wolf."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from errors import InvalidInputError, InvalidStateError, ProviderBusyError
+from simulator.machines.wolf.api import WolfShape
+from streaming.keys import KeyPair
+from streaming.pairing import Pairing
+from streaming.ssh import Shell
+from tests.streaming.simulated import ID, Simulated, machine_with_wolf
+
+CONFIG = "/home/user/wolf/config.toml"
+PAIRING = Pairing(patience_s=0.3, settle_s=0.3, pause_s=0.02)
+
+
+@pytest.fixture(params=list(WolfShape))
+async def simulated(request: pytest.FixtureRequest, tmp_path: Path, key: KeyPair) -> AsyncIterator[Simulated]:
+    async with machine_with_wolf(tmp_path, key, request.param) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+async def shell(simulated: Simulated) -> AsyncIterator[Shell]:
+    async with simulated.ssh.shell(simulated.address) as shell:
+        yield shell
+
+
+def folders(simulated: Simulated) -> list[str]:
+    return [one["app_state_folder"] for one in tomllib.loads(simulated.read(CONFIG))["paired_clients"]]
+
+
+async def test_the_pin_of_the_player_pairs_the_device_and_gives_it_the_players_folder(
+    simulated: Simulated, shell: Shell
+) -> None:
+    request = simulated.wolf.begin_pairing(pin="4821")
+
+    await PAIRING.pair(shell, "4821", "player-1")
+
+    assert await request.paired
+    assert folders(simulated) == ["player-1"]
+
+
+async def test_a_request_that_comes_a_moment_later_is_waited_for(simulated: Simulated, shell: Shell) -> None:
+    pairing = asyncio.create_task(Pairing(patience_s=4, settle_s=0.3, pause_s=0.02).pair(shell, "4821", "player-1"))
+    await asyncio.sleep(0)
+    simulated.wolf.begin_pairing(pin="4821")
+
+    await pairing
+
+    assert folders(simulated) == ["player-1"]
+
+
+async def test_without_a_request_it_says_so(shell: Shell, simulated: Simulated) -> None:
+    with pytest.raises(InvalidStateError, match="no device asks") as raised:
+        await PAIRING.pair(shell, "4821", "player-1")
+
+    assert raised.value.status == "NO_PAIRING_REQUEST"
+    assert folders(simulated) == []
+
+
+async def test_a_wrong_pin_pairs_nothing_and_says_so(simulated: Simulated, shell: Shell) -> None:
+    simulated.wolf.begin_pairing(pin="4821")
+
+    with pytest.raises(InvalidInputError, match="not the PIN") as raised:
+        await PAIRING.pair(shell, "1111", "player-1")
+
+    assert raised.value.path == ("pin",)
+    assert folders(simulated) == []
+
+
+async def test_after_a_wrong_pin_a_new_request_is_paired(simulated: Simulated, shell: Shell) -> None:
+    simulated.wolf.begin_pairing(pin="4821")
+    with pytest.raises(InvalidInputError):
+        await PAIRING.pair(shell, "1111", "player-1")
+    simulated.wolf.begin_pairing(pin="7777")
+
+    await PAIRING.pair(shell, "7777", "player-1")
+
+    assert folders(simulated) == ["player-1"]
+
+
+async def test_a_second_device_gets_the_same_folder_and_the_first_stays_paired(
+    simulated: Simulated, shell: Shell
+) -> None:
+    for pin in ("1111", "2222"):
+        simulated.wolf.begin_pairing(pin=pin)
+        await PAIRING.pair(shell, pin, "player-1")
+
+    assert folders(simulated) == ["player-1", "player-1"]
+
+
+async def test_a_device_that_comes_back_is_paired_again(simulated: Simulated, shell: Shell) -> None:
+    cert = "-----BEGIN CERTIFICATE-----\nsame\n-----END CERTIFICATE-----\n"
+    for pin in ("1111", "2222"):
+        simulated.wolf.begin_pairing(pin=pin, cert=cert)
+        await PAIRING.pair(shell, pin, "player-1")
+
+    assert folders(simulated) == ["player-1"]
+
+
+async def test_too_many_waiting_devices_are_not_guessed_among(simulated: Simulated, shell: Shell) -> None:
+    requests = [simulated.wolf.begin_pairing(pin=f"{number}") for number in range(1000, 1004)]
+
+    with pytest.raises(InvalidStateError) as raised:
+        await PAIRING.pair(shell, "1000", "player-1")
+
+    assert raised.value.status == "TOO_MANY_REQUESTS"
+    assert not [request for request in requests if request.given.done()]
+
+
+async def test_a_device_that_gave_up_between_look_and_answer_is_told_apart(
+    simulated: Simulated, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated.wolf.begin_pairing(pin="4821")
+    monkeypatch.setattr(simulated.wolf.pairings, "give_pin", lambda secret, pin: False)
+
+    with pytest.raises(InvalidStateError, match="gave up") as raised:
+        await PAIRING.pair(shell, "4821", "player-1")
+
+    assert raised.value.status == "PAIRING_EXPIRED"
+
+
+@pytest.mark.parametrize("pin", ["", "12", "12345678901", "12 4", "$(id)", "٤٨٢١", "-e 1"])
+async def test_what_is_no_pin_never_reaches_the_machine(simulated: Simulated, shell: Shell, pin: str) -> None:
+    request = simulated.wolf.begin_pairing(pin="4821")
+
+    with pytest.raises(InvalidInputError, match="is not a PIN"):
+        await PAIRING.pair(shell, pin, "player-1")
+
+    assert not request.given.done()
+
+
+async def test_a_machine_without_wolf_is_asked_again_later(simulated: Simulated, shell: Shell) -> None:
+    await simulated.machine.containers.stop("wolf")
+
+    with pytest.raises(ProviderBusyError, match="does not answer on its socket"):
+        await PAIRING.pair(shell, "4821", "player-1")
+
+    assert ID in simulated.park.machines()

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from errors import ProviderBusyError
+from models.catalog import CONSOLES, ConsoleType
+from providers.http import Http
+from providers.storage.bucket import Bucket
+from providers.storage.tokens import NoTokens
+from simulator.machines.wolf.api import WolfShape
+from streaming import wolf
+from streaming.apps import GameToPlay, app_of
+from streaming.keys import KeyPair
+from streaming.sessions import Activity, activity, end_sessions
+from streaming.ssh import Shell
+from tests.streaming.simulated import Simulated, machine_with_wolf
+
+ODYSSEY = GameToPlay(CONSOLES[ConsoleType.SWITCH], "mario-odyssey", "Odyssey", "switch/mario-odyssey.nsp", "player-1")
+
+
+@pytest.fixture(params=list(WolfShape))
+async def simulated(request: pytest.FixtureRequest, tmp_path: Path, key: KeyPair) -> AsyncIterator[Simulated]:
+    async with machine_with_wolf(tmp_path, key, request.param) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+async def shell(simulated: Simulated) -> AsyncIterator[Shell]:
+    async with simulated.ssh.shell(simulated.address) as shell:
+        await configure(shell)
+        yield shell
+
+
+async def configure(shell: Shell) -> None:
+    http = Http()
+    await wolf.configure(shell, Bucket(http, "games", NoTokens()), app_of(ODYSSEY))
+    await http.close()
+
+
+async def play(simulated: Simulated) -> str:
+    """A device pairs and starts the game."""
+    request = simulated.wolf.begin_pairing(pin="1234")
+    simulated.wolf.pairings.give_pin(request.secret, "1234")
+    return (await simulated.wolf.begin_session(title="SWITCH-mario-odyssey")).id
+
+
+async def test_a_machine_that_nobody_has_paired_is_not_in_use(shell: Shell) -> None:
+    assert await activity(shell) == Activity(in_use=False, paired=False, sessions=0)
+
+
+async def test_a_running_stream_is_use(simulated: Simulated, shell: Shell) -> None:
+    await play(simulated)
+
+    assert await activity(shell) == Activity(in_use=True, paired=True, sessions=1)
+
+
+async def test_a_session_whose_player_left_is_no_use(simulated: Simulated, shell: Shell) -> None:
+    simulated.wolf.pause_session(await play(simulated))
+
+    assert await activity(shell) == Activity(in_use=False, paired=True, sessions=1)
+
+
+async def test_all_sessions_end_also_a_paused_one(simulated: Simulated, shell: Shell) -> None:
+    simulated.wolf.pause_session(await play(simulated))
+
+    await end_sessions(shell, pause_s=0.01)
+
+    assert await activity(shell) == Activity(in_use=False, paired=True, sessions=0)
+
+
+async def test_ending_nothing_is_done(shell: Shell) -> None:
+    await end_sessions(shell)
+
+
+async def test_the_pairing_outlives_another_game(simulated: Simulated, shell: Shell) -> None:
+    await play(simulated)
+    await end_sessions(shell, pause_s=0.01)
+    await simulated.machine.containers.restart("wolf")
+
+    assert (await activity(shell)).paired
+
+
+async def test_without_wolf_nobody_can_say(simulated: Simulated, shell: Shell) -> None:
+    await simulated.machine.containers.stop("wolf")
+
+    with pytest.raises(ProviderBusyError, match="socket"):
+        await activity(shell)
+
+
+async def test_the_keys_of_a_stream_are_in_no_answer_and_no_error(simulated: Simulated, shell: Shell) -> None:
+    await play(simulated)
+
+    assert "aes" not in repr(await activity(shell))
