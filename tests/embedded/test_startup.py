@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from graphql import build_schema, parse, validate
+
+from embedded.startup import startup_text
+
+URL = "http://127.0.0.1:8000"
+
+
+def test_the_start_says_where_who_and_what_is_not_real() -> None:
+    text = startup_text(
+        URL,
+        everyone_is="the operator `developer`",
+        simulated=["TensorDock", "CloudyPad", "the game bucket"],
+        embedded=["database", "engine"],
+    )
+
+    assert text.splitlines()[:8] == [
+        "",
+        "The Gamer Provisioner is ready.",
+        "",
+        "  GraphiQL   http://127.0.0.1:8000/graphql  (four examples are open in it)",
+        "  You are    the operator `developer`, and so is EVERYBODY on this machine: "
+        "no credentials are asked for in development",
+        "  Simulated  TensorDock, CloudyPad and the game bucket: nothing here is real, nothing costs money",
+        "  Embedded   database and engine, as children that end with us",
+        "",
+    ]
+
+
+def test_what_is_real_is_not_mentioned() -> None:
+    text = startup_text(URL, everyone_is=None, simulated=[], embedded=[])
+
+    assert "Simulated" not in text
+    assert "Embedded" not in text
+    assert "  You are    nobody yet: send a token (Authorization: Bearer ...) or an API key" in text
+
+
+def test_the_command_to_paste_is_a_launch_by_the_contract() -> None:
+    text = startup_text(URL, everyone_is="developer", simulated=["TensorDock"], embedded=[])
+
+    words = shlex.split(text.splitlines()[-1])
+    assert words[:3] == ["curl", "-s", f"{URL}/graphql"]
+    query = json.loads(words[-1])["query"]
+    assert validate(build_schema(Path("graphql/contract.graphql").read_text()), parse(query)) == []
