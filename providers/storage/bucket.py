@@ -21,6 +21,7 @@ ABSENT: Final = 0  # as a precondition: there must be no such object
 _FIELDS: Final = "name,size,generation,md5Hash"
 _PAGE: Final = 1000
 _NOT_THERE: Final = 404
+_ERROR_BYTES: Final = 64 * 1024
 
 
 class GenerationConflictError(ProviderError):
@@ -76,6 +77,7 @@ class Bucket:
             self._objects_path(name),
             {"alt": "media", "generation": str(about.generation)},
             timeout_s=self._transfer_timeout_s,
+            body_limit_bytes=max(about.size_bytes, _ERROR_BYTES),
             expected=(_NOT_THERE,),
         )
         if reply.status == _NOT_THERE:
@@ -122,13 +124,16 @@ class Bucket:
         content: bytes | None = None,
         content_type: str = "",
         timeout_s: float | None = None,
+        body_limit_bytes: int | None = None,
         expected: tuple[int, ...] = (),
     ) -> Reply:
         headers = {"Content-Type": content_type} if content_type else {}
         if token := await self._tokens.token():
             headers["Authorization"] = f"Bearer {token}"
         url = f"{self._endpoint_url}{path}?{urlencode(query)}"
-        reply = await self._http.send(Request(method, url, headers, content, timeout_s))
+        reply = await self._http.send(
+            Request(method, url, headers, content, timeout_s, body_limit_bytes=body_limit_bytes)
+        )
         if reply.status >= 300 and reply.status not in expected:
             raise _failure(self.name, reply)
         return reply

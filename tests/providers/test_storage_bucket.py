@@ -99,6 +99,18 @@ async def test_an_object_larger_than_allowed_is_not_fetched(bucket: Bucket, serv
     assert [request.query.get("alt") for request in server.requests] == [None]
 
 
+async def test_an_object_larger_than_other_answers_may_be_is_fetched_whole(server: BucketServer) -> None:
+    http = Http(body_limit_bytes=1000)
+    bucket = Bucket(http, "games", NoTokens(), endpoint_url=server.url)
+    server.put(NAME, bytes(1_000_000))
+
+    read = await bucket.read(NAME, 1_000_000)
+
+    assert read is not None
+    assert read[1] == bytes(1_000_000)
+    await http.close()
+
+
 async def test_content_that_arrives_changed_is_not_handed_out(bucket: Bucket, server: BucketServer) -> None:
     server.put(NAME, b"content")
     about = web.json_response({"name": NAME, "size": "7", "generation": "1001", "md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="})
