@@ -157,6 +157,7 @@ class ApiKeys:
 def own_secret(path: Path) -> SecretStr:
     """The secret in this file, made once, readable by us alone: for a single host without API_KEY_SECRET."""
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile("w", dir=path.parent, encoding="ascii") as file:  # made with mode 0600
             file.write(secrets.token_urlsafe(48))
             file.flush()

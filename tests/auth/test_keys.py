@@ -211,11 +211,11 @@ def test_a_short_secret_is_refused() -> None:
 
 
 def test_a_hosts_own_secret_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None:
-    path = tmp_path / "api_key_secret"
+    path = tmp_path / "data" / "api_key_secret"
 
     first, second = own_secret(path), own_secret(path)
 
     assert first == second
     assert re.fullmatch(r"[A-Za-z0-9_-]{64}", first.get_secret_value())
     assert path.stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.iterdir()) == [path]
+    assert list(path.parent.iterdir()) == [path]

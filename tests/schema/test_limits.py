@@ -9,7 +9,8 @@ from schema.limits import Limits, QueryTooComplexError, check_document, cost_rep
 from schema.measuring import Measurement, measure
 
 ROOMY = Limits(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**12)
-CONTRACT = Path(__file__).resolve().parents[2] / "graphql" / "contract.graphql"
+GRAPHQL = Path(__file__).resolve().parents[2] / "graphql"
+CONTRACT = GRAPHQL / "contract.graphql"
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +208,16 @@ class TestRefusals:
     def test_a_document_that_is_nested_beyond_reason_is_a_syntax_error(self) -> None:
         with pytest.raises(GraphQLSyntaxError, match="too deeply"):
             parse_within("{ a " * 5000 + "}" * 5000, ROOMY)
+
+
+@pytest.mark.parametrize("path", sorted((GRAPHQL / "operations").glob("*.graphql")), ids=lambda path: path.stem)
+def test_what_clients_send_is_well_within_the_defaults(schema: GraphQLSchema, path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+
+    asked = check_document(schema, parse_within(source, Limits()), Limits())
+
+    assert asked.depth < Limits().max_depth
+    assert asked.cost < Limits().max_cost / 2
 
 
 class TestBombs:
