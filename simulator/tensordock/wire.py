@@ -141,7 +141,7 @@ def numbers_as_strings(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [numbers_as_strings(part) for part in value]
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return format(value, "f") if isinstance(value, Decimal) else str(value)
+        return str(value)
     return value
 
 

@@ -17,7 +17,7 @@ async def test_capacity_is_refused_once_and_nothing_is_made(world: World) -> Non
     taken = await world.order()
 
     assert (refused.status, refused.json) == (200, {"status": 400, "error": "No available nodes found"})
-    assert taken.status in (200, 201)
+    assert taken.taken
     assert len(await world.machines()) == 1
 
 
@@ -29,7 +29,7 @@ async def test_a_fault_of_one_hostnode_leaves_the_others_alone(world: World) -> 
     elsewhere = await world.order(city="Chubbuck")
 
     assert [reply.json["error"] for reply in refused] == ["No available nodes found"] * 3
-    assert elsewhere.status in (200, 201)
+    assert elsewhere.taken
 
 
 async def test_no_public_ip(world: World) -> None:
@@ -73,7 +73,7 @@ async def test_a_late_answer_comes_late_and_true(world: World) -> None:
     reply = await world.order()
 
     assert time.monotonic() - began >= 0.2
-    assert reply.status in (200, 201)
+    assert reply.taken
     assert (await world.machines())[0]["hostnode"] == host["id"]
 
 
