@@ -25,7 +25,8 @@ def startup_text(url: str, *, everyone_is: str | None, simulated: Sequence[str],
     table = "\n".join(f"  {name:<10} {words}" for name, words in rows)
     return (
         f"\nThe Gamer Provisioner is ready.\n\n{table}\n\n"
-        f"Launch a game, and watch it become ready in the tab LaunchProgress of GraphiQL:\n\n  {_command(url)}\n"
+        "Launch a game in GraphiQL's tab LaunchMarioOdyssey and watch it become ready in LaunchProgress, "
+        f"or launch it from a shell:\n\n  {_command(url)}\n"
     )
 
 

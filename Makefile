@@ -1,0 +1,55 @@
+# `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
+
+.PHONY: run test check format lint types imports pytest fmt lock schema docs graphiql clean venv
+.SILENT:
+
+BIN := .venv/bin
+
+run: venv            ## the whole service, on simulated clouds unless the environment says otherwise
+	exec $(BIN)/python server.py
+
+test: check pytest   ## all that must hold before a change is handed over
+
+check: format lint types imports
+
+format: venv
+	echo "format"; $(BIN)/ruff format --check --quiet . || { echo "some files are not formatted: make fmt" >&2; exit 1; }
+
+lint: venv
+	echo "lint"; $(BIN)/ruff check --quiet .
+
+types: venv
+	echo "types"; $(BIN)/mypy .
+
+imports: venv
+	echo "imports"; words=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$words" >&2; exit 1; }
+
+pytest: venv
+	exec $(BIN)/pytest $(TESTS)
+
+fmt: venv            ## format, and mend what ruff can mend
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --quiet
+
+lock:                ## pin what pyproject.toml asks for, with hashes
+	command -v uv >/dev/null || { echo "make lock needs uv: pipx install uv" >&2; exit 1; }
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --output-file requirements-dev.lock --all-extras --constraint requirements.lock
+
+schema: venv         ## graphql/schema.graphql from the code
+	exec $(BIN)/python -m schema.snapshot
+
+docs: venv           ## the generated parts of README.md
+	exec $(BIN)/python -m docs.settings_table
+
+graphiql:            ## web/graphiql/dist from its sources; needs Node 20 or later
+	cd web/graphiql && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+
+clean:               ## what can be made again; .data stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache web/graphiql/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	deploy/python deploy/venv.py
