@@ -26,7 +26,7 @@ from auth.callers import Role
 from errors import GatewayError
 from resolvers.context import Context
 from schema.documents import TrustedDocuments, sha256_of
-from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, fault, fault_of
+from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, bad_variable, fault, fault_of, masked
 from schema.limits import Limits, check_document, cost_report, parse_within
 from schema.measuring import Measurement
 from schema.root import SCHEMA
@@ -144,6 +144,7 @@ class GraphQLExecution:
         if isawaitable(source):
             source = await source
         if isinstance(source, ExecutionResult):
+            _answer(source)
             raise RequestFailedError(*map(fault, source.errors or ()))
         return _answers(source)
 
@@ -195,14 +196,14 @@ async def _answers(source: Any) -> AsyncGenerator[dict[str, Any], None]:
         except RequestFailedError:
             raise
         except Exception as error:
-            raise RequestFailedError(fault(GraphQLError(str(error), original_error=error))) from error
+            raise RequestFailedError(masked(error)) from error
 
 
 def _answer(result: ExecutionResult) -> dict[str, Any]:
     if not result.errors:
         return {"data": result.data}
     if result.data is None and all(error.path is None for error in result.errors):
-        raise RequestFailedError(*map(fault, result.errors))  # the variables: no field was run
+        raise RequestFailedError(*map(bad_variable, result.errors))
     return {"errors": [fault(error) for error in result.errors], "data": result.data}
 
 

@@ -49,14 +49,20 @@ def fault(error: GraphQLError) -> Fault:
         told["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path is not None:
         told["path"] = error.path
-    cause = _cause(error)
+    cause = None if error.path is None else _cause(error)  # without a path, it is the request that is wrong
     if cause is None:
         told["extensions"] = {"code": _code_of_request_error(error), **(error.extensions or {})}
     elif isinstance(cause, GatewayError):
         told |= fault_of(cause)
     else:
-        told |= _masked(cause, error.path)
+        told |= masked(cause)
     return told
+
+
+def bad_variable(error: GraphQLError) -> Fault:
+    """Of an error found while the variables were read: the document was right, so they are not."""
+    told = fault(error)
+    return {**told, "extensions": {**told["extensions"], "code": BAD_USER_INPUT}}
 
 
 def fault_of(error: GatewayError) -> Fault:
@@ -65,6 +71,16 @@ def fault_of(error: GatewayError) -> Fault:
     if isinstance(error, RefusedError) and error.path:
         extensions["field"] = ".".join(error.path)
     return {"message": error.message, "extensions": extensions}
+
+
+def masked(cause: Exception) -> Fault:
+    """Of an error nobody foresaw: all of it for the log, its id for the caller."""
+    error_id = secrets.token_hex(8)
+    log.error("something failed unforeseen", extra={"error_id": error_id}, exc_info=cause)
+    return {
+        "message": f"Something went wrong on our side. Its id is {error_id}.",
+        "extensions": {"code": INTERNAL, "id": error_id},
+    }
 
 
 def code_of(error: GatewayError) -> str:
@@ -89,13 +105,4 @@ def _code_of_request_error(error: GraphQLError) -> str:
         return BAD_USER_INPUT
     node = error.nodes[0] if error.nodes else None
     bad_value = isinstance(node, ValueNode | ObjectFieldNode) and not isinstance(node, VariableNode)
-    return BAD_USER_INPUT if bad_value or "got invalid value" in error.message else VALIDATION_FAILED
-
-
-def _masked(cause: Exception, path: object) -> Fault:
-    error_id = secrets.token_hex(8)
-    log.error("a field failed unforeseen", extra={"error_id": error_id, "path": path}, exc_info=cause)
-    return {
-        "message": f"Something went wrong on our side. Its id is {error_id}.",
-        "extensions": {"code": INTERNAL, "id": error_id},
-    }
+    return BAD_USER_INPUT if bad_value else VALIDATION_FAILED

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import strawberry
-from graphql import FloatValueNode, GraphQLError, IntValueNode, StringValueNode, ValueNode
+from graphql import FloatValueNode, IntValueNode, StringValueNode, ValueNode
 from strawberry.types.scalar import ScalarDefinition
 
 _MAX_DIGITS: Final = 40
@@ -16,38 +16,38 @@ _MAX_DIGITS: Final = 40
 def decimal_text(value: object) -> str:
     """In full, without exponent: 0.0000001, not 1E-7."""
     if not isinstance(value, Decimal):
-        raise GraphQLError("Decimal cannot represent this value.")
+        raise TypeError("money is a Decimal")
     return format(value, "f")
 
 
 def parsed_decimal(value: object) -> Decimal:
     """From a string or an integer. A float is read as the digits it is written with, which are what was sent."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise GraphQLError('Decimal must be a string such as "0.45".')
+        raise ValueError('Decimal must be a string such as "0.45".')
     return _decimal(str(value))
 
 
 def decimal_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> Decimal:
     if not isinstance(node, StringValueNode | IntValueNode | FloatValueNode):
-        raise GraphQLError('Decimal must be a string such as "0.45".')
+        raise ValueError('Decimal must be a string such as "0.45".')
     return _decimal(node.value)
 
 
 def _decimal(text: str) -> Decimal:
     if len(text) > _MAX_DIGITS:
-        raise GraphQLError(f"Decimal must have at most {_MAX_DIGITS} digits.")
+        raise ValueError(f"Decimal must have at most {_MAX_DIGITS} digits.")
     try:
         value = Decimal(text)
     except InvalidOperation:
-        raise GraphQLError('Decimal must be a string such as "0.45".') from None
+        raise ValueError('Decimal must be a string such as "0.45".') from None
     if not value.is_finite() or abs(value.adjusted()) > _MAX_DIGITS:
-        raise GraphQLError("Decimal must be a finite number of ordinary size.")
+        raise ValueError("Decimal must be a finite number of ordinary size.")
     return value
 
 
 def moment_text(value: object) -> str:
     if not isinstance(value, datetime) or value.tzinfo is None:
-        raise GraphQLError("DateTime cannot represent this value.")
+        raise TypeError("a moment is a datetime with a time zone")
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -57,7 +57,7 @@ def parsed_moment(value: object) -> datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise GraphQLError('DateTime must be an RFC 3339 string with an offset, such as "2026-05-01T12:00:00Z".')
+        raise ValueError('DateTime must be an RFC 3339 string with an offset, such as "2026-05-01T12:00:00Z".')
     return moment.astimezone(UTC)
 
 
@@ -69,7 +69,7 @@ def parsed_date(value: object) -> date:
 
 
 def _no_date() -> date:
-    raise GraphQLError('Date must be a string such as "2026-05-01".')
+    raise ValueError('Date must be a string such as "2026-05-01".')
 
 
 def _date_text(value: object) -> str:

@@ -1,0 +1,271 @@
+"""A gateway over a database of the test's own: everything is real but the clouds, the bucket and the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import uvicorn
+from odmantic import Model
+from starlette.applications import Starlette
+
+from auth.callers import Caller, Role
+from errors import InvalidStateError, ProviderError, UnavailableError
+from fleet.commands import Answer, Asked
+from fleet.feed import VmFeed
+from launch.feed import ProgressFeed
+from launch.launches import Launches
+from launch.plan import Ticket
+from models.api_keys import ApiKey
+from models.catalog import ConsoleSettings, ConsoleType, PresetName
+from models.database import Database
+from models.launches import Launch, LaunchEvent, LaunchStatus, LaunchStepName, Step
+from models.places import FullSite, GeocodedPlace
+from models.usage import UsageInterval
+from models.vms import Vm, VmPlace, VmStatus
+from placement.geocoding import Geocoder
+from placement.ranking import Placements
+from providers.base import Place, ProviderName
+from providers.registry import Registry
+from resolvers.context import Context, Services
+from schema.execution import GraphQLExecution, GraphQLRequest, OperationKind
+from streaming.library import Game
+from tests.fakes.cloud import FakeCloud, site
+
+OPERATIONS: Final = Path("graphql/operations")
+ANN: Final = Caller("ann", Role.PLAYER)
+BOB: Final = Caller("bob", Role.PLAYER)
+OPERATOR: Final = Caller("olga", Role.OPERATOR)
+SERVICE: Final = Caller("webshop", Role.SERVICE)
+NOON: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
+MODELS: Final[list[type[Model]]] = [
+    Launch,
+    LaunchEvent,
+    Vm,
+    ConsoleSettings,
+    GeocodedPlace,
+    FullSite,
+    UsageInterval,
+    ApiKey,
+]
+DALLAS: Final = {"latitude": 32.7767, "longitude": -96.7970}
+
+
+class StubEngine:
+    """Keeps launch.engine.Engine and starts nothing."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.cancelled: list[str] = []
+        self.away = False
+
+    async def start_launch(self, ticket: Ticket) -> None:
+        self._answer()
+        self.started.append(ticket.launch_id)
+
+    async def cancel_launch(self, launch_id: str) -> None:
+        self._answer()
+        self.cancelled.append(launch_id)
+
+    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+        raise InvalidStateError("this machine has no workflow", "RUNNING")
+
+    async def ping(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        if self.away:
+            raise UnavailableError("the engine does not answer")
+
+
+class ShelfOfGames:
+    """Keeps resolvers.context.GameLibrary."""
+
+    def __init__(self) -> None:
+        self.failure: ProviderError | None = None
+        self.shelf = [
+            Game(ConsoleType.SWITCH, "mario-odyssey", "Mario Odyssey", "switch/mario-odyssey.nsp"),
+            Game(ConsoleType.SNES, "zelda", "Zelda", "snes/zelda.sfc"),
+            Game(ConsoleType.SNES, "metroid", "Metroid", "snes/metroid.sfc"),
+        ]
+
+    async def games(self, console: ConsoleType | None = None) -> list[Game]:
+        if self.failure is not None:
+            raise self.failure
+        return [game for game in self.shelf if console in (None, game.console)]
+
+    async def find(self, console: ConsoleType, game_id: str) -> Game | None:
+        return next((game for game in await self.games(console) if game.game_id == game_id), None)
+
+
+@dataclass
+class GatewayWorld:
+    """The parts behind a gateway, and ways to ask them."""
+
+    services: Services
+    execution: GraphQLExecution
+    cloud: FakeCloud
+    engine: StubEngine
+    library: ShelfOfGames
+    progress: ProgressFeed
+    machines: VmFeed
+
+    @property
+    def db(self) -> Database:
+        return self.services.db
+
+    async def ask(self, document: str, caller: Caller = ANN, /, **variables: Any) -> dict[str, Any]:
+        """A file of graphql/operations/ by its name, or a document, executed as one request."""
+        context = Context(caller, self.services, "request-1")
+        prepared = self.execution.prepare(GraphQLRequest(text_of(document), None, variables), context)
+        assert prepared.kind is not OperationKind.SUBSCRIPTION
+        return await self.execution.execute(prepared, context)
+
+    async def follow(
+        self, document: str, caller: Caller = ANN, /, **variables: Any
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        context = Context(caller, self.services, "request-1")
+        prepared = self.execution.prepare(GraphQLRequest(text_of(document), None, variables), context)
+        return await self.execution.subscribe(prepared, context)
+
+    async def data(self, document: str, caller: Caller = ANN, /, **variables: Any) -> dict[str, Any]:
+        answer = await self.ask(document, caller, **variables)
+        assert "errors" not in answer, answer["errors"]
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def error(self, document: str, caller: Caller = ANN, /, **variables: Any) -> dict[str, Any]:
+        """The only error of an answer."""
+        (error,) = (await self.ask(document, caller, **variables))["errors"]
+        found: dict[str, Any] = error
+        return found
+
+
+@asynccontextmanager
+async def gateway_world(db: Database, *, indexes: bool = True) -> AsyncIterator[GatewayWorld]:
+    if indexes:
+        await db.ensure_indexes(MODELS)
+    cloud = FakeCloud(
+        sites=[
+            site("dallas", Place("Dallas", "Texas", "United States"), "0.45"),
+            site("chicago", Place("Chicago", "Illinois", "United States"), "0.40"),
+            site("tallinn", Place("Tallinn", "Harjumaa", "Estonia"), "0.30", gpus=0),
+        ]
+    )
+    engine, library, registry, geocoder = StubEngine(), ShelfOfGames(), Registry([cloud]), Geocoder(db)
+    placements = Placements(db, registry, geocoder)
+    progress, machines = ProgressFeed(db), VmFeed(db)
+    services = Services(
+        version="1.2.3",
+        db=db,
+        registry=registry,
+        placements=placements,
+        library=library,
+        launches=Launches(db, engine, registry, placements, library),
+        progress=progress,
+        machines=machines,
+    )
+    try:
+        yield GatewayWorld(services, GraphQLExecution(), cloud, engine, library, progress, machines)
+    finally:
+        await progress.close()
+        await machines.close()
+        await geocoder.close()
+
+
+@pytest.fixture
+async def gateway(db: Database) -> AsyncIterator[GatewayWorld]:
+    async with gateway_world(db) as made:
+        yield made
+
+
+@asynccontextmanager
+async def listening(app: Starlette) -> AsyncIterator[str]:
+    """The host and port of the application, served by the server of production, for as long as the body runs."""
+    config = uvicorn.Config(
+        app, log_level="error", lifespan="off", ws="websockets-sansio", ws_per_message_deflate=False, access_log=False
+    )
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
+
+
+def text_of(document: str) -> str:
+    file = OPERATIONS / f"{document}.graphql"
+    return file.read_text(encoding="utf-8") if document.isalnum() else document
+
+
+def a_launch(launch_id: str, user_id: str = "ann", **changes: Any) -> Launch:
+    values: dict[str, Any] = {
+        "id": launch_id,
+        "caller_id": user_id,
+        "idempotency_key": launch_id,
+        "user_id": user_id,
+        "console": ConsoleType.SWITCH,
+        "game_id": "mario-odyssey",
+        "idle_stop_minutes": 30,
+        "max_session_hours": 8,
+        "steps": [Step(name=name) for name in LaunchStepName],
+        "requested_at": NOON,
+    }
+    return Launch(**{**values, **changes})
+
+
+def a_vm(vm_id: str, user_id: str = "ann", **changes: Any) -> Vm:
+    values: dict[str, Any] = {
+        "id": vm_id,
+        "tag": f"gamer-{vm_id}",
+        "provider": ProviderName.TENSORDOCK,
+        "provider_id": "m1",
+        "status": VmStatus.RUNNING,
+        "user_id": user_id,
+        "launch_id": "100000000000000001",
+        "console": ConsoleType.SWITCH,
+        "game_id": "mario-odyssey",
+        "preset": PresetName.PREMIUM,
+        "vcpus": 8,
+        "ram_gb": 16,
+        "storage_gb": 200,
+        "place": VmPlace(
+            site_id="dallas",
+            city="Dallas",
+            region="Texas",
+            country="United States",
+            country_code="US",
+            latitude=32.78,
+            longitude=-96.8,
+        ),
+        "ip_address": "127.0.0.7",
+        "ports": {"47989": 20001},
+        "usd_per_hour": Decimal("0.45"),
+        "idle_stop_minutes": 30,
+        "max_session_hours": 8,
+        "created_at": NOON,
+        "started_at": NOON,
+    }
+    return Vm(**{**values, **changes})
+
+
+def an_event(launch_id: str, sequence: int, status: LaunchStatus = LaunchStatus.RUNNING) -> LaunchEvent:
+    return LaunchEvent(
+        id=f"{launch_id}:{sequence}",
+        launch_id=launch_id,
+        sequence=sequence,
+        at=NOON,
+        status=status,
+        progress=sequence / 100,
+        message=f"event {sequence}",
+    )

@@ -1,0 +1,5 @@
+"""A gateway to ask."""
+
+from tests.gateway import gateway
+
+__all__ = ["gateway"]

@@ -1,0 +1,79 @@
+"""The service as an ASGI application: which address is answered by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from resolvers.platform import SERVICE_NAME
+from web import graphiql
+from web.answers import json_answer
+from web.gateway import Gateway
+from web.graphql_http import GraphQLOverHTTP
+from web.graphql_socket import GraphQLOverWebSocket
+from web.health import Readiness
+from web.trail import HEADER, Trail
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    gateway: Gateway,
+    readiness: Readiness,
+    *,
+    explorer: bool = True,
+    routes: Sequence[BaseRoute] = (),
+    lifespan: Lifespan | None = None,
+) -> Starlette:
+    """`explorer` serves GraphiQL. `routes` are added after ours. Nothing is opened or started here."""
+    http, socket = GraphQLOverHTTP(gateway, explorer=explorer), GraphQLOverWebSocket(gateway)
+    app = Starlette(
+        routes=[
+            Route("/", _greeting(gateway.services.version), methods=["GET"]),
+            Route("/health", _health, methods=["GET"]),
+            Route("/ready", readiness.answer, methods=["GET"]),
+            Route("/graphql", http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+            WebSocketRoute("/graphql", socket.serve),
+            *(graphiql.routes() if explorer else ()),
+            *routes,
+        ],
+        middleware=[Middleware(Trail), _cors(gateway.cors_origins)],
+        exception_handlers={HTTPException: _http_error},
+        lifespan=lifespan,
+    )
+    app.state.sockets = socket
+    return app
+
+
+def _cors(origins: Sequence[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-API-Key", HEADER],
+        expose_headers=[HEADER],
+    )
+
+
+def _greeting(version: str) -> Callable[[Request], Awaitable[Response]]:
+    async def greeting(_: Request) -> Response:
+        return json_answer({"message": "Gamer Provisioner API", "version": version})
+
+    return greeting
+
+
+async def _health(_: Request) -> Response:
+    return json_answer({"status": "healthy", "service": SERVICE_NAME})
+
+
+def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return json_answer({"message": error.detail}, error.status_code, headers=error.headers)

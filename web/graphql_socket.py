@@ -1,0 +1,237 @@
+"""GraphQL over WebSocket, protocol graphql-transport-ws and no other.
+
+One object per connection. Each operation is a task of the connection's group, so that nothing outlives the socket:
+whatever ends it, cancels them, and that closes their subscriptions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any, Final
+
+import orjson
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from auth.callers import Caller
+from errors import GatewayError, UnauthenticatedError
+from resolvers.context import Context
+from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
+from web.gateway import Gateway
+from web.reading import UnreadableError, decoded, request_from
+
+PROTOCOL: Final = "graphql-transport-ws"
+_REASON_LIMIT: Final = 120  # bytes; a close frame carries 123
+_ID_LIMIT: Final = 256
+
+
+class CloseCode(IntEnum):
+    """Those of the protocol, and of WebSocket itself."""
+
+    TRY_AGAIN_LATER = 1013
+    BAD_REQUEST = 4400
+    UNAUTHORIZED = 4401
+    FORBIDDEN = 4403
+    SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+    CONNECTION_INITIALISATION_TIMEOUT = 4408
+    SUBSCRIBER_ALREADY_EXISTS = 4409
+    TOO_MANY_INITIALISATION_REQUESTS = 4429
+
+
+class _ClosingError(Exception):
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class GraphQLOverWebSocket:
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.sockets = 0  # open now
+
+    async def serve(self, websocket: WebSocket) -> None:
+        if not self._gateway.may_open_socket(websocket.scope):
+            await websocket.close()
+            return
+        if PROTOCOL not in websocket.scope["subprotocols"]:
+            await websocket.accept()
+            await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"only {PROTOCOL} is spoken here")
+            return
+        await websocket.accept(PROTOCOL)
+        self.sockets += 1
+        try:
+            await _Connection(websocket, self._gateway).serve()
+        finally:
+            self.sockets -= 1
+
+
+class _Connection:
+    def __init__(self, websocket: WebSocket, gateway: Gateway) -> None:
+        self._websocket = websocket
+        self._gateway = gateway
+        self._limits = gateway.limits
+        self._caller: Caller | None = None
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._sending = asyncio.Lock()
+
+    async def serve(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._listen(tasks)
+        except* _ClosingError as group:
+            closing = group.exceptions[0]
+            assert isinstance(closing, _ClosingError)
+            await self._close(closing)
+        except* WebSocketDisconnect:
+            pass
+
+    async def _listen(self, tasks: asyncio.TaskGroup) -> None:
+        try:
+            async with asyncio.timeout(self._limits.connection_init_timeout_s) as patience:
+                while True:
+                    await self._handle(await self._received(), tasks, patience)
+        except TimeoutError:
+            if self._caller is None:
+                code = CloseCode.CONNECTION_INITIALISATION_TIMEOUT
+                raise _ClosingError(code, "Connection initialisation timeout") from None
+            raise _ClosingError(CloseCode.UNAUTHORIZED, "the credentials have expired") from None
+
+    async def _received(self) -> dict[str, Any]:
+        message = await self._websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+        text = message.get("text")
+        if text is None:
+            raise _bad("messages are text")
+        try:
+            content = decoded(text)
+        except UnreadableError as error:
+            raise _bad(error.message) from None
+        if not isinstance(content, dict):
+            raise _bad("a message is a JSON object")
+        return content
+
+    async def _handle(self, message: dict[str, Any], tasks: asyncio.TaskGroup, patience: asyncio.Timeout) -> None:
+        match message.get("type"):
+            case "connection_init":
+                await self._initialise(_optional_object(message), patience)
+            case "ping":
+                payload = _optional_object(message)
+                await self._send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+            case "pong":
+                _optional_object(message)
+            case "subscribe":
+                self._begin(_operation_id(message), message.get("payload"), tasks)
+            case "complete":
+                self._cancel(_operation_id(message))
+            case _:
+                raise _bad("a message of this type is not known")
+
+    async def _initialise(self, payload: dict[str, Any] | None, patience: asyncio.Timeout) -> None:
+        if self._caller is not None:
+            raise _ClosingError(CloseCode.TOO_MANY_INITIALISATION_REQUESTS, "Too many initialisation requests")
+        try:
+            caller = await self._gateway.caller(self._websocket.scope, payload)
+        except UnauthenticatedError as error:
+            raise _ClosingError(CloseCode.FORBIDDEN, error.message) from None
+        except GatewayError as error:
+            raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
+        self._caller = caller
+        patience.reschedule(_end_of(caller))
+        await self._send({"type": "connection_ack"})
+
+    def _begin(self, operation_id: str, payload: object, tasks: asyncio.TaskGroup) -> None:
+        if self._caller is None:
+            raise _ClosingError(CloseCode.UNAUTHORIZED, "Unauthorized")
+        if operation_id in self._operations:
+            reason = f"Subscriber for {operation_id} already exists"
+            raise _ClosingError(CloseCode.SUBSCRIBER_ALREADY_EXISTS, reason)
+        try:
+            request = request_from(payload)
+        except UnreadableError as error:
+            raise _bad(error.message) from None
+        if request.query is None and not request.extensions:
+            raise _bad("the payload needs a query")
+        self._operations[operation_id] = tasks.create_task(self._run(operation_id, request, self._caller))
+
+    def _cancel(self, operation_id: str) -> None:
+        operation = self._operations.pop(operation_id, None)
+        if operation is not None:
+            operation.cancel()
+
+    async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
+        try:
+            if len(self._operations) > self._limits.max_operations_per_socket:
+                raise RequestFailedError(_too_many(self._limits.max_operations_per_socket))
+            await self._answer(operation_id, request, self._gateway.context(caller, self._websocket.scope))
+        except RequestFailedError as error:
+            await self._finish(operation_id, {"type": "error", "id": operation_id, "payload": error.faults})
+        else:
+            await self._finish(operation_id, {"type": "complete", "id": operation_id})
+
+    async def _answer(self, operation_id: str, request: GraphQLRequest, context: Context) -> None:
+        execution = self._gateway.execution
+        prepared = execution.prepare(request, context)
+        if prepared.kind is not OperationKind.SUBSCRIPTION:
+            await self._next(operation_id, await execution.execute(prepared, context))
+            return
+        async with aclosing(await execution.subscribe(prepared, context)) as answers:
+            async for answer in answers:
+                await self._next(operation_id, answer)
+
+    async def _next(self, operation_id: str, answer: dict[str, Any]) -> None:
+        await self._send({"type": "next", "id": operation_id, "payload": answer})
+
+    async def _finish(self, operation_id: str, message: dict[str, Any]) -> None:
+        """The id is free again before the client hears so; a client that completed first hears nothing."""
+        if self._operations.get(operation_id) is asyncio.current_task():
+            del self._operations[operation_id]
+            await self._send(message)
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        try:
+            async with asyncio.timeout(self._limits.send_timeout_s), self._sending:
+                await self._websocket.send_text(orjson.dumps(message).decode())
+        except TimeoutError:
+            raise _ClosingError(CloseCode.TRY_AGAIN_LATER, "messages are read too slowly") from None
+
+    async def _close(self, closing: _ClosingError) -> None:
+        reason = closing.reason.encode()[:_REASON_LIMIT].decode(errors="ignore")
+        with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+            async with asyncio.timeout(1):
+                await self._websocket.close(closing.code, reason)
+
+
+def _operation_id(message: Mapping[str, Any]) -> str:
+    operation_id = message.get("id")
+    if not isinstance(operation_id, str) or not 0 < len(operation_id) <= _ID_LIMIT:
+        raise _bad(f"an id is a string of 1 to {_ID_LIMIT} characters")
+    return operation_id
+
+
+def _optional_object(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    payload = message.get("payload")
+    if payload is not None and not isinstance(payload, dict):
+        raise _bad("a payload is an object")
+    return payload
+
+
+def _end_of(caller: Caller) -> float | None:
+    """When the caller's credentials end, by the loop's clock."""
+    if caller.expires_at is None:
+        return None
+    remaining = caller.expires_at - datetime.now(UTC)
+    return asyncio.get_running_loop().time() + max(0.0, remaining.total_seconds())
+
+
+def _too_many(limit: int) -> dict[str, Any]:
+    message = f"a socket may have at most {limit} operations at once"
+    return {"message": message, "extensions": {"code": "TOO_MANY_OPERATIONS", "allowed": limit}}
+
+
+def _bad(reason: str) -> _ClosingError:
+    return _ClosingError(CloseCode.BAD_REQUEST, reason)

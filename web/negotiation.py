@@ -1,0 +1,41 @@
+"""Which of the two media types of GraphQL answers a client wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+
+class MediaType(StrEnum):
+    RESPONSE = "application/graphql-response+json"  # errors before execution are 400 and carry no data
+    LEGACY = "application/json"  # whatever GraphQL says is 200
+
+
+_UNNAMED: Final = ("application/*", "*/*")
+
+
+def media_type(accept: str | None) -> MediaType | None:
+    """The one to answer with: the higher weight, then the newer; None when neither is accepted.
+
+    Who accepts anything gets application/json, as who says nothing: such a client may know nothing else.
+    """
+    if accept is None or not accept.strip():
+        return MediaType.LEGACY
+    weights = dict(_weights(accept))
+    named = {kind: weights[kind] for kind in MediaType if kind in weights}
+    unnamed = max((weights[kind] for kind in _UNNAMED if kind in weights), default=0.0)
+    offers = [(weight, kind) for kind, weight in named.items() if weight > 0]
+    if MediaType.LEGACY not in named and unnamed > 0:
+        offers.append((unnamed, MediaType.LEGACY))
+    return max(offers, key=lambda offer: (offer[0], offer[1] is MediaType.RESPONSE))[1] if offers else None
+
+
+def _weights(accept: str) -> Iterator[tuple[str, float]]:
+    for part in accept.split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            yield kind, max(0.0, min(1.0, float(weight)))
+        except ValueError:
+            continue

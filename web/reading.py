@@ -1,0 +1,98 @@
+"""A GraphQL request as HTTP carries it, read strictly: what is not right is refused with the status that says why."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+
+from schema.execution import GraphQLRequest
+
+_KINDS: Final[dict[str, tuple[type, str]]] = {
+    "query": (str, "a string"),
+    "operationName": (str, "a string"),
+    "variables": (dict, "an object"),
+    "extensions": (dict, "an object"),
+}
+
+
+class UnreadableError(Exception):
+    """Not a GraphQL request. `status` is HTTP's word for it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+async def read_body(request: Request, limit_bytes: int, patience_s: float) -> GraphQLRequest:
+    """Of a POST. Raises UnreadableError."""
+    _check_content(request)
+    return request_from(decoded(await _bytes(request, limit_bytes, patience_s)))
+
+
+def read_query(request: Request) -> GraphQLRequest:
+    """Of a GET. Raises UnreadableError."""
+    found: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        if name in found:
+            raise UnreadableError(400, f"{name} is given twice")
+        if name in _KINDS and value:
+            found[name] = decoded(value.encode()) if name in ("variables", "extensions") else value
+    return request_from(found)
+
+
+def request_from(content: object) -> GraphQLRequest:
+    """Of decoded JSON. Raises UnreadableError when its shape is wrong."""
+    if not isinstance(content, dict):
+        raise UnreadableError(400, "the request must be a JSON object")
+    for name, (kind, words) in _KINDS.items():
+        if content.get(name) is not None and not isinstance(content[name], kind):
+            raise UnreadableError(400, f"{name} must be {words}")
+    return GraphQLRequest(
+        content.get("query"), content.get("operationName"), content.get("variables"), content.get("extensions")
+    )
+
+
+def decoded(raw: bytes | str) -> Any:
+    """JSON as its standard has it. Raises UnreadableError."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise UnreadableError(400, "this is not valid JSON in UTF-8") from None
+
+
+def _check_content(request: Request) -> None:
+    """Only what a browser sends to another site after asking it first: no form can make such a request."""
+    kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
+    if kind != "application/json":
+        raise UnreadableError(415, "the content type must be application/json")
+    charset = next((p.removeprefix("charset=").strip('"') for p in parameters if p.startswith("charset=")), "utf-8")
+    if charset not in ("utf-8", "utf8"):
+        raise UnreadableError(415, "the charset must be utf-8")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnreadableError(415, "compressed requests are not read")
+
+
+async def _bytes(request: Request, limit_bytes: int, patience_s: float) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced[:20]) > limit_bytes:
+        raise _too_large(limit_bytes)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(patience_s):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit_bytes:
+                    raise _too_large(limit_bytes)
+    except TimeoutError:
+        raise UnreadableError(408, f"the request did not arrive within {patience_s:g} s") from None
+    except ClientDisconnect:
+        raise UnreadableError(400, "the request ended early") from None
+    return bytes(body)
+
+
+def _too_large(limit_bytes: int) -> UnreadableError:
+    return UnreadableError(413, f"a request may have at most {limit_bytes} bytes")
