@@ -52,4 +52,4 @@ clean:               ## what can be made again; .data stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv:
-	deploy/python deploy/venv.py
+	deploy/python deploy/environment.py
