@@ -26,13 +26,14 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
-from auth.authenticator import Authenticator
+from auth.authenticator import DEVELOPER, Authenticator
 from auth.jwks import RemoteKeys
 from auth.keys import ApiKeys, KeyHasher, own_secret
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from embedded.child import EmbeddedError
 from embedded.services import EmbeddedServices, Running
 from embedded.simulator import SimulatorOptions
+from embedded.startup import startup_text
 from errors import ProviderError, UnavailableError
 from fleet.feed import VmFeed
 from launch.engine import DeferredEngine, EngineAddress
@@ -92,7 +93,7 @@ async def serve(settings: Settings, role: str) -> None:
     async with AsyncExitStack() as stack:
         listener = stack.enter_context(listen(settings)) if role != "worker" else None
         running = await stack.enter_async_context(embedded(settings))
-        settings = completed(settings, running)
+        asked_for, settings = settings, completed(settings, running)
         parts = await stack.enter_async_context(compose(settings))
         stopping = _stop_signal()
         async with asyncio.TaskGroup() as tasks:
@@ -102,7 +103,7 @@ async def serve(settings: Settings, role: str) -> None:
             if listener is not None:
                 jobs.append(tasks.create_task(_serve_http(application(settings, parts), listener, stopping)))
                 if settings.environment is Environment.DEVELOPMENT:
-                    _greet(settings, listener)
+                    _greet(asked_for, settings, listener)
             await stopping.wait()
             for job in jobs[:1]:
                 job.cancel()
@@ -385,7 +386,8 @@ def _read(path: Path) -> bytes:
         json.loads(content)
     except (OSError, ValueError):
         raise SettingsError(
-            f"GCS_LIBRARY_KEY_FILE: {path} is not a readable key file. Example: GCS_LIBRARY_KEY_FILE=/secrets/library.json"
+            f"GCS_LIBRARY_KEY_FILE: {path} is not a readable key file. "
+            "Example: GCS_LIBRARY_KEY_FILE=/secrets/library.json"
         ) from None
     return content
 
@@ -426,8 +428,26 @@ def _readiness(parts: Parts) -> Readiness:
     return Readiness(needed={"database": parts.db.ping, "engine": parts.engine.ping}, helpful={"providers": providers})
 
 
-def _greet(settings: Settings, listener: socket.socket) -> None:
-    log.info("serving", extra={"port": listener.getsockname()[1]})
+def _greet(asked_for: Settings, settings: Settings, listener: socket.socket) -> None:
+    """`asked_for` are the settings before the blanks were filled in."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    simulated = {
+        "TensorDock": is_loopback(settings.tensordock_api_url.host or ""),
+        "CloudyPad": asked_for.cloudypad_command is None and _needs_simulator(asked_for),
+        "the game bucket": is_loopback(settings.gcs_endpoint_url.host or ""),
+    }
+    children = {
+        "the database": asked_for.mongodb_atlas_uri is None,
+        "the engine": asked_for.temporal_address is None,
+        "the simulator": _needs_simulator(asked_for),
+    }
+    text = startup_text(
+        f"http://{host}:{listener.getsockname()[1]}",
+        everyone_is=DEVELOPER.id if lets_developer_in(settings) else None,
+        simulated=[name for name, so in simulated.items() if so],
+        embedded=[name for name, so in children.items() if so],
+    )
+    print(text, flush=True)  # noqa: T201  (for whoever started it in a terminal)
 
 
 def _secret(value: SecretStr | None) -> str | None:
