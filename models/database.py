@@ -20,7 +20,7 @@ from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, ExecutionTimeout, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, ExecutionTimeout, PyMongoError
 
 from errors import ConflictError, UnavailableError
 
@@ -89,6 +89,13 @@ class Database:
         """Raises ConflictError when a unique key is taken."""
         with _translated():
             await self._collection(type(document)).insert_one(document.model_dump_doc())
+
+    async def insert_many(self, documents: Sequence[Model]) -> None:
+        """All of one model. Raises ConflictError when a unique key is taken; those before it are written then."""
+        if not documents:
+            return
+        with _translated():
+            await self._collection(type(documents[0])).insert_many([each.model_dump_doc() for each in documents])
 
     async def replace(self, document: Model) -> None:
         """Insert, or overwrite the document with the same id. For derived data that has no rival writer."""
@@ -200,7 +207,7 @@ def _as_stored(value: object) -> object:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except DuplicateKeyError as error:
+    except (DuplicateKeyError, BulkWriteError) as error:
         raise ConflictError("a document with this key exists") from error
     except (ConnectionFailure, ExecutionTimeout) as error:
         raise UnavailableError("the database does not answer") from error

@@ -11,6 +11,7 @@ from models.google_prices import GoogleRegionPrices
 from models.launches import Launch, LaunchEvent
 from models.places import FullSite, GeocodedPlace, NetworkOrder
 from models.rates import RateWindow
+from models.rollups import DayRollup, RolledDay
 from models.strays import Stray
 from models.usage import UsageInterval
 from models.vms import Vm
@@ -19,6 +20,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     ApiKey,
     AuditEntry,
     ConsoleSettings,
+    DayRollup,
     FullSite,
     GeocodedPlace,
     GoogleRegionPrices,
@@ -26,6 +28,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     LaunchEvent,
     NetworkOrder,
     RateWindow,
+    RolledDay,
     Stray,
     UsageInterval,
     Vm,
