@@ -32,6 +32,8 @@ After=network-online.target
 [Service]
 Type=notify
 EnvironmentFile={_ENVIRONMENT_FILE}
+ExecStartPre=-/bin/fusermount3 -uz {MOUNT_POINT}
+ExecStartPre=/bin/mkdir -p {MOUNT_POINT} {_CACHE}
 ExecStart=/usr/bin/rclone mount gcs:{{bucket}}/{ROOT} {MOUNT_POINT} --read-only --allow-other \
 --vfs-cache-mode full --vfs-cache-max-size 20G --vfs-cache-max-age 720h --vfs-read-ahead 128M \
 --dir-cache-time 1m --poll-interval 0 --cache-dir {_CACHE} --uid 1000 --gid 1000 --umask 022
@@ -97,7 +99,6 @@ async def _install_programs(shell: Shell) -> None:
 async def _write_service(shell: Shell, source: LibrarySource) -> bool:
     """Whether anything had to be written."""
     await shell.sudo("install", "-d", "-m", "0700", _FOLDER)
-    await shell.sudo("install", "-d", "-m", "0755", MOUNT_POINT, _CACHE)
     files = {
         _ENVIRONMENT_FILE: (_environment(source).encode(), 0o600),
         _UNIT_FILE: (_UNIT_TEXT.format(bucket=source.bucket).encode(), 0o644),
@@ -128,7 +129,10 @@ def _environment(source: LibrarySource) -> str:
 async def _restart(shell: Shell) -> None:
     await shell.sudo("systemctl", "daemon-reload")
     await shell.sudo("systemctl", "enable", UNIT)
-    await shell.sudo("systemctl", "restart", UNIT, timeout_s=120)
+    restarted = await shell.sudo("systemctl", "restart", UNIT, check=False, timeout_s=120)
+    if restarted.exit_status != 0:
+        log = await shell.sudo("journalctl", "-u", UNIT, "-n", "5", "--no-pager", "-o", "cat", check=False)
+        raise ProviderBusyError(f"the game library did not mount: {log.complaint}")
 
 
 async def _mounted(shell: Shell) -> bool:

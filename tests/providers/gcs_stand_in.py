@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ class BucketServer:
     """`objects` maps names to (generation, content). `faults` are answered instead of the truth, one a request."""
 
     url: str = ""
+    path: str = ""
     objects: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     faults: deque[web.Response] = field(default_factory=deque)
     requests: list[web.Request] = field(default_factory=list)
@@ -72,7 +74,16 @@ class BucketServer:
     def _about(self, name: str) -> dict[str, str]:
         generation, content = self.objects[name]
         md5 = base64.b64encode(hashlib.md5(content).digest()).decode()
-        return {"name": name, "size": str(len(content)), "generation": str(generation), "md5Hash": md5}
+        return {
+            "kind": "storage#object",
+            "name": name,
+            "size": str(len(content)),
+            "generation": str(generation),
+            "md5Hash": md5,
+            "mediaLink": f"{self.url}{self.path}/{quote(name, safe='')}?generation={generation}&alt=media",
+            "updated": "2026-11-21T12:00:00.000Z",
+            "timeCreated": "2026-11-21T12:00:00.000Z",
+        }
 
 
 def error(status: int, reason: str, message: str) -> web.Response:
@@ -82,10 +93,10 @@ def error(status: int, reason: str, message: str) -> web.Response:
 
 @asynccontextmanager
 async def bucket_server(bucket: str) -> AsyncIterator[BucketServer]:
-    server = BucketServer()
+    server = BucketServer(path=f"/storage/v1/b/{bucket}/o")
     app = web.Application(client_max_size=2**28)
-    app.router.add_route("*", f"/storage/v1/b/{bucket}/o", server.handle)
-    app.router.add_route("*", f"/storage/v1/b/{bucket}/o/{{name:.+}}", server.handle)
+    app.router.add_route("*", server.path, server.handle)
+    app.router.add_route("*", f"{server.path}/{{name:.+}}", server.handle)
     app.router.add_route("POST", f"/upload/storage/v1/b/{bucket}/o", server.handle)
     runner = web.AppRunner(app)
     await runner.setup()

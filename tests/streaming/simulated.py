@@ -54,8 +54,10 @@ class Simulated:
 
 
 @asynccontextmanager
-async def machine_with_wolf(folder: Path, key: KeyPair, shape: WolfShape = WolfShape.NEWER) -> AsyncIterator[Simulated]:
-    park = MachinePark(folder, Clock(10_000))
+async def machine_with_wolf(
+    folder: Path, key: KeyPair, shape: WolfShape = WolfShape.NEWER, *, clock_factor: float = 100
+) -> AsyncIterator[Simulated]:
+    park = MachinePark(folder, Clock(clock_factor))
     try:
         place = await park.create(ID, user="user", authorized_keys=[key.public_key])
         await park.power_on(ID)

@@ -17,7 +17,7 @@ HOUR_S = 3600.0
 
 @pytest.fixture
 async def simulated(tmp_path: Path, key: KeyPair) -> AsyncIterator[Simulated]:
-    async with machine_with_wolf(tmp_path, key) as simulated:
+    async with machine_with_wolf(tmp_path, key, clock_factor=10_000) as simulated:
         yield simulated
 
 

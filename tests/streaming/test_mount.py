@@ -157,6 +157,14 @@ async def test_a_mount_that_could_be_written_is_none(machine: Machine, shell: Sh
         await mount(shell, SOURCE)
 
 
+async def test_a_service_that_does_not_start_says_why(machine: Machine, shell: Shell) -> None:
+    machine.box.programs["systemctl"] = lambda argv, given: (1 if argv[0] == "restart" else 0, "Job failed\n")
+    machine.box.programs["journalctl"] = lambda argv, given: (0, "Fatal error: googleapi: Error 403: no access\n")
+
+    with pytest.raises(ProviderBusyError, match="did not mount: Fatal error: googleapi: Error 403: no access"):
+        await mount(shell, SOURCE)
+
+
 async def test_an_empty_library_is_an_operators_matter(machine: Machine, shell: Shell) -> None:
     machine.games = ""
 
