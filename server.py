@@ -30,12 +30,14 @@ from auth.authenticator import DEVELOPER, Authenticator
 from auth.jwks import RemoteKeys
 from auth.keys import ApiKeys, KeyHasher, own_secret
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
+from billing.meter import Meter
 from embedded.child import EmbeddedError
 from embedded.services import EmbeddedServices, Running
 from embedded.simulator import SimulatorOptions
 from embedded.startup import startup_text
 from errors import ProviderError, UnavailableError
 from fleet.feed import VmFeed
+from fleet.sweeper import Action, Sweeper
 from launch.engine import DeferredEngine, EngineAddress
 from launch.feed import ProgressFeed
 from launch.launches import Launches
@@ -107,6 +109,15 @@ async def serve(settings: Settings, role: str) -> None:
             await stopping.wait()
             for job in jobs[:1]:
                 job.cancel()
+
+
+async def sweep_once(*, dry_run: bool) -> list[Action]:
+    """One round of the sweeper, composed as the service is. Started beside a running service it shares its children."""
+    settings = load_settings()
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(embedded(settings))
+        parts = await stack.enter_async_context(compose(completed(settings, running)))
+        return await _sweeper(parts).sweep(dry_run=dry_run)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -262,7 +273,6 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
 
 
 def _activities(settings: Settings, parts: Parts) -> list[object]:
-    from billing.meter import Meter  # noqa: PLC0415
     from fleet.machines import Machines  # noqa: PLC0415
     from fleet.power import Power  # noqa: PLC0415
     from fleet.watch import Watch, WatchTimes  # noqa: PLC0415
@@ -277,10 +287,7 @@ def _activities(settings: Settings, parts: Parts) -> list[object]:
     ]
 
 
-def _sweeper(parts: Parts) -> Any:
-    from billing.meter import Meter  # noqa: PLC0415
-    from fleet.sweeper import Sweeper  # noqa: PLC0415
-
+def _sweeper(parts: Parts) -> Sweeper:
     return Sweeper(parts.db, parts.registry, Meter(parts.db))
 
 

@@ -35,6 +35,7 @@ class FakeCloud:
         self._name = name
         self.stock = list(sites)
         self.rented: dict[MachineId, Machine] = {}
+        self.unlisted: set[MachineId] = set()
         self.ever_rented = 0
         self.full: set[SiteId] = set()
         self.failures: dict[str, list[ProviderError]] = {}
@@ -98,7 +99,7 @@ class FakeCloud:
 
     async def machines(self) -> Sequence[Machine]:
         await self._enter("machines")
-        return tuple(self.rented.values())
+        return tuple(machine for machine in self.rented.values() if machine.id not in self.unlisted)
 
     async def start(self, machine_id: MachineId) -> None:
         await self._enter("start")

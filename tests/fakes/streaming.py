@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from streaming.machine import Activity, Address, GameToPlay, SaveSlot
-
 from errors import ProviderError
 from providers.base import Tell
+from streaming.machine import Activity, Address, GameToPlay, SaveSlot
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
 

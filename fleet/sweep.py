@@ -1,0 +1,38 @@
+"""`python -m fleet.sweep [--dry-run]`: one round of the sweeper by hand, and what it did in a table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from fleet.sweeper import Action
+
+
+def table(actions: Sequence[Action]) -> str:
+    """One line for each difference between the clouds and our records."""
+    if not actions:
+        return "Clouds and records agree: nothing to do."
+    rows = [("verdict", "done", "provider", "machine", "tag", "why")]
+    rows += [
+        (each.verdict, "yes" if each.done else "no", each.provider, each.machine_id, each.tag, each.reason)
+        for each in actions
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def main() -> int:
+    # The composition root reads the settings; this is the one place below it that asks it to.
+    from server import sweep_once  # noqa: PLC0415
+
+    parser = argparse.ArgumentParser(description="Settle what differs between the clouds and our records.")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    actions = asyncio.run(sweep_once(dry_run=parser.parse_args().dry_run))
+    print(table(actions))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
