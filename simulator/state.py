@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 
 class DamagedStateError(Exception):
@@ -22,7 +24,7 @@ class StateFile:
     def load(self) -> Mapping[str, Any] | None:
         """The document saved last; None when there is none yet. Raises DamagedStateError."""
         try:
-            document: Mapping[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+            document: Mapping[str, Any] = orjson.loads(self._path.read_bytes())
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -30,9 +32,16 @@ class StateFile:
         return document
 
     def save(self, document: Mapping[str, Any]) -> None:
+        """Of JSON's types, dataclasses, times, and amounts of money, which become texts."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".draft")
         # Machines' first-boot scripts can carry keys: this user's eyes only.
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(orjson.dumps(document, default=_as_text, option=orjson.OPT_NON_STR_KEYS))
         draft.replace(self._path)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(type(value).__name__)

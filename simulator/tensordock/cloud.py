@@ -137,17 +137,15 @@ class Cloud:
         if instance.status is not Status.DELETING:
             if takes_s is not None:
                 instance.quirks[FaultKind.SLOW_DELETE] = takes_s
-            self._ended(instance, "deleted")
-            self._want(instance, Status.DELETING)
+            self._end(instance, "deleted")
         return instance
 
     def vanish(self, instance_id: str) -> None:
         """It is gone this moment, and nobody ordered it."""
         instance = self.instance(instance_id)
-        self._ended(instance, "vanished")
         self._forget(instance)
         instance.quirks[FaultKind.SLOW_DELETE] = 0
-        self._want(instance, Status.DELETING)
+        self._end(instance, "vanished")
 
     def host_stop(self, instance_id: str, *, given_away: bool) -> None:
         """The host takes its hardware back; `given_away` to somebody who keeps it. What is off loses it just so."""
@@ -216,6 +214,17 @@ class Cloud:
         self._lives.nudge(instance)
         return instance
 
+    def _end(self, instance: Instance, by: str) -> None:
+        """From this moment it costs nothing; `by` is for the record of its order."""
+        self.ledger.settle([instance])
+        order = next(order for order in self.orders if order.instance_id == instance.id)
+        order.ended_at = instance.billed_until.isoformat()
+        order.ended_by = by
+        order.billed_usd = str(instance.billed_usd)
+        instance.status = Status.DELETING
+        self._save()
+        self._lives.nudge(instance)
+
     def _hold(self, instance: Instance, claim: Claim) -> None:
         self.ledger.settle([instance])
         instance.claim = claim
@@ -233,13 +242,6 @@ class Cloud:
     def _forget(self, instance: Instance) -> None:
         self.instances.pop(instance.id, None)
         self.stock.release(instance.id)
-
-    def _ended(self, instance: Instance, by: str) -> None:
-        self.ledger.settle([instance])
-        order = next(order for order in self.orders if order.instance_id == instance.id)
-        order.ended_at = self.ledger.now().isoformat()
-        order.ended_by = by
-        order.billed_usd = str(instance.billed_usd)
 
     def _give_to_others(self, claim: Claim) -> None:
         self.others.append(claim)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -19,13 +18,14 @@ _TIMES = ("created_at", "billed_until", "listed_from")
 
 
 def to_record(cloud: Cloud) -> dict[str, Any]:
+    """For `StateFile`, which writes dataclasses, times and amounts by itself."""
     return {
-        "balance_usd": str(cloud.ledger.balance_usd),
-        "spent_usd": str(cloud.ledger.spent_usd),
+        "balance_usd": cloud.ledger.balance_usd,
+        "spent_usd": cloud.ledger.spent_usd,
         "ordered_in_all": cloud.ordered_in_all,
-        "instances": [_instance_record(instance) for instance in cloud.instances.values()],
-        "orders": [asdict(order) for order in cloud.orders],
-        "others": [asdict(claim) for claim in cloud.others],
+        "instances": list(cloud.instances.values()),
+        "orders": cloud.orders,
+        "others": cloud.others,
         "secrets": cloud.secrets,
     }
 
@@ -40,13 +40,6 @@ def load_record(cloud: Cloud, record: Mapping[str, Any]) -> None:
     cloud.orders.extend(OrderTaken(**order) for order in record["orders"])
     cloud.others.extend(_claim(claim) for claim in record["others"])
     cloud.secrets.update(record["secrets"])
-
-
-def _instance_record(instance: Instance) -> dict[str, Any]:
-    record = asdict(instance)
-    amounts = {name: str(record[name]) for name in _AMOUNTS}
-    times = {name: record[name] and record[name].isoformat() for name in _TIMES}
-    return {**record, **amounts, **times}
 
 
 def _instance(record: Mapping[str, Any]) -> Instance:

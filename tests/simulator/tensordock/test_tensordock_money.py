@@ -118,3 +118,16 @@ async def test_a_deleted_machine_costs_nothing_any_more(world: World) -> None:
 
     assert (await world.v0("/billing/balance")).json["hourly_cost"] == 0
     assert (await world.control("GET", "/orders")).json["orders"][0]["ended_by"] == "deleted"
+
+
+async def test_the_bills_of_all_orders_are_all_that_was_spent(world: World) -> None:
+    one, other = await world.running("gamer-1"), await world.running("gamer-2")
+
+    await world.v2("DELETE", f"/instances/{one}")
+    await world.fault("vanish", machine=other)
+    await world.until_status(one, "gone")
+
+    orders = (await world.control("GET", "/orders")).json["orders"]
+    spent_usd = (await world.control("GET", "/balance")).json["spent_usd"]
+    assert [order["ended_by"] for order in orders] == ["deleted", "vanished"]
+    assert sum(Decimal(order["billed_usd"]) for order in orders) == Decimal(spent_usd) > 0
