@@ -50,6 +50,11 @@ def cheapest(
     return min(choices, key=lambda choice: (choice[1].usd_per_hour, choice[0].vcpus), default=None)
 
 
+def find_machine_type(vcpus: int, gpu_model: str | None) -> MachineType | None:
+    """The one that an offer of these was made from."""
+    return next((type_ for type_ in MACHINE_TYPES if (type_.vcpus, type_.gpu_model) == (vcpus, gpu_model)), None)
+
+
 def zones_of(region: Region, type_: MachineType) -> tuple[str, ...]:
     """Where this machine type can be ordered in this region."""
     return region.gpu_zones.get(type_.gpu_model, ())

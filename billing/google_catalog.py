@@ -1,0 +1,161 @@
+"""The Cloud Billing Catalog, read with Google's own client, and the few of its tens of thousands of SKUs we price with.
+
+The client library is imported when the catalog is first read, in a thread: it takes half a second and 30 MB. SKUs are
+walked as raw protobuf, which is fifteen times faster than through the library's wrappers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+
+_COMPUTE_ENGINE: Final = "services/6F81-5844-456A"
+_SCOPES: Final = ("https://www.googleapis.com/auth/cloud-billing.readonly",)
+_PAGE_SIZE: Final = 5000
+_PAGE_WITHIN_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PricedSku:
+    """A SKU as far as it matters here. `usd_per_unit` is the first tier that is not free, of the newest prices."""
+
+    description: str
+    family: str
+    group: str
+    usage_type: str
+    regions: tuple[str, ...]
+    unit: str
+    usd_per_unit: Decimal | None
+
+
+class Catalog(Protocol):
+    def skus(self) -> AsyncIterator[PricedSku]:
+        """All SKUs of Compute Engine. Raises ProviderRefusedError when we may not ask, else ProviderBusyError."""
+        ...
+
+
+class CloudCatalog:
+    """Google's. With an endpoint that begins with http:// the connection is neither encrypted nor authorised."""
+
+    def __init__(self, endpoint: str | None = None) -> None:
+        self._endpoint = endpoint
+
+    async def skus(self) -> AsyncIterator[PricedSku]:
+        billing = await asyncio.to_thread(importlib.import_module, "google.cloud.billing_v1")
+        try:
+            client = await self._client(billing)
+            async with client:
+                request = {"parent": _COMPUTE_ENGINE, "page_size": _PAGE_SIZE}
+                pager = await client.list_skus(request=request, timeout=_PAGE_WITHIN_S)
+                async for page in pager.pages:
+                    for raw in billing.ListSkusResponse.pb(page).skus:
+                        yield _sku(raw)
+        except _google_errors() as error:
+            raise _translated(error) from error
+
+    async def _client(self, billing: Any) -> Any:
+        if self._endpoint is not None and self._endpoint.startswith("http://"):
+            return billing.CloudCatalogAsyncClient(transport=_plain_transport(urlsplit(self._endpoint).netloc))
+        credentials = await asyncio.to_thread(_credentials)
+        options = {"api_endpoint": self._endpoint} if self._endpoint else None
+        return billing.CloudCatalogAsyncClient(credentials=credentials, client_options=options)
+
+
+def _plain_transport(address: str) -> Any:
+    from google.cloud.billing_v1.services.cloud_catalog import transports  # noqa: PLC0415
+    from grpc import aio  # noqa: PLC0415
+
+    return transports.CloudCatalogGrpcAsyncIOTransport(channel=aio.insecure_channel(address))
+
+
+def _credentials() -> Any:
+    """Application default credentials. Blocks, perhaps for seconds while it looks for a metadata server."""
+    import google.auth  # noqa: PLC0415
+
+    credentials, _ = google.auth.default(scopes=_SCOPES)
+    return credentials
+
+
+def _google_errors() -> tuple[type[Exception], ...]:
+    from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+
+    return GoogleAPIError, GoogleAuthError
+
+
+def _translated(error: Exception) -> ProviderError:
+    from google.api_core import exceptions  # noqa: PLC0415
+    from google.auth.exceptions import DefaultCredentialsError  # noqa: PLC0415
+
+    refusals = (exceptions.Forbidden, exceptions.Unauthorized, exceptions.BadRequest, DefaultCredentialsError)
+    kind = ProviderRefusedError if isinstance(error, refusals) else ProviderBusyError
+    return kind(f"the Cloud Billing Catalog could not be read: {type(error).__name__}")
+
+
+def _sku(raw: Any) -> PricedSku:
+    expression = raw.pricing_info[-1].pricing_expression if raw.pricing_info else None
+    return PricedSku(
+        description=raw.description,
+        family=raw.category.resource_family,
+        group=raw.category.resource_group,
+        usage_type=raw.category.usage_type,
+        regions=tuple(raw.service_regions),
+        unit=expression.usage_unit if expression is not None else "",
+        usd_per_unit=next(_prices(expression.tiered_rates), None) if expression is not None else None,
+    )
+
+
+def _prices(tiers: Iterable[Any]) -> Iterator[Decimal]:
+    """In dollars, tier by tier, those that are free left out."""
+    for tier in tiers:
+        money = tier.unit_price
+        usd = Decimal(money.units) + Decimal(money.nanos).scaleb(-9)
+        if usd > 0 and money.currency_code in ("", "USD"):
+            yield usd
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which SKU is the price of a part. The description begins so; the rest of it names the place."""
+
+    part: str
+    family: str
+    group: str
+    unit: str
+    begins: str
+
+
+RULES: Final[Sequence[Rule]] = (
+    Rule("vcpu:n1-standard", "Compute", "N1Standard", "h", "N1 Predefined Instance Core"),
+    Rule("gib:n1-standard", "Compute", "N1Standard", "GiBy.h", "N1 Predefined Instance Ram"),
+    Rule("vcpu:g2-standard", "Compute", "CPU", "h", "G2 Instance Core"),
+    Rule("gib:g2-standard", "Compute", "RAM", "GiBy.h", "G2 Instance Ram"),
+    Rule("gpu:nvidia-l4", "Compute", "GPU", "h", "Nvidia L4 GPU running"),
+    Rule("gpu:nvidia-tesla-t4", "Compute", "GPU", "h", "Nvidia Tesla T4 GPU running"),
+    Rule("disk:pd-balanced", "Storage", "SSD", "GiBy.mo", "Balanced PD"),
+    Rule("disk:pd-ssd", "Storage", "SSD", "GiBy.mo", "SSD backed PD"),
+    Rule("disk:pd-standard", "Storage", "PDStandard", "GiBy.mo", "Storage PD Capacity"),
+)
+# What begins as a rule says and yet is another product: other contracts, other hardware promises.
+_OTHER_PRODUCTS: Final = ("custom", "sole tenancy", "premium", "reserved", "commitment", "dws", "calendar", "spot")
+
+
+def part_of(sku: PricedSku) -> str | None:
+    """The part that this SKU prices, or None: not ours, not on demand, or not clear enough to be trusted."""
+    if sku.usage_type != "OnDemand" or sku.usd_per_unit is None:
+        return None
+    description = sku.description.lower()
+    if any(word in description for word in _OTHER_PRODUCTS):
+        return None
+    for rule in RULES:
+        fits = (sku.family, sku.group, sku.unit) == (rule.family, rule.group, rule.unit)
+        if fits and sku.description.startswith(rule.begins):
+            return rule.part
+    return None

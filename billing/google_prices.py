@@ -1,0 +1,151 @@
+"""Google's list prices: refreshed from the catalog now and then, kept in the database, never asked for in a request.
+
+A price is taken only when it is beyond doubt: exactly one price for a part in a region, and within a factor of three of
+the list that ships with this service. What is in doubt keeps the shipped price. Traffic keeps it always: which of the
+catalog's many traffic SKUs a player's stream is billed under cannot be told from here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
+
+from billing.google_catalog import Catalog, part_of
+from errors import ProviderBusyError, UnavailableError
+from models.database import Database
+from models.google_prices import GoogleRegionPrices
+from providers.google.prices import Prices, PriceSource, RegionPrices, UnitPrices, shipped_prices
+from providers.google.regions import regions
+
+log = logging.getLogger(__name__)
+
+_PLAUSIBLE_FACTOR: Final = 3
+_READ_AGAIN_AFTER: Final = timedelta(minutes=10)
+
+PartPrices = dict[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRefresh:
+    """What a reading of the catalog brought. `doubtful` names region and part of what was not taken."""
+
+    regions: int
+    parts: int
+    doubtful: tuple[str, ...]
+
+
+async def refresh(
+    db: Database, catalog: Catalog, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> PriceRefresh:
+    """Read the whole catalog and store the prices that are clear. Takes some seconds and may be repeated; once a day
+    is enough. Raises a ProviderError, and leaves the stored prices as they are, when the catalog cannot be read."""
+    found = await _found(catalog)
+    if not found:
+        raise ProviderBusyError("the Cloud Billing Catalog has none of the prices that are looked for")
+    at, parts, doubtful = now(), 0, list[str]()
+    for region, prices in sorted(found.items()):
+        clear = {part: usd for part, usds in prices.items() if (usd := _clear(region, part, usds)) is not None}
+        doubtful += [f"{region} {part}" for part in prices.keys() - clear.keys()]
+        parts += len(clear)
+        usd_texts = {part: str(usd) for part, usd in clear.items()}
+        await db.replace(GoogleRegionPrices(id=region, usd=usd_texts, at=at))
+    log.info("Google's prices are refreshed", extra={"parts": parts, "doubtful": len(doubtful)})
+    return PriceRefresh(len(found), parts, tuple(sorted(doubtful)))
+
+
+class GooglePrices:
+    """The prices as all processes share them, read from the database every ten minutes at most."""
+
+    def __init__(self, db: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._db = db
+        self._now = now
+        self._prices = shipped_prices()
+        self._read_at = datetime.min.replace(tzinfo=UTC)
+
+    async def current(self) -> Prices:
+        """Never raises: while the database is away, what was read last, at worst the shipped list."""
+        if self._now() - self._read_at >= _READ_AGAIN_AFTER:
+            try:
+                rows = await self._db.find(GoogleRegionPrices, {})
+            except UnavailableError:
+                return self._prices
+            self._prices, self._read_at = _merged(shipped_prices(), rows), self._now()
+        return self._prices
+
+
+async def _found(catalog: Catalog) -> dict[str, dict[str, set[Decimal]]]:
+    """Prices by region and part. Two SKUs of one price are one: some places are listed under two names."""
+    found: dict[str, dict[str, set[Decimal]]] = defaultdict(lambda: defaultdict(set))
+    async for sku in catalog.skus():
+        part = part_of(sku)
+        if part is None or sku.usd_per_unit is None:
+            continue
+        for region in sku.regions:
+            if region in regions():
+                found[region][part].add(sku.usd_per_unit)
+    return found
+
+
+def _clear(region: str, part: str, usds: set[Decimal]) -> Decimal | None:
+    if len(usds) != 1:
+        return None
+    (usd,) = usds
+    shipped = shipped_prices().by_region.get(region)
+    expected = None if shipped is None else _shipped_part(shipped, part)
+    if expected is None:
+        return usd
+    return usd if expected / _PLAUSIBLE_FACTOR <= usd <= expected * _PLAUSIBLE_FACTOR else None
+
+
+def _shipped_part(prices: RegionPrices, part: str) -> Decimal | None:
+    """None where the shipped list has no such price. Its G2 vCPUs come with their memory, which is the smaller half."""
+    kind, _, name = part.partition(":")
+    match kind:
+        case "gpu":
+            return prices.gpu_usd_per_hour.get(name)
+        case "disk":
+            return prices.disk_usd_per_gib_month.get(name)
+        case "vcpu" if (unit := prices.families.get(name)) is not None:
+            return unit.usd_per_vcpu_hour
+        case "gib" if (unit := prices.families.get(name)) is not None:
+            return unit.usd_per_gib_hour or None
+        case _:
+            return None
+
+
+def _merged(shipped: Prices, rows: list[GoogleRegionPrices]) -> Prices:
+    by_region = dict(shipped.by_region)
+    for row in rows:
+        known = by_region.get(row.id)
+        if known is not None and row.at > known.as_of:
+            by_region[row.id] = _with_catalog(known, {part: Decimal(usd) for part, usd in row.usd.items()}, row.at)
+    return Prices(MappingProxyType(by_region))
+
+
+def _with_catalog(known: RegionPrices, usd: Mapping[str, Decimal], at: datetime) -> RegionPrices:
+    """The shipped prices with the catalog's laid over them. Vcpu and memory are taken together or not at all."""
+    families = dict(known.families)
+    for name in {part.partition(":")[2] for part in usd if part.startswith("vcpu:")}:
+        if (gib := usd.get(f"gib:{name}")) is not None and name in families:
+            families[name] = UnitPrices(usd[f"vcpu:{name}"], gib)
+    return replace(
+        known,
+        families=MappingProxyType(families),
+        gpu_usd_per_hour=MappingProxyType({**known.gpu_usd_per_hour, **_named(usd, "gpu", known.gpu_usd_per_hour)}),
+        disk_usd_per_gib_month=MappingProxyType(
+            {**known.disk_usd_per_gib_month, **_named(usd, "disk", known.disk_usd_per_gib_month)}
+        ),
+        as_of=at,
+        source=PriceSource.CATALOG,
+    )
+
+
+def _named(usd: Mapping[str, Decimal], kind: str, offered: Mapping[str, Decimal]) -> PartPrices:
+    """The catalog prices more than a region offers; only what the shipped list has too is laid over it."""
+    return {name: usd[f"{kind}:{name}"] for name in offered if f"{kind}:{name}" in usd}
