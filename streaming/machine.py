@@ -33,6 +33,7 @@ T = TypeVar("T")
 _NOTES: Final = "/var/lib/gamer"
 _INSTALLED: Final = f"{_NOTES}/installed.json"
 _READINESS: Final = "/usr/local/bin/cloudypad-check-readiness"  # CloudyPad puts it there: 0 when Wolf answers
+_FIRST_BOOT_S: Final = 900
 _RENTED_BY_CLOUDYPAD: Final = "gcp"
 
 
@@ -72,6 +73,7 @@ class StreamingMachines:
         if instance is None or not instance.configured or instance.host != address.host:
             if instance is not None and instance.provider == _RENTED_BY_CLOUDYPAD:
                 raise ProviderBusyError("CloudyPad has not set its machine up yet")
+            await self._on(address, _first_boot_has_ended)
             await self._cloudypad.create_ssh(tag, address.host, address.ssh_user, self._ssh.key.path, tell)
         await self._on(address, lambda shell: _note_installed(shell, tag))
 
@@ -132,6 +134,11 @@ async def _is_installed(shell: Shell) -> bool:
     if await shell.read_file(_INSTALLED) is None:
         return False
     return (await shell.run(_READINESS, check=False)).exit_status == 0
+
+
+async def _first_boot_has_ended(shell: Shell) -> None:
+    """A young machine installs things of its own, and Ansible would fail on the package manager's lock."""
+    await shell.sudo("cloud-init", "status", "--wait", check=False, timeout_s=_FIRST_BOOT_S)
 
 
 async def _note_installed(shell: Shell, tag: str) -> None:

@@ -39,24 +39,33 @@ async def activity(shell: Shell) -> Activity:
 async def end_sessions(shell: Shell, *, pause_s: float = 1) -> None:
     """End all games, so that everything they had to save is on the disk.
 
-    Wolf itself gives a game two seconds; the containers are stopped first, with more.
+    Wolf itself gives a game two seconds; the containers are stopped first, with more. A Wolf that does not answer
+    keeps no game alive once their containers have ended.
     """
     for name in await _containers(shell, "paused"):
         await shell.sudo("docker", "unpause", name, check=False)
     for name in await _containers(shell, "running"):
         await shell.sudo("docker", "stop", "--time", str(_END_S), name, check=False, timeout_s=_END_S + 30)
-    api = WolfApi(shell)
     for _ in range(_TRIES):
-        sessions = await api.get("sessions", "sessions")
-        if not sessions:
+        if not await _still_there(shell):
             return
-        for session in sessions:
-            try:
-                await api.post("sessions/stop", {"session_id": session.get("client_id")})
-            except WolfFaultError:
-                continue  # it ended by itself meanwhile, or will be asked again
         await asyncio.sleep(pause_s)
     raise ProviderBusyError("a game does not end")
+
+
+async def _still_there(shell: Shell) -> bool:
+    """Whether anything is left of the sessions, each of which is asked to end."""
+    api = WolfApi(shell)
+    try:
+        sessions = await api.get("sessions", "sessions")
+    except ProviderBusyError:
+        return bool(await _containers(shell, "running"))
+    for session in sessions:
+        try:
+            await api.post("sessions/stop", {"session_id": session.get("client_id")})
+        except WolfFaultError:
+            continue  # it ended by itself meanwhile, or will be asked again
+    return bool(sessions)
 
 
 async def _containers(shell: Shell, status: str) -> list[str]:

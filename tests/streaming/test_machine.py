@@ -155,6 +155,14 @@ async def test_a_machine_that_was_set_up_is_not_set_up_again_by_a_worker_that_kn
     assert world.cloudypad_calls().count("create") == 1
 
 
+async def test_ansible_begins_only_after_the_machines_first_boot(world: World) -> None:
+    simulated = world.simulated
+
+    await world.machines.install(world.address, TAG, str)
+
+    assert simulated.machine.cloud_init.is_done
+
+
 async def test_a_set_up_that_another_worker_ended_is_accepted(world: World) -> None:
     world.cloudypad_knows("ssh", world.address.host, configured=True)
 

@@ -75,6 +75,15 @@ async def test_ending_nothing_is_done(shell: Shell) -> None:
     await end_sessions(shell)
 
 
+async def test_a_wolf_that_is_gone_keeps_no_save_from_being_uploaded(simulated: Simulated, shell: Shell) -> None:
+    await play(simulated)
+    await simulated.machine.containers.stop("wolf")
+
+    await end_sessions(shell, pause_s=0.01)
+
+    assert "gamer-switch" not in (await shell.sudo("docker", "ps", "--format", "{{.Names}}")).text
+
+
 async def test_the_pairing_outlives_another_game(simulated: Simulated, shell: Shell) -> None:
     await play(simulated)
     await end_sessions(shell, pause_s=0.01)
