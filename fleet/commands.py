@@ -44,6 +44,23 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """What the player's Moonlight shows, and whose device it is."""
+
+    pin: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """`fault` is the name of our error and None when the device is paired; `message` is for the player."""
+
+    fault: str | None
+    message: str
+    status: VmStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What the watch saw. `detail` is for people."""
 

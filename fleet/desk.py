@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import re
+from typing import Final, Protocol
 
-from errors import InvalidStateError
-from fleet.commands import Answer, Asked, Command
+from errors import InvalidInputError, InvalidStateError, ProviderDownError
+from fleet.commands import Answer, Asked, Command, Paired, Pin
 from models.database import Database
 from models.vms import ENDED, Vm
+
+_PIN: Final = re.compile(r"[0-9]{4}")
 
 
 class Asking(Protocol):
     """The engine's part: hand a command to a machine's workflow."""
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer: ...
+
+    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired: ...
 
 
 class Fleet:
@@ -40,6 +45,28 @@ class Fleet:
         if not answer.accepted:
             raise _not_now(command, answer.status)
         return await self._db.get(Vm, vm.id) or vm
+
+    async def pair(self, vm: Vm, pin: str) -> Vm:
+        """Pair the device whose Moonlight shows this PIN.
+
+        Raises InvalidInputError for a PIN that is not one or not the right one, InvalidStateError when no device asks
+        to be paired or the machine does not run, ProviderDownError when the machine does not answer.
+        """
+        if _PIN.fullmatch(pin) is None:
+            raise InvalidInputError("a PIN is four digits, as Moonlight shows them", ("pin",))
+        try:
+            paired = await self._engine.pair_machine(vm.id, Pin(pin, vm.user_id))
+        except InvalidStateError:
+            raise InvalidStateError(f"the machine is {vm.status}, not RUNNING", vm.status, ("vmId",)) from None
+        match paired.fault:
+            case None:
+                return await self._db.get(Vm, vm.id) or vm
+            case "InvalidInputError":
+                raise InvalidInputError(paired.message, ("pin",))
+            case "InvalidStateError":
+                raise InvalidStateError(paired.message, paired.status, ("vmId",))
+            case _:
+                raise ProviderDownError(f"the machine does not answer: {paired.message}", vm.provider, ("vmId",))
 
 
 def _not_now(command: Command, status: str) -> InvalidStateError:

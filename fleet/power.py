@@ -10,6 +10,7 @@ from temporalio import activity
 
 from billing.meter import Meter
 from errors import MachineLostError
+from fleet.commands import Pin
 from fleet.onboard import OnBoard, address_of, slot_of
 from models.database import Database, Document
 from models.usage import UsageState
@@ -113,6 +114,12 @@ class Power:
             Vm, {"_id": vm_id}, {"$set": {"ip_address": machine.ip_address, "ports": ports}}
         )
         await self._onboard.wake(address_of(started or vm))
+
+    @activity.defn
+    async def pair(self, vm_id: str, pin: Pin) -> None:
+        """Raises InvalidInputError for a wrong PIN, InvalidStateError when no device asks to be paired."""
+        await self._onboard.pair(address_of(await self._vm(vm_id)), pin.pin, pin.user_id)
+        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"paired": True, "last_activity_at": _now()}})
 
     @activity.defn
     async def lose(self, vm_id: str, detail: str) -> None:

@@ -17,8 +17,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Seen
-    from fleet.failures import words_of
+    from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Paired, Pin, Seen
+    from fleet.failures import kind_of, words_of
     from fleet.machines import Machines
     from fleet.power import Power
     from fleet.watch import Watch
@@ -33,6 +33,7 @@ _SHORT: Final = timedelta(minutes=1)
 _SAVE_TIME: Final = timedelta(minutes=5)
 _POWER_TIME: Final = timedelta(minutes=20)
 _RELEASE_TIME: Final = timedelta(minutes=30)
+_PAIR_TIME: Final = timedelta(seconds=40)
 _TURN: Final = timedelta(seconds=6)
 _FOREVER: Final = timedelta(days=365)
 _BEAT: Final = timedelta(seconds=10)
@@ -82,6 +83,18 @@ class MachineWorkflow:
         self._asked.append(asked)
         await workflow.wait_condition(lambda: self._begun >= number)
         return Answer(accepted=True, status=self._status)
+
+    @workflow.update
+    async def pair(self, pin: Pin) -> Paired:
+        """Hand a PIN to the machine. Pairing changes no status, so it does not wait for its turn."""
+        await workflow.wait_condition(lambda: self._vm_id != "")
+        if self._status is not VmStatus.RUNNING:
+            return Paired("InvalidStateError", f"the machine is {self._status}, not RUNNING", self._status)
+        try:
+            await self._run(Power.pair, self._vm_id, pin, time=_PAIR_TIME)
+        except ActivityError as error:
+            return Paired(kind_of(error) or "ProviderBusyError", words_of(error), self._status)
+        return Paired(None, "paired", self._status)
 
     async def _carry_out(self, asked: Asked) -> None:
         self._busy = True

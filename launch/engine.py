@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fleet.commands import Answer, Asked
+from fleet.commands import Answer, Asked, Paired, Pin
 from launch.plan import Ticket
 
 
@@ -25,6 +25,10 @@ class Engine(Protocol):
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
         """Give a command to a machine's workflow; answered once the command has begun or was refused."""
+        ...
+
+    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+        """Hand a PIN to a machine's workflow; answered when the device is paired, or will not be."""
         ...
 
     async def ping(self) -> None: ...
@@ -61,6 +65,9 @@ class DeferredEngine:
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
         return await (await self._loaded()).ask_machine(vm_id, asked)
+
+    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+        return await (await self._loaded()).pair_machine(vm_id, pin)
 
     async def ping(self) -> None:
         await (await self._loaded()).ping()

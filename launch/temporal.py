@@ -15,11 +15,12 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from errors import InvalidStateError, UnavailableError
-from fleet.commands import Answer, Asked
+from fleet.commands import Answer, Asked, Paired, Pin
 from launch.engine import EngineAddress
 from launch.plan import Ticket
 
 _CALL: Final = timedelta(seconds=5)
+_PAIRING: Final = timedelta(seconds=50)
 
 
 async def connect(address: EngineAddress) -> Client:
@@ -70,6 +71,13 @@ class TemporalEngine:
             )
         return answer
 
+    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+        async with _answered(_PAIRING):
+            paired: Paired = await self._client.get_workflow_handle(f"machine-{vm_id}").execute_update(
+                "pair", pin, result_type=Paired, rpc_timeout=_PAIRING
+            )
+        return paired
+
     async def ping(self) -> None:
         async with _answered():
             if not await self._client.service_client.check_health(timeout=_CALL):
@@ -81,9 +89,9 @@ def workflow_id(launch_id: str) -> str:
 
 
 @asynccontextmanager
-async def _answered() -> AsyncIterator[None]:
+async def _answered(within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(2 * _CALL.total_seconds()):
+        async with asyncio.timeout(within.total_seconds()):
             yield
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
