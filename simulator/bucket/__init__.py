@@ -1,0 +1,1 @@
+"""Google Cloud Storage to practise with: its JSON interface over a folder that one can look into."""

@@ -1,0 +1,58 @@
+"""What the simulated bucket holds at first: games that are none, and one save."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+
+from simulator.bucket.store import ObjectStore
+
+# platform: (extension, games). All of them are names of our own with made-up bytes, but for the one everybody tries.
+GAMES = {
+    "nes": ("nes", ("lantern-keeper", "pixel-plumber", "star-courier")),
+    "snes": ("sfc", ("castle-of-clouds", "kart-of-kites", "moon-harvest")),
+    "gb": ("gb", ("block-garden", "pocket-quest", "tiny-trains")),
+    "gba": ("gba", ("advance-orchard", "golden-compass", "mirror-valley")),
+    "nds": ("nds", ("double-diary", "stylus-safari", "two-screen-tales")),
+    "n3ds": ("3ds", ("depth-divers", "paper-lagoon", "street-parade")),
+    "gc": ("iso", ("cube-regatta", "dolphin-bay", "manor-of-mist")),
+    "wii": ("iso", ("bowling-for-bears", "island-games", "swing-and-sing")),
+    "switch": ("nsp", ("mario-odyssey", "harbour-horizons", "joy-kart")),
+}
+GAME_BYTES = 4096
+SAVE = "saves/users/developer/SWITCH/mario-odyssey/main/current.tar.gz"
+SAVE_FILES = {
+    ".local/share/citron/nand/user/save/0000000000000000/developer/0100000000010000/SaveData0.bin": b"moons=42\n",
+    ".local/share/citron/nand/user/save/0000000000000000/developer/0100000000010000/Common.bin": b"hat=red\n",
+}
+SAVED_AT = 1767225600
+
+
+def seed(store: ObjectStore, bucket: str) -> None:
+    """Fill a bucket that does not exist yet; one that does is left as it is."""
+    if bucket in store.buckets():
+        return
+    store.create_bucket(bucket)
+    for platform, (extension, games) in GAMES.items():
+        for game in games:
+            store.write(bucket, f"roms/{platform}/{game}.{extension}", _made_up(platform, game))
+    store.write(bucket, SAVE, _archive(), resource={"contentType": "application/gzip"})
+
+
+def _made_up(platform: str, game: str) -> bytes:
+    """The same bytes for the same game, and nobody's property."""
+    head = f"A placeholder, not a game: {game} for {platform}.\n".encode()
+    return head + hashlib.shake_256(f"{platform}/{game}".encode()).digest(GAME_BYTES - len(head))
+
+
+def _archive() -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path, content in SAVE_FILES.items():
+            member = tarfile.TarInfo(path)
+            member.size, member.mtime, member.mode = len(content), SAVED_AT, 0o644
+            member.uid = member.gid = 1000
+            archive.addfile(member, io.BytesIO(content))
+    return gzip.compress(packed.getvalue(), mtime=SAVED_AT)
