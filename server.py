@@ -281,7 +281,7 @@ def _activities(settings: Settings, parts: Parts) -> list[object]:
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
     return [
         LaunchSteps(db, parts.placements, streaming, parts.library),
-        Machines(db, registry, meter, settle_s=settings.tensordock_settle_seconds),
+        Machines(db, registry, meter, streaming.forget, settle_s=settings.tensordock_settle_seconds),
         Power(db, registry, streaming, meter),
         Watch(db, registry, streaming, WatchTimes()),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
@@ -17,14 +18,26 @@ from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
 from providers.base import Machine, MachineId, MachineState, Provider, Tag
 from providers.registry import Registry
 
+Forget = Callable[[str], Awaitable[None]]
 _BOOTING = {MachineState.CREATING, MachineState.STARTING, MachineState.RUNNING, MachineState.UNKNOWN}
 
 
 class Machines:
     """The activities that change what exists at a cloud. They alone write a VM's status while a launch prepares it."""
 
-    def __init__(self, db: Database, registry: Registry, meter: Meter, *, settle_s: float, poll_s: float = 2.0) -> None:
-        """`settle_s`: how long a cloud's list may lag behind an order. `poll_s`: the pace of looking."""
+    def __init__(
+        self,
+        db: Database,
+        registry: Registry,
+        meter: Meter,
+        forget: Forget | None = None,
+        *,
+        settle_s: float,
+        poll_s: float = 2.0,
+    ) -> None:
+        """`forget` is told the tag of a machine that is gone. `settle_s`: how long a cloud's list may lag behind an
+        order. `poll_s`: the pace of looking."""
+        self._forget = forget
         self._db = db
         self._registry = registry
         self._meter = meter
@@ -96,6 +109,7 @@ class Machines:
                 break
             await asyncio.sleep(self._poll_s)
         await self._meter_end(vm, rented=bool(seen))
+        await self._forgotten(vm)
         await move_vm(self._db, vm_id, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
         return Released(gone=True, message="The cloud confirmed that the machine is gone")
 
@@ -128,6 +142,13 @@ class Machines:
             return False
         # An order whose answer was lost may still turn up in the list.
         return vm.provider_id is not None or vm.ordered_at is None or _now() - vm.ordered_at > self._settle
+
+    async def _forgotten(self, vm: Vm) -> None:
+        try:
+            if self._forget is not None:
+                await self._forget(vm.tag)
+        except ProviderError as error:
+            activity.logger.warning("traces of a machine stay behind", extra={"vm": vm.id, "why": error.message})
 
     async def _meter_end(self, vm: Vm, *, rented: bool) -> None:
         """From now on it costs nothing. A machine that was found only now has cost since it was ordered."""

@@ -21,12 +21,10 @@ from launch.launches import Launches, LaunchOrder
 from launch.steps import LaunchSteps
 from launch.temporal import TemporalEngine, connect
 from launch.worker import build_worker
-from models.catalog import ConsoleSettings, ConsoleType
+from models.catalog import ConsoleType
 from models.database import Database
+from models.everything import DOCUMENTS
 from models.launches import Launch, LaunchEvent
-from models.places import FullSite, GeocodedPlace
-from models.strays import Stray
-from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
 from placement.geocoding import Geocoder
 from placement.positions import Position
@@ -38,7 +36,6 @@ from tests.fakes.games import FakeGames
 from tests.fakes.streaming import FakeStreaming
 
 DALLAS = Position(32.7767, -96.7970)
-MODELS = [Launch, LaunchEvent, Vm, ConsoleSettings, GeocodedPlace, FullSite, UsageInterval, Stray]
 
 
 @dataclass
@@ -114,7 +111,7 @@ class World:
 @pytest.fixture
 async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
     """A world with three hosts, and a worker at work in it."""
-    await db.ensure_indexes(MODELS)
+    await db.ensure_indexes(DOCUMENTS)
     cloud = FakeCloud(
         sites=[
             site("dallas", Place("Dallas", "Texas", "United States")),

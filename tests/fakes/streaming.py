@@ -63,7 +63,7 @@ class FakeStreaming:
 
     async def activity(self, address: Address) -> Activity:
         await self._enter("activity")
-        return Activity(in_use=self.in_use, paired=True)
+        return Activity(in_use=self.in_use, paired=True, sessions=int(self.in_use))
 
     async def end_sessions(self, address: Address) -> None:
         await self._enter("end_sessions")

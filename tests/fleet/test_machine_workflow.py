@@ -10,9 +10,10 @@ import pytest
 
 from errors import InvalidStateError, ProviderRefusedError
 from fleet.commands import Command
+from models.catalog import ConsoleType
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
-from providers.base import MachineState
+from providers.base import MachineState, ProviderName
 from tests.world import World
 
 
@@ -191,8 +192,8 @@ def test_prices_of_an_interval_add_up() -> None:
         vm_id="1",
         number=1,
         user_id="u",
-        provider="TENSORDOCK",
-        console="SWITCH",
+        provider=ProviderName.TENSORDOCK,
+        console=ConsoleType.SWITCH,
         state=UsageState.RUNNING,
         start=datetime.now(UTC),
         machine_usd_per_hour=Decimal("0.40"),
