@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: run test check format lint types imports pytest fmt lock schema docs graphiql clean venv
+.PHONY: run test check format lint types imports pytest fmt lock schema docs recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -43,6 +43,9 @@ schema: venv         ## graphql/schema.graphql from the code
 
 docs: venv           ## the generated parts of README.md
 	exec $(BIN)/python -m docs.settings_table
+
+recording: venv      ## a launch at a running service, written into README.md
+	exec $(BIN)/python -m docs.record_launch
 
 graphiql:            ## web/graphiql/dist from its sources; needs Node 20 or later
 	cd web/graphiql && npm ci --ignore-scripts --no-audit --no-fund && npm run build
