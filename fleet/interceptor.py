@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from correlation import working_on
 from errors import GatewayError, ProviderBusyError, UnavailableError
+
+log = logging.getLogger(__name__)
 
 _UNEXPECTED_TRIES = 3
 
@@ -31,16 +34,26 @@ class _Activity(ActivityInboundInterceptor):
             with working_on(launch=launch if launch.isdigit() else None):
                 return await super().execute_activity(input)
         except (ProviderBusyError, UnavailableError) as error:
-            raise ApplicationError(error.message, type=type(error).__name__) from error
+            raise _told(error, final=False) from None
         except GatewayError as error:
-            raise ApplicationError(error.message, type=type(error).__name__, non_retryable=True) from error
+            raise _told(error, final=True) from None
         except Exception as error:
             # A fault of ours: its text may hold anything, so it goes to the log and not to the player.
-            activity.logger.exception("an activity failed unexpectedly")
+            log.exception("an activity failed unexpectedly")
             last = activity.info().attempt >= _UNEXPECTED_TRIES
             raise ApplicationError("an internal error", type="Unexpected", non_retryable=last) from error
         finally:
             beating.cancel()
+
+
+def _told(error: GatewayError, *, final: bool) -> ApplicationError:
+    """One line in the log, and no trace: these are the ordinary bad days."""
+    info = activity.info()
+    log.info(
+        "a step did not succeed", extra={"step": info.activity_type, "attempt": info.attempt, "why": error.message}
+    )
+    kind = type(error).__name__
+    return ApplicationError(error.message, type=kind, non_retryable=final, category=ApplicationErrorCategory.BENIGN)
 
 
 async def _beat() -> None:

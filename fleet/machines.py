@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,8 @@ from models.usage import UsageState
 from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
 from providers.base import Machine, MachineId, MachineState, Provider, Tag
 from providers.registry import Registry
+
+log = logging.getLogger(__name__)
 
 Forget = Callable[[str], Awaitable[None]]
 _BOOTING = {MachineState.CREATING, MachineState.STARTING, MachineState.RUNNING, MachineState.UNKNOWN}
@@ -137,7 +140,7 @@ class Machines:
                     await provider.release(machine_id)
             except ProviderError as error:
                 left = True
-                activity.logger.warning("a machine could not be deleted yet", extra={"vm": vm.id, "why": str(error)})
+                log.warning("a machine could not be deleted yet", extra={"vm": vm.id, "why": str(error)})
         if left or listed:
             return False
         # An order whose answer was lost may still turn up in the list.
@@ -148,7 +151,7 @@ class Machines:
             if self._forget is not None:
                 await self._forget(vm.tag)
         except ProviderError as error:
-            activity.logger.warning("traces of a machine stay behind", extra={"vm": vm.id, "why": error.message})
+            log.warning("traces of a machine stay behind", extra={"vm": vm.id, "why": error.message})
 
     async def _meter_end(self, vm: Vm, *, rented: bool) -> None:
         """From now on it costs nothing. A machine that was found only now has cost since it was ordered."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 from temporalio import activity
 
 from providers.base import Tell
+
+log = logging.getLogger(__name__)
 
 NOTE_SIGNAL: Final = "note"
 _LINES_PER_ACTIVITY: Final = 40
@@ -31,7 +34,7 @@ def told_to_workflow() -> Tell:
             try:
                 await workflow.signal(NOTE_SIGNAL, line)
             except Exception:
-                activity.logger.warning("a line of progress could not be told", exc_info=True)
+                log.warning("a line of progress could not be told", exc_info=True)
 
     def tell(line: str) -> None:
         if line in told or len(told) >= _LINES_PER_ACTIVITY:
