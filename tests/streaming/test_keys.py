@@ -34,13 +34,22 @@ def test_openssh_reads_the_same_public_key_from_the_file(tmp_path: Path) -> None
 
 
 def test_processes_that_start_together_end_up_with_one_key(tmp_path: Path) -> None:
-    path = tmp_path / "id_ed25519"
-    code = "import pathlib, sys, streaming.keys as k; print(k.ensure_key_pair(pathlib.Path(sys.argv[1])).public_key)"
+    path, gate = tmp_path / "id_ed25519", tmp_path / "gate"
+    code = (
+        "import pathlib, sys, streaming.keys as k\n"
+        "print('ready', flush=True)\n"
+        "while not pathlib.Path(sys.argv[2]).exists(): pass\n"
+        "print(k.ensure_key_pair(pathlib.Path(sys.argv[1])).public_key)"
+    )
     children = [
-        subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
+        subprocess.Popen([sys.executable, "-c", code, path, gate], stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
         for _ in range(4)
     ]
+    for child in children:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
 
+    gate.touch()
     printed = {child.communicate()[0].strip() for child in children}
 
     assert printed == {ensure_key_pair(path).public_key}

@@ -22,6 +22,7 @@ from streaming.pairing import Pairing
 from streaming.saves import UploadOutcome
 from streaming.ssh import Ssh
 from tests.providers.gcs_stand_in import BucketServer, bucket_server
+from tests.streaming.box import running_box
 from tests.streaming.simulated import Simulated, machine_with_wolf
 
 TAG = "gamer-123"
@@ -155,12 +156,20 @@ async def test_a_machine_that_was_set_up_is_not_set_up_again_by_a_worker_that_kn
     assert world.cloudypad_calls().count("create") == 1
 
 
-async def test_ansible_begins_only_after_the_machines_first_boot(world: World) -> None:
-    simulated = world.simulated
+async def test_ansible_begins_only_after_the_machines_first_boot(world: World, tmp_path: Path, key: KeyPair) -> None:
+    begun_before: list[list[str]] = []
 
-    await world.machines.install(world.address, TAG, str)
+    def first_boot(argv: list[str], given: bytes) -> tuple[int, str]:
+        begun_before.append([call for call in world.cloudypad_calls() if call == "create"])
+        return 0, "status: done\n"
 
-    assert simulated.machine.cloud_init.is_done
+    async with running_box(tmp_path / "box", key) as box:
+        box.write("/usr/local/bin/cloudypad-check-readiness", "#!/bin/sh\n").chmod(0o755)
+        box.programs["cloud-init"] = first_boot
+        await world.machines.install(box.address, TAG, str)
+
+    assert begun_before == [[]]
+    assert world.cloudypad_calls().count("create") == 1
 
 
 async def test_a_set_up_that_another_worker_ended_is_accepted(world: World) -> None:

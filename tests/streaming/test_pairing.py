@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from errors import InvalidInputError, InvalidStateError, ProviderBusyError
 from simulator.machines.wolf.api import WolfShape
 from streaming.keys import KeyPair
 from streaming.pairing import Pairing
-from streaming.ssh import Shell
+from streaming.ssh import Shell, Ssh
+from tests.streaming.box import running_box
 from tests.streaming.simulated import ID, Simulated, machine_with_wolf
 
 CONFIG = "/home/user/wolf/config.toml"
@@ -103,6 +105,26 @@ async def test_a_device_that_comes_back_is_paired_again(simulated: Simulated, sh
         await PAIRING.pair(shell, pin, "player-1")
 
     assert folders(simulated) == ["player-1"]
+
+
+async def test_a_request_that_wolf_goes_on_listing_is_answered_once(tmp_path: Path, key: KeyPair, ssh: Ssh) -> None:
+    waiting = [{"pair_secret": "AAAA", "pin": "203.0.113.9"}]
+    answered: list[str] = []
+
+    def curl(argv: list[str], given: bytes) -> tuple[int, str]:
+        if argv[-1].endswith("pair/client"):
+            answered.append(json.loads(given)["pair_secret"])
+        return 0, json.dumps({"success": True, "requests": waiting, "clients": []})
+
+    async with running_box(tmp_path, key) as box, ssh.shell(box.address) as shell:
+        box.programs |= {"curl": curl, "docker": lambda argv, given: (0, "")}
+        with pytest.raises(InvalidInputError):
+            await PAIRING.pair(shell, "1111", "player-1")
+        waiting.append({"pair_secret": "BBBB", "pin": "203.0.113.9"})
+        with pytest.raises(InvalidInputError):
+            await PAIRING.pair(shell, "2222", "player-1")
+
+    assert answered == ["AAAA", "BBBB"]
 
 
 async def test_too_many_waiting_devices_are_not_guessed_among(simulated: Simulated, shell: Shell) -> None:

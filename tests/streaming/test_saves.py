@@ -186,6 +186,25 @@ async def test_two_machines_that_start_the_slot_do_not_overwrite_each_other(worl
     assert world.slot_holds() == {SAVE: b"here"}
 
 
+async def test_a_save_that_slips_in_between_look_and_write_is_not_overwritten(world: World) -> None:
+    put = world.server.put
+
+    def put_after_another_machine(name: str, content: bytes) -> int:
+        world.server.put = put  # type: ignore[method-assign]
+        put(CURRENT, stored(b"from elsewhere"))
+        return put(name, content)
+
+    async with world.shell() as shell:
+        await world.saves.restore(shell, SLOT)
+        play(world.machine, b"here")
+        world.server.put = put_after_another_machine  # type: ignore[method-assign]
+        report = await world.saves.upload(shell, SLOT)
+
+    assert report.outcome == UploadOutcome.CONFLICT
+    assert world.slot_holds() == {SAVE: b"from elsewhere"}
+    assert {SAVE: b"here"} in world.versions()
+
+
 async def test_an_upload_whose_answer_was_lost_is_not_taken_for_somebody_elses(world: World) -> None:
     async with world.shell() as shell:
         await world.saves.restore(shell, SLOT)

@@ -15,7 +15,8 @@ from streaming import wolf
 from streaming.apps import GameToPlay, app_of
 from streaming.keys import KeyPair
 from streaming.sessions import Activity, activity, end_sessions
-from streaming.ssh import Shell
+from streaming.ssh import Shell, Ssh
+from tests.streaming.box import running_box
 from tests.streaming.simulated import Simulated, machine_with_wolf
 
 ODYSSEY = GameToPlay(CONSOLES[ConsoleType.SWITCH], "mario-odyssey", "Odyssey", "switch/mario-odyssey.nsp", "player-1")
@@ -69,6 +70,20 @@ async def test_all_sessions_end_also_a_paused_one(simulated: Simulated, shell: S
     await end_sessions(shell, pause_s=0.01)
 
     assert await activity(shell) == Activity(in_use=False, paired=True, sessions=0)
+
+
+async def test_a_paused_game_is_woken_before_it_is_told_to_end(tmp_path: Path, key: KeyPair, ssh: Ssh) -> None:
+    names = {"status=paused": "gamer-switch_1\nwolf\n", "status=running": "gamer-switch_1\nwolf\n"}
+    async with running_box(tmp_path, key) as box, ssh.shell(box.address) as shell:
+        box.programs["docker"] = lambda argv, given: (0, names.get(argv[2], "") if argv[0] == "ps" else "")
+        box.programs["curl"] = lambda argv, given: (0, '{"success": true, "sessions": []}')
+
+        await end_sessions(shell)
+
+    assert [command for command in box.commands if "gamer-switch_1" in command] == [
+        "docker unpause gamer-switch_1",
+        "docker stop --time 10 gamer-switch_1",
+    ]
 
 
 async def test_ending_nothing_is_done(shell: Shell) -> None:

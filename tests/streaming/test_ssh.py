@@ -84,6 +84,20 @@ async def test_agent_configuration_and_known_hosts_of_this_machine_take_no_part(
             pytest.fail("accepted a key from known_hosts")
 
 
+async def test_no_agent_is_asked(ssh: Ssh, sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def agent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append("asked")
+        writer.close()
+
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    async with await asyncio.start_unix_server(agent, tmp_path / "agent"), ssh.shell(sshd.address()) as shell:
+        await shell.run("true")
+
+    assert asked == []
+
+
 async def test_a_closed_port_may_be_asked_again(ssh: Ssh, sshd: Sshd) -> None:
     closed = replace(sshd.address(), ssh_port=1)
 
