@@ -13,7 +13,7 @@ _SECRETS: Final = (
     re.compile(r"(?i)(?<=\bbearer )\S+"),
     re.compile(r"\bya29\.[\w.-]+"),
     re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"),
-    re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}"),  # keys and their lines, tokens; digests too, which nobody misses
+    re.compile(r"[A-Za-z0-9+/]{40,}={0,2}"),  # keys and their lines, tokens; digests too, which nobody misses
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
     re.compile(
         r"(?i)(?:(?<=password)|(?<=passwd)|(?<=passphrase)|(?<=secret)|(?<=token)|(?<=api_key)|(?<=apikey)"
