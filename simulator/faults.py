@@ -27,13 +27,15 @@ class Operation(StrEnum):
     MODIFY = "modify"
     DELETE = "delete"
     SECRETS = "secrets"
+    BUCKET = "bucket"  # struck only by faults that name it
 
 
 class Api(StrEnum):
-    """The two generations of TensorDock's interface."""
+    """The two generations of TensorDock's interface, and Google's of the bucket."""
 
     V0 = "v0"
     V2 = "v2"
+    GCS = "gcs"
 
 
 class FaultKind(StrEnum):
@@ -179,6 +181,8 @@ class FaultOrder:
 
     def _strikes_operation(self, operation: Operation) -> bool:
         wanted = self.operation or _STRIKES_WHEN_UNSAID.get(self.kind)
+        if operation is Operation.BUCKET:
+            return wanted is operation
         return operation is wanted if wanted else operation in _OPERATIONS.get(self.kind, {operation})
 
 

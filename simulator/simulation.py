@@ -14,6 +14,10 @@ from typing import Final, Self
 
 from aiohttp import web
 
+from simulator.bucket import library
+from simulator.bucket.api import BucketApi
+from simulator.bucket.store import ObjectStore
+from simulator.bucket_weather import bucket_weather
 from simulator.clock import DEFAULT_FACTOR, Clock
 from simulator.control import BASE as CONTROL
 from simulator.control import Control
@@ -24,6 +28,8 @@ from simulator.tensordock.service import Customer, TensorDock
 
 API_KEY: Final = "5e0f3c1a-0000-4000-8000-000000000001"
 API_TOKEN: Final = "simulated-tensordock-token"  # noqa: S105 - opens nothing but this simulator
+PROJECT: Final = "simulated-project"
+BUCKET: Final = "simulated-games"
 LAST_WORDS_S: Final = 0.5
 
 
@@ -70,6 +76,9 @@ class Simulation:
             "TENSORDOCK_API_URL": f"{self.url}/api",
             "TENSORDOCK_API_KEY": API_KEY,
             "TENSORDOCK_API_TOKEN": API_TOKEN,
+            "GCP_PROJECT_ID": PROJECT,
+            "GCS_BUCKET_NAME": BUCKET,
+            "GCS_ENDPOINT_URL": self.url,
         }
 
     async def __aenter__(self) -> Self:
@@ -111,13 +120,19 @@ class Simulation:
         return listener
 
     async def _serve(self, listener: socket.socket) -> None:
-        app = web.Application()
+        app = web.Application(middlewares=[bucket_weather(self.tensordock.door)])
         self.tensordock.add_routes(app.router)
         Control(self.tensordock, self.clock).add_routes(app.router)
+        BucketApi(self._bucket()).add_routes(app.router)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_WORDS_S)
         self._running.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.SockSite(runner, listener).start()
+
+    def _bucket(self) -> ObjectStore:
+        store = ObjectStore(self.options.state_dir / "bucket")
+        library.seed(store, BUCKET)
+        return store
 
     def _lock_state(self) -> None:
         """One folder, one simulation: two would rent out the same stock."""

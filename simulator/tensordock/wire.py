@@ -64,9 +64,8 @@ class Door:
         self, request: web.Request, call: Call, dialect: Dialect, act: Callable[[], Awaitable[Answer]]
     ) -> web.StreamResponse:
         """The answer of `act`, or what an ordered fault makes of it."""
-        self.counted[call.api, call.operation] += 1
-        if fault := self._faults.take(ANSWERED_OTHERWISE, call, done=False):
-            return self._spoil(request, call, dialect, fault)
+        if spoilt := self.spoilt(request, call, dialect):
+            return spoilt
         answer = await act()
         self._note(call, f"answered {answer.status}")
         if answer.ok and (fault := self._fault_afterwards(call)):
@@ -76,6 +75,12 @@ class Door:
         if answer.ok and self._faults.take({FaultKind.STRINGS}, call):
             return as_response(Answer(numbers_as_strings(answer.payload), answer.status))
         return as_response(answer)
+
+    def spoilt(self, request: web.Request, call: Call, dialect: Dialect) -> web.StreamResponse | None:
+        """What is answered instead of carrying the request out, if a fault strikes it."""
+        self.counted[call.api, call.operation] += 1
+        fault = self._faults.take(ANSWERED_OTHERWISE, call, done=False)
+        return self._spoil(request, call, dialect, fault) if fault else None
 
     def _fault_afterwards(self, call: Call) -> FaultOrder | None:
         kinds = {FaultKind.ANSWER_LOST, FaultKind.ANSWER_LATE, FaultKind.ALREADY_GONE}

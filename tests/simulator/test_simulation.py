@@ -128,6 +128,26 @@ async def test_a_machine_that_switches_itself_off_is_stopped(tmp_path: Path, key
             await asyncio.sleep(0.01)
 
 
+async def test_the_game_bucket_is_there_and_can_be_away(tmp_path: Path) -> None:
+    async with simulation(tmp_path) as world, aiohttp.ClientSession() as http:
+        environment = world.environment()
+        url = f"{environment['GCS_ENDPOINT_URL']}/storage/v1/b/{environment['GCS_BUCKET_NAME']}/o"
+        ordered = {"kind": "server-error", "operation": "bucket", "status": 503}
+        async with http.get(url, params={"prefix": "roms/switch/"}) as response:
+            names = [item["name"] for item in (await response.json())["items"]]
+        async with http.post(f"{world.control_url}/faults", json=ordered) as response:
+            assert response.status == 201
+        async with http.get(f"{environment['TENSORDOCK_API_URL']}/v2/locations") as response:
+            tensordock = response.status
+        async with http.get(url) as response:
+            away, said = response.status, await response.json()
+        async with http.get(url) as response:
+            back = response.status
+
+    assert "roms/switch/mario-odyssey.nsp" in names
+    assert (tensordock, away, said["error"]["code"], back) == (200, 503, 503, 200)
+
+
 async def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     async with simulation(tmp_path / "one") as world:
         with pytest.raises(SimulationError, match=r"^cannot listen on 127\.0\.0\.1:\d+: Address already in use$"):
