@@ -23,6 +23,7 @@ from streaming.addresses import Address
 
 _PATH: Final = "/serverinfo"
 _LIMIT_BYTES: Final = 64 * 1024
+_TELLING: Final = {"state", "uniqueid", "PairStatus"}
 _STRANGER: Final = "401"  # Wolf's word for a client that has not paired: it answers, which is all that we ask
 
 
@@ -79,7 +80,9 @@ def _is_serverinfo(answer: bytes, *, paired: bool) -> bool:
     document = _Document.read(answer.partition(b"\r\n\r\n")[2])
     if document is None:
         return False
-    return {"hostname", "state"} <= document.elements or (not paired and document.status_code == _STRANGER)
+    if not paired and document.status_code == _STRANGER:
+        return True
+    return "hostname" in document.elements and bool(document.elements & _TELLING)
 
 
 class _Document:
