@@ -23,11 +23,11 @@ from simulator.tensordock.mishaps import Mishaps, stop_all_without_money
 from simulator.tensordock.records import load_record, to_record
 from simulator.tensordock.v0.account import Account
 from simulator.tensordock.v0.machines import Machines
-from simulator.tensordock.v0.words import Counter as V0Counter
+from simulator.tensordock.v0.words import Desk as PairDesk
 from simulator.tensordock.v2.instances import Instances
 from simulator.tensordock.v2.places import Places
 from simulator.tensordock.v2.secrets import Secrets
-from simulator.tensordock.v2.words import Counter as V2Counter
+from simulator.tensordock.v2.words import Desk as BearerDesk
 from simulator.tensordock.wire import Door
 
 STATE_FILE: Final = "tensordock.json"
@@ -57,8 +57,8 @@ class TensorDock:
         self._balance_watch: asyncio.Task[None] | None = None
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        bearer = V2Counter(self.door, self.customer.api_token)
-        pair = V0Counter(self.door, api_key=self.customer.api_key, api_token=self.customer.api_token)
+        bearer = BearerDesk(self.door, self.customer.api_token)
+        pair = PairDesk(self.door, api_key=self.customer.api_key, api_token=self.customer.api_token)
         for part in (
             Places(self.cloud.stock, self.faults, bearer),
             Instances(self.cloud, self.faults, bearer, self.mishaps, self._clock),

@@ -42,7 +42,7 @@ class Dialect:
 DIALECT: Final = Dialect()
 
 
-class Counter:
+class Desk:
     """Where version 0's callers show their key pair."""
 
     def __init__(self, door: Door, *, api_key: str, api_token: str) -> None:

@@ -15,7 +15,7 @@ from simulator.tensordock.mishaps import Mishaps
 from simulator.tensordock.ordering import Fate
 from simulator.tensordock.orders import order_from, resize_from
 from simulator.tensordock.v2 import shapes
-from simulator.tensordock.v2.words import BASE, Counter, json_body, member, success
+from simulator.tensordock.v2.words import BASE, Desk, json_body, member, success
 from simulator.tensordock.wire import Answer
 
 # How long an ordered fault of a machine lasts, in simulated seconds, when its order does not say.
@@ -23,12 +23,12 @@ LASTS_S: Final = {FaultKind.SLOW_BOOT: 600.0, FaultKind.LIST_LAG: 30.0}
 
 
 class Instances:
-    """The handlers; what they refuse is put into words by the counter."""
+    """The handlers; what they refuse is put into words by the desk."""
 
-    def __init__(self, cloud: Cloud, faults: Faults, counter: Counter, mishaps: Mishaps, clock: Clock) -> None:
+    def __init__(self, cloud: Cloud, faults: Faults, desk: Desk, mishaps: Mishaps, clock: Clock) -> None:
         self._cloud = cloud
         self._faults = faults
-        self._counter = counter
+        self._desk = desk
         self._mishaps = mishaps
         self._clock = clock
 
@@ -48,7 +48,7 @@ class Instances:
             fault = self._faults.take({FaultKind.LIST_SHAPE}, call)
             return Answer(shapes.instance_list(self._cloud.listed(), (fault and fault.shape) or ListShape.ENVELOPED))
 
-        return await self._counter.answer(request, call, act)
+        return await self._desk.answer(request, call, act)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         body = await json_body(request)
@@ -60,7 +60,7 @@ class Instances:
             self._mishaps.expect(instance)
             return Answer(shapes.created(instance), 201 if instance.number % 2 else 200)
 
-        return await self._counter.answer(request, Call(Operation.CREATE, Api.V2, hostnode_id, machine_name=name), act)
+        return await self._desk.answer(request, Call(Operation.CREATE, Api.V2, hostnode_id, machine_name=name), act)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         call = self._call(Operation.GET, request)
@@ -69,7 +69,7 @@ class Instances:
             alone = shapes.instance_alone(self._cloud.instance(request.match_info["id"]))
             return Answer({"data": alone} if self._faults.take({FaultKind.WRAPPED}, call) else alone)
 
-        return await self._counter.answer(request, call, act)
+        return await self._desk.answer(request, call, act)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         call = self._call(Operation.DELETE, request)
@@ -80,19 +80,19 @@ class Instances:
             instance = self._cloud.delete(request.match_info["id"], takes_s=takes_s)
             return success("Instance deleted successfully", beside=instance.number % 2 == 0)
 
-        return await self._counter.answer(request, call, act)
+        return await self._desk.answer(request, call, act)
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         async def act() -> Answer:
             return Answer(shapes.moving(self._cloud.start(request.match_info["id"])))
 
-        return await self._counter.answer(request, self._call(Operation.START, request), act)
+        return await self._desk.answer(request, self._call(Operation.START, request), act)
 
     async def stop(self, request: web.Request) -> web.StreamResponse:
         async def act() -> Answer:
             return Answer(shapes.moving(self._cloud.stop(request.match_info["id"], release=False)))
 
-        return await self._counter.answer(request, self._call(Operation.STOP, request), act)
+        return await self._desk.answer(request, self._call(Operation.STOP, request), act)
 
     async def modify(self, request: web.Request) -> web.StreamResponse:
         body = await json_body(request)
@@ -102,7 +102,7 @@ class Instances:
             self._cloud.modify(instance.id, resize_from(body, instance.full_claim))
             return success("Instance modified successfully")
 
-        return await self._counter.answer(request, self._call(Operation.MODIFY, request), act)
+        return await self._desk.answer(request, self._call(Operation.MODIFY, request), act)
 
     def _call(self, operation: Operation, request: web.Request) -> Call:
         instance = self._cloud.instances.get(request.match_info["id"])

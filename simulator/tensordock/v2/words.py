@@ -52,7 +52,7 @@ class Dialect:
 DIALECT: Final = Dialect()
 
 
-class Counter:
+class Desk:
     """Where version 2's callers show their token."""
 
     def __init__(self, door: Door, api_token: str) -> None:
