@@ -36,6 +36,7 @@ from embedded.services import EmbeddedServices, Running
 from embedded.simulator import SimulatorOptions
 from embedded.startup import startup_text
 from errors import ProviderError, UnavailableError
+from fleet.desk import Fleet
 from fleet.feed import VmFeed
 from fleet.sweeper import Action, Sweeper
 from launch.engine import DeferredEngine, EngineAddress
@@ -232,6 +233,8 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         launches=Launches(parts.db, parts.engine, parts.registry, parts.placements, parts.library),
         progress=progress,
         machines=machines,
+        fleet=Fleet(parts.db, parts.engine),
+        api_keys=_api_keys(settings, parts),
     )
     development = settings.environment is Environment.DEVELOPMENT
     gateway = Gateway(
@@ -406,9 +409,12 @@ def _authenticator(settings: Settings, parts: Parts) -> Authenticator:
     elif settings.jwt_jwks_url is not None:
         keys = RemoteKeys(str(settings.jwt_jwks_url), parts.http)
     tokens = None if keys is None else TokenVerifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    return Authenticator(tokens, _api_keys(settings, parts), developer=lets_developer_in(settings))
+
+
+def _api_keys(settings: Settings, parts: Parts) -> ApiKeys:
     hashed_with = settings.api_key_secret or own_secret(settings.data_dir / "api-key-secret")
-    api_keys = ApiKeys(parts.db, KeyHasher(hashed_with, settings.api_key_secret_previous))
-    return Authenticator(tokens, api_keys, developer=lets_developer_in(settings))
+    return ApiKeys(parts.db, KeyHasher(hashed_with, settings.api_key_secret_previous))
 
 
 def _query_limits(settings: Settings) -> Limits:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from auth.callers import Caller
+from auth.keys import ApiKeys
+from fleet.desk import Fleet
 from fleet.feed import VmFeed
 from launch.launches import LaunchOrder
 from models.catalog import ConsoleType
@@ -54,6 +56,8 @@ class Services:
     launches: LaunchDesk
     progress: Progress
     machines: VmFeed
+    fleet: Fleet
+    api_keys: ApiKeys
 
 
 class Context:

@@ -19,12 +19,12 @@ _VMS = "vms"
 async def vm(context: Context, vm_id: str | None) -> Vm | None:
     """None alike for an id that is malformed, unknown, or somebody else's."""
     require(context.caller, "Query.vm")
-    return await _visible(context, vm_id)
+    return await visible(context, vm_id)
 
 
 async def vm_of(context: Context, key: str) -> Vm | None:
     require(context.caller, "VM")
-    return await _visible(context, key)
+    return await visible(context, key)
 
 
 async def vms(
@@ -44,7 +44,7 @@ async def vms(
 async def vm_status(context: Context, vm_id: str | None) -> AsyncGenerator[Vm, None]:
     """The VM now, then whenever it changed, until its end. NotFoundError where `vm` is None."""
     require(context.caller, "Subscription.vmStatus")
-    found = await _visible(context, vm_id)
+    found = await visible(context, vm_id)
     if found is None:
         raise NotFoundError("there is no such VM", ("vmId",))
     return _told(context, found.id)
@@ -57,7 +57,7 @@ async def _told(context: Context, vm_id: str) -> AsyncGenerator[Vm, None]:
             yield state
 
 
-async def _visible(context: Context, vm_id: str | None) -> Vm | None:
+async def visible(context: Context, vm_id: str | None) -> Vm | None:
     found = await context.loaders.vm.load(vm_id) if vm_id else None
     return found if found and context.caller.may_act_for(found.user_id) else None
 

@@ -18,19 +18,23 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import catalog, launches, places, vms
+from resolvers import catalog, keys, launches, places, vms
 from resolvers.context import Context
 from schema.catalog import CatalogQuery, Console, Game
 from schema.ids import parts
+from schema.keys import ApiKey, AuditEntry, KeyMutation, KeyQuery
 from schema.launches import Launch, LaunchMutation, LaunchQuery, LaunchSubscription
 from schema.node import Info, Node
 from schema.places import Hostnode, PlaceQuery
 from schema.platform import PlatformQuery
+from schema.power import PowerMutation
 from schema.refusals import KINDS
 from schema.scalars import SCALARS
 from schema.vms import VM, VmQuery, VmSubscription
 
 _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callable[[Any], Node]]]] = {
+    "ApiKey": (keys.api_key_of, ApiKey.of),
+    "AuditEntry": (keys.audit_entry_of, AuditEntry.of),
     "Console": (catalog.console_of, Console.of),
     "Game": (catalog.game_of, Game.of),
     "Hostnode": (places.hostnode_of, Hostnode.of),
@@ -40,7 +44,7 @@ _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callab
 
 
 @strawberry.type
-class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery):
+class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery, KeyQuery):
     @strawberry.field(description="Anything by its id. Null alike for what is unknown and what is not the caller's.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         type_name, key = parts(id) or ("", "")
@@ -52,7 +56,7 @@ class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery):
 
 
 @strawberry.type
-class Mutation(LaunchMutation):
+class Mutation(LaunchMutation, PowerMutation, KeyMutation):
     pass
 
 

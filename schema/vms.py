@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import strawberry
 
 import models.vms
+from billing.amounts import tidy
 from models.catalog import PRESETS
 from resolvers import catalog, launches, places, vms
 from resolvers.pages import Page
@@ -80,9 +81,9 @@ class VM(Node):
         found = await places.site(info.context, self.document.provider, self.document.place.site_id)
         return None if found is None else Hostnode.of(found)
 
-    @strawberry.field(description="USD up to now, by our own meter, to a millionth.")
+    @strawberry.field(description="USD up to now, by our own meter.")
     async def cost_so_far(self, info: Info) -> Decimal:
-        return (await info.context.loaders.usage.load(self.document.id)).cost_usd
+        return tidy((await info.context.loaders.usage.load(self.document.id)).cost_usd)
 
     @strawberry.field(description="How long it has run in all.")
     async def running_seconds(self, info: Info) -> int:

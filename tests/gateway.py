@@ -7,19 +7,25 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import jwt
 import pytest
 import uvicorn
 from odmantic import Model
+from pydantic import SecretStr
 from starlette.applications import Starlette
 
+from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
+from auth.keys import ApiKeys, KeyHasher
+from auth.tokens import SharedSecret, TokenVerifier
 from errors import InvalidStateError, ProviderError, UnavailableError
-from fleet.commands import Answer, Asked
+from fleet.commands import Answer, Asked, Paired, Pin
+from fleet.desk import Fleet
 from fleet.feed import VmFeed
 from launch.feed import ProgressFeed
 from launch.launches import Launches
@@ -39,6 +45,7 @@ from resolvers.context import Context, Services
 from schema.execution import GraphQLExecution, GraphQLRequest, OperationKind
 from streaming.library import Game
 from tests.fakes.cloud import FakeCloud, site
+from web.gateway import Gateway
 
 OPERATIONS: Final = Path("graphql/operations")
 ANN: Final = Caller("ann", Role.PLAYER)
@@ -56,6 +63,7 @@ MODELS: Final[list[type[Model]]] = [
     UsageInterval,
     ApiKey,
 ]
+TOKEN_SECRET: Final = "a secret for the tokens of these tests"
 DALLAS: Final = {"latitude": 32.7767, "longitude": -96.7970}
 
 
@@ -77,6 +85,10 @@ class StubEngine:
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
         raise InvalidStateError("this machine has no workflow", "RUNNING")
+
+    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+        self._answer()
+        return Paired(None, "paired", VmStatus.RUNNING)
 
     async def ping(self) -> None:
         self._answer()
@@ -172,6 +184,8 @@ async def gateway_world(db: Database, *, indexes: bool = True) -> AsyncIterator[
         launches=Launches(db, engine, registry, placements, library),
         progress=progress,
         machines=machines,
+        fleet=Fleet(db, engine),
+        api_keys=ApiKeys(db, KeyHasher(SecretStr("a secret for the API keys of these tests"))),
     )
     try:
         yield GatewayWorld(services, GraphQLExecution(), cloud, engine, library, progress, machines)
@@ -201,6 +215,18 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
         finally:
             server.should_exit = True
             await serving
+
+
+def web_gateway(world: GatewayWorld, **changes: Any) -> Gateway:
+    """Its door takes tokens made by `token`, and nothing else."""
+    door = Authenticator(TokenVerifier(SharedSecret(SecretStr(TOKEN_SECRET))), None)
+    return Gateway(**{"services": world.services, "execution": world.execution, "authenticator": door, **changes})
+
+
+def token(caller: Caller, lasting_s: float = 60) -> str:
+    expires = datetime.now(UTC) + timedelta(seconds=lasting_s)
+    claims = {"sub": caller.id, "role": caller.role.lower(), "exp": expires.timestamp()}
+    return jwt.encode(claims, TOKEN_SECRET, "HS256")
 
 
 def text_of(document: str) -> str:

@@ -34,14 +34,8 @@ NOT_YET_SERVED = {
     *("Query.costEstimate", "Query.costReport", "Query.currentMonthCosts"),
     *("Query.spendingLimits", "Query.spendingAlerts", "Subscription.spendingAlerts"),
     *("Mutation.setSpendingLimit", "SetSpendingLimitInput", "SpendingLimitPayload"),
-    # power and pairing
-    *("Mutation.startVm", "Mutation.stopVm", "Mutation.restartVm", "Mutation.deleteVm", "VmInput", "VmPayload"),
-    *("Mutation.pairClient", "PairClientInput"),
-    # operators: consoles, keys, audit
+    # operators: consoles
     *("Mutation.configureConsole", "ConfigureConsoleInput", "ConsolePayload", "ProviderPreferenceInput"),
-    *("Mutation.createApiKey", "Mutation.revokeApiKey"),
-    *("ApiKey", "ApiKeyPayload", "CreateApiKeyInput", "RevokeApiKeyInput"),
-    *("Query.auditLog", "AuditEntry", "AuditEntryEdge", "AuditEntryConnection"),
 }
 
 

@@ -222,7 +222,7 @@ async def test_a_machine_in_full(gateway: GatewayWorld) -> None:
         "paired": False,
     }
     assert (vm["name"], vm["status"], vm["hourlyPrice"]) == (f"gamer-{VM}", "RUNNING", "0.45")
-    assert (vm["costSoFar"], vm["runningSeconds"]) == ("0.450000", 3600)
+    assert (vm["costSoFar"], vm["runningSeconds"]) == ("0.45", 3600)
     assert (vm["site"]["id"], vm["location"]["city"]) == (DALLAS_ID, "Dallas")
     assert (vm["launch"]["id"], vm["console"]["type"], vm["preset"]["name"]) == (LAUNCH_ID, "SWITCH", "PREMIUM")
 

@@ -1,0 +1,51 @@
+"""API keys and the audit trail: for operators."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from auth.access import require
+from auth.callers import Role
+from auth.keys import NewApiKey
+from errors import InvalidInputError, NotFoundError
+from models.api_keys import ApiKey
+from models.audit import AuditEntry, entries, is_entry_id
+from resolvers.context import Context
+from resolvers.pages import Page, cursor, page_size, read_cursor
+
+_AUDIT = "audit"
+
+
+async def create(context: Context, name: str, role: Role, expires_at: datetime | None) -> NewApiKey:
+    """The secret is in this answer and nowhere else, ever."""
+    require(context.caller, "Mutation.createApiKey")
+    return await context.services.api_keys.create(context.caller, name, role, expires_at)
+
+
+async def revoke(context: Context, key_id: str | None) -> ApiKey:
+    require(context.caller, "Mutation.revokeApiKey")
+    if key_id is None:
+        raise NotFoundError("there is no such API key", ("apiKeyId",))
+    return await context.services.api_keys.revoke(context.caller, key_id)
+
+
+async def api_key_of(context: Context, key: str) -> ApiKey | None:
+    require(context.caller, "ApiKey")
+    return await context.services.api_keys.find(key)
+
+
+async def audit_entry_of(context: Context, key: str) -> AuditEntry | None:
+    require(context.caller, "AuditEntry")
+    return await context.services.db.get(AuditEntry, key) if is_entry_id(key) else None
+
+
+async def audit_log(context: Context, subject_id: str | None, first: int | None, after: str | None) -> Page[AuditEntry]:
+    """Newest first; `subject_id` is a record's own id."""
+    require(context.caller, "Query.auditLog")
+    size = page_size(first)
+    mark = None if after is None else read_cursor(_AUDIT, after)
+    if mark is not None and not is_entry_id(mark):
+        raise InvalidInputError("after is not a cursor of this list", ("after",))
+    found = await entries(context.services.db, subject_id=subject_id, after=mark, limit=size + 1)
+    shown = found[:size]
+    return Page(shown, [cursor(_AUDIT, entry.id) for entry in shown], len(found) > size, mark is not None)
