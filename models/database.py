@@ -6,6 +6,7 @@ thread for every idle change stream. Filters are flat dictionaries: `$and` at th
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -205,6 +206,20 @@ def _as_stored(value: object) -> object:
 
 @contextmanager
 def _translated() -> Iterator[None]:
+    """Foreign errors become ours. A cancellation that the driver swallowed, or turned into an error, is one again:
+    a task that goes on after it was cancelled would never end."""
+    task = asyncio.current_task()
+    cancellations = task.cancelling() if task else 0
+    try:
+        with _errors_translated():
+            yield
+    finally:
+        if task and task.cancelling() > cancellations:
+            raise asyncio.CancelledError
+
+
+@contextmanager
+def _errors_translated() -> Iterator[None]:
     try:
         yield
     except (DuplicateKeyError, BulkWriteError) as error:

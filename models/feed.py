@@ -110,7 +110,8 @@ class ChangeFeed(Generic[M]):
             self._open = asyncio.Event()
             self._following = asyncio.create_task(self._follow(self._open), name=f"feed of {self._model.__name__}")
         try:
-            await asyncio.wait_for(self._open.wait(), self._patience_s)
+            async with asyncio.timeout(self._patience_s):
+                await self._open.wait()
         except TimeoutError as error:
             raise UnavailableError("the database does not tell of changes now") from error
 

@@ -20,6 +20,7 @@ from auth.callers import Caller
 from errors import GatewayError, UnauthenticatedError
 from resolvers.context import Context
 from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
+from schema.faults import Fault
 from web.gateway import Gateway
 from web.reading import UnreadableError, decoded, request_from
 
@@ -156,7 +157,11 @@ class _Connection:
             raise _bad(error.message) from None
         if request.query is None and not request.extensions:
             raise _bad("the payload needs a query")
-        self._operations[operation_id] = tasks.create_task(self._run(operation_id, request, self._caller))
+        if len(self._operations) < self._limits.max_operations_per_socket:
+            operation = self._run(operation_id, request, self._caller)
+        else:
+            operation = self._fail(operation_id, [_too_many(self._limits.max_operations_per_socket)])
+        self._operations[operation_id] = tasks.create_task(operation)
 
     def _cancel(self, operation_id: str) -> None:
         operation = self._operations.pop(operation_id, None)
@@ -165,11 +170,9 @@ class _Connection:
 
     async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
         try:
-            if len(self._operations) > self._limits.max_operations_per_socket:
-                raise RequestFailedError(_too_many(self._limits.max_operations_per_socket))
             await self._answer(operation_id, request, self._gateway.context(caller, self._websocket.scope))
         except RequestFailedError as error:
-            await self._finish(operation_id, {"type": "error", "id": operation_id, "payload": error.faults})
+            await self._fail(operation_id, error.faults)
         else:
             await self._finish(operation_id, {"type": "complete", "id": operation_id})
 
@@ -185,6 +188,9 @@ class _Connection:
 
     async def _next(self, operation_id: str, answer: dict[str, Any]) -> None:
         await self._send({"type": "next", "id": operation_id, "payload": answer})
+
+    async def _fail(self, operation_id: str, faults: list[Fault]) -> None:
+        await self._finish(operation_id, {"type": "error", "id": operation_id, "payload": faults})
 
     async def _finish(self, operation_id: str, message: dict[str, Any]) -> None:
         """The id is free again before the client hears so; a client that completed first hears nothing."""
@@ -228,7 +234,7 @@ def _end_of(caller: Caller) -> float | None:
     return asyncio.get_running_loop().time() + max(0.0, remaining.total_seconds())
 
 
-def _too_many(limit: int) -> dict[str, Any]:
+def _too_many(limit: int) -> Fault:
     message = f"a socket may have at most {limit} operations at once"
     return {"message": message, "extensions": {"code": "TOO_MANY_OPERATIONS", "allowed": limit}}
 
