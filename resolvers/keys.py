@@ -11,6 +11,7 @@ from errors import InvalidInputError, NotFoundError
 from models.api_keys import ApiKey
 from models.audit import AuditEntry, entries, is_entry_id
 from resolvers.context import Context
+from resolvers.door import enter
 from resolvers.pages import Page, cursor, page_size, read_cursor
 
 _AUDIT = "audit"
@@ -18,12 +19,12 @@ _AUDIT = "audit"
 
 async def create(context: Context, name: str, role: Role, expires_at: datetime | None) -> NewApiKey:
     """The secret is in this answer and nowhere else, ever."""
-    require(context.caller, "Mutation.createApiKey")
+    await enter(context, "createApiKey")
     return await context.services.api_keys.create(context.caller, name, role, expires_at)
 
 
 async def revoke(context: Context, key_id: str | None) -> ApiKey:
-    require(context.caller, "Mutation.revokeApiKey")
+    await enter(context, "revokeApiKey")
     if key_id is None:
         raise NotFoundError("there is no such API key", ("apiKeyId",))
     return await context.services.api_keys.revoke(context.caller, key_id)

@@ -13,6 +13,7 @@ from models.database import Document
 from models.launches import Launch, LaunchEvent, LaunchStatus
 from models.pages import Mark, newest_first
 from resolvers.context import Context
+from resolvers.door import enter, on_the_trail
 from resolvers.pages import Page, page_from, page_size, read_mark
 
 _LAUNCHES = "launches"
@@ -48,14 +49,12 @@ async def launches(
 
 
 async def launch_game(context: Context, order: LaunchOrder) -> Launch:
-    require(context.caller, "Mutation.launchGame")
-    return await context.services.launches.request(order)
+    return await _requested(context, "launchGame", order)
 
 
 async def create_vm(context: Context, order: LaunchOrder) -> Launch:
     """A machine without a game."""
-    require(context.caller, "Mutation.createVm")
-    return await context.services.launches.request(order)
+    return await _requested(context, "createVm", order)
 
 
 def user_to_play(context: Context, user_id: str | None) -> str:
@@ -64,12 +63,13 @@ def user_to_play(context: Context, user_id: str | None) -> str:
 
 
 async def cancel_launch(context: Context, launch_id: str | None) -> Launch:
-    require(context.caller, "Mutation.cancelLaunch")
+    await enter(context, "cancelLaunch")
     found = await _visible(context, launch_id)
     if found is None:
         raise NotFoundError("there is no such launch", ("launchId",))
     with working_on(launch=found.id):
-        return await context.services.launches.cancel(found)
+        async with on_the_trail(context, "cancelLaunch", found.id):
+            return await context.services.launches.cancel(found)
 
 
 async def launch_progress(
@@ -83,6 +83,14 @@ async def launch_progress(
     if found is None:
         raise NotFoundError("there is no such launch", ("launchId",))
     return _told(context, found.id, after or 0)
+
+
+async def _requested(context: Context, field: str, order: LaunchOrder) -> Launch:
+    await enter(context, field)
+    async with on_the_trail(context, field) as account:
+        launch = await context.services.launches.request(order)
+        account.subject_id = launch.id
+        return launch
 
 
 async def _told(context: Context, launch_id: str, after: int) -> AsyncGenerator[LaunchEvent, None]:

@@ -24,7 +24,7 @@ from auth.callers import Caller, Role
 from auth.keys import ApiKeys, KeyHasher
 from auth.tokens import SharedSecret, TokenVerifier
 from errors import InvalidStateError, ProviderError, UnavailableError
-from fleet.commands import Answer, Asked, Paired, Pin
+from fleet.commands import Answer, Asked, Command, Paired, Pin
 from fleet.desk import Fleet
 from fleet.feed import VmFeed
 from launch.feed import ProgressFeed
@@ -73,6 +73,10 @@ class StubEngine:
     def __init__(self) -> None:
         self.started: list[str] = []
         self.cancelled: list[str] = []
+        self.asked: list[tuple[str, Command]] = []
+        self.answer: Answer | None = None
+        self.pins: list[Pin] = []
+        self.paired = Paired(None, "paired", VmStatus.RUNNING)
         self.away = False
 
     async def start_launch(self, ticket: Ticket) -> None:
@@ -84,11 +88,16 @@ class StubEngine:
         self.cancelled.append(launch_id)
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
-        raise InvalidStateError("this machine has no workflow", "RUNNING")
+        self._answer()
+        self.asked.append((vm_id, asked.command))
+        if self.answer is None:
+            raise InvalidStateError("this machine has no workflow", "RUNNING")
+        return self.answer
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
         self._answer()
-        return Paired(None, "paired", VmStatus.RUNNING)
+        self.pins.append(pin)
+        return self.paired
 
     async def ping(self) -> None:
         self._answer()

@@ -1,0 +1,28 @@
+"""The door of every mutation: who may not is turned away, and the trail tells of it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from auth.access import require
+from errors import ForbiddenError
+from models.audit import Account, AuditEntry, Outcome, accounted, new_entry, write_entry
+from resolvers.context import Context
+
+
+async def enter(context: Context, field: str) -> None:
+    """Raises ForbiddenError when the caller's role may not use this mutation."""
+    try:
+        require(context.caller, f"Mutation.{field}")
+    except ForbiddenError:
+        await write_entry(context.services.db, _entry(context, field, None, Outcome.DENIED))
+        raise
+
+
+def on_the_trail(context: Context, field: str, subject_id: str | None = None) -> AbstractAsyncContextManager[Account]:
+    """The body is the change that the engine or a cloud makes: on the trail before it begins, and how it ended."""
+    return accounted(context.services.db, _entry(context, field, subject_id, Outcome.REQUESTED))
+
+
+def _entry(context: Context, field: str, subject_id: str | None, outcome: Outcome) -> AuditEntry:
+    return new_entry(context.caller.id, context.caller.role, field, outcome, subject_id=subject_id)
