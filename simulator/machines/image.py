@@ -44,7 +44,7 @@ def lay(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
     files = Files(tree, ROOT_UID)
     tree.root.mkdir(parents=True)
     files.mkdir(PROGRAM_FOLDER, parents=True)
-    for folder in (*FOLDERS, "/proc/self"):
+    for folder in (*FOLDERS, "/proc/self", "/proc/sys/kernel/random"):
         files.mkdir(folder, parents=True)
     files.mkdir("/root", 0o700)
     files.mkdir("/var/tmp", 0o1777)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from simulator.machines.tree import ROOT_UID, FileTree
 from simulator.machines.wolf.api import WolfShape
 
 REBOOT_TAKES_S = 8.0
+BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -140,6 +142,7 @@ class Machine:
         self.mounts.forget()
         self.is_on = True
         self.booted_at = self.clock.now()
+        self.root_files.write(BOOT_ID_FILE, f"{uuid.uuid4()}\n")
         await self._door.open()
         self.in_background(self._start_up())
 

@@ -144,7 +144,6 @@ PROGRAMS: Mapping[str, Program] = {
     "getent": getent,
     "nproc": nproc,
     "sync": true,
-    "usermod": true,
     "udevadm": true,
     "sysctl": true,
     "chattr": true,

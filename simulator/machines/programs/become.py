@@ -160,6 +160,21 @@ async def useradd(call: Call) -> int:
     return 0
 
 
+async def usermod(call: Call) -> int:
+    """`usermod -aG GROUP USER`."""
+    call.needs_root()
+    found, names = call.options("aG:s:", ["append", "groups="])
+    files = call.machine.root_files
+    lines = files.read_text("/etc/group").splitlines() if files.is_file("/etc/group") else []
+    for group in (found.get("-G") or found.get("--groups") or "").split(","):
+        members = next((line.rpartition(":")[2] for line in lines if line.startswith(f"{group}:")), "")
+        lines = [line for line in lines if not line.startswith(f"{group}:")]
+        joined = sorted({*members.split(","), *names} - {""})
+        lines.append(f"{group}:x:999:{','.join(joined)}")
+    files.write("/etc/group", "\n".join(lines) + "\n")
+    return 0
+
+
 async def _as(call: Call, user: User, words: list[str], *, keep: bool, login: bool) -> int:
     shell = call.machine.shell(user)
     environment = {**(call.environment if keep else {}), **shell.state.environment()}
@@ -198,4 +213,5 @@ PROGRAMS: Mapping[str, Program] = {
     "flock": flock,
     "useradd": useradd,
     "adduser": useradd,
+    "usermod": usermod,
 }

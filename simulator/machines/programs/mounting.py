@@ -58,7 +58,10 @@ async def umount(call: Call) -> int:
 
 
 async def fusermount3(call: Call) -> int:
-    found, names = call.options("uzq")
+    found, names = call.options("uzqV")
+    if "-V" in found:
+        call.say("fusermount3 version: 3.14.0")
+        return 0
     if "-u" not in found:
         raise UsageError("old style mounting not supported")
     return _unmount(call, names)

@@ -1,0 +1,77 @@
+"""What CloudyPad prints: log lines and errors on standard output too, prompts that nobody answers, a fixed footer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import IntEnum
+
+FOOTER = """
+Oops, something went wrong.
+If you think this is a bug, please file an issue on the project's page.
+"""
+
+
+class Level(IntEnum):
+    INFO = 3
+    WARN = 4
+    ERROR = 5
+
+
+class UsageError(Exception):
+    """The command line is wrong; the message is the whole line for stderr."""
+
+
+class CommandError(Exception):
+    """The command failed. `hint` is for stderr."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class PromptClosedError(Exception):
+    """Somebody would have had to answer, and standard input is closed."""
+
+
+def say(line: str = "") -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def log(level: Level, message: str, logger: str = "cloudypad") -> None:
+    """A line as the tool's logger writes it: on standard output, if the level asked for lets it through."""
+    wanted = os.environ.get("CLOUDYPAD_LOG_LEVEL", "4")
+    if level >= (int(wanted) if wanted.isdigit() else Level.WARN):
+        stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        say(f"{stamp}\t{level.name}\tmain.js:1\t{logger}\t{message}")
+
+
+def ask(question: str) -> str:
+    """Print a question and read its answer. Waits as long as standard input is open."""
+    sys.stdout.write(f"? {question} ")
+    sys.stdout.flush()
+    answer = sys.stdin.readline() if sys.stdin and not sys.stdin.closed else ""
+    if not answer:
+        say()
+        raise PromptClosedError("User force closed the prompt")
+    return answer.strip()
+
+
+def confirm(question: str) -> bool:
+    return ask(f"{question} (y/N)").lower() in ("y", "yes")
+
+
+def end_of_run(run: Callable[[], int]) -> int:
+    """Run a command and turn how it ended into output and exit status."""
+    try:
+        return run()
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n")
+    except (CommandError, PromptClosedError) as error:
+        for line in str(error).splitlines():
+            log(Level.ERROR, line)
+        sys.stderr.write(getattr(error, "hint", "") + FOOTER)
+    return 1

@@ -1,0 +1,54 @@
+"""What the stand-in knows that the real tool does not: it lives in a simulated world.
+
+The launcher passes it on in the environment. Without it the tool works like the real one: port 22, real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+import urllib.request
+from pathlib import Path
+
+CLOCK_FACTOR = "SIMULATOR_CLOCK_FACTOR"
+MACHINES_FOLDER = "SIMULATOR_MACHINES"
+CONTROL_URL = "SIMULATOR_CONTROL_URL"
+SSH_PORT = 22
+CONTROL_TIMEOUT_S = 10
+
+
+def factor() -> float:
+    return float(os.environ.get(CLOCK_FACTOR, "1"))
+
+
+def sleep(simulated_s: float) -> None:
+    time.sleep(simulated_s / factor())
+
+
+async def sleep_async(simulated_s: float) -> None:
+    await asyncio.sleep(simulated_s / factor())
+
+
+def ssh_port(host: str, name: str) -> int:
+    """Where port 22 of a machine is: there, but where machines share an address or port 22 may not be used."""
+    ports = _ports_at(host)
+    if len(ports) == 1:
+        return ports[0]
+    return _port_by_name(name) if ports else SSH_PORT
+
+
+def _ports_at(host: str) -> list[int]:
+    folder = os.environ.get(MACHINES_FOLDER)
+    addresses = [json.loads(path.read_text()) for path in Path(folder).glob("*/address.json")] if folder else []
+    return [int(one["ports"].get(str(SSH_PORT), SSH_PORT)) for one in addresses if one["ip"] == host]
+
+
+def _port_by_name(name: str) -> int:
+    """Among machines that share an address, the one that its cloud calls like the instance."""
+    url = f"{os.environ[CONTROL_URL]}/machines"
+    with urllib.request.urlopen(url, timeout=CONTROL_TIMEOUT_S) as answer:  # noqa: S310 - the simulator's own
+        machines = json.load(answer)["machines"]
+    found = [machine for machine in machines if machine["name"] == name]
+    return int(found[-1]["ports"].get(str(SSH_PORT), SSH_PORT)) if found else SSH_PORT
