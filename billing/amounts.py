@@ -1,11 +1,12 @@
-"""What intervals cost, exactly: prices times milliseconds are whole sums of decimals, and are rounded once, at the end.
+"""What intervals cost, exactly: prices times milliseconds are finite decimals, rounded once, when they are shown.
 
-The smallest cell of a report (one group in one bucket) is rounded to `PLACES`; every other sum adds up cells, so that
-the parts of a report give its total to the last digit.
+A report rounds along its parts: each part is the difference of two rounded sums, so that the parts give the total to
+the last digit, and the total is the exact one, rounded, however it is cut.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -13,45 +14,98 @@ from typing import Final
 
 from models.usage import UsageInterval, UsageState
 
-PLACES: Final = Decimal("1e-10")  # of a dollar
-_MS_PER_HOUR: Final = 3_600_000
+PLACES: Final = Decimal("1e-12")  # of a dollar
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+MS_PER_HOUR: Final = 3_600_000
 # The default context would round sums of many intervals after 28 digits.
 EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_MS: Final = timedelta(milliseconds=1)
+_CENT: Final = Decimal("0.01")
 
 
 @dataclass(slots=True)
 class Cell:
-    """What one group used in one bucket: dollars per hour times milliseconds, and milliseconds of running."""
+    """What was used: dollars per hour times milliseconds, and milliseconds of running."""
 
     usd_ms: Decimal = Decimal(0)
     running_ms: int = 0
 
-    def add(self, usd_ms: Decimal, running_ms: int) -> None:
-        self.usd_ms = EXACT.add(self.usd_ms, usd_ms)
-        self.running_ms += running_ms
+    def add(self, other: Cell) -> None:
+        self.usd_ms = EXACT.add(self.usd_ms, other.usd_ms)
+        self.running_ms += other.running_ms
 
     @property
     def usd(self) -> Decimal:
-        return EXACT.quantize(EXACT.divide(self.usd_ms, Decimal(_MS_PER_HOUR)), PLACES)
+        return rounded(self.usd_ms)
 
 
-def use(interval: UsageInterval, start: datetime, end: datetime, now: datetime) -> tuple[Decimal, int]:
-    """What an interval used within a window, clipped at its borders: dollars per hour times milliseconds, and
-    milliseconds of running. An interval that is still open ends `now`."""
-    ms = milliseconds(max(interval.start, start), min(interval.end or max(now, interval.start), end))
+class Rounding:
+    """Rounds the parts of a sum one after another, so that they add up to the rounded sum. No part of nothing is
+    more than nothing, and none is off by more than one in the last place."""
+
+    def __init__(self) -> None:
+        self._usd_ms = Decimal(0)
+        self._usd = Decimal(0)
+
+    def part(self, usd_ms: Decimal) -> Decimal:
+        self._usd_ms = EXACT.add(self._usd_ms, usd_ms)
+        before, self._usd = self._usd, rounded(self._usd_ms)
+        return EXACT.subtract(self._usd, before)
+
+
+def used(interval: UsageInterval, start: datetime, end: datetime) -> Cell:
+    """What an interval used within a window, clipped at its borders. One that is open goes on to the window's end."""
+    ms = (min(interval.end or end, end) - max(interval.start, start)) // _MS
     if ms <= 0:
-        return Decimal(0), 0
-    return EXACT.multiply(interval.usd_per_hour, Decimal(ms)), ms if interval.state is UsageState.RUNNING else 0
+        return Cell()
+    running_ms = ms if interval.state is UsageState.RUNNING else 0
+    return Cell(EXACT.multiply(interval.usd_per_hour, Decimal(ms)), running_ms)
 
 
-def milliseconds(start: datetime, end: datetime) -> int:
-    return (end - start) // timedelta(milliseconds=1)
+def by_hour(interval: UsageInterval, start: datetime, end: datetime) -> Iterator[tuple[datetime, Cell]]:
+    """The same for each hour of the clock that it touches, by the hour's beginning."""
+    until = min(interval.end or end, end).astimezone(UTC)
+    moment = max(interval.start, start).astimezone(UTC)
+    while moment < until:
+        hour = moment.replace(minute=0, second=0, microsecond=0)
+        yield hour, used(interval, moment, min(hour + HOUR, until))
+        moment = hour + HOUR
+
+
+def rounded(usd_ms: Decimal) -> Decimal:
+    """Dollars."""
+    return EXACT.quantize(EXACT.divide(usd_ms, Decimal(MS_PER_HOUR)), PLACES)
+
+
+def usd_ms_of(usd: Decimal) -> Decimal:
+    """Dollars that somebody else counted, as a cell holds them."""
+    return EXACT.multiply(usd, Decimal(MS_PER_HOUR))
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    summed = Decimal(0)
+    for amount in amounts:
+        summed = EXACT.add(summed, amount)
+    return summed
 
 
 def hours(running_ms: int) -> float:
-    return running_ms / _MS_PER_HOUR
+    return running_ms / MS_PER_HOUR
 
 
-def midnight(day: datetime) -> datetime:
+def tidy(amount: Decimal) -> Decimal:
+    """The same amount without zeros at its end, but with cents: 0.45, not 0.450000000000."""
+    shortest = EXACT.normalize(amount)
+    exponent = shortest.as_tuple().exponent
+    return shortest if isinstance(exponent, int) and exponent <= -2 else EXACT.quantize(shortest, _CENT)
+
+
+def midnight(moment: datetime) -> datetime:
     """The beginning of a moment's day, UTC."""
-    return day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def month_start(moment: datetime) -> datetime:
+    """The beginning of a moment's month, UTC."""
+    return midnight(moment).replace(day=1)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TypeVar
 
+from billing.amounts import midnight
+from billing.rollups import Rollups
 from errors import ConflictError
 from models.database import DESCENDING, Database
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm
 
+T = TypeVar("T")
+
 
 class Meter:
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._rollups = Rollups(db)
 
     async def enter(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
         """From `at` on the VM is in this state; None means that it costs nothing any more.
@@ -41,7 +48,11 @@ class Meter:
 
     async def _close(self, interval: UsageInterval, at: datetime) -> UsageInterval:
         end = max(at, interval.start)
-        closed = await self._db.update(UsageInterval, {"_id": interval.id, "end": None}, {"$set": {"end": end}})
+
+        async def close() -> UsageInterval | None:
+            return await self._db.update(UsageInterval, {"_id": interval.id, "end": None}, {"$set": {"end": end}})
+
+        closed = await self._noted(close, end)
         return closed or await self._db.get(UsageInterval, interval.id) or interval
 
     async def _open(self, vm: Vm, state: UsageState, number: int, start: datetime) -> None:
@@ -59,6 +70,17 @@ class Meter:
             storage_usd_per_hour=storage,
         )
         try:
-            await self._db.insert(interval)
+            await self._noted(lambda: self._db.insert(interval), start)
         except ConflictError:
             return  # told by another process at the same moment
+
+    async def _noted(self, write: Callable[[], Awaitable[T]], since: datetime) -> T:
+        """A write that changes what was used from `since` on. Days that are over are added up again then."""
+        if midnight(since) >= midnight(datetime.now(UTC)):
+            return await write()
+
+        async def both() -> T:
+            await self._rollups.forget_from(since)
+            return await write()
+
+        return await self._db.transaction(both)

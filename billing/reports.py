@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from billing.amounts import EXACT, Cell, hours, midnight, milliseconds, use
-from billing.rollups import Rollups, groups_of, overlapping
+from billing.adding_up import groups_of
+from billing.amounts import EXACT, Cell, Rounding, by_hour, hours, rounded, total, used
+from billing.coverage import Coverage
+from billing.grid import Grid
+from billing.rollups import Rollups, overlapping
 from billing.windows import Granularity, Window
+from errors import InvalidInputError
 from models.database import Database
-from models.rollups import DayRollup, RollupKind
+from models.rollups import RolledSpan, RollupKind, Span, rollup_rows
 from models.usage import UsageInterval
 
 CURRENCY: Final = "USD"
+MAX_LINES: Final = 100_000  # of a report, and of the sums that it is made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,31 +30,47 @@ class Line:
 
     group: str
     usd: Decimal
-    running_hours: float
+    running_ms: int
+
+    @property
+    def running_hours(self) -> float:
+        return hours(self.running_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
     window: Window
     usd: Decimal
-    running_hours: float
+    running_ms: int
     lines: tuple[Line, ...]
+
+    @property
+    def running_hours(self) -> float:
+        return hours(self.running_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """`total_usd` is the sum of the buckets and of the groups, to the last digit. `forecast_usd` is what the window
-    will have cost at its end if what runs now goes on; None for a window that is over or has not begun."""
+    will have cost at its end if what runs now goes on; None for a window that is over or has not begun. `as_of` is
+    how far it knows."""
 
     window: Window
     total_usd: Decimal
-    running_hours: float
+    running_ms: int
     forecast_usd: Decimal | None
     buckets: tuple[Bucket, ...]
     groups: tuple[Line, ...]
+    as_of: datetime | None = None
+
+    @property
+    def running_hours(self) -> float:
+        return hours(self.running_ms)
 
 
 class Reports:
+    """Metered costs."""
+
     def __init__(self, db: Database) -> None:
         self._db = db
         self._rollups = Rollups(db)
@@ -64,129 +84,97 @@ class Reports:
         user_id: str | None = None,
         now: datetime | None = None,
     ) -> Report:
-        """Metered costs of one user, or of all. Empty buckets are there, with zeros."""
+        """Of one user, or of all. Empty buckets are there, with zeros. InvalidInputError when it would be too long."""
         now = now or datetime.now(UTC)
-        buckets = window.buckets(granularity)
-        grid = _Grid(buckets)
-        if user_id is None:
-            await self._all(window, group_by, grid, now)
-        else:
-            _meter(await overlapping(self._db, window.start, window.end, {"user_id": user_id}), group_by, grid, now)
-        forecast = await self._forecast(window, grid.total_usd(), user_id, now)
-        return _report(window, buckets, grid, forecast)
+        grid = Grid(window.buckets(granularity))
+        coverage = await self._coverage(window, granularity)
+        for span in (Span.MONTH, Span.DAY):
+            await self._add_rollups(grid, coverage.of(span), group_by, user_id)
+        for gap in coverage.gaps():
+            await self._add_intervals(grid, gap, group_by, user_id, now)
+        if grid.size > MAX_LINES:
+            raise _too_long()
+        return report_of(window, grid, await self._forecast(window, grid, user_id, now), min(now, window.end))
 
-    async def spent(self, window: Window, *, user_id: str | None = None, now: datetime | None = None) -> Report:
-        """The window as one sum."""
-        return await self.report(window, Granularity.MONTH, user_id=user_id, now=now)
+    async def _coverage(self, window: Window, granularity: Granularity) -> Coverage:
+        """Which part of the window is added up: months where their days will do, else days."""
+        coverage = Coverage(window)
+        if granularity is not Granularity.HOUR:
+            coverage.add(await self._rollups.published(Span.MONTH, *coverage.months()))
+        for gap in coverage.gaps():
+            coverage.add(await self._rollups.published(Span.DAY, gap.start, gap.end))
+        return coverage
 
-    async def of_vm(self, vm_ids: Iterable[str], now: datetime) -> dict[str, Cell]:
-        """What VMs have cost and run so far, in one query."""
-        cells: dict[str, Cell] = defaultdict(Cell)
-        for interval in await self._db.find(UsageInterval, {"vm_id": {"$in": list(vm_ids)}}):
-            cells[interval.vm_id].add(*use(interval, interval.start, now, now))
-        return cells
+    async def _add_rollups(
+        self, grid: Grid, spans: Mapping[str, RolledSpan], group_by: RollupKind, user_id: str | None
+    ) -> None:
+        if not spans:
+            return
+        if user_id is None and sum(span.groups.get(group_by, 0) for span in spans.values()) > MAX_LINES:
+            raise _too_long()
+        some = next(iter(spans.values()))
+        starts = [span.start for span in spans.values()]
+        whose = {"kind": group_by} if user_id is None else {"user_id": user_id}
+        query = {**whose, "span": some.span, "start": {"$gte": min(starts), "$lte": max(starts)}}
+        for row in await rollup_rows(self._db, query):
+            if row.version in spans:
+                group = row.groups[group_by]
+                for moment, usd_ms, running_ms in row.cells():
+                    grid.add(moment, group, Cell(usd_ms, running_ms))
 
-    async def _all(self, window: Window, group_by: RollupKind, grid: _Grid, now: datetime) -> None:
-        """Closed days from their rollups, the rest from the intervals."""
-        days = await self._rollups.rolled_days(window.start, window.end)
-        if days:
-            for rollup in await self._rollups.of(group_by, window.start, window.end):
-                if rollup.day in days:
-                    grid.add_day(rollup)
-        for gap in _gaps(window, days):
-            _meter(await overlapping(self._db, gap.start, gap.end), group_by, grid, now, gap)
+    async def _add_intervals(
+        self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime
+    ) -> None:
+        end = min(gap.end, now)
+        if end <= gap.start:
+            return
+        for interval in await overlapping(self._db, gap.start, end, _of(user_id)):
+            group = dict(groups_of(interval))[group_by]
+            for hour, cell in by_hour(interval, gap.start, end):
+                grid.add(hour, group, cell)
 
-    async def _forecast(self, window: Window, total_usd: Decimal, user_id: str | None, now: datetime) -> Decimal | None:
+    async def _forecast(self, window: Window, grid: Grid, user_id: str | None, now: datetime) -> Decimal | None:
         if not window.start <= now < window.end:
             return None
-        more = {} if user_id is None else {"user_id": user_id}
-        rest = Cell()
-        for interval in await self._db.find(UsageInterval, {"end": None, **more}):
-            rest.add(*use(interval, max(now, interval.start), window.end, window.end))
-        return EXACT.add(total_usd, rest.usd)
+        still_open = await self._db.find(UsageInterval, {"end": None, **_of(user_id)})
+        rest = total(used(interval, now, window.end).usd_ms for interval in still_open)
+        return rounded(EXACT.add(grid.usd_ms(), rest))
 
 
-class _Grid:
-    """The cells of a report, by the bucket that a moment falls into."""
-
-    def __init__(self, buckets: list[Window]) -> None:
-        self.window = Window(buckets[0].start, buckets[-1].end)
-        self._buckets = buckets
-        self._starts = [bucket.start for bucket in buckets]
-        self.cells: dict[int, dict[str, Cell]] = defaultdict(lambda: defaultdict(Cell))
-
-    def add_day(self, rollup: DayRollup) -> None:
-        for cell in rollup.hours:
-            index = self._index(rollup.day + timedelta(hours=cell.hour))
-            self.cells[index][rollup.group].add(cell.usd_ms, cell.running_ms)
-
-    def add(self, interval: UsageInterval, group: str, window: Window, now: datetime) -> None:
-        """Only the buckets that the interval touches are looked at."""
-        start, end = max(interval.start, window.start), min(interval.end or now, window.end)
-        if end <= start:
-            return
-        for index in range(self._index(start), self._index(end - timedelta(milliseconds=1)) + 1):
-            bucket = self._buckets[index]
-            used = use(interval, max(bucket.start, start), min(bucket.end, end), now)
-            self.cells[index][group].add(*used)
-
-    def total_usd(self) -> Decimal:
-        return _sum(cell.usd for groups in self.cells.values() for cell in groups.values())
-
-    def _index(self, moment: datetime) -> int:
-        return bisect_right(self._starts, moment) - 1
-
-
-def _meter(
-    intervals: Iterable[UsageInterval], group_by: RollupKind, grid: _Grid, now: datetime, window: Window | None = None
-) -> None:
-    for interval in intervals:
-        group = dict(groups_of(interval))[group_by]
-        grid.add(interval, group, window or grid.window, now)
-
-
-def _gaps(window: Window, days: set[datetime]) -> list[Window]:
-    """The parts of the window that are not rolled up, neighbours joined."""
-    gaps: list[Window] = []
-    for day in window.buckets(Granularity.DAY):
-        if midnight(day.start) in days and milliseconds(day.start, day.end) == 24 * 3_600_000:
-            continue
-        if gaps and gaps[-1].end == day.start:
-            gaps[-1] = Window(gaps[-1].start, day.end)
-        else:
-            gaps.append(day)
-    return gaps
-
-
-def _report(window: Window, buckets: list[Window], grid: _Grid, forecast: Decimal | None) -> Report:
-    made = tuple(_bucket(bucket, grid.cells.get(index, {})) for index, bucket in enumerate(buckets))
-    usd: dict[str, Decimal] = defaultdict(Decimal)
-    running_ms: dict[str, int] = defaultdict(int)
-    for groups in grid.cells.values():
-        for group, cell in groups.items():
-            usd[group] = EXACT.add(usd[group], cell.usd)
-            running_ms[group] += cell.running_ms
+def report_of(window: Window, grid: Grid, forecast_usd: Decimal | None, as_of: datetime | None) -> Report:
+    rounding = Rounding()
+    buckets = tuple(_bucket(bucket, groups, rounding) for bucket, groups in grid.buckets())
     return Report(
         window=window,
-        total_usd=_sum(bucket.usd for bucket in made),
-        running_hours=hours(sum(running_ms.values())),
-        forecast_usd=forecast,
-        buckets=made,
-        groups=tuple(Line(group, usd[group], hours(running_ms[group])) for group in sorted(usd)),
+        total_usd=total(bucket.usd for bucket in buckets),
+        running_ms=sum(bucket.running_ms for bucket in buckets),
+        forecast_usd=forecast_usd,
+        buckets=buckets,
+        groups=tuple(_summed(line for bucket in buckets for line in bucket.lines)),
+        as_of=as_of,
     )
 
 
-def _bucket(window: Window, groups: Mapping[str, Cell]) -> Bucket:
-    return Bucket(
-        window=window,
-        usd=_sum(cell.usd for cell in groups.values()),
-        running_hours=hours(sum(cell.running_ms for cell in groups.values())),
-        lines=tuple(Line(group, groups[group].usd, hours(groups[group].running_ms)) for group in sorted(groups)),
+def _bucket(window: Window, groups: Iterable[tuple[str, Cell]], rounding: Rounding) -> Bucket:
+    lines = tuple(Line(group, rounding.part(cell.usd_ms), cell.running_ms) for group, cell in groups)
+    return Bucket(window, total(line.usd for line in lines), sum(line.running_ms for line in lines), lines)
+
+
+def _summed(lines: Iterable[Line]) -> Iterator[Line]:
+    """One line for each group."""
+    usd: dict[str, Decimal] = defaultdict(Decimal)
+    running_ms: dict[str, int] = defaultdict(int)
+    for line in lines:
+        usd[line.group] = EXACT.add(usd[line.group], line.usd)
+        running_ms[line.group] += line.running_ms
+    yield from (Line(group, usd[group], running_ms[group]) for group in sorted(usd))
+
+
+def _of(user_id: str | None) -> dict[str, str]:
+    return {} if user_id is None else {"user_id": user_id}
+
+
+def _too_long() -> InvalidInputError:
+    return InvalidInputError(
+        f"this report would have more than {MAX_LINES} lines: ask for a shorter window or larger groups", ("groupBy",)
     )
-
-
-def _sum(amounts: Iterable[Decimal]) -> Decimal:
-    total = Decimal(0)
-    for amount in amounts:
-        total = EXACT.add(total, amount)
-    return total

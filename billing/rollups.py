@@ -1,129 +1,202 @@
-"""Adding up closed days, so that a year's report reads a day's sums and not a day's intervals.
+"""Adding up closed days and months, so that a year's report reads their sums and not their intervals.
 
-A rollup is derived and never counted along: it is made from the intervals, and made again when they change.
+A rollup is derived and never counted along: it is made from the intervals, and made again when they change. It counts
+from the moment its version is published, and no longer once something was written into its time.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import asyncio
+import logging
+import secrets
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
-from billing.amounts import Cell, midnight, use
+from billing.adding_up import Groups, by_day, counts, documents, groups_from, merged
+from billing.amounts import DAY, midnight, month_start
 from models.database import Database, Document
-from models.rollups import DayRollup, HourCell, RolledDay, RollupKind
+from models.rollups import STATE_ID, RolledSpan, Rollup, RollupState, Span
 from models.usage import UsageInterval
 
-_HOURS: Final = 24
-# A day is rolled up only this long after its end, when nobody writes into it any more.
-_SETTLED: Final = timedelta(minutes=30)
+log = logging.getLogger(__name__)
 
-Cells = dict[tuple[RollupKind, str], dict[int, Cell]]
+# A day is added up only this long after its end, when what was noted late is there.
+SETTLED: Final = timedelta(minutes=30)
+_BATCH: Final = 1000
+_SHOWN: Final = 10
 
 
 class Rollups:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def roll_up(self, now: datetime, days: int = 400) -> int:
-        """Roll up every closed day of the last `days` that is not, and say how many that were. May be repeated."""
-        last = midnight(now - _SETTLED)
-        first = await self._first_day(last - timedelta(days=days))
-        done = set() if first is None else {each.id for each in await self._rolled(first, last)}
-        todo = [] if first is None else [day for day in _days(first, last) if day not in done]
-        for day in todo:
-            await self.rebuild(day)
+    async def roll_up(self, now: datetime) -> int:
+        """Add up every closed day that is not, and the months they are in; how many days. May be repeated."""
+        last = midnight(now - SETTLED)
+        state = await self._state_with_first_day()
+        first = state.first_day
+        if first is None or first >= last:
+            return 0
+        done = {span.start for span in await self.published(Span.DAY, first, last)}
+        todo = [day for day in days(first, last) if day not in done]
+        if todo:
+            await self._build(todo[0], last, state)
         return len(todo)
 
-    async def rebuild(self, day: datetime) -> int:
-        """Make a day's rollups anew from its intervals; returns how many intervals took part.
-
-        The day does not count as rolled up meanwhile: reports then read its intervals.
-        """
-        await self._db.delete(RolledDay, {"_id": day})
-        await self._db.delete(DayRollup, {"day": day})
-        intervals = await self._intervals(day, day + timedelta(days=1))
-        await self._db.insert_many([_document(day, key, hours) for key, hours in _cells(intervals, day).items()])
-        await self._db.replace(RolledDay(id=day, at=datetime.now(UTC), intervals=len(intervals)))
-        return len(intervals)
+    async def rebuild(self, now: datetime) -> int:
+        """Everything anew from the intervals, whatever there was; how many days. Reports go on meanwhile."""
+        await self._db.update_many(RolledSpan, {}, {"$set": {"valid": False}})
+        await self._db.update_many(RollupState, {"_id": STATE_ID}, {"$set": {"first_day": None}})
+        return await self.roll_up(now)
 
     async def differences(self, day: datetime) -> list[str]:
-        """Which rollups of a day are not what its intervals say: empty when all is well."""
-        intervals = await self._intervals(day, day + timedelta(days=1))
-        expected = {rollup.id: rollup for rollup in (_document(day, *item) for item in _cells(intervals, day).items())}
-        found = {rollup.id: rollup for rollup in await self._db.find(DayRollup, {"day": day})}
-        return sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+        """Which sums of a published day are not what its intervals say. When there are any, the day counts no more
+        until it is added up again."""
+        published = await self._db.get(RolledSpan, _key(Span.DAY, day))
+        if published is None or not published.valid:
+            return []
+        intervals = await overlapping(self._db, day, day + DAY)
+        found = await self._db.find(Rollup, {"start": day, "span": Span.DAY, "version": published.version})
+        wanted = documents(Span.DAY, day, published.version, by_day(intervals, day, day + DAY)[day])
+        different = _different(wanted, found)
+        if different and await self._is_still(published):
+            log.error(
+                "sums of a closed day are not those of its intervals",
+                extra={"day": f"{day:%Y-%m-%d}", "groups": different[:_SHOWN], "count": len(different)},
+            )
+            await self.forget_from(day)
+            return different
+        return []
 
     async def forget_from(self, moment: datetime) -> None:
-        """Something was written into the past: the days from then on are rolled up again."""
-        await self._db.delete(RolledDay, {"_id": {"$gte": midnight(moment)}})
+        """Something is written into the past: what was added up from then on counts no more. Part of the writer's
+        transaction, where it has one."""
+        day = midnight(moment)
+        await self._db.upsert(RollupState, {"_id": STATE_ID}, {"$inc": {"late": 1}})
+        await self._db.update_many(
+            RollupState, {"_id": STATE_ID, "first_day": {"$gt": day}}, {"$set": {"first_day": day}}
+        )
+        for span, start in ((Span.DAY, day), (Span.MONTH, month_start(day))):
+            await self._db.update_many(
+                RolledSpan, {"span": span, "start": {"$gte": start}, "valid": True}, {"$set": {"valid": False}}
+            )
 
-    async def rolled_days(self, start: datetime, end: datetime) -> set[datetime]:
-        """The days within the window that are rolled up."""
-        return {each.id for each in await self._rolled(start, end)}
+    async def published(self, span: Span, start: datetime, end: datetime) -> list[RolledSpan]:
+        """What counts now, of the days or months that begin within a window."""
+        found = await self._db.find(RolledSpan, {"span": span, "start": {"$gte": start, "$lt": end}})
+        return [each for each in found if each.valid]
 
-    async def of(self, kind: RollupKind, start: datetime, end: datetime) -> list[DayRollup]:
-        return await self._db.find(DayRollup, {"kind": kind, "day": {"$gte": start, "$lt": end}})
+    async def first_day(self) -> datetime | None:
+        """Nothing was used before it; None while nobody knows."""
+        state = await self._db.get(RollupState, STATE_ID)
+        return None if state is None else state.first_day
 
-    async def _rolled(self, start: datetime, end: datetime) -> list[RolledDay]:
-        return await self._db.find(RolledDay, {"_id": {"$gte": start, "$lt": end}})
+    async def _build(self, first: datetime, last: datetime, state: RollupState) -> None:
+        """Month by month, so that never more than a month of intervals is in memory. Those that go on into the next
+        month are carried over. `state` was read before any interval."""
+        carried = await overlapping(self._db, first, first + timedelta(milliseconds=1))
+        while first < last:
+            end = min(_next_month(first), last)
+            begun = await self._db.find(UsageInterval, {"start": {"$gte": first, "$lt": end}})
+            intervals = list({interval.id: interval for interval in (*carried, *begun)}.values())
+            added = await asyncio.to_thread(by_day, intervals, first, end)
+            for day, groups in added.items():
+                await self._publish(Span.DAY, day, day + DAY, groups, state)
+            await self._publish_month(first, end, added, state)
+            carried = [interval for interval in intervals if interval.end is None or interval.end > end]
+            first = end
 
-    async def _first_day(self, earliest: datetime) -> datetime | None:
-        oldest = await self._db.find(UsageInterval, {}, sort=[("start", 1)], limit=1)
-        return max(earliest, midnight(oldest[0].start)) if oldest else None
+    async def _publish_month(
+        self, first: datetime, end: datetime, added: dict[datetime, Groups], state: RollupState
+    ) -> None:
+        """The month's days before `first` are taken from what was published of them."""
+        month = month_start(first)
+        groups: Groups = {}
+        before = await self.published(Span.DAY, month, first)
+        begin = max(month, state.first_day or month)
+        if len(before) < (first - begin) // DAY:
+            return  # its beginning is not whole: reports read the days
+        for span in before:
+            merged(groups, span.start, groups_from(await self._of(span)))
+        for day, of_day in added.items():
+            merged(groups, day, of_day)
+        await self._publish(Span.MONTH, month, end, groups, state)
 
-    async def _intervals(self, start: datetime, end: datetime) -> list[UsageInterval]:
-        return await overlapping(self._db, start, end)
+    async def _publish(self, span: Span, start: datetime, end: datetime, groups: Groups, state: RollupState) -> None:
+        """From here on it counts, unless something was written into the past since `state` was read."""
+        version = f"{span}:{start:%Y-%m-%d}:{secrets.token_hex(4)}"
+        made = documents(span, start, version, groups)
+        for at in range(0, len(made), _BATCH):
+            await self._db.insert_many(made[at : at + _BATCH])
+        rolled = RolledSpan(
+            id=_key(span, start),
+            span=span,
+            start=start,
+            end=end,
+            version=version,
+            groups=counts(made),
+            at=datetime.now(UTC),
+        )
+        former = await self._db.get(RolledSpan, rolled.id)
+
+        async def publish() -> None:
+            same = {"_id": STATE_ID, "late": state.late}
+            if await self._db.update(RollupState, same, {"$inc": {"published": 1}}) is not None:
+                await self._db.replace(rolled)
+
+        await self._db.transaction(publish)
+        # The version before this one stays: a report that is under way may still read it.
+        kept = [version] if former is None else [version, former.version]
+        await self._db.delete(Rollup, {"start": start, "span": span, "version": {"$nin": kept}})
+
+    async def _of(self, span: RolledSpan) -> list[Rollup]:
+        return await self._db.find(Rollup, {"start": span.start, "span": span.span, "version": span.version})
+
+    async def _is_still(self, span: RolledSpan) -> bool:
+        now = await self._db.get(RolledSpan, span.id)
+        return now is not None and now.valid and now.version == span.version
+
+    async def _state(self) -> RollupState:
+        return await self._db.get(RollupState, STATE_ID) or RollupState(id=STATE_ID)
+
+    async def _state_with_first_day(self) -> RollupState:
+        """Looks through all intervals, once."""
+        state = await self._state()
+        if state.first_day is not None:
+            return state
+        oldest = await self._db.aggregate(UsageInterval, [{"$group": {"_id": None, "start": {"$min": "$start"}}}])
+        if not oldest:
+            return state
+        first: Document = {"$set": {"first_day": midnight(oldest[0]["start"])}, "$setOnInsert": {"published": 0}}
+        await self._db.upsert(RollupState, {"_id": STATE_ID, "late": state.late}, first)
+        return await self._state()
 
 
 async def overlapping(
     db: Database, start: datetime, end: datetime, more: Document | None = None
 ) -> list[UsageInterval]:
-    """The intervals that touch a window: those that ended within or after it, and those that are open."""
-    ended = await db.find(UsageInterval, {"end": {"$gt": start}, "start": {"$lt": end}, **(more or {})})
+    """The intervals that touch a window. Open ones are read first: one that is closed meanwhile is found twice, not
+    never."""
     still_open = await db.find(UsageInterval, {"end": None, "start": {"$lt": end}, **(more or {})})
-    return [*ended, *still_open]
+    ended = await db.find(UsageInterval, {"end": {"$gt": start}, "start": {"$lt": end}, **(more or {})})
+    return list({interval.id: interval for interval in (*still_open, *ended)}.values())
 
 
-def groups_of(interval: UsageInterval) -> Iterable[tuple[RollupKind, str]]:
-    yield RollupKind.PROVIDER, interval.provider.value
-    yield RollupKind.CONSOLE, interval.console.value
-    yield RollupKind.USER, interval.user_id
-    yield RollupKind.VM, interval.vm_id
-
-
-def _cells(intervals: Sequence[UsageInterval], day: datetime) -> Cells:
-    cells: Cells = defaultdict(lambda: defaultdict(Cell))
-    end = day + timedelta(days=1)
-    for interval in intervals:
-        first = max(0, (interval.start - day) // timedelta(hours=1))
-        last = _HOURS if interval.end is None else min(_HOURS, -(-(interval.end - day) // timedelta(hours=1)))
-        for hour in range(first, last):
-            start = day + timedelta(hours=hour)
-            usd_ms, running_ms = use(interval, start, start + timedelta(hours=1), end)
-            for key in groups_of(interval):
-                cells[key][hour].add(usd_ms, running_ms)
-    return cells
-
-
-def _document(day: datetime, key: tuple[RollupKind, str], hours: dict[int, Cell]) -> DayRollup:
-    kind, group = key
-    return DayRollup(
-        id=f"{day:%Y-%m-%d}:{kind}:{group}",
-        day=day,
-        kind=kind,
-        group=group,
-        hours=[
-            HourCell(hour=hour, usd_ms=cell.usd_ms, running_ms=cell.running_ms)
-            for hour, cell in sorted(hours.items())
-            if cell.usd_ms != Decimal(0) or cell.running_ms
-        ],
-    )
-
-
-def _days(first: datetime, last: datetime) -> Iterable[datetime]:
+def days(first: datetime, last: datetime) -> Iterable[datetime]:
     while first < last:
         yield first
-        first += timedelta(days=1)
+        first += DAY
+
+
+def _different(wanted: Iterable[Rollup], found: Collection[Rollup]) -> list[str]:
+    ours, theirs = ({each.id: each.model_dump() for each in rollups} for rollups in (wanted, found))
+    return sorted(key.split(":", 3)[3] for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+
+
+def _key(span: Span, start: datetime) -> str:
+    return f"{span}:{start:%Y-%m-%d}"
+
+
+def _next_month(moment: datetime) -> datetime:
+    return (month_start(moment) + timedelta(days=32)).replace(day=1)

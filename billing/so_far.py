@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal
+from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
+from billing.amounts import Cell, used
 from models.database import Database
-from models.usage import UsageInterval, UsageState
-
-_MICRO_USD: Final = Decimal("0.000001")
-_MICROSECOND: Final = timedelta(microseconds=1)
-_MICROSECONDS_AN_HOUR: Final = 3_600_000_000
+from models.usage import UsageInterval
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one VM has used. The cost is rounded once, at the end, to a millionth of a dollar."""
+    """What one VM has used: the same amount that a report over its whole life says."""
 
     running_seconds: int
     cost_usd: Decimal
 
 
-NO_USAGE: Final = Usage(0, _MICRO_USD * 0)
+NO_USAGE: Final = Usage(0, Decimal(0))
 
 
 async def usage_of(db: Database, vm_ids: Iterable[str], now: datetime) -> dict[str, Usage]:
@@ -37,10 +34,7 @@ async def usage_of(db: Database, vm_ids: Iterable[str], now: datetime) -> dict[s
 
 def summed(intervals: Iterable[UsageInterval], now: datetime) -> Usage:
     """Intervals of one VM up to `now`; one that begins later counts as nothing."""
-    running, usd_microseconds = 0, Decimal(0)
+    sum_ = Cell()
     for interval in intervals:
-        microseconds = max(0, (min(interval.end or now, now) - interval.start) // _MICROSECOND)
-        usd_microseconds += interval.usd_per_hour * microseconds
-        running += microseconds if interval.state is UsageState.RUNNING else 0
-    cost = (usd_microseconds / _MICROSECONDS_AN_HOUR).quantize(_MICRO_USD, ROUND_HALF_EVEN)
-    return Usage(running // 1_000_000, cost)
+        sum_.add(used(interval, interval.start, now))
+    return Usage(sum_.running_ms // 1000, sum_.usd)

@@ -7,11 +7,12 @@ from odmantic import Model
 from models.api_keys import ApiKey
 from models.audit import AuditEntry
 from models.catalog import ConsoleSettings
+from models.cloudypad_states import CloudyPadState
 from models.google_prices import GoogleRegionPrices
 from models.launches import Launch, LaunchEvent
 from models.places import FullSite, GeocodedPlace, NetworkOrder
 from models.rates import RateWindow
-from models.rollups import DayRollup, RolledDay
+from models.rollups import RolledSpan, Rollup, RollupState
 from models.strays import Stray
 from models.usage import UsageInterval
 from models.vms import Vm
@@ -19,8 +20,8 @@ from models.vms import Vm
 DOCUMENTS: Final[tuple[type[Model], ...]] = (
     ApiKey,
     AuditEntry,
+    CloudyPadState,
     ConsoleSettings,
-    DayRollup,
     FullSite,
     GeocodedPlace,
     GoogleRegionPrices,
@@ -28,7 +29,9 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     LaunchEvent,
     NetworkOrder,
     RateWindow,
-    RolledDay,
+    RolledSpan,
+    Rollup,
+    RollupState,
     Stray,
     UsageInterval,
     Vm,

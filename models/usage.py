@@ -40,6 +40,7 @@ class UsageInterval(Model):
             Index(UsageInterval.vm_id, UsageInterval.number, name="usage_of_vm", unique=True),
             Index(UsageInterval.user_id, UsageInterval.start, name="usage_of_user"),
             Index(UsageInterval.end, UsageInterval.start, name="usage_by_end"),
+            Index(UsageInterval.start, name="usage_by_start"),
         ],
     }
 

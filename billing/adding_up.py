@@ -1,0 +1,118 @@
+"""Intervals into rollups, in memory: what each group used in each hour of a day, and on each day of a month."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from billing.amounts import DAY, Cell, by_hour, midnight
+from models.rollups import Rollup, RollupKind, Span
+from models.usage import UsageInterval
+
+Group = tuple[RollupKind, str]
+
+
+@dataclass(slots=True)
+class Sums:
+    """One group's cells, and of a VM whose it is, where and for what."""
+
+    owner: tuple[str, str, str] | None
+    cells: dict[int, Cell] = field(default_factory=lambda: defaultdict(Cell))
+
+
+Groups = dict[Group, Sums]
+
+
+def groups_of(interval: UsageInterval) -> tuple[Group, ...]:
+    return (
+        (RollupKind.PROVIDER, interval.provider.value),
+        (RollupKind.CONSOLE, interval.console.value),
+        (RollupKind.USER, interval.user_id),
+        (RollupKind.VM, interval.vm_id),
+    )
+
+
+def by_day(intervals: Iterable[UsageInterval], start: datetime, end: datetime) -> dict[datetime, Groups]:
+    """What was used on each day of a window of whole days, in hours. A day without use is in it, empty."""
+    days: dict[datetime, Groups] = {}
+    day = start
+    while day < end:
+        days[day] = {}
+        day += DAY
+    for interval in intervals:
+        groups, owner = groups_of(interval), (interval.user_id, interval.provider.value, interval.console.value)
+        for hour, cell in by_hour(interval, start, end):
+            _add(days[midnight(hour)], groups, owner, hour.hour, cell)
+    return days
+
+
+def merged(into: Groups, day: datetime, groups: Mapping[Group, Sums]) -> None:
+    """Add a day's hours as one cell of its month."""
+    for group, sums in groups.items():
+        monthly = into.setdefault(group, Sums(sums.owner))
+        for cell in sums.cells.values():
+            monthly.cells[day.day].add(cell)
+
+
+def documents(span: Span, start: datetime, version: str, groups: Mapping[Group, Sums]) -> list[Rollup]:
+    return [_document(span, start, version, group, sums) for group, sums in groups.items() if _used(sums)]
+
+
+def groups_from(documents: Iterable[Rollup]) -> Groups:
+    """The reverse of `documents`."""
+    return {(each.kind, each.group): _sums(each) for each in documents}
+
+
+def counts(documents: Iterable[Rollup]) -> dict[str, int]:
+    counted: dict[str, int] = defaultdict(int)
+    for document in documents:
+        counted[document.kind.value] += 1
+    return dict(counted)
+
+
+def _add(groups: Groups, names: tuple[Group, ...], owner: tuple[str, str, str], hour: int, cell: Cell) -> None:
+    for name in names:
+        sums = groups.get(name)
+        if sums is None:
+            sums = groups[name] = Sums(owner if name[0] is RollupKind.VM else None)
+        sums.cells[hour].add(cell)
+
+
+_NOTHING: Final = Cell()
+
+
+def _used(sums: Sums) -> bool:
+    return any(cell != _NOTHING for cell in sums.cells.values())
+
+
+def _document(span: Span, start: datetime, version: str, group: Group, sums: Sums) -> Rollup:
+    kind, name = group
+    cells = sorted((at, cell) for at, cell in sums.cells.items() if cell != _NOTHING)
+    user_id, provider, console = sums.owner or (None, None, None)
+    return Rollup(
+        id=f"{version}:{kind}:{name}",
+        span=span,
+        start=start,
+        version=version,
+        kind=kind,
+        group=name,
+        user_id=user_id,
+        provider=provider,
+        console=console,
+        cells=[at for at, _ in cells],
+        usd_ms=[cell.usd_ms for _, cell in cells],
+        running_ms=[cell.running_ms for _, cell in cells],
+    )
+
+
+def _sums(document: Rollup) -> Sums:
+    owner = None
+    if document.user_id is not None and document.provider is not None and document.console is not None:
+        owner = (document.user_id, document.provider, document.console)
+    sums = Sums(owner)
+    for at, usd_ms, running_ms in zip(document.cells, document.usd_ms, document.running_ms, strict=True):
+        sums.cells[at].add(Cell(usd_ms, running_ms))
+    return sums
