@@ -19,6 +19,7 @@ from simulator.bucket.api import BucketApi
 from simulator.bucket.store import ObjectStore
 from simulator.bucket_weather import bucket_weather
 from simulator.clock import DEFAULT_FACTOR, Clock
+from simulator.cloudypad import launcher
 from simulator.control import BASE as CONTROL
 from simulator.control import Control
 from simulator.machines.park import MachinePark
@@ -76,6 +77,7 @@ class Simulation:
             "TENSORDOCK_API_URL": f"{self.url}/api",
             "TENSORDOCK_API_KEY": API_KEY,
             "TENSORDOCK_API_TOKEN": API_TOKEN,
+            "CLOUDYPAD_COMMAND": str(self._launcher_folder / launcher.FILE),
             "GCP_PROJECT_ID": PROJECT,
             "GCS_BUCKET_NAME": BUCKET,
             "GCS_ENDPOINT_URL": self.url,
@@ -98,6 +100,12 @@ class Simulation:
         self._lock_state()
         # Bound first, so that a taken port is known before anything is switched on; served last.
         listener = self._bind()
+        launcher.install(
+            self._launcher_folder,
+            machines=self.options.state_dir / "machines",
+            control_url=self.control_url,
+            clock_factor=self.clock.factor,
+        )
         self._running.push_async_callback(self.park.close)
         await self.park.restore()
         if isinstance(self.park, MachinePark):
@@ -128,6 +136,10 @@ class Simulation:
         self._running.push_async_callback(runner.cleanup)
         await runner.setup()
         await web.SockSite(runner, listener).start()
+
+    @property
+    def _launcher_folder(self) -> Path:
+        return self.options.state_dir.absolute() / "bin"
 
     def _bucket(self) -> ObjectStore:
         store = ObjectStore(self.options.state_dir / "bucket")

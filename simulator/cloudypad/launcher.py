@@ -8,6 +8,7 @@ from pathlib import Path
 
 from simulator.cloudypad import world
 
+FILE = "cloudypad"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,7 +23,7 @@ def install(folder: Path, *, machines: Path, control_url: str, clock_factor: flo
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     command = f"exec {shlex.quote(sys.executable)} -m simulator.cloudypad"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "cloudypad"
+    path = folder / FILE
     draft = path.with_suffix(".new")
     draft.write_text(f'#!/bin/sh\n{exports}{command} "$@"\n')
     draft.chmod(0o755)
