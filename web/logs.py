@@ -23,6 +23,7 @@ def configure_logs(level: str, *, as_json: bool) -> None:
     """Once, at the start. Everything goes to standard error; libraries speak from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else ConsoleLines())
+    handler.addFilter(_is_for_us)
     handler.addFilter(_belongs_to)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _TALKATIVE:
@@ -30,8 +31,6 @@ def configure_logs(level: str, *, as_json: bool) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         own = logging.getLogger(name)
         own.handlers, own.propagate = [], True
-    # What it says of a request is said by our own line, without the query string.
-    logging.getLogger("uvicorn.access").disabled = True
 
 
 def neutral(text: str) -> str:
@@ -71,6 +70,11 @@ class JsonLines(JsonFormatter):
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
     """What was logged beside the sentence."""
     return {name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS}
+
+
+def _is_for_us(record: logging.LogRecord) -> bool:
+    """The server's own words on a request have its query string in them, and so tokens; `web.trail` says the rest."""
+    return record.levelno >= logging.WARNING or not record.name.startswith("uvicorn")
 
 
 def _belongs_to(record: logging.LogRecord) -> bool:
