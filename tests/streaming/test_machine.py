@@ -12,6 +12,7 @@ import pytest
 
 from errors import ProviderBusyError, ProviderRefusedError
 from models.catalog import CONSOLES, ConsoleType
+from providers.base import keep_quiet
 from providers.cloudypad.cli import CloudyPadCli
 from providers.http import Http
 from providers.storage.bucket import Bucket
@@ -134,7 +135,7 @@ async def test_what_a_player_saved_is_in_the_bucket_when_the_machine_may_stop(wo
 async def test_every_step_may_be_repeated(world: World) -> None:
     for _ in range(2):
         await world.machines.greet(world.address)
-        await world.machines.install(world.address, TAG, str)
+        await world.machines.install(world.address, TAG, keep_quiet)
         await world.machines.mount_library(world.address)
         await world.machines.restore_saves(world.address, SLOT)
         await world.machines.configure_game(world.address, TETRIS)
@@ -146,7 +147,7 @@ async def test_every_step_may_be_repeated(world: World) -> None:
 
 
 async def test_a_machine_that_was_set_up_is_not_set_up_again_by_a_worker_that_knows_nothing(world: World) -> None:
-    await world.machines.install(world.address, TAG, str)
+    await world.machines.install(world.address, TAG, keep_quiet)
     world.state.unlink()
     told: list[str] = []
 
@@ -166,7 +167,7 @@ async def test_ansible_begins_only_after_the_machines_first_boot(world: World, t
     async with running_box(tmp_path / "box", key) as box:
         box.write("/usr/local/bin/cloudypad-check-readiness", "#!/bin/sh\n").chmod(0o755)
         box.programs["cloud-init"] = first_boot
-        await world.machines.install(box.address, TAG, str)
+        await world.machines.install(box.address, TAG, keep_quiet)
 
     assert begun_before == [[]]
     assert world.cloudypad_calls().count("create") == 1
@@ -175,7 +176,7 @@ async def test_ansible_begins_only_after_the_machines_first_boot(world: World, t
 async def test_a_set_up_that_another_worker_ended_is_accepted(world: World) -> None:
     world.cloudypad_knows("ssh", world.address.host, configured=True)
 
-    await world.machines.install(world.address, TAG, str)
+    await world.machines.install(world.address, TAG, keep_quiet)
 
     assert "create" not in world.cloudypad_calls()
 
@@ -186,7 +187,7 @@ async def test_a_half_done_set_up_or_one_of_another_address_is_done_again(
 ) -> None:
     world.cloudypad_knows("ssh", host or world.address.host, configured=configured)
 
-    await world.machines.install(world.address, TAG, str)
+    await world.machines.install(world.address, TAG, keep_quiet)
 
     assert world.cloudypad_calls().count("create") == 1
 
@@ -195,7 +196,7 @@ async def test_a_machine_that_cloudypad_rented_is_never_set_up_as_a_foreign_one(
     world.cloudypad_knows("gcp", world.address.host, configured=False)
 
     with pytest.raises(ProviderBusyError, match="has not set its machine up"):
-        await world.machines.install(world.address, TAG, str)
+        await world.machines.install(world.address, TAG, keep_quiet)
 
     assert "create" not in world.cloudypad_calls()
 
@@ -204,7 +205,7 @@ async def test_a_set_up_after_which_wolf_does_not_answer_is_not_done(world: Worl
     await world.simulated.machine.containers.stop("wolf")
 
     with pytest.raises(ProviderBusyError, match="does not answer yet"):
-        await world.machines.install(world.address, TAG, str)
+        await world.machines.install(world.address, TAG, keep_quiet)
 
 
 async def test_what_cloudypad_keeps_of_a_machine_can_be_dropped(world: World) -> None:
