@@ -40,7 +40,7 @@ class EmbeddedError(Exception):
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """What a child is. `command` takes the port; `version` is what its data folder must have been written by;
-    `ready_words` are what it says on its standard output when accepting connections does not yet mean ready."""
+    `ready` is asked with port and output when accepting connections does not yet mean that it serves."""
 
     name: str
     title: str
@@ -49,7 +49,7 @@ class ChildSpec:
     command: Callable[[int], Sequence[str]]
     working_folder: Path | None = None
     patience_s: float = PATIENCE_S
-    ready_words: str = ""
+    ready: Callable[[int, str], Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +178,18 @@ class Child:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + READY_S
         while loop.time() < deadline:
-            if await accepts(self.port) and self.spec.ready_words in self.output():
+            if await self._serves():
                 return True
             if self._lock.take():
                 self._lock.release()
                 return False
             await asyncio.sleep(0.02)
         return False
+
+    async def _serves(self) -> bool:
+        if not await accepts(self.port):
+            return False
+        return self.spec.ready is None or await self.spec.ready(self.port, self.output())
 
     def _check_version(self, record: Record) -> None:
         if record.version != self.spec.version:

@@ -31,9 +31,11 @@ def simulator_spec(folder: Path, options: SimulatorOptions) -> ChildSpec:
             *("--clock-factor", str(options.clock_factor), "--seed", str(options.seed)),
         )
 
-    return ChildSpec(
-        "simulator", "the cloud simulator", folder, "1", command, working_folder=PROJECT, ready_words=READY_WORDS
-    )
+    return ChildSpec("simulator", "the cloud simulator", folder, "1", command, working_folder=PROJECT, ready=_ready)
+
+
+async def _ready(_port: int, output: str) -> bool:
+    return READY_WORDS in output
 
 
 def simulator_environment(output: str) -> Mapping[str, str]:

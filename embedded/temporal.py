@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,7 +16,7 @@ from embedded.child import ChildSpec, EmbeddedError
 
 CLOUD_RUN: Final = ("K_SERVICE", "CLOUD_RUN_WORKER_POOL")
 EXAMPLE: Final = "Example: TEMPORAL_ADDRESS=gamer.a1b2c.tmprl.cloud:7233"
-VERSION_S: Final = 10.0
+ANSWER_S: Final = 10.0
 
 
 async def temporal_spec(folder: Path, namespace: str, environment: Mapping[str, str]) -> ChildSpec:
@@ -38,7 +40,12 @@ async def temporal_spec(folder: Path, namespace: str, environment: Mapping[str, 
             *("--log-level", "error"),
         )
 
-    return ChildSpec("temporal", "the embedded engine (Temporal)", folder, version, command)
+    async def ready(port: int, _output: str) -> bool:
+        # It accepts connections a moment before it answers on them.
+        words = ("operator", "namespace", "describe", "--address", f"127.0.0.1:{port}", "--namespace", namespace)
+        return await _said(executable, *words) is not None
+
+    return ChildSpec("temporal", "the embedded engine (Temporal)", folder, version, command, ready=ready)
 
 
 async def _found(environment: Mapping[str, str]) -> tuple[str, str]:
@@ -52,17 +59,31 @@ async def _found(environment: Mapping[str, str]) -> tuple[str, str]:
 
 async def _server_version(executable: str) -> str | None:
     """Of the server inside, which is what writes the files; None when this is something else, or nothing."""
+    words = await _said(executable, "--version")
+    found = re.search(rb"^temporal version .*\(Server ([\w.+-]+)", words or b"")
+    return found[1].decode() if found else None
+
+
+async def _said(executable: str, *arguments: str) -> bytes | None:
+    """What a short run of it says; None when it fails or hangs."""
     try:
         process = await asyncio.create_subprocess_exec(
-            executable, "--version", stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+            executable, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL, env=_own_environment()
         )
     except OSError:
         return None
     try:
-        words, _ = await asyncio.wait_for(process.communicate(), VERSION_S)
+        words, _ = await asyncio.wait_for(process.communicate(), ANSWER_S)
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return None
-    found = re.search(rb"^temporal version .*\(Server ([\w.+-]+)", words)
-    return found[1].decode() if found else None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return words if process.returncode == 0 else None
+
+
+def _own_environment() -> Mapping[str, str]:
+    """Without what the executable would take from our settings, or from the user's own, for another server."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+    return {**kept, "TEMPORAL_CONFIG_FILE": os.devnull}

@@ -132,7 +132,7 @@ async def test_a_child_left_by_a_start_with_other_options_is_replaced(tmp_path: 
     async with started(stub(tmp_path / "stub", "says", "slow")) as old:
         old_process = process_id(tmp_path / "stub")
 
-        async with started(stub(tmp_path / "stub", "says", "fast", ready_words="fast")) as new:
+        async with started(stub(tmp_path / "stub", "says", "fast", ready=_said_something)) as new:
             assert not is_alive(old_process)
             assert (new.port, new.output()) == (old.port, "fast\n")
 
@@ -150,8 +150,12 @@ async def test_a_child_that_others_use_is_not_replaced(tmp_path: Path) -> None:
 
 
 async def test_a_child_is_not_ready_before_it_says_so(tmp_path: Path) -> None:
-    async with started(stub(tmp_path / "stub", "says", "at your service", ready_words="service")) as child:
+    async with started(stub(tmp_path / "stub", "says", "at your service", ready=_said_something)) as child:
         assert child.output() == "at your service\n"
+
+
+async def _said_something(_port: int, output: str) -> bool:
+    return output != ""
 
 
 @asynccontextmanager

@@ -39,6 +39,17 @@ async def test_a_killed_engine_is_back_for_the_same_client_with_what_it_acknowle
         assert (await client.get_workflow_handle("launch-7").describe()).id == "launch-7"
 
 
+async def test_the_engine_starts_under_settings_that_are_meant_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_API_KEY", "of-a-cloud")
+    monkeypatch.setenv("TEMPORAL_TLS", "true")
+
+    async with EmbeddedServices(tmp_path, mongodb=False, temporal_namespace="gamer") as running:
+        client = await Client.connect(running.temporal_address or "", namespace="gamer")
+        await client.start_workflow("Launch", id="launch-7", task_queue="gamer")
+
+
 async def test_nothing_is_made_when_nothing_is_wanted(tmp_path: Path) -> None:
     async with EmbeddedServices(tmp_path, mongodb=False, temporal=False) as running:
         assert running == Running()
