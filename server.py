@@ -36,7 +36,7 @@ from embedded.services import EmbeddedServices, Running
 from embedded.simulator import SimulatorOptions
 from embedded.startup import startup_text
 from errors import ProviderError, UnavailableError
-from fleet.desk import Fleet
+from fleet.desk import Asking, Fleet
 from fleet.feed import VmFeed
 from fleet.sweeper import Action, Sweeper
 from launch.engine import DeferredEngine, EngineAddress
@@ -263,19 +263,22 @@ def application(settings: Settings, parts: Parts) -> Starlette:
 async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> None:
     """Be a worker until told to stop. An engine that is away is waited for."""
     from fleet.schedules import Sweeping, ensure_schedules  # noqa: PLC0415  (a gateway never loads the worker)
-    from launch.temporal import connect  # noqa: PLC0415
+    from launch.temporal import TemporalEngine, connect  # noqa: PLC0415
     from launch.worker import build_worker  # noqa: PLC0415
 
     client = await _persistently(lambda: connect(parts.engine_address), "the engine")
     await _persistently(lambda: ensure_schedules(client, settings.temporal_task_queue, _SWEEP_EVERY), "the engine")
     worker = build_worker(
-        client, settings.temporal_task_queue, *_activities(settings, parts), Sweeping(_sweeper(parts))
+        client,
+        settings.temporal_task_queue,
+        *_activities(settings, parts, TemporalEngine(client, settings.temporal_task_queue)),
+        Sweeping(_sweeper(parts)),
     )
     async with worker:
         await stopping.wait()
 
 
-def _activities(settings: Settings, parts: Parts) -> list[object]:
+def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object]:
     from fleet.machines import Machines  # noqa: PLC0415
     from fleet.power import Power  # noqa: PLC0415
     from fleet.watch import Watch, WatchTimes  # noqa: PLC0415
@@ -283,7 +286,7 @@ def _activities(settings: Settings, parts: Parts) -> list[object]:
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
     return [
-        LaunchSteps(db, parts.placements, streaming, parts.library),
+        LaunchSteps(db, parts.placements, streaming, parts.library, engine),
         Machines(db, registry, meter, streaming.forget, settle_s=settings.tensordock_settle_seconds),
         Power(db, registry, streaming, meter),
         Watch(db, registry, streaming, WatchTimes()),

@@ -27,12 +27,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the launch will run: on the player's running machine `reuse_vm_id`, else on the first of `candidates`
-    that is free. The sizes and limits are those of the console at this moment."""
+    """Where the launch will run: on the player's own machine `reuse_vm_id`, started first when it is `asleep`; else,
+    or when that cannot be started, on the first of `candidates` that is free."""
 
     message: str
     candidates: tuple[Candidate, ...] = ()
     reuse_vm_id: str | None = None
+    asleep: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,15 @@ Each may be run again at any point, because a killed worker's step is taken over
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Protocol
 
 from temporalio import activity
 
 from errors import NoCapacityError, NotFoundError, ProviderBusyError, ProviderDownError, ProviderRefusedError
+from fleet.commands import Asked, Command
+from fleet.desk import Asking
 from fleet.onboard import address_of, slot_for, slot_of
 from fleet.orders import Done, RentOrder, SiteFacts
 from fleet.telling import told_to_workflow
@@ -18,7 +21,7 @@ from launch.estimate import Estimator
 from launch.launches import Games
 from launch.plan import Candidate, OnVm, Plan, Ticket
 from launch.story import Note, Written, write
-from models.catalog import console
+from models.catalog import Console, console
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm, VmStatus
@@ -43,7 +46,19 @@ class OnMachine(Protocol):
 
 
 class LaunchSteps:
-    def __init__(self, db: Database, placements: Placements, streaming: OnMachine, games: Games) -> None:
+    def __init__(
+        self,
+        db: Database,
+        placements: Placements,
+        streaming: OnMachine,
+        games: Games,
+        machines: Asking,
+        *,
+        poll_s: float = 1.0,
+    ) -> None:
+        """`machines` hands commands to the machines' own workflows; `poll_s` is the pace of waiting for them."""
+        self._machines = machines
+        self._poll_s = poll_s
         self._db = db
         self._placements = placements
         self._streaming = streaming
@@ -60,26 +75,23 @@ class LaunchSteps:
 
     @activity.defn
     async def choose(self, ticket: Ticket) -> Plan:
-        """The player's own machine for this console if one runs, else the ranked placements."""
+        """The player's own machine for this console, running or stopped, else the ranked placements."""
         launch = await self._launch(ticket.launch_id)
         if (own := await self._running_machine(launch)) is not None:
             # It is about to be played on: not the moment to stop it for idleness.
             await self._db.update(Vm, {"_id": own.id}, {"$set": {"last_activity_at": datetime.now(UTC)}})
             return Plan(message=f"Your machine in {own.place.city or own.place.country} is running", reuse_vm_id=own.id)
         wanted = await console(self._db, launch.console)
-        near = None
-        if launch.latitude is not None and launch.longitude is not None:
-            near = Position(launch.latitude, launch.longitude)
-        try:
-            ranked = await self._placements.rank(
-                wanted,
-                near,
-                provider=launch.provider,
-                max_usd_per_hour=launch.max_usd_per_hour,
-                limit=_CANDIDATES,
+        asleep = await self._stopped_machine(launch, wanted)
+        ranked = await self._ranked(launch, wanted)
+        if asleep is not None:
+            where = asleep.place.city or asleep.place.country
+            return Plan(
+                message=f"Your stopped machine in {where} is started: sooner than setting up a new one",
+                candidates=tuple(map(_candidate, ranked)),
+                reuse_vm_id=asleep.id,
+                asleep=True,
             )
-        except ProviderDownError as error:
-            raise ProviderBusyError(error.message) from error
         if not ranked:
             refusal = await self._placements.refusal(
                 wanted, provider=launch.provider, max_usd_per_hour=launch.max_usd_per_hour
@@ -89,6 +101,34 @@ class LaunchSteps:
         return Plan(
             message=f"{_where(first)}: {'; '.join(first.reasons[:3])}", candidates=tuple(map(_candidate, ranked))
         )
+
+    async def _ranked(self, launch: Launch, wanted: Console) -> list[RankedPlacement]:
+        near = None
+        if launch.latitude is not None and launch.longitude is not None:
+            near = Position(launch.latitude, launch.longitude)
+        try:
+            return await self._placements.rank(
+                wanted,
+                near,
+                provider=launch.provider,
+                max_usd_per_hour=launch.max_usd_per_hour,
+                limit=_CANDIDATES,
+            )
+        except ProviderDownError as error:
+            raise ProviderBusyError(error.message) from error
+
+    @activity.defn
+    async def wake(self, vm_id: str) -> Done:
+        """Have the machine's own workflow start it, and wait until it runs. NoCapacityError when it cannot be had."""
+        if not (await self._machines.ask_machine(vm_id, Asked(Command.START, "a launch needs it"))).accepted:
+            raise NoCapacityError("it cannot be started now")
+        while True:
+            vm = await self._vm(vm_id)
+            if vm.status is VmStatus.RUNNING:
+                return Done("Your machine runs again")
+            if vm.status is not VmStatus.STARTING:
+                raise NoCapacityError(vm.detail or "it could not be started")
+            await asyncio.sleep(self._poll_s)
 
     @activity.defn
     async def order(self, chosen: OnVm, candidate: Candidate) -> RentOrder:
@@ -175,6 +215,23 @@ class LaunchSteps:
             limit=1,
         )
         return running[0] if running else None
+
+    async def _stopped_machine(self, launch: Launch, wanted: Console) -> Vm | None:
+        """A machine of the player's that was made for this console as it is now, and does not cost too much."""
+        if launch.game_id is None:
+            return None
+        stopped = await self._db.find(
+            Vm,
+            {"user_id": launch.user_id, "status": VmStatus.STOPPED, "console": launch.console},
+            sort=[("created_at", -1)],
+            limit=_CANDIDATES,
+        )
+        for vm in stopped:
+            right_cloud = launch.provider in {None, vm.provider}
+            dear = launch.max_usd_per_hour is not None and vm.usd_per_hour > launch.max_usd_per_hour
+            if vm.preset is wanted.preset.name and right_cloud and not dear:
+                return vm
+        return None
 
     async def _game(self, launch: Launch) -> GameToPlay:
         wanted = await console(self._db, launch.console)

@@ -105,16 +105,31 @@ class LaunchWorkflow:
 
     async def _prepare(self, ticket: Ticket) -> None:
         plan: Plan = await self._do(LaunchStepName.CHOOSE_PLACEMENT, LaunchSteps.choose, ticket, _message)
-        if plan.reuse_vm_id is not None:
-            await self._on_own_machine(plan.reuse_vm_id)
-        else:
+        if plan.reuse_vm_id is None or (plan.asleep and not await self._woken(plan.reuse_vm_id)):
             await self._on_new_machine(plan.candidates)
+        else:
+            await self._on_own_machine(plan.reuse_vm_id, woken=plan.asleep)
 
-    async def _on_own_machine(self, vm_id: str) -> None:
+    async def _woken(self, vm_id: str) -> bool:
+        """Start the player's stopped machine. False: its hardware is not to be had, a new machine must do."""
+        await self._skip(LaunchStepName.CREATE_VM, "Your own machine is used")
+        try:
+            await self._do(LaunchStepName.BOOT, LaunchSteps.wake, vm_id, _message)
+        except ActivityError as error:
+            if kind_of(error) not in {"NoCapacityError", "InvalidStateError"}:
+                raise
+            self._progress = share_done(LaunchStepName.CREATE_VM)
+            message = f"Your machine could not be started: {words_of(error)}. A new one is taken"
+            await self._tell(LaunchStatus.RUNNING, message, restart=True)
+            return False
+        return True
+
+    async def _on_own_machine(self, vm_id: str, *, woken: bool) -> None:
         """Only the game's steps: the machine is there and streams already."""
         self._vm_id = vm_id
-        for step in (LaunchStepName.CREATE_VM, LaunchStepName.BOOT):
-            await self._skip(step, "Your running machine is used")
+        if not woken:
+            for step in (LaunchStepName.CREATE_VM, LaunchStepName.BOOT):
+                await self._skip(step, "Your running machine is used")
         on = OnVm(self._launch_id, vm_id)
         await self._do(LaunchStepName.CONNECT, LaunchSteps.connect, on, _message)
         await self._skip(LaunchStepName.INSTALL_STREAMING, "Already installed")

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from errors import InvalidStateError, MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
+from fleet.commands import Command
 from models.launches import LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
 from tests.world import World
@@ -164,6 +165,43 @@ async def test_a_second_launch_uses_the_machine_that_runs(world: World) -> None:
         StepStatus.DONE,
         StepStatus.SKIPPED,
     ]
+
+
+async def test_a_launch_starts_the_players_stopped_machine(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+
+    launch = await world.until_over(await world.launch())
+
+    assert launch.status is LaunchStatus.READY
+    assert launch.vm_id == vm.id
+    assert (world.cloud.ever_rented, world.cloud.calls["start"]) == (1, 1)
+    assert [step.status for step in launch.steps][:3] == [StepStatus.DONE, StepStatus.SKIPPED, StepStatus.DONE]
+
+
+async def test_a_stopped_machine_whose_hardware_was_given_away_is_replaced(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    world.cloud.failures["start"] = [NoCapacityError("its GPU was given away")]
+
+    launch = await world.until_over(await world.launch())
+
+    assert launch.status is LaunchStatus.READY
+    assert launch.vm_id != vm.id
+    assert world.cloud.ever_rented == 2
+    assert world.streaming.slots[-1].game_id == "mario-odyssey"
+    assert (await world.again(vm)).status is VmStatus.STOPPED
+
+
+async def test_two_players_never_share_a_machine(world: World) -> None:
+    first = await world.machine()
+
+    second = await world.vm(await world.until_over(await world.launch(user_id="player-2", caller_id="player-2")))
+
+    assert second.id != first.id
+    assert world.cloud.ever_rented == 2
 
 
 async def test_a_failing_launch_leaves_the_machine_that_it_only_used(world: World) -> None:

@@ -1,0 +1,207 @@
+"""The service as it is run: processes of their own, spoken to from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import aiohttp
+
+from tests.conftest import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATIONS = ROOT / "graphql" / "operations"
+DALLAS = {"latitude": 32.7767, "longitude": -96.7970}
+MARIO = {"console": "SWITCH", "gameId": "mario-odyssey", "location": DALLAS}
+
+
+@dataclass
+class Process:
+    """One process of ours; `kill` is kill -9."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+    def end(self) -> None:
+        """As Ctrl-C does; kill -9 when that does not help."""
+        self.popen.send_signal(signal.SIGINT)
+        try:
+            self.popen.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+
+@dataclass
+class Deployment:
+    """A simulated outside world, a database and an engine, and any number of gateways and workers before them."""
+
+    folder: Path
+    environment: dict[str, str]
+    control_url: str
+    http: aiohttp.ClientSession
+    processes: list[Process] = field(default_factory=list)
+
+    def run(self, *arguments: str, **environment: str) -> Process:
+        log = self.folder / f"{len(self.processes)}.log"
+        with log.open("wb") as file:
+            popen = subprocess.Popen(
+                [sys.executable, "server.py", *arguments],
+                cwd=ROOT,
+                env={**os.environ, **self.environment, **environment},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        process = Process(popen, log)
+        self.processes.append(process)
+        return process
+
+    async def gateway(self, **environment: str) -> Gateway:
+        port = free_port()
+        process = self.run("--role", "gateway", PORT=str(port), **environment)
+        gateway = Gateway(f"http://127.0.0.1:{port}", self.http, process)
+        await gateway.until_up()
+        return gateway
+
+    def worker(self) -> Process:
+        return self.run("--role", "worker")
+
+    async def machines(self) -> list[dict[str, Any]]:
+        """The simulator's own list of the machines that exist."""
+        async with self.http.get(f"{self.control_url}/machines") as reply:
+            machines = (await reply.json())["machines"]
+        return [machine for machine in machines if machine["name"].startswith("gamer-")]
+
+    async def fault(self, **order: Any) -> None:
+        async with self.http.post(f"{self.control_url}/faults", json=order) as reply:
+            assert reply.status == 200, await reply.text()
+
+
+@dataclass
+class Gateway:
+    """One gateway process, as the web app speaks to it."""
+
+    url: str
+    http: aiohttp.ClientSession
+    process: Process
+
+    async def until_up(self) -> None:
+        async with asyncio.timeout(40):
+            while True:
+                assert self.process.popen.poll() is None, self.process.log.read_text()
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with self.http.get(f"{self.url}/health") as reply:
+                        if reply.status == 200:
+                            return
+                await asyncio.sleep(0.05)
+
+    async def ask(self, operation: str, variables: Mapping[str, Any] | None = None, **headers: str) -> dict[str, Any]:
+        """Send a document of graphql/operations/ and return the whole answer."""
+        document = (OPERATIONS / f"{operation}.graphql").read_text()
+        body = {"query": document, "variables": variables or {}}
+        async with self.http.post(f"{self.url}/graphql", json=body, headers=headers) as reply:
+            answer: dict[str, Any] = await reply.json()
+        return answer
+
+    async def data(self, operation: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        answer = await self.ask(operation, variables)
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    async def launch(self, **changes: Any) -> str:
+        """Order a launch; returns its id."""
+        payload = (await self.data("LaunchGame", {"input": {**MARIO, **changes}}))["launchGame"]
+        assert payload["errors"] == [], payload
+        return str(payload["launch"]["id"])
+
+    async def follow(self, launch_id: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
+        """The launch's progress over graphql-transport-ws, until the server completes it."""
+        document = (OPERATIONS / "LaunchProgress.graphql").read_text()
+        variables = {"launchId": launch_id, "after": after}
+        async with self.http.ws_connect(f"{self.url}/graphql", protocols=["graphql-transport-ws"]) as socket:
+            await socket.send_json({"type": "connection_init"})
+            assert (await socket.receive_json())["type"] == "connection_ack"
+            subscribe = {"query": document, "variables": variables}
+            await socket.send_json({"id": "1", "type": "subscribe", "payload": subscribe})
+            async for message in socket:
+                answer = json.loads(message.data)
+                if answer["type"] == "ping":
+                    await socket.send_json({"type": "pong"})
+                elif answer["type"] == "next":
+                    yield answer["payload"]["data"]["launchProgress"]
+                else:
+                    assert answer["type"] == "complete", answer
+                    return
+
+    async def until_over(self, launch_id: str) -> list[dict[str, Any]]:
+        async with asyncio.timeout(100):
+            return [event async for event in self.follow(launch_id)]
+
+
+@contextlib.asynccontextmanager
+async def deployment(
+    folder: Path, mongodb_uri: str, temporal_address: str, *, clock_factor: float = 50
+) -> AsyncIterator[Deployment]:
+    """Everything ends with the block: gateways, workers, and the simulator."""
+    log = (folder / "simulator.log").open("wb")
+    command = [sys.executable, "-m", "simulator", "--state-dir", str(folder / "world"), "--clock-factor"]
+    simulator = _simulator([*command, str(clock_factor)], log)
+    try:
+        given = await asyncio.to_thread(_exported, simulator)
+        environment = {
+            **given,
+            "MONGODB_ATLAS_URI": mongodb_uri,
+            "MONGODB_DATABASE": f"e2e_{secrets.token_hex(5)}",
+            "TEMPORAL_ADDRESS": temporal_address,
+            "TEMPORAL_TASK_QUEUE": f"e2e-{secrets.token_hex(5)}",
+            "DATA_DIR": str(folder / "data"),
+        }
+        async with aiohttp.ClientSession() as http:
+            control = given["TENSORDOCK_API_URL"].removesuffix("/api") + "/_control"
+            deployed = Deployment(folder, environment, control, http)
+            try:
+                yield deployed
+            finally:
+                for process in deployed.processes:
+                    if process.popen.poll() is None:
+                        await asyncio.to_thread(process.end)
+    finally:
+        simulator.terminate()
+        simulator.wait(20)
+        assert simulator.stdout is not None
+        simulator.stdout.close()
+        log.close()
+
+
+def _simulator(command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
+
+
+def _exported(simulator: subprocess.Popen[bytes]) -> dict[str, str]:
+    """The variables that it prints for a shell, up to the line that says it serves."""
+    assert simulator.stdout is not None
+    variables = {}
+    for line in simulator.stdout:
+        words = shlex.split(line.decode(), comments=True)
+        if words[:1] == ["export"]:
+            name, _, value = words[1].partition("=")
+            variables[name] = value
+        elif not words:
+            return variables
+    raise AssertionError("the simulator ended before it served")
