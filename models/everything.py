@@ -6,10 +6,12 @@ from odmantic import Model
 
 from models.api_keys import ApiKey
 from models.audit import AuditEntry
+from models.billed import BalanceSample, BilledAmount, BilledState
 from models.catalog import ConsoleSettings
 from models.cloudypad_states import CloudyPadState
 from models.google_prices import GoogleRegionPrices
 from models.launches import Launch, LaunchEvent
+from models.limits import SpendingAlert, SpendingLimit, SpendingStop
 from models.places import FullSite, GeocodedPlace, NetworkOrder
 from models.rates import RateWindow
 from models.rollups import RolledSpan, Rollup, RollupState
@@ -20,6 +22,9 @@ from models.vms import Vm
 DOCUMENTS: Final[tuple[type[Model], ...]] = (
     ApiKey,
     AuditEntry,
+    BalanceSample,
+    BilledAmount,
+    BilledState,
     CloudyPadState,
     ConsoleSettings,
     FullSite,
@@ -32,6 +37,9 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     RolledSpan,
     Rollup,
     RollupState,
+    SpendingAlert,
+    SpendingLimit,
+    SpendingStop,
     Stray,
     UsageInterval,
     Vm,

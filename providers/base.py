@@ -97,9 +97,27 @@ class Shape:
     gpu_models: tuple[str, ...] = ()
 
 
+class PricePart(StrEnum):
+    """What an hour is paid for, in words for people."""
+
+    MACHINE = "vCPUs and memory"
+    GPU = "GPU"
+    DISK = "disk"
+    EGRESS = "streaming traffic (estimated)"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceLine:
+    part: PricePart
+    usd_per_hour: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A shape at a site at a price: what `rent` orders. Sizes are already in the steps that the cloud sells."""
+    """A shape at a site at a price: what `rent` orders. Sizes are already in the steps that the cloud sells.
+
+    `lines` are the parts of the price, and add up to it; empty where the cloud names none.
+    """
 
     provider: ProviderName
     site_id: SiteId
@@ -109,6 +127,11 @@ class Offer:
     gpu_model: str | None
     usd_per_hour: Decimal
     usd_per_hour_stopped: Decimal = Decimal(0)
+    lines: tuple[PriceLine, ...] = ()
+
+    def usd_per_hour_for(self, part: PricePart) -> Decimal:
+        """Zero where the price is not told in parts."""
+        return sum((line.usd_per_hour for line in self.lines if line.part is part), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +201,7 @@ class Provider(Protocol):
         ...
 
     async def stop(self, machine_id: MachineId) -> None:
-        """Ask for a stop that releases what would go on billing, where the cloud can. Already stopped counts as done."""
+        """Ask for a stop that ends what would go on billing, where the cloud can. Already stopped counts as done."""
         ...
 
     async def release(self, machine_id: MachineId) -> None:

@@ -3,6 +3,9 @@
 Its exit status alone proves nothing: 0 also follows a prompt that nobody answered. So every command that makes or
 removes something is checked afterwards by asking for it. Errors appear on its standard output. Killed, it leaves its
 children running: each run is a process group that ends as a whole, and the lock of its instance with it.
+
+With a store, an instance's state lives there, and its runs happen one after another on all machines; without one, in
+all processes that share a home.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
@@ -22,6 +26,8 @@ from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRe
 from providers.base import Tell, keep_quiet
 from providers.cloudypad import commands
 from providers.cloudypad.commands import GcpOrder
+from providers.cloudypad.custody import Custody, StateStore
+from providers.cloudypad.home import InstanceHome
 from providers.cloudypad.instances import Instance, parse_instance, parse_names
 from providers.cloudypad.process import Finished, run_to_end
 from providers.cloudypad.progress import Storyteller
@@ -56,14 +62,25 @@ analytics:
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Alone on one instance, for as long as the context that gave it. `lock` is inherited by what is run."""
+
+    name: str
+    lock: int
+    custody: Custody | None
+
+
 class CloudyPadCli:
-    """`home` is CLOUDYPAD_HOME. Runs on one instance happen one after another, in all processes that share `home`."""
+    """`home` is CLOUDYPAD_HOME. `key_path` is the SSH key that stored instances are reached with from here."""
 
     def __init__(
         self,
         command: str,
         home: Path,
         *,
+        store: StateStore | None = None,
+        key_path: Path | None = None,
         inherited: Mapping[str, str] | None = None,
         short_deadline_s: float = 120,
         long_deadline_s: float = 60 * 60,
@@ -71,23 +88,43 @@ class CloudyPadCli:
     ) -> None:
         self._command = command
         self._home = home.absolute()
+        self._store = store
+        self._key_path = key_path
         self._inherited = os.environ if inherited is None else inherited
         self._short_s = short_deadline_s
         self._long_s = long_deadline_s
         self._grace_s = grace_s
 
+    @property
+    def command(self) -> str:
+        return self._command
+
+    async def version(self) -> str:
+        """Takes seconds, as everything that CloudyPad does."""
+        finished = await self._ask(commands.version())
+        if finished.exit_code != 0:
+            raise _failure("--version", finished)
+        return clean_line(finished.stdout, 40)
+
     async def create_ssh(self, name: str, host: str, user: str, key_path: Path, tell: Tell = keep_quiet) -> Instance:
         """Set up a machine that we reach over SSH; takes many minutes. Repeating it sets the machine up again."""
-        await self._run(name, commands.create_ssh(name, host, user, key_path), tell)
+        async with self.turn(name) as turn:
+            await self._run(turn, commands.create_ssh(name, host, user, key_path), tell)
         return await self._configured(name)
 
-    async def create_gcp(self, name: str, order: GcpOrder, key_path: Path, tell: Tell = keep_quiet) -> Instance:
-        """Rent and set up a machine at Google Cloud. Repeating it goes on with what the first run made."""
-        await self._run(name, commands.create_gcp(name, order, key_path), tell)
-        return await self._configured(name)
+    async def create_gcp(
+        self, turn: Turn, order: GcpOrder, key_path: Path, tell: Tell = keep_quiet, *, again: bool = False
+    ) -> Instance:
+        """Rent and set up a machine at Google Cloud. Repeating it goes on with what the first run made; `again` says
+        that one was begun, and has ended, so that the lock that it may have left is not waited for."""
+        argv = commands.create_gcp(turn.name, order, key_path)
+        await self._run(turn, commands.unlocking(argv) if again else argv, tell)
+        return await self._configured(turn.name)
 
     async def get(self, name: str) -> Instance | None:
         """One instance, None when CloudyPad does not know it. Takes seconds: CloudyPad asks the machine too."""
+        if not await self.knows(name):
+            return None
         finished = await self._ask(commands.get(name))
         if finished.exit_code == 0:
             return parse_instance(finished.stdout)
@@ -102,31 +139,74 @@ class CloudyPadCli:
             raise _failure("list", finished)
         return parse_names(finished.stdout)
 
+    async def knows(self, name: str) -> bool:
+        """Whether there is anything to ask CloudyPad for. Without a store, only CloudyPad can tell."""
+        if self._store is None:
+            return True
+        await asyncio.to_thread(self._prepare_home)
+        with self._lock_file(name) as file:
+            # Whoever holds the lock has the newest state here, and changes it.
+            if _lock_now(file):
+                await self._custody(self._store, name).fetch()
+        return self._files(name).exists
+
+    async def names_of(self, provider: str) -> list[str]:
+        """The instances of one of CloudyPad's providers ("gcp", "ssh"), without asking CloudyPad. Also what is in this
+        home and was never stored."""
+        known = [] if self._store is None else await self._store.names(provider)
+        here = [self._files(path.parent.name) for path in (self._home / "instances").glob("*/state.yml")]
+        unstored = [one.name for one in here if one.provider == provider and not one.version]
+        return sorted({*known, *unstored})
+
     async def start(self, name: str, tell: Tell = keep_quiet) -> None:
-        await self._run(name, commands.start(name, int(self._short_s) * 5), tell)
+        async with self.turn(name) as turn:
+            await self._run(turn, commands.start(name, int(self._short_s) * 5), tell)
 
     async def stop(self, name: str, tell: Tell = keep_quiet) -> None:
-        await self._run(name, commands.stop(name, int(self._short_s) * 5), tell)
+        async with self.turn(name) as turn:
+            await self._run(turn, commands.stop(name, int(self._short_s) * 5), tell)
 
     async def restart(self, name: str, tell: Tell = keep_quiet) -> None:
-        await self._run(name, commands.restart(name, int(self._short_s) * 5), tell)
+        async with self.turn(name) as turn:
+            await self._run(turn, commands.restart(name, int(self._short_s) * 5), tell)
 
     async def provision(self, name: str, tell: Tell = keep_quiet) -> None:
-        await self._run(name, commands.provision(name), tell)
+        async with self.turn(name) as turn:
+            await self._run(turn, commands.provision(name), tell)
 
     async def configure(self, name: str, tell: Tell = keep_quiet) -> None:
         """Run the set-up again. It restarts the machine and forgets Wolf's pairings."""
-        await self._run(name, commands.configure(name), tell)
+        async with self.turn(name) as turn:
+            await self._run(turn, commands.configure(name), tell)
 
-    async def destroy(self, name: str, tell: Tell = keep_quiet) -> None:
+    async def destroy(self, name: str, tell: Tell = keep_quiet, *, turn: Turn | None = None) -> None:
         """Remove the instance and all that belongs to it. An instance that is not known counts as removed."""
+        if turn is None:
+            async with self.turn(name) as own:
+                return await self.destroy(name, tell, turn=own)
+        if self._store is not None and not self._files(name).exists:
+            return None
         failure: ProviderError | None = None
         try:
-            await self._run(name, commands.destroy(name), tell)
+            await self._run(turn, commands.destroy(name), tell)
         except ProviderError as error:
             failure = error
         if name in await self.names():
             raise failure or ProviderBusyError(f"CloudyPad says that it removed {name}, but still lists it")
+
+    @contextlib.asynccontextmanager
+    async def turn(self, name: str) -> AsyncIterator[Turn]:
+        """Alone on the instance, with its newest state in this home. Waits for those who came first."""
+        commands.get(name)  # refuses what cannot be a name before it becomes part of a path
+        await asyncio.to_thread(self._prepare_home)
+        with self._lock_file(name) as file:
+            await _lock(file, name, self._long_s)
+            if self._store is None:
+                yield Turn(name, file, None)
+            else:
+                custody = self._custody(self._store, name)
+                async with custody.held(self._long_s):
+                    yield Turn(name, file, custody)
 
     async def _configured(self, name: str) -> Instance:
         instance = await self.get(name)
@@ -137,16 +217,21 @@ class CloudyPadCli:
     async def _ask(self, argv: list[str]) -> Finished:
         return await self._started(argv, _SILENT, self._short_s, keep_quiet, None)
 
-    async def _run(self, name: str, argv: list[str], tell: Tell) -> None:
-        """A run that changes the instance: alone on it, told about, and failed as what the words mean."""
-        async with self._alone_on(name) as lock:
-            finished = await self._started(argv, _WARNINGS, self._long_s, tell, lock)
-            if finished.exit_code != 0 and any(word in finished.stdout for word in _LOCKED):
-                # We hold the instance's own lock, so whoever locked the stack has died.
-                argv = commands.unlocking(argv)
-                finished = await self._started(argv, _WARNINGS, self._long_s, tell, lock)
+    async def _run(self, turn: Turn, argv: list[str], tell: Tell) -> None:
+        """A run that changes the instance: told about, its state stored meanwhile, and failed as what the words
+        mean."""
+        work = self._attempts(turn.lock, argv, tell)
+        finished = await (work if turn.custody is None else turn.custody.during(work))
         if finished.exit_code != 0 or _PROMPTED in finished.stdout:
             raise _failure(argv[0], finished)
+
+    async def _attempts(self, lock: int, argv: list[str], tell: Tell) -> Finished:
+        finished = await self._started(argv, _WARNINGS, self._long_s, tell, lock)
+        locked = finished.exit_code != 0 and any(word in finished.stdout for word in _LOCKED)
+        if locked and argv != commands.unlocking(argv):
+            # We hold the instance's own lock, so whoever locked the stack has died.
+            finished = await self._started(commands.unlocking(argv), _WARNINGS, self._long_s, tell, lock)
+        return finished
 
     async def _started(self, argv: list[str], level: str, deadline_s: float, tell: Tell, lock: int | None) -> Finished:
         await asyncio.to_thread(self._prepare_home)
@@ -181,12 +266,16 @@ class CloudyPadCli:
             draft.write_text(_CONFIG.format(id=uuid4()))
             draft.rename(config)
 
-    @contextlib.asynccontextmanager
-    async def _alone_on(self, name: str) -> AsyncIterator[int]:
-        await asyncio.to_thread(self._prepare_home)
+    def _files(self, name: str) -> InstanceHome:
+        return InstanceHome(self._home, name, self._key_path)
+
+    def _custody(self, store: StateStore, name: str) -> Custody:
+        return Custody(store, name, self._files(name))
+
+    @contextlib.contextmanager
+    def _lock_file(self, name: str) -> Iterator[int]:
         file = os.open(self._home / "locks" / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            await _lock(file, name, self._long_s)
             yield file
         finally:
             os.close(file)
@@ -196,14 +285,20 @@ async def _lock(file: int, name: str, within_s: float) -> None:
     deadline = asyncio.get_running_loop().time() + within_s
     pause_s = 0.05
     while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _lock_now(file):
             return
-        except BlockingIOError:
-            if asyncio.get_running_loop().time() >= deadline:
-                raise ProviderBusyError(f"another run on {name} does not end") from None
+        if asyncio.get_running_loop().time() >= deadline:
+            raise ProviderBusyError(f"another run on {name} does not end")
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, 1.0)
+
+
+def _lock_now(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _failure(verb: str, finished: Finished) -> ProviderError:

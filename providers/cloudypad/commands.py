@@ -19,6 +19,12 @@ _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 _UNATTENDED: Final = ("--yes", "--overwrite-existing", "--skip-pairing")
 # One attempt of CloudyPad's; Ansible is still run twice. Whoever calls repeats with patience.
 _NO_RETRIES: Final = ("--retries", "0")
+# A stop turns the machine off and keeps it with its disks. CloudyPad's default deletes it on every stop and makes it
+# anew from an image of the day it was set up: without pairings, the game's configuration and its host key.
+_KEPT_ON_STOP: Final = (
+    *("--data-disk-snapshot", "no", "--base-image-snapshot", "no"),
+    *("--delete-instance-server-on-stop", "no"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +63,17 @@ def create_gcp(name: str, order: GcpOrder, key_path: Path) -> list[str]:
         *("--disk-type", _checked(_WORD, order.disk_type), "--network-tier", _checked(_WORD, order.network_tier)),
         *("--nic-type", _checked(_WORD, order.nic_type), "--spot", _yes_no(order.spot), "--cost-alert", "no"),
         *("--streaming-server", "wolf", *_autostop(order.autostop_seconds)),
+        *_KEPT_ON_STOP,
         *("--ssh-private-key", str(key_path), *_NO_RETRIES),
     ]
 
 
 def get(name: str) -> list[str]:
     return ["get", _checked(_NAME, name)]
+
+
+def version() -> list[str]:
+    return ["--version"]
 
 
 def list_names() -> list[str]:
@@ -100,7 +111,7 @@ def destroy(name: str) -> list[str]:
 
 def unlocking(argv: list[str]) -> list[str]:
     """The same command over a lock that an earlier run left when it was killed."""
-    return [*argv, "--force-pulumi-cancel"]
+    return argv if "--force-pulumi-cancel" in argv else [*argv, "--force-pulumi-cancel"]
 
 
 def _checked(pattern: re.Pattern[str], value: str) -> str:

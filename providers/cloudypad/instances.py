@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
@@ -26,6 +26,10 @@ class Instance:
     ready: bool
     zone: str | None = None
     machine_type: str | None = None
+    gpu_model: str | None = None
+    disk_gb: int = 0  # all its disks together
+    server_deleted: bool = False  # stopped in the way that deletes the server and keeps its disks
+    ports: Mapping[int, int] = field(default_factory=dict)  # where the way to it changes them: inside to outside
 
 
 def parse_instance(stdout: str) -> Instance:
@@ -46,6 +50,10 @@ def parse_instance(stdout: str) -> Instance:
         ready=status.get("ready") is True,
         zone=_text(given.get("zone")),
         machine_type=_text(given.get("machineType")),
+        gpu_model=_text(given.get("acceleratorType")),
+        disk_gb=_whole(given.get("diskSize")) + _whole(given.get("dataDiskSizeGb")),
+        ports=_ports(made.get("ports")),
+        server_deleted=_section(given, "runtime").get("instanceServerState") == "absent",
     )
 
 
@@ -76,3 +84,12 @@ def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _ports(value: object) -> Mapping[int, int]:
+    pairs = value.items() if isinstance(value, dict) else ()
+    return {int(inside): outside for inside, outside in pairs if str(inside).isdigit() and isinstance(outside, int)}

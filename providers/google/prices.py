@@ -14,6 +14,10 @@ from typing import Any, Final
 
 import orjson
 
+from providers.base import PricePart as Part
+
+__all__ = ["Part"]
+
 _SHIPPED: Final = Path(__file__).with_name("prices.json")
 HOURS_PER_MONTH: Final = 730  # Google's convention for prices by the month
 _BITS_PER_GIB: Final = 8 * 2**30
@@ -23,15 +27,6 @@ _GIB_PER_VCPU: Final = {"n1-standard": Decimal("3.75"), "g2-standard": Decimal(4
 class PriceSource(StrEnum):
     CATALOG = "CATALOG"  # the Cloud Billing Catalog
     SHIPPED = "SHIPPED"  # the dated list in this folder
-
-
-class Part(StrEnum):
-    """The lines of a price, in words."""
-
-    MACHINE = "vCPUs and memory"
-    GPU = "GPU"
-    DISK = "disk"
-    EGRESS = "streaming traffic (estimated)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ def test_a_google_machine_is_created_by_the_known_line_with_our_key() -> None:
         "create gcp --name gw-1001 --yes --overwrite-existing --skip-pairing --project-id P --region europe-west4 "
         "--zone europe-west4-a --machine-type g2-standard-8 --gpu-type nvidia-l4 --disk-size 50 --data-disk-size 100 "
         "--disk-type pd-balanced --network-tier STANDARD --nic-type auto --spot yes --cost-alert no "
-        "--streaming-server wolf --autostop --autostop-timeout 900 --ssh-private-key /keys/ours --retries 0"
+        "--streaming-server wolf --autostop --autostop-timeout 900 --data-disk-snapshot no --base-image-snapshot no "
+        "--delete-instance-server-on-stop no --ssh-private-key /keys/ours --retries 0"
     )
 
 

@@ -1,0 +1,140 @@
+"""A Google machine in CloudyPad's words: what is ordered for an offer, and what an instance says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from errors import ProviderRefusedError
+from providers.base import (
+    GpuStock,
+    Machine,
+    MachineId,
+    MachineState,
+    Offer,
+    PriceLine,
+    ProviderName,
+    Shape,
+    Site,
+    SiteId,
+    Tag,
+)
+from providers.cloudypad.commands import GcpOrder
+from providers.cloudypad.instances import Instance
+from providers.google.machines import MACHINE_TYPES, cheapest, find_machine_type, zones_of
+from providers.google.prices import Prices, Usage, hourly_price
+from providers.google.regions import Region, find_region, gpus
+
+PROVIDER: Final = "gcp"
+SSH_USER: Final = "ubuntu"
+_ROOT_DISK_GB: Final = 50
+_SMALLEST_DATA_DISK_GB: Final = 50
+_STATES: Final = {
+    "running": MachineState.RUNNING,
+    "starting": MachineState.STARTING,
+    "restarting": MachineState.STARTING,
+    "stopping": MachineState.STOPPING,
+    "stopped": MachineState.STOPPED_RELEASED,
+}
+
+
+def site_of(region: Region, prices: Prices, on: date) -> Site | None:
+    """A region as a place to create machines in; None when it has no GPU that can play or no known price.
+
+    Google tells nobody how many machines are free. `available` is 1 for what a region offers at all, and the sizes are
+    those of the largest machine: whether one can be had shows when it is ordered.
+    """
+    known = prices.by_region.get(region.name)
+    types = [type_ for type_ in MACHINE_TYPES if type_.gpu_model in region.gpu_models(on)]
+    if known is None or not types:
+        return None
+    models = sorted({type_.gpu_model for type_ in types} & known.gpu_usd_per_hour.keys())
+    return Site(
+        id=SiteId(region.name),
+        provider=ProviderName.CLOUDYPAD,
+        place=region.place,
+        online=True,
+        vcpus_available=max(type_.vcpus for type_ in types),
+        ram_gb_available=max(type_.ram_gb for type_ in types),
+        storage_gb_available=64_000,
+        gpus=tuple(GpuStock(model, gpus()[model].vram_gb, 1, known.gpu_usd_per_hour[model]) for model in models),
+        usd_per_vcpu_hour=Decimal(0),  # prices are those of whole machines
+        usd_per_ram_gb_hour=Decimal(0),
+        usd_per_storage_gb_hour=Decimal(0),
+        dedicated_ip_available=True,
+    )
+
+
+def offer_in(region: Region, shape: Shape, prices: Prices, on: date) -> Offer | None:
+    disk_gb = _ROOT_DISK_GB + _data_disk_gb(shape.storage_gb)
+    found = cheapest(region, shape, Usage(disk_gib=disk_gb), prices, on)
+    if found is None:
+        return None
+    type_, price = found
+    return Offer(
+        provider=ProviderName.CLOUDYPAD,
+        site_id=SiteId(region.name),
+        vcpus=type_.vcpus,
+        ram_gb=type_.ram_gb,
+        storage_gb=disk_gb,
+        gpu_model=type_.gpu_model,
+        usd_per_hour=price.usd_per_hour,
+        usd_per_hour_stopped=price.usd_per_hour_stopped,
+        lines=tuple(PriceLine(part, usd) for part, usd in price.lines.items()),
+    )
+
+
+def orders_for(offer: Offer, project_id: str, *, spot: bool, autostop_seconds: int) -> Sequence[GcpOrder]:
+    """One for each zone of the region that has the machine. The data disk keeps what belongs to the player."""
+    region, type_ = find_region(offer.site_id), find_machine_type(offer.vcpus, offer.gpu_model)
+    if region is None or type_ is None:
+        raise ProviderRefusedError("this offer is not one of a machine at Google Cloud")
+    return [
+        GcpOrder(
+            project_id=project_id,
+            region=region.name,
+            zone=zone,
+            machine_type=type_.name,
+            gpu_type=type_.gpu_model,
+            disk_gb=_ROOT_DISK_GB,
+            data_disk_gb=_data_disk_gb(offer.storage_gb),
+            spot=spot,
+            autostop_seconds=autostop_seconds,
+        )
+        for zone in zones_of(region, type_)
+    ]
+
+
+def machine_of(instance: Instance, prices: Prices) -> Machine:
+    return Machine(
+        id=MachineId(instance.name),
+        tag=Tag(instance.name),
+        state=_state(instance),
+        ip_address=instance.host,
+        ports=instance.ports,
+        usd_per_hour=_usd_per_hour(instance, prices),
+        ssh_user=SSH_USER,
+    )
+
+
+def _state(instance: Instance) -> MachineState:
+    if instance.server_deleted:
+        return MachineState.STOPPED_RELEASED  # Google does not know the server, which reads as `unknown`
+    if not instance.provisioned:
+        return MachineState.CREATING
+    return _STATES.get(instance.server_status, MachineState.UNKNOWN)
+
+
+def _usd_per_hour(instance: Instance, prices: Prices) -> Decimal | None:
+    region = find_region(instance.zone or "")
+    known = prices.by_region.get(region.name) if region else None
+    if known is None or instance.machine_type is None or instance.gpu_model is None:
+        return None
+    price = hourly_price(known, instance.machine_type, instance.gpu_model, Usage(disk_gib=instance.disk_gb))
+    return None if price is None else price.usd_per_hour
+
+
+def _data_disk_gb(storage_gb: int) -> int:
+    return max(_SMALLEST_DATA_DISK_GB, storage_gb - _ROOT_DISK_GB)

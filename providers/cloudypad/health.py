@@ -1,0 +1,68 @@
+"""Whether CloudyPad could work here: its executable, and Google's credentials."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import Final
+
+from errors import ProviderError
+from providers.base import ProviderHealth
+from providers.cloudypad.cli import CloudyPadCli
+from providers.sharing import Depart, Shared
+from providers.storage.tokens import Tokens
+
+_PATIENCE_S: Final = 1.0
+_CREDENTIALS_WITHIN_S: Final = 10.0
+_VERSION_KEPT_S: Final = 60 * 60.0
+
+
+class Health:
+    """CloudyPad takes seconds to say its version: nobody waits for that, who asks next gets the answer."""
+
+    def __init__(self, cli: CloudyPadCli, tokens: Tokens, *, simulated: bool, kept_s: float) -> None:
+        self._cli = cli
+        self._tokens = tokens
+        self._simulated = simulated
+        self._version: Shared[str] = Shared(self._ask_version, _VERSION_KEPT_S)
+        self._credentials: Shared[str | None] = Shared(self._ask_credentials, kept_s)
+
+    async def close(self) -> None:
+        await self._version.close()
+        await self._credentials.close()
+
+    async def get(self) -> ProviderHealth:
+        """Never raises, and answers within seconds. Without an answer in time nothing is held against it."""
+        if not await asyncio.to_thread(_is_executable, self._cli.command):
+            return self._told(False, "the executable `cloudypad` is not there (CLOUDYPAD_COMMAND)")
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                if (trouble := await self._credentials.get()) is not None:
+                    return self._told(False, trouble)
+                return self._told(True, f"CloudyPad {await self._version.get()}; Google tells no stock")
+        except TimeoutError:
+            return self._told(True, "CloudyPad has not told its version yet")
+        except ProviderError as error:
+            return self._told(False, error.message)
+
+    def _told(self, healthy: bool, detail: str) -> ProviderHealth:
+        return ProviderHealth(configured=True, healthy=healthy, simulated=self._simulated, detail=detail)
+
+    async def _ask_version(self, _: Depart) -> str:
+        return await self._cli.version()
+
+    async def _ask_credentials(self, _: Depart) -> str | None:
+        """What is wrong with Google's credentials, as far as asking for a token shows; None when nothing is."""
+        try:
+            async with asyncio.timeout(_CREDENTIALS_WITHIN_S):
+                await self._tokens.token()
+        except TimeoutError:
+            return "no Google credentials: nobody answered"
+        except ProviderError as error:
+            return f"no Google credentials: {error.message}"
+        return None
+
+
+def _is_executable(command: str) -> bool:
+    return shutil.which(command, os.F_OK | os.X_OK) is not None

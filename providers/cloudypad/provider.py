@@ -1,0 +1,202 @@
+"""CloudyPad at Google Cloud keeps the provider's promise. A machine's id is its tag: the name of CloudyPad's instance.
+
+Renting takes ten to twenty minutes, because CloudyPad returns when the machine is set up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.base import (
+    Machine,
+    MachineId,
+    MachineState,
+    Offer,
+    ProviderHealth,
+    ProviderName,
+    Shape,
+    Site,
+    Tag,
+    Tell,
+    keep_quiet,
+)
+from providers.cloudypad import gcp
+from providers.cloudypad.cli import CloudyPadCli, Turn
+from providers.cloudypad.commands import GcpOrder
+from providers.cloudypad.health import Health
+from providers.google.prices import Prices, shipped_prices
+from providers.google.regions import find_region, regions
+from providers.sharing import Depart, Shared
+from providers.storage.tokens import Tokens
+
+_TAG: Final = re.compile(r"[a-z]+-[0-9]{1,30}")
+_ASKED_AT_ONCE: Final = 2  # each question costs CloudyPad seconds of a processor
+_STARTED: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
+_STOPPED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.STOPPING})
+
+
+async def _shipped() -> Prices:
+    return shipped_prices()
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+@dataclass(frozen=True, slots=True)
+class CloudyPadOptions:
+    """One Google project and how to treat it. `key_path` is our private SSH key, let into every machine.
+
+    `autostop_s`: the machine turns itself off when nothing streams for so long, whoever has died. `list_kept_s`: how
+    old the state of a machine in a list may be.
+    """
+
+    project_id: str
+    key_path: Path
+    spot: bool = False
+    autostop_s: int = 2 * 60 * 60
+    tag_prefix: str = "gamer-"
+    simulated: bool = False
+    list_kept_s: float = 30.0
+    health_kept_s: float = 60.0
+
+
+class CloudyPad:
+    """A Provider. `prices` are Google's as they are known now. `close` ends what it has under way."""
+
+    name: Final = ProviderName.CLOUDYPAD
+
+    def __init__(
+        self,
+        options: CloudyPadOptions,
+        cli: CloudyPadCli,
+        tokens: Tokens,
+        prices: Callable[[], Awaitable[Prices]] = _shipped,
+        today: Callable[[], date] = _today,
+    ) -> None:
+        self._options = options
+        self._cli = cli
+        self._current_prices = prices
+        self._today = today
+        self._prices = shipped_prices()
+        self._list: Shared[tuple[Machine, ...]] = Shared(self._listed, options.list_kept_s)
+        self._health = Health(cli, tokens, simulated=options.simulated, kept_s=options.health_kept_s)
+
+    async def close(self) -> None:
+        await self._health.close()
+        await self._list.close()
+
+    async def sites(self) -> Sequence[Site]:
+        self._prices = await self._current_prices()
+        on = self._today()
+        found = (gcp.site_of(region, self._prices, on) for region in regions().values())
+        return tuple(site for site in found if site is not None)
+
+    def offer(self, site: Site, shape: Shape) -> Offer | None:
+        region = find_region(site.id)
+        return None if region is None else gcp.offer_in(region, shape, self._prices, self._today())
+
+    async def rent(
+        self, offer: Offer, tag: Tag, *, ordered_at: datetime | None = None, tell: Tell = keep_quiet
+    ) -> Machine:
+        """CloudyPad knows at once what it was told, on every worker, so that `ordered_at` is not needed."""
+        if not self._is_ours(tag):
+            raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix} and digits")
+        orders = gcp.orders_for(
+            offer, self._options.project_id, spot=self._options.spot, autostop_seconds=self._options.autostop_s
+        )
+        async with self._cli.turn(tag) as turn:
+            instance = await self._cli.get(tag)
+            if instance is not None and instance.configured:
+                return gcp.machine_of(instance, self._prices)
+            zone = None if instance is None else instance.zone
+            if zone is not None and zone not in {order.zone for order in orders}:
+                await self._cleared(turn, tell)
+                zone = None
+            # What an earlier run left is in its zone; the others come after it.
+            orders = sorted(orders, key=lambda order: order.zone != zone)
+            return await self._created(turn, orders, tell, again=zone is not None)
+
+    async def machine(self, machine_id: MachineId) -> Machine | None:
+        if not self._is_ours(machine_id):
+            return None
+        instance = await self._cli.get(machine_id)
+        if instance is None or instance.provider != gcp.PROVIDER:
+            return None
+        return gcp.machine_of(instance, self._prices)
+
+    async def machines(self) -> Sequence[Machine]:
+        return await self._list.get()
+
+    async def start(self, machine_id: MachineId) -> None:
+        if (await self._existing(machine_id)).state in _STARTED:
+            return
+        await self._cli.start(machine_id)
+        await self._verified(machine_id, _STARTED, "started")
+
+    async def stop(self, machine_id: MachineId) -> None:
+        if (await self._existing(machine_id)).state in _STOPPED:
+            return
+        await self._cli.stop(machine_id)
+        await self._verified(machine_id, _STOPPED, "stopped")
+
+    async def release(self, machine_id: MachineId) -> None:
+        if self._is_ours(machine_id) and await self._cli.knows(machine_id):
+            await self._cli.destroy(machine_id)
+
+    async def health(self) -> ProviderHealth:
+        return await self._health.get()
+
+    async def _created(self, turn: Turn, orders: Sequence[GcpOrder], tell: Tell, *, again: bool) -> Machine:
+        """In the first zone that has a machine. Raises NoCapacityError when none has, with nothing left behind."""
+        for order in orders:
+            tell(f"Ordering the machine at Google Cloud in {order.zone}")
+            try:
+                instance = await self._cli.create_gcp(turn, order, self._options.key_path, tell, again=again)
+            except NoCapacityError:
+                tell(f"{order.zone} has no machine free")
+            else:
+                return gcp.machine_of(instance, self._prices)
+        await self._cleared(turn, tell)
+        raise NoCapacityError(f"no zone of {orders[0].region} has this machine free" if orders else "no zone has it")
+
+    async def _cleared(self, turn: Turn, tell: Tell) -> None:
+        """Networks, addresses and disks stay behind when a machine could not be had, and some of them cost."""
+        tell("Clearing away what was begun")
+        try:
+            await self._cli.destroy(turn.name, turn=turn)
+        except ProviderError as error:
+            raise ProviderBusyError(f"what was begun could not be cleared away: {error.message}") from error
+
+    async def _existing(self, machine_id: MachineId) -> Machine:
+        machine = await self.machine(machine_id)
+        if machine is None:
+            raise MachineLostError(f"CloudyPad does not know {machine_id[:64]}")
+        return machine
+
+    async def _verified(self, machine_id: MachineId, states: frozenset[MachineState], done: str) -> None:
+        """CloudyPad's word for success is not enough: a stop that Google refused is only a warning to it."""
+        machine = await self._existing(machine_id)
+        if machine.state not in states:
+            raise ProviderBusyError(f"{machine_id} was not {done}: it is {machine.state}")
+
+    async def _listed(self, depart: Depart) -> tuple[Machine, ...]:
+        names = [name for name in await self._cli.names_of(gcp.PROVIDER) if self._is_ours(name)]
+        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+        async def asked(name: str) -> Machine | None:
+            async with turns:
+                return await self.machine(MachineId(name))
+
+        found = await asyncio.gather(*(asked(name) for name in names))
+        return tuple(machine for machine in found if machine is not None)
+
+    def _is_ours(self, name: str) -> bool:
+        return name.startswith(self._options.tag_prefix) and _TAG.fullmatch(name) is not None
