@@ -49,7 +49,7 @@ class ProgressFeed:
                     ahead |= await self._told(launch_id, after)
                 elif event.sequence > after:
                     ahead[event.sequence] = event
-                    if False:
+                    if event.sequence > after + 1:
                         ahead |= await self._told(launch_id, after)
                 elif event.status in ENDED:
                     return
