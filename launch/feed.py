@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from models.database import DESCENDING, Database
-from models.feed import ChangeFeed
+from models.feed import ChangeFeed, Listener
 from models.launches import ENDED, LaunchEvent
 
 
 class ProgressFeed:
     """One change stream per process, however many follow. Any process can serve any launch."""
 
-    def __init__(self, db: Database, *, backlog: int = 256, patience_s: float = 5.0) -> None:
+    def __init__(self, db: Database, *, backlog: int = 256, patience_s: float = 5.0, silence_s: float = 15.0) -> None:
+        self._silence_s = silence_s
         self._db = db
         self._feed = ChangeFeed(db, LaunchEvent, "launch_id", ["insert"], backlog=backlog, patience_s=patience_s)
 
@@ -44,7 +46,7 @@ class ProgressFeed:
                     yield event
                     if event.status in ENDED:
                         return
-                event = await live.next()
+                event = await self._next(live)
                 if event is None:
                     ahead |= await self._told(launch_id, after)
                 elif event.sequence > after:
@@ -53,6 +55,14 @@ class ProgressFeed:
                         ahead |= await self._told(launch_id, after)
                 elif event.status in ENDED:
                     return
+
+    async def _next(self, live: Listener[LaunchEvent]) -> LaunchEvent | None:
+        """The next event; None, after a silence too, when the collection is to be read again: a launch's last event
+        must not be missed because a stream of changes missed it."""
+        try:
+            return await asyncio.wait_for(live.next(), self._silence_s)
+        except TimeoutError:
+            return None
 
     async def _told(self, launch_id: str, after: int) -> dict[int, LaunchEvent]:
         events = await self._db.find(LaunchEvent, {"launch_id": launch_id, "sequence": {"$gt": after}})
