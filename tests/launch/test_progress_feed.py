@@ -6,9 +6,10 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,33 @@ async def test_events_are_given_out_in_order_when_they_are_written_out_of_order(
     await tell(db, 2)
 
     assert await following == [1, 2, 3, 4]
+
+
+async def test_an_event_that_was_never_told_live_is_read_from_the_record(db: Database, feed: ProgressFeed) -> None:
+    await tell(db, 1)
+    following = asyncio.create_task(sequences(feed))
+    await until(lambda: feed.followers == 1 and feed.following)
+
+    await tell(db, 2, launch="somebody elses")
+    await db.update(LaunchEvent, {"_id": "somebody elses:2"}, {"$set": {"launch_id": LAUNCH}})
+    await tell(db, last=3)
+
+    assert await following == [1, 2, 3]
+
+
+async def test_a_break_that_cannot_be_gone_on_from_is_bridged_from_the_record(db: Database, mongodb_uri: str) -> None:
+    breaking = BreakingDatabase(mongodb_uri, db.name)
+    feed = ProgressFeed(breaking)
+    await tell(db, 1)
+    following = asyncio.create_task(sequences(feed))
+    await until(lambda: breaking.stream.waiting)
+
+    await tell(db, 2, last=3)
+    breaking.stream.broken.set()
+
+    assert await following == [1, 2, 3]
+    await feed.close()
+    await breaking.close()
 
 
 async def test_events_of_another_launch_are_not_told(db: Database, feed: ProgressFeed) -> None:
@@ -194,6 +222,38 @@ async def test_nothing_is_lost_or_doubled_when_the_database_is_killed_and_comes_
         await db.close()
         server.kill()
         server.wait()
+
+
+class DeafStream:
+    """A change stream that tells nothing and then breaks, leaving no place to go on from."""
+
+    alive = True
+    resume_token = None
+
+    def __init__(self) -> None:
+        self.waiting = False
+        self.broken = asyncio.Event()
+
+    async def try_next(self) -> None:
+        self.waiting = True
+        await self.broken.wait()
+        raise UnavailableError("the stream broke")
+
+
+class BreakingDatabase(Database):
+    """Its first change stream is deaf."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        super().__init__(uri, name)
+        self.stream = DeafStream()
+
+    @asynccontextmanager
+    async def watch(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        if not self.stream.waiting:
+            yield self.stream
+            return
+        async with super().watch(*args, **kwargs) as stream:
+            yield stream
 
 
 def started_database(port: int, folder: Path) -> subprocess.Popen[bytes]:
