@@ -51,7 +51,7 @@ graphiql:            ## web/graphiql/dist from its sources; needs Node 20 or lat
 	cd web/graphiql && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 clean:               ## what can be made again; .data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache web/graphiql/node_modules
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache web/graphiql/node_modules tests/web/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv:

@@ -52,7 +52,10 @@ def request_from(content: object) -> GraphQLRequest:
         if content.get(name) is not None and not isinstance(content[name], kind):
             raise UnreadableError(400, f"{name} must be {words}")
     return GraphQLRequest(
-        content.get("query"), content.get("operationName"), content.get("variables"), content.get("extensions")
+        query=content.get("query"),
+        operation_name=content.get("operationName") or None,  # some clients send "" for none
+        variables=content.get("variables"),
+        extensions=content.get("extensions"),
     )
 
 

@@ -297,6 +297,11 @@ async def test_a_trusted_document_is_called_by_its_hash(ann: aiohttp.ClientSessi
     assert by_post["data"]["viewer"] == {"id": "ann", "role": "PLAYER"}
 
 
+async def test_an_empty_operation_name_is_none(ann: aiohttp.ClientSession) -> None:
+    async with ann.post("/graphql", json={"query": VIEWER, "operationName": ""}) as answer:
+        assert "errors" not in await answer.json()
+
+
 async def test_an_unknown_hash_is_400(ann: aiohttp.ClientSession) -> None:
     named = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
     async with ann.post("/graphql", json={"extensions": named}) as answer:
