@@ -30,6 +30,7 @@ from auth.authenticator import DEVELOPER, Authenticator
 from auth.jwks import RemoteKeys
 from auth.keys import ApiKeys, KeyHasher, own_secret
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
+from billing.alerts import AlertFeed
 from billing.meter import Meter
 from embedded.child import EmbeddedError
 from embedded.services import EmbeddedServices, Running
@@ -223,7 +224,7 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
 
 def application(settings: Settings, parts: Parts) -> Starlette:
     """The gateway as an ASGI application."""
-    progress, machines = ProgressFeed(parts.db), VmFeed(parts.db)
+    progress, machines, alerts = ProgressFeed(parts.db), VmFeed(parts.db), AlertFeed(parts.db)
     services = Services(
         version=VERSION,
         db=parts.db,
@@ -233,6 +234,7 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         launches=Launches(parts.db, parts.engine, parts.registry, parts.placements, parts.library),
         progress=progress,
         machines=machines,
+        alerts=alerts,
         fleet=Fleet(parts.db, parts.engine),
         api_keys=_api_keys(settings, parts),
     )
@@ -256,6 +258,7 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         finally:
             await progress.close()
             await machines.close()
+            await alerts.close()
 
     return create_app(gateway, _readiness(parts), lifespan=lifespan)
 

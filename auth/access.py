@@ -63,6 +63,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.launches": OWNED,
         "Query.costEstimate": SHARED,
         "Query.costReport": OWNED,
+        "Query.costComparison": OPERATORS,
         "Query.currentMonthCosts": OWNED,
         "Query.spendingLimits": OWNED,
         "Query.spendingAlerts": OWNED,

@@ -96,6 +96,10 @@ class Reports:
             raise _too_long()
         return report_of(window, grid, await self._forecast(window, grid, user_id, now), min(now, window.end))
 
+    async def spent(self, window: Window, *, user_id: str | None = None, now: datetime | None = None) -> Report:
+        """The window in as few sums as it can be had."""
+        return await self.report(window, Granularity.MONTH, user_id=user_id, now=now)
+
     async def _coverage(self, window: Window, granularity: Granularity) -> Coverage:
         """Which part of the window is added up: months where their days will do, else days."""
         coverage = Coverage(window)

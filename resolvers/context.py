@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from auth.callers import Caller
 from auth.keys import ApiKeys
+from billing.alerts import AlertFeed
 from fleet.desk import Fleet
 from fleet.feed import VmFeed
 from launch.launches import LaunchOrder
@@ -56,6 +57,7 @@ class Services:
     launches: LaunchDesk
     progress: Progress
     machines: VmFeed
+    alerts: AlertFeed
     fleet: Fleet
     api_keys: ApiKeys
 

@@ -21,6 +21,7 @@ from strawberry.schema.config import StrawberryConfig
 from resolvers import catalog, keys, launches, places, vms
 from resolvers.context import Context
 from schema.catalog import CatalogQuery, Console, Game
+from schema.costs import CostMutation, CostQuery, CostSubscription
 from schema.ids import parts
 from schema.keys import ApiKey, AuditEntry, KeyMutation, KeyQuery
 from schema.launches import Launch, LaunchMutation, LaunchQuery, LaunchSubscription
@@ -44,7 +45,7 @@ _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callab
 
 
 @strawberry.type
-class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery, KeyQuery):
+class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery, KeyQuery, CostQuery):
     @strawberry.field(description="Anything by its id. Null alike for what is unknown and what is not the caller's.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         type_name, key = parts(id) or ("", "")
@@ -56,12 +57,12 @@ class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery, KeyQu
 
 
 @strawberry.type
-class Mutation(LaunchMutation, PowerMutation, KeyMutation):
+class Mutation(LaunchMutation, PowerMutation, KeyMutation, CostMutation):
     pass
 
 
 @strawberry.type
-class Subscription(LaunchSubscription, VmSubscription):
+class Subscription(LaunchSubscription, VmSubscription, CostSubscription):
     pass
 
 

@@ -5,15 +5,24 @@ from __future__ import annotations
 import strawberry
 
 from auth.callers import Role
+from billing.windows import Granularity as CostGranularity
 from models.catalog import ConsoleType, PresetName
 from models.launches import LaunchStatus, LaunchStepName, StepStatus
+from models.limits import AlertLevel, LimitPeriod
+from models.rollups import RollupKind as CostGroup
 from models.vms import VmStatus as VMStatus
 from providers.base import ProviderName
+from resolvers.costs import Basis as CostBasis
 
 __all__ = [
+    "AlertLevel",
     "ConsoleType",
+    "CostBasis",
+    "CostGranularity",
+    "CostGroup",
     "LaunchStatus",
     "LaunchStepName",
+    "LimitPeriod",
     "PresetName",
     "ProviderName",
     "Role",
@@ -21,6 +30,19 @@ __all__ = [
     "VMStatus",
 ]
 
-for _words in (ConsoleType, LaunchStatus, LaunchStepName, PresetName, ProviderName, Role, StepStatus):
+for _words in (
+    AlertLevel,
+    ConsoleType,
+    LaunchStatus,
+    LaunchStepName,
+    LimitPeriod,
+    PresetName,
+    ProviderName,
+    Role,
+    StepStatus,
+):
     strawberry.enum(_words)
+strawberry.enum(CostBasis, name="CostBasis")
+strawberry.enum(CostGranularity, name="CostGranularity")
+strawberry.enum(CostGroup, name="CostGroup")
 strawberry.enum(VMStatus, name="VMStatus")

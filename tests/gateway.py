@@ -23,6 +23,7 @@ from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
 from auth.keys import ApiKeys, KeyHasher
 from auth.tokens import SharedSecret, TokenVerifier
+from billing.alerts import AlertFeed
 from errors import InvalidStateError, ProviderError, UnavailableError
 from fleet.commands import Answer, Asked, Command, Paired, Pin
 from fleet.desk import Fleet
@@ -34,6 +35,7 @@ from models.api_keys import ApiKey
 from models.catalog import ConsoleSettings, ConsoleType, PresetName
 from models.database import Database
 from models.launches import Launch, LaunchEvent, LaunchStatus, LaunchStepName, Step
+from models.limits import SpendingAlert, SpendingLimit
 from models.places import FullSite, GeocodedPlace
 from models.usage import UsageInterval
 from models.vms import Vm, VmPlace, VmStatus
@@ -61,6 +63,8 @@ MODELS: Final[list[type[Model]]] = [
     GeocodedPlace,
     FullSite,
     UsageInterval,
+    SpendingAlert,
+    SpendingLimit,
     ApiKey,
 ]
 TOKEN_SECRET: Final = "a secret for the tokens of these tests"
@@ -183,7 +187,7 @@ async def gateway_world(db: Database, *, indexes: bool = True) -> AsyncIterator[
     )
     engine, library, registry, geocoder = StubEngine(), ShelfOfGames(), Registry([cloud]), Geocoder(db)
     placements = Placements(db, registry, geocoder)
-    progress, machines = ProgressFeed(db), VmFeed(db)
+    progress, machines, alerts = ProgressFeed(db), VmFeed(db), AlertFeed(db)
     services = Services(
         version="1.2.3",
         db=db,
@@ -193,6 +197,7 @@ async def gateway_world(db: Database, *, indexes: bool = True) -> AsyncIterator[
         launches=Launches(db, engine, registry, placements, library),
         progress=progress,
         machines=machines,
+        alerts=alerts,
         fleet=Fleet(db, engine),
         api_keys=ApiKeys(db, KeyHasher(SecretStr("a secret for the API keys of these tests"))),
     )
@@ -201,6 +206,7 @@ async def gateway_world(db: Database, *, indexes: bool = True) -> AsyncIterator[
     finally:
         await progress.close()
         await machines.close()
+        await alerts.close()
         await geocoder.close()
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
@@ -123,6 +124,10 @@ class TensorDock:
 
     async def health(self) -> ProviderHealth:
         return await self._health.get()
+
+    async def balance(self) -> Decimal | None:
+        """USD left on the account, as of a few seconds ago; None without the key, which alone may ask."""
+        return await self._purse.balance() if self._client.has_key else None
 
     async def _read_sites(self, _: Depart) -> tuple[Site, ...]:
         hostnodes = await self._answers.must_read(Operation.LIST_HOSTNODES, self._client.hostnodes(), parse.hostnodes)

@@ -72,6 +72,7 @@ def test_what_is_for_operators_is_refused_to_others(caller: Caller, name: str) -
 def test_what_is_for_operators_only() -> None:
     assert {
         "Query.auditLog",
+        "Query.costComparison",
         "Mutation.configureConsole",
         "Mutation.setSpendingLimit",
         "Mutation.createApiKey",

@@ -28,12 +28,6 @@ CONTRACT = Path("graphql/contract.graphql").read_text(encoding="utf-8")
 NOT_YET_SERVED = {
     # Google Cloud's regions
     *("Region", "Query.regions", "Query.closestRegions"),
-    # money
-    *("CostGranularity", "CostGroup", "CostBasis", "AlertLevel", "LimitPeriod", "Date"),
-    *("CostLine", "CostBucket", "CostReport", "CostEstimate", "SpendingLimit", "SpendingAlert"),
-    *("Query.costEstimate", "Query.costReport", "Query.currentMonthCosts"),
-    *("Query.spendingLimits", "Query.spendingAlerts", "Subscription.spendingAlerts"),
-    *("Mutation.setSpendingLimit", "SetSpendingLimitInput", "SpendingLimitPayload"),
     # operators: consoles
     *("Mutation.configureConsole", "ConfigureConsoleInput", "ConsolePayload", "ProviderPreferenceInput"),
 }

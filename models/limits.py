@@ -1,0 +1,87 @@
+"""Spending limits, and the alerts that they raise: each once per period and level, however many processes look."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from odmantic import Field, Index, Model
+
+from models.database import Database
+
+ALERTS: Final = "alerts"
+
+
+class LimitPeriod(StrEnum):
+    DAILY = "DAILY"
+    MONTHLY = "MONTHLY"
+
+
+class AlertLevel(StrEnum):
+    INFO = "INFO"  # the forecast lies above the limit
+    WARNING = "WARNING"  # 80 % of it are spent
+    CRITICAL = "CRITICAL"  # all of it is spent
+
+
+class SpendingLimit(Model):
+    """One per period and user; `user_id` of None is the whole platform. A hard one refuses launches and stops what
+    runs."""
+
+    id: str = Field(primary_field=True)  # "<period>:<user or nothing>"
+    period: LimitPeriod
+    user_id: str | None = None
+    usd: Decimal
+    hard: bool = False
+    set_at: datetime
+
+    model_config = {
+        "collection": "spending_limits",
+        "indexes": lambda: [Index(SpendingLimit.user_id, name="limits_of_user")],
+    }
+
+
+class SpendingAlert(Model):
+    """The id holds period, level and limit, so that the database itself refuses a second one."""
+
+    id: str = Field(primary_field=True)
+    channel: str = ALERTS  # one for all who follow
+    level: AlertLevel
+    period: LimitPeriod
+    period_start: datetime
+    user_id: str | None = None
+    limit_usd: Decimal
+    spent_usd: Decimal
+    forecast_usd: Decimal
+    message: str
+    raised_at: datetime
+    told: bool = False  # outside, by webhook: delivered, or given up
+
+    model_config = {
+        "collection": "spending_alerts",
+        "indexes": lambda: [
+            Index(SpendingAlert.user_id, SpendingAlert.raised_at, name="alerts_of_user"),
+            Index(SpendingAlert.raised_at, name="alerts_by_time"),
+            Index(SpendingAlert.told, SpendingAlert.raised_at, name="alerts_to_tell"),
+        ],
+    }
+
+
+class SpendingStop(Model):
+    """A machine that will be stopped because a hard limit is reached: its player was warned."""
+
+    id: str = Field(primary_field=True)  # the VM's
+    stop_at: datetime
+    warning: str
+
+    model_config = {"collection": "spending_stops"}
+
+
+def limit_id(period: LimitPeriod, user_id: str | None) -> str:
+    return f"{period}:{user_id or ''}"
+
+
+async def limits_of(db: Database, user_id: str | None) -> list[SpendingLimit]:
+    """One user's, or the platform's for None."""
+    return await db.find(SpendingLimit, {"user_id": user_id})

@@ -1,0 +1,154 @@
+"""Google's own word on costs: the detailed billing export in BigQuery, asked over plain REST.
+
+Google promises nothing about when a cost arrives there: hours later is usual, and corrections come for days. The
+export says `cost` before credits, in the account's currency, with the rate that turns dollars into it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from errors import ProviderBusyError, ProviderRefusedError
+from providers.http import Http, Reply, Request
+from providers.storage.tokens import Tokens
+
+BIGQUERY_URL: Final = "https://bigquery.googleapis.com"
+# Put on a machine and its disk, so that what they cost can be told apart. Without it the machine's name must do.
+MACHINE_LABEL: Final = "gamer_machine"
+_TABLE: Final = re.compile(r"[a-z][a-z0-9-]{4,61}[a-z0-9]\.[A-Za-z0-9_]{1,1024}\.[A-Za-z0-9_]{1,1024}")
+_WAIT_MS: Final = 20_000
+_TRIES: Final = 30
+_MOST_BYTES: Final = 50 * 10**9
+_REFUSED: Final = frozenset({400, 401, 403, 404})
+
+_QUERY: Final = """
+SELECT hour, machine, CAST(SUM(usd) AS STRING) AS usd, MAX(export_time) AS exported_at
+FROM (
+  SELECT
+    TIMESTAMP_TRUNC(usage_start_time, HOUR) AS hour,
+    REGEXP_EXTRACT(CONCAT(
+      IFNULL((SELECT MAX(l.value) FROM UNNEST(labels) AS l WHERE l.key = @label), ''), ' ',
+      IFNULL(resource.name, ''), ' ', IFNULL(resource.global_name, '')), r'gamer-[0-9]{18}') AS machine,
+    (CAST(cost AS BIGNUMERIC)
+      + CAST(IFNULL((SELECT SUM(c.amount) FROM UNNEST(credits) AS c), 0) AS BIGNUMERIC))
+      / CAST(IFNULL(NULLIF(currency_conversion_rate, 0), 1) AS BIGNUMERIC) AS usd,
+    export_time
+  FROM `TABLE`
+  WHERE _PARTITIONTIME >= TIMESTAMP_SUB(@since, INTERVAL 1 DAY)
+    AND usage_start_time >= @since AND usage_start_time < @until AND project.id = @project
+)
+GROUP BY hour, machine
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedCost:
+    """What one hour cost: a machine's part, by its tag, or for None what belongs to no machine."""
+
+    hour: datetime
+    tag: str | None
+    usd: Decimal
+    exported_at: datetime
+
+
+class BillingExport:
+    def __init__(self, http: Http, tokens: Tokens, project: str, table: str, *, url: str = BIGQUERY_URL) -> None:
+        """`table` is project.dataset.table; the queries are run and paid in `project`, whose costs they ask for."""
+        if not _TABLE.fullmatch(table):
+            raise ProviderRefusedError("the billing export's table is written project.dataset.table")
+        self._http = http
+        self._tokens = tokens
+        self._project = project
+        self._query = _QUERY.replace("TABLE", table)
+        self._base = f"{url.rstrip('/')}/bigquery/v2/projects/{quote(project, safe='')}/queries"
+
+    async def costs(self, since: datetime, until: datetime) -> list[ExportedCost]:
+        """Hour by hour and machine by machine, as far as Google has exported. Raises a ProviderError."""
+        answer = await self._answer(await self._send("POST", self._base, self._job(since, until)))
+        rows = list(_rows(answer))
+        while page := answer.get("pageToken"):
+            answer = await self._page(answer, {"pageToken": str(page)})
+            rows += _rows(answer)
+        return rows
+
+    def _job(self, since: datetime, until: datetime) -> dict[str, Any]:
+        parameters = [
+            _parameter("since", "TIMESTAMP", since.isoformat()),
+            _parameter("until", "TIMESTAMP", until.isoformat()),
+            _parameter("label", "STRING", MACHINE_LABEL),
+            _parameter("project", "STRING", self._project),
+        ]
+        return {
+            "query": self._query,
+            "useLegacySql": False,
+            "parameterMode": "NAMED",
+            "queryParameters": parameters,
+            "maximumBytesBilled": str(_MOST_BYTES),
+            "timeoutMs": _WAIT_MS,
+            "formatOptions": {"useInt64Timestamp": True},
+        }
+
+    async def _answer(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Once the job is complete."""
+        for _ in range(_TRIES):
+            if answer.get("jobComplete"):
+                return answer
+            answer = await self._page(answer, {})
+            await asyncio.sleep(0)
+        raise ProviderBusyError("BigQuery does not come to the end of the question for the costs")
+
+    async def _page(self, answer: Mapping[str, Any], more: dict[str, str]) -> Mapping[str, Any]:
+        try:
+            job = answer["jobReference"]
+            url = f"{self._base}/{quote(str(job['jobId']), safe='')}"
+        except (KeyError, TypeError) as error:
+            raise ProviderBusyError("BigQuery's answer names no job") from error
+        words = {"location": str(job.get("location", "")), "timeoutMs": str(_WAIT_MS), **more}
+        words["formatOptions.useInt64Timestamp"] = "true"
+        return await self._send("GET", f"{url}?{urlencode({k: v for k, v in words.items() if v})}", None)
+
+    async def _send(self, method: str, url: str, body: object) -> Mapping[str, Any]:
+        token = await self._tokens.token()
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        content = None if body is None else orjson.dumps(body)
+        return _document(await self._http.send(Request(method, url, headers, content, timeout_s=60)))
+
+
+def _document(reply: Reply) -> Mapping[str, Any]:
+    if reply.status in _REFUSED:
+        raise ProviderRefusedError(f"BigQuery refuses the question for the costs: status {reply.status}")
+    try:
+        document = orjson.loads(reply.body) if reply.status == 200 else None
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        raise ProviderBusyError(f"BigQuery gave no usable answer: status {reply.status}")
+    if document.get("errors") and document.get("jobComplete"):
+        raise ProviderRefusedError("BigQuery could not answer the question for the costs")
+    return document
+
+
+def _rows(answer: Mapping[str, Any]) -> Iterator[ExportedCost]:
+    try:
+        for row in answer.get("rows") or ():
+            hour, tag, usd, exported_at = (field["v"] for field in row["f"])
+            yield ExportedCost(_moment(hour), tag or None, Decimal(usd), _moment(exported_at))
+    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+        raise ProviderBusyError("BigQuery's rows cannot be read") from error
+
+
+def _moment(microseconds: str) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(microseconds))
+
+
+def _parameter(name: str, kind: str, value: str) -> dict[str, Any]:
+    return {"name": name, "parameterType": {"type": kind}, "parameterValue": {"value": value}}

@@ -1,0 +1,130 @@
+"""Money: what was used, what it would cost, what may be spent."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from auth.access import owner_filter, require
+from auth.callers import checked_user_id
+from billing.alerts import Alerts
+from billing.billed import Billed, Compared
+from billing.estimates import Estimate, checked_hours, estimate
+from billing.limits import SpendingLimits, checked_limit
+from billing.reports import Report, Reports
+from billing.windows import Granularity, month_of, window_of
+from errors import InvalidInputError
+from models.catalog import ConsoleType
+from models.limits import LimitPeriod, SpendingAlert, SpendingLimit
+from models.rollups import RollupKind
+from placement.positions import Position
+from placement.ranking import RankedPlacement
+from providers.base import ProviderName
+from resolvers.context import Context
+
+_MAX_COMPARED_DAYS = 31
+
+
+class Basis(StrEnum):
+    METERED = "METERED"  # our own meter
+    PROVIDER_BILLED = "PROVIDER_BILLED"  # what the provider says it charged
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a report is cut: None takes what is usual."""
+
+    granularity: Granularity | None = None
+    group_by: RollupKind | None = None
+
+
+async def cost_report(
+    context: Context, start: date, end: date, cut: Cut, user_id: str | None, basis: Basis | None
+) -> Report:
+    """Whole days, UTC, both included."""
+    require(context.caller, "Query.costReport")
+    owner = owner_filter(context.caller, user_id)
+    window = window_of(start, end)
+    by = (cut.granularity or Granularity.DAY, cut.group_by or RollupKind.PROVIDER)
+    if basis is Basis.PROVIDER_BILLED:
+        return await Billed(context.services.db).report(window, *by, user_id=owner)
+    return await Reports(context.services.db).report(window, *by, user_id=owner)
+
+
+async def current_month_costs(context: Context, group_by: RollupKind | None, user_id: str | None) -> Report:
+    require(context.caller, "Query.currentMonthCosts")
+    owner = owner_filter(context.caller, user_id)
+    now = datetime.now(UTC)
+    return await Reports(context.services.db).report(
+        month_of(now), group_by=group_by or RollupKind.PROVIDER, user_id=owner, now=now
+    )
+
+
+async def cost_comparison(context: Context, start: date, end: date) -> tuple[list[Compared], datetime | None]:
+    """Metered and billed side by side, and how far the providers' word goes."""
+    require(context.caller, "Query.costComparison")
+    window = window_of(start, end)
+    if (end - start).days >= _MAX_COMPARED_DAYS:
+        raise InvalidInputError(f"a comparison covers at most {_MAX_COMPARED_DAYS} days", ("end",))
+    billed = Billed(context.services.db)
+    return await billed.compared(window), await billed.as_of()
+
+
+async def cost_estimate(
+    context: Context, console: ConsoleType, hours: float, near: Position | None, provider: ProviderName | None
+) -> tuple[Estimate, RankedPlacement]:
+    """At the placement that a launch would try first. NoPlacementError when there is none now."""
+    require(context.caller, "Query.costEstimate")
+    wanted_hours = checked_hours(hours)
+    placements, wanted = context.services.placements, await context.loaders.console.load(console)
+    ranked = await placements.rank(wanted, near, provider=provider, limit=1)
+    if not ranked:
+        raise await placements.refusal(wanted, provider=provider)
+    return estimate(ranked[0].offer, wanted_hours), ranked[0]
+
+
+async def set_spending_limit(
+    context: Context, period: LimitPeriod, amount: Decimal, user_id: str | None, *, hard: bool
+) -> SpendingLimit:
+    require(context.caller, "Mutation.setSpendingLimit")
+    if user_id is not None:
+        checked_user_id(user_id, ("userId",))
+    by = (context.caller.id, context.caller.role)
+    return await SpendingLimits(context.services.db).set(period, amount, user_id, hard=hard, by=by)
+
+
+async def spending_limits(context: Context, user_id: str | None) -> list[SpendingLimit]:
+    require(context.caller, "Query.spendingLimits")
+    return await SpendingLimits(context.services.db).all(owner_filter(context.caller, user_id))
+
+
+async def spending_alerts(
+    context: Context, daily_limit: Decimal | None, monthly_limit: Decimal | None, user_id: str | None
+) -> list[SpendingAlert]:
+    """Those of the running periods; for a period with a limit in the question, what that limit would say instead."""
+    require(context.caller, "Query.spendingAlerts")
+    owner, now = owner_filter(context.caller, user_id), datetime.now(UTC)
+    given = {LimitPeriod.DAILY: (daily_limit, "dailyLimit"), LimitPeriod.MONTHLY: (monthly_limit, "monthlyLimit")}
+    supposed = {period: checked_limit(usd, name) for period, (usd, name) in given.items() if usd is not None}
+    alerts = Alerts(context.services.db)
+    raised = await alerts.current(owner, everybody=owner is None, now=now)
+    return [
+        *await alerts.supposing(supposed, owner, now),
+        *(alert for alert in raised if alert.period not in supposed),
+    ]
+
+
+async def spending_alerts_raised(context: Context) -> AsyncGenerator[SpendingAlert, None]:
+    """From now on: a player its own, services and operators all."""
+    require(context.caller, "Subscription.spendingAlerts")
+    return _told(context, owner_filter(context.caller, None))
+
+
+async def _told(context: Context, owner: str | None) -> AsyncGenerator[SpendingAlert, None]:
+    async with aclosing(context.services.alerts.follow(owner)) as alerts:
+        async for alert in alerts:
+            yield alert
