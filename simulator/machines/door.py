@@ -47,7 +47,6 @@ class Door:
             gss_host=None,
             password_auth=False,
             kbdint_auth=False,
-            server_version="OpenSSH_9.6p1_Ubuntu-3ubuntu13.8",
         )
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from simulator.machines.tree import ROOT_UID, FileTree, fault, is_below
 
 READ, WRITE, ENTER = 4, 2, 1
+EXACT_TIMES = ("st_atime", "st_mtime", "st_ctime", "st_atime_ns", "st_mtime_ns", "st_ctime_ns")
 
 
 class Files:
@@ -40,7 +41,8 @@ class Files:
         self._check_way(resolved, path)
         found = self._host(resolved).lstat()
         uid = self.tree.owner(resolved)
-        return os.stat_result((*found[:4], uid, uid, *found[6:]))
+        exact = {name: getattr(found, name) for name in EXACT_TIMES}
+        return os.stat_result((*found[:4], uid, uid, *found[6:10]), exact)
 
     def listdir(self, path: str) -> list[str]:
         resolved = self._allowed(path, READ)

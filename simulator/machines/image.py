@@ -24,10 +24,16 @@ FOLDERS = (
         "/run/systemd",
     ),
     *("/run/udev", "/srv", "/sys/module", "/usr/lib/systemd/system", "/usr/local/bin", "/usr/local/sbin"),
-    *("/usr/sbin", "/usr/share", "/var/cache", "/var/lib/cloud/instance", "/var/lib/docker", "/var/log"),
+    *("/usr/share", "/var/cache", "/var/lib/cloud/instance", "/var/lib/docker", "/var/log"),
 )
 DEVICES = ("/dev/null", "/dev/zero", "/dev/fuse", "/dev/kmsg", "/dev/dri/renderD128", "/dev/nvidia0", "/dev/nvidiactl")
-LINKS = {"/bin": "usr/bin", "/sbin": "usr/sbin", "/lib": "usr/lib", "/etc/mtab": "../proc/self/mounts"}
+LINKS = {
+    "/bin": "usr/bin",
+    "/sbin": "usr/bin",
+    "/usr/sbin": "bin",
+    "/lib": "usr/lib",
+    "/etc/mtab": "../proc/self/mounts",
+}
 OS_RELEASE = """PRETTY_NAME="Ubuntu 24.04.2 LTS"
 NAME="Ubuntu"
 VERSION_ID="24.04"

@@ -14,7 +14,7 @@ from simulator.machines.shell.interpreter import Shell
 from simulator.machines.shell.state import ShellState
 from simulator.machines.tree import ROOT_UID
 
-SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
+SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/bin")
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 SHELLS = ("sh", "bash", "dash")
 

@@ -55,13 +55,26 @@ class MountTable:
         return max((mount for mount in self._mounts if is_below(path, mount.point)), key=lambda one: len(one.point))
 
     def mount(self, mount: Mount, shown: Iterable[RemoteFile], uid: int = ROOT_UID) -> None:
-        for file in shown:
-            self._show(mount.point, file)
+        self.show(mount.point, shown)
         self._tree.own_all(mount.point, uid)
         if "ro" in mount.options.split(","):
             self._tree.read_only.add(mount.point)
         self._mounts.append(mount)
         self._write()
+
+    def show(self, point: str, files: Iterable[RemoteFile]) -> None:
+        """Let a mount show these too."""
+        read_only = point in self._tree.read_only
+        self._tree.read_only.discard(point)
+        for file in files:
+            self._show(point, file)
+        if read_only:
+            self._tree.read_only.add(point)
+
+    def shown(self, point: str) -> set[str]:
+        """The files below a mount point."""
+        base = self._tree.host_path(point)
+        return {path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file()}
 
     async def gone(self, point: str) -> None:
         """Until nothing is mounted there."""

@@ -16,6 +16,7 @@ from simulator.machines.rclone.ends import End, LocalEnd, RemoteEnd
 from simulator.machines.rclone.mounting import Mounting, mount
 from simulator.machines.rclone.remote import Entry, RcloneError, Storage
 from simulator.machines.rclone.transfer import Wishes, differences, transfer
+from simulator.machines.systemd.unit import span_s
 
 VERSION = "rclone v1.60.1-DEV\n- os/version: ubuntu 24.04 (64 bit)\n- os/type: linux\n- os/arch: amd64"
 BACKENDS = ("google cloud storage", "gcs")
@@ -172,6 +173,7 @@ async def _mount(order: Order) -> int:
         non_empty=order.has("--allow-non-empty"),
         daemon=order.has("--daemon"),
         uid=int(order.get("uid") or order.call.user.uid),
+        folder_cache_s=_span_s(order.get("dir-cache-time") or "5m"),
     )
     return await mount(order.call, wishes)
 
@@ -193,6 +195,13 @@ VERBS: Mapping[str, Callable[[Order], Awaitable[int]]] = {
     "mount": _mount,
 }
 PROGRAMS: Mapping[str, Program] = {"rclone": rclone}
+
+
+def _span_s(text: str) -> float:
+    try:
+        return span_s(text)
+    except ValueError:
+        raise RcloneError(f'invalid argument "{text}" for "--dir-cache-time" flag: time: invalid duration') from None
 
 
 def _end(order: Order, place: str) -> End:

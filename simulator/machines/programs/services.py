@@ -11,6 +11,7 @@ from simulator.machines.systemd.manager import NoSuchUnitError
 from simulator.machines.systemd.unit import span_s
 
 INACTIVE, NOT_LOADED = 3, 4
+VALUED = {"-p": "--property", "--property": "--property", "-n": "--lines", "-t": "--type", "--state": "--state"}
 TIMER_FLAGS = {
     "--on-active": "OnActiveSec",
     "--on-boot": "OnBootSec",
@@ -21,8 +22,7 @@ TIMER_FLAGS = {
 
 
 async def systemctl(call: Call) -> int:
-    flags = [word for word in call.arguments if word.startswith("-")]
-    words = [word for word in call.arguments if not word.startswith("-")]
+    flags, words = _flags_and_words(list(call.arguments))
     verb, names = (words[0], [_full(name) for name in words[1:]]) if words else ("list-units", [])
     if verb in CHANGES and call.user.uid != 0:
         return call.complain(f"Failed to {verb} unit: Interactive authentication required.")
@@ -257,6 +257,18 @@ def _no_such_unit(call: Call, verb: str, name: str) -> int:
     text = f"Failed to {verb} {name}: Unit {name} not found.\n"
     call.streams.stderr.write(text.encode())
     return NOT_LOADED if verb == "status" else 5
+
+
+def _flags_and_words(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Flags with their values attached, and the other words."""
+    flags: list[str] = []
+    words: list[str] = []
+    while arguments:
+        word = arguments.pop(0)
+        if word in VALUED and arguments:
+            word = f"{VALUED[word]}={arguments.pop(0)}"
+        (flags if word.startswith("-") else words).append(word)
+    return flags, words
 
 
 def _names_in(flag: str) -> list[str]:

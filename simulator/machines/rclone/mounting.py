@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import posixpath
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from simulator.machines.mounts import Mount, RemoteFile
@@ -13,6 +15,7 @@ from simulator.machines.rclone.remote import DIRECTORY_NOT_FOUND, RcloneError
 
 # A simulated machine keeps this much of a file; the rest of a bigger one is a hole of the right length.
 FETCHED_BYTES = 1024 * 1024
+SHORTEST_CACHE_REAL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Mounting:
     non_empty: bool
     daemon: bool
     uid: int
+    folder_cache_s: float
 
 
 async def mount(call: Call, wishes: Mounting) -> int:
@@ -35,16 +39,35 @@ async def mount(call: Call, wishes: Mounting) -> int:
     shown = await _shown(wishes.source)
     call.machine.mounts.mount(Mount(point, wishes.shown_as, "fuse.rclone", options), shown, wishes.uid)
     if wishes.daemon:
+        call.machine.in_background(_serve(call, wishes, point))
         return 0
     if socket := call.environment.get("NOTIFY_SOCKET"):
         call.machine.systemd.notify_ready(socket)
+    await _serve(call, wishes, point)
+    return 0
+
+
+async def _serve(call: Call, wishes: Mounting, point: str) -> None:
+    """Until it is unmounted: look again whenever the cache of the folders is over."""
+    pause_s = max(call.machine.clock.real_seconds(wishes.folder_cache_s), SHORTEST_CACHE_REAL_S)
     try:
-        await call.machine.mounts.gone(point)
+        while call.machine.mounts.at(point):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(call.machine.mounts.gone(point), pause_s)
+            if call.machine.mounts.at(point):
+                await _look_again(call, wishes, point)
     except asyncio.CancelledError:
         if call.machine.mounts.at(point):
             call.machine.mounts.unmount(point)
         raise
-    return 0
+
+
+async def _look_again(call: Call, wishes: Mounting, point: str) -> None:
+    """A library that does not answer now is shown as it was."""
+    with contextlib.suppress(RcloneError):
+        shown = await _shown(wishes.source, call.machine.mounts.shown(point))
+        if call.machine.mounts.at(point):
+            call.machine.mounts.show(point, shown)
 
 
 def _checked_point(call: Call, wishes: Mounting) -> str:
@@ -66,8 +89,8 @@ def _others_allowed(call: Call) -> bool:
     return "user_allow_other" in call.machine.root_files.read_text("/etc/fuse.conf").splitlines()
 
 
-async def _shown(source: RemoteEnd) -> list[RemoteFile]:
-    """The objects as files; a bucket that is missing mounts too, and shows nothing."""
+async def _shown(source: RemoteEnd, known: Collection[str] = ()) -> list[RemoteFile]:
+    """The objects as files, but for those known already; a bucket that is missing mounts too, and shows nothing."""
     try:
         entries = await source.entries()
     except RcloneError as error:
@@ -77,5 +100,5 @@ async def _shown(source: RemoteEnd) -> list[RemoteFile]:
     return [
         RemoteFile(posixpath.normpath(path), entry.size, entry.mtime, await source.beginning(path, FETCHED_BYTES))
         for path, entry in entries.items()
-        if ".." not in path.split("/")
+        if ".." not in path.split("/") and posixpath.normpath(path) not in known
     ]
