@@ -16,6 +16,9 @@ from providers.pacing import Pacing
 from providers.tensordock.operations import Operation
 
 _SLOW: Final = frozenset({Operation.CREATE, Operation.DELETE})
+# Version 0 is on its way out: an order does not wait long for what it can do without.
+_DISPENSABLE: Final = frozenset({Operation.READ_BALANCE, Operation.TEST_CREDENTIALS})
+_DISPENSABLE_TIMEOUT_S: Final = 10.0
 
 
 def _at_once() -> None:
@@ -123,6 +126,8 @@ class TensorDockClient:
         return reply
 
     def _limit_s(self, operation: Operation) -> float:
+        if operation in _DISPENSABLE:
+            return min(_DISPENSABLE_TIMEOUT_S, self._timeout_s)
         return self._slow_timeout_s if operation in _SLOW else self._timeout_s
 
 
