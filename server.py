@@ -31,6 +31,8 @@ from auth.jwks import RemoteKeys
 from auth.keys import ApiKeys, KeyHasher, own_secret
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from billing.alerts import AlertFeed
+from billing.google_catalog import CloudCatalog
+from billing.google_prices import GooglePrices
 from billing.meter import Meter
 from embedded.child import EmbeddedError
 from embedded.services import EmbeddedServices, Running
@@ -43,22 +45,28 @@ from fleet.sweeper import Action, Sweeper
 from launch.engine import DeferredEngine, EngineAddress
 from launch.feed import ProgressFeed
 from launch.launches import Launches
+from models.cloudypad_states import CloudyPadStates
 from models.database import Database
 from models.everything import DOCUMENTS
 from placement.geocoding import Geocoder
-from placement.ranking import Placements
+from placement.network_order import NetworkOrders
+from placement.ranking import Placements, Weights
+from providers.base import Provider
 from providers.cloudypad.cli import CloudyPadCli
+from providers.cloudypad.provider import CloudyPad, CloudyPadOptions
+from providers.google.location_finder import DEFAULT_URL as LOCATION_FINDER_URL
+from providers.google.location_finder import LocationFinder
 from providers.http import Http
 from providers.registry import Registry
 from providers.storage.bucket import GOOGLE_URL, Bucket
-from providers.storage.tokens import GoogleTokens, NoTokens
+from providers.storage.tokens import CLOUD_SCOPE, GoogleTokens, NoTokens, Tokens
 from providers.tensordock.provider import TensorDock, TensorDockOptions
 from resolvers.context import Services
 from safety import lets_developer_in, refuse_unsafe
 from schema.execution import GraphQLExecution
 from schema.limits import Limits
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
-from streaming.keys import ensure_key_pair
+from streaming.keys import KeyPair, ensure_key_pair
 from streaming.library import Library
 from streaming.machine import LibrarySource, StreamingMachines
 from streaming.ssh import Ssh
@@ -156,7 +164,11 @@ def completed(settings: Settings, running: Running) -> Settings:
     """The settings with the blanks filled in by what was started. What the environment says stays."""
     given = dict(running.simulator_environment)
     if settings.tensordock_api_token is not None:
-        given = {name: value for name, value in given.items() if not name.startswith("TENSORDOCK_")}
+        given = _without(given, "TENSORDOCK_")
+    if settings.gcs_bucket_name is not None:
+        given = _without(given, "GCS_")
+    if settings.gcp_project_id is not None:
+        given = _without(given, "CLOUDYPAD_", "GCP_", "GOOGLE_")
     blanks: dict[str, Any] = {
         name.lower(): value for name, value in given.items() if name.lower() not in settings.model_fields_set
     }
@@ -172,6 +184,10 @@ def completed(settings: Settings, running: Running) -> Settings:
             "GCS_BUCKET_NAME: machines at a real cloud need a real bucket. Example: GCS_BUCKET_NAME=gamer-library"
         )
     return whole
+
+
+def _without(given: dict[str, str], *prefixes: str) -> dict[str, str]:
+    return {name: value for name, value in given.items() if not name.startswith(prefixes)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,20 +218,28 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
         )
         tensordock = TensorDock(_tensordock_options(settings, key.public_key), http)
         stack.push_async_callback(tensordock.close)
-        registry = Registry([tensordock])
+        cloudypad = _cloudypad_cli(settings, db, key)
+        providers: list[Provider] = [tensordock]
+        if settings.gcp_project_id is not None:
+            tokens = _google_tokens(settings, http)
+            google = CloudyPad(_cloudypad_options(settings, key), cloudypad, tokens, GooglePrices(db).current)
+            stack.push_async_callback(google.close)
+            providers.append(google)
+        registry = Registry(providers)
         bucket = _bucket(settings, http)
         library = Library(bucket)
         stack.push_async_callback(library.close)
-        cloudypad = CloudyPadCli(
-            settings.cloudypad_command or "cloudypad",
-            settings.cloudypad_config_path or settings.data_dir / "cloudypad",
-        )
+        geocoder = Geocoder(db, online=settings.geocode_online)
+        stack.push_async_callback(geocoder.close)
+        orders = NetworkOrders(db, _location_finder(settings, http))
+        stack.push_async_callback(orders.close)
+        weights = Weights(settings.placement_weight_rtt_ms, settings.placement_weight_usd_per_hour)
         yield Parts(
             db=db,
             engine=DeferredEngine(address),
             engine_address=address,
             registry=registry,
-            placements=Placements(db, registry, Geocoder(db, online=settings.geocode_online)),
+            placements=Placements(db, registry, geocoder, weights, orders),
             library=library,
             streaming=StreamingMachines(Ssh(key), cloudypad, bucket, await _library_source(settings)),
             http=http,
@@ -265,17 +289,21 @@ def application(settings: Settings, parts: Parts) -> Starlette:
 
 async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> None:
     """Be a worker until told to stop. An engine that is away is waited for."""
+    from billing.price_refreshing import PriceRefreshing  # noqa: PLC0415
     from fleet.schedules import Sweeping, ensure_schedules  # noqa: PLC0415  (a gateway never loads the worker)
     from launch.temporal import TemporalEngine, connect  # noqa: PLC0415
     from launch.worker import build_worker  # noqa: PLC0415
 
     client = await _persistently(lambda: connect(parts.engine_address), "the engine")
     await _persistently(lambda: ensure_schedules(client, settings.temporal_task_queue, _SWEEP_EVERY), "the engine")
+    prices = PriceRefreshing(parts.db, _catalog(settings))
+    await _persistently(lambda: prices.ensure_schedule(client, settings.temporal_task_queue), "the engine")
     worker = build_worker(
         client,
         settings.temporal_task_queue,
         *_activities(settings, parts, TemporalEngine(client, settings.temporal_task_queue)),
         Sweeping(_sweeper(parts)),
+        prices,
     )
     async with worker:
         await stopping.wait()
@@ -381,6 +409,55 @@ def _tensordock_options(settings: Settings, ssh_public_key: str) -> TensorDockOp
         settle_s=settings.tensordock_settle_seconds,
         simulated=is_loopback(settings.tensordock_api_url.host or ""),
     )
+
+
+def _cloudypad_cli(settings: Settings, db: Database, key: KeyPair) -> CloudyPadCli:
+    """With the credentials of the settings, which need not stand in the environment."""
+    credentials = settings.google_application_credentials
+    own = {} if credentials is None else {"GOOGLE_APPLICATION_CREDENTIALS": str(credentials.absolute())}
+    return CloudyPadCli(
+        settings.cloudypad_command or "cloudypad",
+        settings.cloudypad_config_path or settings.data_dir / "cloudypad",
+        store=CloudyPadStates(db),
+        key_path=key.path,
+        inherited={**os.environ, **own},
+    )
+
+
+def _cloudypad_options(settings: Settings, key: KeyPair) -> CloudyPadOptions:
+    return CloudyPadOptions(
+        project_id=settings.gcp_project_id or "",
+        key_path=key.path,
+        spot=settings.gcp_spot,
+        autostop_s=60 * settings.cloudypad_autostop_minutes,
+        simulated=_simulates_google(settings),
+    )
+
+
+def _simulates_google(settings: Settings) -> bool:
+    return is_loopback(settings.gcs_endpoint_url.host or "")
+
+
+def _google_tokens(settings: Settings, http: Http) -> Tokens:
+    if _simulates_google(settings):
+        return NoTokens()
+    return GoogleTokens(http, settings.google_application_credentials, scope=CLOUD_SCOPE)
+
+
+def _location_finder(settings: Settings, http: Http) -> LocationFinder | None:
+    """None: distance alone orders Google's regions. No simulated project is shown to Google."""
+    url, project = settings.google_location_finder_url, settings.gcp_project_id
+    if project is None or (url is None and _simulates_google(settings)):
+        return None
+    return LocationFinder(http, _google_tokens(settings, http), project, url=str(url or LOCATION_FINDER_URL))
+
+
+def _catalog(settings: Settings) -> CloudCatalog | None:
+    """None: the shipped prices stay."""
+    url = settings.google_catalog_url
+    if settings.gcp_project_id is None or (url is None and _simulates_google(settings)):
+        return None
+    return CloudCatalog(None if url is None else str(url))
 
 
 def _bucket(settings: Settings, http: Http) -> Bucket:

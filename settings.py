@@ -178,7 +178,35 @@ class Settings(BaseSettings):
     cloudypad_config_path: Path | None = Field(
         None, description="CloudyPad's home folder; absent: `cloudypad` in DATA_DIR.", examples=["/var/lib/cloudypad"]
     )
-    gcp_project_id: str | None = Field(None, description="Google Cloud project.", examples=["gamer-prod"])
+    cloudypad_autostop_minutes: int = Field(
+        120,
+        ge=10,
+        le=1440,
+        description="A machine at Google Cloud turns itself off after so long without a stream, whoever else has died; "
+        "longer than any `idleStopMinutes`.",
+        examples=["120"],
+    )
+    gcp_project_id: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$",
+        description="Google Cloud project in which CloudyPad creates machines; absent: simulated, or none.",
+        examples=["gamer-prod"],
+    )
+    gcp_spot: bool = Field(
+        False,
+        description="Are machines at Google Cloud rented as Spot? Cheaper than shown, and taken away at any time.",
+        examples=["true"],
+    )
+    google_location_finder_url: AnyHttpUrl | None = Field(
+        None,
+        description="Where Google's Location Finder is; absent: Google's own.",
+        examples=["https://cloudlocationfinder.googleapis.com"],
+    )
+    google_catalog_url: AnyHttpUrl | None = Field(
+        None,
+        description="Where Google's Cloud Billing Catalog (gRPC) is; absent: Google's own.",
+        examples=["https://cloudbilling.googleapis.com"],
+    )
     gcp_billing_account: str | None = Field(
         None, description="Google Cloud billing account.", examples=["012345-567890-ABCDEF"]
     )
@@ -212,6 +240,20 @@ class Settings(BaseSettings):
         False,
         description="May place names that the built-in gazetteer lacks be looked up at Nominatim?",
         examples=["true"],
+    )
+    placement_weight_rtt_ms: float = Field(
+        1.0,
+        ge=0,
+        le=1000,
+        description="Points of a place's score per millisecond of estimated round trip.",
+        examples=["1"],
+    )
+    placement_weight_usd_per_hour: float = Field(
+        30.0,
+        ge=0,
+        le=100_000,
+        description="Points of a place's score per dollar an hour; by default a dollar weighs as much as 30 ms.",
+        examples=["30"],
     )
     simulator_clock_factor: float = Field(
         10.0,

@@ -10,6 +10,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from billing.price_refreshing import PriceRefreshWorkflow
 from fleet.interceptor import Activities
 from fleet.schedules import SweepWorkflow
 from fleet.workflow import MachineWorkflow
@@ -39,7 +40,7 @@ def build_worker(client: Client, task_queue: str, *bearers: object) -> Worker:
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[LaunchWorkflow, MachineWorkflow, SweepWorkflow],
+        workflows=[LaunchWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow],
         activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
         interceptors=[Activities()],
         workflow_runner=SandboxedWorkflowRunner(

@@ -1,0 +1,68 @@
+"""Google's list prices are read anew once a day, by one worker of many: a schedule of the engine."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio import activity, workflow
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from billing.google_catalog import Catalog
+    from billing.google_prices import refresh
+    from models.database import Database
+
+_SCHEDULE_ID: Final = "refresh-google-prices"
+_EVERY: Final = timedelta(days=1)
+_RETRY: Final = RetryPolicy(initial_interval=timedelta(minutes=1), maximum_interval=timedelta(hours=1))
+
+
+class PriceRefreshing:
+    """Without a catalog there is nothing to read, and the prices stay as they are."""
+
+    def __init__(self, db: Database, catalog: Catalog | None) -> None:
+        self._db = db
+        self._catalog = catalog
+
+    @activity.defn
+    async def refresh_prices(self) -> int:
+        """The number of prices that were taken."""
+        return 0 if self._catalog is None else (await refresh(self._db, self._catalog)).parts
+
+    async def ensure_schedule(self, client: Client, task_queue: str) -> None:
+        """Have the engine refresh daily, and now when it never did. May be called by every worker at every start."""
+        if self._catalog is None:
+            return
+        schedule = Schedule(
+            action=ScheduleActionStartWorkflow("RefreshPrices", id=_SCHEDULE_ID, task_queue=task_queue),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_EVERY)]),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
+        )
+        try:
+            await client.create_schedule(_SCHEDULE_ID, schedule, trigger_immediately=True)
+        except ScheduleAlreadyRunningError:
+            return
+
+
+@workflow.defn(name="RefreshPrices")
+class PriceRefreshWorkflow:
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            PriceRefreshing.refresh_prices,
+            start_to_close_timeout=timedelta(minutes=10),
+            schedule_to_close_timeout=timedelta(hours=12),
+            heartbeat_timeout=timedelta(seconds=30),
+            retry_policy=_RETRY,
+        )
