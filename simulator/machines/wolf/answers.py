@@ -39,6 +39,11 @@ class Events:
     def __init__(self) -> None:
         self._listeners: set[Callable[[bytes | None], None]] = set()
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
     def tell(self, name: str, content: Mapping[str, Any]) -> None:
         chunk = f"event: wolf::core::events::{name}\ndata: {json.dumps(content)}\n\n".encode()
         for listener in list(self._listeners):

@@ -20,12 +20,10 @@ needs_openssh = pytest.mark.skipif(
 
 async def test_a_file_goes_up_and_comes_down(box: Box) -> None:
     async with await box.connect() as connection, connection.start_sftp_client() as sftp:
-        async with sftp.open("save.srm", "wb") as file:
-            await file.write(b"progress")
+        await _write(sftp, "save.srm", b"progress")
         await sftp.mkdir("deep")
         await sftp.rename("save.srm", "deep/save.srm")
-        async with sftp.open("/home/user/deep/save.srm", "rb") as file:
-            content = await file.read()
+        content = await _read(sftp, "/home/user/deep/save.srm")
         names = sorted(str(name) for name in await sftp.listdir("deep"))
 
     assert content == b"progress"
@@ -35,8 +33,7 @@ async def test_a_file_goes_up_and_comes_down(box: Box) -> None:
 
 async def test_dots_do_not_lead_out_of_the_tree(box: Box) -> None:
     async with await box.connect() as connection, connection.start_sftp_client() as sftp:
-        async with sftp.open("../../../../../../etc/hostname", "rb") as file:
-            content = await file.read()
+        content = await _read(sftp, "../../../../../../etc/hostname")
         top = await sftp.realpath("/../..")
 
     assert (content, top) == (b"m-1\n", "/")
@@ -48,8 +45,7 @@ async def test_a_link_to_the_host_leads_nowhere_but_into_the_tree(box: Box, targ
         await sftp.symlink(target, "link")
         told = await sftp.readlink("link")
         try:
-            async with sftp.open("link", "rb") as file:
-                content = await file.read()
+            content = await _read(sftp, "link")
         except asyncssh.SFTPNoSuchFile:
             content = b""
 
@@ -64,8 +60,7 @@ async def test_writing_through_a_link_stays_in_the_tree(box: Box, tmp_path: Path
     await box.run(f"ln -s {outside} out; echo caught > out/file")
     async with await box.connect() as connection, connection.start_sftp_client() as sftp:
         with pytest.raises(asyncssh.SFTPError):
-            async with sftp.open("out/file", "wb") as file:
-                await file.write(b"caught")
+            await _write(sftp, "out/file", b"caught")
 
     assert list(outside.iterdir()) == []
 
@@ -73,8 +68,7 @@ async def test_writing_through_a_link_stays_in_the_tree(box: Box, tmp_path: Path
 async def test_a_user_writes_only_where_it_may(box: Box) -> None:
     async with await box.connect() as connection, connection.start_sftp_client() as sftp:
         with pytest.raises(asyncssh.SFTPPermissionDenied):
-            async with sftp.open("/etc/cron.d", "wb") as file:
-                await file.write(b"x")
+            await _write(sftp, "/etc/cron.d", b"x")
         with pytest.raises(asyncssh.SFTPPermissionDenied):
             await sftp.mkdir("/mnt/mine")
         await sftp.mkdir("/tmp/mine")
@@ -89,6 +83,18 @@ async def test_root_owned_secrets_are_root_s(box: Box) -> None:
     as_root = await box.run("sudo cat /etc/gamer/key")
 
     assert (as_user.status, as_root.stdout) == (1, "key\n")
+
+
+async def _write(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
+    async with sftp.open(path, "wb", encoding=None) as file:
+        await file.write(content)
+
+
+async def _read(sftp: asyncssh.SFTPClient, path: str) -> bytes:
+    async with sftp.open(path, "rb", encoding=None) as file:
+        content: object = await file.read()
+    assert isinstance(content, bytes)
+    return content
 
 
 @needs_openssh

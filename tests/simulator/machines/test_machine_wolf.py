@@ -1,0 +1,402 @@
+"""Wolf on a machine, as Moonlight, browsers and our own service meet it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import ssl
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+import aiohttp
+import asyncssh
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from simulator.machines.addresses import HTTP, HTTPS, RTSP
+from simulator.machines.wolf.api import WolfShape
+from simulator.machines.wolf.identity import ensure
+from tests.simulator.machines.box import Box
+
+CONFIG = """hostname = "gamer"
+uuid = "6d0f4f0e-6a55-4f0b-9a3d-2f6a7c1b9e10"
+config_version = 6
+paired_clients = []
+
+[[profiles]]
+id = "moonlight-profile-id"
+name = "Moonlight"
+
+[[profiles.apps]]
+title = "SWITCH-mario-odyssey"
+[profiles.apps.runner]
+type = "docker"
+name = "WolfSwitch"
+image = "ghcr.io/games-on-whales/pegasus:edge"
+mounts = ["/mnt/games:/ROMs:ro"]
+env = ["RUN_SWAY=true"]
+"""
+COMPOSE = """services:
+  wolf:
+    container_name: wolf
+    image: ghcr.io/games-on-whales/wolf:stable
+    network_mode: host
+    restart: unless-stopped
+    environment:
+      HOST_APPS_STATE_FOLDER: /var/lib/cloudypad/wolf
+      XDG_RUNTIME_DIR: /tmp/sockets
+    volumes:
+      - /var/lib/cloudypad/wolf:/var/lib/cloudypad/wolf:rw
+      - ./config.toml:/var/lib/cloudypad/wolf/cfg/config.toml:rw
+      - /tmp/sockets:/tmp/sockets:rw
+"""
+API = "sudo curl -s --unix-socket /tmp/sockets/wolf.sock http://localhost/api/v1"
+
+
+@pytest.fixture
+async def wolf(box: Box) -> Box:
+    """A machine on which Wolf runs."""
+    await box.output("sudo apt-get install -y docker-ce docker-compose-plugin; mkdir wolf")
+    await box.output("cat > wolf/config.toml", CONFIG.encode())
+    await box.output("cat > wolf/docker-compose.yml", COMPOSE.encode())
+    await box.output("cd wolf && sudo docker compose up -d")
+    return box
+
+
+async def test_it_answers_serverinfo_over_http_and_https(wolf: Box) -> None:
+    plain = await _serverinfo(wolf, "http", HTTP)
+    encrypted = await _serverinfo(wolf, "https", HTTPS)
+
+    assert plain == encrypted
+    assert plain["hostname"] == "gamer"
+    assert plain["uniqueid"] == "6d0f4f0e-6a55-4f0b-9a3d-2f6a7c1b9e10"
+    assert (plain["PairStatus"], plain["state"]) == ("0", "SUNSHINE_SERVER_FREE")
+    assert (plain["HttpsPort"], plain["ExternalPort"]) == ("47984", "47989")
+
+
+async def test_rtsp_answers_options(wolf: Box) -> None:
+    reader, writer = await asyncio.open_connection(wolf.address.ip, wolf.address.port(RTSP))
+    writer.write(b"OPTIONS * RTSP/1.0\r\nCSeq: 7\r\n\r\n")
+
+    answer = await reader.readuntil(b"\r\n\r\n")
+
+    assert answer.startswith(b"RTSP/1.0 200 OK\r\nCSeq: 7\r\n")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_the_machine_itself_sees_its_ports(wolf: Box) -> None:
+    assert await wolf.output("nc -z localhost 47989; echo $?; nc -z localhost 47990; echo $?") == "0\n1\n"
+    assert "<hostname>gamer</hostname>" in await wolf.output("curl -fsS http://localhost:47989/serverinfo")
+    assert await wolf.output("test -S /tmp/sockets/wolf.sock && echo socket") == "socket\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        ("config_version = [", "Error parsing config file"),
+        ("config_version = 9", "Unsupported config_version: 9"),
+        ('hostname = "x"', "Unsupported config_version: None"),
+        (CONFIG.replace('image = "ghcr.io/games-on-whales/pegasus:edge"', ""), "lacks image"),
+        (CONFIG.replace('type = "docker"', 'type = "podman"'), "Unknown runner type"),
+    ],
+)
+async def test_with_a_broken_configuration_it_does_not_come_up(wolf: Box, config: str, complaint: str) -> None:
+    await wolf.output("cat > wolf/config.toml", config.encode())
+
+    await wolf.output("sudo docker restart wolf")
+
+    assert complaint in await wolf.output("sudo docker logs --tail 1 wolf")
+    assert await wolf.output("sudo docker inspect -f '{{.State.Status}}' wolf") == "restarting\n"
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await _serverinfo(wolf, "http", HTTP)
+
+
+async def test_apps_of_an_older_configuration_are_not_listed(wolf: Box) -> None:
+    await wolf.output("cat > wolf/config.toml", b'config_version = 4\n[[apps]]\ntitle = "Old"\n')
+
+    await wolf.output("sudo docker restart wolf")
+
+    assert (await _api(wolf, "apps"))["apps"] == []
+
+
+async def test_it_comes_back_after_a_power_cut(wolf: Box) -> None:
+    await wolf.park.power_off("m-1")
+    await wolf.park.power_on("m-1")
+
+    await wolf.output("while ! nc -z localhost 47989; do sleep 5; done")
+
+    assert (await _serverinfo(wolf, "http", HTTP))["hostname"] == "gamer"
+
+
+async def test_a_pin_over_the_socket_pairs_a_client_for_good(wolf: Box) -> None:
+    request = wolf.park.wolf("m-1").begin_pairing("203.0.113.9", pin="4821")
+    pending = (await _api(wolf, "pair/pending"))["requests"]
+
+    handed = await _api(wolf, "pair/client", {"pair_secret": pending[0]["pair_secret"], "pin": "4821"})
+
+    assert pending == [{"pair_secret": request.secret, "client_ip": "203.0.113.9"}]
+    assert handed == {"success": True}
+    assert await request.paired is True
+    assert "Succesfully paired 203.0.113.9" in await wolf.output("sudo docker logs --tail 1 wolf")
+    before = (await _api(wolf, "clients"))["clients"]
+    await wolf.output("sudo docker restart wolf")
+    assert (await _api(wolf, "clients"))["clients"] == before
+    assert isinstance(before[0]["client_id"], str)
+
+
+async def test_a_wrong_pin_pairs_nobody(wolf: Box) -> None:
+    request = wolf.park.wolf("m-1").begin_pairing("203.0.113.9", pin="4821")
+
+    handed = await _api(wolf, "pair/client", {"pair_secret": request.secret, "pin": "0000"})
+
+    assert handed == {"success": True}
+    assert await request.paired is False
+    assert (await _api(wolf, "clients"))["clients"] == []
+    assert "Failed pairing with 203.0.113.9" in await wolf.output("sudo docker logs --tail 1 wolf")
+
+
+async def test_an_unknown_secret_is_refused_on_both_ways(wolf: Box) -> None:
+    over_socket = await _api(wolf, "pair/client", {"pair_secret": "00", "pin": "1"})
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(_url(wolf, "/pin/"), json={"pin": "1", "secret": "00"}) as page,
+    ):
+        status = page.status
+
+    assert over_socket == {"success": False, "error": "Invalid pair secret"}
+    assert status == 400
+
+
+async def test_the_pin_page_takes_the_secret_that_the_log_shows(wolf: Box) -> None:
+    request = wolf.park.wolf("m-1").begin_pairing(pin="1234")
+    logged = await wolf.output("sudo docker logs wolf | grep 'Insert pin at' | tail -1 | cut -d'#' -f2")
+
+    given = {"pin": "1234", "secret": logged.strip()}
+    async with aiohttp.ClientSession() as http, http.post(_url(wolf, "/pin/"), json=given) as page:
+        said = await page.text()
+
+    assert (page.status, said) == (200, "OK")
+    assert await request.paired is True
+
+
+async def test_a_pairing_written_over_a_replaced_file_is_lost(wolf: Box) -> None:
+    """A file that is bound by itself stays the one that was opened: a rename beside it changes nothing in there."""
+    await wolf.output("cp wolf/config.toml wolf/new && mv wolf/new wolf/config.toml")
+
+    request = wolf.park.wolf("m-1").begin_pairing(pin="1")
+    wolf.park.wolf("m-1").pairings.give_pin(request.secret, "1")
+    await wolf.output("sudo docker restart wolf")
+
+    assert (await _api(wolf, "clients"))["clients"] == []
+
+
+async def test_settings_of_a_client_are_changed_partly(wolf: Box) -> None:
+    client = await _paired(wolf)
+    body = {"client_id": client, "app_state_folder": "developer", "settings": {"run_uid": 1001}}
+
+    changed = await _api(wolf, "clients/settings", body)
+
+    told = (await _api(wolf, "clients"))["clients"][0]
+    assert changed == {"success": True}
+    assert (told["app_state_folder"], told["settings"]["run_uid"], told["settings"]["run_gid"]) == (
+        "developer",
+        1001,
+        1000,
+    )
+    assert 'app_state_folder = "developer"' in await wolf.output("cat wolf/config.toml")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"client_id": "1", "app_state_folder": None, "settings": None},
+        {"client_id": "1"},
+        {"app_state_folder": "x", "settings": {}},
+    ],
+)
+async def test_settings_without_a_key_or_for_nobody_are_refused(wolf: Box, body: dict[str, Any]) -> None:
+    assert (await _api(wolf, "clients/settings", body))["success"] is False
+
+
+async def test_a_stream_has_a_container_a_home_and_an_end(wolf: Box) -> None:
+    client = await _paired(wolf)
+    session = await wolf.park.wolf("m-1").begin_session()
+    during = (await _api(wolf, "sessions"))["sessions"]
+    containers = await wolf.output("sudo docker ps --format '{{.Names}}' | sort")
+    busy = (await _serverinfo(wolf, "http", HTTP))["state"]
+
+    ended = await _api(wolf, "sessions/stop", {"session_id": client})
+
+    assert [(one["client_id"], one["app_id"]) for one in during] == [(client, "1")]
+    assert containers == f"WolfSwitch_{client}\nwolf\n"
+    assert busy == "SUNSHINE_SERVER_BUSY"
+    assert ended == {"success": True}
+    assert (await _api(wolf, "sessions"))["sessions"] == []
+    assert await wolf.output("sudo docker ps -aq --filter name=WolfSwitch") == ""
+    assert session.home == f"/var/lib/cloudypad/wolf/{client}/SWITCH-mario-odyssey"
+    assert await wolf.output(f"stat -c %u {session.home}") == "1000\n"
+
+
+async def test_stopping_an_apps_container_ends_its_session(wolf: Box) -> None:
+    client = await _paired(wolf)
+    await wolf.park.wolf("m-1").begin_session()
+
+    await wolf.output(f"sudo docker stop WolfSwitch_{client}")
+
+    assert (await _api(wolf, "sessions"))["sessions"] == []
+
+
+async def test_events_tell_of_a_pairing_and_of_a_streams_end(wolf: Box) -> None:
+    await _paired(wolf)
+    async with await wolf.connect() as connection:
+        events = await connection.create_process(f"{API}/events -N")
+        await _until(lambda: wolf.park.wolf("m-1").events.heard)
+
+        session = await wolf.park.wolf("m-1").begin_session()
+        wolf.park.wolf("m-1").end_session(session.id)
+        heard = [await _event(events) for _ in range(3)]
+        events.terminate()
+
+    assert heard == ["StreamSession", "StartRunner", "StopStreamEvent"]
+
+
+async def test_only_root_opens_the_socket(wolf: Box) -> None:
+    said = await wolf.run("curl -s --unix-socket /tmp/sockets/wolf.sock http://localhost/api/v1/apps")
+
+    assert said.status == 7
+
+
+async def test_an_unknown_path_is_404_and_a_closed_port_no_connection(wolf: Box) -> None:
+    unknown = await wolf.run(f"{API}/none -o /dev/null -w '%{{http_code}}'")
+    failing = await wolf.run(f"{API}/none -f")
+    closed = await wolf.run("curl -s http://localhost:1234/")
+
+    assert unknown.stdout == "404"
+    assert (failing.status, closed.status) == (22, 7)
+
+
+async def test_the_older_shape_has_numbers_and_keeps_its_socket_inside(wolf: Box) -> None:
+    wolf.park.machine("m-1").wolf_shape = WolfShape.Y2024
+    await wolf.output("sudo docker restart wolf")
+    request = wolf.park.wolf("m-1").begin_pairing("203.0.113.9")
+    inside = "sudo docker exec wolf curl -s --unix-socket /tmp/wolf.sock http://localhost/api/v1"
+
+    outside = await wolf.run(f"{API}/apps")
+    pending = json.loads(await wolf.output(f"{inside}/pair/pending"))["requests"]
+    wolf.park.wolf("m-1").pairings.give_pin(request.secret, "1")
+    clients = json.loads(await wolf.output(f"{inside}/clients"))["clients"]
+    schema = json.loads(await wolf.output(f"{inside}/openapi-schema"))
+
+    assert outside.status == 7
+    assert pending == [{"pair_secret": request.secret, "pin": "203.0.113.9"}]
+    assert isinstance(clients[0]["client_id"], int)
+    assert "/api/v1/clients/settings" not in schema["paths"]
+
+
+@pytest.mark.parametrize(("typed", "right"), [("4821", True), ("4822", False)])
+async def test_a_moonlight_pairs_by_its_own_protocol(wolf: Box, typed: str, right: bool) -> None:
+    moonlight = Moonlight(wolf, pin="4821")
+    pairing = asyncio.create_task(moonlight.pair())
+    await _until(lambda: bool(wolf.park.wolf("m-1").pairings.pending()))
+    [pending] = wolf.park.wolf("m-1").pairings.pending()
+
+    await _api(wolf, "pair/client", {"pair_secret": pending.secret, "pin": typed})
+
+    assert await pairing is right
+    assert len((await _api(wolf, "clients"))["clients"]) == int(right)
+
+
+class Moonlight:
+    """The client's half of pairing, by the protocol that Moonlight and its servers share."""
+
+    def __init__(self, box: Box, pin: str) -> None:
+        self._box = box
+        self._salt = b"0123456789abcdef"
+        self._key = hashlib.sha256(self._salt + pin.encode()).digest()[:16]
+        folder = box.root.parent
+        ensure(folder / "moonlight.key", folder / "moonlight.crt")
+        self._cert = (folder / "moonlight.crt").read_bytes()
+        private = serialization.load_pem_private_key((folder / "moonlight.key").read_bytes(), None)
+        assert isinstance(private, rsa.RSAPrivateKey)
+        self._private = private
+
+    async def pair(self) -> bool:
+        begun = await self._step(phrase="getservercert", salt=self._salt.hex(), clientcert=self._cert.hex())
+        server_cert = x509.load_pem_x509_certificate(bytes.fromhex(begun["plaincert"]))
+        challenge, secret = b"c" * 16, b"s" * 16
+        answered = await self._step(clientchallenge=self._encrypted(challenge).hex())
+        answer = self._decrypted(bytes.fromhex(answered["challengeresponse"]))
+        server_hash, server_challenge = answer[:32], answer[32:48]
+        own_signature = x509.load_pem_x509_certificate(self._cert).signature
+        own_hash = hashlib.sha256(server_challenge + own_signature + secret).digest()
+        shown = await self._step(serverchallengeresp=self._encrypted(own_hash).hex())
+        server_secret, signature = (raw := bytes.fromhex(shown["pairingsecret"]))[:16], raw[16:]
+        public = server_cert.public_key()
+        assert isinstance(public, rsa.RSAPublicKey)
+        public.verify(signature, server_secret, padding.PKCS1v15(), hashes.SHA256())
+        server_is_right = hashlib.sha256(challenge + server_cert.signature + server_secret).digest() == server_hash
+        signed = secret + self._private.sign(secret, padding.PKCS1v15(), hashes.SHA256())
+        ended = await self._step(clientpairingsecret=signed.hex())
+        return server_is_right and ended["paired"] == "1"
+
+    async def _step(self, **query: str) -> dict[str, str]:
+        target = _url(self._box, "/pair")
+        async with aiohttp.ClientSession() as http, http.get(target, params={"uniqueid": "01", **query}) as answer:
+            root = ElementTree.fromstring(await answer.text())
+        return {child.tag: child.text or "" for child in root}
+
+    def _encrypted(self, content: bytes) -> bytes:
+        encryptor = Cipher(algorithms.AES(self._key), modes.ECB()).encryptor()
+        return encryptor.update(content) + encryptor.finalize()
+
+    def _decrypted(self, content: bytes) -> bytes:
+        decryptor = Cipher(algorithms.AES(self._key), modes.ECB()).decryptor()
+        return decryptor.update(content) + decryptor.finalize()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def _paired(box: Box) -> str:
+    wolf = box.park.wolf(box.id)
+    request = wolf.begin_pairing()
+    wolf.pairings.give_pin(request.secret, "1")
+    await request.paired
+    return wolf.config.clients[-1].id
+
+
+async def _api(box: Box, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    given = "" if body is None else " -X POST -H 'Content-Type: application/json' -d @-"
+    return dict(json.loads(await box.output(f"{API}/{path}{given}", json.dumps(body or {}).encode())))
+
+
+async def _serverinfo(box: Box, scheme: str, port: int) -> dict[str, str]:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    url = f"{scheme}://{box.address.ip}:{box.address.port(port)}/serverinfo"
+    async with aiohttp.ClientSession() as http, http.get(url, ssl=context) as answer:
+        root = ElementTree.fromstring(await answer.text())
+    assert root.get("status_code") == "200"
+    return {child.tag: child.text or "" for child in root}
+
+
+async def _event(process: asyncssh.SSHClientProcess[str]) -> str:
+    while not (line := await asyncio.wait_for(process.stdout.readline(), 5)).startswith("event:"):
+        pass
+    return line.strip().rpartition("::")[2]
+
+
+def _url(box: Box, path: str) -> str:
+    return f"http://{box.address.ip}:{box.address.port(HTTP)}{path}"
