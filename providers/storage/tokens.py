@@ -98,8 +98,8 @@ def _assertion(key: Mapping[str, Any], scope: str) -> dict[str, str]:
         "iat": int(now.timestamp()),
         "exp": int((now + _LIFE).timestamp()),
     }
-    signer = crypt.RSASigner.from_service_account_info(key)  # type: ignore[no-untyped-call]
-    assertion = jwt.encode(signer, claims).decode()  # type: ignore[no-untyped-call]
+    signer = crypt.RSASigner.from_service_account_info(key)
+    assertion = jwt.encode(signer, claims).decode()
     return {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
 
 
