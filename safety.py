@@ -26,6 +26,11 @@ def lets_developer_in(settings: Settings) -> bool:
 def faults(settings: Settings) -> Iterator[str]:
     """Everything that is not safe about these settings."""
     yield from _token_faults(settings)
+    if settings.alert_webhook_url is not None and settings.alert_webhook_secret is None:
+        yield (
+            "ALERT_WEBHOOK_SECRET: alerts are never sent unsigned. "
+            "Example: ALERT_WEBHOOK_SECRET=$(openssl rand -base64 48)"
+        )
     if settings.environment is Environment.PRODUCTION:
         yield from _production_faults(settings)
     elif not _checks_tokens(settings) and not is_loopback(settings.host):
@@ -57,10 +62,37 @@ def _production_faults(settings: Settings) -> Iterator[str]:
             "JWT_JWKS_URL: keys that come without TLS could be anybody's. "
             "Example: JWT_JWKS_URL=https://id.example.com/.well-known/jwks.json"
         )
+    if settings.alert_webhook_url is not None and _in_the_clear(str(settings.alert_webhook_url)):
+        yield (
+            "ALERT_WEBHOOK_URL: alerts that go without TLS can be read by others. "
+            "Example: ALERT_WEBHOOK_URL=https://ops.example.com/hooks/gamer"
+        )
     for origin in ("*", "null"):
         if origin in settings.cors_origins:
             yield f"CORS_ORIGINS: {origin} lets every page call. Example: CORS_ORIGINS=https://play.example.com"
+    yield from _shared(settings)
     yield from _simulated(settings)
+
+
+def _shared(settings: Settings) -> Iterator[str]:
+    """What every replica must have alike, and so cannot make for itself."""
+    if settings.mongodb_atlas_uri is None:
+        yield (
+            "MONGODB_ATLAS_URI: the embedded database is for development. "
+            "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net"
+        )
+    if settings.temporal_address is None:
+        yield (
+            "TEMPORAL_ADDRESS: the embedded engine is for development. "
+            "Example: TEMPORAL_ADDRESS=gamer.a1b2c.tmprl.cloud:7233"
+        )
+    if settings.ssh_key_path is None:
+        yield "SSH_KEY_PATH: all replicas reach machines with one key. Example: SSH_KEY_PATH=/secrets/id_ed25519"
+    if settings.api_key_secret is None:
+        yield (
+            "API_KEY_SECRET: all replicas know API keys by hashes made with it. "
+            "Example: API_KEY_SECRET=$(openssl rand -base64 48)"
+        )
 
 
 def _simulated(settings: Settings) -> Iterator[str]:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,14 +31,18 @@ from auth.jwks import RemoteKeys
 from auth.keys import ApiKeys, KeyHasher, own_secret
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from billing.alerts import AlertFeed
+from billing.balance import Balance, BalanceBook
+from billing.exported import ExportBook
 from billing.google_catalog import CloudCatalog
 from billing.google_prices import GooglePrices
 from billing.meter import Meter
+from billing.rollups import Rollups
+from billing.webhooks import AlertWebhooks, Webhook
 from embedded.child import EmbeddedError
 from embedded.services import EmbeddedServices, Running
 from embedded.simulator import SimulatorOptions
 from embedded.startup import startup_text
-from errors import ProviderError, UnavailableError
+from errors import GatewayError, ProviderError, UnavailableError
 from fleet.desk import Asking, Fleet
 from fleet.feed import VmFeed
 from fleet.sweeper import Action, Sweeper
@@ -54,6 +58,7 @@ from placement.ranking import Placements, Weights
 from providers.base import Provider
 from providers.cloudypad.cli import CloudyPadCli
 from providers.cloudypad.provider import CloudyPad, CloudyPadOptions
+from providers.google.billing_export import BillingExport
 from providers.google.location_finder import DEFAULT_URL as LOCATION_FINDER_URL
 from providers.google.location_finder import LocationFinder
 from providers.http import Http
@@ -81,19 +86,25 @@ T = TypeVar("T")
 
 VERSION: Final = "0.1.0"
 _AGAIN_S: Final = 2.0
+_LAST_WORDS_S: Final = 10.0
 _SWEEP_EVERY: Final = timedelta(minutes=1)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The Gamer Provisioner.")
     parser.add_argument("--role", choices=["all", "gateway", "worker"], default="all")
-    role = parser.parse_args().role
+    parser.add_argument(
+        "--rebuild-rollups",
+        action="store_true",
+        help="make the sums of closed days anew from the usage intervals, and end",
+    )
+    arguments = parser.parse_args()
     try:
         settings = load_settings()
         refuse_unsafe(settings)
         configure_logs(settings.log_level, as_json=settings.environment is Environment.PRODUCTION)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(settings, role))
+            asyncio.run(rebuild_rollups(settings) if arguments.rebuild_rollups else serve(settings, arguments.role))
     except (SettingsError, EmbeddedError) as error:
         print(error, file=sys.stderr)  # noqa: T201  (one line for whoever started it)
         return 2
@@ -102,14 +113,15 @@ def main() -> int:
 
 async def serve(settings: Settings, role: str) -> None:
     """Run until SIGINT or SIGTERM."""
+    stopping = _stop_signal()
     async with AsyncExitStack() as stack:
+        _make_folder(settings.data_dir)
         listener = stack.enter_context(listen(settings)) if role != "worker" else None
         running = await stack.enter_async_context(embedded(settings))
         asked_for, settings = settings, completed(settings, running)
         parts = await stack.enter_async_context(compose(settings))
-        stopping = _stop_signal()
         async with asyncio.TaskGroup() as tasks:
-            jobs = [tasks.create_task(_prepare_database(parts.db))]
+            jobs = [tasks.create_task(_prepare_database(parts.db)), tasks.create_task(_warm_up(parts))]
             if role != "gateway":
                 jobs.append(tasks.create_task(work(settings, parts, stopping)))
             if listener is not None:
@@ -117,8 +129,19 @@ async def serve(settings: Settings, role: str) -> None:
                 if settings.environment is Environment.DEVELOPMENT:
                     _greet(asked_for, settings, listener)
             await stopping.wait()
-            for job in jobs[:1]:
+            _, late = await asyncio.wait(jobs, timeout=_LAST_WORDS_S)
+            for job in late:
                 job.cancel()
+
+
+async def rebuild_rollups(settings: Settings) -> None:
+    """Once. Reports go on meanwhile; started beside a running service it shares its children."""
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(embedded(settings))
+        parts = await stack.enter_async_context(compose(completed(settings, running)))
+        await parts.db.ensure_indexes(DOCUMENTS)
+        days = await Rollups(parts.db).rebuild(datetime.now(UTC))
+        log.info("sums of closed days were made anew", extra={"days": days})
 
 
 async def sweep_once(*, dry_run: bool) -> list[Action]:
@@ -202,6 +225,7 @@ class Parts:
     library: Library
     streaming: StreamingMachines
     http: Http
+    balance: Balance
 
 
 @contextlib.asynccontextmanager
@@ -243,6 +267,7 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             library=library,
             streaming=StreamingMachines(Ssh(key), cloudypad, bucket, await _library_source(settings)),
             http=http,
+            balance=tensordock,
         )
 
 
@@ -290,12 +315,16 @@ def application(settings: Settings, parts: Parts) -> Starlette:
 async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> None:
     """Be a worker until told to stop. An engine that is away is waited for."""
     from billing.price_refreshing import PriceRefreshing  # noqa: PLC0415
+    from billing.schedules import Bookkeeping, ensure_cost_schedules  # noqa: PLC0415
     from fleet.schedules import Sweeping, ensure_schedules  # noqa: PLC0415  (a gateway never loads the worker)
+    from fleet.spending_workflows import ensure_spending_schedule  # noqa: PLC0415
     from launch.temporal import TemporalEngine, connect  # noqa: PLC0415
     from launch.worker import build_worker  # noqa: PLC0415
 
     client = await _persistently(lambda: connect(parts.engine_address), "the engine")
     await _persistently(lambda: ensure_schedules(client, settings.temporal_task_queue, _SWEEP_EVERY), "the engine")
+    await _persistently(lambda: ensure_cost_schedules(client, settings.temporal_task_queue), "the engine")
+    await _persistently(lambda: ensure_spending_schedule(client, settings.temporal_task_queue), "the engine")
     prices = PriceRefreshing(parts.db, _catalog(settings))
     await _persistently(lambda: prices.ensure_schedule(client, settings.temporal_task_queue), "the engine")
     worker = build_worker(
@@ -304,6 +333,8 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
         *_activities(settings, parts, TemporalEngine(client, settings.temporal_task_queue)),
         Sweeping(_sweeper(parts)),
         prices,
+        Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), _export(settings, parts)),
+        _spending(settings, parts),
     )
     async with worker:
         await stopping.wait()
@@ -322,6 +353,27 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
         Power(db, registry, streaming, meter),
         Watch(db, registry, streaming, WatchTimes()),
     ]
+
+
+def _spending(settings: Settings, parts: Parts) -> object:
+    from fleet.spending import Spending  # noqa: PLC0415
+
+    webhook = None
+    if settings.alert_webhook_url is not None and settings.alert_webhook_secret is not None:
+        webhook = Webhook(str(settings.alert_webhook_url), settings.alert_webhook_secret)
+    webhooks = AlertWebhooks(parts.db, parts.http, webhook)
+    grace = timedelta(seconds=settings.spending_stop_grace_seconds)
+    return Spending(parts.db, Fleet(parts.db, parts.engine), webhooks, grace=grace)
+
+
+def _export(settings: Settings, parts: Parts) -> ExportBook | None:
+    """None: Google's word on what it charged is not asked for."""
+    table, project = settings.gcp_billing_export_table, settings.gcp_project_id
+    if table is None or project is None:
+        return None
+    tokens = _google_tokens(settings, parts.http)
+    url = str(settings.gcp_bigquery_url)
+    return ExportBook(parts.db, BillingExport(parts.http, tokens, project, table, url=url))
 
 
 def _sweeper(parts: Parts) -> Sweeper:
@@ -343,6 +395,23 @@ async def _persistently(attempt: Callable[[], Awaitable[T]], what: str) -> T:
 
 async def _prepare_database(db: Database) -> None:
     await _persistently(lambda: db.ensure_indexes(DOCUMENTS), "the database")
+
+
+async def _warm_up(parts: Parts) -> None:
+    """What the first request would otherwise wait for: the engine's client, the gazetteer, the stock."""
+    with contextlib.suppress(GatewayError):
+        await parts.engine.ping()
+    for provider in parts.registry.all():
+        with contextlib.suppress(GatewayError):
+            await parts.placements.sites(provider.name)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError(f"DATA_DIR: cannot make {folder}: {reason}. Example: DATA_DIR=/var/lib/gamer") from None
 
 
 class _Server(uvicorn.Server):

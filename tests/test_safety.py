@@ -16,6 +16,10 @@ PRODUCTION: dict[str, str | None] = {
     "CORS_ORIGINS": "https://play.example.com",
     "TENSORDOCK_API_TOKEN": "abcdef123456",
     "GCS_BUCKET_NAME": "gamer-library",
+    "MONGODB_ATLAS_URI": "mongodb+srv://user:password@cluster.example.net",
+    "TEMPORAL_ADDRESS": "gamer.a1b2c.tmprl.cloud:7233",
+    "SSH_KEY_PATH": "/secrets/id_ed25519",
+    "API_KEY_SECRET": SECRET,
 }
 JWKS = "https://id.example.com/jwks.json"
 
@@ -64,6 +68,10 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"TENSORDOCK_API_URL": "http://127.0.0.1:8100/api"}, "TENSORDOCK_API_URL"),
         ({"TENSORDOCK_API_URL": "http://[::1]:8100/api"}, "TENSORDOCK_API_URL"),
         ({"GCS_BUCKET_NAME": None}, "GCS_BUCKET_NAME"),
+        ({"MONGODB_ATLAS_URI": None}, "MONGODB_ATLAS_URI"),
+        ({"TEMPORAL_ADDRESS": None}, "TEMPORAL_ADDRESS"),
+        ({"SSH_KEY_PATH": None}, "SSH_KEY_PATH"),
+        ({"API_KEY_SECRET": None}, "API_KEY_SECRET"),
         ({"GCS_ENDPOINT_URL": "http://localhost:8100"}, "GCS_ENDPOINT_URL"),
     ],
 )
