@@ -22,6 +22,10 @@ from simulator.clock import DEFAULT_FACTOR, Clock
 from simulator.cloudypad import launcher
 from simulator.control import BASE as CONTROL
 from simulator.control import Control
+from simulator.google.compute import GoogleMachines
+from simulator.google.location_finder import LocationFinderApi
+from simulator.google.metadata import MetadataApi
+from simulator.google.routes import GoogleRoutes
 from simulator.machines.park import MachinePark
 from simulator.park import Park
 from simulator.state import DamagedStateError
@@ -60,6 +64,7 @@ class Simulation:
         self.park = park or MachinePark(options.state_dir, self.clock, privileged_ports=options.privileged_ports)
         customer = Customer(API_KEY, API_TOKEN, options.balance_usd)
         self.tensordock = TensorDock(options.state_dir, self.park, self.clock, customer, seed=options.seed)
+        self._google: GoogleRoutes | None = None
         self._running = AsyncExitStack()
         self._port = options.port
 
@@ -81,6 +86,7 @@ class Simulation:
             "GCP_PROJECT_ID": PROJECT,
             "GCS_BUCKET_NAME": BUCKET,
             "GCS_ENDPOINT_URL": self.url,
+            "GOOGLE_LOCATION_FINDER_URL": self.url,
         }
 
     async def __aenter__(self) -> Self:
@@ -109,13 +115,24 @@ class Simulation:
         self._running.push_async_callback(self.park.close)
         await self.park.restore()
         if isinstance(self.park, MachinePark):
-            self.park.on_power_off = self.tensordock.cloud.switched_off_inside
+            await self._start_google(self.park)
         try:
             await self.tensordock.start()
         except DamagedStateError as error:
             raise SimulationError(str(error)) from error
         self._running.push_async_callback(self.tensordock.close)
         await self._serve(listener)
+
+    async def _start_google(self, park: MachinePark) -> None:
+        machines = GoogleMachines(park, self.clock, self.options.state_dir / "google")
+        self._google = GoogleRoutes(machines, park)
+        await machines.restore()
+
+        def switched_off_inside(machine_id: str) -> None:
+            machines.switched_off_inside(machine_id)
+            self.tensordock.cloud.switched_off_inside(machine_id)
+
+        park.on_power_off = switched_off_inside
 
     def _bind(self) -> socket.socket:
         try:
@@ -132,6 +149,10 @@ class Simulation:
         self.tensordock.add_routes(app.router)
         Control(self.tensordock, self.clock).add_routes(app.router)
         BucketApi(self._bucket()).add_routes(app.router)
+        LocationFinderApi().add_routes(app.router)
+        MetadataApi(PROJECT).add_routes(app.router)
+        if self._google:
+            self._google.add_routes(app.router, CONTROL)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_WORDS_S)
         self._running.push_async_callback(runner.cleanup)
         await runner.setup()

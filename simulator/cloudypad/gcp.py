@@ -66,7 +66,8 @@ class GcpProvider:
             pulumi.tell(name, _resources(name, given), machine["ip"])
         _set_runtime(name, server="present", disk="live")
         before = found["provision"].get("output") or {}
-        return {**before, **_output(name, given, machine["ip"])}
+        ports = {int(inside): outside for inside, outside in machine["ports"].items()}
+        return {**before, **_output(name, given, machine["ip"]), **({"ports": ports} if ports else {})}
 
     def configured(self, found: State, line: CommandLine) -> None:
         """The machine's root disk becomes the image that later starts are made from."""

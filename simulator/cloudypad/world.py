@@ -11,6 +11,7 @@ import os
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 CLOCK_FACTOR = "SIMULATOR_CLOCK_FACTOR"
 MACHINES_FOLDER = "SIMULATOR_MACHINES"
@@ -47,8 +48,10 @@ def _ports_at(host: str) -> list[int]:
 
 def _port_by_name(name: str) -> int:
     """Among machines that share an address, the one that its cloud calls like the instance."""
-    url = f"{os.environ[CONTROL_URL]}/machines"
-    with urllib.request.urlopen(url, timeout=CONTROL_TIMEOUT_S) as answer:  # noqa: S310 - the simulator's own
-        machines = json.load(answer)["machines"]
-    found = [machine for machine in machines if machine["name"] == name]
+    machines: list[dict[str, Any]] = []
+    for cloud in ("machines", "gcp/machines"):
+        url = f"{os.environ[CONTROL_URL]}/{cloud}"
+        with urllib.request.urlopen(url, timeout=CONTROL_TIMEOUT_S) as answer:  # noqa: S310 - the simulator's own
+            machines += json.load(answer)["machines"]
+    found = [machine for machine in machines if machine["name"] == name and machine.get("ports")]
     return int(found[-1]["ports"].get(str(SSH_PORT), SSH_PORT)) if found else SSH_PORT

@@ -74,8 +74,9 @@ class Machine:
         return Files(self.tree, ROOT_UID)
 
     def make(self, user: str, authorized_keys: list[str], cloud_init: Mapping[str, Any] | None) -> None:
-        """Lay a fresh disk: done once in a machine's life."""
-        image.lay(self.tree, self.name[:63], PROGRAMS.keys() - Packages.programs_of_packages())
+        """Lay a fresh disk, unless one from an image is there, and let the user in: done once in a machine's life."""
+        if not self.tree.root.exists():
+            image.lay(self.tree, self.name[:63], PROGRAMS.keys() - Packages.programs_of_packages())
         users.authorize(self.tree, users.add(self.tree, user), authorized_keys)
         self.cloud_init.order(cloud_init or {})
 

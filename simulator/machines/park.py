@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.clock import Clock
-from simulator.machines import addresses
+from simulator.machines import addresses, disks
 from simulator.machines.addresses import MachineAddress
 from simulator.machines.machine import Machine
 from simulator.machines.wolf.server import Wolf
@@ -40,9 +40,18 @@ class MachinePark:
         self._faults: set[str] = set()
 
     async def create(
-        self, machine_id: str, *, user: str, authorized_keys: Sequence[str], cloud_init: Mapping[str, Any] | None = None
+        self,
+        machine_id: str,
+        *,
+        user: str,
+        authorized_keys: Sequence[str],
+        cloud_init: Mapping[str, Any] | None = None,
+        image: Path | None = None,
     ) -> MachineAddress:
-        """Make a machine, powered off, with an address that stays its own. One that is there keeps what it has."""
+        """Make a machine, powered off, with an address that stays its own. One that is there keeps what it has.
+
+        `image` is a saved disk to begin with, if there is one; the host key is always new.
+        """
         if machine_id in self._machines:
             return self.address(machine_id)
         if not MACHINE_ID.fullmatch(machine_id):
@@ -50,6 +59,8 @@ class MachinePark:
         folder = self._folder / machine_id
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
+        if image:
+            disks.restore(image, folder)
         machine = self._machine(machine_id, self._choose_address(machine_id))
         machine.make(user, list(authorized_keys), cloud_init)
         self._remember(machine)
@@ -75,6 +86,18 @@ class MachinePark:
             remembered = json.loads(file.read_text())
             ports = {int(internal): external for internal, external in remembered["ports"].items()}
             self._machine(file.parent.name, MachineAddress(remembered["ip"], ports))
+
+    def save_disk(self, machine_id: str, image: Path, *, without: str) -> None:
+        """Keep the disk of a machine that is off as an image, but for one folder."""
+        disks.save(self.machine(machine_id).folder, image, without)
+
+    def save_folder(self, machine_id: str, folder: str, target: Path) -> None:
+        """Keep one folder of a machine that is off."""
+        disks.save_folder(self.machine(machine_id).tree, folder, target)
+
+    def load_folder(self, machine_id: str, folder: str, source: Path) -> None:
+        """Put a kept folder in its place; nothing was kept: nothing happens."""
+        disks.load_folder(self.machine(machine_id).tree, folder, source)
 
     def address(self, machine_id: str) -> MachineAddress:
         return self.machine(machine_id).address

@@ -56,6 +56,10 @@ class FileTree:
         """Where the host keeps it: always inside the tree, and no link on the way."""
         return self.root / self.resolve(path, follow=follow).lstrip("/")
 
+    def owners(self) -> dict[str, int]:
+        """The entries that there are."""
+        return dict(self._owners)
+
     def owner(self, resolved: str) -> int:
         while resolved not in self._owners and resolved != "/":
             resolved = resolved.rpartition("/")[0] or "/"

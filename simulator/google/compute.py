@@ -1,0 +1,198 @@
+"""Machines of the simulated Google Cloud: what CloudyPad's Pulumi would make, stop, image and delete."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from simulator.clock import Clock
+from simulator.machines.park import MachinePark
+
+PREFIX = "gcp-"
+DATA_FOLDER = "/var/lib/cloudypad"
+STOP_TAKES_S = 5.0
+BOOT_TAKES_S = 8.0
+IMAGE_TAKES_S = 5.0
+EXHAUSTED = (
+    "Error creating instance: googleapi: Error 503: The zone 'projects/{projectId}/zones/{zone}' does not have enough "
+    "resources available to fulfill the request. '(resource type:compute)', ZONE_RESOURCE_POOL_EXHAUSTED"
+)
+
+
+class CloudError(Exception):
+    """The cloud says no; the message is in its own words."""
+
+
+@dataclass(slots=True)
+class Server:
+    """A machine, or what is left of one whose server was given up."""
+
+    name: str
+    user: str
+    public_key: str
+    project_id: str
+    zone: str
+    machine_type: str
+    accelerator: str
+    spot: bool
+    status: str = "PROVISIONING"
+
+    @property
+    def id(self) -> str:
+        return PREFIX + self.name
+
+
+class GoogleMachines:
+    """One step at a time for each machine; every step may be repeated."""
+
+    def __init__(self, park: MachinePark, clock: Clock, folder: Path) -> None:
+        self.full_zones: set[str] = set()
+        self._park = park
+        self._clock = clock
+        self._folder = folder
+        self._servers: dict[str, Server] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def restore(self) -> None:
+        """Take up what an earlier run left; the park knows its machines already."""
+        file = self._folder / "servers.json"
+        rows = json.loads(file.read_text()) if file.exists() else []
+        self._servers = {row["name"]: Server(**row) for row in rows}
+        for server in self._servers.values():
+            if server.status in ("RUNNING", "STAGING"):
+                await self._park.power_on(server.id)
+                self._move(server, "RUNNING")
+
+    async def make(self, order: Mapping[str, Any]) -> Server:
+        """The server of this name, made if there is none. A name whose server was given up gets one from its image."""
+        name = str(order["name"])
+        async with self._alone_on(name):
+            server = self._servers.get(name)
+            if server and server.status == "TERMINATED":
+                await self._boot(server)
+            if server and server.status not in ("GIVEN_UP", "PROVISIONING"):
+                return server
+            if str(order["zone"]) in self.full_zones:
+                raise CloudError(EXHAUSTED.format(**order))
+            server = _ordered(order)
+            self._servers[name] = server
+            self._move(server, "PROVISIONING")
+            await self._park.create(
+                server.id, user=server.user, authorized_keys=[server.public_key], image=self._image(name)
+            )
+            self._park.load_folder(server.id, DATA_FOLDER, self._snapshot(name))
+            await self._boot(server)
+            return server
+
+    def find(self, name: str) -> Server:
+        server = self._servers.get(name)
+        if not server or server.status == "GIVEN_UP":
+            raise CloudError(f"The resource 'instances/cloudypad-{name}' was not found")
+        return server
+
+    def all(self) -> list[Server]:
+        return list(self._servers.values())
+
+    async def start(self, name: str) -> None:
+        async with self._alone_on(name):
+            server = self.find(name)
+            if server.status != "RUNNING":
+                if server.zone in self.full_zones:
+                    raise CloudError(EXHAUSTED.format(projectId=server.project_id, zone=server.zone))
+                await self._boot(server)
+
+    async def stop(self, name: str) -> None:
+        async with self._alone_on(name):
+            server = self.find(name)
+            if server.status != "TERMINATED":
+                self._move(server, "STOPPING")
+                await self._clock.sleep(STOP_TAKES_S)
+                await self._park.power_off(server.id)
+                self._move(server, "TERMINATED")
+
+    async def image(self, name: str) -> None:
+        """Make an image of the root disk; the machine is off meanwhile."""
+        server = self.find(name)
+        await self.stop(name)
+        async with self._alone_on(name):
+            await self._clock.sleep(IMAGE_TAKES_S)
+            self._park.save_disk(server.id, self._image(name), without=DATA_FOLDER)
+        await self.start(name)
+
+    async def snapshot(self, name: str) -> None:
+        """Keep what the data disk holds."""
+        async with self._alone_on(name):
+            await self._clock.sleep(IMAGE_TAKES_S)
+            self._park.save_folder(self.find(name).id, DATA_FOLDER, self._snapshot(name))
+
+    async def give_up(self, name: str) -> None:
+        """Delete server and disks; address, image and snapshot stay. Given up already: nothing happens."""
+        async with self._alone_on(name):
+            server = self._servers.get(name)
+            if server and server.status != "GIVEN_UP":
+                await self._park.destroy(server.id)
+                self._move(server, "GIVEN_UP")
+
+    async def delete(self, name: str) -> None:
+        """All of it. Gone already: nothing happens."""
+        async with self._alone_on(name):
+            if server := self._servers.pop(name, None):
+                await self._park.destroy(server.id)
+                shutil.rmtree(self._folder / name, ignore_errors=True)
+                self._save()
+
+    def switched_off_inside(self, machine_id: str) -> None:
+        server = self._servers.get(machine_id.removeprefix(PREFIX))
+        if server and server.status == "RUNNING":
+            self._move(server, "TERMINATED")
+
+    async def reset(self) -> None:
+        self.full_zones.clear()
+        for server in self.all():
+            await self.delete(server.name)
+
+    async def _boot(self, server: Server) -> None:
+        self._move(server, "STAGING")
+        await self._clock.sleep(BOOT_TAKES_S)
+        await self._park.power_on(server.id)
+        self._move(server, "RUNNING")
+
+    @contextlib.asynccontextmanager
+    async def _alone_on(self, name: str) -> AsyncIterator[None]:
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            yield
+
+    def _image(self, name: str) -> Path:
+        return self._folder / name / "image"
+
+    def _snapshot(self, name: str) -> Path:
+        return self._folder / name / "data"
+
+    def _move(self, server: Server, status: str) -> None:
+        server.status = status
+        self._save()
+
+    def _save(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        draft = self._folder / "servers.json.new"
+        draft.write_text(json.dumps([asdict(server) for server in self._servers.values()], indent=1))
+        draft.replace(self._folder / "servers.json")
+
+
+def _ordered(order: Mapping[str, Any]) -> Server:
+    return Server(
+        name=str(order["name"]),
+        user=str(order["user"]),
+        public_key=str(order["public_key"]),
+        project_id=str(order["projectId"]),
+        zone=str(order["zone"]),
+        machine_type=str(order["machineType"]),
+        accelerator=str(order["acceleratorType"]),
+        spot=bool(order["useSpot"]),
+    )
