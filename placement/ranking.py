@@ -100,6 +100,10 @@ class Placements:
         """All processes pass this site over for the next five minutes. May be repeated, which prolongs it."""
         await self._full_sites.remember(provider, site_id, reason)
 
+    def carbon_free_percent(self, region: str) -> float | None:
+        """Of one of Google's regions; None where Google does not tell."""
+        return self._orders.carbon_free_percent(region)
+
     async def _survey(self, console: Console, provider: ProviderName | None) -> _Survey:
         preferences = {preference.provider: preference for preference in console.providers if preference.enabled}
         asked_for = self._registry.all() if provider is None else [self._registry.get(provider)]

@@ -151,7 +151,7 @@ class Placement:
     def of(cls, ranked: placement.ranking.RankedPlacement) -> Placement:
         return cls(
             rank=ranked.rank,
-            site=Hostnode.of(ranked.located),
+            site=shown(ranked.located),
             provider=ranked.offer.provider,
             distance_km=ranked.distance_km,
             estimated_rtt_ms=ranked.estimated_rtt_ms,
@@ -229,6 +229,13 @@ class PlaceQuery:
     ) -> list[Placement]:
         position = from_.position("from") if from_ else None
         return _placements(await places.placements(info.context, position, console, provider, limit))
+
+
+def shown(located: placement.ranking.LocatedSite) -> Site:
+    """As what it is at its cloud."""
+    from schema.regions import Region  # noqa: PLC0415 - regions are sites, and have placements
+
+    return Region.of(located) if located.site.provider is ProviderName.CLOUDYPAD else Hostnode.of(located)
 
 
 def site_id(provider: ProviderName, key: str) -> strawberry.ID:

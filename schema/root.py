@@ -18,9 +18,10 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import catalog, keys, launches, places, vms
+from resolvers import catalog, keys, launches, places, regions, vms
 from resolvers.context import Context
 from schema.catalog import CatalogQuery, Console, Game
+from schema.consoles import ConsoleMutation
 from schema.costs import CostMutation, CostQuery, CostSubscription
 from schema.ids import parts
 from schema.keys import ApiKey, AuditEntry, KeyMutation, KeyQuery
@@ -30,6 +31,7 @@ from schema.places import Hostnode, PlaceQuery
 from schema.platform import PlatformQuery
 from schema.power import PowerMutation
 from schema.refusals import KINDS
+from schema.regions import Region, RegionQuery
 from schema.scalars import SCALARS
 from schema.vms import VM, VmQuery, VmSubscription
 
@@ -40,12 +42,13 @@ _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callab
     "Game": (catalog.game_of, Game.of),
     "Hostnode": (places.hostnode_of, Hostnode.of),
     "Launch": (launches.launch_of, Launch.of),
+    "Region": (regions.region_of, Region.of),
     "VM": (vms.vm_of, VM.of),
 }
 
 
 @strawberry.type
-class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery, KeyQuery, CostQuery):
+class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery, KeyQuery, CostQuery, RegionQuery):
     @strawberry.field(description="Anything by its id. Null alike for what is unknown and what is not the caller's.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         type_name, key = parts(id) or ("", "")
@@ -57,7 +60,7 @@ class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery, KeyQu
 
 
 @strawberry.type
-class Mutation(LaunchMutation, PowerMutation, KeyMutation, CostMutation):
+class Mutation(LaunchMutation, PowerMutation, KeyMutation, CostMutation, ConsoleMutation):
     pass
 
 

@@ -19,7 +19,7 @@ from schema.catalog import Console, Preset
 from schema.connections import PageInfo
 from schema.ids import global_id, key_of
 from schema.node import Info, Node
-from schema.places import Hostnode, Location, Site
+from schema.places import Location, Site, shown
 from schema.words import ProviderName, VMStatus
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class VM(Node):
     @strawberry.field(description="As its cloud lists it now. Null when it does not.")
     async def site(self, info: Info) -> Site | None:
         found = await places.site(info.context, self.document.provider, self.document.place.site_id)
-        return None if found is None else Hostnode.of(found)
+        return None if found is None else shown(found)
 
     @strawberry.field(description="USD up to now, by our own meter.")
     async def cost_so_far(self, info: Info) -> Decimal:

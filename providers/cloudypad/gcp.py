@@ -24,13 +24,14 @@ from providers.base import (
 from providers.cloudypad.commands import GcpOrder
 from providers.cloudypad.instances import Instance
 from providers.google.machines import MACHINE_TYPES, cheapest, find_machine_type, zones_of
-from providers.google.prices import Prices, Usage, hourly_price
+from providers.google.prices import Prices, RegionPrices, Usage, hourly_price
 from providers.google.regions import Region, find_region, gpus
 
 PROVIDER: Final = "gcp"
 SSH_USER: Final = "ubuntu"
 _ROOT_DISK_GB: Final = 50
 _SMALLEST_DATA_DISK_GB: Final = 50
+_LARGEST_DISK_GB: Final = 64_000
 _STATES: Final = {
     "running": MachineState.RUNNING,
     "starting": MachineState.STARTING,
@@ -40,30 +41,29 @@ _STATES: Final = {
 }
 
 
-def site_of(region: Region, prices: Prices, on: date) -> Site | None:
-    """A region as a place to create machines in; None when it has no GPU that can play or no known price.
+def site_of(region: Region, prices: Prices, on: date) -> Site:
+    """A region as a place to create machines in; not online when it has no GPU that can play, or no known price.
 
     Google tells nobody how many machines are free. `available` is 1 for what a region offers at all, and the sizes are
     those of the largest machine: whether one can be had shows when it is ordered.
     """
     known = prices.by_region.get(region.name)
-    types = [type_ for type_ in MACHINE_TYPES if type_.gpu_model in region.gpu_models(on)]
-    if known is None or not types:
-        return None
-    models = sorted({type_.gpu_model for type_ in types} & known.gpu_usd_per_hour.keys())
+    offered = set(region.gpu_models(on)) & set(known.gpu_usd_per_hour if known else ())
+    types = [type_ for type_ in MACHINE_TYPES if type_.gpu_model in offered]
+    models = sorted({type_.gpu_model for type_ in types})
     return Site(
         id=SiteId(region.name),
         provider=ProviderName.CLOUDYPAD,
         place=region.place,
-        online=True,
-        vcpus_available=max(type_.vcpus for type_ in types),
-        ram_gb_available=max(type_.ram_gb for type_ in types),
-        storage_gb_available=64_000,
-        gpus=tuple(GpuStock(model, gpus()[model].vram_gb, 1, known.gpu_usd_per_hour[model]) for model in models),
+        online=bool(types),
+        vcpus_available=max((type_.vcpus for type_ in types), default=0),
+        ram_gb_available=max((type_.ram_gb for type_ in types), default=0),
+        storage_gb_available=_LARGEST_DISK_GB if types else 0,
+        gpus=tuple(GpuStock(model, gpus()[model].vram_gb, 1, _price(known, model)) for model in models),
         usd_per_vcpu_hour=Decimal(0),  # prices are those of whole machines
         usd_per_ram_gb_hour=Decimal(0),
         usd_per_storage_gb_hour=Decimal(0),
-        dedicated_ip_available=True,
+        dedicated_ip_available=bool(types),
     )
 
 
@@ -117,6 +117,10 @@ def machine_of(instance: Instance, prices: Prices) -> Machine:
         usd_per_hour=_usd_per_hour(instance, prices),
         ssh_user=SSH_USER,
     )
+
+
+def _price(known: RegionPrices | None, model: str) -> Decimal:
+    return known.gpu_usd_per_hour[model] if known else Decimal(0)
 
 
 def _state(instance: Instance) -> MachineState:

@@ -96,8 +96,7 @@ class CloudyPad:
     async def sites(self) -> Sequence[Site]:
         self._prices = await self._current_prices()
         on = self._today()
-        found = (gcp.site_of(region, self._prices, on) for region in regions().values())
-        return tuple(site for site in found if site is not None)
+        return tuple(gcp.site_of(region, self._prices, on) for region in regions().values())
 
     def offer(self, site: Site, shape: Shape) -> Offer | None:
         region = find_region(site.id)

@@ -1,0 +1,13 @@
+"""What operators change of consoles."""
+
+from __future__ import annotations
+
+from models.catalog import Console, ConsoleType
+from models.configuring import ConsoleChanges, configure
+from resolvers.context import Context
+from resolvers.door import enter
+
+
+async def configure_console(context: Context, type_: ConsoleType, changes: ConsoleChanges) -> Console:
+    await enter(context, "configureConsole")
+    return await configure(context.services.db, type_, changes, (context.caller.id, context.caller.role))

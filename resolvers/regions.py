@@ -1,0 +1,47 @@
+"""Google's regions, as far as CloudyPad can make machines there."""
+
+from __future__ import annotations
+
+from auth.access import require
+from models.catalog import ConsoleType
+from placement.positions import Position
+from placement.ranking import LocatedSite, RankedPlacement
+from providers.base import ProviderName
+from resolvers import places
+from resolvers.context import Context
+from resolvers.pages import page_size
+
+
+async def regions(context: Context, console: ConsoleType | None) -> list[LocatedSite]:
+    """All of them; with a console, those that have its machine."""
+    require(context.caller, "Query.regions")
+    sites = await context.services.placements.sites(ProviderName.CLOUDYPAD)
+    if console is None:
+        return sites
+    wanted = await context.loaders.console.load(console)
+    return [one for one in sites if places.usd_per_hour(context, one, wanted) is not None]
+
+
+async def region_of(context: Context, key: str) -> LocatedSite | None:
+    """By its name at Google."""
+    require(context.caller, "Region")
+    return await places.site(context, ProviderName.CLOUDYPAD, key)
+
+
+async def closest_regions(
+    context: Context, near: Position, console: ConsoleType, limit: int | None
+) -> list[RankedPlacement]:
+    """Those that have this console's machine, by distance and the order of Google's network."""
+    require(context.caller, "Query.closestRegions")
+    return await context.services.placements.rank(
+        await context.loaders.console.load(console),
+        near,
+        provider=ProviderName.CLOUDYPAD,
+        limit=page_size(limit, "limit", 5),
+        closest_first=True,
+    )
+
+
+def carbon_free_percent(context: Context, region: str) -> float | None:
+    """None where Google does not tell."""
+    return context.services.placements.carbon_free_percent(region)
