@@ -207,6 +207,34 @@ class Settings(BaseSettings):
         description="Where Google's Cloud Billing Catalog (gRPC) is; absent: Google's own.",
         examples=["https://cloudbilling.googleapis.com"],
     )
+    gcp_billing_export_table: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9-]{4,61}[a-z0-9]\.[A-Za-z0-9_]+\.[A-Za-z0-9_]+$",
+        description="Google's detailed billing export in BigQuery; absent: what Google charged is not known.",
+        examples=["gamer-prod.billing.gcp_billing_export_resource_v1_012345_567890_ABCDEF"],
+    )
+    gcp_bigquery_url: AnyHttpUrl = Field(
+        AnyHttpUrl("https://bigquery.googleapis.com"),
+        description="Where BigQuery's API is.",
+        examples=["https://bigquery.googleapis.com"],
+    )
+    alert_webhook_url: AnyHttpUrl | None = Field(
+        None,
+        description="Where spending alerts are sent to; absent: nowhere.",
+        examples=["https://ops.example.com/hooks/gamer"],
+    )
+    alert_webhook_secret: SecretStr | None = Field(
+        None,
+        description="Secret that signs what is sent there, at least 32 characters.",
+        examples=["$(openssl rand -base64 48)"],
+    )
+    spending_stop_grace_seconds: float = Field(
+        120.0,
+        ge=0,
+        le=3600,
+        description="How long before its machine is stopped by a hard spending limit a player is warned.",
+        examples=["120"],
+    )
     gcp_billing_account: str | None = Field(
         None, description="Google Cloud billing account.", examples=["012345-567890-ABCDEF"]
     )
@@ -269,7 +297,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("jwt_secret", "api_key_secret", "api_key_secret_previous")
+    @field_validator("jwt_secret", "api_key_secret", "api_key_secret_previous", "alert_webhook_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < _MIN_SECRET_LENGTH:

@@ -11,8 +11,10 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from billing.price_refreshing import PriceRefreshWorkflow
+from billing.schedules import FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
 from fleet.interceptor import Activities
 from fleet.schedules import SweepWorkflow
+from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
 from launch.workflow import LaunchWorkflow
 
@@ -26,9 +28,15 @@ _PLAIN: Final = (
         "fleet.onboard",
         "fleet.orders",
         "fleet.power",
+        "fleet.spending",
         "fleet.sweeper",
     ),
     *("fleet.telling", "fleet.watch", "launch.launches", "launch.plan", "launch.steps", "launch.story"),
+)
+
+_WORKFLOWS: Final = (
+    *(LaunchWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
+    *(RollUpWorkflow, LookAtBalanceWorkflow, FetchExportWorkflow, WatchSpendingWorkflow, TellAlertWorkflow),
 )
 
 
@@ -40,7 +48,7 @@ def build_worker(client: Client, task_queue: str, *bearers: object) -> Worker:
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[LaunchWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow],
+        workflows=_WORKFLOWS,
         activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
         interceptors=[Activities()],
         workflow_runner=SandboxedWorkflowRunner(

@@ -1,0 +1,132 @@
+"""What happens to money by the clock: schedules that the engine keeps, so that one replica of many does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio import activity, workflow
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from billing.amounts import DAY, midnight
+    from billing.balance import BalanceBook
+    from billing.exported import ExportBook
+    from billing.rollups import SETTLED, Rollups
+
+ROLL_UP: Final = "RollUpCosts"
+LOOK_AT_BALANCE: Final = "LookAtBalance"
+FETCH_EXPORT: Final = "FetchBillingExport"
+INTERVALS: Final[Mapping[str, timedelta]] = {
+    ROLL_UP: timedelta(minutes=10),
+    LOOK_AT_BALANCE: timedelta(minutes=5),
+    FETCH_EXPORT: timedelta(hours=1),
+}
+_RETRY: Final = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_interval=timedelta(minutes=1))
+_BEAT: Final = timedelta(seconds=30)
+_LAST_DAYS: Final = 2
+
+
+class Bookkeeping:
+    """The activities. Without a book there is nothing to fetch from that provider."""
+
+    def __init__(self, rollups: Rollups, balance: BalanceBook | None = None, export: ExportBook | None = None) -> None:
+        self._rollups = rollups
+        self._balance = balance
+        self._export = export
+
+    @activity.defn
+    async def check_and_roll_up(self) -> int:
+        """Compare the last closed days, and one older day by chance, with their intervals, and add up what is not (or
+        no longer) added up; how many days."""
+        now = datetime.now(UTC)
+        for day in await self._days_to_check(now):
+            await self._rollups.differences(day)
+        return await self._rollups.roll_up(now)
+
+    @activity.defn
+    async def look_at_balance(self) -> str | None:
+        """What is left on the account, written down."""
+        usd = None if self._balance is None else await self._balance.sample(datetime.now(UTC))
+        return None if usd is None else str(usd)
+
+    @activity.defn
+    async def fetch_export(self) -> int:
+        return 0 if self._export is None else await self._export.fetch(datetime.now(UTC))
+
+    async def _days_to_check(self, now: datetime) -> list[datetime]:
+        last = midnight(now - SETTLED)
+        first = await self._rollups.first_day() or last
+        days = {last - number * DAY for number in range(1, _LAST_DAYS + 1)}
+        if older := max(0, (last - first) // DAY - _LAST_DAYS):
+            days.add(first + random.randrange(older) * DAY)  # noqa: S311 - not a secret
+        return sorted(days)
+
+
+@workflow.defn(name=ROLL_UP)
+class RollUpWorkflow:
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            Bookkeeping.check_and_roll_up,
+            schedule_to_close_timeout=timedelta(hours=6),
+            heartbeat_timeout=_BEAT,
+            retry_policy=_RETRY,
+        )
+
+
+@workflow.defn(name=LOOK_AT_BALANCE)
+class LookAtBalanceWorkflow:
+    """A look that fails is not made up for: the next one is near."""
+
+    @workflow.run
+    async def run(self) -> str | None:
+        return await workflow.execute_activity_method(
+            Bookkeeping.look_at_balance, schedule_to_close_timeout=timedelta(minutes=4), retry_policy=_RETRY
+        )
+
+
+@workflow.defn(name=FETCH_EXPORT)
+class FetchExportWorkflow:
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            Bookkeeping.fetch_export,
+            schedule_to_close_timeout=timedelta(minutes=50),
+            heartbeat_timeout=_BEAT,
+            retry_policy=_RETRY,
+        )
+
+
+async def ensure_cost_schedules(
+    client: Client, task_queue: str, intervals: Mapping[str, timedelta] = INTERVALS
+) -> None:
+    """Make sure that the engine keeps the books at these intervals, and begins now. May be called by every worker at
+    every start."""
+    await asyncio.gather(*(ensure_schedule(client, task_queue, name, every) for name, every in intervals.items()))
+
+
+async def ensure_schedule(client: Client, task_queue: str, workflow_name: str, every: timedelta) -> None:
+    """One run at a time; what is missed is not made up for."""
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(workflow_name, id=workflow_name, task_queue=task_queue),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+    )
+    try:
+        await client.create_schedule(workflow_name, schedule, trigger_immediately=True)
+    except ScheduleAlreadyRunningError:
+        return

@@ -1,0 +1,75 @@
+"""The engine's part of spending limits: every minute a look at them, and each alert told until it is taken."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError
+
+with workflow.unsafe.imports_passed_through():
+    from billing.schedules import ensure_schedule
+    from fleet.spending import Spending
+
+WATCH_SPENDING: Final = "WatchSpending"
+_EVERY: Final = timedelta(minutes=1)
+_SHORT: Final = timedelta(minutes=5)
+_BEAT: Final = timedelta(seconds=30)
+_TELL_FOR: Final = timedelta(days=1)
+_AGAIN: Final = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=15)
+)
+
+
+@workflow.defn(name=WATCH_SPENDING)
+class WatchSpendingWorkflow:
+    @workflow.run
+    async def run(self) -> int:
+        """How many machines were stopped."""
+        waiting = await workflow.execute_activity_method(
+            Spending.raise_alerts, schedule_to_close_timeout=_SHORT, heartbeat_timeout=_BEAT
+        )
+        for alert_id in waiting:
+            await self._tell(alert_id)
+        return await workflow.execute_activity_method(
+            Spending.stop_what_must, schedule_to_close_timeout=_SHORT, heartbeat_timeout=_BEAT
+        )
+
+    async def _tell(self, alert_id: str) -> None:
+        """By a workflow of its own, which goes on when this one has ended."""
+        try:
+            await workflow.start_child_workflow(
+                TellAlertWorkflow.run,
+                alert_id,
+                id=f"alert-{alert_id}",
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            )
+        except WorkflowAlreadyStartedError:
+            return  # it is being told
+
+
+@workflow.defn(name="TellAlert")
+class TellAlertWorkflow:
+    @workflow.run
+    async def run(self, alert_id: str) -> None:
+        try:
+            await workflow.execute_activity_method(
+                Spending.tell_alert,
+                alert_id,
+                start_to_close_timeout=timedelta(seconds=30),
+                schedule_to_close_timeout=_TELL_FOR,
+                retry_policy=_AGAIN,
+            )
+        except ActivityError:
+            await workflow.execute_activity_method(
+                Spending.give_up_alert, alert_id, schedule_to_close_timeout=_TELL_FOR
+            )
+
+
+async def ensure_spending_schedule(client: Client, task_queue: str, every: timedelta = _EVERY) -> None:
+    """May be called by every worker at every start."""
+    await ensure_schedule(client, task_queue, WATCH_SPENDING, every)

@@ -1,0 +1,230 @@
+"""Spending limits at work: machines that are stopped, and alerts that are told outside."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
+from temporalio.client import Client
+
+from billing.limits import SpendingLimits
+from billing.webhooks import AlertWebhooks, Webhook
+from errors import ProviderBusyError, ProviderRefusedError
+from fleet.spending import Spending
+from fleet.spending_workflows import WatchSpendingWorkflow
+from launch.worker import build_worker
+from models.database import Database
+from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
+from models.roles import Role
+from models.usage import UsageInterval
+from models.vms import Vm, VmStatus
+from providers.http import Http
+from tests.billing.exact import utc
+from tests.world import World
+
+SECRET = SecretStr("a secret that only the receiver knows")
+OLGA = ("olga", Role.OPERATOR)
+PENNY = Decimal("0.0001")
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    opened = Http()
+    yield opened
+    await opened.close()
+
+
+def spending(world: World, http: Http, grace: timedelta = timedelta(0)) -> Spending:
+    return Spending(world.db, world.fleet, AlertWebhooks(world.db, http, None), grace=grace)
+
+
+async def reach_hard_limit(world: World, user_id: str | None) -> None:
+    """A limit of next to nothing."""
+    await SpendingLimits(world.db).set(LimitPeriod.DAILY, PENNY, user_id, hard=True, by=OLGA)
+
+
+async def test_what_runs_is_stopped_with_its_saves_after_a_warning(world: World, http: Http) -> None:
+    vm = await expensive(world)
+    await reach_hard_limit(world, "player-1")
+    watching = spending(world, http)
+
+    first = await watching.stop_what_must()
+    warned = await world.again(vm)
+    second = await watching.stop_what_must()
+
+    stopped = await world.until(vm, VmStatus.STOPPED)
+    assert (first, second) == (0, 1)
+    assert warned.status is VmStatus.RUNNING
+    assert (warned.warning or "").startswith("the daily spending limit is reached: this machine is stopped at")
+    assert [slot.game_id for slot in world.streaming.uploaded][-1:] == ["mario-odyssey"]
+    assert stopped.detail == "the daily spending limit is reached"
+    assert await world.db.find(SpendingStop, {}) == []
+
+
+async def test_a_machine_runs_on_while_its_player_is_warned(world: World, http: Http) -> None:
+    vm = await expensive(world)
+    await reach_hard_limit(world, None)
+    watching = spending(world, http, timedelta(hours=1))
+
+    stopped = [await watching.stop_what_must() for _ in range(3)]
+
+    assert stopped == [0, 0, 0]
+    assert (await world.again(vm)).status is VmStatus.RUNNING
+
+
+async def test_a_limit_that_is_raised_in_time_takes_the_warning_back(world: World, http: Http) -> None:
+    vm = await expensive(world)
+    await reach_hard_limit(world, "player-1")
+    watching = spending(world, http, timedelta(hours=1))
+    await watching.stop_what_must()
+
+    await SpendingLimits(world.db).set(LimitPeriod.DAILY, Decimal(1_000_000), "player-1", hard=True, by=OLGA)
+    await watching.stop_what_must()
+
+    assert (await world.again(vm)).warning is None
+    assert await world.db.find(SpendingStop, {}) == []
+
+
+async def test_the_limit_of_another_user_stops_nothing(world: World, http: Http) -> None:
+    vm = await expensive(world)
+    await reach_hard_limit(world, "somebody-else")
+
+    await spending(world, http).stop_what_must()
+
+    assert (await world.again(vm)).warning is None
+
+
+async def expensive(world: World) -> Vm:
+    """A machine that has cost more than any limit here."""
+    vm = await world.machine()
+    await world.db.update_many(UsageInterval, {"vm_id": vm.id}, {"$set": {"machine_usd_per_hour": Decimal(10**9)}})
+    return vm
+
+
+class Receiver:
+    """Takes alerts, after having refused to for a while."""
+
+    def __init__(self) -> None:
+        self.statuses: list[int] = []
+        self.taken: asyncio.Queue[tuple[dict[str, str], bytes]] = asyncio.Queue()
+        self.url = ""
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        await self.taken.put((dict(request.headers), body))
+        return web.Response(status=self.statuses.pop(0) if self.statuses else 204)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    made, app = Receiver(), web.Application()
+    app.router.add_post("/hooks", made.handle)
+    async with TestServer(app) as server:
+        made.url = str(server.make_url("/hooks"))
+        yield made
+
+
+def webhooks(db: Database, http: Http, receiver: Receiver) -> AlertWebhooks:
+    return AlertWebhooks(db, http, Webhook(receiver.url, SECRET), clock=lambda: 1_780_000_000.9)
+
+
+async def test_an_alert_is_signed_over_its_time_and_its_body(db: Database, http: Http, receiver: Receiver) -> None:
+    await db.insert(an_alert("A"))
+    told = webhooks(db, http, receiver)
+
+    await told.deliver("A")
+
+    headers, body = await receiver.taken.get()
+    signed = hmac.new(SECRET.get_secret_value().encode(), b"1780000000." + body, hashlib.sha256).hexdigest()
+    assert (headers["X-Gamer-Timestamp"], headers["X-Gamer-Signature"]) == ("1780000000", f"sha256={signed}")
+    event = json.loads(body)
+    assert event.pop("id") == headers["X-Gamer-Event-Id"]
+    assert event == {
+        "type": "spending.alert",
+        "level": "WARNING",
+        "period": "DAILY",
+        "periodStart": "2026-05-01",
+        "userId": "ann",
+        "currency": "USD",
+        "limit": "10",
+        "spent": "8.50",
+        "forecast": "12.00",
+        "message": "nearly",
+        "raisedAt": "2026-05-01T12:00:00Z",
+    }
+    assert await told.waiting() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(500, ProviderBusyError), (429, ProviderBusyError), (410, ProviderRefusedError)]
+)
+async def test_an_alert_that_is_not_taken_goes_on_waiting(
+    db: Database, http: Http, receiver: Receiver, status: int, error: type[Exception]
+) -> None:
+    await db.insert(an_alert("A"))
+    receiver.statuses = [status]
+
+    with pytest.raises(error):
+        await webhooks(db, http, receiver).deliver("A")
+
+    assert await webhooks(db, http, receiver).waiting() == ["A"]
+
+
+async def test_without_a_receiver_nothing_waits(db: Database, http: Http) -> None:
+    await db.insert(an_alert("A"))
+
+    assert await AlertWebhooks(db, http, None).waiting() == []
+
+
+async def test_the_engine_tells_each_alert_until_it_is_taken_and_once(
+    world: World, http: Http, receiver: Receiver
+) -> None:
+    await world.db.insert(an_alert("A"))
+    told = Spending(world.db, world.fleet, webhooks(world.db, http, receiver))
+    receiver.statuses = [503]
+    queue = f"spending-{secrets.token_hex(4)}"
+
+    async with build_worker(world.client, queue, told):
+        await watch_once(world.client, queue)
+        await watch_once(world.client, queue)  # while the first one is still being told
+        first, second = [await asyncio.wait_for(receiver.taken.get(), 20) for _ in range(2)]
+        await until_told(world.db)
+        await watch_once(world.client, queue)
+
+    assert first[1] == second[1]
+    assert receiver.taken.empty()
+
+
+async def watch_once(client: Client, queue: str) -> None:
+    await client.execute_workflow(WatchSpendingWorkflow.run, id=f"watch-{secrets.token_hex(4)}", task_queue=queue)
+
+
+async def until_told(db: Database) -> None:
+    async with asyncio.timeout(10), db.watch(SpendingAlert, []) as changes:
+        while await db.find(SpendingAlert, {"told": False}):
+            await changes.try_next()
+
+
+def an_alert(alert_id: str) -> SpendingAlert:
+    return SpendingAlert(
+        id=alert_id,
+        level=AlertLevel.WARNING,
+        period=LimitPeriod.DAILY,
+        period_start=utc(2026, 5, 1),
+        user_id="ann",
+        limit_usd=Decimal(10),
+        spent_usd=Decimal("8.5"),
+        forecast_usd=Decimal(12),
+        message="nearly",
+        raised_at=datetime(2026, 5, 1, 12, tzinfo=UTC),
+    )

@@ -1,0 +1,162 @@
+"""Google's billing export, from a stand-in for BigQuery that speaks its wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from billing.billed import UNATTRIBUTED, Billed
+from billing.exported import ExportBook
+from billing.windows import Granularity, Window
+from errors import ProviderBusyError, ProviderRefusedError
+from models.database import Database
+from models.rollups import RollupKind
+from providers.google.billing_export import BillingExport, ExportedCost
+from providers.http import Http
+from providers.storage.tokens import NoTokens
+from tests.billing.exact import utc
+from tests.gateway import a_vm
+
+TABLE = "gamer-prod.billing.gcp_billing_export_resource_v1_012345_567890_ABCDEF"
+HOUR = utc(2026, 5, 1, 10)
+VM = "200000000000000001"
+
+
+class BigQuery:
+    """Answers the questions in the order in which the answers were laid out."""
+
+    def __init__(self) -> None:
+        self.answers: list[web.Response] = []
+        self.asked: list[tuple[str, str, Any]] = []
+
+    async def handle(self, request: web.Request) -> web.Response:
+        body = await request.json() if request.can_read_body else None
+        self.asked.append((request.method, request.path_qs, body))
+        return self.answers.pop(0)
+
+    def lays_out(self, *documents: dict[str, Any]) -> None:
+        self.answers += [web.json_response(document) for document in documents]
+
+
+@pytest.fixture
+def bigquery() -> BigQuery:
+    return BigQuery()
+
+
+@pytest.fixture
+async def export(bigquery: BigQuery) -> AsyncIterator[BillingExport]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", bigquery.handle)
+    http = Http()
+    async with TestServer(app) as server:
+        yield BillingExport(http, NoTokens(), "gamer-prod", TABLE, url=str(server.make_url("")))
+    await http.close()
+
+
+def row(tag: str | None, usd: str) -> dict[str, Any]:
+    microseconds = str(int(HOUR.timestamp()) * 10**6)
+    return {"f": [{"v": microseconds}, {"v": tag}, {"v": usd}, {"v": str(int(microseconds) + 10**6)}]}
+
+
+async def test_the_question_is_one_query_with_named_parameters(bigquery: BigQuery, export: BillingExport) -> None:
+    bigquery.lays_out({"jobComplete": True, "rows": [row(f"gamer-{VM}", "0.123456789012"), row(None, "1e-7")]})
+
+    costs = await export.costs(HOUR, HOUR + timedelta(days=1))
+
+    later = HOUR + timedelta(seconds=1)
+    assert costs == [
+        ExportedCost(HOUR, f"gamer-{VM}", Decimal("0.123456789012"), later),
+        ExportedCost(HOUR, None, Decimal("1e-7"), later),
+    ]
+    ((method, path, body),) = bigquery.asked
+    assert (method, path) == ("POST", "/bigquery/v2/projects/gamer-prod/queries")
+    assert f"`{TABLE}`" in body["query"]
+    assert (body["useLegacySql"], body["parameterMode"]) == (False, "NAMED")
+    assert {each["name"]: each["parameterValue"]["value"] for each in body["queryParameters"]} == {
+        "since": "2026-05-01T10:00:00+00:00",
+        "until": "2026-05-02T10:00:00+00:00",
+        "label": "gamer_machine",
+        "project": "gamer-prod",
+    }
+    assert int(body["maximumBytesBilled"]) > 0
+
+
+async def test_a_job_that_takes_time_is_waited_for_and_its_pages_are_turned(
+    bigquery: BigQuery, export: BillingExport
+) -> None:
+    job = {"jobId": "job/1", "location": "EU"}
+    bigquery.lays_out(
+        {"jobComplete": False, "jobReference": job},
+        {"jobComplete": True, "jobReference": job, "rows": [row(None, "1")], "pageToken": "next"},
+        {"jobComplete": True, "jobReference": job, "rows": [row(None, "2")]},
+    )
+
+    costs = await export.costs(HOUR, HOUR)
+
+    assert [cost.usd for cost in costs] == [1, 2]
+    assert [method for method, _, _ in bigquery.asked] == ["POST", "GET", "GET"]
+    assert "/queries/job%2F1?location=EU" in bigquery.asked[1][1]
+    assert "pageToken=next" in bigquery.asked[2][1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (web.Response(status=403, text="no"), ProviderRefusedError),
+        (web.Response(status=404, text="no such table"), ProviderRefusedError),
+        (web.Response(status=503), ProviderBusyError),
+        (web.Response(text="<html>"), ProviderBusyError),
+        (web.json_response([1]), ProviderBusyError),
+        (web.json_response({"jobComplete": True, "rows": [{"f": [{"v": "x"}]}]}), ProviderBusyError),
+        (web.json_response({"jobComplete": False}), ProviderBusyError),
+    ],
+)
+async def test_what_is_no_answer_fails_in_our_words(
+    bigquery: BigQuery, export: BillingExport, answer: web.Response, error: type[Exception]
+) -> None:
+    bigquery.answers.append(answer)
+
+    with pytest.raises(error):
+        await export.costs(HOUR, HOUR)
+
+
+def test_a_table_that_could_break_out_of_the_query_is_refused() -> None:
+    with pytest.raises(ProviderRefusedError):
+        BillingExport(Http(), NoTokens(), "gamer-prod", "a`; DROP TABLE b.c")
+
+
+async def test_costs_are_laid_beside_our_machines_and_corrections_replace_them(db: Database) -> None:
+    await db.insert(a_vm(VM))
+    exported = FakeExport()
+    book = ExportBook(db, exported)
+    exported.costs_ = [
+        ExportedCost(HOUR, f"gamer-{VM}", Decimal("0.5"), HOUR + timedelta(hours=6)),
+        ExportedCost(HOUR, "gamer-999999999999999999", Decimal("0.25"), HOUR),
+        ExportedCost(HOUR + timedelta(hours=1), None, Decimal("0.1"), HOUR),
+    ]
+    await book.fetch(HOUR + timedelta(days=1))
+    exported.costs_ = [*exported.costs_[:1], ExportedCost(HOUR, None, Decimal("0.2"), HOUR + timedelta(hours=9))]
+
+    await book.fetch(HOUR + timedelta(days=1))
+
+    window = Window(utc(2026, 5, 1), utc(2026, 5, 2))
+    report = await Billed(db).report(window, Granularity.HOUR, RollupKind.VM)
+    assert [(line.group, line.usd) for line in report.groups] == [(VM, Decimal("0.5")), (UNATTRIBUTED, Decimal("0.2"))]
+    assert report.as_of == HOUR + timedelta(hours=9)
+    assert (await Billed(db).report(window, user_id="ann")).total_usd == Decimal("0.5")
+
+
+class FakeExport:
+    """Keeps billing.exported.Export."""
+
+    def __init__(self) -> None:
+        self.costs_: list[ExportedCost] = []
+
+    async def costs(self, since: object, until: object) -> list[ExportedCost]:
+        return self.costs_
