@@ -57,6 +57,8 @@ class Meter:
 
     async def _open(self, vm: Vm, state: UsageState, number: int, start: datetime) -> None:
         storage = vm.usd_per_hour_stopped
+        runs = state is UsageState.RUNNING
+        egress = vm.usd_per_hour_egress if runs else Decimal(0)
         interval = UsageInterval(
             id=f"{vm.id}:{number}",
             vm_id=vm.id,
@@ -66,8 +68,9 @@ class Meter:
             console=vm.console,
             state=state,
             start=start,
-            machine_usd_per_hour=vm.usd_per_hour - storage if state is UsageState.RUNNING else Decimal(0),
+            machine_usd_per_hour=vm.usd_per_hour - storage - egress if runs else Decimal(0),
             storage_usd_per_hour=storage,
+            egress_usd_per_hour=egress,
         )
         try:
             await self._noted(lambda: self._db.insert(interval), start)

@@ -16,7 +16,7 @@ from fleet.telling import told_to_workflow
 from models.database import Database, Document
 from models.usage import UsageState
 from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
-from providers.base import Machine, MachineId, MachineState, Provider, Tag
+from providers.base import Machine, MachineId, MachineState, PricePart, Provider, Tag
 from providers.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -219,6 +219,7 @@ def _offer_fields(order: RentOrder) -> Document:
         "gpu_model": offer.gpu_model,
         "usd_per_hour": offer.usd_per_hour,
         "usd_per_hour_stopped": offer.usd_per_hour_stopped,
+        "usd_per_hour_egress": offer.usd_per_hour_for(PricePart.EGRESS),
         "place": VmPlace(
             site_id=offer.site_id,
             city=site.city,

@@ -26,6 +26,7 @@ with workflow.unsafe.imports_passed_through():
     from launch.steps import LaunchSteps
     from launch.story import AttemptNote, Note, Written, share_done
     from models.launches import LaunchStatus, LaunchStepName, StepStatus
+    from providers.base import ProviderName
 
 T = TypeVar("T")
 
@@ -48,6 +49,8 @@ _STEP_TIME: Final = {
     LaunchStepName.CONFIGURE_GAME: timedelta(minutes=5),
     LaunchStepName.VERIFY_STREAM: timedelta(minutes=5),
 }
+# What CloudyPad rents at Google Cloud it also sets up within the same step.
+_CREATE_TIME: Final = {ProviderName.CLOUDYPAD: timedelta(minutes=60)}
 _BEGINNINGS: Final = {
     LaunchStepName.CHOOSE_PLACEMENT: "Looking for the best machine near you",
     LaunchStepName.CREATE_VM: "Renting the machine",
@@ -161,7 +164,7 @@ class LaunchWorkflow:
         order = await self._run(LaunchSteps.order, OnVm(self._launch_id, self._vm_id), candidate, time=_NOTE_TIME)
         self._rented_by_us = True
         try:
-            done = await self._run(Machines.rent, order, time=self._time(LaunchStepName.CREATE_VM))
+            done = await self._run(Machines.rent, order, time=self._create_time(candidate.offer.provider))
         except ActivityError as error:
             if kind_of(error) != "NoCapacityError":
                 raise
@@ -327,6 +330,9 @@ class LaunchWorkflow:
 
     def _time(self, step: LaunchStepName) -> timedelta:
         return _STEP_TIME[step] * self._patience
+
+    def _create_time(self, provider: ProviderName) -> timedelta:
+        return _CREATE_TIME.get(provider, _STEP_TIME[LaunchStepName.CREATE_VM]) * self._patience
 
     def _new_vm_id(self) -> str:
         return str(workflow.random().randrange(10**17, 10**18))

@@ -80,6 +80,7 @@ class Vm(Model):
     paired: bool = False
     usd_per_hour: Decimal
     usd_per_hour_stopped: Decimal = Decimal(0)
+    usd_per_hour_egress: Decimal = Decimal(0)  # the part of `usd_per_hour` that is an estimate of its traffic
     idle_stop_minutes: int
     max_session_hours: float
     ordered_at: datetime | None = None  # intent: written before the cloud is asked
@@ -92,7 +93,11 @@ class Vm(Model):
     game_launch_id: str | None = None  # the launch whose game, and whose saves, are on it now
     saved_at: datetime | None = None  # when its saves were last brought to safety
     saves_pending: bool = False  # it may hold saves that are nowhere else
-    warning: str | None = None  # what the player should know now, such as a stop that is near
+    billed_in_full: bool = False  # off, but its cloud keeps the hardware for it, and charges
+    warning: str | None = None  # what the player should know now and is not said by the two below
+    stop_warning: str | None = None  # a stop that is near
+    saves_warning: str | None = None  # what became of the saves; stays until they are well
+    replacement_launch_id: str | None = None  # the launch that carries its game over to another machine
     detail: str | None = None
 
     model_config = {
@@ -105,6 +110,12 @@ class Vm(Model):
             Index(Vm.created_at, name="vms_by_age"),
         ],
     }
+
+    @property
+    def warnings(self) -> str | None:
+        """Everything the player should know now, in one text."""
+        told = [text for text in (self.saves_warning, self.stop_warning, self.warning) if text is not None]
+        return ". ".join(told) or None
 
     def port(self, internal: int) -> int:
         """The port under which an internal port is reached from outside."""

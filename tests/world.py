@@ -29,7 +29,7 @@ from models.vms import Vm, VmStatus
 from placement.geocoding import Geocoder
 from placement.positions import Position
 from placement.ranking import Placements
-from providers.base import Place
+from providers.base import Place, ProviderName
 from providers.registry import Registry
 from tests.fakes.cloud import FakeCloud, site
 from tests.fakes.games import FakeGames
@@ -44,6 +44,7 @@ class World:
 
     db: Database
     cloud: FakeCloud
+    google: FakeCloud
     registry: Registry
     streaming: FakeStreaming
     launches: Launches
@@ -110,7 +111,7 @@ class World:
 
 @pytest.fixture
 async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
-    """A world with three hosts, and a worker at work in it."""
+    """A world with three hosts, a second cloud without any, and a worker at work in it."""
     await db.ensure_indexes(DOCUMENTS)
     cloud = FakeCloud(
         sites=[
@@ -119,7 +120,8 @@ async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
             site("tallinn", Place("Tallinn", "Harjumaa", "Estonia")),
         ]
     )
-    streaming, games, registry, meter = FakeStreaming(), FakeGames(), Registry([cloud]), Meter(db)
+    google = FakeCloud(ProviderName.CLOUDYPAD)
+    streaming, games, registry, meter = FakeStreaming(), FakeGames(), Registry([cloud, google]), Meter(db)
     placements = Placements(db, registry, Geocoder(db, online=False))
     address = EngineAddress(temporal_address, "default", f"test-{secrets.token_hex(4)}")
     client = await connect(address)
@@ -136,6 +138,7 @@ async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
     yield World(
         db=db,
         cloud=cloud,
+        google=google,
         registry=registry,
         streaming=streaming,
         launches=Launches(db, engine, registry, placements, games),
