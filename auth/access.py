@@ -83,6 +83,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Subscription.launchProgress": OWNED,
         "Subscription.vmStatus": OWNED,
         "Subscription.spendingAlerts": OWNED,
+        "Route.exportCosts": OPERATORS,  # GET /exports/costs
         "ApiKey": OPERATORS,
         "AuditEntry": OPERATORS,
         "Console": SHARED,

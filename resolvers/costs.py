@@ -14,6 +14,7 @@ from auth.callers import checked_user_id
 from billing.alerts import Alerts
 from billing.billed import Billed, Compared
 from billing.estimates import Estimate, checked_hours, estimate
+from billing.exports import checked_month, month_as_csv
 from billing.limits import SpendingLimits, checked_limit
 from billing.reports import Report, Reports
 from billing.windows import Granularity, month_of, window_of
@@ -128,3 +129,11 @@ async def _told(context: Context, owner: str | None) -> AsyncGenerator[SpendingA
     async with aclosing(context.services.alerts.follow(owner)) as alerts:
         async for alert in alerts:
             yield alert
+
+
+async def month_export(context: Context, month: str | None) -> tuple[str, AsyncGenerator[str, None]]:
+    """A file's name and its text, piece by piece. InvalidInputError for what is no month."""
+    require(context.caller, "Route.exportCosts")
+    window = checked_month(month)
+    name = f"costs-{window.start:%Y-%m}.csv"
+    return name, month_as_csv(context.services.db, window, datetime.now(UTC))

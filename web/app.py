@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from resolvers.platform import SERVICE_NAME
 from web import graphiql
 from web.answers import json_answer
+from web.exports import Exports
 from web.gateway import Gateway
 from web.graphql_http import GraphQLOverHTTP
 from web.graphql_socket import GraphQLOverWebSocket
@@ -42,6 +43,7 @@ def create_app(
             Route("/ready", readiness.answer, methods=["GET"]),
             Route("/graphql", http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
             WebSocketRoute("/graphql", socket.serve),
+            Route("/exports/costs", Exports(gateway).costs, methods=["GET"]),
             *(graphiql.routes() if explorer else ()),
             *routes,
         ],

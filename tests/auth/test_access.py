@@ -42,7 +42,7 @@ def test_the_table_names_nothing_that_no_schema_has() -> None:
         schema = build_schema(path.read_text(encoding="utf-8"))
         named |= {*root_fields(schema), *(type_.name for type_ in nodes(schema))}
 
-    assert set(RULES) - named == set()
+    assert {name for name in RULES if not name.startswith("Route.")} - named == set()
 
 
 def test_a_field_that_nobody_thought_of_is_found() -> None:
@@ -77,6 +77,7 @@ def test_what_is_for_operators_only() -> None:
         "Mutation.setSpendingLimit",
         "Mutation.createApiKey",
         "Mutation.revokeApiKey",
+        "Route.exportCosts",
         "ApiKey",
         "AuditEntry",
     } == OPERATORS_ONLY
