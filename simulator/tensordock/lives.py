@@ -190,7 +190,8 @@ class Lives:
     async def _passes(self, life: _Life, simulated_s: float) -> bool:
         """Let time pass; False when something else is wanted of the machine before it is over."""
         try:
-            await asyncio.wait_for(life.nudged.wait(), self._clock.real_seconds(simulated_s))
+            async with asyncio.timeout(self._clock.real_seconds(simulated_s)):
+                await life.nudged.wait()
         except TimeoutError:
             return True
         return False

@@ -58,7 +58,8 @@ async def stop_all_without_money(cloud: Cloud) -> None:
             _stop_all(cloud)
         cloud.money_moves.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(cloud.money_moves.wait(), _next_check_s(cloud))
+            async with asyncio.timeout(_next_check_s(cloud)):
+                await cloud.money_moves.wait()
 
 
 def _stop_all(cloud: Cloud) -> None:

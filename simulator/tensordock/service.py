@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -87,8 +86,7 @@ class TensorDock:
     async def close(self) -> None:
         if self._balance_watch:
             self._balance_watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._balance_watch
+            await asyncio.gather(self._balance_watch, return_exceptions=True)
         await self.mishaps.close()
         await self.cloud.close()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -116,3 +117,13 @@ def test_whoever_dies_while_writing_leaves_the_earlier_document(tmp_path: Path) 
 
 def test_a_state_that_was_never_saved_is_none(tmp_path: Path) -> None:
     assert StateFile(tmp_path / "state.json").load() is None
+
+
+@pytest.mark.parametrize("ticks", range(6))
+async def test_an_end_in_the_very_moment_when_something_happens_is_an_end(tmp_path: Path, ticks: int) -> None:
+    async with asyncio.timeout(3), opened(tmp_path, factor=0.001) as world:
+        machine_id = await world.rented()
+        world.tensordock.cloud.stop(machine_id, release=False)
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        await world.tensordock.close()
