@@ -29,6 +29,7 @@ from starlette.applications import Starlette
 from auth.authenticator import DEVELOPER, Authenticator
 from auth.jwks import RemoteKeys
 from auth.keys import ApiKeys, KeyHasher, own_secret
+from auth.rate import RequestRate, SocketsPerCaller
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.balance import Balance, BalanceBook
@@ -79,6 +80,7 @@ from web.app import create_app
 from web.gateway import Gateway, WebLimits
 from web.health import Readiness
 from web.logs import configure_logs
+from web.patience import PatientH11
 
 log = logging.getLogger("server")
 
@@ -296,8 +298,13 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         authenticator=_authenticator(settings, parts),
         cors_origins=settings.cors_origins,
         limits=WebLimits(
-            max_body_bytes=settings.max_body_bytes, max_operations_per_socket=settings.max_operations_per_socket
+            max_body_bytes=settings.max_body_bytes,
+            max_operations_per_socket=settings.max_operations_per_socket,
+            max_messages_per_minute=settings.max_messages_per_minute,
+            max_subscription_s=settings.max_subscription_minutes * 60,
         ),
+        rate=RequestRate(parts.db, settings.rate_limit_per_minute),
+        sockets=SocketsPerCaller(settings.max_sockets_per_caller),
     )
 
     @contextlib.asynccontextmanager
@@ -347,10 +354,11 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
     from launch.steps import LaunchSteps  # noqa: PLC0415
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
+    launches = Launches(db, parts.engine, registry, parts.placements, parts.library)
     return [
         LaunchSteps(db, parts.placements, streaming, parts.library, engine),
         Machines(db, registry, meter, streaming.forget, settle_s=settings.tensordock_settle_seconds),
-        Power(db, registry, streaming, meter),
+        Power(db, registry, streaming, meter, launches),
         Watch(db, registry, streaming, WatchTimes()),
     ]
 
@@ -426,6 +434,7 @@ async def _serve_http(app: Starlette, listener: socket.socket, stopping: asyncio
             app,
             log_config=None,
             access_log=False,
+            http=PatientH11,
             ws="websockets-sansio",
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=3,

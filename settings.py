@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         description="Messages a client may send on one WebSocket in a minute.",
         examples=["600"],
     )
+    max_subscription_minutes: float = Field(
+        360.0, gt=0, le=10_080, description="How long a subscription may last.", examples=["360"]
+    )
     max_query_tokens: int = Field(
         1000, ge=100, le=100_000, description="Largest number of tokens of a GraphQL document.", examples=["1000"]
     )

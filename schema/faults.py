@@ -13,6 +13,7 @@ from errors import (
     ForbiddenError,
     GatewayError,
     InvalidInputError,
+    LimitReachedError,
     ProviderError,
     RefusedError,
     UnauthenticatedError,
@@ -70,6 +71,8 @@ def fault_of(error: GatewayError) -> Fault:
     extensions: dict[str, Any] = {"code": code_of(error)}
     if isinstance(error, RefusedError) and error.path:
         extensions["field"] = ".".join(error.path)
+    if isinstance(error, LimitReachedError):
+        extensions |= {"limit": error.limit, "allowed": error.allowed, "retryAfter": error.retry_after_s}
     return {"message": error.message, "extensions": extensions}
 
 
@@ -87,7 +90,7 @@ def code_of(error: GatewayError) -> str:
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
-    return error.code if isinstance(error, RefusedError) else INTERNAL
+    return error.code if isinstance(error, RefusedError | LimitReachedError) else INTERNAL
 
 
 def _cause(error: GraphQLError) -> Exception | None:

@@ -18,6 +18,7 @@ import uvicorn
 from odmantic import Model
 from pydantic import SecretStr
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
@@ -48,6 +49,7 @@ from schema.execution import GraphQLExecution, GraphQLRequest, OperationKind
 from streaming.library import Game
 from tests.fakes.cloud import FakeCloud, site
 from web.gateway import Gateway
+from web.patience import PatientH11
 
 OPERATIONS: Final = Path("graphql/operations")
 ANN: Final = Caller("ann", Role.PLAYER)
@@ -217,10 +219,16 @@ async def gateway(db: Database) -> AsyncIterator[GatewayWorld]:
 
 
 @asynccontextmanager
-async def listening(app: Starlette) -> AsyncIterator[str]:
+async def listening(app: Starlette, http: type[H11Protocol] = PatientH11) -> AsyncIterator[str]:
     """The host and port of the application, served by the server of production, for as long as the body runs."""
     config = uvicorn.Config(
-        app, log_level="error", lifespan="off", ws="websockets-sansio", ws_per_message_deflate=False, access_log=False
+        app,
+        http=http,
+        log_level="error",
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        access_log=False,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

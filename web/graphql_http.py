@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from errors import GatewayError, UnauthenticatedError, UnavailableError
+from auth.callers import Caller
+from errors import GatewayError, LimitReachedError, UnauthenticatedError, UnavailableError
 from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
 from schema.faults import fault_of
 from web import graphiql
@@ -48,11 +50,10 @@ class GraphQLOverHTTP:
 
     async def _run(self, request: Request, asked: GraphQLRequest, kind: MediaType) -> Response:
         try:
-            caller = await self._gateway.caller(request.scope)
-        except UnauthenticatedError as error:
-            return _fault(401, error, kind, {"WWW-Authenticate": "Bearer"})
-        except UnavailableError as error:
-            return _fault(503, error, kind, {"Retry-After": "2"})
+            caller = await self._caller(request)
+            await self._gateway.admit(caller)
+        except (UnauthenticatedError, LimitReachedError, UnavailableError) as error:
+            return _turned_away(error, kind)
         context = self._gateway.context(caller, request.scope)
         try:
             prepared = self._gateway.execution.prepare(asked, context)
@@ -65,9 +66,25 @@ class GraphQLOverHTTP:
             status = 400 if kind is MediaType.RESPONSE or asked.query is None else 200
             return _answer({"errors": error.faults}, kind, status)
 
+    async def _caller(self, request: Request) -> Caller:
+        try:
+            return await self._gateway.caller(request.scope)
+        except UnauthenticatedError:
+            await self._gateway.admit_stranger(request.scope)
+            raise
+
 
 def _answer(content: Any, kind: MediaType, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return json_answer(content, status, kind, {**_VARY, **(headers or {})})
+
+
+def _turned_away(error: GatewayError, kind: MediaType) -> Response:
+    match error:
+        case UnauthenticatedError():
+            return _fault(401, error, kind, {"WWW-Authenticate": "Bearer"})
+        case LimitReachedError():
+            return _fault(429, error, kind, {"Retry-After": str(math.ceil(error.retry_after_s or 1))})
+    return _fault(503, error, kind, {"Retry-After": "2"})
 
 
 def _fault(status: int, error: GatewayError, kind: MediaType, headers: dict[str, str]) -> Response:

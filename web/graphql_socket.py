@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final
@@ -17,10 +17,11 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from auth.callers import Caller
-from errors import GatewayError, UnauthenticatedError
+from auth.rate import MessageRate
+from errors import GatewayError, LimitReachedError, UnauthenticatedError
 from resolvers.context import Context
 from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
-from schema.faults import Fault
+from schema.faults import Fault, fault_of
 from web.gateway import Gateway
 from web.reading import UnreadableError, decoded, request_from
 
@@ -77,6 +78,8 @@ class _Connection:
         self._limits = gateway.limits
         self._caller: Caller | None = None
         self._operations: dict[str, asyncio.Task[None]] = {}
+        self._messages = MessageRate(gateway.limits.max_messages_per_minute)
+        self._held = ExitStack()
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
@@ -89,6 +92,8 @@ class _Connection:
             await self._close(closing)
         except* WebSocketDisconnect:
             pass
+        finally:
+            self._held.close()
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         try:
@@ -117,6 +122,10 @@ class _Connection:
         return content
 
     async def _handle(self, message: dict[str, Any], tasks: asyncio.TaskGroup, patience: asyncio.Timeout) -> None:
+        try:
+            self._messages.admit()
+        except LimitReachedError as error:
+            raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
         match message.get("type"):
             case "connection_init":
                 await self._initialise(_optional_object(message), patience)
@@ -137,13 +146,22 @@ class _Connection:
             raise _ClosingError(CloseCode.TOO_MANY_INITIALISATION_REQUESTS, "Too many initialisation requests")
         try:
             caller = await self._gateway.caller(self._websocket.scope, payload)
+            await self._gateway.admit(caller)
+            self._held.enter_context(self._gateway.socket_of(caller))
         except UnauthenticatedError as error:
+            await self._count_stranger()
             raise _ClosingError(CloseCode.FORBIDDEN, error.message) from None
         except GatewayError as error:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
         self._caller = caller
         patience.reschedule(_end_of(caller))
         await self._send({"type": "connection_ack"})
+
+    async def _count_stranger(self) -> None:
+        try:
+            await self._gateway.admit_stranger(self._websocket.scope)
+        except GatewayError as error:
+            raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
 
     def _begin(self, operation_id: str, payload: object, tasks: asyncio.TaskGroup) -> None:
         if self._caller is None:
@@ -170,9 +188,15 @@ class _Connection:
 
     async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
         try:
-            await self._answer(operation_id, request, self._gateway.context(caller, self._websocket.scope))
+            await self._gateway.admit(caller)
+            async with asyncio.timeout(self._limits.max_subscription_s):
+                await self._answer(operation_id, request, self._gateway.context(caller, self._websocket.scope))
         except RequestFailedError as error:
             await self._fail(operation_id, error.faults)
+        except LimitReachedError as error:
+            await self._fail(operation_id, [fault_of(error)])
+        except TimeoutError:
+            await self._fail(operation_id, [_too_long(self._limits.max_subscription_s)])
         else:
             await self._finish(operation_id, {"type": "complete", "id": operation_id})
 
@@ -237,6 +261,14 @@ def _end_of(caller: Caller) -> float | None:
 def _too_many(limit: int) -> Fault:
     message = f"a socket may have at most {limit} operations at once"
     return {"message": message, "extensions": {"code": "TOO_MANY_OPERATIONS", "allowed": limit}}
+
+
+def _too_long(limit_s: float) -> Fault:
+    message = f"an operation may last at most {limit_s / 60:g} minutes: subscribe again"
+    return {
+        "message": message,
+        "extensions": {"code": "LIMIT_REACHED", "limit": "subscriptionSeconds", "allowed": limit_s},
+    }
 
 
 def _bad(reason: str) -> _ClosingError:
