@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import secrets
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -19,12 +21,15 @@ from models.database import Database
 
 
 @pytest.fixture(scope="session")
-def mongodb_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mongodb_uri(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[str]:
     """A database server: the one that TEST_MONGODB_URI names, else an embedded one for this session."""
     if named := os.environ.get("TEST_MONGODB_URI"):
         yield named
         return
     port = free_port()
+    # pymongo forgets the socket with which it was connecting when the task that asked is cancelled just then.
+    forgotten = rf"unclosed <socket.*raddr=\('127\.0\.0\.1', {port}\)"
+    pytestconfig.addinivalue_line("filterwarnings", f"ignore:{forgotten}:ResourceWarning")
     folder = tmp_path_factory.mktemp("mongodb")
     command = [
         str(Path(sys.executable).with_name("secantusd-py")),
@@ -44,6 +49,24 @@ async def db(mongodb_uri: str) -> AsyncIterator[Database]:
     database = Database(mongodb_uri, f"test_{secrets.token_hex(6)}")
     yield database
     await database.drop()
+    await database.close()
+
+
+@pytest.fixture
+def forgotten_sockets() -> Iterator[None]:
+    """For tests of a database that goes away. pymongo forgets the socket with which it was connecting when its client
+    is closed; it is collected here, where it is expected, and not while some other test runs."""
+    yield
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture
+async def db_away(forgotten_sockets: None) -> AsyncIterator[Database]:
+    """A database where nobody listens."""
+    database = Database(f"mongodb://127.0.0.1:{free_port()}", "away", timeout_s=0.2)
+    yield database
     await database.close()
 
 

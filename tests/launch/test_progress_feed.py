@@ -188,18 +188,17 @@ async def test_closing_the_feed_ends_its_followers(db: Database, feed: ProgressF
     assert (feed.followers, feed.following) == (0, False)
 
 
-async def test_no_database_is_told_within_seconds() -> None:
-    db = Database(f"mongodb://127.0.0.1:{free_port()}", "away", timeout_s=0.3)
-    feed = ProgressFeed(db, patience_s=0.3)
+async def test_no_database_is_told_within_seconds(db_away: Database) -> None:
+    feed = ProgressFeed(db_away, patience_s=0.3)
 
     with pytest.raises(UnavailableError):
         await sequences(feed)
 
     assert feed.followers == 0
     await feed.close()
-    await db.close()
 
 
+@pytest.mark.usefixtures("forgotten_sockets")
 async def test_nothing_is_lost_or_doubled_when_the_database_is_killed_and_comes_back(tmp_path: Path) -> None:
     port = free_port()
     server = started_database(port, tmp_path)

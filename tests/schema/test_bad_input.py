@@ -16,8 +16,7 @@ from resolvers.context import Context
 from schema.documents import TrustedDocuments, sha256_of
 from schema.execution import GraphQLExecution, GraphQLRequest, RequestFailedError
 from schema.ids import global_id
-from tests.conftest import free_port
-from tests.gateway import ANN, DALLAS, OPERATOR, GatewayWorld, gateway_world, text_of
+from tests.gateway import ANN, DALLAS, OPERATOR, GatewayWorld, gateway_world
 
 WISH = {"console": "SWITCH", "gameId": "mario-odyssey", "location": DALLAS}
 
@@ -47,6 +46,8 @@ WISH = {"console": "SWITCH", "gameId": "mario-odyssey", "location": DALLAS}
 async def test_a_launch_that_cannot_be_is_refused_as_data_and_leaves_nothing(
     gateway: GatewayWorld, changes: dict[str, Any], kind: str, path: list[str]
 ) -> None:
+    await gateway.data("Locations")  # loads the gazetteer: without it a slow machine takes the order unseen
+
     payload = (await gateway.data("LaunchGame", input={**WISH, **changes}))["launchGame"]
 
     assert payload["launch"] is None
@@ -185,19 +186,11 @@ async def test_the_engine_away_is_unavailable_and_leaves_no_launch(gateway: Gate
     assert await gateway.db.find(Launch, {}) == []
 
 
-async def test_the_database_away_is_unavailable_within_seconds() -> None:
-    db = Database(f"mongodb://127.0.0.1:{free_port()}", "away", timeout_s=0.2)
-    execution = GraphQLExecution()
-    try:
-        async with gateway_world(db, indexes=False) as world:
-            context = Context(ANN, world.services, "r")
-            prepared = execution.prepare(GraphQLRequest(text_of("Launches")), context)
+async def test_the_database_away_is_unavailable_within_seconds(db_away: Database) -> None:
+    async with gateway_world(db_away, indexes=False) as world:
+        error = await world.error("Launches")
 
-            answer = await execution.execute(prepared, context)
-    finally:
-        await db.close()
-
-    assert [error["extensions"]["code"] for error in answer["errors"]] == ["UNAVAILABLE"]
+    assert error["extensions"] == {"code": "UNAVAILABLE"}
 
 
 async def test_a_page_beyond_the_limit_is_refused_before_anything_runs(gateway: GatewayWorld) -> None:
