@@ -189,7 +189,9 @@ def completed(settings: Settings, running: Running) -> Settings:
     """The settings with the blanks filled in by what was started. What the environment says stays."""
     given = dict(running.simulator_environment)
     if settings.tensordock_api_token is not None:
-        given = _without(given, "TENSORDOCK_")
+        # Who names a cloud wants that one: no simulated Google beside it, and its own CloudyPad if there is one.
+        given = _without(given, "TENSORDOCK_", "GCP_", "GOOGLE_")
+        given = _without(given, "CLOUDYPAD_") if shutil.which("cloudypad") else given
     if settings.gcs_bucket_name is not None:
         given = _without(given, "GCS_")
     if settings.gcp_project_id is not None:
