@@ -87,12 +87,12 @@ class CloudyPadStates:
             emptied = {"provider": "", "parcel": b""}
             await self._db.update(CloudyPadState, {"_id": name, "holder": holder}, {"$set": emptied})
 
-    async def names(self, provider: str) -> list[str]:
+    async def versions(self, provider: str) -> dict[str, int]:
         with _as_busy():
             rows = await self._db.aggregate(
-                CloudyPadState, [{"$match": {"provider": provider}}, {"$project": {"_id": 1}}]
+                CloudyPadState, [{"$match": {"provider": provider}}, {"$project": {"version": 1}}]
             )
-        return sorted(str(row["_id"]) for row in rows)
+        return {str(row["_id"]): int(row["version"]) for row in rows}
 
 
 @contextlib.contextmanager

@@ -150,13 +150,13 @@ class CloudyPadCli:
                 await self._custody(self._store, name).fetch()
         return self._files(name).exists
 
-    async def names_of(self, provider: str) -> list[str]:
-        """The instances of one of CloudyPad's providers ("gcp", "ssh"), without asking CloudyPad. Also what is in this
-        home and was never stored."""
-        known = [] if self._store is None else await self._store.names(provider)
+    async def versions(self, provider: str) -> dict[str, int]:
+        """The instances of one of CloudyPad's providers ("gcp", "ssh"), without asking CloudyPad; the number changes
+        with every run on an instance, anywhere. Also what is in this home and was never stored, as version 0."""
+        known = {} if self._store is None else await self._store.versions(provider)
         here = [self._files(path.parent.name) for path in (self._home / "instances").glob("*/state.yml")]
-        unstored = [one.name for one in here if one.provider == provider and not one.version]
-        return sorted({*known, *unstored})
+        unstored = {one.name: 0 for one in here if one.provider == provider and not one.version}
+        return {**unstored, **known}
 
     async def start(self, name: str, tell: Tell = keep_quiet) -> None:
         async with self.turn(name) as turn:

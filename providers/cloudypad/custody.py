@@ -55,8 +55,8 @@ class StateStore(Protocol):
 
     async def remove(self, name: str, holder: str) -> None: ...
 
-    async def names(self, provider: str) -> list[str]:
-        """Those that a state was stored of, of one CloudyPad provider."""
+    async def versions(self, provider: str) -> dict[str, int]:
+        """Those that a state was stored of, of one CloudyPad provider, by their names."""
         ...
 
 

@@ -116,6 +116,7 @@ def machine_of(instance: Instance, prices: Prices) -> Machine:
         ports=instance.ports,
         usd_per_hour=_usd_per_hour(instance, prices),
         ssh_user=SSH_USER,
+        made_anew_by_start=instance.server_deleted,
     )
 
 

@@ -64,7 +64,7 @@ class CloudyPadOptions:
     autostop_s: int = 2 * 60 * 60
     tag_prefix: str = "gamer-"
     simulated: bool = False
-    list_kept_s: float = 30.0
+    list_kept_s: float = 120.0  # a question for it costs CloudyPad ten seconds of a processor
     health_kept_s: float = 60.0
 
 
@@ -86,12 +86,13 @@ class CloudyPad:
         self._current_prices = prices
         self._today = today
         self._prices = shipped_prices()
-        self._list: Shared[tuple[Machine, ...]] = Shared(self._listed, options.list_kept_s)
+        self._seen: dict[tuple[str, int], Shared[Machine | None]] = {}
+        self._turns = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._health = Health(cli, tokens, simulated=options.simulated, kept_s=options.health_kept_s)
 
     async def close(self) -> None:
         await self._health.close()
-        await self._list.close()
+        await asyncio.gather(*(seen.close() for seen in self._seen.values()))
 
     async def sites(self) -> Sequence[Site]:
         self._prices = await self._current_prices()
@@ -132,7 +133,12 @@ class CloudyPad:
         return gcp.machine_of(instance, self._prices)
 
     async def machines(self) -> Sequence[Machine]:
-        return await self._list.get()
+        """Their states may be as old as `list_kept_s`, but no older than the last run on the machine, by any worker."""
+        versions = await self._cli.versions(gcp.PROVIDER)
+        ours = sorted((name, version) for name, version in versions.items() if self._is_ours(name))
+        self._seen = {key: self._seen.get(key) or self._to_look_at(key[0]) for key in ours}
+        found = await asyncio.gather(*(self._seen[key].get() for key in ours))
+        return tuple(machine for machine in found if machine is not None)
 
     async def start(self, machine_id: MachineId) -> None:
         if (await self._existing(machine_id)).state in _STARTED:
@@ -186,16 +192,14 @@ class CloudyPad:
         if machine.state not in states:
             raise ProviderBusyError(f"{machine_id} was not {done}: it is {machine.state}")
 
-    async def _listed(self, depart: Depart) -> tuple[Machine, ...]:
-        names = [name for name in await self._cli.names_of(gcp.PROVIDER) if self._is_ours(name)]
-        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+    def _to_look_at(self, name: str) -> Shared[Machine | None]:
+        """One question serves all who look at the machine within the time that its state is kept."""
 
-        async def asked(name: str) -> Machine | None:
-            async with turns:
+        async def look(_: Depart) -> Machine | None:
+            async with self._turns:
                 return await self.machine(MachineId(name))
 
-        found = await asyncio.gather(*(asked(name) for name in names))
-        return tuple(machine for machine in found if machine is not None)
+        return Shared(look, self._options.list_kept_s)
 
     def _is_ours(self, name: str) -> bool:
         return name.startswith(self._options.tag_prefix) and _TAG.fullmatch(name) is not None

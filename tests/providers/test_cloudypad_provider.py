@@ -45,7 +45,7 @@ def worker(db: Database, google: CloudFolder, tmp_path: Path) -> Worker:
     def made(home: str = "one", **changes: Any) -> CloudyPad:
         key = tmp_path / f"{home}-key"
         cli = CloudyPadCli(str(google.command), tmp_path / home, store=CloudyPadStates(db), key_path=key, grace_s=0.5)
-        options = CloudyPadOptions("project-1", key, list_kept_s=0, health_kept_s=0, **changes)
+        options = CloudyPadOptions("project-1", key, **{"list_kept_s": 0, "health_kept_s": 0, **changes})
         return CloudyPad(options, cli, NoTokens(), today=lambda: TODAY)
 
     return made
@@ -303,6 +303,20 @@ async def test_only_google_machines_with_our_prefix_are_listed(
     assert [machine.tag for machine in await provider.machines()] == [TAG]
     await provider.release(MachineId("other-1"))
     assert google.calls("destroy") == []
+
+
+async def test_a_list_is_never_older_than_what_was_done_to_its_machines(worker: Worker, google: CloudFolder) -> None:
+    one, two = worker("one", list_kept_s=600), worker("two", list_kept_s=600)
+    await one.rent(await an_offer(one), TAG)
+    before = [await provider.machines() for provider in (one, two, one, two)]
+    asked = len(google.calls("get"))
+
+    await two.stop(ID)
+    after = [await provider.machines() for provider in (one, two)]
+
+    assert {machine.state for listed in before for machine in listed} == {MachineState.RUNNING}
+    assert {machine.state for listed in after for machine in listed} == {MachineState.STOPPED_RELEASED}
+    assert len(google.calls("get")) - asked == 4  # a look before the stop, one after it, and one for each list
 
 
 async def test_a_machine_that_google_does_not_show_is_unknown_and_not_declared_gone(
