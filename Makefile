@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: run test check format lint types imports pytest fmt lock schema docs recording graphiql clean venv
+.PHONY: bench run test check format lint types imports pytest fmt lock schema docs recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -40,6 +40,9 @@ lock:                ## pin what pyproject.toml asks for, with hashes
 
 schema: venv         ## graphql/schema.graphql from the code
 	exec $(BIN)/python -m schema.snapshot
+
+bench: venv          ## how long a year's costs take to add up and report; some minutes
+	exec $(BIN)/python -m bench.costs
 
 docs: venv           ## the generated parts of README.md
 	exec $(BIN)/python -m docs.settings_table

@@ -124,10 +124,14 @@ def _level(limit_usd: Decimal, spent_usd: Decimal, forecast_usd: Decimal) -> Ale
 
 def _message(limit: SpendingLimit, level: AlertLevel, spent: Decimal, forecast: Decimal) -> str:
     words = words_of(limit)
-    amount, now, then = (EXACT.quantize(each, _CENT) for each in (limit.usd, spent, forecast))
+    amount, now, then = tidy(limit.usd), _cents(spent), _cents(forecast)
     match level:
         case AlertLevel.CRITICAL:
             return f"{words} of {amount} USD is reached: {now} USD are spent"
         case AlertLevel.WARNING:
             return f"{words} of {amount} USD is nearly reached: {now} USD are spent"
     return f"{words} of {amount} USD will be passed: {then} USD at the end of the period as things are"
+
+
+def _cents(usd: Decimal) -> Decimal:
+    return EXACT.quantize(usd, _CENT)

@@ -73,6 +73,8 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"SSH_KEY_PATH": None}, "SSH_KEY_PATH"),
         ({"API_KEY_SECRET": None}, "API_KEY_SECRET"),
         ({"GCS_ENDPOINT_URL": "http://localhost:8100"}, "GCS_ENDPOINT_URL"),
+        ({"ALERT_WEBHOOK_URL": "https://ops.example.com/hooks"}, "ALERT_WEBHOOK_SECRET"),
+        ({"ALERT_WEBHOOK_URL": "http://ops.example.com", "ALERT_WEBHOOK_SECRET": SECRET}, "ALERT_WEBHOOK_URL"),
     ],
 )
 def test_production_refuses_what_is_not_safe_and_names_the_variable(
@@ -106,7 +108,7 @@ def test_with_tokens_there_is_no_developer(monkeypatch: pytest.MonkeyPatch) -> N
     assert not lets_developer_in(with_environment(monkeypatch, {"JWT_SECRET": SECRET, "HOST": "0.0.0.0"}))
 
 
-@pytest.mark.parametrize("name", ["JWT_SECRET", "API_KEY_SECRET", "API_KEY_SECRET_PREVIOUS"])
+@pytest.mark.parametrize("name", ["JWT_SECRET", "API_KEY_SECRET", "API_KEY_SECRET_PREVIOUS", "ALERT_WEBHOOK_SECRET"])
 def test_a_short_secret_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with pytest.raises(SettingsError) as refused:
         with_environment(monkeypatch, {name: "canary-31-characters-long-xxxxx"})
