@@ -15,7 +15,7 @@ from providers.tensordock.provider import TensorDock, TensorDockOptions
 from simulator.simulation import Simulation, SimulationOptions
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBxGamerProvisionerTestKey"
-SETTLE_S = 1.0
+SETTLE_S = 0.5
 
 
 class CloudUnderTest(Protocol):
@@ -132,7 +132,7 @@ class SimulatedTensorDock:
         await self._fault(kind="credentials-refused", times="always")
 
     async def storm(self) -> None:
-        often: dict[str, Any] = {"times": "always", "probability": 0.2}
+        often: dict[str, Any] = {"times": "always", "probability": 0.12}
         for kind in ("answer-lost", "connection-cut", "garbage"):
             await self._fault(kind=kind, operation="create", **often)
         await self._fault(kind="html", operation="create", status=200, done=True, **often)
