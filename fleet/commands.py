@@ -25,14 +25,17 @@ class Finding(StrEnum):
     STOPPED_OUTSIDE = "STOPPED_OUTSIDE"  # its host, its dead-man timer or an empty balance stopped it
     RUNS_OUTSIDE = "RUNS_OUTSIDE"  # it is ours as stopped, but runs and is billed
     RETENTION = "RETENTION"  # it was stopped for longer than stopped machines are kept
+    ENDED = "ENDED"  # its record was closed, as the sweeper does with what no cloud knows
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A command, and why, in words for the record."""
+    """A command, and why, in words for the record. `replace`: when a start finds the machine's hardware given away,
+    have another machine set up with its game and saves."""
 
     command: Command
     reason: str
+    replace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +65,11 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the watch saw. `detail` is for people."""
+    """What the watch saw. `detail` is for people; `billed`: it is off, and its hardware is still charged."""
 
     finding: Finding
     detail: str
+    billed: bool = False
 
 
 # In which statuses a command has work to do, and in which it is done already. Everywhere else it is refused.

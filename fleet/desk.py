@@ -10,6 +10,7 @@ from fleet.commands import Answer, Asked, Command, Paired, Pin
 from models.database import Database
 from models.vms import ENDED, Vm
 
+_COME_BACK: Final = {Command.START, Command.RESTART}  # after these the player means to play
 _PIN: Final = re.compile(r"[0-9]{4}")
 
 
@@ -36,7 +37,7 @@ class Fleet:
         if vm.status in ENDED:
             return vm
         try:
-            answer = await self._engine.ask_machine(vm.id, Asked(command, reason))
+            answer = await self._engine.ask_machine(vm.id, Asked(command, reason, replace=command in _COME_BACK))
         except InvalidStateError:
             vm = await self._db.get(Vm, vm.id) or vm
             if vm.status in ENDED and command is Command.DELETE:

@@ -8,7 +8,7 @@ from errors import MachineLostError
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm
-from streaming.machine import Activity, Address, SaveSlot
+from streaming.machine import Activity, Address, SaveSlot, UploadReport
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 DEFAULT_SLOT: Final = "main"
@@ -17,9 +17,13 @@ DEFAULT_SLOT: Final = "main"
 class OnBoard(Protocol):
     """streaming.machine.StreamingMachines does it. Every method may be repeated."""
 
+    async def greet(self, address: Address) -> str:
+        """Its host key, which must be the pinned one when the address names one."""
+        ...
+
     async def activity(self, address: Address) -> Activity: ...
     async def end_sessions(self, address: Address) -> None: ...
-    async def upload_saves(self, address: Address, slot: SaveSlot) -> object: ...
+    async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport: ...
     async def wake(self, address: Address) -> None:
         """After a start: SSH and the stream answer again."""
         ...
@@ -46,10 +50,8 @@ def address_of(vm: Vm) -> Address:
     )
 
 
-def slot_for(launch: Launch) -> SaveSlot | None:
-    """Whose saves, of which game, under which name. None for a launch without a game."""
-    if launch.game_id is None:
-        return None
+def slot_for(launch: Launch) -> SaveSlot:
+    """Whose saves, of which game, under which name. A machine without a game has a slot too: something is played."""
     return SaveSlot(
         user_id=launch.user_id,
         console=launch.console,
@@ -59,7 +61,7 @@ def slot_for(launch: Launch) -> SaveSlot | None:
 
 
 async def slot_of(db: Database, vm: Vm) -> SaveSlot | None:
-    """The saves that lie on the machine now: those of the last launch that set up a game there."""
+    """The saves that lie on the machine now: those of the last launch that was set up there. None before the first."""
     if vm.game_launch_id is None:
         return None
     launch = await db.get(Launch, vm.game_launch_id)

@@ -5,34 +5,53 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from temporalio import activity
 
 from billing.meter import Meter
-from errors import MachineLostError
+from errors import GatewayError, MachineLostError
 from fleet.commands import Pin
-from fleet.onboard import OnBoard, address_of, slot_of
+from fleet.onboard import OnBoard, address_of
+from fleet.saving import bring_to_safety
 from models.database import Database, Document
 from models.usage import UsageState
 from models.vms import Vm, VmStatus, move_vm
-from providers.base import MachineId, MachineState
+from providers.base import Machine, MachineId, MachineState, Provider
 from providers.registry import Registry
 
 log = logging.getLogger(__name__)
 
-_OFF = {MachineState.STOPPED, MachineState.STOPPED_RELEASED}
+_OFF = {MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.BROKEN}
+
+
+class Replacing(Protocol):
+    """Whoever can set another machine up for what was played on this one."""
+
+    async def replace(self, vm: Vm, key: str) -> str:
+        """The id of the launch that does it; the same one for the same key. Raises a GatewayError."""
+        ...
 
 
 class Power:
     """The activities of a machine's life that change its power, its saves and its record."""
 
     def __init__(
-        self, db: Database, registry: Registry, onboard: OnBoard, meter: Meter, *, poll_s: float = 2.0
+        self,
+        db: Database,
+        registry: Registry,
+        onboard: OnBoard,
+        meter: Meter,
+        replacing: Replacing | None = None,
+        *,
+        poll_s: float = 2.0,
     ) -> None:
+        """Without `replacing`, a machine whose hardware was given away stays off and says so."""
         self._db = db
         self._registry = registry
         self._onboard = onboard
         self._meter = meter
+        self._replacing = replacing
         self._poll_s = poll_s
 
     @activity.defn
@@ -40,37 +59,27 @@ class Power:
         return (await self._vm(vm_id)).status
 
     @activity.defn
-    async def enter(self, vm_id: str, status: VmStatus, reason: str) -> None:
-        """Write a status down, with what belongs to it. The meter goes first: no status shows what is not metered."""
+    async def enter(self, vm_id: str, status: VmStatus, reason: str, billed: bool = False) -> None:
+        """Write a status down, with what belongs to it. The meter goes first: no status shows what is not metered.
+
+        `billed`: it is off, and costs as if it were on.
+        """
         now = _now()
         vm = await self._vm(vm_id)
-        fields: Document = {"detail": reason or None}
-        if status in {VmStatus.STARTING, VmStatus.STOPPING}:
-            fields["warning"] = None
-        if status is VmStatus.STOPPED and vm.status not in {VmStatus.STOPPED, VmStatus.DELETING}:
-            fields |= {"stopped_at": now, "stops_at": None}
-        if status is VmStatus.RUNNING and vm.status is VmStatus.STARTING:
-            fields |= {
-                "stopped_at": None,
-                "last_activity_at": now,
-                "stops_at": now + timedelta(hours=vm.max_session_hours),
-                "saves_pending": True,
-            }
         if status is VmStatus.STOPPED:
-            await self._meter.enter(vm, UsageState.STOPPED, now)
+            await self._meter.enter(vm, UsageState.RUNNING if billed else UsageState.STOPPED, now)
         elif status in {VmStatus.RUNNING, VmStatus.STARTING}:
             await self._meter.enter(vm, UsageState.RUNNING, now)
-        await move_vm(self._db, vm_id, status, fields)
+        await move_vm(self._db, vm_id, status, {"detail": reason or None, **_fields(vm, status, now, billed)})
 
     @activity.defn
     async def save(self, vm_id: str) -> bool:
-        """End what is played, upload the saves, check that they arrived whole."""
+        """End what is played, upload the saves, check that they arrived whole. False: they are here alone."""
         vm = await self._vm(vm_id)
-        if (slot := await slot_of(self._db, vm)) is not None:
-            await self._onboard.end_sessions(address_of(vm))
-            await self._onboard.upload_saves(address_of(vm), slot)
-        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_pending": False, "saved_at": _now()}})
-        return True
+        await self._onboard.end_sessions(address_of(vm))
+        safe = await bring_to_safety(self._db, self._onboard, vm)
+        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_pending": not safe}})
+        return safe
 
     @activity.defn
     async def saves_are_safe(self, vm_id: str) -> bool:
@@ -78,19 +87,22 @@ class Power:
 
     @activity.defn
     async def alarm(self, vm_id: str, what: str) -> None:
-        """Something that a person should look at: on the VM, and in the log."""
+        """Saves that a person should look after: on the VM until they are well, and in the log."""
         log.error("machine needs attention", extra={"vm": vm_id, "why": what})
-        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": what}})
+        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_warning": what}})
 
     @activity.defn
-    async def stop(self, vm_id: str) -> None:
-        """Ask the cloud, and wait until it says that the machine is off. A machine that is gone counts as off."""
+    async def stop(self, vm_id: str) -> bool:
+        """Ask the cloud, and wait until it says that the machine is off. A machine that is gone counts as off.
+
+        True: its cloud keeps the hardware for it and goes on charging in full.
+        """
         vm = await self._vm(vm_id)
         provider, machine_id = self._registry.get(vm.provider), _machine_id(vm)
         while True:
             machine = await provider.machine(machine_id)
             if machine is None or machine.state in _OFF:
-                return
+                return machine is not None and machine.state is not MachineState.STOPPED_RELEASED
             if machine.state is not MachineState.STOPPING:
                 await provider.stop(machine_id)
             await asyncio.sleep(self._poll_s)
@@ -99,21 +111,28 @@ class Power:
     async def start(self, vm_id: str) -> None:
         """Ask the cloud, wait until it runs, find its address, and wait until the stream answers."""
         vm = await self._vm(vm_id)
-        provider, machine_id = self._registry.get(vm.provider), _machine_id(vm)
-        while True:
-            machine = await provider.machine(machine_id)
-            if machine is None:
-                raise MachineLostError("the cloud does not know it any more")
-            if machine.state is MachineState.RUNNING and machine.ip_address:
-                break
-            if machine.state in _OFF:
-                await provider.start(machine_id)
-            await asyncio.sleep(self._poll_s)
+        machine = await self._started(vm, self._registry.get(vm.provider), _machine_id(vm))
         ports = {str(internal): external for internal, external in machine.ports.items()}
-        started = await self._db.update(
-            Vm, {"_id": vm_id}, {"$set": {"ip_address": machine.ip_address, "ports": ports}}
-        )
-        await self._onboard.wake(address_of(started or vm))
+        found = {"ip_address": machine.ip_address, "ports": ports}
+        vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": found}) or vm
+        host_key = await self._onboard.greet(address_of(vm))
+        if vm.ssh_host_key is None:
+            vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": {"ssh_host_key": host_key}}) or vm
+        await self._onboard.wake(address_of(vm))
+
+    @activity.defn
+    async def replace(self, vm_id: str, key: str) -> None:
+        """Have another machine set up for what was played here, because this one's hardware is with others."""
+        if self._replacing is None:
+            return
+        try:
+            launch_id = await self._replacing.replace(await self._vm(vm_id), key)
+        except GatewayError as error:
+            told = f"Its hardware was given away, and no other machine could be had: {error.message}"
+            await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": told}})
+            return
+        told = "Its hardware was given away: another machine is set up with the same game and saves"
+        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": told, "replacement_launch_id": launch_id}})
 
     @activity.defn
     async def pair(self, vm_id: str, pin: Pin) -> None:
@@ -125,15 +144,54 @@ class Power:
     async def lose(self, vm_id: str, detail: str) -> None:
         """The cloud does not know it any more: it costs nothing from now on, and the player is told."""
         now = _now()
-        vm = await move_vm(self._db, vm_id, VmStatus.LOST, {"detail": detail, "stops_at": None})
+        vm = await self._vm(vm_id)
+        gone: Document = {"detail": detail, "stops_at": None, "stop_warning": None}
+        if vm.saves_pending:
+            since = "" if vm.saved_at is None else f" after {vm.saved_at:%H:%M} UTC"
+            gone["saves_warning"] = f"What was saved on this machine{since} went with it"
+        vm = await move_vm(self._db, vm_id, VmStatus.LOST, gone)
         await self._meter.enter(vm, None, now)
         await move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": now})
+
+    async def _started(self, vm: Vm, provider: Provider, machine_id: MachineId) -> Machine:
+        """The machine, running. Raises NoCapacityError when its hardware is with others."""
+        while True:
+            machine = await provider.machine(machine_id)
+            if machine is None:
+                raise MachineLostError("the cloud does not know it any more")
+            if machine.state is MachineState.RUNNING and machine.ip_address:
+                return machine
+            if machine.state in _OFF:
+                if machine.made_anew_by_start:
+                    # Before the start: whoever takes over after it must not look for the old key.
+                    await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ssh_host_key": None}})
+                await provider.start(machine_id)
+            await asyncio.sleep(self._poll_s)
 
     async def _vm(self, vm_id: str) -> Vm:
         vm = await self._db.get(Vm, vm_id)
         if vm is None:
             raise MachineLostError(f"VM {vm_id} has no record")
         return vm
+
+
+def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool) -> Document:
+    """What changes with a status, seen from the one before it. An activity that is repeated finds it changed."""
+    fields: Document = {}
+    if status is not VmStatus.RUNNING:
+        fields["stop_warning"] = None
+    if status in {VmStatus.STARTING, VmStatus.STOPPING}:
+        fields["warning"] = None
+    if status is VmStatus.STOPPED:
+        fields["billed_in_full"] = billed
+        if vm.status not in {VmStatus.STOPPED, VmStatus.DELETING}:
+            fields |= {"stopped_at": now, "stops_at": None}
+    if status is VmStatus.RUNNING and vm.status is not VmStatus.RUNNING:
+        fields |= {"saves_pending": True, "billed_in_full": False}
+    if status is VmStatus.RUNNING and vm.status is VmStatus.STARTING:
+        stops_at = now + timedelta(hours=vm.max_session_hours)
+        fields |= {"stopped_at": None, "last_activity_at": now, "stops_at": stops_at, "replacement_launch_id": None}
+    return fields
 
 
 def _machine_id(vm: Vm) -> MachineId:

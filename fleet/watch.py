@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,9 +13,10 @@ from temporalio import activity
 
 from errors import MachineLostError, ProviderError
 from fleet.commands import Finding, Seen
-from fleet.onboard import OnBoard, address_of, slot_of
+from fleet.onboard import OnBoard, address_of
+from fleet.saving import bring_to_safety
 from models.database import Database, Document
-from models.vms import Vm, VmStatus
+from models.vms import ENDED, Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState
 from providers.registry import Registry
 
@@ -33,6 +35,7 @@ class WatchTimes:
     warn_before_s: float = 300.0
     dead_man_margin_s: float = 1800.0
     retention_h: float = 48.0
+    retention_billed_h: float = 1.0  # of those whose cloud charges in full for them, although they are off
 
 
 class Watch:
@@ -50,6 +53,8 @@ class Watch:
             vm = await self._db.get(Vm, vm_id)
             if vm is None:
                 raise MachineLostError(f"VM {vm_id} has no record")
+            if vm.status in ENDED:
+                return Seen(Finding.ENDED, "its record was closed")
             if (seen := await self._cloud_says(vm) or _clock_says(vm, self._times)) is not None:
                 return seen
             if vm.status is VmStatus.RUNNING:
@@ -69,7 +74,8 @@ class Watch:
         if machine is None:
             return Seen(Finding.GONE, "the cloud does not know this machine any more")
         if vm.status is VmStatus.RUNNING and machine.state in _OFF:
-            return Seen(Finding.STOPPED_OUTSIDE, "the machine was stopped at the cloud, not by us")
+            billed = machine.state is not MachineState.STOPPED_RELEASED
+            return Seen(Finding.STOPPED_OUTSIDE, "the machine was stopped at the cloud, not by us", billed)
         if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:
             return Seen(Finding.RUNS_OUTSIDE, "the machine was started at the cloud, not by us")
         return None
@@ -85,35 +91,37 @@ class Watch:
     async def _player_says(self, vm: Vm) -> Seen | None:
         """Streaming keeps a machine alive; our own connections do not. A machine that cannot be asked is not idle
         for that: its session limit and its dead-man timer still end it."""
+        now, fields = _now(), Document()
+        ends = [] if vm.stops_at is None else [(vm.stops_at, "the session limit is reached")]
         try:
-            activity_now = await self._onboard.activity(address_of(vm))
+            found = await self._onboard.activity(address_of(vm))
         except ProviderError as error:
             log.warning("a machine could not be asked for its sessions", extra={"vm": vm.id, "why": error.message})
-            return None
-        now = _now()
-        if activity_now.in_use:
-            await self._note(vm, {"last_activity_at": now, "paired": activity_now.paired, "warning": None})
-            return None
-        idle_since = vm.last_activity_at or vm.started_at or vm.created_at
-        left = idle_since + timedelta(minutes=vm.idle_stop_minutes) - now
-        if left <= timedelta(0):
-            return Seen(Finding.IDLE, f"nobody played for {vm.idle_stop_minutes} minutes")
-        await self._note(vm, {"paired": activity_now.paired, "warning": self._warning(left, "nobody plays")})
+        else:
+            fields["paired"] = found.paired
+            idle_end = (vm.last_activity_at or vm.started_at or vm.created_at) + _idle(vm)
+            if found.in_use:
+                fields["last_activity_at"] = now
+            elif idle_end <= now:
+                return Seen(Finding.IDLE, f"nobody played for {vm.idle_stop_minutes} minutes")
+            else:
+                ends.append((idle_end, "nobody plays"))
+        await self._note(vm, {**fields, "stop_warning": self._warning(ends, now)})
         return None
 
-    def _warning(self, left: timedelta, why: str) -> str | None:
-        if left > timedelta(seconds=self._times.warn_before_s):
+    def _warning(self, ends: Sequence[tuple[datetime, str]], now: datetime) -> str | None:
+        """About the end that comes first, once it is near."""
+        end, why = min(ends, default=(datetime.max.replace(tzinfo=UTC), ""))
+        if (left := (end - now).total_seconds()) > self._times.warn_before_s:
             return None
-        return f"The machine stops in {max(1, round(left.total_seconds() / 60))} minutes: {why}"
+        return f"The machine stops in {max(1, round(left / 60))} minutes: {why}"
 
     async def _keep_safe(self, vm: Vm, cared_at: datetime) -> datetime:
         """Now and then bring the saves to safety and put the machine's own timer back."""
         if _now() - cared_at < timedelta(seconds=self._times.upload_every_s):
             return cared_at
         try:
-            if (slot := await slot_of(self._db, vm)) is not None:
-                await self._onboard.upload_saves(address_of(vm), slot)
-                await self._note(vm, {"saved_at": _now()})
+            await bring_to_safety(self._db, self._onboard, vm)
             await self._onboard.arm_dead_man(address_of(vm), _dead_man_s(vm, self._times))
         except ProviderError as error:
             log.warning("saves could not be uploaded meanwhile", extra={"vm": vm.id, "why": error.message})
@@ -128,10 +136,15 @@ def _clock_says(vm: Vm, times: WatchTimes) -> Seen | None:
     now = _now()
     if vm.status is VmStatus.RUNNING and vm.stops_at is not None and now >= vm.stops_at:
         return Seen(Finding.LIMIT, f"the session limit of {vm.max_session_hours:g} hours is reached")
-    kept = timedelta(hours=times.retention_h)
-    if vm.status is VmStatus.STOPPED and vm.stopped_at is not None and now - vm.stopped_at >= kept:
-        return Seen(Finding.RETENTION, f"it was stopped for {times.retention_h:g} hours")
+    kept_h = times.retention_billed_h if vm.billed_in_full else times.retention_h
+    stopped = vm.status is VmStatus.STOPPED and vm.stopped_at is not None
+    if stopped and now - (vm.stopped_at or now) >= timedelta(hours=kept_h):
+        return Seen(Finding.RETENTION, f"it was stopped for {kept_h:g} hours")
     return None
+
+
+def _idle(vm: Vm) -> timedelta:
+    return timedelta(minutes=vm.idle_stop_minutes)
 
 
 def _dead_man_s(vm: Vm, times: WatchTimes) -> float:

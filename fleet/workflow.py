@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Paired, Pin, Seen
@@ -29,12 +29,13 @@ T = TypeVar("T")
 _RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), backoff_coefficient=1.5, maximum_interval=timedelta(seconds=10)
 )
-_SHORT: Final = timedelta(minutes=1)
+_RESCUE_TIME: Final = timedelta(seconds=15)
 _SAVE_TIME: Final = timedelta(minutes=5)
 _POWER_TIME: Final = timedelta(minutes=20)
 _RELEASE_TIME: Final = timedelta(minutes=30)
 _PAIR_TIME: Final = timedelta(seconds=40)
-_TURN: Final = timedelta(seconds=6)
+_TURN: Final = timedelta(seconds=4)  # less than whoever asks waits for an answer
+_PAUSE: Final = timedelta(seconds=5)
 _FOREVER: Final = timedelta(days=365)
 _BEAT: Final = timedelta(seconds=10)
 
@@ -45,7 +46,7 @@ class MachineWorkflow:
         self._vm_id = ""
         self._status = VmStatus.RUNNING
         self._asked: deque[Asked] = deque()
-        self._busy = False  # a command is being carried out
+        self._busy = False  # a command, or what the watch found, is being carried out
         self._number = 0  # of the last command that was taken
         self._begun = 0  # of the last command that has changed the status
 
@@ -60,8 +61,8 @@ class MachineWorkflow:
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 if not self._asked:
                     workflow.continue_as_new(vm_id)
-            else:
-                await self._watch()
+            elif (seen := await self._watched()) is not None and not self._asked:
+                await self._heed(seen)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     @workflow.update
@@ -97,29 +98,48 @@ class MachineWorkflow:
         return Paired(None, "paired", self._status)
 
     async def _carry_out(self, asked: Asked) -> None:
-        self._busy = True
         match asked.command:
             case Command.START:
-                await self._start()
+                await self._whole(self._start(replace=asked.replace))
             case Command.STOP:
-                await self._stop(asked.reason)
+                await self._whole(self._stop(asked.reason))
             case Command.RESTART:
-                await self._restart(asked.reason)
+                await self._whole(self._restart(asked.reason, replace=asked.replace))
             case Command.DELETE:
-                await self._delete(asked.reason)
-        self._begun = self._number
-        self._busy = False
+                await self._whole(self._delete(asked.reason))
 
-    async def _watch(self) -> None:
-        """Until something is found, or asked."""
+    async def _heed(self, seen: Seen) -> None:
+        if seen.finding is Finding.ENDED:
+            self._status = await self._run(Power.status, self._vm_id, time=_FOREVER)
+        else:
+            await self._whole(self._act_on(seen))
+
+    async def _whole(self, work: Awaitable[None]) -> None:
+        """One thing after another. What fails in a way that nobody foresaw leaves the status as the record has it."""
+        self._busy = True
+        try:
+            await work
+        except ActivityError:
+            await workflow.sleep(_PAUSE)
+            self._status = await self._run(Power.status, self._vm_id, time=_FOREVER)
+        finally:
+            self._begun = self._number
+            self._busy = False
+
+    async def _watched(self) -> Seen | None:
+        """What was found, or None as soon as something is asked."""
         watching = asyncio.create_task(self._run(Watch.watch, self._vm_id, time=_FOREVER))
         await workflow.wait_condition(lambda: watching.done() or bool(self._asked))
         if not watching.done():
             watching.cancel()
         try:
-            await self._act_on(await watching)
-        except (ActivityError, asyncio.CancelledError):
-            return
+            return await watching
+        except asyncio.CancelledError:
+            return None
+        except ActivityError as error:
+            if not is_cancelled_exception(error):
+                await workflow.sleep(_PAUSE)
+            return None
 
     async def _act_on(self, seen: Seen) -> None:
         match seen.finding:
@@ -129,46 +149,72 @@ class MachineWorkflow:
                 await self._enter(VmStatus.RUNNING, seen.detail)
                 await self._stop(seen.detail)
             case Finding.STOPPED_OUTSIDE:
-                await self._enter(VmStatus.STOPPED, seen.detail)
+                await self._stopped_outside(seen)
             case Finding.RETENTION:
                 await self._delete(seen.detail)
             case Finding.GONE:
-                await self._run(Power.lose, self._vm_id, seen.detail, time=_FOREVER)
-                self._status = VmStatus.DELETED
+                await self._lose(seen.detail)
+
+    async def _stopped_outside(self, seen: Seen) -> None:
+        """Hardware that is still reserved is used to bring the saves to safety, and then given back. What lies on a
+        disk without hardware waits for the next start."""
+        await self._enter(VmStatus.STOPPED, seen.detail, billed=seen.billed)
+        if seen.billed:
+            await self._start()
+            if self._status is VmStatus.RUNNING:
+                await self._stop(seen.detail)
+
+    async def _lose(self, detail: str) -> None:
+        """A machine that its cloud does not know may answer all the same: what it holds is worth a try."""
+        if self._status is VmStatus.RUNNING:
+            with contextlib.suppress(ActivityError):
+                await self._run(Power.save, self._vm_id, time=_RESCUE_TIME)
+        await self._run(Power.lose, self._vm_id, detail, time=_FOREVER)
+        self._status = VmStatus.DELETED
 
     async def _stop(self, reason: str) -> None:
         """Saves first. The disk stays whatever became of them: what could not be uploaded is still on it."""
         await self._enter(VmStatus.STOPPING, reason)
         await self._try_to_save()
-        try:
-            await self._run(Power.stop, self._vm_id, time=_POWER_TIME)
-        except ActivityError:
-            await self._enter(VmStatus.RUNNING, "the cloud did not stop it")
-            return
-        await self._enter(VmStatus.STOPPED, reason)
+        await self._off(reason)
 
-    async def _start(self) -> None:
+    async def _off(self, reason: str) -> None:
+        try:
+            billed = await self._run(Power.stop, self._vm_id, time=_POWER_TIME)
+        except ActivityError as error:
+            await self._enter(VmStatus.RUNNING, f"the cloud did not stop it: {words_of(error)}")
+            return
+        await self._enter(VmStatus.STOPPED, reason, billed=billed)
+
+    async def _start(self, *, replace: bool = False) -> None:
         await self._enter(VmStatus.STARTING, "")
         try:
             await self._run(Power.start, self._vm_id, time=_POWER_TIME)
         except ActivityError as error:
-            await self._enter(VmStatus.STOPPED, f"it could not be started: {words_of(error)}")
+            await self._off(f"it could not be started: {words_of(error)}")
+            if replace and kind_of(error) == "NoCapacityError":
+                await self._run(Power.replace, self._vm_id, f"replace:{workflow.uuid4()}", time=_FOREVER)
             return
         await self._enter(VmStatus.RUNNING, "")
 
-    async def _restart(self, reason: str) -> None:
+    async def _restart(self, reason: str, *, replace: bool) -> None:
         await self._stop(reason)
         if self._status is VmStatus.STOPPED:
-            await self._start()
+            await self._start(replace=replace)
 
     async def _delete(self, reason: str) -> None:
         """Saves first, and no deletion without them: from a stopped machine they are rescued by starting it."""
-        if self._status is VmStatus.STOPPED and not await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
+        asleep = self._status is VmStatus.STOPPED
+        if asleep and not await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
             await self._start()
+            if self._status is not VmStatus.RUNNING:
+                return  # its status says why
         before = self._status
         await self._enter(VmStatus.DELETING, reason)
-        if not (before is VmStatus.LOST or await self._saves_are_safe(before)):
-            await self._enter(before, "its saves could not be brought to safety")
+        if before is VmStatus.RUNNING and not await self._try_to_save():
+            await self._enter(VmStatus.RUNNING, "its saves could not be brought to safety")
+            if asleep:
+                await self._stop("its saves could not be brought to safety")
             return
         try:
             await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME)
@@ -176,11 +222,6 @@ class MachineWorkflow:
         except ActivityError:
             await self._run(Machines.give_up, self._vm_id, time=_FOREVER)
             self._status = VmStatus.LOST
-
-    async def _saves_are_safe(self, status: VmStatus) -> bool:
-        if status is VmStatus.RUNNING:
-            return await self._try_to_save()
-        return await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER)
 
     async def _try_to_save(self) -> bool:
         try:
@@ -191,11 +232,10 @@ class MachineWorkflow:
             )
             return False
 
-    async def _enter(self, status: VmStatus, reason: str) -> None:
-        await self._run(Power.enter, self._vm_id, status, reason, time=_FOREVER)
+    async def _enter(self, status: VmStatus, reason: str, *, billed: bool = False) -> None:
+        await self._run(Power.enter, self._vm_id, status, reason, billed, time=_FOREVER)
         self._status = status
-        if self._busy:
-            self._begun = self._number
+        self._begun = self._number
 
     async def _run(self, work: Callable[..., Awaitable[T]], *arguments: object, time: timedelta) -> T:
         result: T = await workflow.execute_activity(

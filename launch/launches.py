@@ -125,6 +125,25 @@ class Launches:
             return await self._db.get(Launch, launch.id) or cancelling
         return cancelling
 
+    async def replace(self, vm: Vm, key: str) -> str:
+        """Set up another machine with what was played on this one; the same key gives back the same launch."""
+        played = await self._db.get(Launch, vm.game_launch_id or vm.launch_id)
+        latitude, longitude = vm.place.latitude, vm.place.longitude
+        launch = await self.request(
+            LaunchOrder(
+                caller_id=vm.user_id,
+                user_id=vm.user_id,
+                console=vm.console,
+                game_id=vm.game_id,
+                save_id=None if played is None else played.save_id,
+                near=None if latitude is None or longitude is None else Position(latitude, longitude),
+                idle_stop_minutes=vm.idle_stop_minutes,
+                max_session_hours=vm.max_session_hours,
+                idempotency_key=key,
+            )
+        )
+        return launch.id
+
     async def _started(self, launch: Launch) -> Launch:
         """The engine has it, once however often this is called; else the record goes as if nothing had been."""
         if launch.status in ENDED:

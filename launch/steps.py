@@ -14,8 +14,9 @@ from temporalio import activity
 from errors import NoCapacityError, NotFoundError, ProviderBusyError, ProviderDownError, ProviderRefusedError
 from fleet.commands import Asked, Command
 from fleet.desk import Asking
-from fleet.onboard import address_of, slot_for, slot_of
+from fleet.onboard import OnBoard, address_of, slot_for
 from fleet.orders import Done, RentOrder, SiteFacts
+from fleet.saving import bring_to_safety
 from fleet.telling import told_to_workflow
 from launch.estimate import Estimator
 from launch.launches import Games
@@ -33,14 +34,12 @@ from streaming.machine import Address, GameToPlay, SaveSlot
 _CANDIDATES = 10
 
 
-class OnMachine(Protocol):
-    """What a launch does on a machine, over SSH. streaming.machine.StreamingMachines does it."""
+class OnMachine(OnBoard, Protocol):
+    """What a launch does on a machine, over SSH, besides what the fleet does there."""
 
-    async def greet(self, address: Address) -> str: ...
     async def install(self, address: Address, tag: str, tell: Tell) -> None: ...
     async def mount_library(self, address: Address) -> None: ...
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int: ...
-    async def upload_saves(self, address: Address, slot: SaveSlot) -> object: ...
     async def configure_game(self, address: Address, game: GameToPlay) -> None: ...
     async def verify_stream(self, address: Address) -> None: ...
 
@@ -174,17 +173,15 @@ class LaunchSteps:
     @activity.defn
     async def restore_saves(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        if (slot := slot_for(launch)) is None:
-            return Done("No game, no saves")
         await self._bring_home(vm, launch)
-        files = await self._streaming.restore_saves(address_of(vm), slot)
+        files = await self._streaming.restore_saves(address_of(vm), slot_for(launch))
         return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
 
     @activity.defn
     async def configure_game(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         await self._streaming.configure_game(address_of(vm), await self._game(launch))
-        playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": launch.game_id is not None}
+        playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
         await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
         return Done("The game is set up" if launch.game_id else "The console is set up")
 
@@ -195,10 +192,8 @@ class LaunchSteps:
 
     async def _bring_home(self, vm: Vm, launch: Launch) -> None:
         """The saves of the game that was played here before go to safety before another's come."""
-        if vm.game_launch_id in {None, launch.id}:
-            return
-        if (before := await slot_of(self._db, vm)) is not None:
-            await self._streaming.upload_saves(address_of(vm), before)
+        if vm.game_launch_id not in {None, launch.id}:
+            await bring_to_safety(self._db, self._streaming, vm)
 
     async def _running_machine(self, launch: Launch) -> Vm | None:
         if launch.requested_vm_id is not None:

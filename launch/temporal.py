@@ -20,6 +20,7 @@ from launch.engine import EngineAddress
 from launch.plan import Ticket
 
 _CALL: Final = timedelta(seconds=5)
+_ASKING: Final = timedelta(seconds=9)  # a machine lets a command wait a little for the end of the one before
 _PAIRING: Final = timedelta(seconds=50)
 
 
@@ -65,9 +66,9 @@ class TemporalEngine:
             await self._client.get_workflow_handle(workflow_id(launch_id)).cancel(rpc_timeout=_CALL)
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
-        async with _answered():
+        async with _answered(_ASKING):
             answer: Answer = await self._client.get_workflow_handle(f"machine-{vm_id}").execute_update(
-                "ask", asked, result_type=Answer, rpc_timeout=_CALL
+                "ask", asked, result_type=Answer, rpc_timeout=_ASKING
             )
         return answer
 

@@ -11,7 +11,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from billing.price_refreshing import PriceRefreshWorkflow
-from billing.schedules import FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
+from billing.schedules import CheckWorkflow, FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
 from fleet.interceptor import Activities
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
@@ -28,6 +28,7 @@ _PLAIN: Final = (
         "fleet.onboard",
         "fleet.orders",
         "fleet.power",
+        "fleet.saving",
         "fleet.spending",
         "fleet.sweeper",
     ),
@@ -36,7 +37,14 @@ _PLAIN: Final = (
 
 _WORKFLOWS: Final = (
     *(LaunchWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
-    *(RollUpWorkflow, LookAtBalanceWorkflow, FetchExportWorkflow, WatchSpendingWorkflow, TellAlertWorkflow),
+    *(
+        RollUpWorkflow,
+        CheckWorkflow,
+        LookAtBalanceWorkflow,
+        FetchExportWorkflow,
+        WatchSpendingWorkflow,
+        TellAlertWorkflow,
+    ),
 )
 
 

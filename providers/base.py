@@ -137,7 +137,11 @@ class Offer:
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A machine as its cloud describes it now. `ports` maps internal to external ports where the cloud forwards them;
-    a port that is not in it is reached under its own number."""
+    a port that is not in it is reached under its own number.
+
+    `made_anew_by_start`: it is off, its server was deleted, and a start makes another one, with another SSH host key.
+    Only then is a host key that was pinned dropped: any other change of it is refused.
+    """
 
     id: MachineId
     tag: Tag
@@ -146,6 +150,7 @@ class Machine:
     ports: Mapping[int, int] = field(default_factory=dict)
     usd_per_hour: Decimal | None = None
     ssh_user: str = "user"
+    made_anew_by_start: bool = False
 
     def external_port(self, internal: int) -> int:
         return self.ports.get(internal, internal)

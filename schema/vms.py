@@ -70,6 +70,7 @@ class VM(Node):
     stopped_at: datetime | None
     last_activity_at: datetime | None
     stops_at: datetime | None = strawberry.field(description="When the session limit ends it, whatever happens.")
+    warning: str | None = strawberry.field(description="What the player should know now, such as a stop that is near.")
     document: strawberry.Private[models.vms.Vm]
 
     @strawberry.field
@@ -96,6 +97,17 @@ class VM(Node):
         found = await launches.launch_of(info.context, self.document.launch_id)
         return None if found is None else Launch.of(found)
 
+    @strawberry.field(
+        description="The launch that carries its game and saves over to another machine, because a start found this "
+        "one's hardware given away."
+    )
+    async def replacement(self, info: Info) -> Annotated[Launch, strawberry.lazy("schema.launches")] | None:
+        from schema.launches import Launch  # noqa: PLC0415 - the two types name each other
+
+        launch_id = self.document.replacement_launch_id
+        found = None if launch_id is None else await launches.launch_of(info.context, launch_id)
+        return None if found is None else Launch.of(found)
+
     @classmethod
     def of(cls, vm: models.vms.Vm) -> VM:
         return cls(
@@ -116,6 +128,7 @@ class VM(Node):
             stopped_at=vm.stopped_at,
             last_activity_at=vm.last_activity_at,
             stops_at=vm.stops_at,
+            warning=vm.warnings,
             document=vm,
         )
 

@@ -40,6 +40,8 @@ class FakeCloud:
         self.full: set[SiteId] = set()
         self.failures: dict[str, list[ProviderError]] = {}
         self.lost_answers = 0
+        self.keeps_hardware = False  # a stop leaves it reserved
+        self.given_away = False  # no start finds hardware
         self.calls: Counter[str] = Counter()
         self._gates: dict[str, asyncio.Event] = {}
         self._reached: dict[str, asyncio.Event] = {}
@@ -103,11 +105,13 @@ class FakeCloud:
 
     async def start(self, machine_id: MachineId) -> None:
         await self._enter("start")
+        if self.given_away:
+            raise NoCapacityError("its hardware was given away")
         self.become(machine_id, MachineState.RUNNING)
 
     async def stop(self, machine_id: MachineId) -> None:
         await self._enter("stop")
-        self.become(machine_id, MachineState.STOPPED_RELEASED)
+        self.become(machine_id, MachineState.STOPPED if self.keeps_hardware else MachineState.STOPPED_RELEASED)
 
     async def release(self, machine_id: MachineId) -> None:
         await self._enter("release")
@@ -119,6 +123,10 @@ class FakeCloud:
     def become(self, machine_id: MachineId, state: MachineState) -> None:
         if machine_id in self.rented:
             self.rented[machine_id] = replace(self.rented[machine_id], state=state)
+
+    def make_anew_by_start(self) -> None:
+        for machine_id, machine in self.rented.items():
+            self.rented[machine_id] = replace(machine, made_anew_by_start=True)
 
     def become_all(self, state: MachineState) -> None:
         for machine_id in self.rented:

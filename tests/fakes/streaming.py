@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from errors import ProviderError
+from errors import ProviderError, ProviderRefusedError
 from providers.base import Tell
-from streaming.machine import Activity, Address, GameToPlay, SaveSlot
+from streaming.machine import Activity, Address, GameToPlay, SaveSlot, UploadReport
+from streaming.saves import UploadOutcome
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
 
@@ -22,7 +23,9 @@ class FakeStreaming:
         self.configured: list[GameToPlay] = []
         self.slots: list[SaveSlot] = []
         self.uploaded: list[SaveSlot] = []
+        self.outcome = UploadOutcome.UPLOADED
         self.in_use = False
+        self.host_key = HOST_KEY
         self.dead_man_s = 0.0
         self._called: dict[str, asyncio.Event] = {}
         self._gates: dict[str, asyncio.Event] = {}
@@ -43,7 +46,9 @@ class FakeStreaming:
 
     async def greet(self, address: Address) -> str:
         await self._enter("greet")
-        return address.ssh_host_key or HOST_KEY
+        if address.ssh_host_key not in {None, self.host_key}:
+            raise ProviderRefusedError("the machine shows another host key")
+        return self.host_key
 
     async def install(self, address: Address, tag: str, tell: Tell) -> None:
         await self._enter("install")
@@ -57,9 +62,10 @@ class FakeStreaming:
         self.slots.append(slot)
         return 0
 
-    async def upload_saves(self, address: Address, slot: SaveSlot) -> None:
+    async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport:
         await self._enter("upload_saves")
         self.uploaded.append(slot)
+        return UploadReport(self.outcome)
 
     async def activity(self, address: Address) -> Activity:
         await self._enter("activity")

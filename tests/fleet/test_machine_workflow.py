@@ -90,9 +90,9 @@ async def test_a_machine_whose_saves_cannot_be_uploaded_is_not_deleted(world: Wo
     world.streaming.always["upload_saves"] = ProviderRefusedError("the bucket is away")
 
     await world.fleet.command(vm, Command.DELETE, "asked")
-    warned = await world.until_changed(vm, lambda now: now.warning is not None and now.status is VmStatus.RUNNING)
+    warned = await world.until_changed(vm, lambda now: now.status is VmStatus.RUNNING and now.saves_warning is not None)
 
-    assert warned.warning == "the saves could not be uploaded: the bucket is away"
+    assert warned.saves_warning == "the saves could not be uploaded: the bucket is away"
     assert len(world.cloud.rented) == 1
 
 
@@ -175,7 +175,7 @@ async def test_a_near_stop_is_announced(world: World) -> None:
     await world.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": nearly}})
     warned = await world.until_warned(vm)
 
-    assert warned.warning == "The machine stops in 3 minutes: nobody plays"
+    assert warned.stop_warning == "The machine stops in 3 minutes: nobody plays"
 
 
 async def test_the_machine_carries_a_timer_of_its_own(world: World) -> None:

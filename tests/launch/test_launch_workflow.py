@@ -220,7 +220,7 @@ async def test_a_machine_without_a_game_ends_when_it_streams(world: World) -> No
 
     assert launch.status is LaunchStatus.READY
     assert [(game.game_id, game.rom) for game in world.streaming.configured] == [(None, None)]
-    assert world.streaming.slots == []
+    assert [slot.game_id for slot in world.streaming.slots] == [None]
 
 
 async def test_a_deletion_that_the_cloud_delays_is_waited_for(world: World) -> None:

@@ -1,0 +1,43 @@
+"""What becomes of the saves on a machine, and how its VM tells the player."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Final
+
+from fleet.onboard import OnBoard, address_of, slot_of
+from models.database import Database
+from models.vms import Vm
+from streaming.saves import UploadOutcome
+
+log = logging.getLogger(__name__)
+
+_TOLD: Final = {
+    UploadOutcome.CONFLICT: (
+        "Another machine saved this game meanwhile. Nothing is lost: that save stays the current one, "
+        "and the one from this machine is kept beside it"
+    ),
+    UploadOutcome.NOT_RESTORED: (
+        "The saves on this machine were never restored whole, so they were not uploaded and the machine is kept. "
+        "Launch the game on it again to have them restored"
+    ),
+}
+
+
+async def bring_to_safety(db: Database, onboard: OnBoard, vm: Vm) -> bool:
+    """Upload what is played there, and write on the VM what came of it. False: it is on the machine alone."""
+    slot = await slot_of(db, vm)
+    if slot is None:
+        return True  # no launch has set anything up on it
+    report = await onboard.upload_saves(address_of(vm), slot)
+    safe = report.outcome is not UploadOutcome.NOT_RESTORED
+    if (told := _TOLD.get(report.outcome)) is not None:
+        log.log(
+            logging.WARNING if safe else logging.ERROR,
+            "the saves of a machine need attention",
+            extra={"vm": vm.id, "outcome": report.outcome, "object": report.stored_as},
+        )
+    saved = {"saved_at": datetime.now(UTC)} if safe else {}
+    await db.update(Vm, {"_id": vm.id}, {"$set": {"saves_warning": told, **saved}})
+    return safe

@@ -1,0 +1,193 @@
+"""What became of the saves decides what may be done with a machine, and is told to its player."""
+
+from __future__ import annotations
+
+from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
+from fleet.commands import Command
+from models.launches import Launch
+from models.usage import UsageInterval, UsageState
+from models.vms import VmStatus
+from providers.base import MachineState
+from streaming.saves import UploadOutcome
+from tests.world import World
+
+
+async def test_two_saves_of_one_game_are_both_kept_and_the_player_is_told(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.outcome = UploadOutcome.CONFLICT
+
+    await world.fleet.command(vm, Command.STOP, "asked")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.saves_pending is False
+    assert (stopped.warnings or "").startswith("Another machine saved this game meanwhile. Nothing is lost")
+
+
+async def test_saves_that_were_not_uploaded_are_still_pending_and_the_machine_is_not_deleted(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.outcome = UploadOutcome.NOT_RESTORED
+
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    kept = await world.until_changed(
+        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be brought to safety"
+    )
+
+    assert kept.saves_pending is True
+    assert (kept.warnings or "").startswith("The saves on this machine were never restored whole")
+    assert len(world.cloud.rented) == 1
+
+
+async def test_a_stopped_machine_whose_saves_cannot_be_rescued_is_stopped_again(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.always["upload_saves"] = ProviderRefusedError("the bucket is away")
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await world.until(vm, VmStatus.RUNNING)
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.saves_pending is True
+    assert world.cloud.states() == [MachineState.STOPPED_RELEASED]
+
+
+async def test_what_is_well_again_is_not_warned_of_any_more(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.failures["upload_saves"] = [ProviderRefusedError("the bucket is away")] * 3
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await world.until_changed(vm, lambda now: now.status is VmStatus.RUNNING and now.saves_warning is not None)
+    world.streaming.failures.clear()
+
+    await world.fleet.command(vm, Command.STOP, "asked")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.warnings is None
+    assert stopped.saves_pending is False
+
+
+async def test_what_is_played_on_a_machine_without_a_game_is_kept_too(world: World) -> None:
+    vm = await world.vm(await world.until_over(await world.launch(game_id=None)))
+
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+
+    assert [(slot.game_id, slot.save_id) for slot in world.streaming.slots] == [(None, "main")]
+    assert (world.streaming.uploaded[-1].game_id, world.streaming.uploaded[-1].save_id) == (None, "main")
+
+
+async def test_a_machine_that_its_cloud_lost_but_that_still_answers_gives_its_saves(world: World) -> None:
+    vm = await world.machine()
+    await world.streaming.reached("arm_dead_man")
+    before = world.streaming.calls["end_sessions"]
+
+    world.cloud.vanish_all()
+    lost = await world.until(vm, VmStatus.DELETED)
+
+    assert world.streaming.calls["end_sessions"] == before + 1
+    assert (lost.saves_pending, lost.warnings) == (False, None)
+
+
+async def test_a_machine_that_is_lost_with_its_saves_says_so(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.always["end_sessions"] = MachineLostError("no route")
+
+    world.cloud.vanish_all()
+    lost = await world.until(vm, VmStatus.DELETED)
+
+    assert lost.saves_pending is True
+    assert "went with it" in (lost.warnings or "")
+
+
+async def test_a_machine_that_switched_itself_off_is_started_to_save_and_then_given_back(world: World) -> None:
+    vm = await world.machine()
+    await world.streaming.reached("arm_dead_man")
+    before = world.streaming.calls["end_sessions"]
+
+    world.cloud.become_all(MachineState.STOPPED)
+    stopped = await world.until_changed(
+        vm, lambda now: now.status is VmStatus.STOPPED and not now.billed_in_full and not now.saves_pending
+    )
+
+    assert world.streaming.calls["end_sessions"] == before + 1
+    assert world.cloud.states() == [MachineState.STOPPED_RELEASED]
+    assert stopped.detail == "the machine was stopped at the cloud, not by us"
+
+
+async def test_hardware_that_the_cloud_keeps_is_metered_in_full(world: World) -> None:
+    vm = await world.machine()
+    world.cloud.keeps_hardware = True
+
+    await world.fleet.command(vm, Command.STOP, "asked")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.billed_in_full is True
+    intervals = await world.db.find(UsageInterval, {"vm_id": vm.id})
+    assert [(each.state, each.end) for each in intervals] == [(UsageState.RUNNING, None)]
+
+
+async def test_a_game_whose_machine_lost_its_hardware_goes_on_on_another(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    world.cloud.given_away = True
+
+    await world.fleet.command(vm, Command.START, "asked")
+    replaced = await world.until_changed(vm, lambda now: now.replacement_launch_id is not None)
+    launch = await world.db.get(Launch, replaced.replacement_launch_id)
+    assert launch is not None
+    other = await world.vm(await world.until_over(launch))
+
+    assert (other.status, other.id != vm.id, other.game_id) == (VmStatus.RUNNING, True, "mario-odyssey")
+    assert (await world.again(vm)).status is VmStatus.STOPPED
+    assert world.streaming.slots[-1] == world.streaming.slots[0]
+
+
+async def test_a_launch_that_finds_the_hardware_given_away_replaces_it_once(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    world.cloud.failures["start"] = [NoCapacityError("its hardware was given away")]
+
+    other = await world.machine()
+
+    assert other.id != vm.id
+    assert len(world.cloud.rented) == 2
+    assert (await world.again(vm)).replacement_launch_id is None
+
+
+async def test_a_host_key_is_forgotten_when_the_start_makes_the_server_anew(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    world.cloud.make_anew_by_start()
+    world.streaming.host_key = "ssh-ed25519 another"
+
+    await world.fleet.command(vm, Command.START, "asked")
+    running = await world.until(vm, VmStatus.RUNNING)
+
+    assert running.ssh_host_key == "ssh-ed25519 another"
+
+
+async def test_another_host_key_on_the_same_server_is_refused(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    world.streaming.host_key = "ssh-ed25519 another"
+
+    await world.fleet.command(vm, Command.START, "asked")
+    stopped = await world.until_changed(
+        vm, lambda now: now.status is VmStatus.STOPPED and (now.detail or "").startswith("it could not be started")
+    )
+
+    assert stopped.ssh_host_key == vm.ssh_host_key
+    assert world.cloud.states() == [MachineState.STOPPED_RELEASED]
+
+
+async def test_a_busy_bucket_only_delays_a_stop(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.failures["upload_saves"] = [ProviderBusyError("503")] * 2
+
+    await world.fleet.command(vm, Command.STOP, "asked")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert (stopped.saves_pending, stopped.warnings) == (False, None)
