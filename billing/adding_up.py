@@ -58,12 +58,27 @@ def merged(into: Groups, day: datetime, groups: Mapping[Group, Sums]) -> None:
 
 
 def documents(span: Span, start: datetime, version: str, groups: Mapping[Group, Sums]) -> list[Rollup]:
-    return [_document(span, start, version, group, sums) for group, sums in groups.items() if _used(sums)]
+    return [_document(span, start, version, group, sums) for group, sums in groups.items() if _filled(sums)]
 
 
 def groups_from(documents: Iterable[Rollup]) -> Groups:
     """The reverse of `documents`."""
     return {(each.kind, each.group): _sums(each) for each in documents}
+
+
+def only_day(groups: Mapping[Group, Sums], day: datetime) -> Groups:
+    """Of a month's groups the cells of one day."""
+    return {
+        group: Sums(sums.owner, {day.day: sums.cells[day.day]})
+        for group, sums in groups.items()
+        if day.day in sums.cells
+    }
+
+
+def cells_by_name(groups: Mapping[Group, Sums]) -> dict[str, tuple[object, dict[int, Cell]]]:
+    """What can be compared: whose it is, and the cells in which something was used."""
+    used_by = {f"{kind}:{name}": (sums.owner, _filled(sums)) for (kind, name), sums in groups.items()}
+    return {name: told for name, told in used_by.items() if told[1]}
 
 
 def counts(documents: Iterable[Rollup]) -> dict[str, int]:
@@ -84,13 +99,13 @@ def _add(groups: Groups, names: tuple[Group, ...], owner: tuple[str, str, str], 
 _NOTHING: Final = Cell()
 
 
-def _used(sums: Sums) -> bool:
-    return any(cell != _NOTHING for cell in sums.cells.values())
+def _filled(sums: Sums) -> dict[int, Cell]:
+    return {at: cell for at, cell in sorted(sums.cells.items()) if cell != _NOTHING}
 
 
 def _document(span: Span, start: datetime, version: str, group: Group, sums: Sums) -> Rollup:
     kind, name = group
-    cells = sorted((at, cell) for at, cell in sums.cells.items() if cell != _NOTHING)
+    cells = _filled(sums)
     user_id, provider, console = sums.owner or (None, None, None)
     return Rollup(
         id=f"{version}:{kind}:{name}",
@@ -102,9 +117,9 @@ def _document(span: Span, start: datetime, version: str, group: Group, sums: Sum
         user_id=user_id,
         provider=provider,
         console=console,
-        cells=[at for at, _ in cells],
-        usd_ms=[cell.usd_ms for _, cell in cells],
-        running_ms=[cell.running_ms for _, cell in cells],
+        cells=list(cells),
+        usd_ms=[cell.usd_ms for cell in cells.values()],
+        running_ms=[cell.running_ms for cell in cells.values()],
     )
 
 

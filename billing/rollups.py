@@ -9,11 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from billing.adding_up import Groups, by_day, counts, documents, groups_from, merged
+from billing.adding_up import (
+    Groups,
+    by_day,
+    cells_by_name,
+    counts,
+    documents,
+    groups_from,
+    merged,
+    only_day,
+)
 from billing.amounts import DAY, midnight, month_start
 from models.database import Database, Document
 from models.rollups import STATE_ID, RolledSpan, Rollup, RollupState, Span
@@ -51,16 +60,17 @@ class Rollups:
         return await self.roll_up(now)
 
     async def differences(self, day: datetime) -> list[str]:
-        """Which sums of a published day are not what its intervals say. When there are any, the day counts no more
-        until it is added up again."""
-        published = await self._db.get(RolledSpan, _key(Span.DAY, day))
-        if published is None or not published.valid:
-            return []
-        intervals = await overlapping(self._db, day, day + DAY)
-        found = await self._db.find(Rollup, {"start": day, "span": Span.DAY, "version": published.version})
-        wanted = documents(Span.DAY, day, published.version, by_day(intervals, day, day + DAY)[day])
-        different = _different(wanted, found)
-        if different and await self._is_still(published):
+        """Which sums of a published day, its own or its cells in its month, are not what its intervals say. When there
+        are any, the day counts no more until it is added up again."""
+        spans = [
+            span
+            for key in (_key(Span.DAY, day), _key(Span.MONTH, month_start(day)))
+            if (span := await self._db.get(RolledSpan, key)) is not None and span.valid and day < span.end
+        ]
+        intervals = await overlapping(self._db, day, day + DAY) if spans else []
+        groups = by_day(intervals, day, day + DAY)[day]
+        different = sorted({name for span in spans for name in await self._different(span, day, groups)})
+        if different and all([await self._is_still(span) for span in spans]):
             log.error(
                 "sums of a closed day are not those of its intervals",
                 extra={"day": f"{day:%Y-%m-%d}", "groups": different[:_SHOWN], "count": len(different)},
@@ -153,6 +163,16 @@ class Rollups:
     async def _of(self, span: RolledSpan) -> list[Rollup]:
         return await self._db.find(Rollup, {"start": span.start, "span": span.span, "version": span.version})
 
+    async def _different(self, span: RolledSpan, day: datetime, groups: Groups) -> list[str]:
+        """The groups whose sums of this day are other ones in a span."""
+        found = groups_from(await self._of(span))
+        wanted = groups
+        if span.span is Span.MONTH:
+            wanted, found = {}, only_day(found, day)
+            merged(wanted, day, groups)
+        ours, theirs = (cells_by_name(each) for each in (wanted, found))
+        return [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+
     async def _is_still(self, span: RolledSpan) -> bool:
         now = await self._db.get(RolledSpan, span.id)
         return now is not None and now.valid and now.version == span.version
@@ -187,11 +207,6 @@ def days(first: datetime, last: datetime) -> Iterable[datetime]:
     while first < last:
         yield first
         first += DAY
-
-
-def _different(wanted: Iterable[Rollup], found: Collection[Rollup]) -> list[str]:
-    ours, theirs = ({each.id: each.model_dump() for each in rollups} for rollups in (wanted, found))
-    return sorted(key.split(":", 3)[3] for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
 
 
 def _key(span: Span, start: datetime) -> str:

@@ -28,10 +28,12 @@ with workflow.unsafe.imports_passed_through():
     from billing.rollups import SETTLED, Rollups
 
 ROLL_UP: Final = "RollUpCosts"
+CHECK: Final = "CheckCosts"
 LOOK_AT_BALANCE: Final = "LookAtBalance"
 FETCH_EXPORT: Final = "FetchBillingExport"
 INTERVALS: Final[Mapping[str, timedelta]] = {
     ROLL_UP: timedelta(minutes=10),
+    CHECK: timedelta(hours=1),
     LOOK_AT_BALANCE: timedelta(minutes=5),
     FETCH_EXPORT: timedelta(hours=1),
 }
@@ -49,13 +51,15 @@ class Bookkeeping:
         self._export = export
 
     @activity.defn
-    async def check_and_roll_up(self) -> int:
-        """Compare the last closed days, and one older day by chance, with their intervals, and add up what is not (or
-        no longer) added up; how many days."""
-        now = datetime.now(UTC)
-        for day in await self._days_to_check(now):
-            await self._rollups.differences(day)
-        return await self._rollups.roll_up(now)
+    async def roll_up(self) -> int:
+        """Add up what is not, or no longer, added up; how many days."""
+        return await self._rollups.roll_up(datetime.now(UTC))
+
+    @activity.defn
+    async def check(self) -> int:
+        """Compare the last closed days, and one older day by chance, with their intervals; how many sums differ."""
+        days = await self._days_to_check(datetime.now(UTC))
+        return sum([len(await self._rollups.differences(day)) for day in days])
 
     @activity.defn
     async def look_at_balance(self) -> str | None:
@@ -81,8 +85,20 @@ class RollUpWorkflow:
     @workflow.run
     async def run(self) -> int:
         return await workflow.execute_activity_method(
-            Bookkeeping.check_and_roll_up,
+            Bookkeeping.roll_up,
             schedule_to_close_timeout=timedelta(hours=6),
+            heartbeat_timeout=_BEAT,
+            retry_policy=_RETRY,
+        )
+
+
+@workflow.defn(name=CHECK)
+class CheckWorkflow:
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            Bookkeeping.check,
+            schedule_to_close_timeout=timedelta(minutes=50),
             heartbeat_timeout=_BEAT,
             retry_policy=_RETRY,
         )

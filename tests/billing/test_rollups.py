@@ -12,8 +12,8 @@ from billing.reports import Reports
 from billing.rollups import Rollups
 from billing.windows import Granularity, window_of
 from models.database import Database
-from models.rollups import RolledSpan, Rollup, Span
-from models.usage import UsageState
+from models.rollups import RolledSpan, Rollup, RollupKind, RollupState, Span
+from models.usage import UsageInterval, UsageState
 from tests.billing.exact import an_interval, utc
 from tests.gateway import a_vm
 
@@ -23,6 +23,7 @@ WEEK = window_of(date(2024, 2, 26), date(2024, 3, 3))
 
 @pytest.fixture
 async def rolled(db: Database) -> Rollups:
+    await db.ensure_indexes([UsageInterval, Rollup, RolledSpan, RollupState])
     await db.insert(an_interval("1", 1, utc(2024, 2, 27), utc(2024, 2, 29)))
     rollups = Rollups(db)
     await rollups.roll_up(NOW)
@@ -79,6 +80,16 @@ async def test_sums_that_are_wrong_are_found_reported_and_made_again(
     assert await rolled.roll_up(NOW) > 0
     assert await rolled.differences(day) == []
     assert (await Reports(db).report(WEEK, now=NOW)).running_hours == 48
+
+
+async def test_a_sum_that_is_wrong_in_the_month_alone_is_found_as_well(db: Database, rolled: Rollups) -> None:
+    await db.update(Rollup, {"span": Span.MONTH, "kind": "VM"}, {"$set": {"usd_ms": [Decimal(1), Decimal(2)]}})
+
+    different = await rolled.differences(utc(2024, 2, 28))
+
+    assert different == ["VM:1"]
+    await rolled.roll_up(NOW)
+    assert (await Reports(db).report(WEEK, group_by=RollupKind.VM, now=NOW)).total_usd == 48 * Decimal("0.45")
 
 
 async def test_sums_that_are_right_are_left_alone(db: Database, rolled: Rollups) -> None:
