@@ -36,6 +36,7 @@ from billing.balance import Balance, BalanceBook
 from billing.exported import ExportBook
 from billing.google_catalog import CloudCatalog
 from billing.google_prices import GooglePrices
+from billing.limits import SpendingLimits
 from billing.meter import Meter
 from billing.rollups import Rollups
 from billing.webhooks import AlertWebhooks, Webhook
@@ -284,7 +285,9 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         registry=parts.registry,
         placements=parts.placements,
         library=parts.library,
-        launches=Launches(parts.db, parts.engine, parts.registry, parts.placements, parts.library),
+        launches=Launches(
+            parts.db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(parts.db)
+        ),
         progress=progress,
         machines=machines,
         alerts=alerts,
@@ -356,7 +359,7 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
     from launch.steps import LaunchSteps  # noqa: PLC0415
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
-    launches = Launches(db, parts.engine, registry, parts.placements, parts.library)
+    launches = Launches(db, parts.engine, registry, parts.placements, parts.library, SpendingLimits(db))
     return [
         LaunchSteps(db, parts.placements, streaming, parts.library, engine),
         Machines(db, registry, meter, streaming.forget, settle_s=settings.tensordock_settle_seconds),

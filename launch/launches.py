@@ -65,6 +65,14 @@ class Games(Protocol):
     async def find(self, console: ConsoleType, game_id: str) -> Game | None: ...
 
 
+class Budget(Protocol):
+    """Whether a player may spend. billing.limits.SpendingLimits knows it."""
+
+    async def check(self, user_id: str) -> None:
+        """Raises SpendingLimitError when a hard limit is reached."""
+        ...
+
+
 class Launches:
     def __init__(
         self,
@@ -73,6 +81,7 @@ class Launches:
         registry: Registry,
         placements: Placements,
         games: Games,
+        budget: Budget,
         *,
         patience: float = 1.0,
     ) -> None:
@@ -82,6 +91,7 @@ class Launches:
         self._engine = engine
         self._registry = registry
         self._games = games
+        self._budget = budget
         self._patience = patience
 
     async def request(self, order: LaunchOrder) -> Launch:
@@ -94,6 +104,7 @@ class Launches:
         wanted = await console(self._db, order.console)
         if order.idempotency_key is not None and (known := await self._known(order, order.idempotency_key)) is not None:
             return await self._started(known)
+        await self._budget.check(order.user_id)
         await self._check_world(order, wanted)
         launch = _document(order, wanted)
         try:

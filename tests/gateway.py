@@ -25,6 +25,7 @@ from auth.callers import Caller, Role
 from auth.keys import ApiKeys, KeyHasher
 from auth.tokens import SharedSecret, TokenVerifier
 from billing.alerts import AlertFeed
+from billing.limits import SpendingLimits
 from errors import InvalidStateError, ProviderError, UnavailableError
 from fleet.commands import Answer, Asked, Command, Paired, Pin
 from fleet.desk import Fleet
@@ -196,7 +197,7 @@ async def gateway_world(db: Database, *, indexes: bool = True) -> AsyncIterator[
         registry=registry,
         placements=placements,
         library=library,
-        launches=Launches(db, engine, registry, placements, library),
+        launches=Launches(db, engine, registry, placements, library, SpendingLimits(db)),
         progress=progress,
         machines=machines,
         alerts=alerts,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 from temporalio.client import Client
 
+from billing.limits import SpendingLimits
 from billing.meter import Meter
 from fleet.desk import Fleet
 from fleet.machines import Machines
@@ -96,7 +97,7 @@ class World:
         return await self.until_changed(vm, lambda now: now.status is status)
 
     async def until_warned(self, vm: Vm) -> Vm:
-        return await self.until_changed(vm, lambda now: now.warning is not None)
+        return await self.until_changed(vm, lambda now: now.warnings is not None)
 
     async def until_changed(self, vm: Vm, so: Callable[[Vm], bool]) -> Vm:
         """The VM as soon as it is so, told by the database's own changes."""
@@ -126,12 +127,13 @@ async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
     address = EngineAddress(temporal_address, "default", f"test-{secrets.token_hex(4)}")
     client = await connect(address)
     engine = TemporalEngine(client, address.task_queue)
+    launches = Launches(db, engine, registry, placements, games, SpendingLimits(db))
     worker = build_worker(
         client,
         address.task_queue,
         LaunchSteps(db, placements, streaming, games, engine, poll_s=0.02),
         Machines(db, registry, meter, settle_s=0.2, poll_s=0.02),
-        Power(db, registry, streaming, meter, poll_s=0.02),
+        Power(db, registry, streaming, meter, launches, poll_s=0.02),
         Watch(db, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1)),
     )
     running = asyncio.create_task(worker.run())
@@ -141,7 +143,7 @@ async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
         google=google,
         registry=registry,
         streaming=streaming,
-        launches=Launches(db, engine, registry, placements, games),
+        launches=launches,
         fleet=Fleet(db, engine),
         client=client,
     )

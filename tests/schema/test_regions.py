@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from billing.limits import SpendingLimits
 from launch.launches import Launches
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
@@ -40,7 +41,7 @@ async def both(gateway: GatewayWorld, tmp_path: Path) -> AsyncIterator[GatewayWo
     )
     registry, geocoder = Registry([gateway.cloud, google]), Geocoder(gateway.db)
     placements = Placements(gateway.db, registry, geocoder)
-    launches = Launches(gateway.db, gateway.engine, registry, placements, gateway.library)
+    launches = Launches(gateway.db, gateway.engine, registry, placements, gateway.library, SpendingLimits(gateway.db))
     gateway.services = replace(gateway.services, registry=registry, placements=placements, launches=launches)
     yield gateway
     await google.close()
