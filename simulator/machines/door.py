@@ -52,6 +52,7 @@ class Door:
     async def close(self) -> None:
         acceptor, self._acceptor = self._acceptor, None
         if acceptor:
+            await _stop_accepting(acceptor)
             acceptor.close()
         connections = list(self._connections)
         for connection in connections:
@@ -66,7 +67,10 @@ class Door:
         self._machine.in_background(self.close() if SSH_REFUSED in self._machine.faults else self.open())
 
     def came(self, connection: asyncssh.SSHServerConnection) -> None:
+        """One that was still in the queue when the door was closed is sent away."""
         self._connections.add(connection)
+        if not self._acceptor:
+            asyncio.get_running_loop().call_soon(connection.abort)
 
     def went(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.discard(connection)
@@ -114,6 +118,16 @@ class Door:
         if not user:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the user is gone")
         return user
+
+
+async def _stop_accepting(acceptor: asyncssh.SSHAcceptor) -> None:
+    """A connection that is just being accepted when its server closes would stay open and dead (Python's issue 109564):
+    let those that have begun finish first, and the others wait in the queue that is dropped with the socket."""
+    loop = asyncio.get_running_loop()
+    for listening in acceptor.sockets:
+        loop.remove_reader(listening.fileno())
+    for _ in range(2):
+        await asyncio.sleep(0)
 
 
 class _Login(asyncssh.SSHServer):

@@ -18,6 +18,7 @@ from simulator.machines.systemd.unit import span_s
 
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 TIMED_OUT = 124
+PATIENCE_REAL_S = 0.3  # what a program really does takes real time, however fast the clock
 SUDO_WITH_VALUE = ("-u", "-g", "-D", "-p", "-C", "-h")
 
 
@@ -100,7 +101,8 @@ async def timeout(call: Call) -> int:
     if len(words) < 2:
         raise UsageError("missing operand", 125)
     work = asyncio.create_task(call.run(words[1:]))
-    limit = asyncio.create_task(call.machine.clock.sleep(span_s(words[0])))
+    limit_s = max(call.machine.clock.real_seconds(span_s(words[0])), PATIENCE_REAL_S)
+    limit = asyncio.create_task(asyncio.sleep(limit_s))
     try:
         await asyncio.wait({work, limit}, return_when=asyncio.FIRST_COMPLETED)
         return work.result() if work.done() else TIMED_OUT

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simulator.machines.machine import Machine
 
 START_TIMEOUT_S = 90.0
+PATIENCE_REAL_S = 10.0  # what a service really does takes real time, however fast the clock
 RESTART_DELAY_S = 0.1
 RESTARTS_LIMIT = 5
 NOTIFY_FOLDER = "/run/systemd/notify"
@@ -29,6 +30,7 @@ class Service:
         self.started_at = 0.0
         self._machine = machine
         self._ready = asyncio.Event()
+        self._settled = asyncio.Event()
         self._main: asyncio.Task[object] | None = None
 
     @property
@@ -43,22 +45,18 @@ class Service:
 
     async def start(self) -> bool:
         """Until it counts as started; whether it does. Started already: nothing happens."""
-        if self.state in ("active", "activating"):
+        if self.state == "activating":
+            await self._settled.wait()
+            return self.state != "failed"
+        if self.state == "active":
             return True
         self.state, self.result, self.status = "activating", "success", 0
         self.started_at = self._machine.clock.now()
-        if not await self._run_all("ExecStartPre"):
-            return self._fail("exit-code")
+        self._settled.clear()
         try:
-            started = await self._start_main()
-        except asyncio.CancelledError:
-            self.state = "inactive"
-            raise
-        except FileNotFoundError:
-            return self._fail("resources")
-        if started and not await self._run_all("ExecStartPost"):
-            return self._fail("exit-code")
-        return started
+            return await self._start()
+        finally:
+            self._settled.set()
 
     async def stop(self) -> None:
         """Until it is stopped. Stopped already: nothing happens."""
@@ -78,6 +76,20 @@ class Service:
     def notify_ready(self) -> None:
         self._ready.set()
 
+    async def _start(self) -> bool:
+        if not await self._run_all("ExecStartPre"):
+            return self._fail("exit-code")
+        try:
+            started = await self._start_main()
+        except asyncio.CancelledError:
+            self.state = "inactive"
+            raise
+        except FileNotFoundError:
+            return self._fail("resources")
+        if started and not await self._run_all("ExecStartPost"):
+            return self._fail("exit-code")
+        return started
+
     async def _start_main(self) -> bool:
         if self.type in ("oneshot", "forking"):
             if not await self._run_all("ExecStart"):
@@ -95,7 +107,7 @@ class Service:
     async def _until_ready(self, main: asyncio.Task[object]) -> bool:
         ready = asyncio.create_task(self._ready.wait())
         limit = span_s(self.unit.get("Service", "TimeoutStartSec", f"{START_TIMEOUT_S}"))
-        timeout = asyncio.create_task(self._machine.clock.sleep(limit))
+        timeout = asyncio.create_task(asyncio.sleep(max(self._machine.clock.real_seconds(limit), PATIENCE_REAL_S)))
         try:
             await asyncio.wait({main, ready, timeout}, return_when=asyncio.FIRST_COMPLETED)
         finally:

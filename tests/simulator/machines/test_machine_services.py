@@ -81,13 +81,13 @@ async def test_a_timer_runs_its_service_again_and_again(box: Box) -> None:
 async def test_a_dead_mans_timer_can_be_put_off_and_strikes_in_the_end(box: Box) -> None:
     told = asyncio.get_running_loop().create_future()
     box.park.on_power_off = told.set_result
-    order = "sudo systemd-run --on-active=60 --unit=dead-man /sbin/shutdown -h now"
+    order = "sudo systemd-run --on-active={} --unit=dead-man /sbin/shutdown -h now"
 
-    first = await box.run(order)
-    twice = await box.run(order)
-    await box.output("sudo systemctl stop dead-man.timer; sleep 100; hostname")
+    first = await box.run(order.format("20min"))
+    twice = await box.run(order.format("20min"))
+    await box.output("sudo systemctl stop dead-man.timer; sleep 2000; hostname")
     assert not told.done()
-    await box.run(order)
+    await box.run(order.format("30"))
 
     assert await asyncio.wait_for(told, 5) == "m-1"
     assert first.stderr == "Running timer as unit: dead-man.timer\nWill run service as unit: dead-man.service\n"

@@ -39,7 +39,7 @@ from tests.simulator.machines.box import Box
         ("echo b a c | tr ' ' '\\n' | sort | head -n 2 | tr '\\n' ' '", "a b "),
         ("printf 'a:1\\nb:2\\n' | cut -d: -f2 | tail -1", "2\n"),
         ("printf abc | sha256sum", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  -\n"),
-        ("timeout 1 sleep 50; echo $?", "124\n"),
+        ("timeout 1 sleep 100000; echo $?; timeout 1 true; echo $?", "124\n0\n"),
         ("mkdir -p d/e; touch d/e/f; find d -type f; rm -r d; ls", "d/e/f\n"),
         ("command -v cat || echo none; command -v rclone || echo none", "/usr/bin/cat\nnone\n"),
         ("echo 'echo from a script $1' > s; chmod +x s; ./s arg", "from a script arg\n"),
