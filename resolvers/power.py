@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from billing.limits import SpendingLimits
 from errors import NotFoundError
 from fleet.commands import Command
 from models.vms import Vm
@@ -14,6 +15,8 @@ async def command(context: Context, field: str, vm_id: str | None, wanted: Comma
     """`field` is the mutation's name. NotFoundError alike for an unknown machine and somebody else's."""
     found = await _own(context, field, vm_id)
     async with on_the_trail(context, field, found.id):
+        if wanted is Command.START:
+            await SpendingLimits(context.services.db).check(found.user_id)
         return await context.services.fleet.command(found, wanted, f"asked for by {context.caller.id}")
 
 

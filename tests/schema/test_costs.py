@@ -13,10 +13,12 @@ from billing.alerts import Alerts
 from billing.balance import BalanceBook
 from models.audit import AuditEntry
 from models.limits import SpendingAlert, SpendingLimit
+from models.vms import VmStatus
 from providers.base import ProviderName
 from schema.execution import RequestFailedError
+from schema.ids import global_id
 from tests.billing.exact import an_interval, utc
-from tests.gateway import ANN, DALLAS, OPERATOR, SERVICE, GatewayWorld, gateway
+from tests.gateway import ANN, DALLAS, OPERATOR, SERVICE, GatewayWorld, a_vm, gateway
 
 __all__ = ["gateway"]  # a fixture
 
@@ -208,6 +210,20 @@ async def test_only_operators_set_limits(gateway: GatewayWorld, caller: Any) -> 
 
     assert error["extensions"]["code"] == "FORBIDDEN"
     assert await gateway.db.find(SpendingLimit, {}) == []
+
+
+async def test_a_stopped_machine_is_not_started_over_a_hard_limit(gateway: GatewayWorld) -> None:
+    now, vm_id = datetime.now(UTC), "200000000000000001"
+    await gateway.db.insert(a_vm(vm_id, status=VmStatus.STOPPED))
+    await gateway.db.insert(an_interval(vm_id, 1, now - timedelta(seconds=1), None, machine_usd_per_hour="36000"))
+    await gateway.data(
+        "SetSpendingLimit", OPERATOR, input={"period": "MONTHLY", "amount": "5", "hard": True, "userId": "ann"}
+    )
+
+    payload = (await gateway.data("StartVm", ANN, vmId=global_id("VM", vm_id)))["startVm"]
+
+    assert payload["vm"] is None
+    assert [error["code"] for error in payload["errors"]] == ["SPENDING_LIMIT_REACHED"]
 
 
 async def test_a_limit_in_the_question_is_answered_and_nothing_is_raised(gateway: GatewayWorld) -> None:
