@@ -86,15 +86,17 @@ class Custody:
     async def during(self, work: Awaitable[T]) -> T:
         """Do it, while the lease is prolonged and every change of the state is stored. Ends the work and raises
         ProviderBusyError when the lease was lost."""
-        working, keeping = asyncio.ensure_future(work), asyncio.create_task(self._keep())
+        over = asyncio.Event()
+        working, keeping = asyncio.ensure_future(work), asyncio.create_task(self._keep(over))
         try:
             await asyncio.wait({working, keeping}, return_when=asyncio.FIRST_COMPLETED)
             if keeping.done():
                 raise ProviderBusyError(f"another worker went on with {self._name}")
             return working.result()
         finally:
-            for task in (working, keeping):
-                task.cancel()
+            # Told and not cancelled: a database call that is cut off may have been carried out.
+            over.set()
+            working.cancel()
             await asyncio.gather(working, keeping, return_exceptions=True)
             await asyncio.shield(self._last_words())
 
@@ -116,18 +118,18 @@ class Custody:
                 raise ProviderBusyError(f"another worker's run on {self._name} does not end")
             await asyncio.sleep(self._look_every_s)
 
-    async def _keep(self) -> None:
-        """Ends only when the lease is somebody else's. While the store is away nobody can take it either."""
-        prolonged_at = asyncio.get_running_loop().time()
-        while True:
-            await asyncio.sleep(self._look_every_s)
+    async def _keep(self, over: asyncio.Event) -> None:
+        """Until the work is over, or the lease somebody else's. While the store is away nobody can take it either."""
+        now = asyncio.get_running_loop().time
+        prolonged_at = now()
+        while not await _is_set(over, self._look_every_s):
             try:
                 if not await self._store_changes():
                     return
-                if asyncio.get_running_loop().time() - prolonged_at >= LEASE_S / 3:
+                if now() - prolonged_at >= LEASE_S / 3:
                     if not await self._store.prolong(self._name, self._holder, LEASE_S):
                         return
-                    prolonged_at = asyncio.get_running_loop().time()
+                    prolonged_at = now()
             except ProviderBusyError as error:
                 log.warning("an instance's state cannot be stored now", extra={"instance": self._name, "why": error})
 
@@ -159,3 +161,10 @@ class Custody:
         self._files.began_from(version)
         self._stored = signature
         return True
+
+
+async def _is_set(event: asyncio.Event, within_s: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    return event.is_set()
