@@ -22,6 +22,7 @@ from providers.registry import Registry
 from providers.storage.tokens import NoTokens
 from schema.ids import global_id
 from tests.gateway import ANN, DALLAS, GatewayWorld, a_vm
+from tests.placement.test_google_ranking import CITIES
 
 AUCKLAND = {"latitude": -36.8485, "longitude": 174.7633}
 PARIS = {"latitude": 48.8566, "longitude": 2.3522}
@@ -79,6 +80,17 @@ async def test_the_closest_regions_are_those_that_can_be_used(both: GatewayWorld
     assert first["site"]["fits"]
     assert Decimal(first["hourlyPrice"]) == Decimal(first["site"]["hourlyPrice"]) > 1
     assert "order of Google's regions by distance: no Google project is set up for Location Finder" in first["reasons"]
+
+
+async def test_everybody_is_sent_to_the_region_that_a_look_at_the_map_names(both: GatewayWorld) -> None:
+    sent = {}
+    for city, latitude, longitude, _ in CITIES:
+        near = {"latitude": latitude, "longitude": longitude}
+        (nearest,) = (await both.data("ClosestRegions", console="SWITCH", limit=1, **{"from": near}))["closestRegions"]
+        sent[city] = nearest["site"]["name"]
+
+    assert len(CITIES) > 20
+    assert sent == {city: region for city, _, _, region in CITIES}
 
 
 async def test_placements_are_of_both_clouds_and_say_why_the_first_is_first(both: GatewayWorld) -> None:
