@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,12 +107,12 @@ async def test_an_interrupt_ends_every_child(whole: Whole) -> None:
     assert gateway.process.popen.returncode == 0
     async with asyncio.timeout(10):  # orphans that have ended are there until the system has buried them
         for pid in children:
-            await until_so(lambda pid=pid: not _lives(pid))
+            await until_gone(pid)
 
 
-async def until_so(so: Callable[[], bool]) -> None:
+async def until_gone(pid: int) -> None:
     while True:
-        if so():
+        if not _lives(pid):
             return
         await asyncio.sleep(0.05)
 
