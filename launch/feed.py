@@ -38,7 +38,7 @@ class ProgressFeed:
         """
         async with self._feed.listen(launch_id) as live:
             ahead = await self._told(launch_id, after)
-            if not ahead and await self._is_over(launch_id):
+            if not ahead and await self._was_over(launch_id, after):
                 return
             while True:
                 while (event := ahead.pop(after + 1, None)) is not None:
@@ -68,6 +68,7 @@ class ProgressFeed:
         events = await self._db.find(LaunchEvent, {"launch_id": launch_id, "sequence": {"$gt": after}})
         return {event.sequence: event for event in events}
 
-    async def _is_over(self, launch_id: str) -> bool:
+    async def _was_over(self, launch_id: str, after: int) -> bool:
+        """Whether the last event is among those up to `after`. One that came since then is still to be told."""
         last = await self._db.find(LaunchEvent, {"launch_id": launch_id}, [("sequence", DESCENDING)], limit=1)
-        return bool(last) and last[0].status in ENDED
+        return bool(last) and last[0].status in ENDED and last[0].sequence <= after

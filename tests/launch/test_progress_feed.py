@@ -64,6 +64,16 @@ async def test_events_are_given_out_in_order_when_they_are_written_out_of_order(
     assert await following == [1, 2, 3, 4]
 
 
+async def test_a_last_event_that_comes_while_the_record_is_read_is_told(db: Database, mongodb_uri: str) -> None:
+    overtaken = OvertakenDatabase(mongodb_uri, db.name)
+    feed = ProgressFeed(overtaken)
+
+    assert await sequences(feed) == [1]
+
+    await feed.close()
+    await overtaken.close()
+
+
 async def test_an_event_that_was_never_told_live_is_read_from_the_record(db: Database, feed: ProgressFeed) -> None:
     await tell(db, 1)
     following = asyncio.create_task(sequences(feed))
@@ -221,6 +231,21 @@ async def test_nothing_is_lost_or_doubled_when_the_database_is_killed_and_comes_
         await db.close()
         server.kill()
         server.wait()
+
+
+class OvertakenDatabase(Database):
+    """The only event of a launch is written right after the record was first read."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        super().__init__(uri, name)
+        self._overtaken = False
+
+    async def find(self, *args: Any, **kwargs: Any) -> list[Any]:
+        found = await super().find(*args, **kwargs)
+        if not self._overtaken:
+            self._overtaken = True
+            await tell(self, last=1)
+        return found
 
 
 class DeafStream:
