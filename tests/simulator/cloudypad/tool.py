@@ -1,0 +1,67 @@
+"""Runs the executable as a service would: argument list, closed input, both outputs kept apart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simulator.machines.park import MachinePark
+from simulator.simulation import Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Tool:
+    def __init__(self, command: str, home: Path) -> None:
+        self._command = command
+        self.home = home
+
+    async def run(self, *argv: str, **environment: str) -> Ended:
+        process = await self.started(*argv, **environment)
+        stdout, stderr = await process.communicate()
+        assert process.returncode is not None
+        return Ended(process.returncode, stdout.decode(), stderr.decode())
+
+    async def started(self, *argv: str, **environment: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            self._command,
+            *argv,
+            env={"CLOUDYPAD_HOME": str(self.home), "PATH": "/usr/bin:/bin", **environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    async def get(self, name: str) -> dict[str, Any]:
+        ended = await self.run("get", name, CLOUDYPAD_LOG_LEVEL="6")
+        assert ended.status == 0, ended
+        return dict(json.loads(ended.stdout))
+
+    def state(self, name: str) -> dict[str, Any]:
+        return dict(yaml.safe_load((self.home / "instances" / name / "state.yml").read_text()))
+
+    def names(self) -> list[str]:
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(path.name for path in (self.home / "instances").iterdir())
+        return []
+
+    def events(self, name: str) -> list[str]:
+        return [event["type"] for event in self.state(name)["events"]]
+
+
+def park_of(world: Simulation) -> MachinePark:
+    """The machines themselves, to look at and to act on from inside."""
+    assert isinstance(world.park, MachinePark)
+    return world.park
