@@ -50,6 +50,7 @@ class Machines:
     @activity.defn
     async def rent(self, order: RentOrder) -> Done:
         """Write the intent, order, record what came. Raises NoCapacityError only when nothing was rented."""
+        asked_at = _now()
         vm = await self._intent(order)
         provider = self._registry.get(order.offer.provider)
         if vm.provider_id is not None:
@@ -58,7 +59,8 @@ class Machines:
                 raise MachineLostError("the machine vanished right after it was rented")
         else:
             machine = await self._ordered(provider, order, vm)
-        started_at = vm.started_at or _now()
+        # A machine that an earlier order brought, whose answer was lost, has cost since that order.
+        started_at = vm.started_at or machine.billed_from or vm.ordered_at or asked_at
         await self._meter.enter(
             await self._record(vm.id, machine, {"started_at": started_at}), UsageState.RUNNING, started_at
         )

@@ -141,6 +141,7 @@ class Machine:
 
     `made_anew_by_start`: it is off, its server was deleted, and a start makes another one, with another SSH host key.
     Only then is a host key that was pinned dropped: any other change of it is refused.
+    `billed_from` is known to `rent` alone, and only when this very call ordered the machine.
     """
 
     id: MachineId
@@ -151,6 +152,7 @@ class Machine:
     usd_per_hour: Decimal | None = None
     ssh_user: str = "user"
     made_anew_by_start: bool = False
+    billed_from: datetime | None = field(default=None, compare=False)
 
     def external_port(self, internal: int) -> int:
         return self.ports.get(internal, internal)

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -104,7 +104,8 @@ class TensorDock:
                 return found
             await self._purse.require(offer)
             tell("Ordering the machine at TensorDock")
-            return await self._renting.order(offer, tag, tell)
+            asked_at = datetime.now(UTC)
+            return replace(await self._renting.order(offer, tag, tell), billed_from=asked_at)
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         return await self._instances.machine(machine_id)
