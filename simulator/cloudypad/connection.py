@@ -36,10 +36,9 @@ class Login:
             options |= {"client_keys": None, "password": base64.b64decode(ssh.get("passwordBase64", "")).decode()}
         return cls(host, name, ssh["user"], options)
 
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    async def connect(self) -> asyncssh.SSHClientConnection:
         """Raises OSError or asyncssh.Error when the machine cannot be reached or does not let us in."""
-        async with asyncssh.connect(
+        return await asyncssh.connect(
             self.host,
             world.ssh_port(self.host, self.name),
             username=self.user,
@@ -48,7 +47,13 @@ class Login:
             agent_path=None,
             connect_timeout=CONNECT_TIMEOUT_S,
             **self.options,
-        ) as connection:
+        )
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[asyncssh.SSHClientConnection]:
+        """The same for a block."""
+        connection = await self.connect()
+        async with connection:
             yield connection
 
 

@@ -33,6 +33,7 @@ class Playbook:
         self._inventory = inventory
         self._host = str(inventory["host"])
         self._login = Login.of(self._host, str(inventory["name"]), inventory["ssh"])
+        self._connection: asyncssh.SSHClientConnection | None = None
         self._counts = {"ok": 0, "changed": 0, "failed": 0, "skipped": 0}
 
     async def run(self) -> int:
@@ -43,6 +44,8 @@ class Playbook:
                 await self._do(name, task)
         except TaskFailedError:
             pass
+        finally:
+            await self._hang_up()
         _print("\n- Play recap -")
         numbers = " ".join(f"{key}={self._counts[key]}" for key in ("ok", "changed"))
         _print(f"  {self._host}  : {numbers} unreachable=0 failed={self._counts['failed']} rescued=0 ignored=0")
@@ -97,7 +100,7 @@ class Playbook:
             try:
                 await self._run("true")
                 return False
-            except (OSError, asyncssh.Error) as error:
+            except (OSError, asyncssh.Error, TaskFailedError) as error:
                 if time.monotonic() > deadline:
                     raise TaskFailedError(f"timed out waiting for ping module test: {error}") from error
             await asyncio.sleep(max(LOOK_EVERY_S / world.factor(), 0.05))
@@ -129,10 +132,11 @@ class Playbook:
         before = await self._boot_id()
         with contextlib.suppress(OSError, asyncssh.Error, TaskFailedError):
             await self._sudo("reboot")  # the connection may go before the answer comes
+        await self._hang_up()
         deadline = time.monotonic() + max(REACHABLE_WITHIN_S / world.factor(), SHORTEST_WAIT_S)
         while time.monotonic() < deadline:
             await asyncio.sleep(max(LOOK_EVERY_S / world.factor(), 0.05))
-            with contextlib.suppress(OSError, asyncssh.Error):
+            with contextlib.suppress(OSError, asyncssh.Error, TaskFailedError):
                 if await self._boot_id() != before:
                     return True
         raise TaskFailedError("Timed out waiting for the machine to come back from its reboot")
@@ -212,12 +216,26 @@ class Playbook:
         return await self._run("sudo", "-n", *argv, given=given)
 
     async def _run(self, *argv: str, given: str | None = None) -> str:
-        async with self._login.connected() as connection:
-            result = await connection.run(shlex.join(argv), input=given or "")
+        if self._connection is None:
+            self._connection = await self._login.connect()
+        try:
+            result = await self._connection.run(shlex.join(argv), input=given or "")
+        except (OSError, asyncssh.Error):
+            await self._hang_up()
+            raise
+        if result.exit_status is None:
+            await self._hang_up()
+            raise TaskFailedError("the connection was lost")
         if result.exit_status != 0:
             said = str(result.stderr or result.stdout).strip().splitlines() or ["non-zero return code"]
             raise TaskFailedError(said[0])
         return str(result.stdout)
+
+    async def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.abort()
+            await connection.wait_closed()
 
 
 def _print(line: str) -> None:
