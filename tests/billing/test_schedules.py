@@ -1,0 +1,61 @@
+"""The books are kept by the engine's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from billing.balance import BalanceBook
+from billing.rollups import Rollups
+from billing.schedules import (
+    CHECK,
+    FETCH_EXPORT,
+    INTERVALS,
+    LOOK_AT_BALANCE,
+    ROLL_UP,
+    Bookkeeping,
+    ensure_cost_schedules,
+)
+from launch.engine import EngineAddress
+from launch.temporal import connect
+from launch.worker import build_worker
+from models.billed import BalanceSample
+from models.database import Database
+from models.rollups import RolledSpan, Rollup, Span
+from tests.billing.exact import an_interval
+
+
+async def test_every_schedule_does_its_work_and_is_kept_once_by_many_workers(
+    db: Database, temporal_address: str
+) -> None:
+    queue = f"books-{secrets.token_hex(4)}"
+    client = await connect(EngineAddress(temporal_address, "default", queue))
+    start = (datetime.now(UTC) - timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
+    await db.insert(an_interval("1", 1, start, start + timedelta(hours=1)))
+    books = Bookkeeping(Rollups(db), BalanceBook(db, Account()))
+
+    async with build_worker(client, queue, books):
+        done = [
+            await client.execute_workflow(name, id=f"{name}-{queue}", task_queue=queue)
+            for name in (ROLL_UP, CHECK, LOOK_AT_BALANCE, FETCH_EXPORT)
+        ]
+        await db.update_many(Rollup, {"span": Span.DAY, "kind": "USER"}, {"$set": {"running_ms": [7]}})
+        differing = await client.execute_workflow(CHECK, id=f"again-{queue}", task_queue=queue)
+
+    assert done[0] in {1, 2}  # the day before yesterday, and yesterday unless it has only just ended
+    assert done[1:] == [0, "12.5", 0]
+    assert differing >= 1
+    assert any(not span.valid for span in await db.find(RolledSpan, {}))
+    assert [sample.usd for sample in await db.find(BalanceSample, {})] == [Decimal("12.5")]
+    await asyncio.gather(*(ensure_cost_schedules(client, queue, INTERVALS) for _ in range(3)))
+    for name in INTERVALS:
+        await client.get_schedule_handle(name).delete()
+
+
+class Account:
+    """Keeps billing.balance.Balance."""
+
+    async def balance(self) -> Decimal:
+        return Decimal("12.5")
