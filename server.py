@@ -81,7 +81,7 @@ from web.app import create_app
 from web.gateway import Gateway, WebLimits
 from web.health import Readiness
 from web.logs import configure_logs
-from web.patience import PatientH11
+from web.patience import patient
 
 log = logging.getLogger("server")
 
@@ -128,7 +128,7 @@ async def serve(settings: Settings, role: str) -> None:
             if role != "gateway":
                 jobs.append(tasks.create_task(work(settings, parts, stopping)))
             if listener is not None:
-                jobs.append(tasks.create_task(_serve_http(application(settings, parts), listener, stopping)))
+                jobs.append(tasks.create_task(_serve_http(settings, application(settings, parts), listener, stopping)))
                 if settings.environment is Environment.DEVELOPMENT:
                     _greet(asked_for, settings, listener)
             await stopping.wait()
@@ -295,18 +295,27 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         api_keys=_api_keys(settings, parts),
     )
     development = settings.environment is Environment.DEVELOPMENT
+    keys = _token_keys(settings, parts)
     gateway = Gateway(
         services=services,
         execution=GraphQLExecution(
-            limits=_query_limits(settings), open_introspection=development, suggestions=development
+            limits=_query_limits(settings),
+            trusted_only=settings.trusted_documents_only,
+            open_introspection=development,
+            suggestions=development,
         ),
-        authenticator=_authenticator(settings, parts),
+        authenticator=_authenticator(settings, parts, keys),
         cors_origins=settings.cors_origins,
         limits=WebLimits(
             max_body_bytes=settings.max_body_bytes,
+            body_timeout_s=settings.body_timeout_seconds,
+            max_batch_size=settings.max_batch_size,
+            connection_init_timeout_s=settings.connection_init_timeout_seconds,
+            send_timeout_s=settings.slow_reader_seconds,
             max_operations_per_socket=settings.max_operations_per_socket,
             max_messages_per_minute=settings.max_messages_per_minute,
             max_subscription_s=settings.max_subscription_minutes * 60,
+            recheck_s=settings.credentials_recheck_seconds,
         ),
         rate=RequestRate(parts.db, settings.rate_limit_per_minute),
         sockets=SocketsPerCaller(settings.max_sockets_per_caller),
@@ -320,8 +329,12 @@ def application(settings: Settings, parts: Parts) -> Starlette:
             await progress.close()
             await machines.close()
             await alerts.close()
+            if isinstance(keys, RemoteKeys):
+                await keys.close()
 
-    return create_app(gateway, _readiness(parts), lifespan=lifespan)
+    return create_app(
+        gateway, _readiness(parts), open_explorer=development, tls_only=not development, lifespan=lifespan
+    )
 
 
 async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> None:
@@ -433,14 +446,15 @@ class _Server(uvicorn.Server):
         yield  # signals are this module's: gateway and worker stop together
 
 
-async def _serve_http(app: Starlette, listener: socket.socket, stopping: asyncio.Event) -> None:
+async def _serve_http(settings: Settings, app: Starlette, listener: socket.socket, stopping: asyncio.Event) -> None:
     server = _Server(
         uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
-            http=PatientH11,
+            http=patient(settings.header_timeout_seconds),
             ws="websockets-sansio",
+            ws_max_size=settings.max_body_bytes,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=3,
             server_header=False,
@@ -568,12 +582,13 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def _authenticator(settings: Settings, parts: Parts) -> Authenticator:
-    keys: TokenKeys | None = None
+def _token_keys(settings: Settings, parts: Parts) -> SharedSecret | RemoteKeys | None:
     if settings.jwt_secret is not None:
-        keys = SharedSecret(settings.jwt_secret)
-    elif settings.jwt_jwks_url is not None:
-        keys = RemoteKeys(str(settings.jwt_jwks_url), parts.http)
+        return SharedSecret(settings.jwt_secret)
+    return None if settings.jwt_jwks_url is None else RemoteKeys(str(settings.jwt_jwks_url), parts.http)
+
+
+def _authenticator(settings: Settings, parts: Parts, keys: TokenKeys | None) -> Authenticator:
     tokens = None if keys is None else TokenVerifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
     return Authenticator(tokens, _api_keys(settings, parts), developer=lets_developer_in(settings))
 

@@ -68,6 +68,31 @@ class Settings(BaseSettings):
     max_subscription_minutes: float = Field(
         360.0, gt=0, le=10_080, description="How long a subscription may last.", examples=["360"]
     )
+    max_batch_size: int = Field(
+        1, ge=1, le=100, description="Requests in one JSON array; 1 takes no arrays.", examples=["10"]
+    )
+    header_timeout_seconds: float = Field(
+        10.0, gt=0, le=300, description="How long the head of a request may take to arrive.", examples=["10"]
+    )
+    body_timeout_seconds: float = Field(
+        10.0, gt=0, le=300, description="How long the body of a request may take to arrive.", examples=["10"]
+    )
+    connection_init_timeout_seconds: float = Field(
+        10.0, gt=0, le=300, description="How long a WebSocket may take to say who it is.", examples=["10"]
+    )
+    slow_reader_seconds: float = Field(
+        20.0, gt=0, le=300, description="A stream whose client reads nothing for so long is cut off.", examples=["20"]
+    )
+    credentials_recheck_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=60,
+        description="How often the credentials of an open stream are looked at again.",
+        examples=["30"],
+    )
+    trusted_documents_only: bool = Field(
+        False, description="Are only the documents of graphql/operations/ run?", examples=["true"]
+    )
     max_query_tokens: int = Field(
         1000, ge=100, le=100_000, description="Largest number of tokens of a GraphQL document.", examples=["1000"]
     )

@@ -1,22 +1,24 @@
-"""The door of every mutation: who may not is turned away, and the trail tells of it."""
+"""The door of every mutation, and the trail of what is done and denied there."""
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from auth.access import require
-from errors import ForbiddenError
+from errors import UnavailableError
 from models.audit import Account, AuditEntry, Outcome, accounted, new_entry, write_entry
 from resolvers.context import Context
 
 
 async def enter(context: Context, field: str) -> None:
     """Raises ForbiddenError when the caller's role may not use this mutation."""
-    try:
-        require(context.caller, f"Mutation.{field}")
-    except ForbiddenError:
+    require(context.caller, f"Mutation.{field}")
+
+
+async def denied(context: Context, field: str) -> None:
+    """Somebody asked for what it may not. That it cannot be noted must not change the answer."""
+    with suppress(UnavailableError):
         await write_entry(context.services.db, _entry(context, field, None, Outcome.DENIED))
-        raise
 
 
 def on_the_trail(context: Context, field: str, subject_id: str | None = None) -> AbstractAsyncContextManager[Account]:

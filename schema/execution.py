@@ -23,10 +23,11 @@ from graphql import (
 from strawberry.execution import optimized_is_awaitable
 
 from auth.callers import Role
-from errors import GatewayError
+from errors import ForbiddenError, GatewayError
 from resolvers.context import Context
+from resolvers.door import denied
 from schema.documents import TrustedDocuments, sha256_of
-from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, bad_variable, fault, fault_of, masked
+from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, bad_variable, cause_of, fault, fault_of, masked
 from schema.limits import Limits, check_document, cost_report, parse_within
 from schema.measuring import Measurement
 from schema.root import SCHEMA
@@ -89,7 +90,7 @@ class GraphQLExecution:
         suggestions: bool = True,
     ) -> None:
         """`trusted_only`: run no other documents than the trusted ones. `open_introspection`: not only operators may
-        ask for the schema. `suggestions`: say what a misspelt name may have meant."""
+        ask for the schema. `suggestions`: not only operators are told what a misspelt name may have meant."""
         self._limits = limits or Limits()
         self._documents = documents or TrustedDocuments.of_folder()
         self._trusted_only = trusted_only
@@ -108,7 +109,7 @@ class GraphQLExecution:
             raise RequestFailedError(fault(error)) from None
         if parsed.introspects and not self._open_introspection and context.caller.role is not Role.OPERATOR:
             raise _refused("the schema is shown to operators only", FORBIDDEN)
-        if errors := self._validate(text, parsed.document):
+        if errors := self._validate(text, parsed.document, hide_suggestions=self._hides_suggestions(context)):
             raise RequestFailedError(*map(fault, errors))
         operation = _chosen(parsed.operations, request.operation_name)
         return Prepared(parsed.document, OperationKind(operation.operation.value), request, measured)
@@ -122,10 +123,11 @@ class GraphQLExecution:
             variable_values=_variables(prepared),
             operation_name=prepared.request.operation_name,
             is_awaitable=cast(Any, optimized_is_awaitable),
-            hide_suggestions=not self._suggestions,
+            hide_suggestions=self._hides_suggestions(context),
         )
         if isawaitable(result):
             result = await result
+        await _note_denials(context, result)
         answer = _answer(result)
         answer["extensions"] = {"cost": cost_report(prepared.measured, self._limits)}
         return answer
@@ -139,11 +141,12 @@ class GraphQLExecution:
             context_value=context,
             variable_values=_variables(prepared),
             operation_name=prepared.request.operation_name,
-            hide_suggestions=not self._suggestions,
+            hide_suggestions=self._hides_suggestions(context),
         )
         if isawaitable(source):
             source = await source
         if isinstance(source, ExecutionResult):
+            await _note_denials(context, source)
             _answer(source)
             raise RequestFailedError(*map(fault, source.errors or ()))
         return _answers(source)
@@ -176,11 +179,14 @@ class GraphQLExecution:
         _remember(self._parsed, text, parsed)
         return parsed
 
-    def _validate(self, text: str, document: DocumentNode) -> list[GraphQLError]:
+    def _hides_suggestions(self, context: Context) -> bool:
+        return not self._suggestions and context.caller.role is not Role.OPERATOR
+
+    def _validate(self, text: str, document: DocumentNode, *, hide_suggestions: bool) -> list[GraphQLError]:
         if (known := self._valid.get(text)) is not None:
             self._valid.move_to_end(text)
             return known
-        errors = validate(SCHEMA, document, hide_suggestions=not self._suggestions)
+        errors = validate(SCHEMA, document, hide_suggestions=hide_suggestions)
         if not errors:
             _remember(self._valid, text, errors)
         return errors
@@ -197,6 +203,14 @@ async def _answers(source: Any) -> AsyncGenerator[dict[str, Any], None]:
             raise
         except Exception as error:
             raise RequestFailedError(masked(error)) from error
+
+
+async def _note_denials(context: Context, result: ExecutionResult) -> None:
+    """Whoever asks for what its role may not is on the trail by the name of the field, however it was called."""
+    forbidden = (error for error in result.errors or () if isinstance(cause_of(error), ForbiddenError))
+    nodes = [error.nodes[0] for error in forbidden if error.nodes]
+    for name in sorted({node.name.value for node in nodes if isinstance(node, FieldNode)}):
+        await denied(context, name)
 
 
 def _answer(result: ExecutionResult) -> dict[str, Any]:

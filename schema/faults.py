@@ -50,7 +50,7 @@ def fault(error: GraphQLError) -> Fault:
         told["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path is not None:
         told["path"] = error.path
-    cause = None if error.path is None else _cause(error)  # without a path, it is the request that is wrong
+    cause = None if error.path is None else cause_of(error)  # without a path, it is the request that is wrong
     if cause is None:
         told["extensions"] = {"code": _code_of_request_error(error), **(error.extensions or {})}
     elif isinstance(cause, GatewayError):
@@ -93,7 +93,7 @@ def code_of(error: GatewayError) -> str:
     return error.code if isinstance(error, RefusedError | LimitReachedError) else INTERNAL
 
 
-def _cause(error: GraphQLError) -> Exception | None:
+def cause_of(error: GraphQLError) -> Exception | None:
     """The first error in the chain that is not GraphQL's own."""
     cause = error.original_error
     while isinstance(cause, GraphQLError):

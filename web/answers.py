@@ -8,11 +8,8 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-# Answers belong to one caller and one moment, and are no pages.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
 
 def json_answer(
     content: Any, status: int = 200, media_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> Response:
-    return Response(orjson.dumps(content), status, {**_HEADERS, **(headers or {})}, f"{media_type}; charset=utf-8")
+    return Response(orjson.dumps(content), status, dict(headers or {}), f"{media_type}; charset=utf-8")

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from resolvers.platform import SERVICE_NAME
 from web import graphiql
 from web.answers import json_answer
+from web.armour import Armour
 from web.exports import Exports
 from web.gateway import Gateway
 from web.graphql_http import GraphQLOverHTTP
@@ -31,11 +32,15 @@ def create_app(
     readiness: Readiness,
     *,
     explorer: bool = True,
+    open_explorer: bool = True,
+    tls_only: bool = False,
     routes: Sequence[BaseRoute] = (),
     lifespan: Lifespan | None = None,
 ) -> Starlette:
-    """`explorer` serves GraphiQL. `routes` are added after ours. Nothing is opened or started here."""
-    http, socket = GraphQLOverHTTP(gateway, explorer=explorer), GraphQLOverWebSocket(gateway)
+    """`explorer` serves GraphiQL, and to others than operators when it is open. `tls_only`: browsers are told never to
+    come without TLS. `routes` are added after ours. Nothing is opened or started here."""
+    http = GraphQLOverHTTP(gateway, explorer=explorer, for_operators=not open_explorer)
+    socket = GraphQLOverWebSocket(gateway)
     app = Starlette(
         routes=[
             Route("/", _greeting(gateway.services.version), methods=["GET"]),
@@ -47,7 +52,7 @@ def create_app(
             *(graphiql.routes() if explorer else ()),
             *routes,
         ],
-        middleware=[Middleware(Trail), _cors(gateway.cors_origins)],
+        middleware=[Middleware(Armour, tls_only=tls_only), Middleware(Trail), _cors(gateway.cors_origins)],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )

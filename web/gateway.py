@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from auth.authenticator import Authenticator, credentials_of
+from auth.authenticator import DEVELOPER, Authenticator, credentials_of
 from auth.callers import Caller
 from auth.rate import RequestRate, SocketsPerCaller
+from errors import UnauthenticatedError
 from resolvers.context import Context, Services
 from schema.execution import GraphQLExecution
+from schema.faults import Fault
 from web.trail import request_id_of
 
 
@@ -22,13 +25,16 @@ from web.trail import request_id_of
 class WebLimits:
     """What one client may ask of a process. Sizes in bytes, times in seconds."""
 
-    max_body_bytes: int = 256 * 1024
+    max_body_bytes: int = 128 * 1024
     body_timeout_s: float = 10.0
+    max_batch_size: int = 1  # 1: no arrays of requests
     connection_init_timeout_s: float = 10.0
     send_timeout_s: float = 20.0
     max_operations_per_socket: int = 50
     max_messages_per_minute: int = 600
     max_subscription_s: float = 6 * 3600.0
+    recheck_s: float = 30.0  # between two looks at whether the credentials of an open stream are still good
+    beat_s: float = 15.0  # between two signs of life on a silent stream of events
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,11 @@ class Gateway:
 
     async def caller(self, scope: Scope, payload: object = None) -> Caller:
         """By the headers, or the payload that opened a socket. Raises UnauthenticatedError, UnavailableError."""
-        return await self.authenticator.authenticate(credentials_of(scope["headers"], payload))
+        caller = await self.authenticator.authenticate(credentials_of(scope["headers"], payload))
+        # A page elsewhere may let its own name point to this machine, and is then our neighbour to the browser.
+        if caller is DEVELOPER and not _is_local_name(Headers(scope=scope).get("host", "")):
+            raise UnauthenticatedError("without credentials only http://localhost is served")
+        return caller
 
     def context(self, caller: Caller, scope: Scope) -> Context:
         return Context(caller, self.services, request_id_of(scope))
@@ -72,3 +82,24 @@ class Gateway:
         if origin is None or "*" in self.cors_origins or origin in self.cors_origins:
             return True
         return urlsplit(origin).netloc == headers.get("host")
+
+    def may_ask(self, scope: Scope) -> bool:
+        """Whether no browser says that a page of a site that is not listed made this request."""
+        headers = Headers(scope=scope)
+        if headers.get("sec-fetch-site", "none") in ("none", "same-origin") or "*" in self.cors_origins:
+            return True
+        return headers.get("origin") in self.cors_origins
+
+
+def lasted_too_long(limit_s: float) -> Fault:
+    message = f"an operation may last at most {limit_s / 60:g} minutes: subscribe again"
+    extensions = {"code": "LIMIT_REACHED", "limit": "subscriptionSeconds", "allowed": limit_s}
+    return {"message": message, "extensions": extensions}
+
+
+def _is_local_name(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -47,6 +47,7 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+SIGN_IN: Final = "sign-in.js"
 
 
 def wants_page(request: Request) -> bool:
@@ -65,9 +66,23 @@ def page(request: Request) -> Response:
     return Response(body, media_type="text/html", headers=headers)
 
 
+def sign_in() -> Response:
+    """In the page's stead where that is for operators: no browser sends a credential by itself."""
+    headers = {**SECURITY_HEADERS, "Cache-Control": "no-store", "WWW-Authenticate": "Bearer", "Vary": "Accept"}
+    return Response(_SIGN_IN_PAGE, 401, headers, "text/html")
+
+
 def routes() -> list[BaseRoute]:
-    """What the page loads. The names carry a hash of their content, so browsers may keep them for ever."""
-    return [Route(f"{ASSETS_PATH}/{{name}}", asset, methods=["GET"])]
+    """What the pages load. The names of GraphiQL's carry a hash of their content: browsers may keep them for ever."""
+    return [
+        Route(f"{ASSETS_PATH}/{SIGN_IN}", sign_in_script, methods=["GET"]),
+        Route(f"{ASSETS_PATH}/{{name}}", asset, methods=["GET"]),
+    ]
+
+
+async def sign_in_script(_: Request) -> Response:
+    headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache"}
+    return Response((FOLDER / SIGN_IN).read_bytes(), headers=headers, media_type="text/javascript")
 
 
 async def asset(request: Request) -> Response:
@@ -80,6 +95,27 @@ async def asset(request: Request) -> Response:
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(gzip.decompress(compressed), media_type=media_type, headers=headers)
     return Response(compressed, media_type=media_type, headers={**headers, "Content-Encoding": "gzip"})
+
+
+_SIGN_IN_PAGE: Final = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Gamer Provisioner</title>
+<link rel="icon" href="data:,">
+</head>
+<body>
+<form id="sign-in">
+<p>This page is for operators.</p>
+<p><label>Token or API key <input id="credential" type="password" autocomplete="off"></label>
+<button>Sign in</button></p>
+<p id="refused" role="alert"></p>
+</form>
+<script type="module" src=".{ASSETS_PATH}/{SIGN_IN}"></script>
+</body>
+</html>
+"""
 
 
 @cache

@@ -1,70 +1,88 @@
-"""GraphQL over HTTP: POST for everything but subscriptions, GET for queries."""
+"""GraphQL over HTTP: POST for everything, GET for queries; subscriptions as a stream of events."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from auth.callers import Caller
-from errors import GatewayError, LimitReachedError, UnauthenticatedError, UnavailableError
-from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
+from auth.callers import Caller, Role
+from errors import ForbiddenError, GatewayError, LimitReachedError, UnauthenticatedError, UnavailableError
+from resolvers.context import Context
+from schema.execution import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from schema.faults import fault_of
 from web import graphiql
 from web.answers import json_answer
+from web.event_stream import Answers, EventStream
 from web.gateway import Gateway
-from web.negotiation import MediaType, media_type
+from web.negotiation import EVENT_STREAM, MediaType, accepts_events, media_type
 from web.reading import UnreadableError, read_body, read_query
+from web.standing import no_longer_good
 
 _VARY: Final = {"Vary": "Accept"}
 _METHODS: Final = "GET, POST"
+_NEVER_HERE: Final = f"subscriptions are served over WebSocket, protocol graphql-transport-ws, and as {EVENT_STREAM}"
 
 
 class GraphQLOverHTTP:
-    def __init__(self, gateway: Gateway, *, explorer: bool) -> None:
-        """`explorer`: a browser that opens the address gets GraphiQL."""
+    def __init__(self, gateway: Gateway, *, explorer: bool, for_operators: bool = False) -> None:
+        """`explorer`: a browser that opens the address gets GraphiQL; `for_operators`: no other caller does."""
         self._gateway = gateway
         self._explorer = explorer
+        self._for_operators = for_operators
 
     async def answer(self, request: Request) -> Response:
         if self._explorer and graphiql.wants_page(request):
-            return graphiql.page(request)
-        kind = media_type(request.headers.get("accept"))
-        if request.method not in ("GET", "POST"):
-            return _refusal(405, "GraphQL is asked by POST, or GET for queries", kind, {"Allow": _METHODS})
-        if kind is None:
-            return _refusal(406, f"answers are {MediaType.RESPONSE} or {MediaType.LEGACY}", None)
+            return await self._page(request)
+        accept = request.headers.get("accept")
+        kind, events = media_type(accept), accepts_events(accept)
+        refused = self._refused(request, kind, events=events)
+        if refused is not None:
+            return refused
         try:
             asked = await self._read(request)
+            caller = await self._caller(request)
+            if isinstance(asked, list):
+                return await self._run_all(request, asked, caller, kind or MediaType.LEGACY)
+            await self._gateway.admit(caller)
         except UnreadableError as error:
-            return _refusal(error.status, error.message, kind)
-        return await self._run(request, asked, kind)
+            return _unreadable(error, kind)
+        except (UnauthenticatedError, LimitReachedError, UnavailableError) as error:
+            return _turned_away(error, kind or MediaType.LEGACY)
+        return await self._run(request, asked, caller, kind, events=events)
 
-    async def _read(self, request: Request) -> GraphQLRequest:
+    def _refused(self, request: Request, kind: MediaType | None, *, events: bool) -> Response | None:
+        """By the head of the request alone."""
+        if request.method not in ("GET", "POST"):
+            return _refusal(405, "GraphQL is asked by POST, or GET for queries", kind, {"Allow": _METHODS})
+        if kind is None and not events:
+            return _refusal(406, f"answers are {MediaType.RESPONSE}, {MediaType.LEGACY} or {EVENT_STREAM}", None)
+        if not self._gateway.may_ask(request.scope):
+            return _refusal(403, "pages of this site may not ask", kind)
+        return None
+
+    async def _page(self, request: Request) -> Response:
+        if not self._for_operators:
+            return graphiql.page(request)
+        try:
+            caller = await self._caller(request)
+        except UnauthenticatedError:
+            return graphiql.sign_in()
+        except (LimitReachedError, UnavailableError) as error:
+            return _turned_away(error, MediaType.LEGACY)
+        if caller.role is not Role.OPERATOR:
+            return _fault(403, ForbiddenError("this page is for operators"), MediaType.LEGACY, {})
+        return graphiql.page(request)
+
+    async def _read(self, request: Request) -> GraphQLRequest | list[GraphQLRequest]:
         if request.method == "GET":
             return read_query(request)
         limits = self._gateway.limits
-        return await read_body(request, limits.max_body_bytes, limits.body_timeout_s)
-
-    async def _run(self, request: Request, asked: GraphQLRequest, kind: MediaType) -> Response:
-        try:
-            caller = await self._caller(request)
-            await self._gateway.admit(caller)
-        except (UnauthenticatedError, LimitReachedError, UnavailableError) as error:
-            return _turned_away(error, kind)
-        context = self._gateway.context(caller, request.scope)
-        try:
-            prepared = self._gateway.execution.prepare(asked, context)
-            if prepared.kind is OperationKind.MUTATION and request.method == "GET":
-                return _refusal(405, "a mutation is asked by POST", kind, {"Allow": "POST"})
-            if prepared.kind is OperationKind.SUBSCRIPTION:
-                return _refusal(400, "subscriptions are served over WebSocket, protocol graphql-transport-ws", kind)
-            return _answer(await self._gateway.execution.execute(prepared, context), kind)
-        except RequestFailedError as error:
-            status = 400 if kind is MediaType.RESPONSE or asked.query is None else 200
-            return _answer({"errors": error.faults}, kind, status)
+        return await read_body(request, limits.max_body_bytes, limits.body_timeout_s, limits.max_batch_size)
 
     async def _caller(self, request: Request) -> Caller:
         try:
@@ -72,6 +90,73 @@ class GraphQLOverHTTP:
         except UnauthenticatedError:
             await self._gateway.admit_stranger(request.scope)
             raise
+
+    async def _run(
+        self, request: Request, asked: GraphQLRequest, caller: Caller, kind: MediaType | None, *, events: bool
+    ) -> Response:
+        context = self._gateway.context(caller, request.scope)
+        try:
+            prepared = self._gateway.execution.prepare(asked, context)
+            if prepared.kind is OperationKind.MUTATION and request.method == "GET":
+                return _refusal(405, "a mutation is asked by POST", kind, {"Allow": "POST"})
+            if prepared.kind is OperationKind.SUBSCRIPTION and not events:
+                return _refusal(400, _NEVER_HERE, kind)
+            if kind is None or prepared.kind is OperationKind.SUBSCRIPTION:
+                return self._stream(request, prepared, context)
+            return _answer(await self._gateway.execution.execute(prepared, context), kind)
+        except RequestFailedError as error:
+            if kind is None:
+                return self._events(request, caller, _broken(error))
+            status = 400 if kind is MediaType.RESPONSE or asked.query is None else 200
+            return _answer({"errors": error.faults}, kind, status)
+
+    async def _run_all(
+        self, request: Request, asked: list[GraphQLRequest], caller: Caller, kind: MediaType
+    ) -> Response:
+        """One after another: a batch takes no more of this process at a time than a single request."""
+        return _answer([await self._run_one(request, one, caller) for one in asked], kind)
+
+    async def _run_one(self, request: Request, asked: GraphQLRequest, caller: Caller) -> dict[str, Any]:
+        context = self._gateway.context(caller, request.scope)
+        try:
+            await self._gateway.admit(caller)
+            prepared = self._gateway.execution.prepare(asked, context)
+            if prepared.kind is OperationKind.SUBSCRIPTION:
+                return {"errors": [_told(_NEVER_HERE)]}
+            return await self._gateway.execution.execute(prepared, context)
+        except RequestFailedError as error:
+            return {"errors": error.faults}
+        except LimitReachedError as error:
+            return {"errors": [fault_of(error)]}
+
+    def _stream(self, request: Request, prepared: Prepared, context: Context) -> Response:
+        async def begin() -> Answers:
+            if prepared.kind is OperationKind.SUBSCRIPTION:
+                return await self._gateway.execution.subscribe(prepared, context)
+            return _single(await self._gateway.execution.execute(prepared, context))
+
+        return self._events(request, context.caller, begin)
+
+    def _events(self, request: Request, caller: Caller, begin: Any) -> Response:
+        held = ExitStack()
+        try:
+            held.enter_context(self._gateway.socket_of(caller))
+        except LimitReachedError as error:
+            return _turned_away(error, MediaType.LEGACY)
+        return EventStream(
+            begin, self._gateway.limits, held, lambda: no_longer_good(self._gateway, caller, request.scope)
+        )
+
+
+async def _single(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    yield answer
+
+
+def _broken(error: RequestFailedError) -> Any:
+    async def begin() -> Answers:
+        raise error
+
+    return begin
 
 
 def _answer(content: Any, kind: MediaType, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -91,6 +176,17 @@ def _fault(status: int, error: GatewayError, kind: MediaType, headers: dict[str,
     return _answer({"errors": [fault_of(error)]}, kind, status, headers)
 
 
+def _unreadable(error: UnreadableError, kind: MediaType | None) -> Response:
+    told = _told(error.message)
+    if error.limit is not None:
+        name, allowed = error.limit
+        told["extensions"] = {"code": LimitReachedError.code, "limit": name, "allowed": allowed}
+    return _answer({"errors": [told]}, kind or MediaType.LEGACY, error.status)
+
+
 def _refusal(status: int, message: str, kind: MediaType | None, headers: dict[str, str] | None = None) -> Response:
-    fault = {"message": message, "extensions": {"code": "BAD_REQUEST"}}
-    return _answer({"errors": [fault]}, kind or MediaType.LEGACY, status, headers)
+    return _answer({"errors": [_told(message)]}, kind or MediaType.LEGACY, status, headers)
+
+
+def _told(message: str) -> dict[str, Any]:
+    return {"message": message, "extensions": {"code": "BAD_REQUEST"}}

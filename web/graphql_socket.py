@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import ExitStack, aclosing, suppress
-from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final
 
@@ -22,8 +21,9 @@ from errors import GatewayError, LimitReachedError, UnauthenticatedError
 from resolvers.context import Context
 from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
 from schema.faults import Fault, fault_of
-from web.gateway import Gateway
+from web.gateway import Gateway, lasted_too_long
 from web.reading import UnreadableError, decoded, request_from
+from web.standing import no_longer_good
 
 PROTOCOL: Final = "graphql-transport-ws"
 _REASON_LIMIT: Final = 120  # bytes; a close frame carries 123
@@ -101,10 +101,8 @@ class _Connection:
                 while True:
                     await self._handle(await self._received(), tasks, patience)
         except TimeoutError:
-            if self._caller is None:
-                code = CloseCode.CONNECTION_INITIALISATION_TIMEOUT
-                raise _ClosingError(code, "Connection initialisation timeout") from None
-            raise _ClosingError(CloseCode.UNAUTHORIZED, "the credentials have expired") from None
+            code = CloseCode.CONNECTION_INITIALISATION_TIMEOUT
+            raise _ClosingError(code, "Connection initialisation timeout") from None
 
     async def _received(self) -> dict[str, Any]:
         message = await self._websocket.receive()
@@ -128,7 +126,8 @@ class _Connection:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
         match message.get("type"):
             case "connection_init":
-                await self._initialise(_optional_object(message), patience)
+                await self._initialise(_optional_object(message), tasks)
+                patience.reschedule(None)
             case "ping":
                 payload = _optional_object(message)
                 await self._send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
@@ -141,7 +140,7 @@ class _Connection:
             case _:
                 raise _bad("a message of this type is not known")
 
-    async def _initialise(self, payload: dict[str, Any] | None, patience: asyncio.Timeout) -> None:
+    async def _initialise(self, payload: dict[str, Any] | None, tasks: asyncio.TaskGroup) -> None:
         if self._caller is not None:
             raise _ClosingError(CloseCode.TOO_MANY_INITIALISATION_REQUESTS, "Too many initialisation requests")
         try:
@@ -154,8 +153,12 @@ class _Connection:
         except GatewayError as error:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
         self._caller = caller
-        patience.reschedule(_end_of(caller))
+        tasks.create_task(self._watch_credentials(caller, payload))
         await self._send({"type": "connection_ack"})
+
+    async def _watch_credentials(self, caller: Caller, payload: dict[str, Any] | None) -> None:
+        reason = await no_longer_good(self._gateway, caller, self._websocket.scope, payload)
+        raise _ClosingError(CloseCode.UNAUTHORIZED, reason)
 
     async def _count_stranger(self) -> None:
         try:
@@ -196,7 +199,7 @@ class _Connection:
         except LimitReachedError as error:
             await self._fail(operation_id, [fault_of(error)])
         except TimeoutError:
-            await self._fail(operation_id, [_too_long(self._limits.max_subscription_s)])
+            await self._fail(operation_id, [lasted_too_long(self._limits.max_subscription_s)])
         else:
             await self._finish(operation_id, {"type": "complete", "id": operation_id})
 
@@ -250,25 +253,10 @@ def _optional_object(message: Mapping[str, Any]) -> dict[str, Any] | None:
     return payload
 
 
-def _end_of(caller: Caller) -> float | None:
-    """When the caller's credentials end, by the loop's clock."""
-    if caller.expires_at is None:
-        return None
-    remaining = caller.expires_at - datetime.now(UTC)
-    return asyncio.get_running_loop().time() + max(0.0, remaining.total_seconds())
-
-
 def _too_many(limit: int) -> Fault:
     message = f"a socket may have at most {limit} operations at once"
-    return {"message": message, "extensions": {"code": "TOO_MANY_OPERATIONS", "allowed": limit}}
-
-
-def _too_long(limit_s: float) -> Fault:
-    message = f"an operation may last at most {limit_s / 60:g} minutes: subscribe again"
-    return {
-        "message": message,
-        "extensions": {"code": "LIMIT_REACHED", "limit": "subscriptionSeconds", "allowed": limit_s},
-    }
+    extensions = {"code": "TOO_MANY_OPERATIONS", "limit": "operationsPerSocket", "allowed": limit}
+    return {"message": message, "extensions": extensions}
 
 
 def _bad(reason: str) -> _ClosingError:

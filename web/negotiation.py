@@ -12,6 +12,7 @@ class MediaType(StrEnum):
     LEGACY = "application/json"  # whatever GraphQL says is 200
 
 
+EVENT_STREAM: Final = "text/event-stream"
 _UNNAMED: Final = ("application/*", "*/*")
 
 
@@ -29,6 +30,12 @@ def media_type(accept: str | None) -> MediaType | None:
     if MediaType.LEGACY not in named and unnamed > 0:
         offers.append((unnamed, MediaType.LEGACY))
     return max(offers, key=lambda offer: (offer[0], offer[1] is MediaType.RESPONSE))[1] if offers else None
+
+
+def accepts_events(accept: str | None) -> bool:
+    """Whether a stream of events is named. Some clients name it with every request: it tells what may come as a
+    stream, and not that everything shall."""
+    return accept is not None and dict(_weights(accept)).get(EVENT_STREAM, 0.0) > 0
 
 
 def _weights(accept: str) -> Iterator[tuple[str, float]]:

@@ -47,3 +47,8 @@ class PatientH11(H11Protocol):
         self._head_timer = None
         if not self._has_head() and not self.transport.is_closing():
             self.transport.close()
+
+
+def patient(head_timeout_s: float) -> type[PatientH11]:
+    """The same, as patient as told: the server makes one of its class for each connection."""
+    return type("PatientH11", (PatientH11,), {"head_timeout_s": head_timeout_s})

@@ -19,18 +19,28 @@ _KINDS: Final[dict[str, tuple[type, str]]] = {
 
 
 class UnreadableError(Exception):
-    """Not a GraphQL request. `status` is HTTP's word for it."""
+    """Not a GraphQL request. `status` is HTTP's word for it; `limit` is the one that it is over, with its value."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, limit: tuple[str, float] | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.limit = limit
 
 
-async def read_body(request: Request, limit_bytes: int, patience_s: float) -> GraphQLRequest:
-    """Of a POST. Raises UnreadableError."""
+async def read_body(
+    request: Request, limit_bytes: int, patience_s: float, max_batch_size: int
+) -> GraphQLRequest | list[GraphQLRequest]:
+    """Of a POST; a list only where batches are allowed. Raises UnreadableError."""
     _check_content(request)
-    return request_from(decoded(await _bytes(request, limit_bytes, patience_s)))
+    content = decoded(await _bytes(request, limit_bytes, patience_s))
+    if not isinstance(content, list):
+        return request_from(content)
+    if max_batch_size <= 1:
+        raise UnreadableError(400, "requests are sent one by one, not as an array", ("batchSize", 1))
+    if not 1 <= len(content) <= max_batch_size:
+        raise UnreadableError(400, f"an array has 1 to {max_batch_size} requests", ("batchSize", max_batch_size))
+    return [request_from(one) for one in content]
 
 
 def read_query(request: Request) -> GraphQLRequest:
@@ -91,11 +101,12 @@ async def _bytes(request: Request, limit_bytes: int, patience_s: float) -> bytes
                 if len(body) > limit_bytes:
                     raise _too_large(limit_bytes)
     except TimeoutError:
-        raise UnreadableError(408, f"the request did not arrive within {patience_s:g} s") from None
+        limit = ("bodySeconds", patience_s)
+        raise UnreadableError(408, f"the request did not arrive within {patience_s:g} s", limit) from None
     except ClientDisconnect:
         raise UnreadableError(400, "the request ended early") from None
     return bytes(body)
 
 
 def _too_large(limit_bytes: int) -> UnreadableError:
-    return UnreadableError(413, f"a request may have at most {limit_bytes} bytes")
+    return UnreadableError(413, f"a request may have at most {limit_bytes} bytes", ("bodyBytes", limit_bytes))

@@ -13,13 +13,15 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from auth.callers import Caller
+from auth.authenticator import Authenticator
+from auth.callers import Caller, Role
 from models.launches import LaunchStatus
 from schema.documents import sha256_of
 from schema.ids import global_id
 from tests.gateway import (
     ANN,
     BOB,
+    OPERATOR,
     GatewayWorld,
     a_launch,
     an_event,
@@ -179,7 +181,11 @@ class TestOperations:
             error = await hear(opened)
 
         assert (error["type"], error["id"]) == ("error", "3")
-        assert error["payload"][0]["extensions"] == {"code": "TOO_MANY_OPERATIONS", "allowed": 3}
+        assert error["payload"][0]["extensions"] == {
+            "code": "TOO_MANY_OPERATIONS",
+            "limit": "operationsPerSocket",
+            "allowed": 3,
+        }
 
 
 class TestLeaving:
@@ -295,6 +301,19 @@ class TestOpening:
             brief = token(ANN, lasting_s=1)
             await say(opened, {**INIT, "payload": {"Authorization": f"Bearer {brief}"}})
             assert await hear(opened) == {"type": "connection_ack"}
+
+            assert await close_code(opened) == 4401
+
+    async def test_an_api_key_that_is_revoked_closes_the_socket(self, gateway: GatewayWorld) -> None:
+        keys = gateway.services.api_keys
+        made = await keys.create(OPERATOR, "shop", Role.SERVICE)
+        door, limits = Authenticator(None, keys), WebLimits(recheck_s=0.05)
+        app = create_app(web_gateway(gateway, authenticator=door, limits=limits), Readiness())
+        async with listening(app) as address, socket(address, None) as opened:
+            await say(opened, {**INIT, "payload": {"X-API-Key": made.secret.get_secret_value()}})
+            assert await hear(opened) == {"type": "connection_ack"}
+
+            await keys.revoke(OPERATOR, made.api_key.id)
 
             assert await close_code(opened) == 4401
 
