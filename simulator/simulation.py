@@ -27,6 +27,7 @@ from simulator.google.location_finder import LocationFinderApi
 from simulator.google.metadata import MetadataApi
 from simulator.google.routes import GoogleRoutes
 from simulator.machines.park import MachinePark
+from simulator.machines.players import PlayerRoutes
 from simulator.park import Park
 from simulator.state import DamagedStateError
 from simulator.tensordock.service import Customer, TensorDock
@@ -153,6 +154,8 @@ class Simulation:
         MetadataApi(PROJECT).add_routes(app.router)
         if self._google:
             self._google.add_routes(app.router, CONTROL)
+        if isinstance(self.park, MachinePark):
+            PlayerRoutes(self.park).add_routes(app.router, CONTROL)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_WORDS_S)
         self._running.push_async_callback(runner.cleanup)
         await runner.setup()

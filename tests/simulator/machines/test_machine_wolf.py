@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import ssl
 from collections.abc import Callable
@@ -13,14 +12,10 @@ from xml.etree import ElementTree
 import aiohttp
 import asyncssh
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from simulator.machines.addresses import HTTP, HTTPS, RTSP
 from simulator.machines.wolf.api import WolfShape
-from simulator.machines.wolf.identity import ensure
+from tests.moonlight import Moonlight
 from tests.simulator.machines.box import Box
 
 CONFIG = """hostname = "gamer"
@@ -301,7 +296,7 @@ async def test_the_older_shape_has_numbers_and_keeps_its_socket_inside(wolf: Box
 
 @pytest.mark.parametrize(("typed", "right"), [("4821", True), ("4822", False)])
 async def test_a_moonlight_pairs_by_its_own_protocol(wolf: Box, typed: str, right: bool) -> None:
-    moonlight = Moonlight(wolf, pin="4821")
+    moonlight = Moonlight(_url(wolf, ""), wolf.root.parent, pin="4821")
     pairing = asyncio.create_task(moonlight.pair())
     await _until(lambda: bool(wolf.park.wolf("m-1").pairings.pending()))
     [pending] = wolf.park.wolf("m-1").pairings.pending()
@@ -310,54 +305,6 @@ async def test_a_moonlight_pairs_by_its_own_protocol(wolf: Box, typed: str, righ
 
     assert await pairing is right
     assert len((await _api(wolf, "clients"))["clients"]) == int(right)
-
-
-class Moonlight:
-    """The client's half of pairing, by the protocol that Moonlight and its servers share."""
-
-    def __init__(self, box: Box, pin: str) -> None:
-        self._box = box
-        self._salt = b"0123456789abcdef"
-        self._key = hashlib.sha256(self._salt + pin.encode()).digest()[:16]
-        folder = box.root.parent
-        ensure(folder / "moonlight.key", folder / "moonlight.crt")
-        self._cert = (folder / "moonlight.crt").read_bytes()
-        private = serialization.load_pem_private_key((folder / "moonlight.key").read_bytes(), None)
-        assert isinstance(private, rsa.RSAPrivateKey)
-        self._private = private
-
-    async def pair(self) -> bool:
-        begun = await self._step(phrase="getservercert", salt=self._salt.hex(), clientcert=self._cert.hex())
-        server_cert = x509.load_pem_x509_certificate(bytes.fromhex(begun["plaincert"]))
-        challenge, secret = b"c" * 16, b"s" * 16
-        answered = await self._step(clientchallenge=self._encrypted(challenge).hex())
-        answer = self._decrypted(bytes.fromhex(answered["challengeresponse"]))
-        server_hash, server_challenge = answer[:32], answer[32:48]
-        own_signature = x509.load_pem_x509_certificate(self._cert).signature
-        own_hash = hashlib.sha256(server_challenge + own_signature + secret).digest()
-        shown = await self._step(serverchallengeresp=self._encrypted(own_hash).hex())
-        server_secret, signature = (raw := bytes.fromhex(shown["pairingsecret"]))[:16], raw[16:]
-        public = server_cert.public_key()
-        assert isinstance(public, rsa.RSAPublicKey)
-        public.verify(signature, server_secret, padding.PKCS1v15(), hashes.SHA256())
-        server_is_right = hashlib.sha256(challenge + server_cert.signature + server_secret).digest() == server_hash
-        signed = secret + self._private.sign(secret, padding.PKCS1v15(), hashes.SHA256())
-        ended = await self._step(clientpairingsecret=signed.hex())
-        return server_is_right and ended["paired"] == "1"
-
-    async def _step(self, **query: str) -> dict[str, str]:
-        target = _url(self._box, "/pair")
-        async with aiohttp.ClientSession() as http, http.get(target, params={"uniqueid": "01", **query}) as answer:
-            root = ElementTree.fromstring(await answer.text())
-        return {child.tag: child.text or "" for child in root}
-
-    def _encrypted(self, content: bytes) -> bytes:
-        encryptor = Cipher(algorithms.AES(self._key), modes.ECB()).encryptor()
-        return encryptor.update(content) + encryptor.finalize()
-
-    def _decrypted(self, content: bytes) -> bytes:
-        decryptor = Cipher(algorithms.AES(self._key), modes.ECB()).decryptor()
-        return decryptor.update(content) + decryptor.finalize()
 
 
 async def _until(holds: Callable[[], bool]) -> None:

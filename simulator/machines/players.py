@@ -1,0 +1,107 @@
+"""`<control>/machines/<id>/...`: act as a player would at a machine, without a Moonlight."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from simulator.machines.files import Files
+from simulator.machines.park import MachinePark, UnknownMachineError
+from simulator.machines.wolf.api import WolfShape
+from simulator.machines.wolf.server import PLAYER_IP, Wolf
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class PlayerRoutes:
+    """Answers are JSON: 404 for a machine that is not there, 409 for one on which no Wolf runs."""
+
+    def __init__(self, park: MachinePark) -> None:
+        self._park = park
+
+    def add_routes(self, router: web.UrlDispatcher, base: str) -> None:
+        machine = f"{base}/machines/{{id}}"
+        router.add_post(f"{machine}/pairings", _explained(self._begin_pairing))
+        router.add_get(f"{machine}/clients", _explained(self._clients))
+        router.add_post(f"{machine}/sessions", _explained(self._begin_session))
+        router.add_get(f"{machine}/sessions", _explained(self._sessions))
+        router.add_delete(f"{machine}/sessions/{{session}}", _explained(self._end_session))
+        router.add_put(f"{machine}/sessions/{{session}}/home/{{path:.+}}", _explained(self._write_at_home))
+        router.add_put(f"{machine}/wolf", _explained(self._shape_wolf))
+
+    async def _begin_pairing(self, request: web.Request) -> web.Response:
+        """`{"client_ip": ..., "pin": ...}`: a device asks to be paired; without a PIN it takes any."""
+        body = await _body(request)
+        pin = body.get("pin")
+        begun = self._wolf(request).begin_pairing(
+            str(body.get("client_ip", PLAYER_IP)), pin=None if pin is None else str(pin)
+        )
+        return web.json_response({"secret": begun.secret, "client_ip": begun.client_ip}, status=201)
+
+    async def _clients(self, request: web.Request) -> web.Response:
+        clients = self._wolf(request).config.clients
+        return web.json_response(
+            {"clients": [{"id": one.id, "app_state_folder": one.app_state_folder} for one in clients]}
+        )
+
+    async def _begin_session(self, request: web.Request) -> web.Response:
+        """`{"client_id": ..., "title": ...}`: a paired device starts an app; the first of each when unsaid."""
+        body = await _body(request)
+        session = await self._wolf(request).begin_session(client_id=body.get("client_id"), title=body.get("title"))
+        return web.json_response({"id": session.id, "title": session.app["title"], "home": session.home}, status=201)
+
+    async def _sessions(self, request: web.Request) -> web.Response:
+        sessions = self._wolf(request).sessions.values()
+        return web.json_response({"sessions": [{"id": one.id, "title": one.app["title"]} for one in sessions]})
+
+    async def _end_session(self, request: web.Request) -> web.Response:
+        self._wolf(request).end_session(request.match_info["session"])
+        return web.json_response({})
+
+    async def _write_at_home(self, request: web.Request) -> web.Response:
+        """The app writes a file, such as a save, into its home folder."""
+        session = self._wolf(request).sessions.get(request.match_info["session"])
+        if not session:
+            raise LookupError("no such session")
+        machine = self._park.machine(request.match_info["id"])
+        path = posixpath.normpath(posixpath.join(session.home, request.match_info["path"]))
+        files = Files(machine.tree, int(session.client.settings["run_uid"]))
+        files.mkdir(posixpath.dirname(path), parents=True)
+        files.write(path, await request.content.read())
+        return web.json_response({"path": path})
+
+    async def _shape_wolf(self, request: web.Request) -> web.Response:
+        """`{"shape": "2024"}` or `"newer"`: counts from Wolf's next start."""
+        machine = self._park.machine(request.match_info["id"])
+        machine.wolf_shape = WolfShape(str((await _body(request)).get("shape")))
+        return web.json_response({"shape": machine.wolf_shape})
+
+    def _wolf(self, request: web.Request) -> Wolf:
+        return self._park.wolf(request.match_info["id"])
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    content = await request.content.read()
+    body = json.loads(content) if content.strip() else {}
+    if not isinstance(body, dict):
+        raise ValueError("the body must be a JSON object")
+    return body
+
+
+def _explained(handler: Handler) -> Handler:
+    async def explained(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except UnknownMachineError:
+            return web.json_response({"error": "no such machine"}, status=404)
+        except LookupError as error:
+            return web.json_response({"error": str(error)}, status=409)
+        except (ValueError, OSError) as error:
+            text = error.strerror if isinstance(error, OSError) else str(error)
+            return web.json_response({"error": text}, status=400)
+
+    return explained

@@ -1,0 +1,86 @@
+"""Acting as a player through the simulator's controls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from simulator.machines.park import MachinePark
+from simulator.machines.players import PlayerRoutes
+from tests.simulator.machines.box import Box
+from tests.simulator.machines.test_machine_wolf import COMPOSE, CONFIG
+
+
+@pytest.fixture
+async def control(park: MachinePark) -> AsyncIterator[aiohttp.ClientSession]:
+    application = web.Application()
+    PlayerRoutes(park).add_routes(application.router, "/_control")
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{runner.addresses[0][1]}") as session:
+        yield session
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def wolf(box: Box) -> Box:
+    await box.output("sudo apt-get install -y docker-ce docker-compose-plugin; mkdir wolf")
+    await box.output("cat > wolf/config.toml", CONFIG.encode())
+    await box.output("cat > wolf/docker-compose.yml", COMPOSE.encode())
+    await box.output("cd wolf && sudo docker compose up -d")
+    return box
+
+
+async def test_a_device_pairs_plays_saves_and_quits(wolf: Box, control: aiohttp.ClientSession) -> None:
+    async with control.post("/_control/machines/m-1/pairings", json={"pin": "4821"}) as begun:
+        secret = (await begun.json())["secret"]
+    pin = json.dumps({"pair_secret": secret, "pin": "4821"})
+    await wolf.output(
+        f"sudo curl -s --unix-socket /tmp/sockets/wolf.sock -d '{pin}' http://localhost/api/v1/pair/client"
+    )
+    async with control.post("/_control/machines/m-1/sessions") as started:
+        session = await started.json()
+    save = f"/_control/machines/m-1/sessions/{session['id']}/home/.config/retroarch/saves/a.srm"
+    async with control.put(save, data=b"progress") as saved:
+        path = (await saved.json())["path"]
+    async with control.delete(f"/_control/machines/m-1/sessions/{session['id']}") as ended:
+        pass
+
+    assert (begun.status, started.status, saved.status, ended.status) == (201, 201, 200, 200)
+    assert path == f"{session['home']}/.config/retroarch/saves/a.srm"
+    assert await wolf.output(f"cat {path}; stat -c %u {path}") == "progress1000\n"
+    async with control.get("/_control/machines/m-1/sessions") as left:
+        assert await left.json() == {"sessions": []}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/_control/machines/none/pairings", 404),
+        ("POST", "/_control/machines/m-1/pairings", 409),
+        ("PUT", "/_control/machines/m-1/wolf", 400),
+    ],
+)
+async def test_what_cannot_be_is_refused(
+    box: Box, control: aiohttp.ClientSession, method: str, path: str, status: int
+) -> None:
+    async with control.request(method, path, json={}) as answer:
+        assert answer.status == status
+
+
+async def test_an_app_writes_nowhere_but_where_its_user_may(wolf: Box, control: aiohttp.ClientSession) -> None:
+    running = wolf.park.wolf("m-1")
+    running.pairings.give_pin(running.begin_pairing(pin="1").secret, "1")
+    session = await running.begin_session()
+
+    outside = f"/_control/machines/m-1/sessions/{session.id}/home/%2E%2E/%2E%2E/%2E%2E/%2E%2E/%2E%2E/etc/x"
+    async with control.put(outside, data=b"x") as answer:
+        pass
+
+    assert answer.status in (400, 404)
+    assert not (wolf.root / "etc/x").exists()
