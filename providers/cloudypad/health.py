@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from dataclasses import dataclass
 from typing import Final
 
 from errors import ProviderError
@@ -15,7 +16,13 @@ from providers.storage.tokens import Tokens
 
 _PATIENCE_S: Final = 1.0
 _CREDENTIALS_WITHIN_S: Final = 10.0
-_VERSION_KEPT_S: Final = 60 * 60.0
+_VERSION_KEPT_S: Final = 10 * 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    healthy: bool
+    words: str
 
 
 class Health:
@@ -25,7 +32,7 @@ class Health:
         self._cli = cli
         self._tokens = tokens
         self._simulated = simulated
-        self._version: Shared[str] = Shared(self._ask_version, _VERSION_KEPT_S)
+        self._version: Shared[_Verdict] = Shared(self._ask_version, _VERSION_KEPT_S)
         self._credentials: Shared[str | None] = Shared(self._ask_credentials, kept_s)
 
     async def close(self) -> None:
@@ -40,17 +47,20 @@ class Health:
             async with asyncio.timeout(_PATIENCE_S):
                 if (trouble := await self._credentials.get()) is not None:
                     return self._told(False, trouble)
-                return self._told(True, f"CloudyPad {await self._version.get()}; Google tells no stock")
+                verdict = await self._version.get()
+                return self._told(verdict.healthy, verdict.words)
         except TimeoutError:
             return self._told(True, "CloudyPad has not told its version yet")
-        except ProviderError as error:
-            return self._told(False, error.message)
 
     def _told(self, healthy: bool, detail: str) -> ProviderHealth:
         return ProviderHealth(configured=True, healthy=healthy, simulated=self._simulated, detail=detail)
 
-    async def _ask_version(self, _: Depart) -> str:
-        return await self._cli.version()
+    async def _ask_version(self, _: Depart) -> _Verdict:
+        """A failure is kept as long as a success: asking again costs CloudyPad the same seconds."""
+        try:
+            return _Verdict(True, f"CloudyPad {await self._cli.version()}; Google tells no stock")
+        except ProviderError as error:
+            return _Verdict(False, error.message)
 
     async def _ask_credentials(self, _: Depart) -> str | None:
         """What is wrong with Google's credentials, as far as asking for a token shows; None when nothing is."""

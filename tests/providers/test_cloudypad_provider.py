@@ -365,17 +365,53 @@ async def test_no_key_is_stored_and_every_home_logs_in_with_its_own(
     assert b"-key" not in gzip.decompress(stored.parcel)
 
 
-async def test_health_names_what_is_missing(worker: Worker, google: CloudFolder, tmp_path: Path) -> None:
-    well = worker()
-    await well._health._version.get()
-    absent = CloudyPad(
-        CloudyPadOptions("project-1", tmp_path / "key"), CloudyPadCli("/nowhere/cloudypad", tmp_path), NoTokens()
-    )
+async def test_health_tells_the_version_once_it_is_known(worker: Worker) -> None:
+    provider = worker()
 
-    healthy, missing = await well.health(), await absent.health()
+    async with asyncio.timeout(10):
+        while True:
+            health = await provider.health()
+            if health.detail != "CloudyPad has not told its version yet":
+                break
+            await asyncio.sleep(0.05)
 
-    assert (healthy.healthy, healthy.detail) == (True, "CloudyPad 0.45.1; Google tells no stock")
-    assert (missing.healthy, missing.detail) == (False, "the executable `cloudypad` is not there (CLOUDYPAD_COMMAND)")
+    assert (health.healthy, health.detail) == (True, "CloudyPad 0.45.1; Google tells no stock")
+    await provider.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (None, "the executable `cloudypad` is not there (CLOUDYPAD_COMMAND)"),
+        ("echo 'node: not found' >&2; exit 127", "cloudypad --version failed with status 127: node: not found"),
+    ],
+)
+async def test_health_names_what_is_missing(tmp_path: Path, body: str | None, detail: str) -> None:
+    program = tmp_path / "cloudypad"
+    if body is not None:
+        program.write_text(f"#!/bin/sh\n{body}\n")
+        program.chmod(0o755)
+    cli = CloudyPadCli(str(program), tmp_path / "home", grace_s=0.5)
+    provider = CloudyPad(CloudyPadOptions("project-1", tmp_path / "key"), cli, NoTokens())
+
+    health = await provider.health()
+
+    assert (health.configured, health.healthy, health.detail) == (True, False, detail)
+    await provider.close()
+
+
+async def test_without_credentials_google_is_in_trouble(google: CloudFolder, tmp_path: Path) -> None:
+    class Refused:
+        async def token(self) -> str | None:
+            raise ProviderRefusedError("the Google key file x is no key")
+
+    cli = CloudyPadCli(str(google.command), tmp_path / "home")
+    provider = CloudyPad(CloudyPadOptions("project-1", tmp_path / "key"), cli, Refused())
+
+    health = await provider.health()
+
+    assert (health.healthy, health.detail) == (False, "no Google credentials: the Google key file x is no key")
+    await provider.close()
 
 
 async def half_made(provider: CloudyPad) -> None:
