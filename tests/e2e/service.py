@@ -11,7 +11,8 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -87,9 +88,21 @@ class Deployment:
             machines = (await reply.json())["machines"]
         return [machine for machine in machines if machine["name"].startswith("gamer-")]
 
+    async def called_off(self) -> None:
+        async with self.http.delete(f"{self.control_url}/faults") as reply:
+            assert reply.status == 200, await reply.text()
+
+    def disk(self, machine_id: str) -> Path:
+        """What a simulated machine has on its disk."""
+        return self.folder / "world" / "machines" / machine_id / "root"
+
+    @property
+    def bucket(self) -> Path:
+        return self.folder / "world" / "bucket" / self.environment["GCS_BUCKET_NAME"]
+
     async def fault(self, **order: Any) -> None:
         async with self.http.post(f"{self.control_url}/faults", json=order) as reply:
-            assert reply.status == 200, await reply.text()
+            assert reply.ok, await reply.text()
 
 
 @dataclass
@@ -130,10 +143,14 @@ class Gateway:
         assert payload["errors"] == [], payload
         return str(payload["launch"]["id"])
 
-    async def follow(self, launch_id: str, after: int = 0) -> AsyncIterator[dict[str, Any]]:
-        """The launch's progress over graphql-transport-ws, until the server completes it."""
-        document = (OPERATIONS / "LaunchProgress.graphql").read_text()
-        variables = {"launchId": launch_id, "after": after}
+    async def follow(self, launch_id: str, after: int = 0) -> AsyncGenerator[dict[str, Any], None]:
+        """The launch's progress, until the server completes it."""
+        async for data in self.subscribe("LaunchProgress", {"launchId": launch_id, "after": after}):
+            yield data["launchProgress"]
+
+    async def subscribe(self, operation: str, variables: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """A subscription of graphql/operations/ over graphql-transport-ws, until the server completes it."""
+        document = (OPERATIONS / f"{operation}.graphql").read_text()
         async with self.http.ws_connect(f"{self.url}/graphql", protocols=["graphql-transport-ws"]) as socket:
             await socket.send_json({"type": "connection_init"})
             assert (await socket.receive_json())["type"] == "connection_ack"
@@ -144,10 +161,36 @@ class Gateway:
                 if answer["type"] == "ping":
                     await socket.send_json({"type": "pong"})
                 elif answer["type"] == "next":
-                    yield answer["payload"]["data"]["launchProgress"]
+                    assert "errors" not in answer["payload"], answer
+                    yield answer["payload"]["data"]
                 else:
                     assert answer["type"] == "complete", answer
                     return
+
+    async def machine(self, **changes: Any) -> str:
+        """A machine that runs, after a launch of its own; returns its id."""
+        launch_id = await self.launch(**changes)
+        events = await self.until_over(launch_id)
+        assert events[-1]["status"] == "READY", events[-1]
+        return str((await self.data("Launch", {"id": launch_id}))["launch"]["vm"]["id"])
+
+    async def vm(self, vm_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.data("Vm", {"id": vm_id}))["vm"]
+        return found
+
+    async def command(self, command: str, vm_id: str) -> dict[str, Any]:
+        """`command` is start, stop, restart or delete; returns the payload."""
+        payload: dict[str, Any] = (await self.data(f"{command.title()}Vm", {"vmId": vm_id}))[f"{command}Vm"]
+        return payload
+
+    async def until(self, vm_id: str, *statuses: str, within_s: float = 90) -> dict[str, Any]:
+        """The VM as vmStatus tells it, once it has one of these statuses."""
+        async with asyncio.timeout(within_s), aclosing(self.subscribe("VmStatus", {"vmId": vm_id})) as states:
+            async for state in states:
+                vm: dict[str, Any] = state["vmStatus"]
+                if vm["status"] in statuses:
+                    return vm
+        raise AssertionError(f"{vm_id} ended, and never was {statuses}")
 
     async def until_over(self, launch_id: str) -> list[dict[str, Any]]:
         async with asyncio.timeout(100):
@@ -160,8 +203,8 @@ async def deployment(
 ) -> AsyncIterator[Deployment]:
     """Everything ends with the block: gateways, workers, and the simulator."""
     log = (folder / "simulator.log").open("wb")
-    command = [sys.executable, "-m", "simulator", "--state-dir", str(folder / "world"), "--clock-factor"]
-    simulator = _simulator([*command, str(clock_factor)], log)
+    command = [sys.executable, "-m", "simulator", "--port", "0", "--state-dir", str(folder / "world")]
+    simulator = _simulator([*command, "--clock-factor", str(clock_factor)], log)
     try:
         given = await asyncio.to_thread(_exported, simulator)
         environment = {
