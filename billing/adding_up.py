@@ -10,7 +10,7 @@ from typing import Final
 
 from billing.amounts import DAY, Cell, by_hour, midnight
 from models.rollups import Rollup, RollupKind, Span
-from models.usage import UsageInterval
+from models.usage import Metered
 
 Group = tuple[RollupKind, str]
 
@@ -26,16 +26,16 @@ class Sums:
 Groups = dict[Group, Sums]
 
 
-def groups_of(interval: UsageInterval) -> tuple[Group, ...]:
+def groups_of(interval: Metered) -> tuple[Group, ...]:
     return (
-        (RollupKind.PROVIDER, interval.provider.value),
-        (RollupKind.CONSOLE, interval.console.value),
+        (RollupKind.PROVIDER, str(interval.provider)),
+        (RollupKind.CONSOLE, str(interval.console)),
         (RollupKind.USER, interval.user_id),
         (RollupKind.VM, interval.vm_id),
     )
 
 
-def by_day(intervals: Iterable[UsageInterval], start: datetime, end: datetime) -> dict[datetime, Groups]:
+def by_day(intervals: Iterable[Metered], start: datetime, end: datetime) -> dict[datetime, Groups]:
     """What was used on each day of a window of whole days, in hours. A day without use is in it, empty."""
     days: dict[datetime, Groups] = {}
     day = start
@@ -43,7 +43,7 @@ def by_day(intervals: Iterable[UsageInterval], start: datetime, end: datetime) -
         days[day] = {}
         day += DAY
     for interval in intervals:
-        groups, owner = groups_of(interval), (interval.user_id, interval.provider.value, interval.console.value)
+        groups, owner = groups_of(interval), (interval.user_id, str(interval.provider), str(interval.console))
         for hour, cell in by_hour(interval, start, end):
             _add(days[midnight(hour)], groups, owner, hour.hour, cell)
     return days

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
-from models.usage import UsageInterval, UsageState
+from models.usage import Metered, UsageState
 
 PLACES: Final = Decimal("1e-12")  # of a dollar
 HOUR: Final = timedelta(hours=1)
@@ -54,7 +54,7 @@ class Rounding:
         return EXACT.subtract(self._usd, before)
 
 
-def used(interval: UsageInterval, start: datetime, end: datetime) -> Cell:
+def used(interval: Metered, start: datetime, end: datetime) -> Cell:
     """What an interval used within a window, clipped at its borders. One that is open goes on to the window's end."""
     ms = (min(interval.end or end, end) - max(interval.start, start)) // _MS
     if ms <= 0:
@@ -63,7 +63,7 @@ def used(interval: UsageInterval, start: datetime, end: datetime) -> Cell:
     return Cell(EXACT.multiply(interval.usd_per_hour, Decimal(ms)), running_ms)
 
 
-def by_hour(interval: UsageInterval, start: datetime, end: datetime) -> Iterator[tuple[datetime, Cell]]:
+def by_hour(interval: Metered, start: datetime, end: datetime) -> Iterator[tuple[datetime, Cell]]:
     """The same for each hour of the clock that it touches, by the hour's beginning."""
     until = min(interval.end or end, end).astimezone(UTC)
     moment = max(interval.start, start).astimezone(UTC)

@@ -18,7 +18,7 @@ from billing.windows import Granularity, Window
 from errors import InvalidInputError
 from models.database import Database
 from models.rollups import RolledSpan, RollupKind, Span, rollup_rows
-from models.usage import UsageInterval
+from models.usage import UsageRow
 
 CURRENCY: Final = "USD"
 MAX_LINES: Final = 100_000  # of a report, and of the sums that it is made of
@@ -90,11 +90,12 @@ class Reports:
         coverage = await self._coverage(window, granularity)
         for span in (Span.MONTH, Span.DAY):
             await self._add_rollups(grid, coverage.of(span), group_by, user_id)
+        still_open: dict[str, UsageRow] = {}
         for gap in coverage.gaps():
-            await self._add_intervals(grid, gap, group_by, user_id, now)
+            still_open |= await self._add_intervals(grid, gap, group_by, user_id, now)
         if grid.size > MAX_LINES:
             raise _too_long()
-        return report_of(window, grid, await self._forecast(window, grid, user_id, now), min(now, window.end))
+        return report_of(window, grid, _forecast(window, grid, still_open.values(), now), min(now, window.end))
 
     async def spent(self, window: Window, *, user_id: str | None = None, now: datetime | None = None) -> Report:
         """The window in as few sums as it can be had."""
@@ -128,21 +129,25 @@ class Reports:
 
     async def _add_intervals(
         self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime
-    ) -> None:
-        end = min(gap.end, now)
+    ) -> dict[str, UsageRow]:
+        """Returns those that are still open."""
+        end, still_open = min(gap.end, now), {}
         if end <= gap.start:
-            return
+            return {}
         for interval in await overlapping(self._db, gap.start, end, _of(user_id)):
             group = dict(groups_of(interval))[group_by]
             for hour, cell in by_hour(interval, gap.start, end):
                 grid.add(hour, group, cell)
+            if interval.end is None:
+                still_open[interval.id] = interval
+        return still_open
 
-    async def _forecast(self, window: Window, grid: Grid, user_id: str | None, now: datetime) -> Decimal | None:
-        if not window.start <= now < window.end:
-            return None
-        still_open = await self._db.find(UsageInterval, {"end": None, **_of(user_id)})
-        rest = total(used(interval, now, window.end).usd_ms for interval in still_open)
-        return rounded(EXACT.add(grid.usd_ms(), rest))
+
+def _forecast(window: Window, grid: Grid, still_open: Iterable[UsageRow], now: datetime) -> Decimal | None:
+    if not window.start <= now < window.end:
+        return None
+    rest = total(used(interval, now, window.end).usd_ms for interval in still_open)
+    return rounded(EXACT.add(grid.usd_ms(), rest))
 
 
 def report_of(window: Window, grid: Grid, forecast_usd: Decimal | None, as_of: datetime | None) -> Report:

@@ -26,7 +26,7 @@ from billing.adding_up import (
 from billing.amounts import DAY, midnight, month_start
 from models.database import Database, Document
 from models.rollups import STATE_ID, RolledSpan, Rollup, RollupState, Span
-from models.usage import UsageInterval
+from models.usage import UsageInterval, UsageRow, usage_rows
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class Rollups:
         carried = await overlapping(self._db, first, first + timedelta(milliseconds=1))
         while first < last:
             end = min(_next_month(first), last)
-            begun = await self._db.find(UsageInterval, {"start": {"$gte": first, "$lt": end}})
+            begun = await usage_rows(self._db, {"start": {"$gte": first, "$lt": end}})
             intervals = list({interval.id: interval for interval in (*carried, *begun)}.values())
             added = await asyncio.to_thread(by_day, intervals, first, end)
             for day, groups in added.items():
@@ -193,13 +193,11 @@ class Rollups:
         return await self._state()
 
 
-async def overlapping(
-    db: Database, start: datetime, end: datetime, more: Document | None = None
-) -> list[UsageInterval]:
+async def overlapping(db: Database, start: datetime, end: datetime, more: Document | None = None) -> list[UsageRow]:
     """The intervals that touch a window. Open ones are read first: one that is closed meanwhile is found twice, not
     never."""
-    still_open = await db.find(UsageInterval, {"end": None, "start": {"$lt": end}, **(more or {})})
-    ended = await db.find(UsageInterval, {"end": {"$gt": start}, "start": {"$lt": end}, **(more or {})})
+    still_open = await usage_rows(db, {"end": None, "start": {"$lt": end}, **(more or {})})
+    ended = await usage_rows(db, {"end": {"$gt": start}, "start": {"$lt": end}, **(more or {})})
     return list({interval.id: interval for interval in (*still_open, *ended)}.values())
 
 

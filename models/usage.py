@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 
 from odmantic import Field, Index, Model
 
 from models.catalog import ConsoleType
+from models.database import Database, Document
 from providers.base import ProviderName
 
 
@@ -47,3 +50,60 @@ class UsageInterval(Model):
     @property
     def usd_per_hour(self) -> Decimal:
         return self.machine_usd_per_hour + self.storage_usd_per_hour + self.egress_usd_per_hour
+
+
+class Metered(Protocol):
+    """What sums are made of: an interval, in whichever shape it was read."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def vm_id(self) -> str: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def provider(self) -> str: ...
+    @property
+    def console(self) -> str: ...
+    @property
+    def state(self) -> UsageState: ...
+    @property
+    def start(self) -> datetime: ...
+    @property
+    def end(self) -> datetime | None: ...
+    @property
+    def usd_per_hour(self) -> Decimal: ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """An interval as sums read it, by the thousand: without the care that a document takes."""
+
+    id: str
+    vm_id: str
+    user_id: str
+    provider: str
+    console: str
+    state: UsageState
+    start: datetime
+    end: datetime | None
+    usd_per_hour: Decimal
+
+
+async def usage_rows(db: Database, query: Document) -> list[UsageRow]:
+    return [_row(raw) for raw in await db.aggregate(UsageInterval, [{"$match": query}])]
+
+
+def _row(raw: Document) -> UsageRow:
+    machine, storage, egress = (raw[f"{part}_usd_per_hour"].to_decimal() for part in ("machine", "storage", "egress"))
+    return UsageRow(
+        id=raw["_id"],
+        vm_id=raw["vm_id"],
+        user_id=raw["user_id"],
+        provider=raw["provider"],
+        console=raw["console"],
+        state=UsageState(raw["state"]),
+        start=raw["start"],
+        end=raw["end"],
+        usd_per_hour=machine + storage + egress,
+    )
