@@ -14,6 +14,7 @@ from errors import GatewayError, MachineLostError
 from fleet.commands import Pin
 from fleet.onboard import OnBoard, address_of
 from fleet.saving import bring_to_safety
+from models.audit import by_the_service, write_with
 from models.database import Database, Document
 from models.usage import UsageState
 from models.vms import Vm, VmStatus, move_vm
@@ -59,10 +60,11 @@ class Power:
         return (await self._vm(vm_id)).status
 
     @activity.defn
-    async def enter(self, vm_id: str, status: VmStatus, reason: str, billed: bool = False) -> None:
+    async def enter(self, vm_id: str, status: VmStatus, reason: str, billed: bool = False, found: str = "") -> None:
         """Write a status down, with what belongs to it. The meter goes first: no status shows what is not metered.
 
-        `billed`: it is off, and costs as if it were on.
+        `billed`: it is off, and costs as if it were on. `found`: what made us do it when nobody asked for it, which
+        is for the audit trail.
         """
         now = _now()
         vm = await self._vm(vm_id)
@@ -70,7 +72,15 @@ class Power:
             await self._meter.enter(vm, UsageState.RUNNING if billed else UsageState.STOPPED, now)
         elif status in {VmStatus.RUNNING, VmStatus.STARTING}:
             await self._meter.enter(vm, UsageState.RUNNING, now)
-        await move_vm(self._db, vm_id, status, {"detail": reason or None, **_fields(vm, status, now, billed)})
+        fields = {"detail": reason or None, **_fields(vm, status, now, billed)}
+        if not found or vm.status is status:
+            await move_vm(self._db, vm_id, status, fields)
+            return
+        await write_with(
+            self._db,
+            lambda: move_vm(self._db, vm_id, status, fields),
+            lambda vm: by_the_service("watch", f"{found}:{status}", vm.id, reason),
+        )
 
     @activity.defn
     async def save(self, vm_id: str) -> bool:

@@ -14,6 +14,7 @@ from billing.webhooks import AlertWebhooks
 from errors import GatewayError
 from fleet.commands import Command
 from fleet.desk import Fleet
+from models.audit import accounted, by_the_service
 from models.database import Database
 from models.limits import SpendingStop
 from models.vms import Vm, VmStatus
@@ -84,7 +85,8 @@ class Spending:
     async def _stop(self, vm: Vm, reason: str) -> int:
         """A machine that cannot be asked now is asked again in the next round."""
         try:
-            await self._fleet.command(vm, Command.STOP, reason)
+            async with accounted(self._db, by_the_service("spending", "stopVm", vm.id, reason)):
+                await self._fleet.command(vm, Command.STOP, reason)
         except GatewayError as error:
             log.warning("machine could not be stopped yet", extra={"vm": vm.id, "why": error.message})
             return 0

@@ -16,6 +16,7 @@ from typing import Final
 
 from billing.meter import Meter
 from errors import ConflictError, ProviderError
+from models.audit import accounted, by_the_service
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
@@ -120,7 +121,9 @@ class Sweeper:
             "a machine that is nobody's is deleted",
             extra={"provider": provider.name, "machine": machine.id, "tag": machine.tag, "why": action.reason},
         )
-        await provider.release(machine.id)
+        subject, words = vm.id if vm else machine.tag, f"{provider.name} {machine.id}: {action.reason}"
+        async with accounted(self._db, by_the_service("sweeper", "deleteStray", subject, words)):
+            await provider.release(machine.id)
         if await provider.machine(machine.id) is not None:
             return action  # the next round looks again
         if vm is not None and vm.status not in ENDED and vm.provider_id in {None, machine.id}:
@@ -141,7 +144,8 @@ class Sweeper:
                 Verdict.LOSE, provider.name, vm.provider_id or "", vm.tag, vm.id, f"{vm.status}, unknown to the cloud"
             )
             if not dry_run:
-                await self._settle(vm, rented=vm.provider_id is not None)
+                async with accounted(self._db, by_the_service("sweeper", "closeRecord", vm.id, action.reason)):
+                    await self._settle(vm, rented=vm.provider_id is not None)
                 action = _done(action)
             actions.append(action)
         return actions

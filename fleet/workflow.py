@@ -49,6 +49,7 @@ class MachineWorkflow:
         self._busy = False  # a command, or what the watch found, is being carried out
         self._number = 0  # of the last command that was taken
         self._begun = 0  # of the last command that has changed the status
+        self._acting_on: Finding | None = None  # what nobody asked for, while it is being done
 
     @workflow.run
     async def run(self, vm_id: str) -> None:
@@ -125,6 +126,7 @@ class MachineWorkflow:
         finally:
             self._begun = self._number
             self._busy = False
+            self._acting_on = None
 
     async def _watched(self) -> Seen | None:
         """What was found, or None as soon as something is asked."""
@@ -142,6 +144,7 @@ class MachineWorkflow:
             return None
 
     async def _act_on(self, seen: Seen) -> None:
+        self._acting_on = seen.finding
         match seen.finding:
             case Finding.IDLE | Finding.LIMIT:
                 await self._stop(seen.detail)
@@ -233,7 +236,8 @@ class MachineWorkflow:
             return False
 
     async def _enter(self, status: VmStatus, reason: str, *, billed: bool = False) -> None:
-        await self._run(Power.enter, self._vm_id, status, reason, billed, time=_FOREVER)
+        found = "" if self._acting_on is None else str(self._acting_on)
+        await self._run(Power.enter, self._vm_id, status, reason, billed, found, time=_FOREVER)
         self._status = status
         self._begun = self._number
 

@@ -71,6 +71,11 @@ def new_entry(
     )
 
 
+def by_the_service(part: str, action: str, subject_id: str, detail: str) -> AuditEntry:
+    """An entry of what a part of the service does by itself. No caller can have its name: user ids have no colon."""
+    return new_entry(f"gamer:{part}", Role.SERVICE, action, Outcome.DONE, subject_id=subject_id, detail=detail)
+
+
 async def write_entry(db: Database, entry: AuditEntry) -> None:
     """For what changes nothing, as a denied request. Within a transaction it is part of that."""
     await db.insert(entry)
