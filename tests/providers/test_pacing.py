@@ -22,15 +22,15 @@ async def test_requests_of_one_kind_keep_their_distance() -> None:
 
     took_s = await elapsed_s(*(asyncio.create_task(pacing.turn("list")) for _ in range(5)))
 
-    assert 0.2 <= took_s < 0.4
+    assert 0.2 <= took_s < 2
 
 
 async def test_kinds_do_not_wait_for_one_another() -> None:
-    pacing = Pacing(per_second=1)
+    pacing = Pacing(per_second=0.1)
 
     took_s = await elapsed_s(*(asyncio.create_task(pacing.turn(kind)) for kind in ("list", "get", "create")))
 
-    assert took_s < 0.5
+    assert took_s < 5
 
 
 async def test_retry_after_holds_back_those_who_wait_already() -> None:
@@ -72,7 +72,7 @@ async def test_a_success_ends_the_doubling() -> None:
     pacing.went_well("list")
     pacing.rest("list", None)
 
-    assert await elapsed_s(asyncio.create_task(pacing.turn("list"))) < 0.2
+    assert await elapsed_s(asyncio.create_task(pacing.turn("list"))) < 0.5
 
 
 async def test_nobody_is_kept_waiting_beyond_all_patience() -> None:
@@ -83,12 +83,12 @@ async def test_nobody_is_kept_waiting_beyond_all_patience() -> None:
         await pacing.turn("list")
 
 
-async def test_a_waiter_that_gives_up_does_not_block_the_lane() -> None:
-    pacing = Pacing(per_second=10)
+async def test_a_waiter_that_gives_up_takes_nobodys_turn() -> None:
+    pacing = Pacing(per_second=2)
     await pacing.turn("list")
     given_up = asyncio.create_task(pacing.turn("list"))
     await asyncio.sleep(0)
 
     given_up.cancel()
 
-    assert await elapsed_s(asyncio.create_task(pacing.turn("list"))) < 0.2
+    assert await elapsed_s(asyncio.create_task(pacing.turn("list"))) < 0.9

@@ -459,7 +459,7 @@ async def test_requests_of_one_kind_are_paced(connect: Connect, stand_in: StandI
 
     await asyncio.gather(*(tensordock.machine(NOBODY) for _ in range(4)))
 
-    assert 0.3 <= clock.time() - begun < 1
+    assert clock.time() - begun >= 0.3
     assert stand_in.asked == {"get": 4}
 
 

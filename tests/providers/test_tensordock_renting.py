@@ -189,11 +189,12 @@ async def test_a_lost_answer_to_an_order_that_was_not_taken_is_busy_after_the_se
     with pytest.raises(ProviderBusyError):
         await tensordock.rent(OFFER, TAG)
 
-    assert 0.3 <= seconds() - begun < 1.5
+    assert seconds() - begun >= 0.3
     assert stand_in.named(TAG) == []
 
 
-async def test_the_repetition_after_that_waits_no_second_time(tensordock: TensorDock, stand_in: StandIn) -> None:
+async def test_the_repetition_after_that_waits_no_second_time(connect: Connect, stand_in: StandIn) -> None:
+    tensordock = connect(settle_s=1)
     stand_in.script("create", Said(cut=True))
     ordered_at = just_now()
     with pytest.raises(ProviderBusyError):
@@ -202,7 +203,7 @@ async def test_the_repetition_after_that_waits_no_second_time(tensordock: Tensor
 
     machine = await tensordock.rent(OFFER, TAG, ordered_at=ordered_at)
 
-    assert seconds() - begun < 0.25
+    assert seconds() - begun < 0.9
     assert stand_in.named(TAG) == [machine.id]
 
 
@@ -229,7 +230,7 @@ async def test_another_process_orders_anew_only_after_the_settle_time(connect: C
 
 @pytest.mark.parametrize("age", [timedelta(hours=1), timedelta(days=300)])
 async def test_an_order_of_long_ago_is_looked_for_once(connect: Connect, stand_in: StandIn, age: timedelta) -> None:
-    await asyncio.wait_for(connect(settle_s=60).rent(OFFER, TAG, ordered_at=just_now() - age), 2)
+    await asyncio.wait_for(connect(settle_s=60).rent(OFFER, TAG, ordered_at=just_now() - age), 5)
 
     assert stand_in.asked == {"list": 2, "balance": 1, "create": 1}
 
@@ -237,7 +238,7 @@ async def test_an_order_of_long_ago_is_looked_for_once(connect: Connect, stand_i
 async def test_a_clock_that_is_ahead_makes_nobody_wait_for_ever(connect: Connect, stand_in: StandIn) -> None:
     tomorrow = just_now() + timedelta(days=1)
 
-    machine = await asyncio.wait_for(connect().rent(OFFER, TAG, ordered_at=tomorrow), 2)
+    machine = await asyncio.wait_for(connect().rent(OFFER, TAG, ordered_at=tomorrow), 5)
 
     assert stand_in.named(TAG) == [machine.id]
 
@@ -263,9 +264,9 @@ async def test_a_definite_refusal_is_told_at_once_and_the_next_order_waits_for_n
     tensordock = connect(settle_s=60)
 
     with pytest.raises(error):
-        await asyncio.wait_for(tensordock.rent(OFFER, TAG), 2)
+        await asyncio.wait_for(tensordock.rent(OFFER, TAG), 5)
     assert stand_in.named(TAG) == []
-    machine = await asyncio.wait_for(tensordock.rent(OFFER, TAG, ordered_at=just_now()), 2)
+    machine = await asyncio.wait_for(tensordock.rent(OFFER, TAG, ordered_at=just_now()), 5)
 
     assert stand_in.named(TAG) == [machine.id]
 
@@ -344,7 +345,7 @@ async def test_a_released_machine_that_is_still_listed_is_not_taken_again(connec
     stand_in.script("delete", Said(200, {}))  # accepted, and carried out at leisure
     await tensordock.release(first.id)
 
-    second = await asyncio.wait_for(tensordock.rent(OFFER, TAG, ordered_at=just_now()), 2)
+    second = await asyncio.wait_for(tensordock.rent(OFFER, TAG, ordered_at=just_now()), 5)
 
     assert second.id != first.id
     assert stand_in.asked["create"] == 2
