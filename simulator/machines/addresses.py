@@ -30,25 +30,26 @@ class NoAddressError(Exception):
     """The system gave no address for a machine."""
 
 
-def choose(seed: str, taken: Collection[str], *, privileged_ports: bool | None = None) -> MachineAddress:
+def choose(
+    seed: str, taken: Collection[str], *, privileged_ports: bool | None = None, own_addresses: bool | None = None
+) -> MachineAddress:
     """An address that nobody listens on now. The same seed leads to the same one while it is free.
 
-    `privileged_ports` says whether port 22 may be used; None finds out.
+    `privileged_ports` says whether port 22 may be used, `own_addresses` whether there are addresses besides 127.0.0.1;
+    None finds out.
     """
+    if not (_has_own_addresses() if own_addresses is None else own_addresses):
+        return MachineAddress(SHARED_ADDRESS, _free_ports(SHARED_ADDRESS, WELL_KNOWN))
     ssh_on_22 = _may_use_port_22() if privileged_ports is None else privileged_ports
     needed = WELL_KNOWN if ssh_on_22 else (HTTPS, HTTP, RTSP)
     for ip in _own_addresses(seed):
         if ip not in taken and all(_is_free(ip, port) for port in needed):
             return MachineAddress(ip, {} if ssh_on_22 else _free_ports(ip, (SSH,)))
-    if _has_own_addresses():
-        raise NoAddressError("no free loopback address for a simulated machine")
-    return MachineAddress(SHARED_ADDRESS, _free_ports(SHARED_ADDRESS, WELL_KNOWN))
+    raise NoAddressError("no free loopback address for a simulated machine")
 
 
 def _own_addresses(seed: str) -> Iterator[str]:
-    """Candidates in 127.77.0.0/16, none where the system has only 127.0.0.1."""
-    if not _has_own_addresses():
-        return
+    """Candidates in 127.77.0.0/16."""
     for attempt in range(ATTEMPTS):
         digest = hashlib.sha256(f"{seed}:{attempt}".encode()).digest()
         yield f"127.77.{digest[0]}.{1 + digest[1] % 254}"

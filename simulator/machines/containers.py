@@ -68,7 +68,7 @@ class Containers:
             await self._machine.clock.sleep(1)
             raise DockerError(f'Get "https://{image.partition("/")[0]}/v2/": dial tcp: i/o timeout')
         await self._machine.clock.sleep(PULL_TAKES_S)
-        self._machine.root_files.write(IMAGES_FILE, json.dumps([*self.images(), image]))
+        self._machine.root_files.replace(IMAGES_FILE, json.dumps([*self.images(), image]))
         return True
 
     async def create(self, container: Container) -> None:
@@ -169,4 +169,4 @@ class Containers:
 
     def _save(self, containers: Sequence[Container]) -> None:
         rows = [asdict(container) for container in containers]
-        self._machine.root_files.write(CONTAINERS_FILE, json.dumps(rows, indent=1))
+        self._machine.root_files.replace(CONTAINERS_FILE, json.dumps(rows, indent=1))

@@ -59,6 +59,11 @@ class Files:
         with self.open(path, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
 
+    def replace(self, path: str, content: str) -> None:
+        """Write it whole or not at all, even if the simulator is killed."""
+        self.write(f"{path}.new", content)
+        self.rename(f"{path}.new", path)
+
     def open(self, path: str, mode: str, permissions: int = 0o666) -> FileIO:
         """Open unbuffered, `mode` as for Python's open; a file that is made gets `permissions` less the umask."""
         resolved = self.tree.resolve(path)

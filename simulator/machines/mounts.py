@@ -107,4 +107,4 @@ class MountTable:
 
     def _write(self) -> None:
         lines = [f"{one.source} {one.point} {one.fstype} {one.options} 0 0\n" for one in self._mounts]
-        self._files.write(MOUNTS_FILE, "".join(lines))
+        self._files.replace(MOUNTS_FILE, "".join(lines))

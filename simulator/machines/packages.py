@@ -90,4 +90,4 @@ class Packages:
 
     def _write(self, packages: set[str]) -> None:
         self._files.mkdir(INSTALLED_FILE.rpartition("/")[0], parents=True)
-        self._files.write(INSTALLED_FILE, "\n".join(sorted(packages - set(BASE))) + "\n")
+        self._files.replace(INSTALLED_FILE, "\n".join(sorted(packages - set(BASE))) + "\n")

@@ -28,14 +28,23 @@ class UnknownMachineError(Exception):
 class MachinePark:
     """Machines that are real to whoever connects to them: SSH servers with a disk of their own under `folder`.
 
-    `on_power_off` is told the id of a machine that was switched off from inside.
+    `on_power_off` is told the id of a machine that was switched off from inside. `privileged_ports` and
+    `own_addresses` say what the system allows; None finds out.
     """
 
-    def __init__(self, folder: Path, clock: Clock, *, privileged_ports: bool | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        *,
+        privileged_ports: bool | None = None,
+        own_addresses: bool | None = None,
+    ) -> None:
         self.on_power_off: Callable[[str], Awaitable[None] | None] | None = None
         self._folder = folder / "machines"
         self._clock = clock
         self._privileged_ports = privileged_ports
+        self._own_addresses = own_addresses
         self._machines: dict[str, Machine] = {}
         self._faults: set[str] = set()
 
@@ -136,11 +145,13 @@ class MachinePark:
     def _choose_address(self, machine_id: str) -> MachineAddress:
         taken = {machine.address.ip for machine in self._machines.values()}
         seed = f"{self._folder.absolute()}/{machine_id}"
-        return addresses.choose(seed, taken, privileged_ports=self._privileged_ports)
+        return addresses.choose(seed, taken, privileged_ports=self._privileged_ports, own_addresses=self._own_addresses)
 
     def _remember(self, machine: Machine) -> None:
         remembered = {"ip": machine.address.ip, "ports": machine.address.ports}
-        (self._folder / machine.name / "address.json").write_text(json.dumps(remembered))
+        draft = self._folder / machine.name / "address.new"
+        draft.write_text(json.dumps(remembered))
+        draft.replace(draft.with_suffix(".json"))
 
     async def _powered_off(self, machine_id: str) -> None:
         if self.on_power_off:

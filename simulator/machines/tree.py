@@ -83,7 +83,9 @@ class FileTree:
             self._save()
 
     def _save(self) -> None:
-        self._owners_file.write_text(json.dumps(self._owners, indent=1))
+        draft = self._owners_file.with_suffix(".new")
+        draft.write_text(json.dumps(self._owners, indent=1))
+        draft.replace(self._owners_file)
 
 
 def is_below(path: str, folder: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,10 +15,28 @@ KEY_BITS = 2048
 VALID_FOR = timedelta(days=7300)
 
 
-def ensure(key_path: Path, cert_path: Path) -> None:
-    """Make both where they are missing: losing them makes every client pair anew."""
-    if key_path.exists() and cert_path.exists():
-        return
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`certificate` is PEM. Read once, when Wolf starts."""
+
+    certificate: bytes
+    private_key: rsa.RSAPrivateKey
+
+    def sign(self, content: bytes) -> bytes:
+        return self.private_key.sign(content, padding.PKCS1v15(), hashes.SHA256())
+
+
+def ensure(key_path: Path, cert_path: Path) -> Identity:
+    """What lies there, made first where it is missing: losing it makes every client pair anew."""
+    if not (key_path.exists() and cert_path.exists()):
+        _make(key_path, cert_path)
+    key = serialization.load_pem_private_key(key_path.read_bytes(), None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("the key is not RSA")
+    return Identity(cert_path.read_bytes(), key)
+
+
+def _make(key_path: Path, cert_path: Path) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Wolf")])
     now = datetime.now(UTC)
@@ -27,10 +46,3 @@ def ensure(key_path: Path, cert_path: Path) -> None:
     key_path.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
     key_path.chmod(0o600)
     cert_path.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-
-
-def sign(key_path: Path, content: bytes) -> bytes:
-    key = serialization.load_pem_private_key(key_path.read_bytes(), None)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError("Wolf's key is not RSA")
-    return key.sign(content, padding.PKCS1v15(), hashes.SHA256())

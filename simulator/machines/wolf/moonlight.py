@@ -70,17 +70,19 @@ class Handshakes:
             return {"paired": "0"}
         key = hashlib.sha256(salt + pin.encode()).digest()[:16]
         self._running[client] = Handshake(request, cert, key)
-        return {"paired": "1", "plaincert": self._wolf.certificate().hex()}
+        return {"paired": "1", "plaincert": self._wolf.identity.certificate.hex()}
 
     def _challenge(self, handshake: Handshake, encrypted: bytes) -> dict[str, str]:
         challenge = _decrypted(handshake.key, encrypted)
-        proof = hashlib.sha256(challenge + _signature(self._wolf.certificate()) + handshake.server_secret).digest()
+        proof = hashlib.sha256(
+            challenge + _signature(self._wolf.identity.certificate) + handshake.server_secret
+        ).digest()
         answer = _encrypted(handshake.key, proof + handshake.server_challenge)
         return {"paired": "1", "challengeresponse": answer.hex()}
 
     def _respond(self, handshake: Handshake, encrypted: bytes) -> dict[str, str]:
         handshake.client_hash = _decrypted(handshake.key, encrypted)[:HASH_BYTES]
-        signed = handshake.server_secret + self._wolf.sign(handshake.server_secret)
+        signed = handshake.server_secret + self._wolf.identity.sign(handshake.server_secret)
         return {"paired": "1", "pairingsecret": signed.hex()}
 
     def _finish(self, client: str, handshake: Handshake, secret: bytes) -> dict[str, str]:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import ssl
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -67,12 +68,14 @@ class Wolf:
         except (ConfigError, OSError) as error:
             raise WolfFailedError(str(error) if isinstance(error, ConfigError) else error.strerror or "") from error
         self.state_folder = folder
-        self._key = self._machine.tree.host_path(f"{folder}/cfg/key.pem")
-        self._cert = self._machine.tree.host_path(f"{folder}/cfg/cert.pem")
-        await asyncio.to_thread(identity.ensure, self._key, self._cert)
+        key, cert = (self._machine.tree.host_path(f"{folder}/cfg/{name}.pem") for name in ("key", "cert"))
+        try:
+            self.identity = await asyncio.to_thread(identity.ensure, key, cert)
+        except ValueError as error:
+            raise WolfFailedError(f"key.pem: {error}") from error
         self.api, self.pages = WolfApi(self), WolfPages(self)
         try:
-            await self._listen()
+            await self._listen(key, cert)
         except OSError as error:
             await self.stop()
             raise WolfFailedError(f"bind: {error.strerror}") from error
@@ -151,12 +154,6 @@ class Wolf:
             if session.container == container:
                 self.end_session(session.id)
 
-    def certificate(self) -> bytes:
-        return self._cert.read_bytes()
-
-    def sign(self, content: bytes) -> bytes:
-        return identity.sign(self._key, content)
-
     def log(self, line: str) -> None:
         self._machine.containers.log(self._container.name, line)
 
@@ -177,9 +174,9 @@ class Wolf:
         )
         self.events.tell("StartRunner", {"session_id": session.id, "runner": runner})
 
-    async def _listen(self) -> None:
+    async def _listen(self, key: Path, cert: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._cert, self._key)
+        context.load_cert_chain(cert, key)
         for port, tls in ((HTTP, None), (HTTPS, context)):
             runner = web.AppRunner(self._application(port), access_log=None, shutdown_timeout=0.1)
             await runner.setup()
@@ -225,4 +222,7 @@ class Wolf:
         files.mkdir(self.socket_outside.rpartition("/")[0], parents=True)
         if files.exists(self.socket_outside):
             files.remove(self.socket_outside)
-        os.mknod(self._machine.tree.host_path(self.socket_outside), stat.S_IFSOCK | 0o755)
+        try:
+            os.mknod(self._machine.tree.host_path(self.socket_outside), stat.S_IFSOCK | 0o755)
+        except PermissionError:  # some systems let only root make one: a file shows where it would be
+            files.write(self.socket_outside, "")

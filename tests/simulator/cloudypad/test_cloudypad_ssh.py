@@ -6,11 +6,14 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import asyncssh
 import pytest
 
-from simulator.machines.park import MachineAddress
+from simulator.clock import Clock
+from simulator.machines.park import MachineAddress, MachinePark
 from simulator.simulation import Simulation, SimulationOptions
 from tests.simulator.cloudypad.tool import Tool, park_of
 
@@ -188,3 +191,54 @@ async def test_where_port_22_is_taken_it_knows_the_way(tmp_path: Path, key: Path
         assert ended.status == 0, ended
         assert (await tool.get("gw-2001"))["status"]["ready"] is True
         assert os.path.isabs(world.environment()["CLOUDYPAD_COMMAND"])
+
+
+async def test_among_machines_that_share_an_address_it_finds_the_one_with_the_instances_name(
+    tmp_path: Path, key: Path
+) -> None:
+    options = SimulationOptions(state_dir=tmp_path / "world", clock_factor=2000)
+    park = MachinePark(options.state_dir, Clock(2000), own_addresses=False)
+    async with Simulation(options, park=park) as world:
+        other = await _ordered(world, key, "gw-2002")
+        wanted = await _ordered(world, key, "gw-2001")
+        tool = Tool(world.environment()["CLOUDYPAD_COMMAND"], tmp_path / "home")
+
+        ended = await tool.run(*create(park.address(wanted), key))
+
+        assert ended.status == 0, ended
+        assert park.wolf(wanted).config.hostname == "gw-2001"
+        with pytest.raises(LookupError):
+            park.wolf(other)
+
+
+async def _ordered(world: Simulation, key: Path, name: str) -> str:
+    """A machine rented as a client rents it; its id, once SSH may be tried."""
+    environment = world.environment()
+    headers = {"Authorization": f"Bearer {environment['TENSORDOCK_API_TOKEN']}"}
+    url = f"{environment['TENSORDOCK_API_URL']}/v2"
+    async with aiohttp.ClientSession(headers=headers) as http:
+        async with http.get(f"{url}/hostnodes") as stock:
+            nodes = (await stock.json())["data"]["hostnodes"]
+        order = _order(name, asyncssh.read_private_key(key).export_public_key().decode())
+        for node in nodes:
+            order["data"]["attributes"]["hostnode_id"] = node["id"]
+            async with http.post(f"{url}/instances", json=order) as made:
+                body = await made.json()
+            if "id" in body.get("data", {}):
+                break
+    async with asyncio.timeout(10):
+        while True:
+            async with aiohttp.ClientSession() as http, http.get(f"{world.control_url}/machines") as listed:
+                machines = {one["name"]: one for one in (await listed.json())["machines"]}
+            if machines[name]["booted"]:
+                return str(machines[name]["id"])
+            await asyncio.sleep(0.02)
+
+
+def _order(name: str, public_key: str) -> dict[str, Any]:
+    resources = {"vcpu_count": 2, "ram_gb": 4, "storage_gb": 100}
+    attributes = {
+        **{"name": name, "type": "virtualmachine", "image": "ubuntu2404", "resources": resources},
+        **{"useDedicatedIp": True, "ssh_key": public_key},
+    }
+    return {"data": {"type": "virtualmachine", "attributes": attributes}}

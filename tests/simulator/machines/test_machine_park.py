@@ -36,6 +36,24 @@ async def test_without_port_22_its_ssh_port_is_told(tmp_path: Path, key: asyncss
     await park.close()
 
 
+async def test_where_there_is_one_address_each_machine_has_ports_of_its_own(
+    tmp_path: Path, key: asyncssh.SSHKey
+) -> None:
+    park = MachinePark(tmp_path, Clock(1000), own_addresses=False)
+    public = key.export_public_key().decode()
+    first, second = [
+        await park.create(name, user="user", authorized_keys=[public], cloud_init=None) for name in ("m-1", "m-2")
+    ]
+    for name in ("m-1", "m-2"):
+        await park.power_on(name)
+
+    assert first.ip == second.ip == "127.0.0.1"
+    assert set(first.ports) == set(second.ports) == {22, 47984, 47989, 48010}
+    assert not set(first.ports.values()) & set(second.ports.values())
+    assert await Box(park, "m-2", key, tmp_path).output("hostname") == "m-2\n"
+    await park.close()
+
+
 async def test_two_machines_have_two_addresses(park: MachinePark) -> None:
     first = await park.create("m-1", user="user", authorized_keys=[], cloud_init=None)
     second = await park.create("m-2", user="user", authorized_keys=[], cloud_init=None)
