@@ -16,6 +16,7 @@ from graphql import (
 from auth.access import RULES, Scope, acting_for, owner_filter, require, table, without_rule
 from auth.callers import Caller, Role
 from errors import ForbiddenError, InvalidInputError
+from schema.root import SCHEMA
 
 ALICE = Caller("alice", Role.PLAYER)
 WEB = Caller("key-0123456789abcdef", Role.SERVICE)
@@ -25,9 +26,10 @@ SCHEMAS = sorted((REPOSITORY / "graphql").glob("*.graphql"))
 OPERATORS_ONLY = {name for name, rule in RULES.items() if rule.scope(Role.PLAYER) is None}
 
 
-@pytest.fixture(params=SCHEMAS, ids=lambda path: path.name)
+@pytest.fixture(params=["served", *SCHEMAS], ids=lambda each: each if isinstance(each, str) else each.name)
 def schema(request: pytest.FixtureRequest) -> GraphQLSchema:
-    return build_schema(request.param.read_text(encoding="utf-8"))
+    """What is served by the code, and what the files say is."""
+    return SCHEMA if request.param == "served" else build_schema(request.param.read_text(encoding="utf-8"))
 
 
 def test_every_field_of_the_roots_and_every_node_has_a_rule(schema: GraphQLSchema) -> None:
@@ -43,6 +45,21 @@ def test_the_table_names_nothing_that_no_schema_has() -> None:
         named |= {*root_fields(schema), *(type_.name for type_ in nodes(schema))}
 
     assert {name for name in RULES if not name.startswith("Route.")} - named == set()
+
+
+def test_every_type_is_reached_from_a_root_that_has_a_rule_or_is_a_node() -> None:
+    """Nothing is served beside the table: not by an interface, not by a type that only `node` finds."""
+    roots = [(SCHEMA.type_map[name.split(".")[0]], name.split(".")[1]) for name in root_fields(SCHEMA)]
+    reached = {name for root, field in roots for name in reachable(SCHEMA, root.fields[field].type)}  # type: ignore[attr-defined]
+    for node in nodes(SCHEMA):
+        assert node.name in RULES
+        reached |= reachable(SCHEMA, node)
+
+    served = {name for name, type_ in SCHEMA.type_map.items() if isinstance(type_, GraphQLObjectType)}
+    introspection = {name for name in served if name.startswith("__")}
+    assert served - introspection - {"Query", "Mutation", "Subscription"} == {
+        name for name in reached if isinstance(SCHEMA.type_map[name], GraphQLObjectType)
+    }
 
 
 def test_a_field_that_nobody_thought_of_is_found() -> None:
