@@ -12,6 +12,7 @@ from simulator.machines.container import Container
 from simulator.machines.containers import Containers, DockerError
 from simulator.machines.programs.call import Call, Program, UsageError
 from simulator.machines.programs.compose import compose
+from simulator.machines.programs.docker_output import described, filled, row
 
 GROUP_FILE = "/etc/group"
 INSIDE = "SIMULATED_CONTAINER"
@@ -48,26 +49,26 @@ async def _ps(call: Call) -> int:
         call.say("CONTAINER ID   IMAGE   STATUS   NAMES")
         form = "{{.ID}}   {{.Image}}   {{.Status}}   {{.Names}}"
     for one in shown:
-        call.say(_filled(form or "{{.ID}}", _row(one)))
+        call.say(filled(form or "{{.ID}}", row(one)))
     return 0
 
 
 async def _inspect(call: Call) -> int:
     found, names = call.options("f:", ["format=", "type="])
     form = found.get("-f") or found.get("--format")
-    described = []
+    found_ones = []
     status = 0
     for name in names:
         try:
-            described.append(_described(_containers(call).find(name)))
+            found_ones.append(described(_containers(call).find(name)))
         except DockerError:
             status = 1
             call.streams.stderr.write(f"Error: No such object: {name}\n".encode())
     if form:
-        for one in described:
-            call.say(_filled(form, one))
+        for one in found_ones:
+            call.say(filled(form, one))
     else:
-        call.say(json.dumps(described, indent=4))
+        call.say(json.dumps(found_ones, indent=4))
     return status
 
 
@@ -77,9 +78,9 @@ async def _image_inspect(call: Call) -> int:
         if name not in _containers(call).images():
             call.streams.stderr.write(f"Error: No such image: {name}\n".encode())
             return 1
-        described = {"Id": f"sha256:{Container('', name).id}", "RepoTags": [name], "Size": 4_200_000_000}
+        image = {"Id": f"sha256:{Container('', name).id}", "RepoTags": [name], "Size": 4_200_000_000}
         form = found.get("-f") or found.get("--format")
-        call.say(_filled(form, described) if form else json.dumps([described]))
+        call.say(filled(form, image) if form else json.dumps([image]))
     return 0
 
 
@@ -139,7 +140,7 @@ async def _images(call: Call) -> int:
     form = found.get("--format", "{{.Repository}}:{{.Tag}}")
     for image in _containers(call).images():
         repository, _, tag = image.partition("@")[0].rpartition(":")
-        call.say(_filled(form, {"Repository": repository or image, "Tag": tag, "ID": Container("", image).id[:12]}))
+        call.say(filled(form, {"Repository": repository or image, "Tag": tag, "ID": Container("", image).id[:12]}))
     return 0
 
 
@@ -247,53 +248,6 @@ def _may_use(call: Call) -> bool:
 def _passes(container: Container, key: str, value: str) -> bool:
     checks = {"name": re.search(value.strip("/"), container.name), "status": container.state == value}
     return bool(checks.get(key, True))
-
-
-def _row(container: Container) -> dict[str, object]:
-    status = {
-        "running": "Up 2 minutes",
-        "restarting": "Restarting (1) 5 seconds ago",
-        "paused": "Up 2 minutes (Paused)",
-    }
-    return {
-        "ID": container.id[:12],
-        "Names": container.name,
-        "Image": container.image,
-        "State": container.state,
-        "Status": status.get(container.state, f"Exited ({container.exit_code}) 1 minute ago"),
-    }
-
-
-def _described(container: Container) -> dict[str, object]:
-    return {
-        "Id": container.id,
-        "Name": f"/{container.name}",
-        "Image": f"sha256:{Container('', container.image).id}",
-        "State": {
-            "Status": container.state,
-            "Running": container.is_running,
-            "Paused": container.state == "paused",
-            "Restarting": container.state == "restarting",
-            "ExitCode": container.exit_code,
-            "StartedAt": container.started_at,
-        },
-        "Config": {"Image": container.image, "Env": [f"{key}={value}" for key, value in container.environment.items()]},
-        "HostConfig": {"RestartPolicy": {"Name": container.restart}, "Binds": container.volumes},
-    }
-
-
-def _filled(form: str, facts: Mapping[str, object]) -> str:
-    """Go's template as far as it is used: `{{.A.B}}` and `{{json .A}}`."""
-
-    def fill(found: re.Match[str]) -> str:
-        value: object = facts
-        for name in [part for part in found[2].split(".") if part]:
-            value = value.get(name, "<no value>") if isinstance(value, Mapping) else "<no value>"
-        if found[1]:
-            return json.dumps(value)
-        return str(value).lower() if isinstance(value, bool) else str(value)
-
-    return re.sub(r"\{\{\s*(json\s+)?(\.[\w.]*)\s*\}\}", fill, form.replace("\\t", "\t"))
 
 
 def _leading_options(call: Call, valued: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[str]]:

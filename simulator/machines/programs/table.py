@@ -20,11 +20,12 @@ from simulator.machines.programs import (
     rclone,
     services,
     text,
+    transient,
 )
 from simulator.machines.programs.call import Program
 
 _FAMILIES = (
     *(apt, archive, basic, become, conditions, disk, docker, hardware),
-    *(look, mounting, network, power, rclone, services, text),
+    *(look, mounting, network, power, rclone, services, text, transient),
 )
 PROGRAMS: Mapping[str, Program] = {name: program for family in _FAMILIES for name, program in family.PROGRAMS.items()}
