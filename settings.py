@@ -1,4 +1,5 @@
-"""Every variable the service reads, parsed once. Only server.py imports this; everything else is handed its values."""
+"""Every variable the service reads, parsed once. Only the composition root (server.py, composition/, safety.py)
+imports this; everything else is handed its values."""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ class ProgressFeed:
         """The next event; None, after a silence too, when the collection is to be read again: a launch's last event
         must not be missed because a stream of changes missed it."""
         try:
-            return await asyncio.wait_for(live.next(), self._silence_s)
+            async with asyncio.timeout(self._silence_s):
+                return await live.next()
         except TimeoutError:
             return None
 

@@ -1,0 +1,125 @@
+"""The clouds, the bucket and Google's services, as the settings describe them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from billing.exported import ExportBook
+from billing.google_catalog import CloudCatalog
+from composition.blanks import simulates_google
+from composition.parts import Parts
+from models.cloudypad_states import CloudyPadStates
+from models.database import Database
+from providers.cloudypad.cli import CloudyPadCli
+from providers.cloudypad.provider import CloudyPadOptions
+from providers.google.billing_export import BillingExport
+from providers.google.location_finder import DEFAULT_URL as LOCATION_FINDER_URL
+from providers.google.location_finder import LocationFinder
+from providers.http import Http
+from providers.storage.bucket import GOOGLE_URL, Bucket
+from providers.storage.tokens import CLOUD_SCOPE, GoogleTokens, NoTokens, Tokens
+from providers.tensordock.provider import TensorDockOptions
+from settings import Settings, SettingsError, is_loopback
+from streaming.keys import KeyPair
+from streaming.machine import LibrarySource
+
+
+def tensordock_options(settings: Settings, ssh_public_key: str) -> TensorDockOptions:
+    return TensorDockOptions(
+        url=str(settings.tensordock_api_url),
+        token=secret_text(settings.tensordock_api_token) or "",
+        key=secret_text(settings.tensordock_api_key),
+        ssh_public_key=ssh_public_key,
+        requests_per_second=settings.tensordock_requests_per_second,
+        settle_s=settings.tensordock_settle_seconds,
+        simulated=is_loopback(settings.tensordock_api_url.host or ""),
+    )
+
+
+def cloudypad_cli(settings: Settings, db: Database, key: KeyPair) -> CloudyPadCli:
+    """With the credentials of the settings, which need not stand in the environment."""
+    credentials = settings.google_application_credentials
+    own = {} if credentials is None else {"GOOGLE_APPLICATION_CREDENTIALS": str(credentials.absolute())}
+    return CloudyPadCli(
+        settings.cloudypad_command or "cloudypad",
+        settings.cloudypad_config_path or settings.data_dir / "cloudypad",
+        store=CloudyPadStates(db),
+        key_path=key.path,
+        inherited={**os.environ, **own},
+    )
+
+
+def cloudypad_options(settings: Settings, key: KeyPair) -> CloudyPadOptions:
+    return CloudyPadOptions(
+        project_id=settings.gcp_project_id or "",
+        key_path=key.path,
+        spot=settings.gcp_spot,
+        autostop_s=60 * settings.cloudypad_autostop_minutes,
+        simulated=simulates_google(settings),
+    )
+
+
+def google_tokens(settings: Settings, http: Http) -> Tokens:
+    if simulates_google(settings):
+        return NoTokens()
+    return GoogleTokens(http, settings.google_application_credentials, scope=CLOUD_SCOPE)
+
+
+def location_finder(settings: Settings, http: Http) -> LocationFinder | None:
+    """None: distance alone orders Google's regions. No simulated project is shown to Google."""
+    url, project = settings.google_location_finder_url, settings.gcp_project_id
+    if project is None or (url is None and simulates_google(settings)):
+        return None
+    return LocationFinder(http, google_tokens(settings, http), project, url=str(url or LOCATION_FINDER_URL))
+
+
+def catalog_of_prices(settings: Settings) -> CloudCatalog | None:
+    """None: the shipped prices stay."""
+    url = settings.google_catalog_url
+    if settings.gcp_project_id is None or (url is None and simulates_google(settings)):
+        return None
+    return CloudCatalog(None if url is None else str(url))
+
+
+def billing_export(settings: Settings, parts: Parts) -> ExportBook | None:
+    """None: Google's word on what it charged is not asked for."""
+    table, project = settings.gcp_billing_export_table, settings.gcp_project_id
+    if table is None or project is None:
+        return None
+    tokens = google_tokens(settings, parts.http)
+    url = str(settings.gcp_bigquery_url)
+    return ExportBook(parts.db, BillingExport(parts.http, tokens, project, table, url=url))
+
+
+def game_bucket(settings: Settings, http: Http) -> Bucket:
+    endpoint = str(settings.gcs_endpoint_url)
+    real = endpoint.rstrip("/") == GOOGLE_URL
+    tokens = GoogleTokens(http, settings.google_application_credentials) if real else NoTokens()
+    return Bucket(http, settings.gcs_bucket_name or "", tokens, endpoint_url=endpoint)
+
+
+async def library_source(settings: Settings) -> LibrarySource:
+    key_file = settings.gcs_library_key_file
+    key = None if key_file is None else await asyncio.to_thread(_read, key_file)
+    return LibrarySource(settings.gcs_bucket_name or "", str(settings.gcs_endpoint_url).rstrip("/"), key)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        json.loads(content)
+    except (OSError, ValueError):
+        raise SettingsError(
+            f"GCS_LIBRARY_KEY_FILE: {path} is not a readable key file. "
+            "Example: GCS_LIBRARY_KEY_FILE=/secrets/library.json"
+        ) from None
+    return content
+
+
+def secret_text(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()

@@ -1,0 +1,134 @@
+"""The gateway: the ASGI application and its door."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from starlette.applications import Starlette
+
+from auth.authenticator import Authenticator
+from auth.jwks import RemoteKeys
+from auth.keys import ApiKeys, KeyHasher, own_secret
+from auth.rate import RequestRate, SocketsPerCaller
+from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
+from billing.alerts import AlertFeed
+from billing.limits import SpendingLimits
+from composition.parts import Parts
+from errors import ProviderError
+from fleet.desk import Fleet
+from fleet.feed import VmFeed
+from launch.feed import ProgressFeed
+from launch.launches import Launches
+from resolvers.context import Services
+from safety import lets_developer_in
+from schema.execution import GraphQLExecution
+from schema.limits import Limits
+from settings import Environment, Settings
+from web.app import create_app
+from web.gateway import Gateway, WebLimits
+from web.health import Readiness
+
+VERSION: Final = "0.1.0"
+
+
+def application(settings: Settings, parts: Parts) -> Starlette:
+    """The gateway as an ASGI application."""
+    progress, machines, alerts = ProgressFeed(parts.db), VmFeed(parts.db), AlertFeed(parts.db)
+    services = Services(
+        version=VERSION,
+        db=parts.db,
+        registry=parts.registry,
+        placements=parts.placements,
+        library=parts.library,
+        launches=Launches(
+            parts.db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(parts.db)
+        ),
+        progress=progress,
+        machines=machines,
+        alerts=alerts,
+        fleet=Fleet(parts.db, parts.engine),
+        api_keys=_api_keys(settings, parts),
+    )
+    development = settings.environment is Environment.DEVELOPMENT
+    keys = _token_keys(settings, parts)
+    gateway = Gateway(
+        services=services,
+        execution=GraphQLExecution(
+            limits=_query_limits(settings),
+            trusted_only=settings.trusted_documents_only,
+            open_introspection=development,
+            suggestions=development,
+        ),
+        authenticator=_authenticator(settings, parts, keys),
+        cors_origins=settings.cors_origins,
+        limits=WebLimits(
+            max_body_bytes=settings.max_body_bytes,
+            body_timeout_s=settings.body_timeout_seconds,
+            max_batch_size=settings.max_batch_size,
+            connection_init_timeout_s=settings.connection_init_timeout_seconds,
+            send_timeout_s=settings.slow_reader_seconds,
+            max_operations_per_socket=settings.max_operations_per_socket,
+            max_messages_per_minute=settings.max_messages_per_minute,
+            max_subscription_s=settings.max_subscription_minutes * 60,
+            recheck_s=settings.credentials_recheck_seconds,
+        ),
+        rate=RequestRate(parts.db, settings.rate_limit_per_minute),
+        sockets=SocketsPerCaller(settings.max_sockets_per_caller),
+    )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await progress.close()
+            await machines.close()
+            await alerts.close()
+            if isinstance(keys, RemoteKeys):
+                await keys.close()
+
+    return create_app(
+        gateway, _readiness(parts), open_explorer=development, tls_only=not development, lifespan=lifespan
+    )
+
+
+def _token_keys(settings: Settings, parts: Parts) -> SharedSecret | RemoteKeys | None:
+    if settings.jwt_secret is not None:
+        return SharedSecret(settings.jwt_secret)
+    return None if settings.jwt_jwks_url is None else RemoteKeys(str(settings.jwt_jwks_url), parts.http)
+
+
+def _authenticator(settings: Settings, parts: Parts, keys: TokenKeys | None) -> Authenticator:
+    tokens = None if keys is None else TokenVerifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    return Authenticator(tokens, _api_keys(settings, parts), developer=lets_developer_in(settings))
+
+
+def _api_keys(settings: Settings, parts: Parts) -> ApiKeys:
+    hashed_with = settings.api_key_secret or own_secret(settings.data_dir / "api-key-secret")
+    return ApiKeys(parts.db, KeyHasher(hashed_with, settings.api_key_secret_previous))
+
+
+def _query_limits(settings: Settings) -> Limits:
+    return Limits(
+        max_tokens=settings.max_query_tokens,
+        max_depth=settings.max_query_depth,
+        max_introspection_depth=settings.max_query_introspection_depth,
+        max_aliases=settings.max_query_aliases,
+        max_directives=settings.max_query_directives,
+        max_fragments=settings.max_query_fragments,
+        max_root_fields=settings.max_query_root_fields,
+        max_page_size=settings.max_page_size,
+        max_cost=settings.max_query_cost,
+    )
+
+
+def _readiness(parts: Parts) -> Readiness:
+    async def providers() -> None:
+        for provider in parts.registry.all():
+            health = await provider.health()
+            if not health.healthy:
+                raise ProviderError(f"{provider.name}: {health.detail}")
+
+    return Readiness(needed={"database": parts.db.ping, "engine": parts.engine.ping}, helpful={"providers": providers})

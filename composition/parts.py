@@ -1,0 +1,106 @@
+"""What gateway and worker share: opened together, closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from billing.balance import Balance
+from billing.google_prices import GooglePrices
+from composition.clouds import (
+    cloudypad_cli,
+    cloudypad_options,
+    game_bucket,
+    google_tokens,
+    library_source,
+    location_finder,
+    secret_text,
+    tensordock_options,
+)
+from launch.engine import DeferredEngine, EngineAddress
+from models.database import Database
+from placement.geocoding import Geocoder
+from placement.network_order import NetworkOrders
+from placement.ranking import Placements, Weights
+from providers.base import Provider
+from providers.cloudypad.provider import CloudyPad
+from providers.http import Http
+from providers.registry import Registry
+from providers.tensordock.provider import TensorDock
+from settings import Settings
+from streaming.keys import ensure_key_pair
+from streaming.library import Library
+from streaming.machine import StreamingMachines
+from streaming.ssh import Ssh
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What gateway and worker are made of."""
+
+    db: Database
+    engine: DeferredEngine
+    engine_address: EngineAddress
+    registry: Registry
+    placements: Placements
+    library: Library
+    streaming: StreamingMachines
+    http: Http
+    balance: Balance
+
+
+@contextlib.asynccontextmanager
+async def compose(settings: Settings) -> AsyncIterator[Parts]:
+    """Everything that both roles share, opened; and closed again."""
+    async with AsyncExitStack() as stack:
+        db = Database(secret_text(settings.mongodb_atlas_uri) or "", settings.mongodb_database)
+        stack.push_async_callback(db.close)
+        http = Http()
+        stack.push_async_callback(http.close)
+        address = _engine_address(settings)
+        key = await asyncio.to_thread(
+            ensure_key_pair, (settings.ssh_key_path or settings.data_dir / "ssh" / "id_ed25519").absolute()
+        )
+        tensordock = TensorDock(tensordock_options(settings, key.public_key), http)
+        stack.push_async_callback(tensordock.close)
+        cloudypad = cloudypad_cli(settings, db, key)
+        providers: list[Provider] = [tensordock]
+        if settings.gcp_project_id is not None:
+            tokens = google_tokens(settings, http)
+            google = CloudyPad(cloudypad_options(settings, key), cloudypad, tokens, GooglePrices(db).current)
+            stack.push_async_callback(google.close)
+            providers.append(google)
+        registry = Registry(providers)
+        bucket = game_bucket(settings, http)
+        library = Library(bucket)
+        stack.push_async_callback(library.close)
+        geocoder = Geocoder(db, online=settings.geocode_online)
+        stack.push_async_callback(geocoder.close)
+        orders = NetworkOrders(db, location_finder(settings, http))
+        stack.push_async_callback(orders.close)
+        weights = Weights(settings.placement_weight_rtt_ms, settings.placement_weight_usd_per_hour)
+        yield Parts(
+            db=db,
+            engine=DeferredEngine(address),
+            engine_address=address,
+            registry=registry,
+            placements=Placements(db, registry, geocoder, weights, orders),
+            library=library,
+            streaming=StreamingMachines(Ssh(key), cloudypad, bucket, await library_source(settings)),
+            http=http,
+            balance=tensordock,
+        )
+
+
+def _engine_address(settings: Settings) -> EngineAddress:
+    return EngineAddress(
+        host=settings.temporal_address or "",
+        namespace=settings.temporal_namespace,
+        task_queue=settings.temporal_task_queue,
+        api_key=secret_text(settings.temporal_api_key),
+        tls_cert_path=settings.temporal_tls_cert_path,
+        tls_key_path=settings.temporal_tls_key_path,
+    )

@@ -1,0 +1,99 @@
+"""The worker: what takes launches and machines from the engine, and keeps the books by its schedules."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from billing.balance import BalanceBook
+from billing.limits import SpendingLimits
+from billing.meter import Meter
+from billing.rollups import Rollups
+from billing.webhooks import AlertWebhooks, Webhook
+from composition.clouds import billing_export, catalog_of_prices
+from composition.parts import Parts
+from errors import UnavailableError
+from fleet.desk import Asking, Fleet
+from fleet.sweeper import Sweeper
+from launch.launches import Launches
+from settings import Settings
+
+T = TypeVar("T")
+_AGAIN_S: Final = 2.0
+_SWEEP_EVERY: Final = timedelta(minutes=1)
+log = logging.getLogger("server")
+
+
+async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> None:
+    """Be a worker until told to stop. An engine that is away is waited for."""
+    from billing.price_refreshing import PriceRefreshing  # noqa: PLC0415
+    from billing.schedules import Bookkeeping, ensure_cost_schedules  # noqa: PLC0415
+    from fleet.schedules import Sweeping, ensure_schedules  # noqa: PLC0415  (a gateway never loads the worker)
+    from fleet.spending_workflows import ensure_spending_schedule  # noqa: PLC0415
+    from launch.temporal import TemporalEngine, connect  # noqa: PLC0415
+    from launch.worker import build_worker  # noqa: PLC0415
+
+    client = await persistently(lambda: connect(parts.engine_address), "the engine")
+    await persistently(lambda: ensure_schedules(client, settings.temporal_task_queue, _SWEEP_EVERY), "the engine")
+    await persistently(lambda: ensure_cost_schedules(client, settings.temporal_task_queue), "the engine")
+    await persistently(lambda: ensure_spending_schedule(client, settings.temporal_task_queue), "the engine")
+    prices = PriceRefreshing(parts.db, catalog_of_prices(settings))
+    await persistently(lambda: prices.ensure_schedule(client, settings.temporal_task_queue), "the engine")
+    worker = build_worker(
+        client,
+        settings.temporal_task_queue,
+        *_activities(settings, parts, TemporalEngine(client, settings.temporal_task_queue)),
+        Sweeping(sweeper_of(parts)),
+        prices,
+        Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), billing_export(settings, parts)),
+        _spending(settings, parts),
+    )
+    async with worker:
+        await stopping.wait()
+
+
+def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object]:
+    from fleet.machines import Machines  # noqa: PLC0415
+    from fleet.power import Power  # noqa: PLC0415
+    from fleet.watch import Watch, WatchTimes  # noqa: PLC0415
+    from launch.steps import LaunchSteps  # noqa: PLC0415
+
+    db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
+    launches = Launches(db, parts.engine, registry, parts.placements, parts.library, SpendingLimits(db))
+    return [
+        LaunchSteps(db, parts.placements, streaming, parts.library, engine),
+        Machines(db, registry, meter, streaming.forget, settle_s=settings.tensordock_settle_seconds),
+        Power(db, registry, streaming, meter, launches),
+        Watch(db, registry, streaming, WatchTimes()),
+    ]
+
+
+def _spending(settings: Settings, parts: Parts) -> object:
+    from fleet.spending import Spending  # noqa: PLC0415
+
+    webhook = None
+    if settings.alert_webhook_url is not None and settings.alert_webhook_secret is not None:
+        webhook = Webhook(str(settings.alert_webhook_url), settings.alert_webhook_secret)
+    webhooks = AlertWebhooks(parts.db, parts.http, webhook)
+    grace = timedelta(seconds=settings.spending_stop_grace_seconds)
+    return Spending(parts.db, Fleet(parts.db, parts.engine), webhooks, grace=grace)
+
+
+def sweeper_of(parts: Parts) -> Sweeper:
+    return Sweeper(parts.db, parts.registry, Meter(parts.db))
+
+
+async def persistently(attempt: Callable[[], Awaitable[T]], what: str) -> T:
+    """Until it works: what is away comes back."""
+    told = False
+    while True:
+        try:
+            return await attempt()
+        except UnavailableError:
+            if not told:
+                log.warning("waiting for what is away", extra={"what": what})
+            told = True
+            await asyncio.sleep(_AGAIN_S)
