@@ -9,15 +9,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from billing.exported import ExportBook
 from billing.google_catalog import CloudCatalog
 from composition.blanks import simulates_google
-from composition.parts import Parts
 from models.cloudypad_states import CloudyPadStates
 from models.database import Database
 from providers.cloudypad.cli import CloudyPadCli
 from providers.cloudypad.provider import CloudyPadOptions
-from providers.google.billing_export import BillingExport
 from providers.google.location_finder import DEFAULT_URL as LOCATION_FINDER_URL
 from providers.google.location_finder import LocationFinder
 from providers.http import Http
@@ -84,16 +81,6 @@ def catalog_of_prices(settings: Settings) -> CloudCatalog | None:
     if settings.gcp_project_id is None or (url is None and simulates_google(settings)):
         return None
     return CloudCatalog(None if url is None else str(url))
-
-
-def billing_export(settings: Settings, parts: Parts) -> ExportBook | None:
-    """None: Google's word on what it charged is not asked for."""
-    table, project = settings.gcp_billing_export_table, settings.gcp_project_id
-    if table is None or project is None:
-        return None
-    tokens = google_tokens(settings, parts.http)
-    url = str(settings.gcp_bigquery_url)
-    return ExportBook(parts.db, BillingExport(parts.http, tokens, project, table, url=url))
 
 
 def game_bucket(settings: Settings, http: Http) -> Bucket:

@@ -9,16 +9,18 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from billing.balance import BalanceBook
+from billing.exported import ExportBook
 from billing.limits import SpendingLimits
 from billing.meter import Meter
 from billing.rollups import Rollups
 from billing.webhooks import AlertWebhooks, Webhook
-from composition.clouds import billing_export, catalog_of_prices
+from composition.clouds import catalog_of_prices, google_tokens
 from composition.parts import Parts
 from errors import UnavailableError
 from fleet.desk import Asking, Fleet
 from fleet.sweeper import Sweeper
 from launch.launches import Launches
+from providers.google.billing_export import BillingExport
 from settings import Settings
 
 T = TypeVar("T")
@@ -48,7 +50,7 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
         *_activities(settings, parts, TemporalEngine(client, settings.temporal_task_queue)),
         Sweeping(sweeper_of(parts)),
         prices,
-        Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), billing_export(settings, parts)),
+        Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), _billing_export(settings, parts)),
         _spending(settings, parts),
     )
     async with worker:
@@ -97,3 +99,13 @@ async def persistently(attempt: Callable[[], Awaitable[T]], what: str) -> T:
                 log.warning("waiting for what is away", extra={"what": what})
             told = True
             await asyncio.sleep(_AGAIN_S)
+
+
+def _billing_export(settings: Settings, parts: Parts) -> ExportBook | None:
+    """None: Google's word on what it charged is not asked for."""
+    table, project = settings.gcp_billing_export_table, settings.gcp_project_id
+    if table is None or project is None:
+        return None
+    tokens = google_tokens(settings, parts.http)
+    url = str(settings.gcp_bigquery_url)
+    return ExportBook(parts.db, BillingExport(parts.http, tokens, project, table, url=url))
