@@ -32,7 +32,8 @@ MOVES: Final[dict[VmStatus, set[VmStatus]]] = {
     VmStatus.PROVISIONING: {VmStatus.RUNNING, VmStatus.DELETING, VmStatus.FAILED, VmStatus.LOST},
     VmStatus.RUNNING: {VmStatus.STOPPING, VmStatus.STOPPED, VmStatus.STARTING, VmStatus.DELETING, VmStatus.LOST},
     VmStatus.STOPPING: {VmStatus.STOPPED, VmStatus.RUNNING, VmStatus.DELETING, VmStatus.LOST},
-    VmStatus.STOPPED: {VmStatus.STARTING, VmStatus.DELETING, VmStatus.LOST},
+    # Straight to RUNNING when somebody started it at the cloud.
+    VmStatus.STOPPED: {VmStatus.STARTING, VmStatus.RUNNING, VmStatus.DELETING, VmStatus.LOST},
     VmStatus.STARTING: {VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.DELETING, VmStatus.LOST},
     # Back to where it was when its saves could not be brought to safety.
     VmStatus.DELETING: {VmStatus.DELETED, VmStatus.FAILED, VmStatus.LOST, VmStatus.RUNNING, VmStatus.STOPPED},

@@ -157,6 +157,19 @@ async def test_a_machine_that_its_host_stopped_is_seen(world: World) -> None:
     assert stopped.detail == "the machine was stopped at the cloud, not by us"
 
 
+async def test_a_machine_that_somebody_started_at_the_cloud_is_stopped_again(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+
+    world.cloud.become_all(MachineState.RUNNING)
+    await world.until_changed(vm, lambda now: now.detail == "the machine was started at the cloud, not by us")
+    await world.until(vm, VmStatus.STOPPED)
+
+    assert world.cloud.calls["stop"] == 2
+    assert world.cloud.states() == [MachineState.STOPPED_RELEASED]
+
+
 async def test_a_machine_that_was_stopped_for_too_long_is_deleted(world: World) -> None:
     vm = await world.machine()
     await world.fleet.command(vm, Command.STOP, "asked")
