@@ -6,12 +6,19 @@ Each may be run again at any point, because a killed worker's step is taken over
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from temporalio import activity
 
-from errors import NoCapacityError, NotFoundError, ProviderBusyError, ProviderDownError, ProviderRefusedError
+from errors import (
+    MachineLostError,
+    NoCapacityError,
+    NotFoundError,
+    ProviderBusyError,
+    ProviderDownError,
+    ProviderRefusedError,
+)
 from fleet.commands import Asked, Command
 from fleet.desk import Asking
 from fleet.onboard import OnBoard, address_of, slot_for
@@ -32,6 +39,8 @@ from providers.base import Tell
 from streaming.machine import Address, GameToPlay, SaveSlot
 
 _CANDIDATES = 10
+_INSTALLS = 6
+_INSTALLS_TAKE = timedelta(minutes=10)
 
 
 class OnMachine(OnBoard, Protocol):
@@ -162,7 +171,12 @@ class LaunchSteps:
     @activity.defn
     async def install(self, on: OnVm) -> Done:
         vm = await self._vm(on.vm_id)
-        await self._streaming.install(address_of(vm), vm.tag, told_to_workflow())
+        try:
+            await self._streaming.install(address_of(vm), vm.tag, told_to_workflow())
+        except ProviderBusyError as error:
+            if _goes_on_failing(activity.info()):
+                raise MachineLostError(f"the installation fails again and again: {error.message}") from error
+            raise
         return Done("The streaming server is installed")
 
     @activity.defn
@@ -250,6 +264,11 @@ class LaunchSteps:
         if vm is None:
             raise NotFoundError(f"VM {vm_id} does not exist")
         return vm
+
+
+def _goes_on_failing(info: activity.Info) -> bool:
+    """Long enough for a package mirror to come back. After that another machine is the better try."""
+    return info.attempt >= _INSTALLS and datetime.now(UTC) - info.scheduled_time > _INSTALLS_TAKE
 
 
 def _candidate(placement: RankedPlacement) -> Candidate:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
 
-from temporalio.client import Client
+from temporalio.client import Client, RPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -98,7 +98,7 @@ async def _answered(within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
         if error.status == RPCStatusCode.NOT_FOUND:
             raise InvalidStateError("it does not run any more", status="ENDED") from error
         raise UnavailableError("the engine does not answer") from error
-    except (TimeoutError, RuntimeError) as error:
+    except (TimeoutError, RPCTimeoutOrCancelledError, RuntimeError) as error:
         raise UnavailableError("the engine does not answer") from error
 
 

@@ -51,6 +51,7 @@ _STEP_TIME: Final = {
 }
 # What CloudyPad rents at Google Cloud it also sets up within the same step.
 _CREATE_TIME: Final = {ProviderName.CLOUDYPAD: timedelta(minutes=60)}
+_OF_THE_MACHINE: Final = {LaunchStepName.BOOT, LaunchStepName.CONNECT, LaunchStepName.INSTALL_STREAMING}
 _BEGINNINGS: Final = {
     LaunchStepName.CHOOSE_PLACEMENT: "Looking for the best machine near you",
     LaunchStepName.CREATE_VM: "Renting the machine",
@@ -350,4 +351,4 @@ def _machine_is_hopeless(error: ActivityError, step: LaunchStepName | None) -> b
     """Whether another machine may do better: this one broke, or never came up in its time."""
     if kind_of(error) == "MachineLostError":
         return True
-    return time_is_up(error) and step in {LaunchStepName.BOOT, LaunchStepName.CONNECT}
+    return time_is_up(error) and step in _OF_THE_MACHINE

@@ -1,0 +1,24 @@
+"""What the engine's client says when nobody does the work, in our words."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from errors import UnavailableError
+from fleet.commands import Asked, Command
+from launch.engine import EngineAddress
+from launch.temporal import TemporalEngine, connect
+
+
+@pytest.mark.timeout(30)
+async def test_a_command_that_no_worker_takes_up_is_answered_as_unavailable(temporal_address: str) -> None:
+    queue, vm_id = f"nobody-{secrets.token_hex(4)}", "200000000000000001"
+    client = await connect(EngineAddress(temporal_address, "default", queue))
+    machine = await client.start_workflow("Machine", vm_id, id=f"machine-{vm_id}", task_queue=queue)
+
+    with pytest.raises(UnavailableError):
+        await TemporalEngine(client, queue).ask_machine(vm_id, Asked(Command.STOP, "asked"))
+
+    await machine.terminate()

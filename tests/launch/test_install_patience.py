@@ -1,0 +1,37 @@
+"""An installation that fails is repeated, and a machine on which it goes on failing is given up for another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from errors import MachineLostError, ProviderBusyError
+from launch.plan import OnVm
+from launch.steps import LaunchSteps
+from launch.temporal import TemporalEngine
+from placement.geocoding import Geocoder
+from placement.ranking import Placements
+from tests.fakes.games import FakeGames
+from tests.world import World
+
+
+@pytest.mark.parametrize(
+    ("attempt", "minutes", "raised"),
+    [(1, 0, ProviderBusyError), (9, 5, ProviderBusyError), (2, 30, ProviderBusyError), (6, 11, MachineLostError)],
+)
+async def test_an_installation_has_some_attempts_and_ten_minutes(
+    world: World, attempt: int, minutes: int, raised: type[Exception]
+) -> None:
+    vm = await world.machine()
+    world.streaming.always["install"] = ProviderBusyError("no package mirror")
+    placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
+    steps = LaunchSteps(world.db, placements, world.streaming, FakeGames(), TemporalEngine(world.client, "none"))
+    began = datetime.now(UTC) - timedelta(minutes=minutes)
+    environment = ActivityEnvironment(world.client)
+    environment.info = replace(environment.info, attempt=attempt, scheduled_time=began, workflow_id="launch-1")
+
+    with pytest.raises(raised, match="no package mirror"):
+        await environment.run(steps.install, OnVm(vm.launch_id, vm.id))
