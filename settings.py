@@ -115,6 +115,13 @@ class Settings(BaseSettings):
     max_query_root_fields: int = Field(
         20, ge=1, le=10_000, description="Largest number of fields at the root of an operation.", examples=["20"]
     )
+    max_query_repeated_fields: int = Field(
+        50,
+        ge=0,
+        le=10_000,
+        description="Largest number of fields that stand beside another of the same name in a GraphQL document.",
+        examples=["50"],
+    )
     max_query_cost: int = Field(
         10_000,
         ge=1,

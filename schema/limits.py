@@ -26,6 +26,7 @@ class Limits:
     max_root_fields: int = 20
     max_page_size: int = 100
     max_cost: int = 10_000
+    max_repeated_fields: int = 50
 
 
 class QueryTooComplexError(GraphQLError):
@@ -76,6 +77,7 @@ def _compared(measured: Measurement, limits: Limits) -> tuple[tuple[str, int, in
         ("directives", limits.max_directives, measured.directives, "The number of directives is"),
         ("aliases", limits.max_aliases, measured.aliases, "The number of aliases is"),
         ("fragments", limits.max_fragments, measured.fragments, "The number of fragments is"),
+        ("repeatedFields", limits.max_repeated_fields, measured.repeated_fields, "The number of repeated fields is"),
         ("rootFields", limits.max_root_fields, measured.root_fields, "The number of root fields is"),
         ("depth", limits.max_depth, measured.depth, "The depth is"),
         (

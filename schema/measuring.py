@@ -46,6 +46,7 @@ class Measurement:
     page_size: int = 0
     cost: int = 0
     visited: int = 0
+    repeated_fields: int = 0
 
 
 def measure(
@@ -72,6 +73,7 @@ def measure(
         page_size=max((survey.page_sizes.largest for survey in surveys), default=0),
         cost=max((survey.size.cost for survey in surveys), default=0),
         visited=counts.visited + sum(survey.visited for survey in surveys),
+        repeated_fields=counts.repeated_fields,
     )
 
 
@@ -102,7 +104,7 @@ class _Counts:
     """What can be counted without knowing the schema, over the whole document."""
 
     def __init__(self, document: DocumentNode) -> None:
-        self.aliases = self.directives = self.visited = 0
+        self.aliases = self.directives = self.visited = self.repeated_fields = 0
         waiting: list[Any] = list(document.definitions)
         while waiting:
             node = waiting.pop()
@@ -110,7 +112,9 @@ class _Counts:
             self.directives += len(getattr(node, "directives", None) or ())
             self.aliases += isinstance(node, FieldNode) and node.alias is not None
             waiting.extend(getattr(node, "variable_definitions", None) or ())
-            waiting.extend(_selections(getattr(node, "selection_set", None)))
+            selections = _selections(getattr(node, "selection_set", None))
+            self.repeated_fields += _repeated(selections)
+            waiting.extend(selections)
 
 
 class _Survey:
@@ -231,6 +235,12 @@ def _spreads(top: SelectionSetNode) -> list[str]:
 
 def _selections(selection_set: SelectionSetNode | None) -> Sequence[Any]:
     return selection_set.selections if selection_set else ()
+
+
+def _repeated(selections: Sequence[Any]) -> int:
+    """Fields that stand here under a name that another one has already: validation compares each with each."""
+    names = [node.alias.value if node.alias else node.name.value for node in selections if isinstance(node, FieldNode)]
+    return len(names) - len(set(names))
 
 
 def _is_connection(type_: GraphQLNamedType | None) -> bool:

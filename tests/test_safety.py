@@ -144,6 +144,7 @@ def test_the_settings_defaults_are_those_of_the_limits(monkeypatch: pytest.Monke
             max_root_fields=settings.max_query_root_fields,
             max_page_size=settings.max_page_size,
             max_cost=settings.max_query_cost,
+            max_repeated_fields=settings.max_query_repeated_fields,
         )
         == Limits()
     )

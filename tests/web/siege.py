@@ -1,0 +1,176 @@
+"""A gateway under attack: as production has it, with limits small enough to be reached, and a healthy client beside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+import pytest
+
+from auth.callers import Caller
+from auth.rate import SocketsPerCaller
+from models.api_keys import ApiKey
+from models.catalog import ConsoleSettings
+from models.launches import Launch
+from models.limits import SpendingLimit
+from schema.execution import GraphQLExecution
+from tests.gateway import ANN, SERVICE, GatewayWorld, listening, token, web_gateway
+from web.app import create_app
+from web.gateway import WebLimits
+from web.health import Readiness
+from web.patience import patient
+
+# Words that would tell an attacker how the inside looks: traces, files, libraries, databases.
+INTERNAL: Final = re.compile(
+    r"Traceback|File \"|\.py\b|site-packages|/work/|/tmp/|/home/|/usr/|0x[0-9a-f]{6,}"
+    r"|strawberry|graphql-core|graphql\.error|starlette|uvicorn|pymongo|odmantic|pydantic|orjson|jwt\.|h11\b"
+    r"|mongodb|MongoDB|temporalio|asyncio|Errno|Exception|KeyError|TypeError|ValueError|RecursionError"
+)
+LIMITS: Final = WebLimits(
+    max_body_bytes=20_000,
+    body_timeout_s=0.4,
+    connection_init_timeout_s=0.4,
+    send_timeout_s=0.4,
+    max_operations_per_socket=3,
+    max_messages_per_minute=300,
+)
+_PATIENCE_S: Final = 3.0  # of the healthy client, on a machine that others use too
+_MOST_GROWTH_KB: Final = 60_000
+
+
+@dataclass
+class Told:
+    """An answer, after it was looked through."""
+
+    status: int
+    text: str
+    headers: dict[str, str]
+
+    @property
+    def content(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Of the first error."""
+        found: dict[str, Any] = self.content["errors"][0]["extensions"]
+        return found
+
+    @property
+    def code(self) -> str:
+        return str(self.extensions["code"])
+
+
+@dataclass
+class Siege:
+    world: GatewayWorld
+    address: str
+    http: aiohttp.ClientSession
+    served: list[float] = field(default_factory=list)  # how long the healthy client waited, each time
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}/graphql"
+
+    async def ask(self, content: Any, caller: Caller = ANN, **headers: str) -> Told:
+        """A query's text, or anything else to be sent as JSON."""
+        body = {"query": content} if isinstance(content, str) else content
+        return await self.send(json.dumps(body).encode(), caller, **headers)
+
+    async def send(self, body: bytes, caller: Caller = ANN, **headers: str) -> Told:
+        sent = {
+            "Authorization": f"Bearer {token(caller)}",
+            "Content-Type": "application/json",
+            "Accept": "application/graphql-response+json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        async with self.http.post(self.url, data=body, headers=sent) as answer:
+            return harmless(Told(answer.status, await answer.text(), dict(answer.headers)))
+
+    async def raw(self, sent: bytes, wait_s: float = 4.0) -> bytes:
+        """Everything that comes back on a connection of its own until the server closes it, or nothing more comes."""
+        reader, writer = await asyncio.open_connection(*self.address.split(":"))
+        try:
+            writer.write(sent)
+            async with asyncio.timeout(wait_s):
+                return seemly(await reader.read(-1))
+        finally:
+            writer.transport.abort()
+
+    async def nothing_happened(self) -> None:
+        """No launch, no key, no setting, no word to the engine."""
+        assert self.world.engine.started == []
+        assert self.world.engine.asked == []
+        assert self.world.engine.pins == []
+        for model in (Launch, ApiKey, ConsoleSettings, SpendingLimit):
+            assert await self.world.db.count(model, {}) == 0, model
+
+
+def harmless(told: Told) -> Told:
+    """Raises AssertionError when it tells something of the inside."""
+    found = INTERNAL.search(told.text)
+    assert found is None, f"{found}: {told.text[:500]}"
+    assert told.status != 500, told.text
+    assert '"INTERNAL"' not in told.text, told.text
+    assert len(told.text) < 200_000
+    return told
+
+
+def seemly(said: bytes) -> bytes:
+    found = INTERNAL.search(said.decode("latin-1"))
+    assert found is None, found
+    return said
+
+
+@asynccontextmanager
+async def besieged(world: GatewayWorld, **changes: Any) -> AsyncIterator[Siege]:
+    """Ends with proof that somebody else was served all the while, and that memory did not run away."""
+    execution = GraphQLExecution(open_introspection=False, suggestions=False)
+    settings = {"execution": execution, "limits": LIMITS, "sockets": SocketsPerCaller(5), **changes}
+    app = create_app(web_gateway(world, **settings), Readiness(), open_explorer=False, tls_only=True)
+    before = resident_kb()
+    async with listening(app, patient(0.4)) as address, aiohttp.ClientSession() as http:
+        siege = Siege(world, address, http)
+        healthy = asyncio.create_task(_healthy(siege))
+        try:
+            yield siege
+        finally:
+            healthy.cancel()
+            await asyncio.gather(healthy, return_exceptions=True)
+        if healthy.done() and not healthy.cancelled():
+            healthy.result()
+        await _served_once(siege)
+        assert max(siege.served) < _PATIENCE_S
+        assert resident_kb() - before < _MOST_GROWTH_KB
+
+
+@pytest.fixture
+async def siege(gateway: GatewayWorld) -> AsyncIterator[Siege]:
+    async with besieged(gateway) as made:
+        yield made
+
+
+async def _healthy(siege: Siege) -> None:
+    while True:
+        await _served_once(siege)
+        await asyncio.sleep(0.05)
+
+
+async def _served_once(siege: Siege) -> None:
+    begun = time.perf_counter()
+    headers = {"Authorization": f"Bearer {token(SERVICE)}"}
+    async with siege.http.post(siege.url, json={"query": "{ viewer { id } }"}, headers=headers) as answer:
+        assert (await answer.json())["data"] == {"viewer": {"id": "webshop"}}
+    siege.served.append(time.perf_counter() - begun)
+
+
+def resident_kb() -> int:
+    with open("/proc/self/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
