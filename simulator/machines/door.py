@@ -14,6 +14,7 @@ from simulator.machines.faults import SSH_REFUSED
 from simulator.machines.programs.call import User
 from simulator.machines.sftp import TreeSftp
 from simulator.machines.shell.streams import Streams
+from simulator.machines.uncut import uncut
 
 if TYPE_CHECKING:
     from simulator.machines.machine import Machine
@@ -33,21 +34,7 @@ class Door:
     async def open(self) -> None:
         if self._acceptor or SSH_REFUSED in self._machine.faults:
             return
-        address = self._machine.address
-        self._acceptor = await asyncssh.listen(
-            address.ip,
-            address.port(SSH),
-            server_factory=self._server,
-            server_host_keys=[self._host_key()],
-            process_factory=self._serve,
-            sftp_factory=self._sftp,
-            allow_scp=True,
-            encoding=None,
-            reuse_address=True,
-            gss_host=None,
-            password_auth=False,
-            kbdint_auth=False,
-        )
+        self._acceptor = await uncut(self._listen(), _close)
 
     async def close(self) -> None:
         acceptor, self._acceptor = self._acceptor, None
@@ -74,6 +61,23 @@ class Door:
 
     def went(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.discard(connection)
+
+    async def _listen(self) -> asyncssh.SSHAcceptor:
+        address = self._machine.address
+        return await asyncssh.listen(
+            address.ip,
+            address.port(SSH),
+            server_factory=self._server,
+            server_host_keys=[self._host_key()],
+            process_factory=self._serve,
+            sftp_factory=self._sftp,
+            allow_scp=True,
+            encoding=None,
+            reuse_address=True,
+            gss_host=None,
+            password_auth=False,
+            kbdint_auth=False,
+        )
 
     def _server(self) -> asyncssh.SSHServer:
         return _Login(self, self._machine)
@@ -118,6 +122,11 @@ class Door:
         if not user:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the user is gone")
         return user
+
+
+async def _close(acceptor: asyncssh.SSHAcceptor) -> None:
+    acceptor.close()
+    await acceptor.wait_closed()
 
 
 async def _stop_accepting(acceptor: asyncssh.SSHAcceptor) -> None:

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from simulator.machines.addresses import HTTP, HTTPS, RTSP
 from simulator.machines.container import Container
+from simulator.machines.uncut import uncut
 from simulator.machines.wolf import identity, rtsp
 from simulator.machines.wolf.answers import Events
 from simulator.machines.wolf.api import WolfApi, WolfShape
@@ -75,7 +76,7 @@ class Wolf:
             raise WolfFailedError(f"key.pem: {error}") from error
         self.api, self.pages = WolfApi(self), WolfPages(self)
         try:
-            await self._listen(key, cert)
+            await uncut(self._listen(key, cert), lambda _: self.stop())
         except OSError as error:
             await self.stop()
             raise WolfFailedError(f"bind: {error.strerror}") from error
