@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -65,11 +66,13 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the watch saw. `detail` is for people; `billed`: it is off, and its hardware is still charged."""
+    """What the watch saw. `detail` is for people; `billed`: it is off, and its hardware is still charged; `there_at`:
+    when the cloud still knew it."""
 
     finding: Finding
     detail: str
     billed: bool = False
+    there_at: datetime | None = None
 
 
 # In which statuses a command has work to do, and in which it is done already. Everywhere else it is refused.

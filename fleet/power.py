@@ -10,7 +10,7 @@ from typing import Protocol
 from temporalio import activity
 
 from billing.meter import Meter
-from errors import GatewayError, MachineLostError
+from errors import GatewayError, MachineLostError, ProviderBusyError
 from fleet.commands import Pin
 from fleet.onboard import OnBoard, address_of
 from fleet.saving import bring_to_safety
@@ -86,8 +86,13 @@ class Power:
     async def save(self, vm_id: str) -> bool:
         """End what is played, upload the saves, check that they arrived whole. False: they are here alone."""
         vm = await self._vm(vm_id)
-        await self._onboard.end_sessions(address_of(vm))
-        safe = await bring_to_safety(self._db, self._onboard, vm)
+        try:
+            await self._onboard.end_sessions(address_of(vm))
+            safe = await bring_to_safety(self._db, self._onboard, vm)
+        except ProviderBusyError as error:
+            if await self._is_off(vm):
+                raise MachineLostError(f"the machine is not on any more: {error.message}") from error
+            raise
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_pending": not safe}})
         return safe
 
@@ -151,8 +156,8 @@ class Power:
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"paired": True, "last_activity_at": _now()}})
 
     @activity.defn
-    async def lose(self, vm_id: str, detail: str) -> None:
-        """The cloud does not know it any more: it costs nothing from now on, and the player is told."""
+    async def lose(self, vm_id: str, detail: str, there_at: datetime | None = None) -> None:
+        """The cloud does not know it any more: since it was there last it costs nothing, and the player is told."""
         now = _now()
         vm = await self._vm(vm_id)
         gone: Document = {"detail": detail, "stops_at": None, "stop_warning": None}
@@ -160,7 +165,7 @@ class Power:
             since = "" if vm.saved_at is None else f" after {vm.saved_at:%H:%M} UTC"
             gone["saves_warning"] = f"What was saved on this machine{since} went with it"
         vm = await move_vm(self._db, vm_id, VmStatus.LOST, gone)
-        await self._meter.enter(vm, None, now)
+        await self._meter.enter(vm, None, there_at or now)
         await move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": now})
 
     async def _started(self, vm: Vm, provider: Provider, machine_id: MachineId) -> Machine:
@@ -177,6 +182,10 @@ class Power:
                     await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ssh_host_key": None}})
                 await provider.start(machine_id)
             await asyncio.sleep(self._poll_s)
+
+    async def _is_off(self, vm: Vm) -> bool:
+        machine = await self._registry.get(vm.provider).machine(_machine_id(vm))
+        return machine is None or machine.state in _OFF
 
     async def _vm(self, vm_id: str) -> Vm:
         vm = await self._db.get(Vm, vm_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -49,13 +49,21 @@ class Watch:
     async def watch(self, vm_id: str) -> Seen:
         """Look until there is something to act on. Writes what it sees of the player's activity, never the status."""
         cared_at = datetime.min.replace(tzinfo=UTC)
+        there_at: datetime | None = None
         while True:
             vm = await self._db.get(Vm, vm_id)
             if vm is None:
                 raise MachineLostError(f"VM {vm_id} has no record")
             if vm.status in ENDED:
                 return Seen(Finding.ENDED, "its record was closed")
-            if (seen := await self._cloud_says(vm) or _clock_says(vm, self._times)) is not None:
+            looked_at = _now()
+            try:
+                if (seen := await self._cloud_says(vm)) is not None:
+                    return replace(seen, there_at=there_at)
+                there_at = looked_at
+            except ProviderError as error:
+                log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
+            if (seen := _clock_says(vm, self._times)) is not None:
                 return seen
             if vm.status is VmStatus.RUNNING:
                 if (seen := await self._player_says(vm)) is not None:
@@ -66,11 +74,7 @@ class Watch:
                 await asyncio.sleep(self._times.look_stopped_s)
 
     async def _cloud_says(self, vm: Vm) -> Seen | None:
-        try:
-            machine = await self._machine(vm)
-        except ProviderError as error:
-            log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
-            return None
+        machine = await self._machine(vm)
         if machine is None:
             return Seen(Finding.GONE, "the cloud does not know this machine any more")
         if vm.status is VmStatus.RUNNING and machine.state in _OFF:

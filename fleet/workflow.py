@@ -156,7 +156,7 @@ class MachineWorkflow:
             case Finding.RETENTION:
                 await self._delete(seen.detail)
             case Finding.GONE:
-                await self._lose(seen.detail)
+                await self._lose(seen)
 
     async def _stopped_outside(self, seen: Seen) -> None:
         """Hardware that is still reserved is used to bring the saves to safety, and then given back. What lies on a
@@ -167,12 +167,12 @@ class MachineWorkflow:
             if self._status is VmStatus.RUNNING:
                 await self._stop(seen.detail)
 
-    async def _lose(self, detail: str) -> None:
+    async def _lose(self, seen: Seen) -> None:
         """A machine that its cloud does not know may answer all the same: what it holds is worth a try."""
         if self._status is VmStatus.RUNNING:
             with contextlib.suppress(ActivityError):
                 await self._run(Power.save, self._vm_id, time=_RESCUE_TIME)
-        await self._run(Power.lose, self._vm_id, detail, time=_FOREVER)
+        await self._run(Power.lose, self._vm_id, seen.detail, seen.there_at, time=_FOREVER)
         self._status = VmStatus.DELETED
 
     async def _stop(self, reason: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
 from models.launches import Launch
@@ -191,3 +193,34 @@ async def test_a_busy_bucket_only_delays_a_stop(world: World) -> None:
     stopped = await world.until(vm, VmStatus.STOPPED)
 
     assert (stopped.saves_pending, stopped.warnings) == (False, None)
+
+
+async def test_a_stop_does_not_wait_for_the_saves_of_a_machine_that_is_off(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.always["end_sessions"] = ProviderBusyError("no route")
+    reached = world.streaming.hold("end_sessions")
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await reached.wait()
+
+    world.cloud.become_all(MachineState.STOPPED_RELEASED)
+    world.streaming.let_go("end_sessions")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.saves_pending is True
+    assert "the machine is not on any more" in (stopped.warnings or "")
+
+
+async def test_a_machine_that_vanished_costs_nothing_since_it_was_there_last(world: World) -> None:
+    vm = await world.machine()
+    await world.streaming.reached("arm_dead_man")
+    rescue = world.streaming.hold("end_sessions")
+
+    world.cloud.vanish_all()
+    gone_by = datetime.now(UTC)
+    await rescue.wait()
+    world.streaming.let_go("end_sessions")
+    await world.until(vm, VmStatus.DELETED)
+
+    (interval,) = await world.db.find(UsageInterval, {"vm_id": vm.id})
+    assert interval.end is not None
+    assert interval.start < interval.end <= gone_by
