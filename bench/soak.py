@@ -1,0 +1,193 @@
+"""Whether anything is lost, left running or billed wrongly when everything goes wrong at once.
+
+    python -m bench.soak [--machines 10] [--minutes 2] [--at-once 6] [--workers 2] [--gateways 2] [--seed 1]
+
+Starts the service as processes of its own (database, engine, simulated clouds, gateways, workers), lets players
+launch, stop, start, restart, delete and cancel at random while clouds fail at random and processes are killed, then
+lets it settle and compares: the clouds' list with our live machines, their record of every machine's life and bill
+with our meter, and every save with the bucket. Exits with 1 when anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.soak_audit import Verdict, compared
+from bench.soak_players import Played, Player
+from bench.soak_weather import Weather
+from billing.meter import Meter
+from composition.parts import Parts, compose
+from embedded.services import EmbeddedServices
+from errors import ProviderError
+from fleet.sweeper import Sweeper
+from models.database import Database
+from models.launches import ENDED as LAUNCH_ENDED
+from models.launches import Launch
+from models.vms import ENDED, Vm, VmStatus
+from settings import load_settings
+from tests.e2e.service import Deployment, Gateway, Process, deployment
+
+_CLOCK_FACTOR = 200.0
+_SETTLE_S = 240.0
+_STEADY = [*ENDED, VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.LOST]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    machines: int = 10
+    minutes: float = 2.0
+    at_once: int = 6
+    workers: int = 2
+    gateways: int = 2
+    seed: int = 1
+    kill_every_s: float = 15.0
+    fault_every_s: float = 4.0
+
+
+@dataclass
+class Soak:
+    """One run: its processes, its players, and what they did."""
+
+    plan: Plan
+    deployed: Deployment
+    chance: random.Random
+    gateways: list[Gateway] = field(default_factory=list)
+    workers: list[Process] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+    played: Played = field(default_factory=Played)
+
+    def __post_init__(self) -> None:
+        self.weather = Weather(self.deployed, random.Random(f"{self.plan.seed}:weather"))  # noqa: S311 - not a secret
+
+    async def begin(self) -> None:
+        for _ in range(self.plan.gateways):
+            self.gateways.append(await self.deployed.gateway())
+        self.workers += [self.deployed.worker() for _ in range(self.plan.workers)]
+
+    def gateway(self) -> Gateway:
+        return self.chance.choice(self.gateways)
+
+    async def play(self) -> None:
+        """As many launches as the plan says, or until its time is over; never more at once than it says."""
+        until = time.monotonic() + 60 * self.plan.minutes
+        places = asyncio.Semaphore(self.plan.at_once)
+
+        async def one(number: int) -> None:
+            async with places:
+                if time.monotonic() < until:
+                    player = Player(self.deployed, self.gateway, number, self.plan.seed, self.done, self.played)
+                    await player.play(until)
+
+        async with asyncio.TaskGroup() as tasks:
+            playing = [tasks.create_task(one(number)) for number in range(self.plan.machines)]
+            bad_days = [tasks.create_task(self._fail()), tasks.create_task(self._kill())]
+            await asyncio.wait(playing, timeout=60 * self.plan.minutes)
+            for task in bad_days:
+                task.cancel()
+            await asyncio.wait(bad_days)
+            await self.weather.clear()
+
+    async def _fail(self) -> None:
+        while True:
+            await asyncio.sleep(self.chance.uniform(0, 2 * self.plan.fault_every_s))
+            self.done[f"fault {await self.weather.worsen()}"] += 1
+
+    async def _kill(self) -> None:
+        while True:
+            await asyncio.sleep(self.chance.uniform(0, 2 * self.plan.kill_every_s))
+            if self.chance.random() < 0.7:
+                place = self.chance.randrange(len(self.workers))
+                await asyncio.to_thread(self.workers[place].kill)
+                self.workers[place] = self.deployed.worker()
+                self.done["kill -9 worker"] += 1
+            else:
+                place = self.chance.randrange(len(self.gateways))
+                await asyncio.to_thread(self.gateways[place].process.kill)
+                self.gateways[place] = await self.deployed.gateway()
+                self.done["kill -9 gateway"] += 1
+
+
+async def settled(db: Database) -> list[str]:
+    """Once nothing is under way any more; else what still is when the patience ends."""
+    deadline = time.monotonic() + _SETTLE_S
+    while True:
+        launches = await db.find(Launch, {"status": {"$nin": list(LAUNCH_ENDED)}})
+        vms = await db.find(Vm, {"status": {"$nin": _STEADY}})
+        left = [f"launch {each.id} {each.status}" for each in launches] + [
+            f"vm {each.id} {each.status}" for each in vms
+        ]
+        if not left or time.monotonic() > deadline:
+            return left
+        await asyncio.sleep(1)
+
+
+async def swept(parts: Parts) -> None:
+    """Two rounds of the sweeper, so far apart that what it saw first is no longer spared."""
+    sweeper = Sweeper(parts.db, parts.registry, Meter(parts.db), spare_s=5)
+    for pause_s in (6, 0):
+        try:
+            await sweeper.sweep()
+        except ProviderError as error:
+            print(f"  a sweep failed: {error}")  # noqa: T201
+        await asyncio.sleep(pause_s)
+
+
+async def soak(plan: Plan, folder: Path) -> tuple[Counter[str], Verdict]:
+    """Everything from the first process to the comparison."""
+    async with EmbeddedServices(folder / "embedded", simulator=None) as running:
+        assert running.mongodb_uri is not None
+        assert running.temporal_address is not None
+        return await soaked(plan, folder, running.mongodb_uri, running.temporal_address)
+
+
+async def soaked(plan: Plan, folder: Path, mongodb_uri: str, temporal_address: str) -> tuple[Counter[str], Verdict]:
+    """The same on a database and an engine that are there."""
+    async with deployment(folder, mongodb_uri, temporal_address, clock_factor=_CLOCK_FACTOR) as deployed:
+        deployed.environment |= {
+            "TENSORDOCK_REQUESTS_PER_SECOND": "50",
+            "TENSORDOCK_SETTLE_SECONDS": "5",
+            "RATE_LIMIT_PER_MINUTE": "100000",
+            "LOG_LEVEL": "INFO",
+        }
+        run = Soak(plan, deployed, random.Random(plan.seed))  # noqa: S311 - not a secret
+        await run.begin()
+        await run.play()
+        names = {name.lower(): value for name, value in deployed.environment.items()}
+        settings = load_settings(**names)
+        async with compose(settings) as parts:
+            left = await settled(parts.db)
+            await swept(parts)
+            verdict = await compared(deployed, parts.db, run.played)
+            verdict.differences += [f"still under way: {each}" for each in left]
+        return run.done, verdict
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name, kind in (("machines", int), ("at-once", int), ("workers", int), ("gateways", int), ("seed", int)):
+        parser.add_argument(f"--{name}", type=kind, default=getattr(Plan(), name.replace("-", "_")))
+    for name in ("minutes", "kill-every-s", "fault-every-s"):
+        parser.add_argument(f"--{name}", type=float, default=getattr(Plan(), name.replace("-", "_")))
+    parser.add_argument("--folder", type=Path, help="keep logs and disks here")
+    given = vars(parser.parse_args())
+    folder = given.pop("folder") or Path(tempfile.mkdtemp(prefix="soak-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    done, verdict = asyncio.run(soak(Plan(**given), folder))
+    for what, count in sorted(done.items()):
+        print(f"{count:6} {what}")  # noqa: T201
+    print(verdict.text())  # noqa: T201
+    print(f"{time.monotonic() - began:.0f} s, logs in {folder}")  # noqa: T201
+    return 1 if verdict.differences else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

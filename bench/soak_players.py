@@ -1,0 +1,141 @@
+"""Players who do what players do, in no particular order, through whichever gateway answers."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+
+from tests.e2e.service import Deployment, Gateway
+
+SAVE: Final = ".local/share/citron/nand/user/save/0/1/slot.bin"
+_LAUNCH_S: Final = 150.0
+_MOVE_S: Final = 90.0
+_LATE_S: Final = 12.0  # a command whose answer was lost may still be obeyed for so long
+_ENDED: Final = ("DELETED", "FAILED")
+
+
+@dataclass
+class Played:
+    """What was written last on the disk of each machine, and by whom."""
+
+    last: dict[str, tuple[str, str]] = field(default_factory=dict)  # cloud's machine id: (player, content)
+
+
+class Player:
+    """One player with one launch, and then a life of commands."""
+
+    def __init__(
+        self,
+        deployed: Deployment,
+        gateway: Callable[[], Gateway],
+        number: int,
+        seed: int,
+        done: Counter[str],
+        played: Played,
+    ) -> None:
+        self._deployed = deployed
+        self._gateway = gateway
+        self._name = f"player-{number}"
+        self._chance = random.Random(f"{seed}:{number}")  # noqa: S311 - not a secret
+        self._done = done
+        self._played = played
+        self._written = 0
+
+    async def play(self, until: float) -> None:
+        vm_id = await self._launched()
+        for _ in range(self._chance.randint(1, 5)):
+            if vm_id is None or time.monotonic() > until:
+                return
+            await self._write(vm_id)
+            vm_id = await self._go_on(vm_id)
+
+    async def _launched(self) -> str | None:
+        """The machine, or None when the launch ended without one."""
+        wish = {
+            "provider": "TENSORDOCK",
+            "userId": self._name,
+            "idempotencyKey": f"{self._name}:{self._chance.random()}",
+        }
+        payload = await self._ask("LaunchGame", {"input": {"console": "SWITCH", "gameId": "mario-odyssey", **wish}})
+        launch = payload["launchGame"]["launch"]
+        if launch is None:
+            self._done["launch refused"] += 1
+            return None
+        if self._chance.random() < 0.15:
+            await asyncio.sleep(self._chance.uniform(0, 10))
+            await self._ask("CancelLaunch", {"launchId": launch["id"]})
+        ended = await self._until_launched(launch["id"])
+        self._done[f"launch {ended['status']}"] += 1
+        return ended["vm"]["id"] if ended["status"] == "READY" and ended["vm"] else None
+
+    async def _until_launched(self, launch_id: str) -> dict[str, Any]:
+        deadline = time.monotonic() + _LAUNCH_S
+        while True:
+            launch: dict[str, Any] = (await self._ask("Launch", {"id": launch_id}))["launch"]
+            if launch["status"] in {"READY", "FAILED", "CANCELLED"}:
+                return launch
+            if time.monotonic() > deadline:
+                return {"status": f"not over: {launch['status']}", "vm": None}
+            await asyncio.sleep(1)
+
+    async def _write(self, vm_id: str) -> None:
+        """Progress, if the machine is on and nothing was asked of it that may still be under way."""
+        vm = (await self._ask("Vm", {"id": vm_id}))["vm"]
+        if vm["status"] != "RUNNING":
+            return
+        home = self._deployed.disk(vm["providerId"]) / f"var/lib/cloudypad/wolf/{self._name}/SWITCH-mario-odyssey"
+        if not home.parent.parent.exists():
+            return
+        self._written += 1
+        content = f"{self._name} {self._written} on {vm['providerId']}"
+        save = home / SAVE
+        save.parent.mkdir(parents=True, exist_ok=True)
+        save.write_text(content)
+        self._played.last[vm["providerId"]] = (self._name, content)
+        self._done["saves written"] += 1
+
+    async def _go_on(self, vm_id: str) -> str | None:
+        """One command; the machine to go on with, if there is one."""
+        status = (await self._ask("Vm", {"id": vm_id}))["vm"]["status"]
+        if status in _ENDED:
+            return await self._launched()
+        choices = {"RUNNING": ["Stop", "Stop", "Restart", "Delete", "launch"], "STOPPED": ["Start", "Delete", "launch"]}
+        choice = self._chance.choice(choices.get(status, ["wait"]))
+        self._done[f"asked {choice.lower()}"] += 1
+        if choice == "launch":
+            return await self._launched()
+        if choice != "wait":
+            payload = await self._ask(f"{choice}Vm", {"vmId": vm_id})
+            for error in payload[f"{choice.lower()}Vm"]["errors"]:
+                self._done[f"{choice.lower()} answered {error['__typename']}"] += 1
+        await self._until_quiet(vm_id)
+        return vm_id
+
+    async def _until_quiet(self, vm_id: str) -> None:
+        deadline = time.monotonic() + _MOVE_S
+        while time.monotonic() < deadline:
+            await asyncio.sleep(1)
+            if (await self._ask("Vm", {"id": vm_id}))["vm"]["status"] in {"RUNNING", "STOPPED", "LOST", *_ENDED}:
+                return
+        self._done["a move took too long"] += 1
+
+    async def _ask(self, operation: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Until some gateway answers. A mutation that was answered by none is asked again once it is surely over."""
+        while True:
+            try:
+                async with asyncio.timeout(30):
+                    answer = await self._gateway().ask(operation, variables)
+                if "errors" not in answer:
+                    data: dict[str, Any] = answer["data"]
+                    return data
+                self._done[f"answered {answer['errors'][0].get('extensions', {}).get('code')}"] += 1
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                self._done["not answered"] += 1
+            await asyncio.sleep(_LATE_S if operation.endswith("Vm") and operation != "Vm" else 1)

@@ -1,0 +1,21 @@
+"""A small soak: everything fails now and then, processes are killed, and in the end all books agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.soak import Plan, soaked
+
+
+@pytest.mark.timeout(400)
+async def test_after_bad_days_clouds_records_meter_and_bucket_agree(
+    tmp_path: Path, mongodb_uri: str, temporal_address: str
+) -> None:
+    plan = Plan(machines=6, minutes=0.5, at_once=3, seed=7, kill_every_s=8, fault_every_s=3)
+
+    done, verdict = await soaked(plan, tmp_path, mongodb_uri, temporal_address)
+
+    assert verdict.differences == [], verdict.text()
+    assert done["launch READY"] >= 1
