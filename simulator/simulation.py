@@ -22,6 +22,7 @@ from simulator.clock import DEFAULT_FACTOR, Clock
 from simulator.cloudypad import launcher
 from simulator.control import BASE as CONTROL
 from simulator.control import Control
+from simulator.google.catalog import BillingCatalog
 from simulator.google.compute import GoogleMachines
 from simulator.google.location_finder import LocationFinderApi
 from simulator.google.metadata import MetadataApi
@@ -29,7 +30,7 @@ from simulator.google.routes import GoogleRoutes
 from simulator.machines.park import MachinePark
 from simulator.machines.players import PlayerRoutes
 from simulator.park import Park
-from simulator.state import DamagedStateError
+from simulator.state import DamagedStateError, StateFile
 from simulator.tensordock.service import Customer, TensorDock
 
 API_KEY: Final = "5e0f3c1a-0000-4000-8000-000000000001"
@@ -66,6 +67,7 @@ class Simulation:
         customer = Customer(API_KEY, API_TOKEN, options.balance_usd)
         self.tensordock = TensorDock(options.state_dir, self.park, self.clock, customer, seed=options.seed)
         self._google: GoogleRoutes | None = None
+        self._catalog = BillingCatalog(options.host, StateFile(options.state_dir / "google" / "catalog.json"))
         self._running = AsyncExitStack()
         self._port = options.port
 
@@ -88,6 +90,7 @@ class Simulation:
             "GCS_BUCKET_NAME": BUCKET,
             "GCS_ENDPOINT_URL": self.url,
             "GOOGLE_LOCATION_FINDER_URL": self.url,
+            "GOOGLE_CATALOG_URL": self._catalog.url,
         }
 
     async def __aenter__(self) -> Self:
@@ -117,7 +120,9 @@ class Simulation:
         await self.park.restore()
         if isinstance(self.park, MachinePark):
             await self._start_google(self.park)
+        self._running.push_async_callback(self._catalog.close)
         try:
+            await self._catalog.start()
             await self.tensordock.start()
         except DamagedStateError as error:
             raise SimulationError(str(error)) from error

@@ -73,6 +73,8 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"SSH_KEY_PATH": None}, "SSH_KEY_PATH"),
         ({"API_KEY_SECRET": None}, "API_KEY_SECRET"),
         ({"GCS_ENDPOINT_URL": "http://localhost:8100"}, "GCS_ENDPOINT_URL"),
+        ({"GOOGLE_CATALOG_URL": "http://127.0.0.1:8101"}, "GOOGLE_CATALOG_URL"),
+        ({"GOOGLE_LOCATION_FINDER_URL": "http://127.0.0.1:8100"}, "GOOGLE_LOCATION_FINDER_URL"),
         ({"ALERT_WEBHOOK_URL": "https://ops.example.com/hooks"}, "ALERT_WEBHOOK_SECRET"),
         ({"ALERT_WEBHOOK_URL": "http://ops.example.com", "ALERT_WEBHOOK_SECRET": SECRET}, "ALERT_WEBHOOK_URL"),
     ],
