@@ -228,8 +228,10 @@ async def listening(app: Starlette, http: type[H11Protocol] = PatientH11) -> Asy
         log_level="error",
         lifespan="off",
         ws="websockets-sansio",
+        ws_max_size=128 * 1024,
         ws_per_message_deflate=False,
         access_log=False,
+        server_header=False,
     )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.answers import json_answer
 
 # Answers are data: nothing in them may run, load, or be shown within another page. GraphiQL brings its own policy.
 _HEADERS: Final = {
@@ -36,4 +39,18 @@ class Armour:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, armoured)
+        if scope["type"] == "http" and _has_two_lengths(scope):
+            await _ambiguous()(scope, receive, armoured)
+        else:
+            await self._app(scope, receive, armoured)
+
+
+def _has_two_lengths(scope: Scope) -> bool:
+    """A proxy may believe the one and we the other: then what one takes for a body is a request to the other."""
+    names = {name for name, _ in scope["headers"]}
+    return {b"content-length", b"transfer-encoding"} <= names
+
+
+def _ambiguous() -> Response:
+    told = {"message": "a request has either a length or pieces"}
+    return json_answer(told, 400, headers={"Connection": "close"})
