@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from decimal import Decimal
 
+import pytest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from billing.price_refreshing import PriceRefreshing
 from launch.engine import EngineAddress
@@ -17,6 +20,14 @@ from models.google_prices import GoogleRegionPrices
 from tests.billing.test_google_prices import G2_IN_IOWA, FakeCatalog
 
 SCHEDULE = "refresh-google-prices"
+
+
+@pytest.fixture(autouse=True)
+async def no_schedule_of_another_test(temporal_address: str) -> None:
+    """Whole services that ran on the same engine have left theirs."""
+    client = await connect(EngineAddress(temporal_address, "default", "nobody"))
+    with suppress(RPCError):
+        await client.get_schedule_handle(SCHEDULE).delete()
 
 
 async def test_prices_are_refreshed_at_the_first_start_and_then_daily(db: Database, temporal_address: str) -> None:
