@@ -10,7 +10,7 @@ run: venv            ## the whole service, on simulated clouds unless the enviro
 
 test: check pytest   ## all that must hold before a change is handed over
 
-check: format lint types imports
+check: format lint types imports audit
 
 format: venv
 	echo "format"; $(BIN)/ruff format --check --quiet . || { echo "some files are not formatted: make fmt" >&2; exit 1; }
@@ -23,6 +23,9 @@ types: venv
 
 imports: venv
 	echo "imports"; words=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$words" >&2; exit 1; }
+
+audit: venv          ## known weaknesses of the packages we lock; says loudly when it could not look
+	exec $(BIN)/python deploy/audit.py
 
 pytest: venv
 	exec $(BIN)/pytest $(TESTS)
