@@ -66,7 +66,7 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
     launches = Launches(db, parts.engine, registry, parts.placements, parts.library, SpendingLimits(db))
     return [
-        LaunchSteps(db, parts.placements, streaming, parts.library, engine),
+        LaunchSteps(db, parts.placements, streaming, parts.library, engine, registry),
         Machines(db, registry, meter, streaming.forget, settle_s=settings.tensordock_settle_seconds),
         Power(db, registry, streaming, meter, launches),
         Watch(db, registry, streaming, WatchTimes()),

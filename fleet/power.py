@@ -10,9 +10,10 @@ from typing import Protocol
 from temporalio import activity
 
 from billing.meter import Meter
-from errors import GatewayError, MachineLostError, ProviderBusyError
+from errors import GatewayError, MachineLostError
 from fleet.commands import Pin
 from fleet.onboard import OnBoard, address_of
+from fleet.presence import OFF, while_on
 from fleet.saving import bring_to_safety
 from models.audit import by_the_service, write_with
 from models.database import Database, Document
@@ -22,8 +23,6 @@ from providers.base import Machine, MachineId, MachineState, Provider
 from providers.registry import Registry
 
 log = logging.getLogger(__name__)
-
-_OFF = {MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.BROKEN}
 
 
 class Replacing(Protocol):
@@ -86,13 +85,8 @@ class Power:
     async def save(self, vm_id: str) -> bool:
         """End what is played, upload the saves, check that they arrived whole. False: they are here alone."""
         vm = await self._vm(vm_id)
-        try:
-            await self._onboard.end_sessions(address_of(vm))
-            safe = await bring_to_safety(self._db, self._onboard, vm)
-        except ProviderBusyError as error:
-            if await self._is_off(vm):
-                raise MachineLostError(f"the machine is not on any more: {error.message}") from error
-            raise
+        await while_on(self._registry, vm, self._onboard.end_sessions(address_of(vm)))
+        safe = await while_on(self._registry, vm, bring_to_safety(self._db, self._onboard, vm))
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_pending": not safe}})
         return safe
 
@@ -116,7 +110,7 @@ class Power:
         provider, machine_id = self._registry.get(vm.provider), _machine_id(vm)
         while True:
             machine = await provider.machine(machine_id)
-            if machine is None or machine.state in _OFF:
+            if machine is None or machine.state in OFF:
                 return machine is not None and machine.state is not MachineState.STOPPED_RELEASED
             if machine.state is not MachineState.STOPPING:
                 await provider.stop(machine_id)
@@ -176,16 +170,12 @@ class Power:
                 raise MachineLostError("the cloud does not know it any more")
             if machine.state is MachineState.RUNNING and machine.ip_address:
                 return machine
-            if machine.state in _OFF:
+            if machine.state in OFF:
                 if machine.made_anew_by_start:
                     # Before the start: whoever takes over after it must not look for the old key.
                     await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ssh_host_key": None}})
                 await provider.start(machine_id)
             await asyncio.sleep(self._poll_s)
-
-    async def _is_off(self, vm: Vm) -> bool:
-        machine = await self._registry.get(vm.provider).machine(_machine_id(vm))
-        return machine is None or machine.state in _OFF
 
     async def _vm(self, vm_id: str) -> Vm:
         vm = await self._db.get(Vm, vm_id)

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from temporalio import activity
 
 from errors import MachineLostError, ProviderError
 from fleet.commands import Finding, Seen
 from fleet.onboard import OnBoard, address_of
+from fleet.presence import OFF
 from fleet.saving import bring_to_safety
 from models.database import Database, Document
 from models.vms import ENDED, Vm, VmStatus
@@ -21,8 +21,6 @@ from providers.base import Machine, MachineId, MachineState
 from providers.registry import Registry
 
 log = logging.getLogger(__name__)
-
-_OFF: Final = {MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.BROKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Watch:
         machine = await self._machine(vm)
         if machine is None:
             return Seen(Finding.GONE, "the cloud does not know this machine any more")
-        if vm.status is VmStatus.RUNNING and machine.state in _OFF:
+        if vm.status is VmStatus.RUNNING and machine.state in OFF:
             billed = machine.state is not MachineState.STOPPED_RELEASED
             return Seen(Finding.STOPPED_OUTSIDE, "the machine was stopped at the cloud, not by us", billed)
         if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:

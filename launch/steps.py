@@ -23,6 +23,7 @@ from fleet.commands import Asked, Command
 from fleet.desk import Asking
 from fleet.onboard import OnBoard, address_of, slot_for
 from fleet.orders import Done, RentOrder, SiteFacts
+from fleet.presence import while_on
 from fleet.saving import bring_to_safety
 from fleet.telling import told_to_workflow
 from launch.estimate import Estimator
@@ -36,6 +37,7 @@ from models.vms import Vm, VmStatus
 from placement.positions import Position
 from placement.ranking import Placements, RankedPlacement
 from providers.base import Tell
+from providers.registry import Registry
 from streaming.machine import Address, GameToPlay, SaveSlot
 
 _CANDIDATES = 10
@@ -61,11 +63,13 @@ class LaunchSteps:
         streaming: OnMachine,
         games: Games,
         machines: Asking,
+        registry: Registry,
         *,
         poll_s: float = 1.0,
     ) -> None:
         """`machines` hands commands to the machines' own workflows; `poll_s` is the pace of waiting for them."""
         self._machines = machines
+        self._registry = registry
         self._poll_s = poll_s
         self._db = db
         self._placements = placements
@@ -164,7 +168,7 @@ class LaunchSteps:
     async def connect(self, on: OnVm) -> Done:
         """SSH answers; the host key it shows first is pinned for good."""
         vm = await self._vm(on.vm_id)
-        host_key = await self._streaming.greet(address_of(vm))
+        host_key = await while_on(self._registry, vm, self._streaming.greet(address_of(vm)))
         await self._db.update(Vm, {"_id": vm.id, "ssh_host_key": vm.ssh_host_key}, {"$set": {"ssh_host_key": host_key}})
         return Done("The machine answers")
 
@@ -172,7 +176,7 @@ class LaunchSteps:
     async def install(self, on: OnVm) -> Done:
         vm = await self._vm(on.vm_id)
         try:
-            await self._streaming.install(address_of(vm), vm.tag, told_to_workflow())
+            await while_on(self._registry, vm, self._streaming.install(address_of(vm), vm.tag, told_to_workflow()))
         except ProviderBusyError as error:
             if _goes_on_failing(activity.info()):
                 raise MachineLostError(f"the installation fails again and again: {error.message}") from error
@@ -181,27 +185,29 @@ class LaunchSteps:
 
     @activity.defn
     async def mount_library(self, on: OnVm) -> Done:
-        await self._streaming.mount_library(address_of(await self._vm(on.vm_id)))
+        vm = await self._vm(on.vm_id)
+        await while_on(self._registry, vm, self._streaming.mount_library(address_of(vm)))
         return Done("The game library is mounted")
 
     @activity.defn
     async def restore_saves(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         await self._bring_home(vm, launch)
-        files = await self._streaming.restore_saves(address_of(vm), slot_for(launch))
+        files = await while_on(self._registry, vm, self._streaming.restore_saves(address_of(vm), slot_for(launch)))
         return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
 
     @activity.defn
     async def configure_game(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        await self._streaming.configure_game(address_of(vm), await self._game(launch))
+        await while_on(self._registry, vm, self._streaming.configure_game(address_of(vm), await self._game(launch)))
         playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
         await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
         return Done("The game is set up" if launch.game_id else "The console is set up")
 
     @activity.defn
     async def verify_stream(self, on: OnVm) -> Done:
-        await self._streaming.verify_stream(address_of(await self._vm(on.vm_id)))
+        vm = await self._vm(on.vm_id)
+        await while_on(self._registry, vm, self._streaming.verify_stream(address_of(vm)))
         return Done("The stream answers")
 
     async def _bring_home(self, vm: Vm, launch: Launch) -> None:

@@ -28,6 +28,7 @@ _PLAIN: Final = (
         "fleet.onboard",
         "fleet.orders",
         "fleet.power",
+        "fleet.presence",
         "fleet.saving",
         "fleet.spending",
         "fleet.sweeper",

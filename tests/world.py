@@ -131,7 +131,7 @@ async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
     worker = build_worker(
         client,
         address.task_queue,
-        LaunchSteps(db, placements, streaming, games, engine, poll_s=0.02),
+        LaunchSteps(db, placements, streaming, games, engine, registry, poll_s=0.02),
         Machines(db, registry, meter, settle_s=0.2, poll_s=0.02),
         Power(db, registry, streaming, meter, launches, poll_s=0.02),
         Watch(db, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1)),

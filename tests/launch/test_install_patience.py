@@ -12,8 +12,10 @@ from errors import MachineLostError, ProviderBusyError
 from launch.plan import OnVm
 from launch.steps import LaunchSteps
 from launch.temporal import TemporalEngine
+from models.launches import LaunchStatus
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
+from providers.base import MachineState
 from tests.fakes.games import FakeGames
 from tests.world import World
 
@@ -28,10 +30,29 @@ async def test_an_installation_has_some_attempts_and_ten_minutes(
     vm = await world.machine()
     world.streaming.always["install"] = ProviderBusyError("no package mirror")
     placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
-    steps = LaunchSteps(world.db, placements, world.streaming, FakeGames(), TemporalEngine(world.client, "none"))
+    engine = TemporalEngine(world.client, "none")
+    steps = LaunchSteps(world.db, placements, world.streaming, FakeGames(), engine, world.registry)
     began = datetime.now(UTC) - timedelta(minutes=minutes)
     environment = ActivityEnvironment(world.client)
     environment.info = replace(environment.info, attempt=attempt, scheduled_time=began, workflow_id="launch-1")
 
     with pytest.raises(raised, match="no package mirror"):
         await environment.run(steps.install, OnVm(vm.launch_id, vm.id))
+
+
+async def test_a_machine_that_its_host_stops_during_the_installation_is_left_for_another(world: World) -> None:
+    world.streaming.failures["install"] = [ProviderBusyError("no route")]
+    reached = world.streaming.hold("install")
+    launch = await world.launch()
+    await reached.wait()
+
+    world.cloud.become_all(MachineState.STOPPED_RELEASED)
+    world.streaming.let_go("install")
+    ended = await world.until_over(launch)
+
+    assert ended.status is LaunchStatus.READY
+    assert [attempt.outcome for attempt in ended.attempts][1:] == [
+        "failed: the machine is not on any more: no route",
+        "rented",
+    ]
+    assert len(world.cloud.rented) == 1
