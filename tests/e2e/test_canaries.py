@@ -107,6 +107,17 @@ async def test_no_planted_secret_comes_out_anywhere(deployed: Deployment) -> Non
     assert '"digest"' in heard.came_out[next(name for name in heard.came_out if "whole database" in name)]
 
 
+@pytest.mark.parametrize("leak", ["all of {0}", "its end: {1}", '{{"token": "{0}"}}'])
+def test_a_secret_that_comes_out_is_found(leak: str) -> None:
+    heard = Canaries()
+    secret = heard.plant("jwt-secret")
+
+    heard.hear("log", "nothing of interest")
+    heard.hear("answer", leak.format(secret, secret[-LONGEST_PIECE:]))
+
+    assert heard.found() == [("jwt-secret", "1 answer")]
+
+
 def plant_everywhere(deployed: Deployment, heard: Canaries) -> None:
     environment = deployed.environment
     heard.planted |= {
