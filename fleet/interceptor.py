@@ -12,6 +12,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from correlation import working_on
 from errors import GatewayError, ProviderBusyError, UnavailableError
+from fleet.telling import lines_first
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class _Activity(ActivityInboundInterceptor):
         launch = (activity.info().workflow_id or "").removeprefix("launch-")
         try:
             with working_on(launch=launch if launch.isdigit() else None):
-                return await super().execute_activity(input)
+                async with lines_first():
+                    return await super().execute_activity(input)
         except (ProviderBusyError, UnavailableError) as error:
             raise _told(error, final=False) from None
         except GatewayError as error:

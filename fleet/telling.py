@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Final
 
 from temporalio import activity
@@ -14,10 +17,26 @@ log = logging.getLogger(__name__)
 
 NOTE_SIGNAL: Final = "note"
 _LINES_PER_ACTIVITY: Final = 40
+_LAST_LINES_S: Final = 3.0
+
+_sending: ContextVar[set[asyncio.Task[None]]] = ContextVar("lines on their way")
+
+
+@asynccontextmanager
+async def lines_first() -> AsyncIterator[None]:
+    """What is told within the body has reached the workflow before the body's outcome does."""
+    sending: set[asyncio.Task[None]] = set()
+    token = _sending.set(sending)
+    try:
+        yield
+    finally:
+        _sending.reset(token)
+        if sending:
+            await asyncio.wait(set(sending), timeout=_LAST_LINES_S)
 
 
 def told_to_workflow() -> Tell:
-    """A `Tell` that signals each new line to the workflow of the activity it is made in.
+    """A `Tell` that signals each new line to the workflow of the activity it is made in, within `lines_first`.
 
     Repeated lines and those beyond a bound are dropped: a player reads phases, not logs. A signal that fails is
     dropped too; progress is never worth a failed step.
@@ -26,7 +45,7 @@ def told_to_workflow() -> Tell:
     assert workflow_id is not None, "told_to_workflow is for activities of a workflow"
     workflow = activity.client().get_workflow_handle(workflow_id)
     told: set[str] = set()
-    sending: set[asyncio.Task[None]] = set()
+    sending = _sending.get()
     turn = asyncio.Lock()
 
     async def send(line: str) -> None:

@@ -80,17 +80,17 @@ class LaunchWorkflow:
         self._patience = 1.0
         self._sequence = 0
         self._progress = 0.0
-        self._step: LaunchStepName | None = None
+        self._step: LaunchStepName | None = None  # the last one that began
+        self._underway: LaunchStepName | None = None  # the same, until it ends
         self._vm_id: str | None = None
         self._rented_by_us = False
-        self._ended = False
         self._pen = asyncio.Lock()
 
     @workflow.signal(name=NOTE_SIGNAL)
     async def note(self, line: str) -> None:
-        """A line about the step in progress, from its activity."""
-        if self._step is not None and not self._ended:
-            await self._tell(LaunchStatus.RUNNING, line, self._step, StepStatus.RUNNING)
+        """A line about the step in progress, from its activity. One that comes after the step's end is dropped."""
+        if self._underway is not None:
+            await self._tell(LaunchStatus.RUNNING, line, self._underway, StepStatus.RUNNING)
 
     @workflow.run
     async def run(self, ticket: Ticket) -> LaunchStatus:
@@ -103,7 +103,6 @@ class LaunchWorkflow:
             status = LaunchStatus.READY
         except (asyncio.CancelledError, ActivityError, _CancelledByPlayerError, _FailedError) as error:
             status = await asyncio.shield(self._undo(error))
-        self._ended = True
         await workflow.wait_condition(workflow.all_handlers_finished)
         return status
 
@@ -209,6 +208,7 @@ class LaunchWorkflow:
 
     async def _leave(self, candidate: Candidate, started: datetime, reason: str) -> None:
         """This machine is hopeless: give it back and put the story back to where the next one begins."""
+        self._underway = None
         await self._release()
         self._vm_id = self._new_vm_id()
         self._rented_by_us = False
@@ -222,6 +222,7 @@ class LaunchWorkflow:
 
     async def _undo(self, error: BaseException) -> LaunchStatus:
         """Compensate, then say how it ended. CANCELLED and FAILED both wait for the cloud's word."""
+        self._underway = None
         cancelled = isinstance(error, _CancelledByPlayerError) or is_cancelled_exception(error)
         if cancelled:
             await self._tell(LaunchStatus.CANCELLING, "Cancelling: what was rented is given back")
@@ -233,7 +234,6 @@ class LaunchWorkflow:
         return await self._end(LaunchStatus.FAILED, words_of(error) if released.gone else released.message)
 
     async def _end(self, status: LaunchStatus, message: str) -> LaunchStatus:
-        self._ended = True
         failure = message if status is LaunchStatus.FAILED else None
         await self._tell(status, message, failure=failure)
         return status
@@ -258,11 +258,12 @@ class LaunchWorkflow:
         return result
 
     async def _begin(self, step: LaunchStepName) -> None:
-        self._step = step
+        self._step = self._underway = step
         self._progress = max(self._progress, share_done(step))
         self._obey(await self._tell(LaunchStatus.RUNNING, _BEGINNINGS[step], step, StepStatus.RUNNING, begins=True))
 
     async def _finish(self, step: LaunchStepName, message: str, **more: Any) -> None:
+        self._underway = None
         self._progress = share_done(step, within=1.0)
         self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.DONE, **more))
 
