@@ -19,7 +19,7 @@ NOTE_SIGNAL: Final = "note"
 _LINES_PER_ACTIVITY: Final = 40
 _LAST_LINES_S: Final = 3.0
 
-_sending: ContextVar[set[asyncio.Task[None]]] = ContextVar("lines on their way")
+_sending: ContextVar[set[asyncio.Task[None]] | None] = ContextVar("lines on their way", default=None)
 
 
 @asynccontextmanager
@@ -36,7 +36,8 @@ async def lines_first() -> AsyncIterator[None]:
 
 
 def told_to_workflow() -> Tell:
-    """A `Tell` that signals each new line to the workflow of the activity it is made in, within `lines_first`.
+    """A `Tell` that signals each new line to the workflow of the activity it is made in. Within `lines_first` they
+    are waited for.
 
     Repeated lines and those beyond a bound are dropped: a player reads phases, not logs. A signal that fails is
     dropped too; progress is never worth a failed step.
@@ -45,7 +46,8 @@ def told_to_workflow() -> Tell:
     assert workflow_id is not None, "told_to_workflow is for activities of a workflow"
     workflow = activity.client().get_workflow_handle(workflow_id)
     told: set[str] = set()
-    sending = _sending.get()
+    awaited = _sending.get()
+    sending: set[asyncio.Task[None]] = set() if awaited is None else awaited
     turn = asyncio.Lock()
 
     async def send(line: str) -> None:
