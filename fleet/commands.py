@@ -18,7 +18,7 @@ class Command(StrEnum):
 
 
 class Finding(StrEnum):
-    """What watching a machine came to: each ends the watch and is acted on."""
+    """What looking at a machine can come to, where something must be done."""
 
     IDLE = "IDLE"  # nobody streamed for as long as the launch allowed
     LIMIT = "LIMIT"  # the session limit is reached
@@ -66,13 +66,30 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the watch saw. `detail` is for people; `billed`: it is off, and its hardware is still charged; `there_at`:
-    when the cloud still knew it."""
+    """What a look found that must be acted on. `detail` is for people; `billed`: it is off, and its hardware is still
+    charged; `there_at`: when the cloud still knew it."""
 
     finding: Finding
     detail: str
     billed: bool = False
     there_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one look leaves for the next: when the cloud knew the machine last, and when its saves were looked after."""
+
+    there_at: datetime | None = None
+    cared_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """`seen` is None where all is as it should be; the next look is due after `again_s` seconds then."""
+
+    seen: Seen | None
+    memory: Memory
+    again_s: float = 0.0
 
 
 # In which statuses a command has work to do, and in which it is done already. Everywhere else it is refused.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from errors import MachineLostError, ProviderError
-from fleet.commands import Finding, Seen
+from fleet.commands import Finding, Looked, Memory, Seen
 from fleet.onboard import OnBoard, address_of
 from fleet.presence import OFF
 from fleet.saving import bring_to_safety
@@ -44,32 +43,28 @@ class Watch:
         self._times = times
 
     @activity.defn
-    async def watch(self, vm_id: str) -> Seen:
-        """Look until there is something to act on. Writes what it sees of the player's activity, never the status."""
-        cared_at = datetime.min.replace(tzinfo=UTC)
-        there_at: datetime | None = None
-        while True:
-            vm = await self._db.get(Vm, vm_id)
-            if vm is None:
-                raise MachineLostError(f"VM {vm_id} has no record")
-            if vm.status in ENDED:
-                return Seen(Finding.ENDED, "its record was closed")
-            looked_at = _now()
-            try:
-                if (seen := await self._cloud_says(vm)) is not None:
-                    return replace(seen, there_at=there_at)
-                there_at = looked_at
-            except ProviderError as error:
-                log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
-            if (seen := _clock_says(vm, self._times)) is not None:
-                return seen
-            if vm.status is VmStatus.RUNNING:
-                if (seen := await self._player_says(vm)) is not None:
-                    return seen
-                cared_at = await self._keep_safe(vm, cared_at)
-                await asyncio.sleep(self._times.look_s)
-            else:
-                await asyncio.sleep(self._times.look_stopped_s)
+    async def look(self, vm_id: str, memory: Memory) -> Looked:
+        """One look at everything. Writes what it sees of the player's activity, never the status. May be repeated."""
+        vm = await self._db.get(Vm, vm_id)
+        if vm is None:
+            raise MachineLostError(f"VM {vm_id} has no record")
+        if vm.status in ENDED:
+            return Looked(Seen(Finding.ENDED, "its record was closed"), memory)
+        looked_at = _now()
+        try:
+            if (seen := await self._cloud_says(vm)) is not None:
+                return Looked(replace(seen, there_at=memory.there_at), memory)
+            memory = replace(memory, there_at=looked_at)
+        except ProviderError as error:
+            log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
+        if (seen := _clock_says(vm, self._times)) is not None:
+            return Looked(seen, memory)
+        if vm.status is not VmStatus.RUNNING:
+            return Looked(None, memory, self._times.look_stopped_s)
+        if (seen := await self._player_says(vm)) is not None:
+            return Looked(seen, memory)
+        cared_at = await self._keep_safe(vm, memory.cared_at)
+        return Looked(None, replace(memory, cared_at=cared_at), self._times.look_s)
 
     async def _cloud_says(self, vm: Vm) -> Seen | None:
         machine = await self._machine(vm)
@@ -118,9 +113,9 @@ class Watch:
             return None
         return f"The machine stops in {max(1, round(left / 60))} minutes: {why}"
 
-    async def _keep_safe(self, vm: Vm, cared_at: datetime) -> datetime:
+    async def _keep_safe(self, vm: Vm, cared_at: datetime | None) -> datetime:
         """Now and then bring the saves to safety and put the machine's own timer back."""
-        if _now() - cared_at < timedelta(seconds=self._times.upload_every_s):
+        if cared_at is not None and _now() - cared_at < timedelta(seconds=self._times.upload_every_s):
             return cared_at
         try:
             await bring_to_safety(self._db, self._onboard, vm)

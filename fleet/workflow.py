@@ -17,7 +17,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Paired, Pin, Seen
+    from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Memory, Paired, Pin, Seen
     from fleet.failures import kind_of, words_of
     from fleet.machines import Machines
     from fleet.power import Power
@@ -51,9 +51,12 @@ class MachineWorkflow:
         self._begun = 0  # of the last command that has changed the status
         self._acting_on: Finding | None = None  # what nobody asked for, while it is being done
 
+        self._memory = Memory()
+
     @workflow.run
-    async def run(self, vm_id: str) -> None:
+    async def run(self, vm_id: str, memory: Memory | None = None) -> None:
         self._vm_id = vm_id
+        self._memory = memory or self._memory
         self._status = await self._run(Power.status, vm_id, time=_FOREVER)
         while self._status not in ENDED:
             if self._asked:
@@ -61,7 +64,7 @@ class MachineWorkflow:
             elif workflow.info().is_continue_as_new_suggested():
                 await workflow.wait_condition(workflow.all_handlers_finished)
                 if not self._asked:
-                    workflow.continue_as_new(vm_id)
+                    workflow.continue_as_new(args=[vm_id, self._memory])
             elif (seen := await self._watched()) is not None and not self._asked:
                 await self._heed(seen)
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -129,19 +132,24 @@ class MachineWorkflow:
             self._acting_on = None
 
     async def _watched(self) -> Seen | None:
-        """What was found, or None as soon as something is asked."""
-        watching = asyncio.create_task(self._run(Watch.watch, self._vm_id, time=_FOREVER))
-        await workflow.wait_condition(lambda: watching.done() or bool(self._asked))
-        if not watching.done():
-            watching.cancel()
+        """What a look found; None when it found nothing and its pause is over, or as soon as something is asked."""
+        looking = asyncio.create_task(self._run(Watch.look, self._vm_id, self._memory, time=_FOREVER))
+        await workflow.wait_condition(lambda: looking.done() or bool(self._asked))
+        if not looking.done():
+            looking.cancel()
         try:
-            return await watching
+            looked = await looking
         except asyncio.CancelledError:
             return None
         except ActivityError as error:
             if not is_cancelled_exception(error):
                 await workflow.sleep(_PAUSE)
             return None
+        self._memory = looked.memory
+        if looked.seen is None:
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(lambda: bool(self._asked), timeout=looked.again_s)
+        return looked.seen
 
     async def _act_on(self, seen: Seen) -> None:
         self._acting_on = seen.finding

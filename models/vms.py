@@ -125,10 +125,12 @@ class Vm(Model):
 
 async def move_vm(db: Database, vm_id: str, to: VmStatus, changes: Document | None = None) -> Vm:
     """One guarded write along MOVES, with further fields. A VM that is already there is only given the fields,
-    so that a repeated activity repeats its write. ConflictError when the move is not legal."""
+    so that a repeated activity repeats its write. What has ended has no end before it. ConflictError when the move
+    is not legal."""
+    over: Document = {"stops_at": None, "stop_warning": None} if to in ENDED else {}
     origins = [origin for origin, targets in MOVES.items() if to in targets]
     moved = await db.update(
-        Vm, {"_id": vm_id, "status": {"$in": [*origins, to]}}, {"$set": {"status": to, **(changes or {})}}
+        Vm, {"_id": vm_id, "status": {"$in": [*origins, to]}}, {"$set": {"status": to, **over, **(changes or {})}}
     )
     if moved is None:
         raise ConflictError(f"VM {vm_id} cannot become {to}")

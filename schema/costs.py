@@ -12,7 +12,7 @@ import strawberry
 import models.limits
 from billing import estimates, reports
 from billing.amounts import tidy
-from billing.billed import Compared
+from billing.billed import UNATTRIBUTED, Compared
 from billing.reports import CURRENCY
 from placement.ranking import RankedPlacement
 from resolvers import costs
@@ -34,13 +34,18 @@ from schema.words import (
 
 @strawberry.type(description="One group's part.")
 class CostLine:
-    group: str
+    group: str = strawberry.field(description="A provider, console, user id or VM id, as it was grouped.")
     amount: Decimal
     running_hours: float
 
     @classmethod
-    def of(cls, line: reports.Line) -> CostLine:
-        return cls(group=line.group, amount=tidy(line.usd), running_hours=line.running_hours)
+    def of(cls, line: reports.Line, group_by: CostGroup | None) -> CostLine:
+        return cls(group=_group(line.group, group_by), amount=tidy(line.usd), running_hours=line.running_hours)
+
+
+def _group(name: str, group_by: CostGroup | None) -> str:
+    """A VM by the id that `vm(id:)` takes; what belongs to no VM keeps its word."""
+    return str(global_id("VM", name)) if group_by is CostGroup.VM and name != UNATTRIBUTED else name
 
 
 @strawberry.type(description="From `start` up to, not including, `end`.")
@@ -52,13 +57,13 @@ class CostBucket:
     lines: list[CostLine]
 
     @classmethod
-    def of(cls, bucket: reports.Bucket) -> CostBucket:
+    def of(cls, bucket: reports.Bucket, group_by: CostGroup | None) -> CostBucket:
         return cls(
             start=bucket.window.start,
             end=bucket.window.end,
             amount=tidy(bucket.usd),
             running_hours=bucket.running_hours,
-            lines=[CostLine.of(line) for line in bucket.lines],
+            lines=[CostLine.of(line, group_by) for line in bucket.lines],
         )
 
 
@@ -78,7 +83,7 @@ class CostReport:
     groups: list[CostLine]
 
     @classmethod
-    def of(cls, report: reports.Report, basis: CostBasis) -> CostReport:
+    def of(cls, report: reports.Report, basis: CostBasis, group_by: CostGroup | None) -> CostReport:
         return cls(
             start=report.window.start,
             end=report.window.end,
@@ -88,8 +93,8 @@ class CostReport:
             running_hours=report.running_hours,
             forecast=None if report.forecast_usd is None else tidy(report.forecast_usd),
             as_of=report.as_of,
-            buckets=[CostBucket.of(bucket) for bucket in report.buckets],
-            groups=[CostLine.of(line) for line in report.groups],
+            buckets=[CostBucket.of(bucket, group_by) for bucket in report.buckets],
+            groups=[CostLine.of(line, group_by) for line in report.groups],
         )
 
 
@@ -219,14 +224,14 @@ class CostQuery:
         basis: CostBasis | None = CostBasis.METERED,
     ) -> CostReport:
         report = await costs.cost_report(info.context, start, end, Cut(granularity, group_by), user_id, basis)
-        return CostReport.of(report, basis or CostBasis.METERED)
+        return CostReport.of(report, basis or CostBasis.METERED, group_by)
 
     @strawberry.field(description="The running month, UTC, by days, with its forecast.")
     async def current_month_costs(
         self, info: Info, group_by: CostGroup | None = CostGroup.PROVIDER, user_id: str | None = None
     ) -> CostReport:
         report = await costs.current_month_costs(info.context, group_by, user_id)
-        return CostReport.of(report, CostBasis.METERED)
+        return CostReport.of(report, CostBasis.METERED, group_by)
 
     @strawberry.field(description="For operators: our meter against the providers' word, by day; at most 31 days.")
     async def cost_comparison(self, info: Info, start: date, end: date) -> CostComparison:

@@ -78,9 +78,10 @@ async def test_a_delete_saves_first_and_ends_the_costs(world: World) -> None:
     vm = await world.machine()
 
     await world.fleet.command(vm, Command.DELETE, "asked")
-    await world.until(vm, VmStatus.DELETED)
+    deleted = await world.until(vm, VmStatus.DELETED)
 
     assert world.cloud.rented == {}
+    assert deleted.stops_at is None
     assert len(world.streaming.uploaded) >= 1
     assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [False]
 

@@ -64,7 +64,12 @@ async def test_a_report_of_all_with_its_buckets_and_groups(used: GatewayWorld) -
 
 @pytest.mark.parametrize(
     ("group_by", "groups"),
-    [("USER", ["ann", "bob"]), ("VM", ["1", "2"]), ("CONSOLE", ["SWITCH"]), (None, ["CLOUDYPAD", "TENSORDOCK"])],
+    [
+        ("USER", ["ann", "bob"]),
+        ("VM", [global_id("VM", "1"), global_id("VM", "2")]),
+        ("CONSOLE", ["SWITCH"]),
+        (None, ["CLOUDYPAD", "TENSORDOCK"]),
+    ],
 )
 async def test_a_report_is_grouped_as_asked_for(used: GatewayWorld, group_by: str | None, groups: list[str]) -> None:
     report = (await used.data("CostReport", SERVICE, **MAY, groupBy=group_by, granularity=None, basis=None))[
