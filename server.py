@@ -35,6 +35,7 @@ from models.database import Database
 from models.everything import DOCUMENTS
 from safety import lets_developer_in, refuse_unsafe
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
+from web.heads import HeadLimits
 from web.logs import configure_logs
 from web.patience import patient
 
@@ -156,7 +157,8 @@ async def _serve_http(settings: Settings, app: Starlette, listener: socket.socke
             app,
             log_config=None,
             access_log=False,
-            http=patient(settings.header_timeout_seconds),
+            http=patient(settings.header_timeout_seconds, HeadLimits(settings.max_head_bytes, settings.max_headers)),
+            h11_max_incomplete_event_size=settings.max_head_bytes,
             ws="websockets-sansio",
             ws_max_size=settings.max_body_bytes,
             ws_per_message_deflate=False,

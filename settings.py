@@ -46,6 +46,16 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         131_072, ge=1024, le=16_777_216, description="Largest body of a request.", examples=["131072"]
     )
+    max_head_bytes: int = Field(
+        16_384,
+        ge=4096,
+        le=65_536,
+        description="Largest head of a request: its address and headers.",
+        examples=["16384"],
+    )
+    max_headers: int = Field(
+        100, ge=10, le=128, description="Largest number of headers of a request.", examples=["100"]
+    )
     rate_limit_per_minute: int = Field(
         600,
         ge=1,

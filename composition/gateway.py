@@ -28,6 +28,7 @@ from schema.limits import Limits
 from settings import Environment, Settings
 from web.app import create_app
 from web.gateway import Gateway, WebLimits
+from web.heads import HeadLimits
 from web.health import Readiness
 
 VERSION: Final = "0.1.0"
@@ -64,6 +65,7 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         authenticator=_authenticator(settings, parts, keys),
         cors_origins=settings.cors_origins,
         limits=WebLimits(
+            heads=HeadLimits(settings.max_head_bytes, settings.max_headers),
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_seconds,
             max_batch_size=settings.max_batch_size,

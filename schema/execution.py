@@ -32,6 +32,7 @@ from schema.limits import Limits, check_document, cost_report, parse_within
 from schema.measuring import Measurement
 from schema.root import SCHEMA
 
+_MOST_MISTAKES: Final = 5  # of a document that are told; an answer does not grow with them
 _REMEMBERED: Final = 512  # documents
 _REMEMBERED_LENGTH: Final = 20_000  # characters; longer ones are read anew each time
 
@@ -186,7 +187,7 @@ class GraphQLExecution:
         if (known := self._valid.get(text)) is not None:
             self._valid.move_to_end(text)
             return known
-        errors = validate(SCHEMA, document, hide_suggestions=hide_suggestions)
+        errors = validate(SCHEMA, document, max_errors=_MOST_MISTAKES, hide_suggestions=hide_suggestions)
         if not errors:
             _remember(self._valid, text, errors)
         return errors

@@ -18,7 +18,6 @@ import uvicorn
 from odmantic import Model
 from pydantic import SecretStr
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
@@ -220,11 +219,12 @@ async def gateway(db: Database) -> AsyncIterator[GatewayWorld]:
 
 
 @asynccontextmanager
-async def listening(app: Starlette, http: type[H11Protocol] = PatientH11) -> AsyncIterator[str]:
+async def listening(app: Starlette, http: type[PatientH11] = PatientH11) -> AsyncIterator[str]:
     """The host and port of the application, served by the server of production, for as long as the body runs."""
     config = uvicorn.Config(
         app,
         http=http,
+        h11_max_incomplete_event_size=http.heads.max_bytes,
         log_level="error",
         lifespan="off",
         ws="websockets-sansio",

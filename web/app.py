@@ -52,7 +52,11 @@ def create_app(
             *(graphiql.routes() if explorer else ()),
             *routes,
         ],
-        middleware=[Middleware(Armour, tls_only=tls_only), Middleware(Trail), _cors(gateway.cors_origins)],
+        middleware=[
+            Middleware(Armour, tls_only=tls_only, heads=gateway.limits.heads),
+            Middleware(Trail),
+            _cors(gateway.cors_origins),
+        ],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )

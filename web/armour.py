@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.answers import json_answer
+from web.heads import HeadLimits
 
 # Answers are data: nothing in them may run, load, or be shown within another page. GraphiQL brings its own policy.
 _HEADERS: Final = {
@@ -27,8 +28,9 @@ _TWO_YEARS: Final = "max-age=63072000; includeSubDomains"
 class Armour:
     """Outermost of all. What an answer says itself stands. `tls_only`: browsers shall never come without TLS again."""
 
-    def __init__(self, app: ASGIApp, *, tls_only: bool) -> None:
+    def __init__(self, app: ASGIApp, *, tls_only: bool, heads: HeadLimits) -> None:
         self._app = app
+        self._heads = heads
         self._headers = {**_HEADERS, **({"Strict-Transport-Security": _TWO_YEARS} if tls_only else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,10 +41,13 @@ class Armour:
                     headers.setdefault(name, value)
             await send(message)
 
-        if scope["type"] == "http" and _has_two_lengths(scope):
-            await _ambiguous()(scope, receive, armoured)
-        else:
-            await self._app(scope, receive, armoured)
+        refused = self._refused(scope) if scope["type"] == "http" else None
+        await (refused or self._app)(scope, receive, armoured)
+
+    def _refused(self, scope: Scope) -> Response | None:
+        if _has_two_lengths(scope):
+            return _ambiguous()
+        return self._heads.broken_by(scope)
 
 
 def _has_two_lengths(scope: Scope) -> bool:

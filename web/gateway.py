@@ -18,6 +18,7 @@ from errors import UnauthenticatedError
 from resolvers.context import Context, Services
 from schema.execution import GraphQLExecution
 from schema.faults import Fault
+from web.heads import HeadLimits
 from web.trail import request_id_of
 
 
@@ -25,6 +26,7 @@ from web.trail import request_id_of
 class WebLimits:
     """What one client may ask of a process. Sizes in bytes, times in seconds."""
 
+    heads: HeadLimits = field(default_factory=HeadLimits)
     max_body_bytes: int = 128 * 1024
     body_timeout_s: float = 10.0
     max_batch_size: int = 1  # 1: no arrays of requests

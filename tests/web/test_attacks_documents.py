@@ -266,3 +266,12 @@ async def test_what_is_refused_is_told_back_cut(siege: Siege) -> None:
 
     assert name not in told.text
     assert len(json.dumps(echoed.content["errors"][0]["message"])) < 600
+
+
+async def test_an_answer_does_not_grow_with_the_mistakes_of_a_document(siege: Siege) -> None:
+    directives = await siege.ask("{ __typename " + "@aa" * 10 + " }")
+    fields = await siege.ask("{ " + " ".join(f"a{number}" for number in range(20)) + " }")
+
+    for told in (directives, fields):
+        assert told.code == INVALID
+        assert len(told.content["errors"]) == 6  # five, and that there are more
