@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -30,11 +29,10 @@ from schema.documents import TrustedDocuments, sha256_of
 from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, bad_variable, cause_of, fault, fault_of, masked
 from schema.limits import Limits, check_document, cost_report, parse_within
 from schema.measuring import Measurement
+from schema.remembered import Remembered
 from schema.root import SCHEMA
 
 _MOST_MISTAKES: Final = 5  # of a document that are told; an answer does not grow with them
-_REMEMBERED: Final = 512  # documents
-_REMEMBERED_LENGTH: Final = 20_000  # characters; longer ones are read anew each time
 
 
 class OperationKind(StrEnum):
@@ -79,7 +77,7 @@ class _Parsed:
 
 
 class GraphQLExecution:
-    """One per process. Remembers documents, parsed and validated, and nothing of any caller."""
+    """One per process. Remembers valid documents, and nothing of any caller."""
 
     def __init__(
         self,
@@ -97,21 +95,27 @@ class GraphQLExecution:
         self._trusted_only = trusted_only
         self._open_introspection = open_introspection
         self._suggestions = suggestions
-        self._parsed: OrderedDict[str, _Parsed] = OrderedDict()
-        self._valid: OrderedDict[str, list[GraphQLError]] = OrderedDict()
+        self._valid: Remembered[_Parsed] = Remembered()
+
+    @property
+    def remembered_characters(self) -> int:
+        """How long the documents are that it keeps in memory."""
+        return self._valid.characters
 
     def prepare(self, request: GraphQLRequest, context: Context) -> Prepared:
         """Raises RequestFailedError when it cannot be run."""
         text = self._text(request)
         try:
-            parsed = self._parse(text)
+            known = self._valid.get(text)
+            parsed = known or _parsed(text, self._limits)
             measured = check_document(SCHEMA, parsed.document, self._limits, request.variables, request.operation_name)
         except GraphQLError as error:
             raise RequestFailedError(fault(error)) from None
         if parsed.introspects and not self._open_introspection and context.caller.role is not Role.OPERATOR:
             raise _refused("the schema is shown to operators only", FORBIDDEN)
-        if errors := self._validate(text, parsed.document, hide_suggestions=self._hides_suggestions(context)):
-            raise RequestFailedError(*map(fault, errors))
+        if known is None:
+            self._validate(parsed.document, context)
+            self._valid.add(text, parsed)
         operation = _chosen(parsed.operations, request.operation_name)
         return Prepared(parsed.document, OperationKind(operation.operation.value), request, measured)
 
@@ -170,27 +174,20 @@ class GraphQLExecution:
             raise _refused("only trusted documents are run here", FORBIDDEN)
         return request.query
 
-    def _parse(self, text: str) -> _Parsed:
-        if (known := self._parsed.get(text)) is not None:
-            self._parsed.move_to_end(text)
-            return known
-        document = parse_within(text, self._limits)
-        operations = tuple(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
-        parsed = _Parsed(document, operations, _introspects(document))
-        _remember(self._parsed, text, parsed)
-        return parsed
-
     def _hides_suggestions(self, context: Context) -> bool:
         return not self._suggestions and context.caller.role is not Role.OPERATOR
 
-    def _validate(self, text: str, document: DocumentNode, *, hide_suggestions: bool) -> list[GraphQLError]:
-        if (known := self._valid.get(text)) is not None:
-            self._valid.move_to_end(text)
-            return known
-        errors = validate(SCHEMA, document, max_errors=_MOST_MISTAKES, hide_suggestions=hide_suggestions)
-        if not errors:
-            _remember(self._valid, text, errors)
-        return errors
+    def _validate(self, document: DocumentNode, context: Context) -> None:
+        hide = self._hides_suggestions(context)
+        errors = validate(SCHEMA, document, max_errors=_MOST_MISTAKES, hide_suggestions=hide)
+        if errors:
+            raise RequestFailedError(*map(fault, errors))
+
+
+def _parsed(text: str, limits: Limits) -> _Parsed:
+    document = parse_within(text, limits)
+    operations = tuple(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
+    return _Parsed(document, operations, _introspects(document))
 
 
 async def _answers(source: Any) -> AsyncGenerator[dict[str, Any], None]:
@@ -246,14 +243,6 @@ def _introspects(document: DocumentNode) -> bool:
 
 def _variables(prepared: Prepared) -> dict[str, Any]:
     return dict(prepared.request.variables or {})
-
-
-def _remember(memory: OrderedDict[str, Any], text: str, value: object) -> None:
-    if len(text) > _REMEMBERED_LENGTH:
-        return
-    memory[text] = value
-    if len(memory) > _REMEMBERED:
-        memory.popitem(last=False)
 
 
 def _refused(message: str, code: str) -> RequestFailedError:

@@ -112,9 +112,9 @@ class _Counts:
             self.directives += len(getattr(node, "directives", None) or ())
             self.aliases += isinstance(node, FieldNode) and node.alias is not None
             waiting.extend(getattr(node, "variable_definitions", None) or ())
-            selections = _selections(getattr(node, "selection_set", None))
-            self.repeated_fields += _repeated(selections)
-            waiting.extend(selections)
+            if not isinstance(node, InlineFragmentNode):
+                self.repeated_fields += _repeated(node)
+            waiting.extend(_selections(getattr(node, "selection_set", None)))
 
 
 class _Survey:
@@ -237,9 +237,17 @@ def _selections(selection_set: SelectionSetNode | None) -> Sequence[Any]:
     return selection_set.selections if selection_set else ()
 
 
-def _repeated(selections: Sequence[Any]) -> int:
-    """Fields that stand here under a name that another one has already: validation compares each with each."""
-    names = [node.alias.value if node.alias else node.name.value for node in selections if isinstance(node, FieldNode)]
+def _repeated(node: Any) -> int:
+    """Fields within, also of inline fragments, under a name that another one has already: validation compares each
+    with each."""
+    names: list[str] = []
+    waiting = [getattr(node, "selection_set", None)]
+    while waiting:
+        for selection in _selections(waiting.pop()):
+            if isinstance(selection, FieldNode):
+                names.append(selection.alias.value if selection.alias else selection.name.value)
+            elif isinstance(selection, InlineFragmentNode):
+                waiting.append(selection.selection_set)
     return len(names) - len(set(names))
 
 

@@ -71,6 +71,7 @@ DOCUMENTS: Final[dict[str, tuple[str, str, str | None]]] = {
         "aliases",
     ),
     "one field 300 times": ("{ " + "viewer { id } " * 240 + "}", COMPLEX, "repeatedFields"),
+    "one field in 160 pieces": ("{ viewer { " + "... { id } " * 160 + "} }", COMPLEX, "repeatedFields"),
     "one inner field 990 times": ("{ viewer { " + "id " * 990 + "} }", COMPLEX, "repeatedFields"),
     "two fragments of one field 480 times": (
         "{ viewer { ...A ...B } } " + " ".join(f"fragment {f} on Viewer {{ {'id ' * 480}}}" for f in "AB"),

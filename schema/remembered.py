@@ -1,0 +1,33 @@
+"""Documents that were read before."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Generic, TypeVar
+
+T = TypeVar("T")
+# What is made of a character takes up to 400 bytes: this is some 50 MB, and ten times what graphql/operations/ needs.
+_MAX_CHARACTERS: Final = 128 * 1024
+
+
+class Remembered(Generic[T]):
+    """What was made of the texts last used, up to so many characters of them together."""
+
+    def __init__(self, max_characters: int = _MAX_CHARACTERS) -> None:
+        self._max_characters = max_characters
+        self._made: OrderedDict[str, T] = OrderedDict()
+        self.characters = 0
+
+    def get(self, text: str) -> T | None:
+        if text not in self._made:
+            return None
+        self._made.move_to_end(text)
+        return self._made[text]
+
+    def add(self, text: str, made: T) -> None:
+        if text not in self._made:
+            self.characters += len(text)
+        self._made[text] = made
+        while self.characters > self._max_characters:
+            forgotten, _ = self._made.popitem(last=False)
+            self.characters -= len(forgotten)
