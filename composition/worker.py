@@ -21,6 +21,7 @@ from fleet.desk import Asking, Fleet
 from fleet.sweeper import Sweeper
 from launch.launches import Launches
 from providers.google.billing_export import BillingExport
+from providers.tensordock.provider import ORDERS_UNDER_WAY_S
 from settings import Settings
 
 T = TypeVar("T")
@@ -64,10 +65,11 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
     from launch.steps import LaunchSteps  # noqa: PLC0415
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
+    settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
     launches = Launches(db, parts.engine, registry, parts.placements, parts.library, SpendingLimits(db))
     return [
         LaunchSteps(db, parts.placements, streaming, parts.library, engine, registry),
-        Machines(db, registry, meter, streaming.forget, settle_s=settings.tensordock_settle_seconds),
+        Machines(db, registry, meter, streaming.forget, settle_s=settle_s),
         Power(db, registry, streaming, meter, launches),
         Watch(db, registry, streaming, WatchTimes()),
     ]

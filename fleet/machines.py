@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from temporalio import activity
 
 from billing.meter import Meter
-from errors import ConflictError, MachineLostError, NoCapacityError, ProviderError
+from errors import ConflictError, MachineLostError, NoCapacityError, ProviderBusyError, ProviderError
 from fleet.orders import Done, Released, RentOrder, tag_of
 from fleet.telling import told_to_workflow
 from models.database import Database, Document
@@ -38,8 +40,8 @@ class Machines:
         settle_s: float,
         poll_s: float = 2.0,
     ) -> None:
-        """`forget` is told the tag of a machine that is gone. `settle_s`: how long a cloud's list may lag behind an
-        order. `poll_s`: the pace of looking."""
+        """`forget` is told the tag of a machine that is gone. `settle_s`: how long after its permit an order may show
+        in no list. `poll_s`: the pace of looking."""
         self._forget = forget
         self._db = db
         self._registry = registry
@@ -49,9 +51,9 @@ class Machines:
 
     @activity.defn
     async def rent(self, order: RentOrder) -> Done:
-        """Write the intent, order, record what came. Raises NoCapacityError only when nothing was rented."""
+        """Take the turn, order, record what came. Raises NoCapacityError only when nothing was rented."""
         asked_at = _now()
-        vm = await self._intent(order)
+        vm = await self._turn_taken(order)
         provider = self._registry.get(order.offer.provider)
         if vm.provider_id is not None:
             machine = await provider.machine(MachineId(vm.provider_id))
@@ -62,7 +64,7 @@ class Machines:
         # A machine that an earlier order brought, whose answer was lost, has cost since that order.
         started_at = vm.started_at or machine.billed_from or vm.ordered_at or asked_at
         await self._meter.enter(
-            await self._record(vm.id, machine, {"started_at": started_at}), UsageState.RUNNING, started_at
+            await self._recorded(provider, vm, machine, {"started_at": started_at}), UsageState.RUNNING, started_at
         )
         return Done(
             f"Rented in {_words(order.site.city, order.site.country)} for {order.offer.usd_per_hour} USD an hour"
@@ -81,7 +83,7 @@ class Machines:
             if machine.state not in _BOOTING:
                 raise MachineLostError(f"the machine became {machine.state.lower()} while it was starting")
             if machine.state is MachineState.RUNNING and machine.ip_address:
-                await self._record(vm_id, machine, {})
+                await self._db.update(Vm, {"_id": vm_id}, {"$set": _machine_fields(machine)})
                 return Done(f"The machine runs at {machine.ip_address}")
             await asyncio.sleep(self._poll_s)
 
@@ -103,10 +105,11 @@ class Machines:
         vm = await self._db.get(Vm, vm_id)
         if vm is None or vm.status in ENDED:
             return Released(gone=True, message="Nothing was rented")
-        if vm.provider_id is None and vm.ordered_at is None:
-            await move_vm(self._db, vm_id, VmStatus.FAILED)
+        never_ordered = {"_id": vm_id, "status": VmStatus.PROVISIONING, "provider_id": None, "ordered_at": None}
+        if await self._db.update(Vm, never_ordered, {"$set": {"status": VmStatus.FAILED}}) is not None:
             return Released(gone=True, message="Nothing was rented")
-        await move_vm(self._db, vm_id, VmStatus.DELETING)
+        # From here on no order is permitted; what stands on the record now is all there was.
+        vm = await move_vm(self._db, vm_id, VmStatus.DELETING)
         seen: set[MachineId] = {MachineId(vm.provider_id)} if vm.provider_id else set()
         provider = self._registry.get(vm.provider)
         while True:
@@ -125,10 +128,26 @@ class Machines:
 
     async def _ordered(self, provider: Provider, order: RentOrder, vm: Vm) -> Machine:
         try:
-            return await provider.rent(order.offer, Tag(vm.tag), ordered_at=vm.ordered_at, tell=told_to_workflow())
+            return await provider.rent(
+                order.offer,
+                Tag(vm.tag),
+                ordered_at=vm.ordered_at,
+                permit=partial(self._permit, vm),
+                tell=told_to_workflow(),
+            )
         except NoCapacityError:
-            await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ordered_at": None}})
+            mine = {"_id": vm.id, "order_turn": vm.order_turn}
+            await self._db.update(Vm, mine, {"$set": {"ordered_at": None}})
             raise
+
+    async def _permit(self, vm: Vm) -> datetime:
+        """The intent, on record right before the paid call: for the newest attempt alone, and only as long as the VM
+        has no machine and is not given back."""
+        newest = {"_id": vm.id, "order_turn": vm.order_turn, "status": VmStatus.PROVISIONING, "provider_id": None}
+        permitted = await self._db.update(Vm, newest, {"$set": {"ordered_at": _now()}})
+        if permitted is None or permitted.ordered_at is None or activity.is_cancelled():
+            raise ProviderBusyError("this attempt may not order any more: another one went on")
+        return permitted.ordered_at
 
     async def _gone(self, provider: Provider, vm: Vm, seen: set[MachineId]) -> bool:
         """One round: delete what carries the tag, look again. `seen` collects every machine that ever did."""
@@ -146,7 +165,7 @@ class Machines:
         if left or listed:
             return False
         # An order whose answer was lost may still turn up in the list.
-        return vm.provider_id is not None or vm.ordered_at is None or _now() - vm.ordered_at > self._settle
+        return bool(seen) or vm.ordered_at is None or _now() - vm.ordered_at > self._settle
 
     async def _forgotten(self, vm: Vm) -> None:
         try:
@@ -161,32 +180,28 @@ class Machines:
             await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
         await self._meter.enter(vm, None, _now())
 
-    async def _intent(self, order: RentOrder) -> Vm:
-        """The VM document, with the order's offer on it, as it was before this order was marked as placed."""
-        existing = await self._db.get(Vm, order.vm_id)
-        if existing is None:
-            existing = _vm(order)
-            try:
-                await self._db.insert(existing)
-            except ConflictError:
-                existing = await self._vm(order.vm_id)
-        earlier = existing.ordered_at
-        await self._db.update(Vm, {"_id": order.vm_id}, {"$set": {**_offer_fields(order), "ordered_at": _now()}})
-        existing.ordered_at = earlier
-        return existing
-
-    async def _record(self, vm_id: str, machine: Machine, fields: Document) -> Vm:
-        ports = {str(internal): external for internal, external in machine.ports.items()}
-        found = {
-            "provider_id": machine.id,
-            "ip_address": machine.ip_address,
-            "ports": ports,
-            "ssh_user": machine.ssh_user,
-        }
-        vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": {**found, **fields}})
+    async def _turn_taken(self, order: RentOrder) -> Vm:
+        """The VM document, with the order's offer on it, for as long as no later attempt takes its turn."""
+        turn = _turn()
+        if await self._db.get(Vm, order.vm_id) is None:
+            with suppress(ConflictError):
+                await self._db.insert(_vm(order))
+        earlier = {"_id": order.vm_id, "status": VmStatus.PROVISIONING, "order_turn": {"$lt": turn}}
+        vm = await self._db.update(Vm, earlier, {"$set": {**_offer_fields(order), "order_turn": turn}})
         if vm is None:
-            raise MachineLostError(f"VM {vm_id} has no record")
+            raise ProviderBusyError("a later attempt rents this machine, or nobody any more")
         return vm
+
+    async def _recorded(self, provider: Provider, vm: Vm, machine: Machine, fields: Document) -> Vm:
+        """Ours on record. A machine that comes when its VM has another one, or needs none any more, is given back."""
+        mine = {"_id": vm.id, "status": VmStatus.PROVISIONING, "provider_id": {"$in": [None, machine.id]}}
+        recorded = await self._db.update(Vm, mine, {"$set": {**_machine_fields(machine), **fields}})
+        if recorded is not None:
+            return recorded
+        if (await self._vm(vm.id)).provider_id != machine.id:
+            log.warning("a machine came too late and is given back", extra={"vm": vm.id, "machine": machine.id})
+            await provider.release(machine.id)
+        raise ProviderBusyError("another attempt went on with this machine")
 
     async def _vm(self, vm_id: str) -> Vm:
         vm = await self._db.get(Vm, vm_id)
@@ -209,6 +224,21 @@ def _vm(order: RentOrder) -> Vm:
         created_at=_now(),
         **_offer_fields(order),
     )
+
+
+def _turn() -> int:
+    """When the engine scheduled this attempt, in microseconds by its own clock: attempts of a launch to rent come one
+    after another, so that a later one has a greater number."""
+    return int(activity.info().current_attempt_scheduled_time.timestamp() * 1_000_000)
+
+
+def _machine_fields(machine: Machine) -> Document:
+    return {
+        "provider_id": machine.id,
+        "ip_address": machine.ip_address,
+        "ports": {str(internal): external for internal, external in machine.ports.items()},
+        "ssh_user": machine.ssh_user,
+    }
 
 
 def _offer_fields(order: RentOrder) -> Document:

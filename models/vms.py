@@ -84,7 +84,8 @@ class Vm(Model):
     usd_per_hour_egress: Decimal = Decimal(0)  # the part of `usd_per_hour` that is an estimate of its traffic
     idle_stop_minutes: int
     max_session_hours: float
-    ordered_at: datetime | None = None  # intent: written before the cloud is asked
+    order_turn: int = 0  # of the newest attempt to rent it, which alone may order; later attempts have greater ones
+    ordered_at: datetime | None = None  # intent: written right before an order leaves, while nobody knows its outcome
     created_at: datetime
     started_at: datetime | None = None
     stopped_at: datetime | None = None

@@ -6,9 +6,9 @@ times aware UTC. A provider's own words end at its adapter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NewType, Protocol
@@ -19,10 +19,16 @@ Tag = NewType("Tag", str)  # the machine's name at the cloud, ours by its prefix
 
 
 Tell = Callable[[str], None]  # takes one line for the player about work in progress
+Permit = Callable[[], Awaitable[datetime]]  # lets one order leave, and says under which time it stands on record
 
 
 def keep_quiet(_: str) -> None:
     """The `Tell` of those who do not listen."""
+
+
+async def at_will() -> datetime:
+    """The `Permit` of those who keep no record of their orders."""
+    return datetime.now(UTC)
 
 
 class ProviderName(StrEnum):
@@ -183,13 +189,21 @@ class Provider(Protocol):
         ...
 
     async def rent(
-        self, offer: Offer, tag: Tag, *, ordered_at: datetime | None = None, tell: Tell = keep_quiet
+        self,
+        offer: Offer,
+        tag: Tag,
+        *,
+        ordered_at: datetime | None = None,
+        permit: Permit = at_will,
+        tell: Tell = keep_quiet,
     ) -> Machine:
         """Order a machine named `tag` and return as soon as the cloud has it, often before it has an address.
 
         Looks for the tag first and after every lost answer, so that it may be repeated: one tag never rents twice.
-        `ordered_at` says that an earlier order of this tag may have been taken then: lists lag behind orders, so the
-        tag is looked for until the cloud's lag is over before anything is ordered anew.
+        `ordered_at` says that an earlier order of this tag left then, and nobody knows what came of it: it may still
+        be on its way and lists lag behind orders, so the tag is looked for until both are over before anything is
+        ordered anew. `permit` is asked right before each order leaves, and an order that does not leave soon after is
+        not sent; what `permit` raises ends the call with nothing ordered.
         Raises NoCapacityError when the site is full, and only then is it certain that nothing was rented;
         ProviderRefusedError when the cloud refused the order for good; ProviderBusyError when nobody knows.
         """

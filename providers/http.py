@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from time import monotonic, time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,9 +20,25 @@ class NothingSentError(ProviderBusyError):
     """Busy, and for sure nothing was carried out: the request never left, or was turned away at the door."""
 
 
+class Deadline:
+    """So many seconds from now, by both clocks: one stands still while a machine sleeps, the other can be set."""
+
+    def __init__(self, seconds: float) -> None:
+        self._monotonic = monotonic() + seconds
+        self._wall = time() + seconds
+
+    @property
+    def passed(self) -> bool:
+        return monotonic() > self._monotonic or time() > self._wall
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Headers and body may carry credentials and are not shown. `verify_tls=False` takes a self-signed certificate."""
+    """Headers and body may carry credentials and are not shown. `verify_tls=False` takes a self-signed certificate.
+
+    `leave_by`: the body is not sent later than that, however long this process stood still or waited to be connected;
+    NothingSentError then.
+    """
 
     method: str
     url: str = field(repr=False)
@@ -30,6 +47,7 @@ class Request:
     timeout_s: float | None = None  # None: the default of the Http it is sent with
     verify_tls: bool = True
     body_limit_bytes: int | None = None  # of the answer's body; None: the same
+    leave_by: Deadline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +83,11 @@ class Http:
 
         aiohttp sends what HTTP calls idempotent (GET, PUT, DELETE) once more when the connection breaks; never a POST.
         """
+        body = _Body(request)
         try:
-            return await self._exchange(request)
+            return await self._exchange(request, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            fault = _fault(request, error)
+            fault = _too_late(request) if body.withheld else _fault(request, error)
         # Raised out here, without a cause: aiohttp's exceptions hold the request's headers.
         raise fault
 
@@ -77,12 +96,12 @@ class Http:
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, request: Request) -> Reply:
+    async def _exchange(self, request: Request, body: _Body) -> Reply:
         async with self._open().request(
             request.method,
             request.url,
-            headers=request.headers,
-            data=None if request.body is None else io.BytesIO(request.body),  # bytes would be sent in one piece
+            headers={**request.headers, **body.headers},
+            data=body.data(),
             timeout=aiohttp.ClientTimeout(total=self._limit_s(request)),
             ssl=request.verify_tls,
             allow_redirects=False,
@@ -122,6 +141,36 @@ async def probe_tcp(host: str, port: int, timeout_s: float = 5.0) -> bool:
     return True
 
 
+class _Body:
+    """A request's body on its way out."""
+
+    def __init__(self, request: Request) -> None:
+        self._content = request.body
+        self._leave_by = request.leave_by
+        self.withheld = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Without its length, what is made while it is sent would go out in chunks."""
+        if self._content is None or self._leave_by is None:
+            return {}
+        return {"Content-Length": str(len(self._content))}
+
+    def data(self) -> io.BytesIO | AsyncIterator[bytes] | None:
+        if self._content is None:
+            return None
+        if self._leave_by is None:
+            return io.BytesIO(self._content)  # bytes would be sent in one piece
+        return self._in_time(self._content, self._leave_by)
+
+    async def _in_time(self, content: bytes, leave_by: Deadline) -> AsyncIterator[bytes]:
+        """Asked for its first bytes once the connection stands. A request without its body is not carried out."""
+        if leave_by.passed:
+            self.withheld = True
+            raise TimeoutError
+        yield content
+
+
 async def _body(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
@@ -140,6 +189,10 @@ _FAULTS: Final = (
     ((aiohttp.ClientError, OSError), ProviderBusyError, "the connection failed"),
     (ValueError, ProviderRefusedError, "the address or a header cannot be sent"),
 )
+
+
+def _too_late(request: Request) -> NothingSentError:
+    return NothingSentError(f"{request.method} {_without_secrets(request.url)}: it could not leave in time")
 
 
 def _fault(request: Request, error: Exception) -> ProviderError:

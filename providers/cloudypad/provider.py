@@ -19,12 +19,14 @@ from providers.base import (
     MachineId,
     MachineState,
     Offer,
+    Permit,
     ProviderHealth,
     ProviderName,
     Shape,
     Site,
     Tag,
     Tell,
+    at_will,
     keep_quiet,
 )
 from providers.cloudypad import gcp
@@ -104,7 +106,13 @@ class CloudyPad:
         return None if region is None else gcp.offer_in(region, shape, self._prices, self._today())
 
     async def rent(
-        self, offer: Offer, tag: Tag, *, ordered_at: datetime | None = None, tell: Tell = keep_quiet
+        self,
+        offer: Offer,
+        tag: Tag,
+        *,
+        ordered_at: datetime | None = None,
+        permit: Permit = at_will,
+        tell: Tell = keep_quiet,
     ) -> Machine:
         """CloudyPad knows at once what it was told, on every worker, so that `ordered_at` is not needed."""
         if not self._is_ours(tag):
@@ -122,7 +130,7 @@ class CloudyPad:
                 zone = None
             # What an earlier run left is in its zone; the others come after it.
             orders = sorted(orders, key=lambda order: order.zone != zone)
-            return await self._created(turn, orders, tell, again=zone is not None)
+            return await self._created(turn, orders, permit, tell, again=zone is not None)
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         if not self._is_ours(machine_id):
@@ -159,10 +167,13 @@ class CloudyPad:
     async def health(self) -> ProviderHealth:
         return await self._health.get()
 
-    async def _created(self, turn: Turn, orders: Sequence[GcpOrder], tell: Tell, *, again: bool) -> Machine:
+    async def _created(
+        self, turn: Turn, orders: Sequence[GcpOrder], permit: Permit, tell: Tell, *, again: bool
+    ) -> Machine:
         """In the first zone that has a machine. Raises NoCapacityError when none has, with nothing left behind."""
         for order in orders:
             tell(f"Ordering the machine at Google Cloud in {order.zone}")
+            await permit()
             try:
                 instance = await self._cli.create_gcp(turn, order, self._options.key_path, tell, again=again)
             except NoCapacityError:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from providers.base import MachineId
-from providers.http import Http, Reply, Request
+from providers.base import MachineId, Permit
+from providers.http import Deadline, Http, Reply, Request
 from providers.pacing import Pacing
 from providers.tensordock.operations import Operation
 
@@ -38,7 +39,9 @@ class TensorDockClient:
         requests_per_second: float = 1.0,
         timeout_s: float = 30.0,
         slow_timeout_s: float = 60.0,
+        leave_within_s: float = 5.0,
     ) -> None:
+        """`leave_within_s`: how long after it was permitted an order may still leave."""
         self._http = http
         self._base = base_url(url)
         self._token = token.strip()
@@ -46,6 +49,7 @@ class TensorDockClient:
         self._pacing = Pacing(requests_per_second)
         self._timeout_s = timeout_s
         self._slow_timeout_s = slow_timeout_s
+        self._leave_within_s = leave_within_s
 
     @property
     def has_key(self) -> bool:
@@ -70,9 +74,14 @@ class TensorDockClient:
     async def instance(self, machine_id: MachineId) -> Reply:
         return await self._v2(Operation.GET_INSTANCE, "GET", _instance(machine_id))
 
-    async def create(self, attributes: Mapping[str, object]) -> Reply:
+    async def create(self, attributes: Mapping[str, object], permit: Permit) -> Reply:
+        """`permit` is asked in the order's turn. NothingSentError when the order could not leave soon after."""
         body = {"data": {"type": "virtualmachine", "attributes": attributes}}
-        return await self._v2(Operation.CREATE, "POST", "instances", body)
+        request = self._version_2(Operation.CREATE, "POST", "instances", body)
+        await self._pacing.turn(Operation.CREATE)
+        leave_by = Deadline(self._leave_within_s)
+        await permit()
+        return await self._sent(Operation.CREATE, replace(request, leave_by=leave_by))
 
     async def delete(self, machine_id: MachineId) -> Reply:
         return await self._v2(Operation.DELETE, "DELETE", _instance(machine_id))
@@ -101,23 +110,27 @@ class TensorDockClient:
         body: Mapping[str, object] | None = None,
         departing: Callable[[], None] = _at_once,
     ) -> Reply:
+        request = self._version_2(operation, method, path, body)
+        await self._pacing.turn(operation)
+        departing()
+        return await self._sent(operation, request)
+
+    def _version_2(self, operation: Operation, method: str, path: str, body: Mapping[str, object] | None) -> Request:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         content = None
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(body).encode()
-        request = Request(method, f"{self._base}/v2/{path}", headers, content, self._limit_s(operation))
-        return await self._send(operation, request, departing)
+        return Request(method, f"{self._base}/v2/{path}", headers, content, self._limit_s(operation))
 
     async def _v0(self, operation: Operation, path: str, form: Mapping[str, str]) -> Reply:
         headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
         content = urlencode({"api_key": self._key, "api_token": self._token, **form}).encode()
         request = Request("POST", f"{self._base}/v0/{path}", headers, content, self._limit_s(operation))
-        return await self._send(operation, request, _at_once)
-
-    async def _send(self, operation: Operation, request: Request, departing: Callable[[], None]) -> Reply:
         await self._pacing.turn(operation)
-        departing()
+        return await self._sent(operation, request)
+
+    async def _sent(self, operation: Operation, request: Request) -> Reply:
         reply = await self._http.send(request)
         if reply.status == 429:
             self._pacing.rest(operation, reply.headers.get("retry-after"))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
-from providers.base import Machine, MachineId, MachineState, Offer, Tag
+from providers.base import Machine, MachineId, MachineState, Offer, Permit, Tag
 from providers.sharing import Depart, Shared
 from providers.tensordock import parse
 from providers.tensordock.answers import Answers, ignored
@@ -32,9 +32,9 @@ class Instances:
     async def close(self) -> None:
         await self._list.close()
 
-    async def order(self, offer: Offer, tag: Tag) -> MachineId:
+    async def order(self, offer: Offer, tag: Tag, permit: Permit) -> MachineId:
         """Order once, looking at nothing. ProviderBusyError: it may have been taken (NothingSentError: it was not)."""
-        created = self._client.create(_attributes(offer, tag, self._public_key))
+        created = self._client.create(_attributes(offer, tag, self._public_key), permit)
         return await self._answers.must_read(Operation.CREATE, created, parse.ordered_id)
 
     async def listed(self) -> tuple[Machine, ...]:

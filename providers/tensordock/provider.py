@@ -15,6 +15,7 @@ from providers.base import (
     Machine,
     MachineId,
     Offer,
+    Permit,
     Place,
     ProviderHealth,
     ProviderName,
@@ -22,6 +23,7 @@ from providers.base import (
     Site,
     Tag,
     Tell,
+    at_will,
     keep_quiet,
 )
 from providers.http import Http
@@ -36,6 +38,10 @@ from providers.tensordock.purse import Purse, orders_are_taken_with
 from providers.tensordock.renting import Renting
 
 _TAG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+_LEAVE_WITHIN_S: Final = 5.0
+_ORDER_TIMEOUT_S: Final = 60.0
+# How long after it stands on record an order may be under way: it leaves late, and waits long for its answer.
+ORDERS_UNDER_WAY_S: Final = _LEAVE_WITHIN_S + _ORDER_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class TensorDockOptions:
     tag_prefix: str = "gamer-"
     simulated: bool = False
     timeout_s: float = 30.0
-    slow_timeout_s: float = 60.0  # for orders and deletions
+    slow_timeout_s: float = _ORDER_TIMEOUT_S  # for orders and deletions
+    leave_within_s: float = _LEAVE_WITHIN_S  # how long after its permit an order may still leave
     sites_kept_s: float = 10.0
     health_kept_s: float = 15.0
     health_timeout_s: float = 10.0
@@ -75,12 +82,18 @@ class TensorDock:
             requests_per_second=options.requests_per_second,
             timeout_s=options.timeout_s,
             slow_timeout_s=options.slow_timeout_s,
+            leave_within_s=options.leave_within_s,
         )
         self._answers = Answers(self._client.without_credentials)
         public_key = checked_public_key(options.ssh_public_key)
         self._instances = Instances(self._client, self._answers, options.tag_prefix, public_key)
         self._purse = Purse(self._client, self._answers)
-        self._renting = Renting(self._instances, options.settle_s, 1 / options.requests_per_second)
+        self._renting = Renting(
+            self._instances,
+            settle_s=options.settle_s,
+            under_way_s=options.leave_within_s + options.slow_timeout_s,
+            look_every_s=1 / options.requests_per_second,
+        )
         self._sites: Shared[tuple[Site, ...]] = Shared(self._read_sites, options.sites_kept_s)
         self._health: Shared[ProviderHealth] = Shared(self._check_health, options.health_kept_s)
 
@@ -95,7 +108,13 @@ class TensorDock:
         return offers.cheapest(site, shape)
 
     async def rent(
-        self, offer: Offer, tag: Tag, *, ordered_at: datetime | None = None, tell: Tell = keep_quiet
+        self,
+        offer: Offer,
+        tag: Tag,
+        *,
+        ordered_at: datetime | None = None,
+        permit: Permit = at_will,
+        tell: Tell = keep_quiet,
     ) -> Machine:
         if not (tag.startswith(self._options.tag_prefix) and _TAG.fullmatch(tag)):
             raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix} and digits")
@@ -105,7 +124,7 @@ class TensorDock:
             await self._purse.require(offer)
             tell("Ordering the machine at TensorDock")
             asked_at = datetime.now(UTC)
-            return replace(await self._renting.order(offer, tag, tell), billed_from=asked_at)
+            return replace(await self._renting.order(offer, tag, permit, tell), billed_from=asked_at)
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         return await self._instances.machine(machine_id)

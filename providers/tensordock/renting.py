@@ -7,28 +7,27 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from time import monotonic
 from typing import Final, Protocol
 
 from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
-from providers.base import Machine, MachineId, MachineState, Offer, Tag, Tell
+from providers.base import Machine, MachineId, MachineState, Offer, Permit, Tag, Tell
 from providers.http import NothingSentError
 
 log = logging.getLogger(__name__)
 
 _LOOKS_PER_SETTLE_TIME: Final = 50
 _RELEASES_REMEMBERED: Final = 1000
-# How long after `ordered_at` an order may still have left: the caller's own waits, and ours for a turn or an answer.
-_REACH_S: Final = 600.0
+_CLOCKS_DIFFER_S: Final = 30.0
 
 
 class Rentals(Protocol):
     """The single steps of which renting is made."""
 
-    async def order(self, offer: Offer, tag: Tag) -> MachineId: ...
+    async def order(self, offer: Offer, tag: Tag, permit: Permit) -> MachineId: ...
 
     async def listed(self) -> Sequence[Machine]: ...
 
@@ -38,15 +37,17 @@ class Rentals(Protocol):
 
 
 class Renting:
-    """`settle_s` is how long the list may lag behind an order, `look_every_s` how often it is looked at meanwhile.
+    """`settle_s` is how long the list may lag behind an order, `look_every_s` how often it is looked at meanwhile;
+    `under_way_s` is how long after its permit an order may still be leaving, or waiting for its answer.
 
-    An order leaves only after a look that began when every earlier order of the tag had had its settle time. For an
-    order of another process that time counts from now, since nobody knows when within its attempt it left.
+    An order leaves only after a look that began when every earlier order of the tag had had its settle time. That of
+    another process may still be under way, if the process lives.
     """
 
-    def __init__(self, rentals: Rentals, settle_s: float, look_every_s: float) -> None:
+    def __init__(self, rentals: Rentals, *, settle_s: float, under_way_s: float, look_every_s: float) -> None:
         self._rentals = rentals
         self._settle_s = settle_s
+        self._under_way_s = under_way_s
         self._look_every_s = max(look_every_s, settle_s / _LOOKS_PER_SETTLE_TIME)
         self._turns: defaultdict[Tag, _Turn] = defaultdict(_Turn)
         self._last_orders: dict[Tag, _LastOrder] = {}
@@ -74,22 +75,25 @@ class Renting:
                 return machine
         return await self._look_until(self._all_settled_at(last, ordered_at), tag)
 
-    async def order(self, offer: Offer, tag: Tag, tell: Tell) -> Machine:
+    async def order(self, offer: Offer, tag: Tag, permit: Permit, tell: Tell) -> Machine:
         """Order, and look for the machine when the answer does not say. Call within `turn`, after `existing`."""
+        leave = _Leave(permit)
         try:
-            machine_id = await self._rentals.order(offer, tag)
+            machine_id = await self._rentals.order(offer, tag, leave.ask)
         except (NothingSentError, NoCapacityError, ProviderRefusedError):
-            self._remember(tag, _Outcome.NOTHING)
+            self._remember(tag, leave, _Outcome.NOTHING)
             raise
         except ProviderBusyError as error:
-            self._remember(tag, _Outcome.UNKNOWN)
+            if leave.given_at is None:
+                raise
+            self._remember(tag, leave, _Outcome.UNKNOWN)
             tell("The cloud's answer to the order was lost; looking for the machine")
-            return await self._found_after_all(tag, error)
+            return await self._found_after_all(tag, leave, error)
         except asyncio.CancelledError:
-            self._remember(tag, _Outcome.UNKNOWN)
+            self._remember(tag, leave, _Outcome.UNKNOWN)
             raise
         machine = Machine(machine_id, tag, MachineState.CREATING, usd_per_hour=offer.usd_per_hour)
-        self._remember(tag, _Outcome.TAKEN, machine)
+        self._remember(tag, leave, _Outcome.TAKEN, machine)
         return await self._kept_among_rivals(machine)
 
     def forget(self, machine_id: MachineId) -> None:
@@ -97,7 +101,7 @@ class Renting:
         self._released.append(machine_id)
         for tag, last in list(self._last_orders.items()):
             if last.machine is not None and last.machine.id == machine_id:
-                self._remember(tag, _Outcome.NOTHING)
+                self._last_orders[tag] = replace(last, outcome=_Outcome.NOTHING, machine=None)
 
     def _last_order(self, tag: Tag) -> _LastOrder | None:
         """What came of this process's last order of a tag, as long as the list may not show it."""
@@ -106,13 +110,13 @@ class Renting:
 
     def _all_settled_at(self, last: _LastOrder | None, ordered_at: datetime | None) -> float:
         now = monotonic()
-        # Had another process ordered after our last order, it would have waited, and ours would be forgotten by now.
-        if last is not None:
-            return last.at + self._settle_s if last.outcome is _Outcome.UNKNOWN else now
-        if ordered_at is None:
-            return now
+        own = last.at + self._settle_s if last is not None and last.outcome is _Outcome.UNKNOWN else now
+        if ordered_at is None or (last is not None and last.recorded == ordered_at):
+            return own
+        # Another process's: what we know of our own last order says nothing about it.
+        longest_s = self._under_way_s + self._settle_s
         age_s = (datetime.now(UTC) - ordered_at).total_seconds()
-        return now + max(0.0, min(self._settle_s, _REACH_S + self._settle_s - age_s))
+        return max(own, now + min(longest_s, longest_s + _CLOCKS_DIFFER_S - age_s))
 
     async def _look_until(self, deadline: float, tag: Tag) -> Machine | None:
         """Look for the tag again and again; the last look, which must succeed, begins at the deadline or after it."""
@@ -143,14 +147,14 @@ class Renting:
             self.forget(surplus.id)
         return alive[0] if alive else None
 
-    async def _found_after_all(self, tag: Tag, error: ProviderBusyError) -> Machine:
+    async def _found_after_all(self, tag: Tag, leave: _Leave, error: ProviderBusyError) -> Machine:
         try:
             found = await self._look_until(monotonic() + self._settle_s, tag)
         except ProviderRefusedError as refused:  # refused is the look, not the order
             raise ProviderBusyError(refused.message) from refused
         if found is not None:
             return found
-        self._remember(tag, _Outcome.NOTHING)
+        self._remember(tag, leave, _Outcome.NOTHING)
         raise error
 
     async def _kept_among_rivals(self, ours: Machine) -> Machine:
@@ -167,10 +171,25 @@ class Renting:
         except ProviderRefusedError as refused:
             raise ProviderBusyError(refused.message) from refused
 
-    def _remember(self, tag: Tag, outcome: _Outcome, machine: Machine | None = None) -> None:
+    def _remember(self, tag: Tag, leave: _Leave, outcome: _Outcome, machine: Machine | None = None) -> None:
+        """An order that was not permitted was none, and what was before it stays true."""
+        if leave.given_at is None:
+            return
         now = monotonic()
         recent = {tag: last for tag, last in self._last_orders.items() if now < last.at + self._settle_s}
-        self._last_orders = {**recent, tag: _LastOrder(now, outcome, machine)}
+        self._last_orders = {**recent, tag: _LastOrder(now, leave.given_at, outcome, machine)}
+
+
+class _Leave:
+    """Whether an order may leave, and since when it may have left."""
+
+    def __init__(self, permit: Permit) -> None:
+        self._permit = permit
+        self.given_at: datetime | None = None
+
+    async def ask(self) -> datetime:
+        self.given_at = await self._permit()
+        return self.given_at
 
 
 class _Outcome(StrEnum):
@@ -182,6 +201,7 @@ class _Outcome(StrEnum):
 @dataclass(frozen=True, slots=True)
 class _LastOrder:
     at: float
+    recorded: datetime
     outcome: _Outcome
     machine: Machine | None = None
 

@@ -88,6 +88,8 @@ class SimulatedTensorDock:
             ssh_public_key=PUBLIC_KEY,
             requests_per_second=200,
             settle_s=SETTLE_S,
+            slow_timeout_s=1.5,
+            leave_within_s=0.5,
             sites_kept_s=0,
             health_kept_s=0,
             simulated=True,

@@ -14,6 +14,7 @@ import pytest
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
 from providers.base import Machine, MachineId, MachineState, Offer, Provider, Tag
 from tests.contract.clouds import CLOUDS, SETTLE_S, CloudUnderTest
+from tests.fakes.record import Record
 
 TAG = Tag("gamer-100000000000000001")
 WITHIN_S = 10.0
@@ -57,15 +58,14 @@ async def until_gone(provider: Provider, machine_id: MachineId) -> None:
 
 async def rent_at_last(providers: Sequence[Provider], offers: Sequence[Offer], tag: Tag) -> Machine:
     """As the engine does it: again and again, now in one process and now in the other, elsewhere where it is full."""
-    ordered_at = None
+    record = Record()
     for provider, offer in zip(cycle(providers), cycle(offers), strict=False):
-        attempt_at = datetime.now(UTC)
         try:
-            return await provider.rent(offer, tag, ordered_at=ordered_at)
+            return await provider.rent(offer, tag, ordered_at=record.ordered_at, permit=record.permit)
         except ProviderBusyError:
-            ordered_at = attempt_at
+            continue
         except NoCapacityError:
-            ordered_at = None
+            record.ordered_at = None
     raise AssertionError("unreachable: there is always a next attempt")
 
 
@@ -125,10 +125,10 @@ async def test_a_lost_answer_rents_once(ground: Ground, lagging: bool) -> None:
 async def test_a_process_that_dies_with_its_order_leaves_one_machine_to_the_next(ground: Ground, lagging: bool) -> None:
     if lagging:
         await ground.cloud.lag_list()
-    ordered_at = datetime.now(UTC)
-    dead = await ground.cloud.provider().rent(ground.offer, TAG)
+    record = Record()
+    dead = await ground.cloud.provider().rent(ground.offer, TAG, permit=record.permit)
 
-    machine = await ground.provider.rent(ground.offer, TAG, ordered_at=ordered_at)
+    machine = await ground.provider.rent(ground.offer, TAG, ordered_at=record.ordered_at)
 
     assert machine.id == dead.id
     assert await ground.cloud.ever_ordered(TAG) == 1
@@ -136,11 +136,11 @@ async def test_a_process_that_dies_with_its_order_leaves_one_machine_to_the_next
 
 async def test_an_order_that_was_not_taken_is_placed_at_the_next_attempt(ground: Ground) -> None:
     await ground.cloud.drop_next_order()
-    ordered_at = datetime.now(UTC)
+    record = Record()
 
     with pytest.raises(ProviderBusyError):
-        await ground.provider.rent(ground.offer, TAG)
-    machine = await ground.provider.rent(ground.offer, TAG, ordered_at=ordered_at)
+        await ground.provider.rent(ground.offer, TAG, permit=record.permit)
+    machine = await ground.provider.rent(ground.offer, TAG, ordered_at=record.ordered_at)
 
     assert await ground.cloud.machines_named(TAG) == [machine.id]
     assert await ground.cloud.ever_ordered(TAG) == 1

@@ -16,6 +16,7 @@ from providers.base import (
     MachineId,
     MachineState,
     Offer,
+    Permit,
     Place,
     ProviderHealth,
     ProviderName,
@@ -24,6 +25,7 @@ from providers.base import (
     SiteId,
     Tag,
     Tell,
+    at_will,
     keep_quiet,
 )
 
@@ -79,11 +81,18 @@ class FakeCloud:
         )
 
     async def rent(
-        self, offer: Offer, tag: Tag, *, ordered_at: datetime | None = None, tell: Tell = keep_quiet
+        self,
+        offer: Offer,
+        tag: Tag,
+        *,
+        ordered_at: datetime | None = None,
+        permit: Permit = at_will,
+        tell: Tell = keep_quiet,
     ) -> Machine:
         await self._enter("rent")
         if (known := self._tagged(tag)) is not None:
             return known
+        await permit()
         if offer.site_id in self.full:
             raise NoCapacityError("No available nodes found")
         tell("The order was taken")

@@ -27,7 +27,15 @@ async def stand_in() -> AsyncIterator[StandIn]:
 async def connect(stand_in: StandIn) -> AsyncIterator[Connect]:
     """Makes providers that share nothing, as processes do. Quick, unless told otherwise."""
     options = TensorDockOptions(
-        stand_in.url, TOKEN, PUBLIC_KEY, KEY, requests_per_second=1000, settle_s=0.3, timeout_s=2, slow_timeout_s=2
+        stand_in.url,
+        TOKEN,
+        PUBLIC_KEY,
+        KEY,
+        requests_per_second=1000,
+        settle_s=0.3,
+        timeout_s=2,
+        slow_timeout_s=1.5,
+        leave_within_s=0.5,
     )
     opened: list[tuple[TensorDock, Http]] = []
 

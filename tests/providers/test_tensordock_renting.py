@@ -10,6 +10,7 @@ import pytest
 from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.base import MachineState, Offer, ProviderName, SiteId, Tag
 from providers.tensordock.provider import TensorDock
+from tests.fakes.record import Record
 from tests.providers.conftest import Connect
 from tests.providers.tensordock_stand_in import HTML, Said, StandIn
 
@@ -194,14 +195,13 @@ async def test_a_lost_answer_to_an_order_that_was_not_taken_is_busy_after_the_se
 
 
 async def test_the_repetition_after_that_waits_no_second_time(connect: Connect, stand_in: StandIn) -> None:
-    tensordock = connect(settle_s=1)
+    tensordock, record = connect(settle_s=1), Record()
     stand_in.script("create", Said(cut=True))
-    ordered_at = just_now()
     with pytest.raises(ProviderBusyError):
-        await tensordock.rent(OFFER, TAG)
+        await tensordock.rent(OFFER, TAG, permit=record.permit)
     begun = seconds()
 
-    machine = await tensordock.rent(OFFER, TAG, ordered_at=ordered_at)
+    machine = await tensordock.rent(OFFER, TAG, ordered_at=record.ordered_at)
 
     assert seconds() - begun < 0.9
     assert stand_in.named(TAG) == [machine.id]
@@ -219,12 +219,14 @@ async def test_another_process_finds_an_order_that_was_taken_just_now(
     assert stand_in.asked["create"] == 0
 
 
-async def test_another_process_orders_anew_only_after_the_settle_time(connect: Connect, stand_in: StandIn) -> None:
+async def test_another_process_orders_anew_only_after_the_order_must_have_left_been_answered_and_been_listed(
+    connect: Connect, stand_in: StandIn
+) -> None:
     begun = seconds()
 
     machine = await connect().rent(OFFER, TAG, ordered_at=just_now())
 
-    assert seconds() - begun >= 0.3
+    assert seconds() - begun >= 0.5 + 1.5 + 0.3
     assert stand_in.named(TAG) == [machine.id]
 
 
@@ -261,12 +263,12 @@ async def test_a_definite_refusal_is_told_at_once_and_the_next_order_waits_for_n
     connect: Connect, stand_in: StandIn, said: Said, error: type[ProviderError]
 ) -> None:
     stand_in.script("create", said)
-    tensordock = connect(settle_s=60)
+    tensordock, record = connect(settle_s=60), Record()
 
     with pytest.raises(error):
-        await asyncio.wait_for(tensordock.rent(OFFER, TAG), 5)
+        await asyncio.wait_for(tensordock.rent(OFFER, TAG, permit=record.permit), 5)
     assert stand_in.named(TAG) == []
-    machine = await asyncio.wait_for(tensordock.rent(OFFER, TAG, ordered_at=just_now()), 5)
+    machine = await asyncio.wait_for(tensordock.rent(OFFER, TAG, ordered_at=record.ordered_at), 5)
 
     assert stand_in.named(TAG) == [machine.id]
 
@@ -340,12 +342,12 @@ async def test_a_machine_on_its_way_out_is_not_taken(tensordock: TensorDock, sta
 
 
 async def test_a_released_machine_that_is_still_listed_is_not_taken_again(connect: Connect, stand_in: StandIn) -> None:
-    tensordock = connect(settle_s=60)
-    first = await tensordock.rent(OFFER, TAG)
+    tensordock, record = connect(settle_s=60), Record()
+    first = await tensordock.rent(OFFER, TAG, permit=record.permit)
     stand_in.script("delete", Said(200, {}))  # accepted, and carried out at leisure
     await tensordock.release(first.id)
 
-    second = await asyncio.wait_for(tensordock.rent(OFFER, TAG, ordered_at=just_now()), 5)
+    second = await asyncio.wait_for(tensordock.rent(OFFER, TAG, ordered_at=record.ordered_at), 5)
 
     assert second.id != first.id
     assert stand_in.asked["create"] == 2
@@ -438,6 +440,58 @@ async def test_our_own_machine_yields_to_a_rival_even_before_it_is_listed(
     machine = await tensordock.rent(OFFER, TAG)
 
     assert (machine.id, stand_in.named(TAG)) == (rival, [rival])
+
+
+async def test_what_this_process_knows_of_its_own_order_says_nothing_of_a_later_one_by_another(
+    connect: Connect, stand_in: StandIn
+) -> None:
+    one, two, record = connect(settle_s=1), connect(settle_s=1), Record()
+    stand_in.script("create", Said(200, {"status": 400, "error": "No available nodes found"}))
+    with pytest.raises(NoCapacityError):
+        await one.rent(OFFER, TAG)
+    stand_in.hidden_listings = 3
+    dead = await two.rent(OFFER, TAG, permit=record.permit)
+
+    machine = await one.rent(OFFER, TAG, ordered_at=record.ordered_at)
+
+    assert machine.id == dead.id
+    assert stand_in.named(TAG) == [dead.id]
+
+
+async def test_the_permit_is_asked_for_after_everything_else_right_before_the_order(
+    tensordock: TensorDock, stand_in: StandIn
+) -> None:
+    asked: list[dict[str, int]] = []
+
+    async def permit() -> datetime:
+        asked.append(dict(stand_in.asked))
+        return just_now()
+
+    await tensordock.rent(OFFER, TAG, permit=permit)
+
+    assert asked == [{"list": 1, "balance": 1}]
+    assert stand_in.asked["create"] == 1
+
+
+async def test_without_a_permit_nothing_is_ordered_and_nothing_looked_for(
+    tensordock: TensorDock, stand_in: StandIn
+) -> None:
+    async def no_permit() -> datetime:
+        raise ProviderBusyError("another one went on")
+
+    with pytest.raises(ProviderBusyError, match="another one went on"):
+        await tensordock.rent(OFFER, TAG, permit=no_permit)
+
+    assert stand_in.asked == {"list": 1, "balance": 1}
+
+
+async def test_who_stood_still_after_the_permit_orders_nothing(connect: Connect, stand_in: StandIn) -> None:
+    tensordock = connect(leave_within_s=0)
+
+    with pytest.raises(ProviderBusyError, match="could not leave in time"):
+        await tensordock.rent(OFFER, TAG)
+
+    assert stand_in.instances == {}
 
 
 async def test_different_tags_do_not_wait_for_one_another(tensordock: TensorDock, stand_in: StandIn) -> None:
