@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.clock import Clock
+from simulator.google.lives import Lives
 from simulator.machines.park import MachinePark
 
 PREFIX = "gcp-"
@@ -53,6 +54,7 @@ class GoogleMachines:
 
     def __init__(self, park: MachinePark, clock: Clock, folder: Path) -> None:
         self.full_zones: set[str] = set()
+        self.lives = Lives(folder / "lives.json")
         self._park = park
         self._clock = clock
         self._folder = folder
@@ -61,6 +63,7 @@ class GoogleMachines:
 
     async def restore(self) -> None:
         """Take up what an earlier run left; the park knows its machines already."""
+        self.lives.restore()
         file = self._folder / "servers.json"
         rows = json.loads(file.read_text()) if file.exists() else []
         self._servers = {row["name"]: Server(**row) for row in rows}
@@ -144,6 +147,7 @@ class GoogleMachines:
         async with self._alone_on(name):
             if server := self._servers.pop(name, None):
                 await self._park.destroy(server.id)
+                self.lives.end(name)
                 shutil.rmtree(self._folder / name, ignore_errors=True)
                 self._save()
 
@@ -156,6 +160,7 @@ class GoogleMachines:
         self.full_zones.clear()
         for server in self.all():
             await self.delete(server.name)
+        self.lives.clear()
 
     async def _boot(self, server: Server) -> None:
         self._move(server, "STAGING")
@@ -176,6 +181,7 @@ class GoogleMachines:
 
     def _move(self, server: Server, status: str) -> None:
         server.status = status
+        self.lives.note(server.name, status)
         self._save()
 
     def _save(self) -> None:

@@ -39,6 +39,7 @@ class GoogleRoutes:
         router.add_get(f"{base}/gcp/machines/{{name}}", _explained(self._get))
         router.add_delete(f"{base}/gcp/machines/{{name}}", _explained(self._delete))
         router.add_post(f"{base}/gcp/machines/{{name}}/{{step}}", _explained(self._step))
+        router.add_get(f"{base}/gcp/lives", _explained(self._lives))
         router.add_post(f"{base}/gcp/full-zones", _explained(self._fill_zones))
         router.add_post(f"{base}/gcp/reset", _explained(self._reset))
 
@@ -58,6 +59,9 @@ class GoogleRoutes:
     async def _delete(self, request: web.Request) -> web.Response:
         await self._machines.delete(request.match_info["name"])
         return web.json_response({})
+
+    async def _lives(self, _: web.Request) -> web.Response:
+        return web.json_response({"lives": self._machines.lives.told()})
 
     async def _step(self, request: web.Request) -> web.Response:
         step = self._steps.get(request.match_info["step"])

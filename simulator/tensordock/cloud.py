@@ -128,6 +128,7 @@ class Cloud:
         self._hold(instance, held)
         instance.full_claim = full_claim
         reprice(instance, self.stock)
+        self._note_price(instance)
         self._save()
         return instance
 
@@ -217,11 +218,12 @@ class Cloud:
     def _end(self, instance: Instance, by: str) -> None:
         """From this moment it costs nothing; `by` is for the record of its order."""
         self.ledger.settle([instance])
-        order = next(order for order in self.orders if order.instance_id == instance.id)
+        order = self._order_of(instance)
         order.ended_at = instance.billed_until.isoformat()
         order.ended_by = by
         order.billed_usd = str(instance.billed_usd)
         instance.status = Status.DELETING
+        self._note_price(instance)
         self._save()
         self._lives.nudge(instance)
 
@@ -229,6 +231,14 @@ class Cloud:
         self.ledger.settle([instance])
         instance.claim = claim
         self.stock.claim(instance.id, claim)
+        self._note_price(instance)
+
+    def _note_price(self, instance: Instance) -> None:
+        """For the record of its order, as of its last settling."""
+        self._order_of(instance).note_price(instance.billed_until, instance.usd_per_hour_now)
+
+    def _order_of(self, instance: Instance) -> OrderTaken:
+        return next(order for order in self.orders if order.instance_id == instance.id)
 
     def _changed(self, instance: Instance) -> None:
         if instance.status is Status.STOPPED_DISASSOCIATED and instance.id in self.instances:

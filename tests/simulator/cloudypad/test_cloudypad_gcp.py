@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -152,6 +153,25 @@ async def test_destroy_removes_everything(tool: Tool, key: Path, world: Simulati
     assert park_of(world).machines() == []
 
 
+async def test_what_became_of_a_machine_and_when_is_told_also_after_a_restart(
+    tool: Tool, key: Path, world: Simulation
+) -> None:
+    kept = ("--delete-instance-server-on-stop", "no", "--data-disk-snapshot", "no", "--base-image-snapshot", "no")
+    await tool.run(*create(key, *kept))
+    await tool.run("stop", "gw-1001", "--wait")
+    await tool.run("destroy", "gw-1001", "--yes")
+    options = world.options
+    await world.__aexit__(None, None, None)
+
+    async with Simulation(options) as again:
+        (life,) = (await _get(again, "gcp/lives"))["lives"]
+
+    assert life["name"] == "gw-1001"
+    assert [one["state"] for one in life["states"]] == ["on", "off"]
+    moments = [life["at"], *(one["from"] for one in life["states"]), life["ended_at"]]
+    assert moments == sorted(moments)
+
+
 async def test_a_machine_that_switched_itself_off_is_stopped(tool: Tool, key: Path, world: Simulation) -> None:
     await tool.run(*create(key))
 
@@ -192,7 +212,7 @@ async def _post(world: Simulation, path: str, body: dict[str, object]) -> None:
         assert answer.status == 200
 
 
-async def _get(world: Simulation, path: str) -> dict[str, list[dict[str, str]]]:
+async def _get(world: Simulation, path: str) -> dict[str, list[dict[str, Any]]]:
     async with aiohttp.ClientSession() as http, http.get(f"{world.control_url}/{path}") as answer:
         assert answer.status == 200
         return dict(await answer.json())

@@ -131,3 +131,24 @@ async def test_the_bills_of_all_orders_are_all_that_was_spent(world: World) -> N
     spent_usd = (await world.control("GET", "/balance")).json["spent_usd"]
     assert [order["ended_by"] for order in orders] == ["deleted", "vanished"]
     assert sum(Decimal(order["billed_usd"]) for order in orders) == Decimal(spent_usd) > 0
+
+
+async def test_an_orders_prices_and_their_times_give_its_bill(world: World) -> None:
+    machine_id = await world.running()
+
+    await world.control("POST", "/faults", {"kind": "host-stop", "machine": machine_id})
+    await world.until_status(machine_id, "stoppeddisassociated")
+    await world.v2("DELETE", f"/instances/{machine_id}")
+
+    (order,) = (await world.control("GET", "/orders")).json["orders"]
+    moments = [datetime.fromisoformat(price["from"]) for price in order["prices"]]
+    until = [*moments[1:], datetime.fromisoformat(order["ended_at"])]
+    usd = [Decimal(price["usd_per_hour"]) for price in order["prices"]]
+    spent = [
+        price * Decimal((end - start) // timedelta(microseconds=1)) / 3_600_000_000
+        for price, start, end in zip(usd, moments, until, strict=True)
+    ]
+    assert moments[0] == datetime.fromisoformat(order["at"])
+    assert usd[0] > usd[1] > usd[2] == 0
+    assert moments[2] == until[2] == datetime.fromisoformat(order["ended_at"])
+    assert abs(sum(spent) - Decimal(order["billed_usd"])) < Decimal("1e-11")
