@@ -22,6 +22,7 @@ FASTEST: Final = 100_000
 def main() -> int:
     options = _options(_arguments())
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)  # a dozen lines for each command on a machine
     try:
         asyncio.run(_serve(options))
     except SimulationError as error:
