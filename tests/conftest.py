@@ -102,6 +102,16 @@ def temporal_address() -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             await_port(port, server)
+            await_namespace(executable, f"127.0.0.1:{port}")
             yield f"127.0.0.1:{port}"
         finally:
             server.terminate()
+
+
+def await_namespace(executable: str, address: str, within_s: float = 30) -> None:
+    """An engine accepts connections before it knows its namespace, and refuses all work until then."""
+    question = [executable, "operator", "namespace", "describe", "--address", address, "--namespace", "default"]
+    deadline = time.monotonic() + within_s
+    while subprocess.run(question, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
+        assert time.monotonic() < deadline, f"the engine at {address} does not know its namespace after {within_s} s"
+        time.sleep(0.05)

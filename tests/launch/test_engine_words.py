@@ -12,9 +12,9 @@ from launch.engine import EngineAddress
 from launch.temporal import TemporalEngine, connect
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(60)
 async def test_a_command_that_no_worker_takes_up_is_answered_as_unavailable(temporal_address: str) -> None:
-    queue, vm_id = f"nobody-{secrets.token_hex(4)}", "200000000000000001"
+    queue, vm_id = f"nobody-{secrets.token_hex(4)}", f"{secrets.randbelow(10**17) + 2 * 10**17}"
     client = await connect(EngineAddress(temporal_address, "default", queue))
     machine = await client.start_workflow("Machine", vm_id, id=f"machine-{vm_id}", task_queue=queue)
 
