@@ -67,20 +67,32 @@ class Paired:
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a look found that must be acted on. `detail` is for people; `billed`: it is off, and its hardware is still
-    charged; `there_at`: when the cloud still knew it."""
+    charged; `there_at`: when the cloud still knew it; `seen_at`: when it said what was found."""
 
     finding: Finding
     detail: str
     billed: bool = False
     there_at: datetime | None = None
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """`billed`: its cloud keeps the hardware for it, and goes on charging in full. `since`: when its cloud said that it
+    is off."""
+
+    billed: bool
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What one look leaves for the next: when the cloud knew the machine last, and when its saves were looked after."""
+    """What one look leaves for the next: when the cloud knew the machine last, when its saves were looked after, and to
+    how many looks in a row the machine itself gave no answer."""
 
     there_at: datetime | None = None
     cared_at: datetime | None = None
+    silent: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,9 +156,9 @@ class Machines:
         left = False
         for machine_id in sorted(seen):
             try:
-                if await provider.machine(machine_id) is not None:
+                if (machine := await provider.machine(machine_id)) is not None:
                     left = True
-                    await provider.release(machine_id)
+                    await released(self._db, provider, machine, vm)
             except ProviderError as error:
                 left = True
                 log.warning("a machine could not be deleted yet", extra={"vm": vm.id, "why": str(error)})
@@ -175,10 +175,10 @@ class Machines:
             log.warning("traces of a machine stay behind", extra={"vm": vm.id, "why": error.message})
 
     async def _meter_end(self, vm: Vm, *, rented: bool) -> None:
-        """From now on it costs nothing. A machine that was found only now has cost since it was ordered."""
+        """It costs nothing any more. A machine that was found only now has cost since it was ordered."""
         if rented and not await self._meter.knows(vm.id):
             await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
-        await self._meter.enter(vm, None, _now())
+        await self._meter.enter(vm, None, vm.going_since or _now())
 
     async def _turn_taken(self, order: RentOrder) -> Vm:
         """The VM document, with the order's offer on it, for as long as no later attempt takes its turn."""
@@ -208,6 +208,22 @@ class Machines:
         if vm is None:
             raise MachineLostError(f"VM {vm_id} has no record")
         return vm
+
+
+async def released(db: Database, provider: Provider, machine: Machine, vm: Vm) -> None:
+    """Ask for a machine's deletion, and note on its VM since when the cloud is at it. One that is seen whole after all
+    goes on costing."""
+    at_it = machine.state is MachineState.DELETING
+    if vm.going_since is not None and not at_it:
+        await _going(db, vm, None)
+    await provider.release(machine.id)
+    if vm.going_since is None:
+        await _going(db, vm, _now())
+
+
+async def _going(db: Database, vm: Vm, since: datetime | None) -> None:
+    vm.going_since = since
+    await db.update(Vm, {"_id": vm.id}, {"$set": {"going_since": since}})
 
 
 def _vm(order: RentOrder) -> Vm:

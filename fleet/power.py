@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from temporalio import activity
 
 from billing.meter import Meter
 from errors import GatewayError, MachineLostError
-from fleet.commands import Pin
+from fleet.commands import Finding, Off, Pin
 from fleet.onboard import OnBoard, address_of
 from fleet.presence import OFF, while_on
 from fleet.saving import bring_to_safety
 from models.audit import by_the_service, write_with
 from models.database import Database, Document
 from models.usage import UsageState
-from models.vms import Vm, VmStatus, move_vm
+from models.vms import ENDED, Vm, VmStatus, move_vm
 from providers.base import Machine, MachineId, MachineState, Provider
 from providers.registry import Registry
 
 log = logging.getLogger(__name__)
+
+_STARTS_OF_A_BROKEN_ONE: Final = 3
+_ON: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
 
 
 class Replacing(Protocol):
@@ -59,18 +62,26 @@ class Power:
         return (await self._vm(vm_id)).status
 
     @activity.defn
-    async def enter(self, vm_id: str, status: VmStatus, reason: str, billed: bool = False, found: str = "") -> None:
+    async def enter(
+        self,
+        vm_id: str,
+        status: VmStatus,
+        reason: str,
+        billed: bool = False,
+        found: str = "",
+        since: datetime | None = None,
+    ) -> None:
         """Write a status down, with what belongs to it. The meter goes first: no status shows what is not metered.
 
         `billed`: it is off, and costs as if it were on. `found`: what made us do it when nobody asked for it, which
-        is for the audit trail.
+        is for the audit trail. `since`: when its cloud said that it is so.
         """
         now = _now()
         vm = await self._vm(vm_id)
         if status is VmStatus.STOPPED:
-            await self._meter.enter(vm, UsageState.RUNNING if billed else UsageState.STOPPED, now)
-        elif status in {VmStatus.RUNNING, VmStatus.STARTING}:
-            await self._meter.enter(vm, UsageState.RUNNING, now)
+            await self._meter.enter(vm, UsageState.RUNNING if billed else UsageState.STOPPED, since or now)
+        elif status is VmStatus.RUNNING:
+            await self._meter.enter(vm, UsageState.RUNNING, since or now)
         fields = {"detail": reason or None, **_fields(vm, status, now, billed)}
         if not found or vm.status is status:
             await move_vm(self._db, vm_id, status, fields)
@@ -101,24 +112,23 @@ class Power:
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_warning": what}})
 
     @activity.defn
-    async def stop(self, vm_id: str) -> bool:
-        """Ask the cloud, and wait until it says that the machine is off. A machine that is gone counts as off.
-
-        True: its cloud keeps the hardware for it and goes on charging in full.
-        """
+    async def stop(self, vm_id: str) -> Off:
+        """Ask the cloud, and wait until it says that the machine is off. A machine that is gone counts as off."""
         vm = await self._vm(vm_id)
         provider, machine_id = self._registry.get(vm.provider), _machine_id(vm)
         while True:
             machine = await provider.machine(machine_id)
             if machine is None or machine.state in OFF:
-                return machine is not None and machine.state is not MachineState.STOPPED_RELEASED
+                billed = machine is not None and machine.state is not MachineState.STOPPED_RELEASED
+                return Off(billed, _now())
             if machine.state is not MachineState.STOPPING:
                 await provider.stop(machine_id)
             await asyncio.sleep(self._poll_s)
 
     @activity.defn
     async def start(self, vm_id: str) -> None:
-        """Ask the cloud, wait until it runs, find its address, and wait until the stream answers."""
+        """Ask the cloud, wait until it runs, find its address, and wait until the stream answers. The meter runs from
+        the moment when the cloud took the start, and not at all when it did not."""
         vm = await self._vm(vm_id)
         machine = await self._started(vm, self._registry.get(vm.provider), _machine_id(vm))
         ports = {str(internal): external for internal, external in machine.ports.items()}
@@ -152,29 +162,45 @@ class Power:
     @activity.defn
     async def lose(self, vm_id: str, detail: str, there_at: datetime | None = None) -> None:
         """The cloud does not know it any more: since it was there last it costs nothing, and the player is told."""
-        now = _now()
         vm = await self._vm(vm_id)
+        if vm.status in ENDED:
+            return  # written by an attempt of which nobody heard
+        now = _now()
         gone: Document = {"detail": detail, "stops_at": None, "stop_warning": None}
         if vm.saves_pending:
             since = "" if vm.saved_at is None else f" after {vm.saved_at:%H:%M} UTC"
             gone["saves_warning"] = f"What was saved on this machine{since} went with it"
         vm = await move_vm(self._db, vm_id, VmStatus.LOST, gone)
         await self._meter.enter(vm, None, there_at or now)
-        await move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": now})
+        await write_with(
+            self._db,
+            lambda: move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": now}),
+            lambda vm: by_the_service("watch", f"{Finding.GONE}:{VmStatus.DELETED}", vm.id, detail),
+        )
 
     async def _started(self, vm: Vm, provider: Provider, machine_id: MachineId) -> Machine:
-        """The machine, running. Raises NoCapacityError when its hardware is with others."""
+        """The machine, running. Raises NoCapacityError when its hardware is with others, MachineLostError when it is
+        gone or broken for good."""
+        asked = False
         while True:
             machine = await provider.machine(machine_id)
             if machine is None:
                 raise MachineLostError("the cloud does not know it any more")
+            if machine.state in _ON:
+                # Asked for by an attempt of which nobody heard, after this work was ordered.
+                await self._meter.enter(vm, UsageState.RUNNING, activity.info().scheduled_time)
             if machine.state is MachineState.RUNNING and machine.ip_address:
                 return machine
+            if machine.state is MachineState.BROKEN and (asked or activity.info().attempt > _STARTS_OF_A_BROKEN_ONE):
+                raise MachineLostError("the cloud says that it is broken")
             if machine.state in OFF:
                 if machine.made_anew_by_start:
                     # Before the start: whoever takes over after it must not look for the old key.
                     await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ssh_host_key": None}})
+                asked_at = _now()
                 await provider.start(machine_id)
+                asked = True
+                await self._meter.enter(vm, UsageState.RUNNING, asked_at)
             await asyncio.sleep(self._poll_s)
 
     async def _vm(self, vm_id: str) -> Vm:

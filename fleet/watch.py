@@ -18,6 +18,7 @@ from models.database import Database, Document
 from models.vms import ENDED, Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState
 from providers.registry import Registry
+from streaming.machine import Activity
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class Watch:
             return Looked(Seen(Finding.ENDED, "its record was closed"), memory)
         looked_at = _now()
         try:
-            if (seen := await self._cloud_says(vm)) is not None:
-                return Looked(replace(seen, there_at=memory.there_at), memory)
+            if (seen := await self._cloud_says(vm, memory)) is not None:
+                return Looked(replace(seen, there_at=memory.there_at, seen_at=_now()), memory)
             memory = replace(memory, there_at=looked_at)
         except ProviderError as error:
             log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
@@ -61,40 +62,52 @@ class Watch:
             return Looked(seen, memory)
         if vm.status is not VmStatus.RUNNING:
             return Looked(None, memory, self._times.look_stopped_s)
-        if (seen := await self._player_says(vm)) is not None:
+        found = await self._activity(vm)
+        memory = replace(memory, silent=0 if found is not None else memory.silent + 1)
+        if (seen := await self._player_says(vm, found)) is not None:
             return Looked(seen, memory)
         cared_at = await self._keep_safe(vm, memory.cared_at)
         return Looked(None, replace(memory, cared_at=cared_at), self._times.look_s)
 
-    async def _cloud_says(self, vm: Vm) -> Seen | None:
-        machine = await self._machine(vm)
+    async def _cloud_says(self, vm: Vm, memory: Memory) -> Seen | None:
+        machine = await self._machine(vm, memory)
         if machine is None:
             return Seen(Finding.GONE, "the cloud does not know this machine any more")
         if vm.status is VmStatus.RUNNING and machine.state in OFF:
             billed = machine.state is not MachineState.STOPPED_RELEASED
-            return Seen(Finding.STOPPED_OUTSIDE, "the machine was stopped at the cloud, not by us", billed)
+            broke = machine.state is MachineState.BROKEN
+            what = (
+                "the machine broke: its cloud says so" if broke else "the machine was stopped at the cloud, not by us"
+            )
+            return Seen(Finding.STOPPED_OUTSIDE, what, billed)
         if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:
             return Seen(Finding.RUNS_OUTSIDE, "the machine was started at the cloud, not by us")
         return None
 
-    async def _machine(self, vm: Vm) -> Machine | None:
-        """From the shared list, and asked for by id when the list, which may lag, does not have it."""
+    async def _machine(self, vm: Vm, memory: Memory) -> Machine | None:
+        """From the shared list, whose states may be minutes old. Asked for by its id when the list, which may lag, does
+        not have it; and when it does not answer itself: at once, and then with every third look."""
         provider = self._registry.get(vm.provider)
-        for machine in await provider.machines():
-            if machine.id == vm.provider_id:
-                return machine
+        if memory.silent % 3 != 1:
+            for machine in await provider.machines():
+                if machine.id == vm.provider_id:
+                    return machine
         return await provider.machine(MachineId(vm.provider_id or ""))
 
-    async def _player_says(self, vm: Vm) -> Seen | None:
+    async def _activity(self, vm: Vm) -> Activity | None:
+        """None: the machine does not answer."""
+        try:
+            return await self._onboard.activity(address_of(vm))
+        except ProviderError as error:
+            log.warning("a machine could not be asked for its sessions", extra={"vm": vm.id, "why": error.message})
+            return None
+
+    async def _player_says(self, vm: Vm, found: Activity | None) -> Seen | None:
         """Streaming keeps a machine alive; our own connections do not. A machine that cannot be asked is not idle
         for that: its session limit and its dead-man timer still end it."""
         now, fields = _now(), Document()
         ends = [] if vm.stops_at is None else [(vm.stops_at, "the session limit is reached")]
-        try:
-            found = await self._onboard.activity(address_of(vm))
-        except ProviderError as error:
-            log.warning("a machine could not be asked for its sessions", extra={"vm": vm.id, "why": error.message})
-        else:
+        if found is not None:
             fields["paired"] = found.paired
             idle_end = (vm.last_activity_at or vm.started_at or vm.created_at) + _idle(vm)
             if found.in_use:

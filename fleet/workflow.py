@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from temporalio import workflow
@@ -130,6 +131,7 @@ class MachineWorkflow:
             self._begun = self._number
             self._busy = False
             self._acting_on = None
+            self._memory = replace(self._memory, there_at=None)  # of a time before this
 
     async def _watched(self) -> Seen | None:
         """What a look found; None when it found nothing and its pause is over, or as soon as something is asked."""
@@ -169,11 +171,13 @@ class MachineWorkflow:
     async def _stopped_outside(self, seen: Seen) -> None:
         """Hardware that is still reserved is used to bring the saves to safety, and then given back. What lies on a
         disk without hardware waits for the next start."""
-        await self._enter(VmStatus.STOPPED, seen.detail, billed=seen.billed)
+        await self._enter(VmStatus.STOPPED, seen.detail, billed=seen.billed, since=seen.seen_at)
         if seen.billed:
             await self._start()
             if self._status is VmStatus.RUNNING:
                 await self._stop(seen.detail)
+            elif not await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
+                await self._alarm(f"what was saved last is on its disk alone: {seen.detail}, and it does not start")
 
     async def _lose(self, seen: Seen) -> None:
         """A machine that its cloud does not know may answer all the same: what it holds is worth a try."""
@@ -191,11 +195,11 @@ class MachineWorkflow:
 
     async def _off(self, reason: str) -> None:
         try:
-            billed = await self._run(Power.stop, self._vm_id, time=_POWER_TIME)
+            off = await self._run(Power.stop, self._vm_id, time=_POWER_TIME)
         except ActivityError as error:
             await self._enter(VmStatus.RUNNING, f"the cloud did not stop it: {words_of(error)}")
             return
-        await self._enter(VmStatus.STOPPED, reason, billed=billed)
+        await self._enter(VmStatus.STOPPED, reason, billed=off.billed, since=off.since)
 
     async def _start(self, *, replace: bool = False) -> None:
         await self._enter(VmStatus.STARTING, "")
@@ -238,14 +242,17 @@ class MachineWorkflow:
         try:
             return await self._run(Power.save, self._vm_id, time=_SAVE_TIME)
         except ActivityError as error:
-            await self._run(
-                Power.alarm, self._vm_id, f"the saves could not be uploaded: {words_of(error)}", time=_FOREVER
-            )
+            await self._alarm(f"the saves could not be uploaded: {words_of(error)}")
             return False
 
-    async def _enter(self, status: VmStatus, reason: str, *, billed: bool = False) -> None:
+    async def _alarm(self, what: str) -> None:
+        await self._run(Power.alarm, self._vm_id, what, time=_FOREVER)
+
+    async def _enter(
+        self, status: VmStatus, reason: str, *, billed: bool = False, since: datetime | None = None
+    ) -> None:
         found = "" if self._acting_on is None else str(self._acting_on)
-        await self._run(Power.enter, self._vm_id, status, reason, billed, found, time=_FOREVER)
+        await self._run(Power.enter, self._vm_id, status, reason, billed, found, since, time=_FOREVER)
         self._status = status
         self._begun = self._number
 

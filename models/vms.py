@@ -90,6 +90,7 @@ class Vm(Model):
     started_at: datetime | None = None
     stopped_at: datetime | None = None
     deleted_at: datetime | None = None
+    going_since: datetime | None = None  # its cloud took the deletion then: it costs until then, once it is gone
     last_activity_at: datetime | None = None
     stops_at: datetime | None = None
     game_launch_id: str | None = None  # the launch whose game, and whose saves, are on it now

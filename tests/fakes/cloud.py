@@ -38,14 +38,18 @@ class FakeCloud:
         self.stock = list(sites)
         self.rented: dict[MachineId, Machine] = {}
         self.unlisted: set[MachineId] = set()
+        self.listed_as: MachineState | None = None  # the list is old, and shows this state
         self.ever_rented = 0
         self.full: set[SiteId] = set()
         self.failures: dict[str, list[ProviderError]] = {}
         self.lost_answers = 0
         self.keeps_hardware = False  # a stop leaves it reserved
         self.given_away = False  # no start finds hardware
+        self.lingers = False  # what is deleted is DELETING for ever
+        self.broken_for_good = False  # what is broken does not start
         self.calls: Counter[str] = Counter()
         self._gates: dict[str, asyncio.Event] = {}
+        self._counted: dict[str, tuple[int, asyncio.Event]] = {}
         self._reached: dict[str, asyncio.Event] = {}
 
     @property
@@ -60,6 +64,12 @@ class FakeCloud:
 
     def let_go(self, method: str) -> None:
         self._gates[method].set()
+
+    def after_calls(self, method: str, count: int) -> asyncio.Event:
+        """Set when `method` is called for the `count`-th time from now on."""
+        reached = asyncio.Event()
+        self._counted[method] = (self.calls[method] + count, reached)
+        return reached
 
     async def sites(self) -> Sequence[Site]:
         await self._enter("sites")
@@ -110,12 +120,15 @@ class FakeCloud:
 
     async def machines(self) -> Sequence[Machine]:
         await self._enter("machines")
-        return tuple(machine for machine in self.rented.values() if machine.id not in self.unlisted)
+        listed = [machine for machine in self.rented.values() if machine.id not in self.unlisted]
+        return tuple(replace(machine, state=self.listed_as or machine.state) for machine in listed)
 
     async def start(self, machine_id: MachineId) -> None:
         await self._enter("start")
         if self.given_away:
             raise NoCapacityError("its hardware was given away")
+        if self.broken_for_good and self.rented[machine_id].state is MachineState.BROKEN:
+            raise ProviderBusyError("it is BROKEN and cannot be started now")
         self.become(machine_id, MachineState.RUNNING)
 
     async def stop(self, machine_id: MachineId) -> None:
@@ -124,7 +137,10 @@ class FakeCloud:
 
     async def release(self, machine_id: MachineId) -> None:
         await self._enter("release")
-        self.rented.pop(machine_id, None)
+        if self.lingers:
+            self.become(machine_id, MachineState.DELETING)
+        else:
+            self.rented.pop(machine_id, None)
 
     async def health(self) -> ProviderHealth:
         return ProviderHealth(configured=True, healthy=True, simulated=True)
@@ -152,6 +168,9 @@ class FakeCloud:
 
     async def _enter(self, method: str) -> None:
         self.calls[method] += 1
+        count, reached = self._counted.get(method, (0, asyncio.Event()))
+        if self.calls[method] >= count:
+            reached.set()
         if (gate := self._gates.get(method)) is not None:
             self._reached[method].set()
             await gate.wait()

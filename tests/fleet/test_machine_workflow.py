@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from errors import InvalidStateError, ProviderRefusedError
+from errors import InvalidStateError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
 from models.catalog import ConsoleType
 from models.usage import UsageInterval, UsageState
@@ -156,6 +156,50 @@ async def test_a_machine_that_its_host_stopped_is_seen(world: World) -> None:
     stopped = await world.until(vm, VmStatus.STOPPED)
 
     assert stopped.detail == "the machine was stopped at the cloud, not by us"
+
+
+async def test_a_machine_that_does_not_answer_is_asked_for_itself_whatever_an_old_list_says(world: World) -> None:
+    vm = await world.machine()
+    world.cloud.listed_as = MachineState.RUNNING
+
+    world.cloud.become_all(MachineState.STOPPED_RELEASED)
+    world.streaming.always["activity"] = ProviderBusyError("no route to host")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+
+    assert stopped.detail == "the machine was stopped at the cloud, not by us"
+
+
+async def test_a_machine_that_breaks_is_started_to_save_and_stopped_again(world: World) -> None:
+    vm = await world.machine()
+
+    world.cloud.become_all(MachineState.BROKEN)
+    await world.until_changed(vm, lambda now: now.detail == "the machine broke: its cloud says so")
+    stopped = await world.until_changed(vm, lambda now: now.status is VmStatus.STOPPED and not now.saves_pending)
+
+    assert stopped.saves_warning is None
+    assert world.cloud.calls["start"] == 1
+    assert world.cloud.states() == [MachineState.STOPPED_RELEASED]
+
+
+async def test_a_machine_that_is_broken_for_good_is_kept_for_its_saves_and_says_so(world: World) -> None:
+    vm = await world.machine()
+    world.cloud.broken_for_good = True
+
+    world.cloud.become_all(MachineState.BROKEN)
+    stopped = await world.until_warned(vm)
+
+    assert (stopped.status, stopped.saves_pending, stopped.billed_in_full) == (VmStatus.STOPPED, True, True)
+    assert stopped.detail == "it could not be started: the cloud says that it is broken"
+    assert stopped.saves_warning == (
+        "what was saved last is on its disk alone: the machine broke: its cloud says so, and it does not start"
+    )
+    assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [True]
+    # Its player wants to be rid of it: the saves hold that up, and the next try is not made without end.
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await world.until_changed(vm, lambda now: now.status is VmStatus.STARTING)
+    kept = await world.until(vm, VmStatus.STOPPED)
+    assert kept.saves_pending
+    assert len(world.cloud.rented) == 1
 
 
 async def test_a_machine_that_somebody_started_at_the_cloud_is_stopped_again(world: World) -> None:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from models.usage import UsageInterval
+from datetime import timedelta
+
+from errors import ProviderBusyError
+from fleet.commands import Command
+from models.usage import UsageInterval, UsageState
+from models.vms import Vm, VmStatus
+from providers.base import MachineState
 from tests.world import World
+
+
+async def intervals(world: World, vm: Vm) -> list[UsageInterval]:
+    return await world.db.find(UsageInterval, {"vm_id": vm.id}, sort=[("number", 1)])
 
 
 async def test_a_machine_whose_orders_answer_was_lost_is_metered_from_that_order(world: World) -> None:
@@ -16,3 +26,68 @@ async def test_a_machine_whose_orders_answer_was_lost_is_metered_from_that_order
     assert (world.cloud.calls["rent"], world.cloud.ever_rented) == (2, 1)
     assert interval.start == vm.started_at == vm.ordered_at
     assert interval.start >= vm.created_at
+
+
+async def test_a_start_that_finds_no_hardware_costs_nothing(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    world.cloud.given_away = True
+
+    await world.fleet.command(vm, Command.START, "asked")
+    await world.until_changed(vm, lambda now: now.detail is not None and "given away" in now.detail)
+
+    found = await intervals(world, vm)
+    assert [each.state for each in found] == [UsageState.RUNNING, UsageState.STOPPED]
+    assert found[-1].end is None
+
+
+async def test_a_start_costs_from_when_its_cloud_took_it(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    stopped = await world.until(vm, VmStatus.STOPPED)
+    # The cloud fails twice: half a second and three quarters pass before it is asked again.
+    world.cloud.failures["start"] = [ProviderBusyError("500"), ProviderBusyError("500")]
+
+    await world.fleet.command(vm, Command.START, "asked")
+    await world.until(vm, VmStatus.RUNNING)
+
+    _, off, on = await intervals(world, vm)
+    assert stopped.stopped_at is not None
+    assert on.state is UsageState.RUNNING
+    assert on.start - off.start >= timedelta(seconds=1.25)
+
+
+async def test_a_machine_costs_until_its_cloud_took_the_deletion_not_until_it_is_gone(world: World) -> None:
+    vm = await world.machine()
+    world.cloud.lingers = True
+    asked_again = world.cloud.after_calls("release", 3)
+
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await asked_again.wait()
+    going = await world.again(vm)
+    world.cloud.vanish_all()
+    gone = await world.until(vm, VmStatus.DELETED)
+
+    (interval,) = await intervals(world, vm)
+    assert going.going_since is not None
+    assert (interval.end, gone.going_since) == (going.going_since, going.going_since)
+
+
+async def test_a_deletion_that_the_cloud_forgot_is_asked_for_again_and_goes_on_costing(world: World) -> None:
+    vm = await world.machine()
+    world.cloud.lingers = True
+    asked_again = world.cloud.after_calls("release", 2)
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await asked_again.wait()
+    first = (await world.again(vm)).going_since
+
+    world.cloud.lingers = False
+    world.cloud.become_all(MachineState.RUNNING)
+    gone = await world.until(vm, VmStatus.DELETED)
+
+    (interval,) = await intervals(world, vm)
+    assert first is not None
+    assert gone.going_since is not None
+    assert gone.going_since > first
+    assert interval.end == gone.going_since

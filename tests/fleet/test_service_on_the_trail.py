@@ -55,3 +55,14 @@ async def test_what_the_sweeper_deletes_is_on_the_trail_and_a_dry_run_is_not(wor
     assert await trail(world) == [
         ("gamer:sweeper", "deleteStray", STRAY, Outcome.DONE.value, "TENSORDOCK m1: no record of it")
     ]
+
+
+async def test_the_end_of_a_machine_that_vanished_is_on_the_trail_once(world: World) -> None:
+    vm = await world.machine()
+
+    world.cloud.vanish_all()
+    await world.until(vm, VmStatus.DELETED)
+
+    assert await trail(world) == [
+        ("gamer:watch", "GONE:DELETED", vm.id, "DONE", "the cloud does not know this machine any more")
+    ]
