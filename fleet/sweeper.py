@@ -16,7 +16,8 @@ from typing import Final
 
 from billing.meter import Meter
 from errors import ConflictError, ProviderError
-from models.audit import accounted, by_the_service
+from fleet.machines import released
+from models.audit import AuditEntry, Outcome, accounted, by_the_service, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
@@ -122,14 +123,41 @@ class Sweeper:
             extra={"provider": provider.name, "machine": machine.id, "tag": machine.tag, "why": action.reason},
         )
         subject, words = vm.id if vm else machine.tag, f"{provider.name} {machine.id}: {action.reason}"
-        async with accounted(self._db, by_the_service("sweeper", "deleteStray", subject, words)):
-            await provider.release(machine.id)
-        if await provider.machine(machine.id) is not None:
-            return action  # the next round looks again
+        try:
+            await self._released(provider, machine, vm, by_the_service("sweeper", "deleteStray", subject, words))
+            if await provider.machine(machine.id) is not None:
+                return action  # the next round looks again
+        except ProviderError as error:
+            log.warning("a machine could not be deleted yet", extra={"machine": machine.id, "why": error.message})
+            return action
         if vm is not None and vm.status not in ENDED and vm.provider_id in {None, machine.id}:
             await self._settle(vm, rented=True)
         await self._db.delete(Stray, {"_id": f"{provider.name}:{machine.id}"})
         return _done(action)
+
+    async def _released(self, provider: Provider, machine: Machine, vm: Vm | None, entry: AuditEntry) -> None:
+        """On the audit trail is the first try, and then each one that ends otherwise than the one before it: a machine
+        that cannot be deleted is tried again in every round."""
+        key = f"{provider.name}:{machine.id}"
+        stray = await self._db.get(Stray, key)
+        told, outcome = None if stray is None else stray.told, Outcome.FAILED
+        try:
+            if told is None:
+                async with accounted(self._db, entry):
+                    await self._asked_for_deletion(provider, machine, vm)
+            else:
+                await self._asked_for_deletion(provider, machine, vm)
+            outcome = Outcome.DONE
+        finally:
+            if told not in {None, outcome}:
+                await write_entry(self._db, entry.model_copy(update={"outcome": outcome}))
+            await self._db.update(Stray, {"_id": key}, {"$set": {"told": outcome}})
+
+    async def _asked_for_deletion(self, provider: Provider, machine: Machine, vm: Vm | None) -> None:
+        if vm is not None and vm.provider_id in {None, machine.id}:
+            await released(self._db, provider, machine, vm)
+        else:
+            await provider.release(machine.id)
 
     async def _unknown_to_the_cloud(self, provider: Provider, listed: Sequence[Machine], dry_run: bool) -> list[Action]:
         """Records of machines that the cloud does not know. Lists lag, so each is asked for by its id as well."""
@@ -155,7 +183,7 @@ class Sweeper:
         now = _now()
         if rented and not await self._meter.knows(vm.id):
             await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
-        await self._meter.enter(vm, None, now)
+        await self._meter.enter(vm, None, vm.going_since or now)
         try:
             if vm.status not in {VmStatus.LOST, VmStatus.DELETING}:
                 await move_vm(self._db, vm.id, VmStatus.LOST, {"detail": "the cloud does not know it any more"})

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from odmantic import Field, Model
 
+from models.audit import Outcome
 from providers.base import ProviderName
 
 
@@ -17,5 +18,6 @@ class Stray(Model):
     machine_id: str
     tag: str
     first_seen: datetime
+    told: Outcome | None = None  # what the audit trail says of its deletion
 
     model_config = {"collection": "strays"}

@@ -10,6 +10,7 @@ import pytest
 from billing.meter import Meter
 from errors import ProviderBusyError
 from fleet.sweeper import Sweeper, Verdict
+from models.audit import AuditEntry, Outcome
 from models.catalog import ConsoleType, PresetName
 from models.database import Database
 from models.everything import DOCUMENTS
@@ -195,3 +196,61 @@ async def test_a_cloud_that_does_not_answer_changes_nothing(db: Database, sweepe
     vm = await db.get(Vm, VM)
     assert vm is not None
     assert vm.status is VmStatus.RUNNING
+
+
+async def test_a_machine_that_cannot_be_deleted_holds_up_no_other_and_fills_no_trail(
+    db: Database, sweeper: Sweeper, cloud: FakeCloud
+) -> None:
+    at_cloud(cloud, "m1", f"gamer-{VM}")
+    cloud.failures["release"] = [ProviderBusyError("500")] * 3
+
+    first = await sweeper.sweep()
+    await sweeper.sweep()
+    at_cloud(cloud, "m2", "gamer-200000000000000002")
+    third = await sweeper.sweep()
+    fourth = await sweeper.sweep()
+
+    assert [(each.machine_id, each.done) for each in first + third + fourth] == [
+        ("m1", False),
+        ("m1", False),
+        ("m2", True),
+        ("m1", True),
+    ]
+    trail = await db.find(AuditEntry, {}, sort=[("_id", 1)])
+    assert [(each.subject_id, each.outcome) for each in trail] == [
+        (f"gamer-{VM}", Outcome.FAILED),
+        ("gamer-200000000000000002", Outcome.DONE),
+        (f"gamer-{VM}", Outcome.DONE),
+    ]
+
+
+async def test_a_lost_machine_costs_until_its_cloud_took_the_deletion(
+    db: Database, sweeper: Sweeper, cloud: FakeCloud
+) -> None:
+    vm = a_vm(VM, VmStatus.LOST, "m1")
+    taken_at = NOW - timedelta(minutes=7)
+    vm.going_since = taken_at
+    await db.insert(vm)
+    await Meter(db).enter(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
+
+    await sweeper.sweep()
+
+    (interval,) = await db.find(UsageInterval, {"vm_id": VM})
+    assert interval.end is not None
+    assert abs(interval.end - taken_at) < timedelta(milliseconds=1)
+
+
+async def test_a_machine_that_its_cloud_has_back_goes_on_costing(
+    db: Database, sweeper: Sweeper, cloud: FakeCloud
+) -> None:
+    vm = a_vm(VM, VmStatus.LOST, "m1")
+    vm.going_since = NOW - timedelta(minutes=7)
+    await db.insert(vm)
+    await Meter(db).enter(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
+    at_cloud(cloud, "m1", f"gamer-{VM}")
+
+    await sweeper.sweep()
+
+    (interval,) = await db.find(UsageInterval, {"vm_id": VM})
+    assert interval.end is not None
+    assert interval.end >= NOW
