@@ -36,6 +36,7 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
     from billing.schedules import Bookkeeping, ensure_cost_schedules  # noqa: PLC0415
     from fleet.schedules import Sweeping, ensure_schedules  # noqa: PLC0415  (a gateway never loads the worker)
     from fleet.spending_workflows import ensure_spending_schedule  # noqa: PLC0415
+    from launch.stranded import Stranded, ensure_rescue_schedule  # noqa: PLC0415
     from launch.temporal import TemporalEngine, connect  # noqa: PLC0415
     from launch.worker import build_worker  # noqa: PLC0415
 
@@ -43,12 +44,15 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
     await persistently(lambda: ensure_schedules(client, settings.temporal_task_queue, _SWEEP_EVERY), "the engine")
     await persistently(lambda: ensure_cost_schedules(client, settings.temporal_task_queue), "the engine")
     await persistently(lambda: ensure_spending_schedule(client, settings.temporal_task_queue), "the engine")
+    await persistently(lambda: ensure_rescue_schedule(client, settings.temporal_task_queue), "the engine")
     prices = PriceRefreshing(parts.db, catalog_of_prices(settings))
     await persistently(lambda: prices.ensure_schedule(client, settings.temporal_task_queue), "the engine")
+    engine = TemporalEngine(client, settings.temporal_task_queue)
     worker = build_worker(
         client,
         settings.temporal_task_queue,
-        *_activities(settings, parts, TemporalEngine(client, settings.temporal_task_queue)),
+        *_activities(settings, parts, engine),
+        Stranded(parts.db, engine),
         Sweeping(sweeper_of(parts)),
         prices,
         Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), _billing_export(settings, parts)),

@@ -12,12 +12,16 @@ from fleet.commands import Answer, Asked, Paired, Pin
 from launch.plan import Ticket
 
 
-class Engine(Protocol):
-    """What orders need of the engine. Everything is answered within seconds or raises UnavailableError."""
+class LaunchStarter(Protocol):
+    """What a launch needs to begin."""
 
     async def start_launch(self, ticket: Ticket) -> None:
         """Starting twice is starting once."""
         ...
+
+
+class Engine(LaunchStarter, Protocol):
+    """What orders need of the engine. Everything is answered within seconds or raises UnavailableError."""
 
     async def cancel_launch(self, launch_id: str) -> None:
         """Ask for the end of a launch. InvalidStateError when it does not run any more."""

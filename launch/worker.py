@@ -16,6 +16,7 @@ from fleet.interceptor import Activities
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
+from launch.stranded import RescueWorkflow
 from launch.workflow import LaunchWorkflow
 
 # Modules of plain values and activities: the sandbox keeps watch over the workflows alone.
@@ -33,11 +34,19 @@ _PLAIN: Final = (
         "fleet.spending",
         "fleet.sweeper",
     ),
-    *("fleet.telling", "fleet.watch", "launch.launches", "launch.plan", "launch.steps", "launch.story"),
+    *(
+        "fleet.telling",
+        "fleet.watch",
+        "launch.engine",
+        "launch.launches",
+        "launch.plan",
+        "launch.steps",
+        "launch.story",
+    ),
 )
 
 _WORKFLOWS: Final = (
-    *(LaunchWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
+    *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
     *(
         RollUpWorkflow,
         CheckWorkflow,

@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from launch.plan import Candidate, OnVm, Plan, Ticket
     from launch.steps import LaunchSteps
     from launch.story import AttemptNote, Note, Written, share_done
-    from models.launches import LaunchStatus, LaunchStepName, StepStatus
+    from models.launches import ENDED, LaunchStatus, LaunchStepName, StepStatus
     from providers.base import ProviderName
 
 T = TypeVar("T")
@@ -272,6 +272,8 @@ class LaunchWorkflow:
         self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.SKIPPED, vm_id=self._vm_id))
 
     def _obey(self, written: Written) -> None:
+        if written.status in ENDED:
+            raise _FailedError("it was given up before it had begun")
         # A cancel that arrives while an activity is finishing raises nothing: it has to be looked for.
         if written.status is LaunchStatus.CANCELLING or workflow.cancellation_reason() is not None:
             raise _CancelledByPlayerError

@@ -51,6 +51,7 @@ class World:
     launches: Launches
     fleet: Fleet
     client: Client
+    engine: TemporalEngine
 
     def order(self, **changes: object) -> LaunchOrder:
         values: dict[str, object] = {
@@ -146,6 +147,7 @@ async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
         launches=launches,
         fleet=Fleet(db, engine),
         client=client,
+        engine=engine,
     )
     await worker.shutdown()
     await running

@@ -1,0 +1,103 @@
+"""Launches that nobody began: on record, but their process died before it had handed them to the engine.
+
+Beginning twice is beginning once, so that all that look waiting are handed over again. What waited for too long is
+ended instead: its player has gone, and would pay for a machine.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from temporalio import activity, workflow
+from temporalio.client import Client
+
+with workflow.unsafe.imports_passed_through():
+    from billing.schedules import ensure_schedule
+    from errors import UnavailableError
+    from launch.engine import LaunchStarter
+    from launch.plan import Ticket
+    from launch.story import Note, write
+    from models.database import Database
+    from models.launches import Launch, LaunchStatus
+
+log = logging.getLogger(__name__)
+
+RESCUE: Final = "RescueLaunches"
+_EVERY: Final = timedelta(seconds=30)
+_AT_ONCE: Final = 100
+
+
+class Stranded:
+    """`after`: how old a launch is that should have begun; `too_late`: how old one is that had better not."""
+
+    def __init__(
+        self,
+        db: Database,
+        engine: LaunchStarter,
+        *,
+        after: timedelta = timedelta(seconds=15),
+        too_late: timedelta = timedelta(minutes=15),
+    ) -> None:
+        self._db = db
+        self._engine = engine
+        self._after = after
+        self._too_late = too_late
+
+    @activity.defn
+    async def rescue(self) -> int:
+        """How many were found, the oldest first. An engine that does not answer is asked again the next time."""
+        now = datetime.now(UTC)
+        stranded = await self._db.find(
+            Launch,
+            {
+                "status": {"$in": [LaunchStatus.QUEUED, LaunchStatus.CANCELLING]},
+                "requested_at": {"$lt": now - self._after},
+                "last_sequence": 0,
+            },
+            sort=[("requested_at", 1)],
+            limit=_AT_ONCE,
+        )
+        for launch in stranded:
+            log.warning("a launch had not begun", extra={"launch": launch.id, "status": launch.status})
+            if launch.requested_at < now - self._too_late:
+                await self._end(launch, now)
+            else:
+                await self._begin(launch)
+        return len(stranded)
+
+    async def _begin(self, launch: Launch) -> None:
+        try:
+            await self._engine.start_launch(Ticket(launch.id))
+        except UnavailableError as error:
+            log.warning("a launch could not be handed over", extra={"launch": launch.id, "why": error.message})
+
+    async def _end(self, launch: Launch, now: datetime) -> None:
+        """Its first event is its last. Should the engine begin it after all, it finds it ended and rents nothing."""
+        cancelled = launch.status is LaunchStatus.CANCELLING
+        message = "Cancelled. Nothing was rented" if cancelled else "It could not be begun in time; nothing was rented"
+        note = Note(
+            launch_id=launch.id,
+            sequence=1,
+            at=now,
+            status=LaunchStatus.CANCELLED if cancelled else LaunchStatus.FAILED,
+            progress=0.0,
+            message=message,
+            failure=None if cancelled else message,
+        )
+        await write(self._db, note)
+
+
+@workflow.defn(name=RESCUE)
+class RescueWorkflow:
+    @workflow.run
+    async def run(self) -> int:
+        return await workflow.execute_activity_method(
+            Stranded.rescue, schedule_to_close_timeout=timedelta(minutes=5), heartbeat_timeout=timedelta(seconds=10)
+        )
+
+
+async def ensure_rescue_schedule(client: Client, task_queue: str) -> None:
+    """May be called by every worker at every start."""
+    await ensure_schedule(client, task_queue, RESCUE, _EVERY)
