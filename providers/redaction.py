@@ -29,7 +29,12 @@ def redacted(text: str) -> str:
     return text
 
 
+def plain(text: str) -> str:
+    """The text without terminal codes."""
+    return _TERMINAL_CODES.sub("", text)
+
+
 def clean_line(text: str, limit: int = 200) -> str:
     """One printable line of at most `limit` characters without terminal codes and credentials."""
-    plain = _CONTROL.sub(" ", _TERMINAL_CODES.sub("", text)).replace("\n", " ").strip()
-    return redacted(plain[: 20 * limit])[:limit]
+    line = _CONTROL.sub(" ", plain(text)).replace("\n", " ").strip()
+    return redacted(line[: 20 * limit])[:limit]

@@ -26,6 +26,7 @@ from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRe
 from providers.base import Tell, keep_quiet
 from providers.cloudypad import commands
 from providers.cloudypad.commands import GcpOrder
+from providers.cloudypad.complaints import reason_in
 from providers.cloudypad.custody import Custody, StateStore
 from providers.cloudypad.home import InstanceHome
 from providers.cloudypad.instances import Instance, parse_instance, parse_names
@@ -40,7 +41,6 @@ _PASSED_ON: Final = (
 # CloudyPad's log levels: 6 keeps warnings out of the JSON, 4 still names the reason of a failure.
 _SILENT, _WARNINGS = "6", "4"
 _PROMPTED: Final = "Instance initialization cancelled"
-_ERROR: Final = re.compile(r"\bERROR\b|^error: |" + _PROMPTED)
 _LOCKED: Final = ("ConcurrentUpdateError", "stack is currently locked")
 _MEANINGS: Final = (
     (
@@ -302,14 +302,6 @@ def _lock_now(file: int) -> bool:
 
 
 def _failure(verb: str, finished: Finished) -> ProviderError:
-    text = f"{finished.stdout}\n{finished.stderr}"
+    text = f"{finished.stderr}\n{finished.stdout}"
     meaning: type[ProviderError] = next((error for words, error in _MEANINGS if words.search(text)), ProviderBusyError)
-    return meaning(f"cloudypad {verb} failed with status {finished.exit_code}: {_reason(text)}")
-
-
-def _reason(text: str) -> str:
-    """The line that says why: Ansible's failed task, else CloudyPad's own error, else the last one."""
-    lines = [line for line in text.splitlines() if line.strip()] or ["it printed nothing"]
-    failed_tasks = [line for line in lines if " failed | msg:" in line]
-    errors = [line.split("\t")[-1] for line in lines if _ERROR.search(line)]
-    return clean_line((failed_tasks or errors or lines)[-1])
+    return meaning(f"cloudypad {verb} failed with status {finished.exit_code}: {reason_in(text)}")

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 FOOTER = """
-Oops, something went wrong.
+Oops, something went wrong. The error is above.
+
 If you think this is a bug, please file an issue on the project's page.
 """
+_RED, _GREY, _OFF = "\x1b[31m\x1b[1m", "\x1b[37m", "\x1b[39m\x1b[0m\x1b[0m"
 
 
 class Level(IntEnum):
@@ -46,7 +48,15 @@ def log(level: Level, message: str, logger: str = "cloudypad") -> None:
     wanted = os.environ.get("CLOUDYPAD_LOG_LEVEL", "4")
     if level >= (int(wanted) if wanted.isdigit() else Level.WARN):
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        say(f"{stamp}\t{level.name}\tmain.js:1\t{logger}\t{message}")
+        name = f"{_RED}{level.name}\x1b[22m{_OFF}" if level is Level.ERROR else f"{_GREY}{level.name}{_OFF}"
+        say(f"{_GREY}{stamp}{_OFF}\t{name}\t{_GREY}main.js:1{_OFF}\t{logger}\t{message}")
+
+
+def complain(error: Exception) -> None:
+    """An error as the tool's logger writes it, coloured for whatever reads it: what failed, the stack, the causes."""
+    stack = f"  • \x1b[33mmain.js{_OFF}\tasync main{_OFF}"
+    what = f"\n\x1b[97m\x1b[101m\x1b[1m Error \x1b[22m\x1b[49m{_OFF} The command failed{_OFF}"
+    log(Level.ERROR, "\n".join([what, "error stack:", stack, f"Caused by (1): Error: {error}", stack]))
 
 
 def ask(question: str) -> str:
@@ -71,7 +81,6 @@ def end_of_run(run: Callable[[], int]) -> int:
     except UsageError as error:
         sys.stderr.write(f"{error}\n")
     except (CommandError, PromptClosedError) as error:
-        for line in str(error).splitlines():
-            log(Level.ERROR, line)
+        complain(error)
         sys.stderr.write(getattr(error, "hint", "") + FOOTER)
     return 1

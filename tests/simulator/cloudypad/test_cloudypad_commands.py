@@ -93,9 +93,10 @@ async def test_an_unknown_instance_is_an_error_on_stdout_with_a_footer_on_stderr
     silent = await tool.run("get", "none-1", CLOUDYPAD_LOG_LEVEL="6")
 
     assert ended.status == 1
-    assert "\tERROR\t" in ended.stdout
-    assert "Instance named 'none-1' does not exist." in ended.stdout
-    assert len(ended.stderr.strip().splitlines()) == 2
+    assert "\x1b[1mERROR\x1b[22m" in ended.stdout
+    assert "\nCaused by (1): Error: " in ended.stdout
+    assert "Instance named 'none-1' does not exist.\n" in ended.stdout
+    assert len(ended.stderr.strip().splitlines()) == 3
     assert (silent.status, silent.stdout) == (1, "")
 
 

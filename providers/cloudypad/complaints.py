@@ -1,0 +1,59 @@
+"""Why a run of CloudyPad failed, found in what it printed.
+
+Its logger writes an error over many coloured lines: ` Error  <what failed>`, a stack of `  • <file>` lines, then
+`Caused by (1): <kind>: <why>` with a stack of its own, and so on down to the root. A failure of Pulumi is told as
+`CommandError` with both outputs of Pulumi inside it. The footer on standard error never says anything.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from providers.redaction import clean_line, plain
+
+_FAILED_TASK: Final = " failed | msg:"
+_CAUSE: Final = re.compile(r"^Caused by \(\d+\): (?:\w*Error: )?")
+_ERROR: Final = re.compile(r"^\s*\w*Error\s+(\S.*)$")
+_LOGGED: Final = re.compile(r"\tERROR\t(?:[^\t]*\t)*(\S[^\t]*)$")
+_USAGE: Final = re.compile(r"^error: .*$|^Instance initialization cancelled.*$")
+_AT_THE_CLOUD: Final = re.compile(r"\bgoogleapi: Error|^\s*error: ")
+_BLURB: Final = re.compile(r"^(?:Oops|If you think this is a bug)")
+_PARTS: Final = re.compile(r"^\s*(?:code: -?\d+|stdout:|err\?:.*)\s*|^\s*stderr:\s*(?:undefined)?")
+_STACK: Final = "  •"
+
+
+def reason_in(printed: str) -> str:
+    """One line: Ansible's failed task, else the root of the error that CloudyPad tells, else the last line of all."""
+    lines = [line for line in plain(printed).splitlines() if line.strip() and not _BLURB.match(line)]
+    reason = _failed_task(lines) or _root(lines) or _told(lines) or (lines[-1] if lines else "it printed nothing")
+    return clean_line(reason)
+
+
+def _failed_task(lines: list[str]) -> str:
+    return next((line for line in reversed(lines) if _FAILED_TASK in line), "")
+
+
+def _root(lines: list[str]) -> str:
+    """What stands between the last cause and its stack; of a cloud's words only the line with its error."""
+    start = max((number for number, line in enumerate(lines) if _CAUSE.match(line)), default=None)
+    if start is None:
+        return ""
+    block = [_CAUSE.sub("", lines[start])]
+    for line in lines[start + 1 :]:
+        if line.startswith(_STACK):
+            break
+        block.append(line)
+    said = [part for part in (_PARTS.sub("", line) for line in block) if part]
+    return next((line for line in said if _AT_THE_CLOUD.search(line)), " ".join(dict.fromkeys(said)))
+
+
+def _told(lines: list[str]) -> str:
+    """An error without a cause: told over several lines, on one, or as a wrong command line."""
+    for line in reversed(lines):
+        for pattern in (_ERROR, _LOGGED):
+            if found := pattern.search(line):
+                return found[1]
+        if _USAGE.match(line):
+            return line
+    return ""
