@@ -47,8 +47,10 @@ schema: venv         ## graphql/schema.graphql from the code
 bench: venv          ## how long a year's costs take to add up and report; some minutes
 	exec $(BIN)/python -m bench.costs
 
-docs: venv           ## the generated parts of README.md
-	exec $(BIN)/python -m docs.settings_table
+docs: venv           ## what documents say by themselves: the settings in README.md, who may call what, the REST paths
+	$(BIN)/python -m docs.settings_table
+	$(BIN)/python -m auth.access
+	$(BIN)/python -m docs.rest_page
 
 recording: venv      ## a launch at a running service, written into README.md
 	exec $(BIN)/python -m docs.record_launch

@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     api_key_secret: SecretStr | None = Field(
         None,
         description="Secret that keys the hashes of API keys, the same for all processes; absent: "
-        "`api_key_secret` in DATA_DIR, made once.",
+        "`api-key-secret` in DATA_DIR, made once.",
         examples=["$(openssl rand -base64 48)"],
     )
     api_key_secret_previous: SecretStr | None = Field(
@@ -282,7 +282,9 @@ class Settings(BaseSettings):
         examples=["120"],
     )
     gcp_billing_account: str | None = Field(
-        None, description="Google Cloud billing account.", examples=["012345-567890-ABCDEF"]
+        None,
+        description="Google Cloud billing account; with the billing export, only what this one was charged is read.",
+        examples=["012345-567890-ABCDEF"],
     )
     gcs_bucket_name: str | None = Field(
         None,

@@ -121,6 +121,7 @@ def _query_limits(settings: Settings) -> Limits:
         max_directives=settings.max_query_directives,
         max_fragments=settings.max_query_fragments,
         max_root_fields=settings.max_query_root_fields,
+        max_repeated_fields=settings.max_query_repeated_fields,
         max_page_size=settings.max_page_size,
         max_cost=settings.max_query_cost,
     )

@@ -113,5 +113,5 @@ def _billing_export(settings: Settings, parts: Parts) -> ExportBook | None:
     if table is None or project is None:
         return None
     tokens = google_tokens(settings, parts.http)
-    url = str(settings.gcp_bigquery_url)
-    return ExportBook(parts.db, BillingExport(parts.http, tokens, project, table, url=url))
+    account, url = settings.gcp_billing_account, str(settings.gcp_bigquery_url)
+    return ExportBook(parts.db, BillingExport(parts.http, tokens, project, table, account=account, url=url))

@@ -25,5 +25,10 @@ class TrustedDocuments:
         return self._texts.get(sha256.lower())
 
 
+def text_of(name: str) -> str:
+    """Of the file of this name, without its ending, in graphql/operations/."""
+    return (FOLDER / f"{name}.graphql").read_text(encoding="utf-8")
+
+
 def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()

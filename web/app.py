@@ -22,6 +22,7 @@ from web.gateway import Gateway
 from web.graphql_http import GraphQLOverHTTP
 from web.graphql_socket import GraphQLOverWebSocket
 from web.health import Readiness
+from web.rest import rest_routes
 from web.trail import HEADER, Trail
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
@@ -49,6 +50,7 @@ def create_app(
             Route("/graphql", http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
             WebSocketRoute("/graphql", socket.serve),
             Route("/exports/costs", Exports(gateway).costs, methods=["GET"]),
+            *rest_routes(gateway),
             *(graphiql.routes() if explorer else ()),
             *routes,
         ],
@@ -68,7 +70,7 @@ def _cors(origins: Sequence[str]) -> Middleware:
     return Middleware(
         CORSMiddleware,
         allow_origins=list(origins),
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "X-API-Key", HEADER],
         expose_headers=[HEADER],
     )

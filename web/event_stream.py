@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import AbstractContextManager, aclosing, suppress
+from contextlib import AbstractContextManager, ExitStack, aclosing, suppress
 from typing import Any, Final
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from auth.callers import Caller
 from errors import UnauthenticatedError
 from schema.execution import RequestFailedError
 from schema.faults import Fault, fault_of
-from web.gateway import WebLimits, lasted_too_long
+from web.gateway import Gateway, WebLimits, lasted_too_long
+from web.standing import no_longer_good
 
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -26,6 +28,16 @@ _BEAT: Final = b":\n\n"
 _COMPLETE: Final = b"event: complete\ndata:\n\n"
 
 Answers = AsyncGenerator[dict[str, Any], None]
+
+
+def open_stream(gateway: Gateway, caller: Caller, scope: Scope, begin: Callable[[], Awaitable[Answers]]) -> EventStream:
+    """Counted among the caller's streams until it ends, and not longer than its credentials are good.
+
+    Raises LimitReachedError.
+    """
+    held = ExitStack()
+    held.enter_context(gateway.socket_of(caller))
+    return EventStream(begin, gateway.limits, held, lambda: no_longer_good(gateway, caller, scope))
 
 
 class EventStream(Response):

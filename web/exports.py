@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from errors import (
-    ForbiddenError,
-    GatewayError,
-    InvalidInputError,
-    LimitReachedError,
-    UnauthenticatedError,
-    UnavailableError,
-)
+from errors import ForbiddenError, GatewayError
 from resolvers.context import Context
 from resolvers.costs import month_export
 from resolvers.door import denied
-from schema.faults import fault_of
-from web.answers import json_answer
 from web.gateway import Gateway
+from web.statuses import turned_away
 
 
 class Exports:
@@ -31,20 +22,12 @@ class Exports:
     async def costs(self, request: Request) -> Response:
         """GET /exports/costs?month=2026-11"""
         try:
-            caller = await self._gateway.caller(request.scope)
+            caller = await self._gateway.visitor(request.scope)
             await self._gateway.admit(caller)
             context = self._gateway.context(caller, request.scope)
             name, lines = await self._month(context, request.query_params.get("month"))
-        except UnauthenticatedError as error:
-            return _fault(401, error, {"WWW-Authenticate": "Bearer"})
-        except ForbiddenError as error:
-            return _fault(403, error)
-        except LimitReachedError as error:
-            return _fault(429, error, {"Retry-After": str(math.ceil(error.retry_after_s or 1))})
-        except InvalidInputError as error:
-            return _fault(400, error)
-        except UnavailableError as error:
-            return _fault(503, error, {"Retry-After": "2"})
+        except GatewayError as error:
+            return turned_away(error)
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(lines, headers=headers, media_type="text/csv; charset=utf-8")
 
@@ -54,7 +37,3 @@ class Exports:
         except ForbiddenError:
             await denied(context, "exportCosts")
             raise
-
-
-def _fault(status: int, error: GatewayError, headers: dict[str, str] | None = None) -> Response:
-    return json_answer({"errors": [fault_of(error)]}, status, headers=headers)

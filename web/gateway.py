@@ -74,11 +74,20 @@ class Gateway:
             raise UnauthenticatedError("without credentials only http://localhost is served")
         return caller
 
+    async def visitor(self, scope: Scope) -> Caller:
+        """Who makes one HTTP request. Raises as `caller`, and LimitReachedError for a stranger that goes on trying."""
+        try:
+            return await self.caller(scope)
+        except UnauthenticatedError:
+            await self.admit_stranger(scope)
+            raise
+
     def context(self, caller: Caller, scope: Scope) -> Context:
         return Context(caller, self.services, request_id_of(scope))
 
-    def may_open_socket(self, scope: Scope) -> bool:
-        """Browsers let any page open a socket to any host, so its origin is looked at here. Programs send none."""
+    def is_of_listed_origin(self, scope: Scope) -> bool:
+        """Browsers let any page open a socket to any host, or send it an empty POST, so its origin is looked at here.
+        Programs send none."""
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         if origin is None or "*" in self.cors_origins or origin in self.cors_origins:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -17,11 +15,11 @@ from schema.execution import GraphQLRequest, OperationKind, Prepared, RequestFai
 from schema.faults import fault_of
 from web import graphiql
 from web.answers import json_answer
-from web.event_stream import Answers, EventStream
+from web.event_stream import Answers, open_stream
 from web.gateway import Gateway
 from web.negotiation import EVENT_STREAM, MediaType, accepts_events, media_type
 from web.reading import UnreadableError, read_body, read_query
-from web.standing import no_longer_good
+from web.statuses import turned_away
 
 _VARY: Final = {"Vary": "Accept"}
 _METHODS: Final = "GET, POST"
@@ -45,7 +43,7 @@ class GraphQLOverHTTP:
             return refused
         try:
             asked = await self._read(request)
-            caller = await self._caller(request)
+            caller = await self._gateway.visitor(request.scope)
             if isinstance(asked, list):
                 return await self._run_all(request, asked, caller, kind or MediaType.LEGACY)
             await self._gateway.admit(caller)
@@ -69,13 +67,13 @@ class GraphQLOverHTTP:
         if not self._for_operators:
             return graphiql.page(request)
         try:
-            caller = await self._caller(request)
+            caller = await self._gateway.visitor(request.scope)
         except UnauthenticatedError:
             return graphiql.sign_in()
         except (LimitReachedError, UnavailableError) as error:
             return _turned_away(error, MediaType.LEGACY)
         if caller.role is not Role.OPERATOR:
-            return _fault(403, ForbiddenError("this page is for operators"), MediaType.LEGACY, {})
+            return _turned_away(ForbiddenError("this page is for operators"), MediaType.LEGACY)
         return graphiql.page(request)
 
     async def _read(self, request: Request) -> GraphQLRequest | list[GraphQLRequest]:
@@ -83,13 +81,6 @@ class GraphQLOverHTTP:
             return read_query(request)
         limits = self._gateway.limits
         return await read_body(request, limits.max_body_bytes, limits.body_timeout_s, limits.max_batch_size)
-
-    async def _caller(self, request: Request) -> Caller:
-        try:
-            return await self._gateway.caller(request.scope)
-        except UnauthenticatedError:
-            await self._gateway.admit_stranger(request.scope)
-            raise
 
     async def _run(
         self, request: Request, asked: GraphQLRequest, caller: Caller, kind: MediaType | None, *, events: bool
@@ -138,14 +129,10 @@ class GraphQLOverHTTP:
         return self._events(request, context.caller, begin)
 
     def _events(self, request: Request, caller: Caller, begin: Any) -> Response:
-        held = ExitStack()
         try:
-            held.enter_context(self._gateway.socket_of(caller))
+            return open_stream(self._gateway, caller, request.scope, begin)
         except LimitReachedError as error:
             return _turned_away(error, MediaType.LEGACY)
-        return EventStream(
-            begin, self._gateway.limits, held, lambda: no_longer_good(self._gateway, caller, request.scope)
-        )
 
 
 async def _single(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -164,16 +151,7 @@ def _answer(content: Any, kind: MediaType, status: int = 200, headers: dict[str,
 
 
 def _turned_away(error: GatewayError, kind: MediaType) -> Response:
-    match error:
-        case UnauthenticatedError():
-            return _fault(401, error, kind, {"WWW-Authenticate": "Bearer"})
-        case LimitReachedError():
-            return _fault(429, error, kind, {"Retry-After": str(math.ceil(error.retry_after_s or 1))})
-    return _fault(503, error, kind, {"Retry-After": "2"})
-
-
-def _fault(status: int, error: GatewayError, kind: MediaType, headers: dict[str, str]) -> Response:
-    return _answer({"errors": [fault_of(error)]}, kind, status, headers)
+    return turned_away(error, kind, _VARY)
 
 
 def _unreadable(error: UnreadableError, kind: MediaType | None) -> Response:

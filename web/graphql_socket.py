@@ -56,7 +56,7 @@ class GraphQLOverWebSocket:
         self.sockets = 0  # open now
 
     async def serve(self, websocket: WebSocket) -> None:
-        if not self._gateway.may_open_socket(websocket.scope):
+        if not self._gateway.is_of_listed_origin(websocket.scope):
             await websocket.close()
             return
         if PROTOCOL not in websocket.scope["subprotocols"]:

@@ -43,6 +43,18 @@ async def read_body(
     return [request_from(one) for one in content]
 
 
+async def read_object(request: Request, limit_bytes: int, patience_s: float) -> dict[str, Any]:
+    """The JSON object that a request carries; empty when it carries nothing. Raises UnreadableError."""
+    raw = await _bytes(request, limit_bytes, patience_s)
+    if not raw:
+        return {}
+    _check_content(request)
+    content = decoded(raw)
+    if not isinstance(content, dict):
+        raise UnreadableError(400, "the request must be a JSON object")
+    return content
+
+
 def read_query(request: Request) -> GraphQLRequest:
     """Of a GET. Raises UnreadableError."""
     found: dict[str, Any] = {}

@@ -45,6 +45,7 @@ FROM (
   FROM `TABLE`
   WHERE _PARTITIONTIME >= TIMESTAMP_SUB(@since, INTERVAL 1 DAY)
     AND usage_start_time >= @since AND usage_start_time < @until AND project.id = @project
+    AND (@account = '' OR billing_account_id = @account)
 )
 GROUP BY hour, machine
 """
@@ -61,13 +62,24 @@ class ExportedCost:
 
 
 class BillingExport:
-    def __init__(self, http: Http, tokens: Tokens, project: str, table: str, *, url: str = BIGQUERY_URL) -> None:
-        """`table` is project.dataset.table; the queries are run and paid in `project`, whose costs they ask for."""
+    def __init__(
+        self,
+        http: Http,
+        tokens: Tokens,
+        project: str,
+        table: str,
+        *,
+        account: str | None = None,
+        url: str = BIGQUERY_URL,
+    ) -> None:
+        """`table` is project.dataset.table; the queries are run and paid in `project`, whose costs they ask for. With
+        an `account` they ask for what it was charged alone: a table may hold those of several."""
         if not _TABLE.fullmatch(table):
             raise ProviderRefusedError("the billing export's table is written project.dataset.table")
         self._http = http
         self._tokens = tokens
         self._project = project
+        self._account = account or ""
         self._query = _QUERY.replace("TABLE", table)
         self._base = f"{url.rstrip('/')}/bigquery/v2/projects/{quote(project, safe='')}/queries"
 
@@ -86,6 +98,7 @@ class BillingExport:
             _parameter("until", "TIMESTAMP", until.isoformat()),
             _parameter("label", "STRING", MACHINE_LABEL),
             _parameter("project", "STRING", self._project),
+            _parameter("account", "STRING", self._account),
         ]
         return {
             "query": self._query,

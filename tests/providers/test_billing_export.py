@@ -55,7 +55,8 @@ async def export(bigquery: BigQuery) -> AsyncIterator[BillingExport]:
     app.router.add_route("*", "/{path:.*}", bigquery.handle)
     http = Http()
     async with TestServer(app) as server:
-        yield BillingExport(http, NoTokens(), "gamer-prod", TABLE, url=str(server.make_url("")))
+        account = "012345-567890-ABCDEF"
+        yield BillingExport(http, NoTokens(), "gamer-prod", TABLE, account=account, url=str(server.make_url("")))
     await http.close()
 
 
@@ -83,7 +84,9 @@ async def test_the_question_is_one_query_with_named_parameters(bigquery: BigQuer
         "until": "2026-05-02T10:00:00+00:00",
         "label": "gamer_machine",
         "project": "gamer-prod",
+        "account": "012345-567890-ABCDEF",
     }
+    assert "@account = '' OR billing_account_id = @account" in body["query"]
     assert int(body["maximumBytesBilled"]) > 0
 
 

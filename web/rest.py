@@ -1,0 +1,203 @@
+"""The REST paths, answered by the execution that answers GraphQL: the same callers, limits, trail and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from auth.callers import Caller
+from errors import ForbiddenError, GatewayError, LimitReachedError
+from schema.documents import sha256_of, text_of
+from schema.execution import GraphQLRequest, OperationKind, Prepared, RequestFailedError
+from schema.faults import BAD_USER_INPUT, fault_of
+from schema.variables import UnfitError, Variables
+from web.answers import json_answer
+from web.event_stream import Answers, open_stream
+from web.gateway import Gateway
+from web.paths import PATHS, Part, RestPath, Source
+from web.reading import UnreadableError, read_object
+from web.statuses import headers_of, status_of
+
+Problem = dict[str, Any]
+_MESSAGE_LIMIT: Final = 512
+_NOT_FOUND: Final = {"code": "NOT_FOUND", "message": "there is no such thing"}
+
+
+def rest_routes(gateway: Gateway, paths: Sequence[RestPath] = PATHS) -> list[Route]:
+    """One route per path, whatever the number of its methods, so that a wrong method is told all the right ones."""
+    by_path: dict[str, dict[str, _Operation]] = {}
+    for row in paths:
+        operation = _Operation(gateway, row)
+        for name in (row.path, *row.earlier):
+            by_path.setdefault(name, {}).update(dict.fromkeys(row.methods, operation))
+    return [_route(path, operations) for path, operations in by_path.items()]
+
+
+def _route(path: str, operations: Mapping[str, _Operation]) -> Route:
+    async def answer(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await operations[method].answer(request)
+
+    return Route(path, answer, methods=list(operations))
+
+
+class _MisnamedError(Exception):
+    """A parameter or a field of the body that the row does not know."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field[:_MESSAGE_LIMIT]
+        self.message = message
+
+
+class _Operation:
+    """A row of the table, at work."""
+
+    def __init__(self, gateway: Gateway, row: RestPath) -> None:
+        text = text_of(row.document)
+        self._gateway = gateway
+        self._variables = Variables(text)
+        self._sources = {tuple(target.split(".")): source for target, source in row.variables.items()}
+        self._extensions = {"persistedQuery": {"version": 1, "sha256Hash": sha256_of(text)}}
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            self._check_origin(request)
+            body = await self._body(request)
+            caller = await self._gateway.visitor(request.scope)
+            await self._gateway.admit(caller)
+            return await self._run(request, self._values(request, body), caller)
+        except UnreadableError as error:
+            return _unreadable(error)
+        except _MisnamedError as error:
+            return _problems([_bad(error.message, error.field)])
+        except UnfitError as error:
+            return _problems([_bad(error.message, self._field(error.path))])
+        except RequestFailedError as error:
+            return _problems([self._told(fault) for fault in error.faults])
+        except GatewayError as error:
+            return _problems([self._told(fault_of(error))])
+
+    def _check_origin(self, request: Request) -> None:
+        """A page elsewhere can send an empty POST without asking first; GraphQL's must be JSON."""
+        reads = request.method in ("GET", "HEAD")
+        if not self._gateway.may_ask(request.scope) or not (reads or self._gateway.is_of_listed_origin(request.scope)):
+            raise ForbiddenError("pages of this site may not ask")
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        limits = self._gateway.limits
+        return await read_object(request, limits.max_body_bytes, limits.body_timeout_s)
+
+    async def _run(self, request: Request, values: dict[str, Any], caller: Caller) -> Response:
+        context = self._gateway.context(caller, request.scope)
+        execution = self._gateway.execution
+        prepared = execution.prepare(GraphQLRequest(variables=values, extensions=self._extensions), context)
+        if prepared.kind is OperationKind.SUBSCRIPTION:
+            # Begun before the status is sent, so that what is not found is 404.
+            return self._stream(request, caller, await execution.subscribe(prepared, context))
+        return self._answered(prepared, await execution.execute(prepared, context))
+
+    def _stream(self, request: Request, caller: Caller, answers: Answers) -> Response:
+        async def begin() -> Answers:
+            return answers
+
+        return open_stream(self._gateway, caller, request.scope, begin)
+
+    def _answered(self, prepared: Prepared, answer: dict[str, Any]) -> Response:
+        data: dict[str, Any] = answer["data"] or {}
+        problems = [self._told(fault) for fault in answer.get("errors", ())]
+        if prepared.kind is OperationKind.MUTATION:
+            problems += [self._refused(entry) for payload in data.values() if payload for entry in payload["errors"]]
+        elif problems and all(value is not None for value in data.values()) and data:
+            return json_answer({**data, "errors": problems})  # some of it is lacking, and the rest is good
+        elif not problems and None in data.values():
+            problems = [_NOT_FOUND]
+        return _problems(problems) if problems else json_answer(data)
+
+    def _values(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """The variables. Raises UnfitError."""
+        self._check_names(request, body)
+        values: dict[str, Any] = {}
+        for target, source in self._sources.items():
+            for value in self._found(request, body, target, source):
+                _put(values, target, value)
+        self._variables.check(values)
+        return values
+
+    def _check_names(self, request: Request, body: dict[str, Any]) -> None:
+        named = {source.name for source in self._sources.values() if source.part is Part.QUERY}
+        for name in request.query_params:
+            if name not in named:
+                raise _MisnamedError(name, "there is no such parameter")
+        fields = {source.name for source in self._sources.values() if source.part is Part.BODY}
+        for name in body:
+            if "" not in fields and name not in fields:
+                raise _MisnamedError(name, "there is no such field")
+
+    def _found(self, request: Request, body: dict[str, Any], target: tuple[str, ...], source: Source) -> Iterator[Any]:
+        """The value, if there is one."""
+        match source.part:
+            case Part.PATH:
+                yield self._variables.read(target, [request.path_params[source.name]])
+            case Part.QUERY if texts := request.query_params.getlist(source.name):
+                yield self._variables.read(target, texts)
+            case Part.BODY if not source.name:
+                yield dict(body)
+            case Part.BODY if source.name in body:
+                yield body[source.name]
+
+    def _told(self, fault: dict[str, Any]) -> Problem:
+        """Of an entry of GraphQL's `errors`."""
+        told = {"message": fault["message"], **fault["extensions"]}
+        if "path" in fault:
+            told["path"] = fault["path"]
+        if "field" in told:
+            told["field"] = self._field(tuple(told["field"].split(".")))
+        return told
+
+    def _refused(self, entry: dict[str, Any]) -> Problem:
+        """Of an entry of a payload's `errors`."""
+        told = {name: value for name, value in entry.items() if name != "__typename" and value is not None}
+        if "path" in told:
+            told["field"] = self._field(tuple(told["path"]))
+        return told
+
+    def _field(self, path: tuple[str, ...]) -> str:
+        """What the request calls the variable, or the field of an input, that this path leads to."""
+        for start in (path, path[1:] if path[:1] == ("input",) else path):
+            for target, source in sorted(self._sources.items(), key=lambda one: -len(one[0])):
+                if start[: len(target)] == target:
+                    return ".".join(filter(None, (source.name, *start[len(target) :])))
+            if below := [source.name for target, source in self._sources.items() if target[: len(start)] == start]:
+                return " and ".join(below)
+        return ".".join(path)
+
+
+def _put(values: dict[str, Any], target: tuple[str, ...], value: Any) -> None:
+    for name in target[:-1]:
+        values = values.setdefault(name, {})
+    if target[-1] in values:
+        raise UnfitError(target, "it is said by the path")
+    values[target[-1]] = value
+
+
+def _bad(message: str, field: str) -> Problem:
+    told = f"{field}: {message}" if field else message
+    return {"code": BAD_USER_INPUT, "message": told[:_MESSAGE_LIMIT], "field": field}
+
+
+def _problems(problems: list[Problem]) -> Response:
+    status = status_of(problems[0].get("code", "INTERNAL"))
+    return json_answer({"errors": problems}, status, headers=headers_of(status, problems[0].get("retryAfter")))
+
+
+def _unreadable(error: UnreadableError) -> Response:
+    told: Problem = {"code": "BAD_REQUEST", "message": error.message}
+    if error.limit is not None:
+        name, allowed = error.limit
+        told |= {"code": LimitReachedError.code, "limit": name, "allowed": allowed}
+    return json_answer({"errors": [told]}, error.status)

@@ -1,0 +1,61 @@
+"""HTTP's word for each code of an error, and the answer that carries both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from errors import GatewayError, LimitReachedError
+from schema.faults import code_of, fault_of
+from web.answers import json_answer
+
+STATUSES: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "BAD_USER_INPUT": 400,
+        "BAD_REQUEST": 400,
+        "GRAPHQL_PARSE_FAILED": 400,
+        "GRAPHQL_VALIDATION_FAILED": 400,
+        "QUERY_TOO_COMPLEX": 400,
+        "UNAUTHENTICATED": 401,
+        "FORBIDDEN": 403,
+        "NOT_FOUND": 404,
+        "INVALID_STATE": 409,
+        "SPENDING_LIMIT_REACHED": 409,
+        "LIMIT_REACHED": 429,
+        "INTERNAL": 500,
+        "NO_CAPACITY": 503,
+        "PROVIDER_UNAVAILABLE": 503,
+        "UNAVAILABLE": 503,
+    }
+)
+_RETRY_AFTER_S: Final = 2
+
+
+def status_of(code: str) -> int:
+    return STATUSES.get(code, 500)
+
+
+def headers_of(status: int, retry_after_s: float | None = None) -> dict[str, str]:
+    """What else a client of this status wants to know."""
+    match status:
+        case 401:
+            return {"WWW-Authenticate": "Bearer"}
+        case 429:
+            return {"Retry-After": str(math.ceil(retry_after_s or 1))}
+        case 503:
+            return {"Retry-After": str(_RETRY_AFTER_S)}
+    return {}
+
+
+def turned_away(
+    error: GatewayError, media_type: str = "application/json", headers: Mapping[str, str] | None = None
+) -> Response:
+    """The answer of an address that could do nothing, in the form of GraphQL's errors."""
+    status = status_of(code_of(error))
+    wait_s = error.retry_after_s if isinstance(error, LimitReachedError) else None
+    told: dict[str, Any] = {"errors": [fault_of(error)]}
+    return json_answer(told, status, media_type, {**headers_of(status, wait_s), **(headers or {})})
