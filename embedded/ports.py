@@ -23,7 +23,8 @@ def free_port(*, preferred: int = 0) -> int:
 async def accepts(port: int) -> bool:
     """Whether somebody accepts connections there."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), timeout=1)
+        async with asyncio.timeout(1):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return False
     writer.close()

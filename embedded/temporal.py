@@ -73,7 +73,8 @@ async def _said(executable: str, *arguments: str) -> bytes | None:
     except OSError:
         return None
     try:
-        words, _ = await asyncio.wait_for(process.communicate(), ANSWER_S)
+        async with asyncio.timeout(ANSWER_S):
+            words, _ = await process.communicate()
     except TimeoutError:
         return None
     finally:

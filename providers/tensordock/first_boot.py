@@ -1,4 +1,5 @@
-"""What a new machine does at its first boot: it lets us in, and fetches what the game library's mount will need."""
+"""What a new machine does at its first boot: it lets us in, as root too where that takes sudo, and fetches what the
+game library's mount will need."""
 
 from __future__ import annotations
 
@@ -22,11 +23,12 @@ def checked_public_key(text: str) -> str:
 
 
 def cloud_init(public_key: str) -> dict[str, object]:
-    """The order's own `ssh_key` is not always installed, so the key is written once more for both log-ins."""
+    """The order's own `ssh_key` is not always installed, so the key is written once more for both log-ins. Whether
+    the image's own user may use sudo without a password is not documented, and everything later needs it to."""
     return {
         "package_update": True,
         "packages": list(_PACKAGES),
-        "runcmd": [_let_in(login, home, public_key) for login, home in _HOMES],
+        "runcmd": [*(_let_in(login, home, public_key) for login, home in _HOMES), _let_become_root("user")],
     }
 
 
@@ -36,4 +38,14 @@ def _let_in(login: str, home: str, public_key: str) -> str:
         f"id {login} && mkdir -p {folder} && touch {file}"
         f" && {{ grep -qxF {quote(public_key)} {file} || echo {quote(public_key)} >> {file}; }}"
         f" && chmod 700 {folder} && chmod 600 {file} && chown -R {login}: {folder}"
+    )
+
+
+def _let_become_root(login: str) -> str:
+    """The last rule counts. sudo reads no file with a dot in its name, and a broken one would lock everybody out, so
+    that it is checked first."""
+    file, draft = "/etc/sudoers.d/zz-gamer", "/etc/sudoers.d/zz-gamer.draft"
+    return (
+        f"id {login} && echo '{login} ALL=(ALL) NOPASSWD:ALL' > {draft} && chmod 440 {draft}"
+        f" && visudo -cqf {draft} && mv {draft} {file}"
     )

@@ -14,6 +14,7 @@ FOLDERS = (
     *("/boot", "/dev/dri", "/dev/input", "/etc/apt/sources.list.d", "/etc/default", "/etc/modules-load.d"),
     *(
         "/etc/ssh",
+        "/etc/sudoers.d",
         "/etc/systemd/system",
         "/etc/udev/rules.d",
         "/home",

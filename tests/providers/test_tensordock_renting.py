@@ -73,7 +73,9 @@ async def test_an_order_says_all_that_matters(tensordock: TensorDock, stand_in: 
     }
     assert set(boot) == {"packages", "package_update", "runcmd"}
     assert boot["packages"] == ["fuse3", "rclone"]
-    for command, home in zip(boot["runcmd"], ("/root", "/home/user"), strict=True):
+    *keys, become_root = boot["runcmd"]
+    assert become_root.startswith("id user && echo 'user ALL=(ALL) NOPASSWD:ALL' > ")
+    for command, home in zip(keys, ("/root", "/home/user"), strict=True):
         assert f"grep -qxF '{public_key}' {home}/.ssh/authorized_keys" in command
     assert (machine.tag, machine.state, machine.usd_per_hour) == (TAG, MachineState.CREATING, OFFER.usd_per_hour)
     assert stand_in.named(TAG) == [machine.id]

@@ -19,6 +19,7 @@ from providers.cloudypad.cli import CloudyPadCli
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
+from providers.tensordock.first_boot import cloud_init
 from simulator.machines.machine import Machine
 from simulator.machines.park import MachinePark
 from simulator.simulation import Simulation, SimulationOptions
@@ -48,7 +49,7 @@ class World:
 
     async def rented(self, machine_id: str) -> Address:
         """A machine as a cloud hands it over: on, and perhaps still in its first boot."""
-        first_boot = {"packages": ["fuse3", "rclone"], "package_update": True}
+        first_boot = cloud_init(self.key.public_key)
         place = await self.park.create(
             machine_id, user="user", authorized_keys=[self.key.public_key], cloud_init=first_boot
         )

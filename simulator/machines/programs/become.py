@@ -19,6 +19,7 @@ from simulator.machines.systemd.unit import span_s
 ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 TIMED_OUT = 124
 PATIENCE_REAL_S = 0.3  # what a program really does takes real time, however fast the clock
+SUDO_RULE = re.compile(r"[a-z_%#][\w.-]* [\w.-]+=\([\w:.-]+\) (?:NOPASSWD: ?)?\S.*")
 SUDO_WITH_VALUE = ("-u", "-g", "-D", "-p", "-C", "-h")
 
 
@@ -40,6 +41,22 @@ async def sudo(call: Call) -> int:
         login = login or flag in ("-i", "-s")
     words = words[1:] if words[:1] == ["--"] else words
     return await _as(call, user or ROOT, words, keep=keep, login=login)
+
+
+async def visudo(call: Call) -> int:
+    """`visudo -c -f FILE`: whether sudo would take it."""
+    call.needs_root()
+    found, _ = call.options("cqsf:", ["check", "quiet", "strict", "file="])
+    file = found.get("-f") or found.get("--file") or "/etc/sudoers"
+    if not call.files.is_file(call.path(file)):
+        return call.complain(f"unable to open {file}: No such file or directory")
+    rules = [line for line in call.files.read_text(call.path(file)).splitlines() if line and not line.startswith("#")]
+    wrong = [line for line in rules if not SUDO_RULE.fullmatch(line)]
+    if wrong:
+        return call.complain(f"{file}: syntax error near {wrong[0]!r}")
+    if "-q" not in found:
+        call.say(f"{file}: parsed OK")
+    return 0
 
 
 async def su(call: Call) -> int:
@@ -199,6 +216,7 @@ def _numbered(name: str) -> User | None:
 
 PROGRAMS: Mapping[str, Program] = {
     "sudo": sudo,
+    "visudo": visudo,
     "su": su,
     "sh": sh,
     "bash": sh,

@@ -53,7 +53,8 @@ async def _serve(call: Call, wishes: Mounting, point: str) -> None:
     try:
         while call.machine.mounts.at(point):
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(call.machine.mounts.gone(point), pause_s)
+                async with asyncio.timeout(pause_s):
+                    await call.machine.mounts.gone(point)
             if call.machine.mounts.at(point):
                 await _look_again(call, wishes, point)
     except asyncio.CancelledError:

@@ -79,7 +79,8 @@ class EventStream:
                 if left <= 0:
                     return
                 try:
-                    chunk = await asyncio.wait_for(queue.get(), max(self._clock.real_seconds(left), 0.01))
+                    async with asyncio.timeout(max(self._clock.real_seconds(left), 0.01)):
+                        chunk = await queue.get()
                 except TimeoutError:
                     yield b":keepalive\n\n"
                     continue

@@ -13,7 +13,8 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     """Answers OPTIONS; whoever wants more is told that there is no session."""
     try:
         while True:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HEAD_LIMIT_S)
+            async with asyncio.timeout(HEAD_LIMIT_S):
+                head = await reader.readuntil(b"\r\n\r\n")
             writer.write(_answer(head.decode(errors="replace")))
             await writer.drain()
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, ConnectionError):
