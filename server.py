@@ -38,6 +38,7 @@ from settings import Environment, Settings, SettingsError, is_loopback, load_set
 from web.heads import HeadLimits
 from web.logs import configure_logs
 from web.patience import patient
+from web.wires import patient_socket
 
 log = logging.getLogger("server")
 
@@ -152,14 +153,15 @@ class _Server(uvicorn.Server):
 
 
 async def _serve_http(settings: Settings, app: Starlette, listener: socket.socket, stopping: asyncio.Event) -> None:
+    heads = HeadLimits(settings.max_head_bytes, settings.max_headers)
     server = _Server(
         uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
-            http=patient(settings.header_timeout_seconds, HeadLimits(settings.max_head_bytes, settings.max_headers)),
+            http=patient(settings.header_timeout_seconds, heads, settings.slow_reader_seconds),
             h11_max_incomplete_event_size=settings.max_head_bytes,
-            ws="websockets-sansio",
+            ws=patient_socket(settings.slow_reader_seconds, settings.max_messages_per_minute),
             ws_max_size=settings.max_body_bytes,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=3,

@@ -50,6 +50,7 @@ from streaming.library import Game
 from tests.fakes.cloud import FakeCloud, site
 from web.gateway import Gateway
 from web.patience import PatientH11
+from web.wires import PatientSocket
 
 OPERATIONS: Final = Path("graphql/operations")
 ANN: Final = Caller("ann", Role.PLAYER)
@@ -219,7 +220,9 @@ async def gateway(db: Database) -> AsyncIterator[GatewayWorld]:
 
 
 @asynccontextmanager
-async def listening(app: Starlette, http: type[PatientH11] = PatientH11) -> AsyncIterator[str]:
+async def listening(
+    app: Starlette, http: type[PatientH11] = PatientH11, ws: type[PatientSocket] = PatientSocket
+) -> AsyncIterator[str]:
     """The host and port of the application, served by the server of production, for as long as the body runs."""
     config = uvicorn.Config(
         app,
@@ -227,7 +230,7 @@ async def listening(app: Starlette, http: type[PatientH11] = PatientH11) -> Asyn
         h11_max_incomplete_event_size=http.heads.max_bytes,
         log_level="error",
         lifespan="off",
-        ws="websockets-sansio",
+        ws=ws,
         ws_max_size=128 * 1024,
         ws_per_message_deflate=False,
         access_log=False,

@@ -1,5 +1,6 @@
-"""Heads of requests as one would have them: connections that dawdle are closed, and what is too large is told so.
-uvicorn itself waits for a head without end, limits it only while a part is missing, and then calls it malformed."""
+"""HTTP connections as one would have them: those that dawdle, send crumbs or read nothing are closed, and a head that
+is too large is told so. uvicorn itself waits without end, limits a head only while a part is missing, and then calls it
+malformed."""
 
 from __future__ import annotations
 
@@ -12,39 +13,65 @@ from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from web.heads import HeadLimits, too_large
+from web.wires import SlowReader, slices
 
 _MAY_BE_ANSWERED: Final = (h11.IDLE, h11.SEND_RESPONSE)
+_CRUMBS: Final = 8 * 1024  # bytes around the pieces of a body that may outweigh them
+_REST: Final = 128 * 1024  # bytes of a body that may come after its answer; the connection is good for more then
+_FAREWELL_S: Final = 1.0  # so long an answer has to arrive before the connection is closed under a body
 
 
 class PatientH11(H11Protocol):
     """From the first moment of a connection, and from the first byte of each further request, the whole head has to
     be there within `head_timeout_s`. One that is too large never reaches WebSockets; over HTTP the application says so,
-    if it came at once."""
+    if it came at once. Whoever reads nothing for `slow_reader_s` is cut off."""
 
     head_timeout_s = 10.0
+    slow_reader_s = 20.0
     heads = HeadLimits()
     _head_timer: asyncio.TimerHandle | None = None
+    _crumbs = _body = 0  # bytes of the present request: around the pieces of its body, and of these
+    _dropping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base does
         super().connection_made(transport)
+        self._reader = SlowReader(transport, self.slow_reader_s)
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        for part in slices(data):
+            if self._dropping or self._is_upgraded() or self.transport.is_closing():
+                break
+            self._take(part)
         if self._has_head():
             self._stop_waiting()
         elif self._head_timer is None:
             self._wait_for_head()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and not self._will_end_soon():
+            self._dropping = True
+            self.loop.call_later(_FAREWELL_S, self.transport.close)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reader.paused()
+
+    def resume_writing(self) -> None:
+        self._reader.resumed()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._reader.resumed()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         super().handle_websocket_upgrade(event)
         upgraded: Any = self.transport.get_protocol()
         if not upgraded.handshake_initiated:
-            # The WebSocket library could not read it (another method, a body, a long line), and would wait for ever.
+            # The WebSocket library could not read it (a body, a long line) and would wait for ever.
             self.send_400_response("Invalid HTTP request received.")
 
     def send_400_response(self, msg: str) -> None:
@@ -54,6 +81,27 @@ class PatientH11(H11Protocol):
             self._answer(too_large("headBytes", self.heads.max_bytes, "bytes"))
         else:
             super().send_400_response(msg)
+
+    def _take(self, part: bytes) -> None:
+        cycle, before = self.cycle, len(self.cycle.body) if self.cycle else 0
+        within = self.conn.their_state is h11.SEND_BODY
+        super().data_received(part)
+        if self.cycle is not cycle or not within:
+            self._crumbs = self._body = 0
+            return
+        body = len(cycle.body) - before
+        self._crumbs += len(part) - body
+        self._body += body
+        if self._crumbs > max(_CRUMBS, self._body) and not self._is_answered():
+            self.send_400_response("The pieces of the request are too small.")
+
+    def _is_answered(self) -> bool:
+        return self.conn.our_state is h11.DONE
+
+    def _will_end_soon(self) -> bool:
+        """What follows is of a length that was told, and no great one: then it is cheap to read to its end."""
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        return bool(lengths) and int(lengths[0]) <= _REST
 
     def _should_upgrade(self) -> bool:
         """One that is too large stays HTTP, whose answer says so."""
@@ -66,8 +114,11 @@ class PatientH11(H11Protocol):
         self.transport.close()
 
     def _has_head(self) -> bool:
-        upgraded: Any = self.transport.get_protocol()
-        return upgraded is not self or self.conn.their_state is not h11.IDLE
+        return self._is_upgraded() or self.conn.their_state is not h11.IDLE
+
+    def _is_upgraded(self) -> bool:
+        protocol: Any = self.transport.get_protocol()
+        return protocol is not self
 
     def _wait_for_head(self) -> None:
         self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
@@ -83,6 +134,7 @@ class PatientH11(H11Protocol):
             self.transport.close()
 
 
-def patient(head_timeout_s: float, heads: HeadLimits | None = None) -> type[PatientH11]:
+def patient(head_timeout_s: float, heads: HeadLimits | None = None, slow_reader_s: float = 20.0) -> type[PatientH11]:
     """The same, as patient as told: the server makes one of its class for each connection."""
-    return type("PatientH11", (PatientH11,), {"head_timeout_s": head_timeout_s, "heads": heads or HeadLimits()})
+    settings = {"head_timeout_s": head_timeout_s, "heads": heads or HeadLimits(), "slow_reader_s": slow_reader_s}
+    return type("PatientH11", (PatientH11,), settings)

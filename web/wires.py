@@ -1,0 +1,92 @@
+"""What a connection may cost before anything is known of who is behind it. uvicorn itself takes whatever comes: pieces
+and frames of a byte each, by the hundred thousand, and answers that are never read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from auth.rate import MessageRate
+from errors import LimitReachedError
+
+_TAKEN_AT_ONCE: Final = 4096  # bytes; what they turn out to be is looked at before the next ones are parsed
+_TRY_AGAIN_LATER: Final = 1013
+
+
+def slices(data: bytes) -> Iterator[bytes]:
+    return (data[start : start + _TAKEN_AT_ONCE] for start in range(0, len(data), _TAKEN_AT_ONCE))
+
+
+class SlowReader:
+    """A connection whose client has not taken what was written, for `patience_s`: then it is cut. Closing would wait
+    for the client."""
+
+    def __init__(self, transport: asyncio.Transport, patience_s: float) -> None:
+        transport.set_write_buffer_limits(high=0)  # whatever the system does not take at once is waited for
+        self._transport = transport
+        self._patience_s = patience_s
+        self._timer: asyncio.TimerHandle | None = None
+
+    def paused(self) -> None:
+        self.resumed()
+        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._transport.abort)
+
+    def resumed(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class PatientSocket(WebSocketsSansIOProtocol):
+    """WebSockets that take `max_frames_per_minute`, of any kind and length, and are cut off when nobody reads them."""
+
+    slow_reader_s = 20.0
+    max_frames_per_minute = 1200
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._reader = SlowReader(self.transport, self.slow_reader_s)
+        self._frames = MessageRate(self.max_frames_per_minute)
+
+    def data_received(self, data: bytes) -> None:
+        for part in slices(data):
+            if self.transport.is_closing():
+                return
+            super().data_received(part)
+
+    def handle_events(self) -> None:
+        try:
+            for _ in self.conn.events:
+                self._frames.admit()
+        except LimitReachedError as error:
+            self.conn.events_received()
+            self.conn.send_close(_TRY_AGAIN_LATER, error.message)
+            self.handle_parser_exception()
+        else:
+            super().handle_events()
+
+    def handle_ping(self) -> None:
+        pong = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():  # who reads nothing misses nothing
+            self.transport.write(pong)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._reader.paused()
+
+    def resume_writing(self) -> None:
+        self._reader.resumed()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._reader.resumed()
+        super().connection_lost(exc)
+
+
+def patient_socket(slow_reader_s: float, max_messages_per_minute: int) -> type[Any]:
+    """As patient as told: the server makes one of its class for each connection. A message may have two frames."""
+    settings = {"slow_reader_s": slow_reader_s, "max_frames_per_minute": 2 * max_messages_per_minute}
+    return type("PatientSocket", (PatientSocket,), settings)
