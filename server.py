@@ -24,7 +24,6 @@ from starlette.applications import Starlette
 from auth.authenticator import DEVELOPER
 from billing.rollups import Rollups
 from composition.blanks import completed, embedded, needs_simulator
-from composition.gateway import application
 from composition.parts import Parts, compose
 from composition.worker import persistently, sweeper_of, work
 from embedded.child import EmbeddedError
@@ -80,6 +79,8 @@ async def serve(settings: Settings, role: str) -> None:
             if role != "gateway":
                 jobs.append(tasks.create_task(work(settings, parts, stopping)))
             if listener is not None:
+                from composition.gateway import application  # noqa: PLC0415  (a worker never loads the schema)
+
                 jobs.append(tasks.create_task(_serve_http(settings, application(settings, parts), listener, stopping)))
                 if settings.environment is Environment.DEVELOPMENT:
                     _greet(asked_for, settings, listener)
