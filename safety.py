@@ -100,7 +100,10 @@ def _simulated(settings: Settings) -> Iterator[str]:
         yield "TENSORDOCK_API_TOKEN: production rents from real clouds only. Example: TENSORDOCK_API_TOKEN=abcdef123456"
     if settings.gcs_bucket_name is None:
         yield "GCS_BUCKET_NAME: production plays from a real library only. Example: GCS_BUCKET_NAME=gamer-library"
-    for name in ("tensordock_api_url", "gcs_endpoint_url", "google_location_finder_url", "google_catalog_url"):
+    for name in (
+        *("tensordock_api_url", "gcs_endpoint_url", "google_location_finder_url", "google_catalog_url"),
+        "google_compute_url",
+    ):
         if is_loopback(_host(str(getattr(settings, name)))):
             (example,) = Settings.model_fields[name].examples or [""]
             yield f"{name.upper()}: production calls no simulation on this machine. Example: {name.upper()}={example}"

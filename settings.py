@@ -253,6 +253,11 @@ class Settings(BaseSettings):
         description="Where Google's Cloud Billing Catalog (gRPC) is; absent: Google's own.",
         examples=["https://cloudbilling.googleapis.com"],
     )
+    google_compute_url: AnyHttpUrl | None = Field(
+        None,
+        description="Where Google's Compute Engine API is; absent: Google's own.",
+        examples=["https://compute.googleapis.com"],
+    )
     gcp_billing_export_table: str | None = Field(
         None,
         pattern=r"^[a-z][a-z0-9-]{4,61}[a-z0-9]\.[A-Za-z0-9_]+\.[A-Za-z0-9_]+$",

@@ -15,6 +15,7 @@ from models.cloudypad_states import CloudyPadStates
 from models.database import Database
 from providers.cloudypad.cli import CloudyPadCli
 from providers.cloudypad.provider import CloudyPadOptions
+from providers.google.compute import COMPUTE_URL, ComputeEngine
 from providers.google.location_finder import DEFAULT_URL as LOCATION_FINDER_URL
 from providers.google.location_finder import LocationFinder
 from providers.http import Http
@@ -73,6 +74,14 @@ def location_finder(settings: Settings, http: Http) -> LocationFinder | None:
     if project is None or (url is None and simulates_google(settings)):
         return None
     return LocationFinder(http, google_tokens(settings, http), project, url=str(url or LOCATION_FINDER_URL))
+
+
+def compute_engine(settings: Settings, http: Http) -> ComputeEngine | None:
+    """None: what CloudyPad says of its machines is all that is known. No simulated project is shown to Google."""
+    url, project = settings.google_compute_url, settings.gcp_project_id
+    if project is None or (url is None and simulates_google(settings)):
+        return None
+    return ComputeEngine(http, google_tokens(settings, http), project, url=str(url or COMPUTE_URL))
 
 
 def catalog_of_prices(settings: Settings) -> CloudCatalog | None:

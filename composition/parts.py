@@ -13,6 +13,7 @@ from billing.google_prices import GooglePrices
 from composition.clouds import (
     cloudypad_cli,
     cloudypad_options,
+    compute_engine,
     game_bucket,
     google_tokens,
     library_source,
@@ -70,7 +71,13 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
         providers: list[Provider] = [tensordock]
         if settings.gcp_project_id is not None:
             tokens = google_tokens(settings, http)
-            google = CloudyPad(cloudypad_options(settings, key), cloudypad, tokens, GooglePrices(db).current)
+            google = CloudyPad(
+                cloudypad_options(settings, key),
+                cloudypad,
+                tokens,
+                GooglePrices(db).current,
+                compute=compute_engine(settings, http),
+            )
             stack.push_async_callback(google.close)
             providers.append(google)
         registry = Registry(providers)

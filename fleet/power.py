@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _STARTS_OF_A_BROKEN_ONE: Final = 3
 _ON: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
+_UNBILLED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.VANISHED})
 
 
 class Replacing(Protocol):
@@ -119,7 +120,7 @@ class Power:
         while True:
             machine = await provider.machine(machine_id)
             if machine is None or machine.state in OFF:
-                billed = machine is not None and machine.state is not MachineState.STOPPED_RELEASED
+                billed = machine is not None and machine.state not in _UNBILLED
                 return Off(billed, _now())
             if machine.state is not MachineState.STOPPING:
                 await provider.stop(machine_id)
@@ -184,7 +185,7 @@ class Power:
         asked = False
         while True:
             machine = await provider.machine(machine_id)
-            if machine is None:
+            if machine is None or machine.state is MachineState.VANISHED:
                 raise MachineLostError("the cloud does not know it any more")
             if machine.state in _ON:
                 # Asked for by an attempt of which nobody heard, after this work was ordered.

@@ -12,7 +12,9 @@ from providers.registry import Registry
 
 T = TypeVar("T")
 
-OFF: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.BROKEN})
+OFF: Final = frozenset(
+    {MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.BROKEN, MachineState.VANISHED}
+)
 
 
 async def while_on(registry: Registry, vm: Vm, work: Awaitable[T]) -> T:

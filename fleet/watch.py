@@ -71,7 +71,7 @@ class Watch:
 
     async def _cloud_says(self, vm: Vm, memory: Memory) -> Seen | None:
         machine = await self._machine(vm, memory)
-        if machine is None:
+        if machine is None or machine.state is MachineState.VANISHED:
             return Seen(Finding.GONE, "the cloud does not know this machine any more")
         if vm.status is VmStatus.RUNNING and machine.state in OFF:
             billed = machine.state is not MachineState.STOPPED_RELEASED

@@ -47,6 +47,7 @@ class MachineState(StrEnum):
     STOPPED_RELEASED = "STOPPED_RELEASED"  # only storage is kept; a start needs free hardware again
     DELETING = "DELETING"
     BROKEN = "BROKEN"  # the cloud says error, or it ended by itself
+    VANISHED = "VANISHED"  # gone without us; what belonged to it (disks, addresses) is left, until it is released
     UNKNOWN = "UNKNOWN"  # a word we have no entry for; never acted on
 
 

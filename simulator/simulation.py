@@ -24,6 +24,7 @@ from simulator.control import BASE as CONTROL
 from simulator.control import Control
 from simulator.google.catalog import BillingCatalog
 from simulator.google.compute import GoogleMachines
+from simulator.google.compute_api import ComputeApi
 from simulator.google.location_finder import LocationFinderApi
 from simulator.google.metadata import MetadataApi
 from simulator.google.routes import GoogleRoutes
@@ -91,6 +92,7 @@ class Simulation:
             "GCS_ENDPOINT_URL": self.url,
             "GOOGLE_LOCATION_FINDER_URL": self.url,
             "GOOGLE_CATALOG_URL": self._catalog.url,
+            "GOOGLE_COMPUTE_URL": self.url,
         }
 
     async def __aenter__(self) -> Self:
@@ -159,6 +161,7 @@ class Simulation:
         MetadataApi(PROJECT).add_routes(app.router)
         if self._google:
             self._google.add_routes(app.router, CONTROL)
+            ComputeApi(self._google.machines).add_routes(app.router)
         if isinstance(self.park, MachinePark):
             PlayerRoutes(self.park).add_routes(app.router, CONTROL)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_WORDS_S)

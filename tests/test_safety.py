@@ -75,6 +75,7 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"GCS_ENDPOINT_URL": "http://localhost:8100"}, "GCS_ENDPOINT_URL"),
         ({"GOOGLE_CATALOG_URL": "http://127.0.0.1:8101"}, "GOOGLE_CATALOG_URL"),
         ({"GOOGLE_LOCATION_FINDER_URL": "http://127.0.0.1:8100"}, "GOOGLE_LOCATION_FINDER_URL"),
+        ({"GOOGLE_COMPUTE_URL": "http://127.0.0.1:8102"}, "GOOGLE_COMPUTE_URL"),
         ({"ALERT_WEBHOOK_URL": "https://ops.example.com/hooks"}, "ALERT_WEBHOOK_SECRET"),
         ({"ALERT_WEBHOOK_URL": "http://ops.example.com", "ALERT_WEBHOOK_SECRET": SECRET}, "ALERT_WEBHOOK_URL"),
     ],

@@ -24,6 +24,7 @@ class Instance:
     provisioned: bool
     configured: bool
     ready: bool
+    server_name: str | None = None  # at Google
     zone: str | None = None
     machine_type: str | None = None
     gpu_model: str | None = None
@@ -48,6 +49,7 @@ def parse_instance(stdout: str) -> Instance:
         provisioned=status.get("provisioned") is True,
         configured=status.get("configured") is True,
         ready=status.get("ready") is True,
+        server_name=_text(made.get("instanceName")),
         zone=_text(given.get("zone")),
         machine_type=_text(given.get("machineType")),
         gpu_model=_text(given.get("acceleratorType")),

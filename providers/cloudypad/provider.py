@@ -33,6 +33,9 @@ from providers.cloudypad import gcp
 from providers.cloudypad.cli import CloudyPadCli, Turn
 from providers.cloudypad.commands import GcpOrder
 from providers.cloudypad.health import Health
+from providers.cloudypad.instances import Instance
+from providers.cloudypad.truth import Truth
+from providers.google.compute import ComputeEngine
 from providers.google.prices import Prices, shipped_prices
 from providers.google.regions import find_region, regions
 from providers.sharing import Depart, Shared
@@ -42,6 +45,7 @@ _TAG: Final = re.compile(r"[a-z]+-[0-9]{1,30}")
 _ASKED_AT_ONCE: Final = 2  # each question costs CloudyPad seconds of a processor
 _STARTED: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
 _STOPPED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.STOPPING})
+_OFF: Final = _STOPPED | {MachineState.VANISHED}
 
 
 async def _shipped() -> Prices:
@@ -71,7 +75,8 @@ class CloudyPadOptions:
 
 
 class CloudyPad:
-    """A Provider. `prices` are Google's as they are known now. `close` ends what it has under way."""
+    """A Provider. `prices` are Google's as they are known now; without `compute` CloudyPad alone says what is there.
+    `close` ends what it has under way."""
 
     name: Final = ProviderName.CLOUDYPAD
 
@@ -82,6 +87,7 @@ class CloudyPad:
         tokens: Tokens,
         prices: Callable[[], Awaitable[Prices]] = _shipped,
         today: Callable[[], date] = _today,
+        compute: ComputeEngine | None = None,
     ) -> None:
         self._options = options
         self._cli = cli
@@ -90,6 +96,7 @@ class CloudyPad:
         self._prices = shipped_prices()
         self._seen: dict[tuple[str, int], Shared[Machine | None]] = {}
         self._turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._truth = Truth(compute)
         self._health = Health(cli, tokens, simulated=options.simulated, kept_s=options.health_kept_s)
 
     async def close(self) -> None:
@@ -123,7 +130,7 @@ class CloudyPad:
         async with self._cli.turn(tag) as turn:
             instance = await self._cli.get(tag)
             if instance is not None and instance.configured:
-                return gcp.machine_of(instance, self._prices)
+                return await self._machine(instance)
             zone = None if instance is None else instance.zone
             if zone is not None and zone not in {order.zone for order in orders}:
                 await self._cleared(turn, tell)
@@ -138,7 +145,7 @@ class CloudyPad:
         instance = await self._cli.get(machine_id)
         if instance is None or instance.provider != gcp.PROVIDER:
             return None
-        return gcp.machine_of(instance, self._prices)
+        return await self._machine(instance)
 
     async def machines(self) -> Sequence[Machine]:
         """Their states may be as old as `list_kept_s`, but no older than the last run on the machine, by any worker."""
@@ -149,13 +156,16 @@ class CloudyPad:
         return tuple(machine for machine in found if machine is not None)
 
     async def start(self, machine_id: MachineId) -> None:
-        if (await self._existing(machine_id)).state in _STARTED:
+        machine = await self._existing(machine_id)
+        if machine.state is MachineState.VANISHED:
+            raise MachineLostError(f"Google does not know the server of {machine_id} any more")
+        if machine.state in _STARTED:
             return
         await self._cli.start(machine_id)
         await self._verified(machine_id, _STARTED, "started")
 
     async def stop(self, machine_id: MachineId) -> None:
-        if (await self._existing(machine_id)).state in _STOPPED:
+        if (await self._existing(machine_id)).state in _OFF:
             return
         await self._cli.stop(machine_id)
         await self._verified(machine_id, _STOPPED, "stopped")
@@ -179,7 +189,7 @@ class CloudyPad:
             except NoCapacityError:
                 tell(f"{order.zone} has no machine free")
             else:
-                return gcp.machine_of(instance, self._prices)
+                return await self._machine(instance)
         await self._cleared(turn, tell)
         raise NoCapacityError(f"no zone of {orders[0].region} has this machine free" if orders else "no zone has it")
 
@@ -190,6 +200,9 @@ class CloudyPad:
             await self._cli.destroy(turn.name, turn=turn)
         except ProviderError as error:
             raise ProviderBusyError(f"what was begun could not be cleared away: {error.message}") from error
+
+    async def _machine(self, instance: Instance) -> Machine:
+        return await self._truth.about(instance, gcp.machine_of(instance, self._prices))
 
     async def _existing(self, machine_id: MachineId) -> Machine:
         machine = await self.machine(machine_id)

@@ -7,7 +7,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ EXHAUSTED = (
     "Error creating instance: googleapi: Error 503: The zone 'projects/{projectId}/zones/{zone}' does not have enough "
     "resources available to fulfill the request. '(resource type:compute)', ZONE_RESOURCE_POOL_EXHAUSTED"
 )
+
+
+_GONE = ("GIVEN_UP", "VANISHED")
 
 
 class CloudError(Exception):
@@ -43,10 +46,20 @@ class Server:
     accelerator: str
     spot: bool
     status: str = "PROVISIONING"
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)  # of the instance and its disks, by their names
 
     @property
     def id(self) -> str:
         return PREFIX + self.name
+
+    @property
+    def instance_name(self) -> str:
+        """Also the root disk's."""
+        return f"cloudypad-{self.name}"
+
+    @property
+    def exists(self) -> bool:
+        return self.status not in _GONE
 
 
 class GoogleMachines:
@@ -79,7 +92,7 @@ class GoogleMachines:
             server = self._servers.get(name)
             if server and server.status == "TERMINATED":
                 await self._boot(server)
-            if server and server.status not in ("GIVEN_UP", "PROVISIONING"):
+            if server and server.exists and server.status != "PROVISIONING":
                 return server
             if str(order["zone"]) in self.full_zones:
                 raise CloudError(EXHAUSTED.format(**order))
@@ -95,7 +108,7 @@ class GoogleMachines:
 
     def find(self, name: str) -> Server:
         server = self._servers.get(name)
-        if not server or server.status == "GIVEN_UP":
+        if not server or not server.exists:
             raise CloudError(f"The resource 'instances/cloudypad-{name}' was not found")
         return server
 
@@ -138,9 +151,21 @@ class GoogleMachines:
         """Delete server and disks; address, image and snapshot stay. Given up already: nothing happens."""
         async with self._alone_on(name):
             server = self._servers.get(name)
-            if server and server.status != "GIVEN_UP":
+            if server and server.exists:
                 await self._park.destroy(server.id)
                 self._move(server, "GIVEN_UP")
+
+    async def vanish(self, name: str) -> None:
+        """Somebody deletes the instance at Google's own console: CloudyPad hears nothing, disks and network stay."""
+        async with self._alone_on(name):
+            server = self.find(name)
+            await self._park.destroy(server.id)
+            server.labels.pop(server.instance_name, None)
+            self._move(server, "VANISHED")
+
+    def label(self, server: Server, resource: str, labels: Mapping[str, str]) -> None:
+        server.labels[resource] = dict(labels)
+        self._save()
 
     async def delete(self, name: str) -> None:
         """All of it. Gone already: nothing happens."""

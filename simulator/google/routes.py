@@ -22,7 +22,7 @@ class GoogleRoutes:
     """Below `<control>/gcp`. A call ends when its work is done; a refusal is 409 with the cloud's words."""
 
     def __init__(self, machines: GoogleMachines, park: MachinePark) -> None:
-        self._machines = machines
+        self.machines = machines
         self._park = park
         self._steps: dict[str, Callable[[str], Awaitable[None]]] = {
             "start": machines.start,
@@ -31,6 +31,7 @@ class GoogleRoutes:
             "image": machines.image,
             "snapshot": machines.snapshot,
             "give-up": machines.give_up,
+            "vanish": machines.vanish,
         }
 
     def add_routes(self, router: web.UrlDispatcher, base: str) -> None:
@@ -44,24 +45,24 @@ class GoogleRoutes:
         router.add_post(f"{base}/gcp/reset", _explained(self._reset))
 
     async def _list(self, _: web.Request) -> web.Response:
-        return web.json_response({"machines": [self._described(server) for server in self._machines.all()]})
+        return web.json_response({"machines": [self._described(server) for server in self.machines.all()]})
 
     async def _make(self, request: web.Request) -> web.Response:
         order = await _body(request)
         missing = [key for key in ORDER_KEYS if key not in order]
         if missing or not NAME.fullmatch(str(order["name"])):
             raise CloudError(f"Invalid value for field 'resource.{missing[0] if missing else 'name'}'")
-        return web.json_response(self._described(await self._machines.make(order)))
+        return web.json_response(self._described(await self.machines.make(order)))
 
     async def _get(self, request: web.Request) -> web.Response:
-        return web.json_response(self._described(self._machines.find(request.match_info["name"])))
+        return web.json_response(self._described(self.machines.find(request.match_info["name"])))
 
     async def _delete(self, request: web.Request) -> web.Response:
-        await self._machines.delete(request.match_info["name"])
+        await self.machines.delete(request.match_info["name"])
         return web.json_response({})
 
     async def _lives(self, _: web.Request) -> web.Response:
-        return web.json_response({"lives": self._machines.lives.told()})
+        return web.json_response({"lives": self.machines.lives.told()})
 
     async def _step(self, request: web.Request) -> web.Response:
         step = self._steps.get(request.match_info["step"])
@@ -71,25 +72,25 @@ class GoogleRoutes:
         return web.json_response({"done": True})
 
     async def _restart(self, name: str) -> None:
-        await self._machines.stop(name)
-        await self._machines.start(name)
+        await self.machines.stop(name)
+        await self.machines.start(name)
 
     async def _fill_zones(self, request: web.Request) -> web.Response:
         """`{"zones": [...]}`: these have nothing free from now on; an empty list frees all."""
         zones = (await _body(request)).get("zones", [])
-        self._machines.full_zones = {str(zone) for zone in zones}
-        return web.json_response({"zones": sorted(self._machines.full_zones)})
+        self.machines.full_zones = {str(zone) for zone in zones}
+        return web.json_response({"zones": sorted(self.machines.full_zones)})
 
     async def _reset(self, _: web.Request) -> web.Response:
-        await self._machines.reset()
+        await self.machines.reset()
         return web.json_response({"machines": []})
 
     def _described(self, server: Server) -> dict[str, Any]:
         described: dict[str, Any] = {
             **{"name": server.name, "id": server.id, "status": server.status, "zone": server.zone},
-            **{"machine_type": server.machine_type, "spot": server.spot},
+            **{"machine_type": server.machine_type, "spot": server.spot, "labels": server.labels},
         }
-        if server.status != "GIVEN_UP":
+        if server.exists:
             address = self._park.address(server.id)
             described |= {"ip": address.ip, "ports": {str(inside): out for inside, out in address.ports.items()}}
         return described

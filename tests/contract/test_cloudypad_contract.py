@@ -2,7 +2,7 @@
 
 Left out is what cannot happen there. An order's answer cannot be lost between us and CloudyPad, nor can its list lag:
 the order is a program that we run, and the list is our own. A name is an id, so a tag that is rented again has the same
-one. What Google does not show stays unknown, because CloudyPad says the same of a question that failed.
+one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ import pytest
 
 from models.cloudypad_states import CloudyPadStates
 from models.database import Database
-from providers.base import ProviderName, Shape, Tag
+from providers.base import MachineState, ProviderName, Shape, Tag
 from providers.cloudypad.cli import CloudyPadCli
 from providers.cloudypad.provider import CloudyPad, CloudyPadOptions
+from providers.google.compute import ComputeEngine
 from providers.google.regions import regions
+from providers.http import Http
 from providers.storage.tokens import NoTokens
 from simulator.simulation import Simulation, SimulationOptions
 from streaming.keys import ensure_key_pair
 from tests.contract.test_provider_contract import (
+    TAG,
     Ground,
     test_a_full_site_says_so_and_another_one_does,
     test_a_rented_machine_comes_up_with_an_address,
@@ -64,6 +67,7 @@ class SimulatedGoogle:
         self._db = db
         self._folder = folder
         self._key = ensure_key_pair(folder / "key").path
+        self._http = Http()
         self.opened: list[CloudyPad] = []
 
     def provider(self) -> CloudyPad:
@@ -72,8 +76,25 @@ class SimulatedGoogle:
         store = CloudyPadStates(self._db)
         cli = CloudyPadCli(variables["CLOUDYPAD_COMMAND"], home, store=store, key_path=self._key, grace_s=0.5)
         options = CloudyPadOptions(variables["GCP_PROJECT_ID"], self._key, simulated=True, list_kept_s=0)
-        self.opened.append(CloudyPad(options, cli, NoTokens()))
+        project, url = variables["GCP_PROJECT_ID"], variables["GOOGLE_COMPUTE_URL"]
+        compute = ComputeEngine(self._http, NoTokens(), project, url=url)
+        self.opened.append(CloudyPad(options, cli, NoTokens(), compute=compute))
         return self.opened[-1]
+
+    async def close(self) -> None:
+        for opened in self.opened:
+            await opened.close()
+        await self._http.close()
+
+    async def labels(self, tag: Tag) -> dict[str, dict[str, str]]:
+        """Of the instance and its disks, by their names."""
+        told = await self._ask("GET", "machines")
+        (labels,) = [machine["labels"] for machine in told["machines"] if machine["name"] == tag]
+        return dict(labels)
+
+    async def do(self, step: str, tag: Tag) -> None:
+        """Behind CloudyPad's back: "stop", or "vanish"."""
+        await self._ask("POST", f"machines/{tag}/{step}")
 
     async def machines_named(self, name: str) -> list[str]:
         told = await self._ask("GET", "machines")
@@ -113,5 +134,39 @@ async def ground(db: Database, tmp_path: Path) -> AsyncIterator[Ground]:
         priced = [provider.offer(site, cloud.shape) for site in await provider.sites()]
         first, second, *_ = sorted(filter(None, priced), key=lambda offer: (offer.usd_per_hour, offer.site_id))
         yield Ground(cloud, provider, first, second)  # type: ignore[arg-type]  # what is left out is not called
-        for opened in cloud.opened:
-            stack.push_async_callback(opened.close)
+        stack.push_async_callback(cloud.close)
+
+
+async def test_a_machine_that_somebody_deleted_at_google_has_vanished_until_it_is_released(ground: Ground) -> None:
+    google = ground.cloud
+    assert isinstance(google, SimulatedGoogle)
+    rented = await ground.provider.rent(ground.offer, TAG)
+
+    await google.do("vanish", TAG)
+    seen, (listed,) = await ground.provider.machine(rented.id), await ground.provider.machines()
+    await ground.provider.release(rented.id)
+
+    assert seen is not None
+    assert (seen.state, listed.state) == (MachineState.VANISHED, MachineState.VANISHED)
+    assert await ground.provider.machine(rented.id) is None
+    assert await google.machines_named(TAG) == []
+
+
+async def test_a_machine_that_somebody_stopped_at_google_is_stopped(ground: Ground) -> None:
+    assert isinstance(ground.cloud, SimulatedGoogle)
+    rented = await ground.provider.rent(ground.offer, TAG)
+
+    await ground.cloud.do("stop", TAG)
+    seen = await ground.provider.machine(rented.id)
+
+    assert seen is not None
+    assert seen.state is MachineState.STOPPED_RELEASED
+
+
+async def test_a_rented_machine_and_its_disks_carry_the_label_by_which_google_bills_it(ground: Ground) -> None:
+    assert isinstance(ground.cloud, SimulatedGoogle)
+
+    await ground.provider.rent(ground.offer, TAG)
+
+    ours = {"gamer_machine": TAG}
+    assert await ground.cloud.labels(TAG) == {f"cloudypad-{TAG}": ours, f"cloudypad-{TAG}-data": ours}

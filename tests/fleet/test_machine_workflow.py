@@ -8,8 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from billing.meter import Meter
 from errors import InvalidStateError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
+from fleet.sweeper import Sweeper, Verdict
 from models.catalog import ConsoleType
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
@@ -147,6 +149,30 @@ async def test_a_machine_that_vanishes_stops_costing(world: World) -> None:
 
     assert gone.detail == "the cloud does not know this machine any more"
     assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [False]
+
+
+async def test_what_is_left_of_a_vanished_machine_costs_nothing_more_and_is_released(world: World) -> None:
+    vm = await world.machine()
+
+    world.cloud.become_all(MachineState.VANISHED)
+    gone = await world.until(vm, VmStatus.DELETED)
+    swept = await Sweeper(world.db, world.registry, Meter(world.db), spare_s=0).sweep()
+
+    assert gone.detail == "the cloud does not know this machine any more"
+    assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [False]
+    assert [(action.verdict, action.vm_id, action.done) for action in swept] == [(Verdict.DELETE, vm.id, True)]
+    assert world.cloud.rented == {}
+
+
+async def test_a_stopped_machine_that_vanishes_is_gone(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+
+    world.cloud.become_all(MachineState.VANISHED)
+    gone = await world.until(vm, VmStatus.DELETED)
+
+    assert gone.detail == "the cloud does not know this machine any more"
 
 
 async def test_a_machine_that_its_host_stopped_is_seen(world: World) -> None:

@@ -1,0 +1,189 @@
+"""Google's Compute Engine over REST: what is really there under a name, and labels by which costs are told apart.
+
+CloudyPad alone makes and removes machines. It says `unknown` of a server that somebody else deleted, and of one for
+which it could not ask; only Google can tell these two apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.http import Http, Reply, Request
+from providers.redaction import clean_line
+from providers.storage.tokens import Tokens
+
+COMPUTE_URL: Final = "https://compute.googleapis.com"
+_MOST_PAGES: Final = 20
+_TRIES: Final = 2
+_PAUSE_S: Final = 0.5
+_CROWDED: Final = ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded")  # told with a 403
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleServer:
+    """An instance as Google describes it. `status` is Google's word, `disks` are paths below `projects/`."""
+
+    path: str
+    status: str
+    labels: Mapping[str, str]
+    fingerprint: str
+    disks: tuple[str, ...]
+
+
+class ComputeEngine:
+    """Needs `compute.instances.get` and `list`, and for labels `compute.instances.setLabels`, `compute.disks.get` and
+    `setLabels`. `within_s` is how long one question may take, with its pages and its second try."""
+
+    def __init__(
+        self, http: Http, tokens: Tokens, project: str, *, url: str = COMPUTE_URL, within_s: float = 15.0
+    ) -> None:
+        self._http = http
+        self._tokens = tokens
+        self._project = project
+        self._base = f"{url.rstrip('/')}/compute/v1/projects/"
+        self._within_s = within_s
+
+    async def server(self, name: str, zone: str, label: tuple[str, str]) -> GoogleServer | None:
+        """The instance of this name in this zone, else wherever it is, or whatever carries this label; None when Google
+        says that there is none. Raises a ProviderError when it does not say."""
+        path = f"{quote(self._project)}/zones/{quote(zone, safe='')}/instances/{quote(name, safe='')}"
+        async with _answered(self._within_s):
+            found = await self._resource(path)
+            if found is not None:
+                return _server(found)
+            key, value = label
+            return await self._first(f'(name = "{name}") OR (labels.{key} = "{value}")')
+
+    async def label(self, server: GoogleServer, key: str, value: str) -> None:
+        """Put the label on the disks and then on the instance, so that an instance with it says: all of it is done."""
+        async with _answered(self._within_s):
+            for disk in server.disks:
+                found = await self._resource(disk)
+                if found is not None:
+                    await self._set_label(disk, _labels(found), str(found.get("labelFingerprint", "")), key, value)
+            await self._set_label(server.path, server.labels, server.fingerprint, key, value)
+
+    async def _set_label(self, path: str, labels: Mapping[str, str], fingerprint: str, key: str, value: str) -> None:
+        """Others' labels stay. Google answers before it has done it, which the next look shows."""
+        if labels.get(key) != value:
+            body = {"labels": {**labels, key: value}, "labelFingerprint": fingerprint}
+            if await self._asked("POST", f"{path}/setLabels", body) is None:
+                raise ProviderBusyError("Compute Engine does not know any more what was to be labelled")
+
+    async def _first(self, condition: str) -> GoogleServer | None:
+        """Over all zones. A zone that does not answer fails the question, as partial success was not asked for."""
+        token = ""
+        for _ in range(_MOST_PAGES):
+            query = urlencode({"filter": condition, **({"pageToken": token} if token else {})})
+            page = await self._asked("GET", f"{quote(self._project)}/aggregated/instances?{query}")
+            if page is None or page.get("unreachables"):
+                raise ProviderBusyError("Compute Engine did not list every zone")
+            for raw in _listed(page):
+                return _server(raw)
+            token = str(page.get("nextPageToken") or "")
+            if not token:
+                return None
+        raise ProviderBusyError("Compute Engine's list does not end")
+
+    async def _resource(self, path: str) -> Mapping[str, Any] | None:
+        return await self._asked("GET", path)
+
+    async def _asked(self, method: str, path: str, body: object = None) -> Mapping[str, Any] | None:
+        """None: what the path names does not exist. What is busy is asked once more."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return _read(await self._sent(method, path, body), path)
+            except ProviderBusyError:
+                if not tries_left:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def _sent(self, method: str, path: str, body: object) -> Reply:
+        token = await self._tokens.token()
+        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        content = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = orjson.dumps(body)
+        return await self._http.send(Request(method, self._base + path, headers, content, timeout_s=self._within_s))
+
+
+@asynccontextmanager
+async def _answered(within_s: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except TimeoutError:
+        raise ProviderBusyError("Compute Engine gave no answer in time") from None
+
+
+def _read(reply: Reply, path: str) -> Mapping[str, Any] | None:
+    try:
+        document = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        document = None
+    if not isinstance(document, dict):
+        raise ProviderBusyError(f"Compute Engine gave no usable answer: status {reply.status}")
+    if reply.status == 200:
+        return document
+    failure = document.get("error")
+    said = failure if isinstance(failure, dict) else {}
+    if reply.status == 404 and _is_about(path, str(said.get("message", ""))):
+        return None
+    raise _error(reply.status, said)
+
+
+def _is_about(path: str, message: str) -> bool:
+    """A 404 may also say that the project, or the API itself, is not there: that proves nothing of the machine."""
+    kind_and_name = "/".join(path.removesuffix("/setLabels").split("/")[-2:])
+    return f"/{kind_and_name}'" in message
+
+
+def _error(status: int, said: Mapping[str, Any]) -> ProviderError:
+    words = f"Compute Engine: {clean_line(str(said.get('message', 'no reason given')))} ({status})"
+    details = said.get("errors")
+    reasons = (
+        {str(one.get("reason")) for one in details if isinstance(one, dict)} if isinstance(details, list) else set()
+    )
+    if status in (400, 401, 403, 404) and not reasons & set(_CROWDED):
+        return ProviderRefusedError(words)
+    return ProviderBusyError(words)
+
+
+def _listed(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    scopes = page.get("items")
+    for scope in scopes.values() if isinstance(scopes, dict) else ():
+        instances = scope.get("instances") if isinstance(scope, dict) else None
+        yield from (one for one in instances or () if isinstance(one, dict))
+
+
+def _server(raw: Mapping[str, Any]) -> GoogleServer:
+    disks = raw.get("disks")
+    sources = (
+        [str(disk.get("source", "")) for disk in disks if isinstance(disk, dict)] if isinstance(disks, list) else []
+    )
+    return GoogleServer(
+        path=_below_projects(str(raw.get("selfLink", ""))),
+        status=str(raw.get("status", "")),
+        labels=_labels(raw),
+        fingerprint=str(raw.get("labelFingerprint", "")),
+        disks=tuple(path for path in map(_below_projects, sources) if path),
+    )
+
+
+def _below_projects(link: str) -> str:
+    return link.partition("/projects/")[2]
+
+
+def _labels(raw: Mapping[str, Any]) -> dict[str, str]:
+    labels = raw.get("labels")
+    return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
