@@ -57,6 +57,7 @@ class LaunchOrder:
     idle_stop_minutes: int | None = None
     max_session_hours: float | None = None
     idempotency_key: str | None = None
+    launch_id: str | None = None  # the id it shall have, if it becomes one; None makes one
 
 
 class Games(Protocol):
@@ -249,7 +250,7 @@ def _check(order: LaunchOrder) -> None:
 
 
 def _document(order: LaunchOrder, wanted: Console) -> Launch:
-    launch_id = new_id()
+    launch_id = order.launch_id or new_id()
     return Launch(
         id=launch_id,
         caller_id=order.caller_id,

@@ -65,12 +65,13 @@ class Services:
 class Context:
     """One operation of one caller."""
 
-    __slots__ = ("caller", "loaders", "request_id", "services")
+    __slots__ = ("accounts", "caller", "loaders", "request_id", "services")
 
     def __init__(self, caller: Caller, services: Services, request_id: str) -> None:
         self.caller = caller
         self.services = services
         self.request_id = request_id
+        self.accounts = 0  # entries of the audit trail that tell how something ended
         self.loaders = Loaders(services.db, services.placements)
 
     def forget(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager, suppress
 
 from auth.access import require
-from errors import UnavailableError
+from errors import RefusedError, UnavailableError
 from models.audit import Account, AuditEntry, Outcome, accounted, new_entry, write_entry
 from resolvers.context import Context
 
@@ -21,10 +21,20 @@ async def denied(context: Context, field: str) -> None:
         await write_entry(context.services.db, _entry(context, field, None, Outcome.DENIED))
 
 
+async def refused(context: Context, field: str, subject_id: str | None, refusal: RefusedError) -> None:
+    """Somebody was told no before anything began: asked for what is not its own, or is nobody's. As for `denied`."""
+    entry = _entry(context, field, subject_id, Outcome.REFUSED, refusal.message)
+    with suppress(UnavailableError):
+        await write_entry(context.services.db, entry)
+
+
 def on_the_trail(context: Context, field: str, subject_id: str | None = None) -> AbstractAsyncContextManager[Account]:
     """The body is the change that the engine or a cloud makes: on the trail before it begins, and how it ended."""
+    context.accounts += 1
     return accounted(context.services.db, _entry(context, field, subject_id, Outcome.REQUESTED))
 
 
-def _entry(context: Context, field: str, subject_id: str | None, outcome: Outcome) -> AuditEntry:
-    return new_entry(context.caller.id, context.caller.role, field, outcome, subject_id=subject_id)
+def _entry(
+    context: Context, field: str, subject_id: str | None, outcome: Outcome, detail: str | None = None
+) -> AuditEntry:
+    return new_entry(context.caller.id, context.caller.role, field, outcome, subject_id=subject_id, detail=detail)

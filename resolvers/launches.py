@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
+from dataclasses import replace
 
 from auth.access import acting_for, owner_filter, require
 from correlation import working_on
-from errors import InvalidInputError, NotFoundError
+from errors import InvalidInputError, NotFoundError, RefusedError
 from launch.launches import LaunchOrder
 from models.database import Document
-from models.launches import Launch, LaunchEvent, LaunchStatus
+from models.launches import Launch, LaunchEvent, LaunchStatus, new_id
 from models.pages import Mark, newest_first
 from resolvers.context import Context
 from resolvers.door import enter, on_the_trail
@@ -87,8 +88,13 @@ async def launch_progress(
 
 async def _requested(context: Context, field: str, order: LaunchOrder) -> Launch:
     await enter(context, field)
-    async with on_the_trail(context, field) as account:
-        launch = await context.services.launches.request(order)
+    launch_id = new_id()  # told before it is written, so that an entry that is cut off names it
+    async with on_the_trail(context, field, launch_id) as account:
+        try:
+            launch = await context.services.launches.request(replace(order, launch_id=launch_id))
+        except RefusedError:
+            account.subject_id = None  # nothing was written
+            raise
         account.subject_id = launch.id
         return launch
 

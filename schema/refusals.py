@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -17,7 +18,9 @@ from errors import (
     RefusedError,
     SpendingLimitError,
 )
+from resolvers.door import refused
 from schema.attempts import PlacementAttempt
+from schema.ids import key_of
 from schema.words import ProviderName
 
 
@@ -64,17 +67,35 @@ class ProviderUnavailable(Problem):
 KINDS: Final = (InvalidInput, NotFound, NoCapacity, SpendingLimitReached, InvalidState, ProviderUnavailable)
 
 
+_KEY: Final = re.compile(
+    r"[0-9a-f]{16,18}", re.ASCII
+)  # of launches, machines and API keys; nothing else gets on the trail
+
+
 class RefusalsAsData(FieldExtension):
-    """Answers a RefusedError with the mutation's payload, whose `errors` then say why."""
+    """Answers a RefusedError with the mutation's payload, whose `errors` then say why. It is on the audit trail, also
+    when it came before the change itself was."""
 
     def __init__(self, payload: Callable[..., object]) -> None:
         self._payload = payload
 
     async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
+        told_before = info.context.accounts
         try:
             return await next_(source, info, **kwargs)
         except RefusedError as refusal:
+            if info.context.accounts == told_before:
+                await refused(info.context, info.field_name, _subject(kwargs.get("input")), refusal)
             return self._payload(errors=[told(refusal)])
+
+
+def _subject(wanted: object) -> str | None:
+    """The key of what a mutation is about, if its input names one."""
+    for name, type_name in (("vm_id", "VM"), ("launch_id", "Launch"), ("api_key_id", "ApiKey")):
+        if isinstance(id_ := getattr(wanted, name, None), str):
+            key = key_of(type_name, id_) or ""
+            return key if _KEY.fullmatch(key) else None
+    return None
 
 
 def told(refusal: RefusedError) -> Problem:

@@ -178,7 +178,9 @@ class GatewayWorld:
 
 
 @asynccontextmanager
-async def gateway_world(db: Database, *, indexes: bool = True) -> AsyncIterator[GatewayWorld]:
+async def gateway_world(
+    db: Database, *, indexes: bool = True, engine: StubEngine | None = None
+) -> AsyncIterator[GatewayWorld]:
     if indexes:
         await db.ensure_indexes(MODELS)
     cloud = FakeCloud(
@@ -188,7 +190,7 @@ async def gateway_world(db: Database, *, indexes: bool = True) -> AsyncIterator[
             site("tallinn", Place("Tallinn", "Harjumaa", "Estonia"), "0.30", gpus=0),
         ]
     )
-    engine, library, registry, geocoder = StubEngine(), ShelfOfGames(), Registry([cloud]), Geocoder(db)
+    engine, library, registry, geocoder = engine or StubEngine(), ShelfOfGames(), Registry([cloud]), Geocoder(db)
     placements = Placements(db, registry, geocoder)
     progress, machines, alerts = ProgressFeed(db), VmFeed(db), AlertFeed(db)
     services = Services(

@@ -20,9 +20,12 @@ from temporalio.client import Client
 from billing.limits import SpendingLimits
 from billing.webhooks import AlertWebhooks, Webhook
 from errors import ProviderBusyError, ProviderRefusedError
+from fleet.desk import Fleet
 from fleet.spending import Spending
 from fleet.spending_workflows import WatchSpendingWorkflow
+from launch.engine import DeferredEngine, EngineAddress
 from launch.worker import build_worker
+from models.audit import AuditEntry, Outcome
 from models.database import Database
 from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
 from models.roles import Role
@@ -69,6 +72,35 @@ async def test_what_runs_is_stopped_with_its_saves_after_a_warning(world: World,
     assert [slot.game_id for slot in world.streaming.uploaded][-1:] == ["mario-odyssey"]
     assert stopped.detail == "the daily spending limit is reached"
     assert await world.db.find(SpendingStop, {}) == []
+
+
+async def test_a_stop_by_a_limit_is_on_the_trail_with_its_reason_and_a_warning_is_not(world: World, http: Http) -> None:
+    vm = await expensive(world)
+    await reach_hard_limit(world, "player-1")
+    watching = spending(world, http)
+
+    await watching.stop_what_must()
+    warned = await world.db.find(AuditEntry, {"actor_id": "gamer:spending"})
+    await watching.stop_what_must()
+
+    (entry,) = await world.db.find(AuditEntry, {"actor_id": "gamer:spending"})
+    assert warned == []
+    assert (entry.actor_role, entry.action, entry.subject_id) == (Role.SERVICE, "stopVm", vm.id)
+    assert (entry.outcome, entry.detail) == (Outcome.DONE, "the daily spending limit is reached")
+
+
+async def test_a_stop_that_could_not_be_asked_for_is_on_the_trail_as_failed(world: World, http: Http) -> None:
+    vm = await expensive(world)
+    await reach_hard_limit(world, "player-1")
+    lost = EngineAddress("127.0.0.1:1", "default", "nowhere")
+    fleet = Fleet(world.db, DeferredEngine(lost))
+    watching = Spending(world.db, fleet, AlertWebhooks(world.db, http, None), grace=timedelta(0))
+
+    stopped = [await watching.stop_what_must() for _ in range(2)]
+
+    (entry,) = await world.db.find(AuditEntry, {"actor_id": "gamer:spending"})
+    assert stopped == [0, 0]
+    assert (entry.action, entry.subject_id, entry.outcome) == ("stopVm", vm.id, Outcome.FAILED)
 
 
 async def test_a_machine_runs_on_while_its_player_is_warned(world: World, http: Http) -> None:

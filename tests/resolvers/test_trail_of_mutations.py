@@ -1,0 +1,209 @@
+"""Every mutation is on the audit trail: who, what, to what, how it ended; the refused, denied and cut off ones too."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any, Final
+
+import pytest
+from odmantic import Model
+
+from auth.callers import Caller
+from fleet.commands import Answer, Asked, Paired, Pin
+from launch.plan import Ticket
+from models.api_keys import ApiKey
+from models.audit import AuditEntry
+from models.catalog import ConsoleSettings
+from models.database import Database
+from models.launches import Launch
+from models.limits import SpendingLimit
+from models.roles import Role
+from models.vms import VmStatus
+from schema.ids import global_id
+from schema.root import SCHEMA
+from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, StubEngine, a_launch, a_vm, gateway_world
+
+LAUNCH, VM, NOBODYS, KEY = "100000000000000001", "200000000000000001", "300000000000000001", "0123456789abcdef"
+ON_VM: Final = {"vmId": global_id("VM", VM)}
+COMMANDS: Final = ("startVm", "stopVm", "restartVm", "deleteVm")
+# field: (who may, good variables, subject of the entry; None for the id of a new record)
+GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
+    "launchGame": (ANN, {"input": {"console": "SWITCH", "gameId": "mario-odyssey"}}, None),
+    "createVm": (ANN, {"input": {"console": "SNES"}}, None),
+    "cancelLaunch": (ANN, {"launchId": global_id("Launch", LAUNCH)}, LAUNCH),
+    **dict.fromkeys(COMMANDS, (ANN, ON_VM, VM)),
+    "pairClient": (ANN, {**ON_VM, "pin": "4821"}, VM),
+    "configureConsole": (OPERATOR, {"input": {"console": "NES", "idleStopMinutes": 20}}, "NES"),
+    "setSpendingLimit": (OPERATOR, {"input": {"period": "DAILY", "amount": "5", "userId": "ann"}}, "ann"),
+    "createApiKey": (OPERATOR, {"input": {"name": "shop", "role": "SERVICE"}}, None),
+    "revokeApiKey": (OPERATOR, {"apiKeyId": global_id("ApiKey", KEY)}, KEY),
+}
+# field: (variables that are refused, subject of the entry)
+REFUSED: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
+    "launchGame": ({"input": {"console": "SWITCH", "gameId": "no-such-game"}}, None),
+    "createVm": ({"input": {"console": "SNES", "maxSessionHours": -1}}, None),
+    "cancelLaunch": ({"launchId": global_id("Launch", NOBODYS)}, NOBODYS),
+    **{field: ({"vmId": global_id("VM", NOBODYS)}, NOBODYS) for field in COMMANDS},
+    "pairClient": ({**ON_VM, "pin": "12"}, VM),
+    "configureConsole": ({"input": {"console": "NES", "idleStopMinutes": -1}}, None),
+    "setSpendingLimit": ({"input": {"period": "DAILY", "amount": "-5"}}, None),
+    "createApiKey": ({"input": {"name": "\n", "role": "SERVICE"}}, None),
+    "revokeApiKey": ({"apiKeyId": global_id("ApiKey", "f" * 16)}, "f" * 16),
+}
+DENIED: Final[dict[str, dict[str, Any]]] = {
+    "launchGame": {"input": {"console": "SWITCH", "gameId": "mario-odyssey", "userId": "bob"}},
+    "createVm": {"input": {"console": "SNES", "userId": "bob"}},
+    **{field: good for field, (who, good, _) in GOOD.items() if who is OPERATOR},
+}
+CHANGED: Final[dict[str, type[Model]]] = {
+    "configureConsole": ConsoleSettings,
+    "setSpendingLimit": SpendingLimit,
+    "createApiKey": ApiKey,
+}
+AT_THE_ENGINE: Final = ["launchGame", "createVm", "cancelLaunch", *COMMANDS, "pairClient"]
+
+
+async def things(db: Database) -> None:
+    await db.insert(a_launch(LAUNCH, "ann"))
+    await db.insert(a_vm(VM, "ann"))
+    await db.insert(ApiKey(id=KEY, name="old", role=Role.SERVICE, digest="0" * 64, created_by="olga", created_at=NOON))
+
+
+@pytest.fixture
+async def peopled(gateway: GatewayWorld) -> GatewayWorld:
+    await things(gateway.db)
+    gateway.engine.answer = Answer(accepted=True, status=VmStatus.RUNNING)
+    return gateway
+
+
+async def trail(db: Database) -> list[tuple[str, str, str, str | None, str]]:
+    found = await db.find(AuditEntry, {}, sort=[("_id", 1)])
+    return [(one.actor_id, one.actor_role.value, one.action, one.subject_id, one.outcome.value) for one in found]
+
+
+def document(field: str) -> str:
+    return field[0].upper() + field[1:]
+
+
+def test_no_mutation_is_forgotten_here() -> None:
+    assert SCHEMA.mutation_type is not None
+    assert set(GOOD) == set(REFUSED) == set(SCHEMA.mutation_type.fields)
+
+
+@pytest.mark.parametrize("field", GOOD)
+async def test_what_is_done_is_on_the_trail_with_who_and_what(peopled: GatewayWorld, field: str) -> None:
+    who, variables, subject = GOOD[field]
+
+    payload = (await peopled.data(document(field), who, **variables))[field]
+
+    ((actor, role, action, told, outcome),) = await trail(peopled.db)
+    assert payload["errors"] == []
+    assert (actor, role, action, outcome) == (who.id, who.role.value, field, "DONE")
+    made = {one.id for model in (Launch, ApiKey) for one in await peopled.db.find(model, {})} - {LAUNCH, KEY}
+    assert {told} == (made if subject is None else {subject})
+
+
+@pytest.mark.parametrize("field", REFUSED)
+async def test_what_is_refused_is_on_the_trail_once(peopled: GatewayWorld, field: str) -> None:
+    who, (variables, subject) = GOOD[field][0], REFUSED[field]
+
+    payload = (await peopled.data(document(field), who, **variables))[field]
+
+    assert len(payload["errors"]) == 1
+    assert await trail(peopled.db) == [(who.id, who.role.value, field, subject, "REFUSED")]
+
+
+@pytest.mark.parametrize("field", ["cancelLaunch", *COMMANDS, "pairClient"])
+async def test_a_try_at_what_is_somebody_elses_is_on_the_trail(peopled: GatewayWorld, field: str) -> None:
+    _, variables, subject = GOOD[field]
+
+    await peopled.data(document(field), BOB, **variables)
+
+    assert await trail(peopled.db) == [("bob", "PLAYER", field, subject, "REFUSED")]
+    assert (peopled.engine.asked, peopled.engine.pins, peopled.engine.cancelled) == ([], [], [])
+
+
+@pytest.mark.parametrize("field", DENIED)
+async def test_what_is_denied_is_on_the_trail(peopled: GatewayWorld, field: str) -> None:
+    error = await peopled.error(document(field), ANN, **DENIED[field])
+
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert await trail(peopled.db) == [("ann", "PLAYER", field, None, "DENIED")]
+
+
+async def test_a_text_that_is_no_id_does_not_get_onto_the_trail(peopled: GatewayWorld) -> None:
+    await peopled.data("StopVm", ANN, vmId=global_id("VM", "x\nolga OPERATOR DONE"))
+
+    assert await trail(peopled.db) == [("ann", "PLAYER", "stopVm", None, "REFUSED")]
+
+
+class HangingEngine(StubEngine):
+    """Takes whatever it is told, and never answers: the moment in which a process dies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = asyncio.Event()
+
+    async def _hang(self) -> Any:
+        self.told.set()
+        await asyncio.Event().wait()
+
+    async def start_launch(self, ticket: Ticket) -> None:
+        await self._hang()
+
+    async def cancel_launch(self, launch_id: str) -> None:
+        await self._hang()
+
+    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+        answer: Answer = await self._hang()
+        return answer
+
+    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+        paired: Paired = await self._hang()
+        return paired
+
+
+@pytest.mark.parametrize("field", AT_THE_ENGINE)
+async def test_a_change_that_is_cut_off_at_the_engine_stays_on_the_trail_with_its_subject(
+    db: Database, field: str
+) -> None:
+    engine = HangingEngine()
+    who, variables, subject = GOOD[field]
+    async with gateway_world(db, engine=engine) as world:
+        await things(db)
+        asking = asyncio.create_task(world.ask(document(field), who, **variables))
+        await asyncio.wait_for(engine.told.wait(), 4)
+
+        asking.cancel()
+        await asyncio.wait([asking])
+
+    begun = {one.id for one in await db.find(Launch, {})} - {LAUNCH}
+    ((actor, _, action, told, outcome),) = await trail(db)
+    assert (actor, action, outcome) == (who.id, field, "REQUESTED")
+    assert {told} == (begun if subject is None else {subject})
+
+
+class DyingDatabase(Database):
+    """The process dies between a change of our own and its entry."""
+
+    async def insert(self, document: Model) -> None:
+        if isinstance(document, AuditEntry):
+            raise asyncio.CancelledError
+        await super().insert(document)
+
+
+@pytest.mark.parametrize("field", CHANGED)
+async def test_a_change_of_our_own_that_is_cut_off_before_its_entry_did_not_happen(
+    mongodb_uri: str, field: str
+) -> None:
+    db = DyingDatabase(mongodb_uri, f"test_{secrets.token_hex(6)}")
+    who, variables, _ = GOOD[field]
+    async with gateway_world(db) as world:
+        asking = asyncio.create_task(world.ask(document(field), who, **variables))
+        await asyncio.wait([asking])
+
+        assert asking.cancelled()
+        assert await db.find(CHANGED[field], {}) == []
+    await db.drop()
+    await db.close()
