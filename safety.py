@@ -67,6 +67,11 @@ def _production_faults(settings: Settings) -> Iterator[str]:
             "ALERT_WEBHOOK_URL: alerts that go without TLS can be read by others. "
             "Example: ALERT_WEBHOOK_URL=https://ops.example.com/hooks/gamer"
         )
+    if settings.metrics_port is not None and settings.metrics_token is None:
+        yield (
+            "METRICS_TOKEN: a worker knows nobody else who may read its numbers. "
+            "Example: METRICS_TOKEN=$(openssl rand -hex 32)"
+        )
     for origin in ("*", "null"):
         if origin in settings.cors_origins:
             yield f"CORS_ORIGINS: {origin} lets every page call. Example: CORS_ORIGINS=https://play.example.com"

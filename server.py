@@ -24,6 +24,7 @@ from starlette.applications import Starlette
 from auth.authenticator import DEVELOPER
 from billing.rollups import Rollups
 from composition.blanks import completed, embedded, needs_simulator
+from composition.numbers import page_of_a_worker
 from composition.parts import Parts, compose
 from composition.worker import persistently, sweeper_of, work
 from embedded.child import EmbeddedError
@@ -36,6 +37,7 @@ from safety import lets_developer_in, refuse_unsafe
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
 from web.heads import HeadLimits
 from web.logs import configure_logs
+from web.metrics_page import metrics_app
 from web.patience import patient
 from web.wires import patient_socket
 
@@ -70,7 +72,8 @@ async def serve(settings: Settings, role: str) -> None:
     stopping = _stop_signal()
     async with AsyncExitStack() as stack:
         _make_folder(settings.data_dir)
-        listener = stack.enter_context(listen(settings)) if role != "worker" else None
+        port, name = (settings.metrics_port, "METRICS_PORT") if role == "worker" else (settings.port, "PORT")
+        listener = None if port is None else stack.enter_context(listen(settings.host, port, name))
         running = await stack.enter_async_context(embedded(settings))
         asked_for, settings = settings, completed(settings, running)
         parts = await stack.enter_async_context(compose(settings))
@@ -79,15 +82,23 @@ async def serve(settings: Settings, role: str) -> None:
             if role != "gateway":
                 jobs.append(tasks.create_task(work(settings, parts, stopping)))
             if listener is not None:
-                from composition.gateway import application  # noqa: PLC0415  (a worker never loads the schema)
-
-                jobs.append(tasks.create_task(_serve_http(settings, application(settings, parts), listener, stopping)))
-                if settings.environment is Environment.DEVELOPMENT:
+                jobs.append(
+                    tasks.create_task(_serve_http(settings, _served(role, settings, parts), listener, stopping))
+                )
+                if settings.environment is Environment.DEVELOPMENT and role != "worker":
                     _greet(asked_for, settings, listener)
             await stopping.wait()
             _, late = await asyncio.wait(jobs, timeout=_LAST_WORDS_S)
             for job in late:
                 job.cancel()
+
+
+def _served(role: str, settings: Settings, parts: Parts) -> Starlette:
+    if role == "worker":
+        return metrics_app(page_of_a_worker(settings, parts))
+    from composition.gateway import application  # noqa: PLC0415  (a worker never loads the schema)
+
+    return application(settings, parts)
 
 
 async def rebuild_rollups(settings: Settings) -> None:
@@ -109,19 +120,19 @@ async def sweep_once(*, dry_run: bool) -> list[Action]:
         return await sweeper_of(parts).sweep(dry_run=dry_run)
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The port is taken before anything is started, so that a taken one is said at once."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def listen(host: str, port: int, variable: str) -> socket.socket:
+    """The port is taken before anything is started, so that a taken one is said at once, by the variable's name."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
         listener.listen(2048)
     except OSError as error:
         listener.close()
         reason = os.strerror(error.errno or 0)
         raise SettingsError(
-            f"PORT: cannot listen on {settings.host}:{settings.port}: {reason}. Example: PORT={settings.port + 1}"
+            f"{variable}: cannot listen on {host}:{port}: {reason}. Example: {variable}={port + 1}"
         ) from None
     return listener
 

@@ -167,6 +167,19 @@ class Settings(BaseSettings):
         description="The former API_KEY_SECRET, until the keys that were made with it have been used again.",
         examples=["the value that API_KEY_SECRET had"],
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        description="Bearer token with which Prometheus reads /metrics in production, beside operators and services; "
+        "at least 32 characters.",
+        examples=["$(openssl rand -hex 32)"],
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port on which a process that is a worker alone shows /metrics and /health; absent: none.",
+        examples=["9100"],
+    )
     data_dir: Path = Field(Path(".data"), description="Folder for all local state.", examples=["/var/lib/gamer"])
 
     mongodb_atlas_uri: SecretStr | None = Field(
@@ -350,7 +363,7 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
-    @field_validator("jwt_secret", "api_key_secret", "api_key_secret_previous", "alert_webhook_secret")
+    @field_validator("jwt_secret", "api_key_secret", "api_key_secret_previous", "alert_webhook_secret", "metrics_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < _MIN_SECRET_LENGTH:

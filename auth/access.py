@@ -40,6 +40,7 @@ def _rule(player: Scope | None, service: Scope | None, operator: Scope) -> Rule:
 SHARED: Final = _rule(Scope.SHARED, Scope.SHARED, Scope.SHARED)
 OWNED: Final = _rule(Scope.OWN, Scope.ANY, Scope.ANY)
 OPERATORS: Final = _rule(None, None, Scope.ANY)
+STAFF: Final = _rule(None, Scope.ANY, Scope.ANY)
 
 # Fields of the three roots by `Type.field`; and by name the types that `node` may answer with.
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
@@ -84,6 +85,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Subscription.vmStatus": OWNED,
         "Subscription.spendingAlerts": OWNED,
         "Route.exportCosts": OPERATORS,  # GET /exports/costs
+        "Route.metrics": STAFF,  # GET /metrics, where not everybody may
         "ApiKey": OPERATORS,
         "AuditEntry": OPERATORS,
         "Console": SHARED,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
 
 from starlette.applications import Starlette
 
@@ -15,7 +14,8 @@ from auth.rate import RequestRate, SocketsPerCaller
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
-from composition.parts import Parts
+from composition.numbers import page_of_a_gateway
+from composition.parts import VERSION, Parts
 from errors import ProviderError
 from fleet.desk import Fleet
 from fleet.feed import VmFeed
@@ -30,8 +30,6 @@ from web.app import create_app
 from web.gateway import Gateway, WebLimits
 from web.heads import HeadLimits
 from web.health import Readiness
-
-VERSION: Final = "0.1.0"
 
 
 def application(settings: Settings, parts: Parts) -> Starlette:
@@ -61,6 +59,7 @@ def application(settings: Settings, parts: Parts) -> Starlette:
             trusted_only=settings.trusted_documents_only,
             open_introspection=development,
             suggestions=development,
+            listener=parts.metrics,
         ),
         authenticator=_authenticator(settings, parts, keys),
         cors_origins=settings.cors_origins,
@@ -92,7 +91,12 @@ def application(settings: Settings, parts: Parts) -> Starlette:
                 await keys.close()
 
     return create_app(
-        gateway, _readiness(parts), open_explorer=development, tls_only=not development, lifespan=lifespan
+        gateway,
+        _readiness(parts),
+        open_explorer=development,
+        tls_only=not development,
+        metrics=page_of_a_gateway(settings, parts, gateway),
+        lifespan=lifespan,
     )
 
 

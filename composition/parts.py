@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import Final
 
 from billing.balance import Balance
 from billing.google_prices import GooglePrices
@@ -29,6 +30,7 @@ from placement.ranking import Placements, Weights
 from providers.base import Provider
 from providers.cloudypad.provider import CloudyPad
 from providers.http import Http
+from providers.measured import MeasuredProvider
 from providers.registry import Registry
 from providers.tensordock.provider import TensorDock
 from settings import Settings
@@ -36,6 +38,9 @@ from streaming.keys import ensure_key_pair
 from streaming.library import Library
 from streaming.machine import StreamingMachines
 from streaming.ssh import Ssh
+from web.metrics import Metrics
+
+VERSION: Final = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Parts:
     streaming: StreamingMachines
     http: Http
     balance: Balance
+    metrics: Metrics
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +86,8 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             )
             stack.push_async_callback(google.close)
             providers.append(google)
-        registry = Registry(providers)
+        metrics = Metrics(VERSION)
+        registry = Registry(MeasuredProvider(provider, metrics.provider_called) for provider in providers)
         bucket = game_bucket(settings, http)
         library = Library(bucket)
         stack.push_async_callback(library.close)
@@ -99,6 +106,7 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             streaming=StreamingMachines(Ssh(key), cloudypad, bucket, await library_source(settings)),
             http=http,
             balance=tensordock,
+            metrics=metrics,
         )
 
 

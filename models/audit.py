@@ -132,6 +132,11 @@ async def entries(
     return await db.find(AuditEntry, query, sort=[("_id", DESCENDING)], limit=limit)
 
 
+def entries_since(at: datetime) -> Document:
+    """The query for those written from a moment on."""
+    return {"_id": {"$gte": _microseconds(at)}}
+
+
 def is_entry_id(text: str) -> bool:
     return _ENTRY_ID.fullmatch(text) is not None
 
@@ -159,7 +164,11 @@ def _reason(error: Exception) -> str:
 
 def _id_at(at: datetime) -> str:
     """Microseconds since 1970 in seventeen digits, then six digits of chance."""
-    return f"{int(at.timestamp() * 1_000_000):017d}{secrets.randbelow(1_000_000):06d}"
+    return f"{_microseconds(at)}{secrets.randbelow(1_000_000):06d}"
+
+
+def _microseconds(at: datetime) -> str:
+    return f"{int(at.timestamp() * 1_000_000):017d}"
 
 
 def _one_line(text: str | None) -> str | None:

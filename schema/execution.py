@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from inspect import isawaitable
+from time import perf_counter
 from typing import Any, Final, cast
 
 from graphql import (
@@ -28,6 +29,7 @@ from resolvers.door import denied
 from schema.documents import TrustedDocuments, sha256_of
 from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, bad_variable, cause_of, fault, fault_of, masked
 from schema.limits import Limits, check_document, cost_report, parse_within
+from schema.listening import Listener, Nobody, Outcome
 from schema.measuring import Measurement
 from schema.remembered import Remembered
 from schema.root import SCHEMA
@@ -53,8 +55,9 @@ class GraphQLRequest:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that may be run."""
+    """A request that may be run. `name` is the trusted document's."""
 
+    name: str | None
     document: DocumentNode
     kind: OperationKind
     request: GraphQLRequest
@@ -76,6 +79,10 @@ class _Parsed:
     introspects: bool
 
 
+class _Told:
+    outcome = Outcome.INTERRUPTED
+
+
 class GraphQLExecution:
     """One per process. Remembers valid documents, and nothing of any caller."""
 
@@ -87,14 +94,17 @@ class GraphQLExecution:
         trusted_only: bool = False,
         open_introspection: bool = True,
         suggestions: bool = True,
+        listener: Listener | None = None,
     ) -> None:
         """`trusted_only`: run no other documents than the trusted ones. `open_introspection`: not only operators may
-        ask for the schema. `suggestions`: not only operators are told what a misspelt name may have meant."""
+        ask for the schema. `suggestions`: not only operators are told what a misspelt name may have meant.
+        `listener` hears of every operation."""
         self._limits = limits or Limits()
         self._documents = documents or TrustedDocuments.of_folder()
         self._trusted_only = trusted_only
         self._open_introspection = open_introspection
         self._suggestions = suggestions
+        self._listener = listener or Nobody()
         self._valid: Remembered[_Parsed] = Remembered()
 
     @property
@@ -104,6 +114,13 @@ class GraphQLExecution:
 
     def prepare(self, request: GraphQLRequest, context: Context) -> Prepared:
         """Raises RequestFailedError when it cannot be run."""
+        try:
+            return self._prepared(request, context)
+        except RequestFailedError:
+            self._listener.answered(None, Outcome.REFUSED, 0.0)
+            raise
+
+    def _prepared(self, request: GraphQLRequest, context: Context) -> Prepared:
         text = self._text(request)
         try:
             known = self._valid.get(text)
@@ -117,10 +134,17 @@ class GraphQLExecution:
             self._validate(parsed.document, context)
             self._valid.add(text, parsed)
         operation = _chosen(parsed.operations, request.operation_name)
-        return Prepared(parsed.document, OperationKind(operation.operation.value), request, measured)
+        kind = OperationKind(operation.operation.value)
+        return Prepared(self._documents.name_of(text), parsed.document, kind, request, measured)
 
     async def execute(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         """The answer to a query or mutation. Raises RequestFailedError when its variables do not fit."""
+        with self._told(prepared) as told:
+            answer = await self._executed(prepared, context)
+            told.outcome = Outcome.ERROR if "errors" in answer else Outcome.OK
+        return answer
+
+    async def _executed(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         result = execute(
             SCHEMA,
             prepared.document,
@@ -140,6 +164,12 @@ class GraphQLExecution:
     async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[dict[str, Any], None]:
         """The answers of a subscription, to be closed when done. Raises RequestFailedError when it cannot begin; so
         does the stream when it breaks."""
+        with self._told(prepared) as told:
+            source = await self._source(prepared, context)
+            told.outcome = Outcome.OK
+        return _answers(source, self._listener, prepared.name)
+
+    async def _source(self, prepared: Prepared, context: Context) -> Any:
         source = subscribe(
             SCHEMA,
             prepared.document,
@@ -154,7 +184,19 @@ class GraphQLExecution:
             await _note_denials(context, source)
             _answer(source)
             raise RequestFailedError(*map(fault, source.errors or ()))
-        return _answers(source)
+        return source
+
+    @contextmanager
+    def _told(self, prepared: Prepared) -> Iterator[_Told]:
+        """The body says how it ended."""
+        begun, told = perf_counter(), _Told()
+        try:
+            yield told
+        except RequestFailedError:
+            told.outcome = Outcome.REFUSED
+            raise
+        finally:
+            self._listener.answered(prepared.name, told.outcome, perf_counter() - begun)
 
     def _text(self, request: GraphQLRequest) -> str:
         """The document's text: sent, or named by its hash, or both."""
@@ -190,11 +232,12 @@ def _parsed(text: str, limits: Limits) -> _Parsed:
     return _Parsed(document, operations, _introspects(document))
 
 
-async def _answers(source: Any) -> AsyncGenerator[dict[str, Any], None]:
+async def _answers(source: Any, listener: Listener, name: str | None) -> AsyncGenerator[dict[str, Any], None]:
     async with aclosing(source):
         try:
-            async for result in source:
-                yield _answer(result)
+            with listener.following(name):
+                async for result in source:
+                    yield _answer(result)
         except GatewayError as error:
             raise RequestFailedError(fault_of(error)) from error
         except RequestFailedError:

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from resolvers.platform import SERVICE_NAME
 from web import graphiql
 from web.answers import json_answer
 from web.armour import Armour
@@ -21,7 +20,8 @@ from web.exports import Exports
 from web.gateway import Gateway
 from web.graphql_http import GraphQLOverHTTP
 from web.graphql_socket import GraphQLOverWebSocket
-from web.health import Readiness
+from web.health import Readiness, alive
+from web.metrics_page import MetricsPage
 from web.rest import rest_routes
 from web.trail import HEADER, Trail
 
@@ -35,34 +35,39 @@ def create_app(
     explorer: bool = True,
     open_explorer: bool = True,
     tls_only: bool = False,
+    metrics: MetricsPage | None = None,
     routes: Sequence[BaseRoute] = (),
     lifespan: Lifespan | None = None,
 ) -> Starlette:
     """`explorer` serves GraphiQL, and to others than operators when it is open. `tls_only`: browsers are told never to
-    come without TLS. `routes` are added after ours. Nothing is opened or started here."""
+    come without TLS. Without `metrics` there are none. `routes` are added after ours. Nothing is opened or started
+    here."""
     http = GraphQLOverHTTP(gateway, explorer=explorer, for_operators=not open_explorer)
     socket = GraphQLOverWebSocket(gateway)
     app = Starlette(
         routes=[
             Route("/", _greeting(gateway.services.version), methods=["GET"]),
-            Route("/health", _health, methods=["GET"]),
+            Route("/health", alive, methods=["GET"]),
             Route("/ready", readiness.answer, methods=["GET"]),
             Route("/graphql", http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
             WebSocketRoute("/graphql", socket.serve),
             Route("/exports/costs", Exports(gateway).costs, methods=["GET"]),
             *rest_routes(gateway),
+            *([Route("/metrics", metrics.answer, methods=["GET"])] if metrics else ()),
             *(graphiql.routes() if explorer else ()),
             *routes,
         ],
         middleware=[
             Middleware(Armour, tls_only=tls_only, heads=gateway.limits.heads),
-            Middleware(Trail),
+            Middleware(Trail, counted=metrics.metrics.http_answered if metrics else None),
             _cors(gateway.cors_origins),
         ],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
     app.state.sockets = socket
+    if metrics is not None:
+        metrics.metrics.sockets_are(lambda: socket.sockets)
     return app
 
 
@@ -81,10 +86,6 @@ def _greeting(version: str) -> Callable[[Request], Awaitable[Response]]:
         return json_answer({"message": "Gamer Provisioner API", "version": version})
 
     return greeting
-
-
-async def _health(_: Request) -> Response:
-    return json_answer({"status": "healthy", "service": SERVICE_NAME})
 
 
 def _http_error(_: Request, error: Exception) -> Response:

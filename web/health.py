@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from errors import GatewayError
+from resolvers.platform import SERVICE_NAME
 from web.answers import json_answer
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,11 @@ class Readiness:
         results = dict(zip(checks, await asyncio.gather(*map(_checked, checks, checks.values())), strict=True))
         ready = all(results[name]["ok"] for name in self.needed)
         return json_answer({"status": "ready" if ready else "not ready", "checks": results}, 200 if ready else 503)
+
+
+async def alive(_: Request) -> Response:
+    """Whoever can answer so is."""
+    return json_answer({"status": "healthy", "service": SERVICE_NAME})
 
 
 async def _checked(name: str, check: Check) -> dict[str, Any]:

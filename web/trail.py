@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,10 +22,12 @@ _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,127}", re.ASCII)
 
 
 class Trail:
-    """Outermost of all. An error that nobody foresaw is answered with the request's id, which the log carries."""
+    """Outermost of all. An error that nobody foresaw is answered with the request's id, which the log carries.
+    `counted` is told the status of every HTTP answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, counted: Callable[[int], None] | None = None) -> None:
         self._app = app
+        self._counted = counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -66,6 +69,8 @@ class Trail:
                 "ms": round((time.perf_counter() - begun) * 1000, 1),
             }
             log.info("answered", extra=fields)
+            if self._counted is not None and scope["type"] == "http":
+                self._counted(status)
 
 
 def request_id_of(scope: Scope) -> str:

@@ -23,7 +23,7 @@ WEB = Caller("key-0123456789abcdef", Role.SERVICE)
 ROOT = Caller("root", Role.OPERATOR)
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCHEMAS = sorted((REPOSITORY / "graphql").glob("*.graphql"))
-OPERATORS_ONLY = {name for name, rule in RULES.items() if rule.scope(Role.PLAYER) is None}
+OPERATORS_ONLY = {name for name, rule in RULES.items() if list(rule.scopes) == [Role.OPERATOR]}
 
 
 @pytest.fixture(params=["served", *SCHEMAS], ids=lambda each: each if isinstance(each, str) else each.name)
@@ -84,6 +84,12 @@ def test_the_document_is_what_the_table_prints() -> None:
 def test_what_is_for_operators_is_refused_to_others(caller: Caller, name: str) -> None:
     with pytest.raises(ForbiddenError, match=name):
         require(caller, name)
+
+
+def test_numbers_are_for_operators_and_services() -> None:
+    assert (require(WEB, "Route.metrics"), require(ROOT, "Route.metrics")) == (Scope.ANY, Scope.ANY)
+    with pytest.raises(ForbiddenError):
+        require(ALICE, "Route.metrics")
 
 
 def test_what_is_for_operators_only() -> None:

@@ -1,0 +1,111 @@
+"""Any cloud, with each call to it told: which, how long it took, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from time import perf_counter
+
+from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.base import (
+    Machine,
+    MachineId,
+    Offer,
+    Permit,
+    Provider,
+    ProviderHealth,
+    ProviderName,
+    Shape,
+    Site,
+    Tag,
+    Tell,
+    at_will,
+    keep_quiet,
+)
+
+# The provider, the operation, the outcome, and seconds.
+Listener = Callable[[ProviderName, str, str, float], None]
+
+
+class MeasuredProvider:
+    """Keeps the promise of the one inside and adds nothing to it. What it answers from memory counts as a call too."""
+
+    def __init__(self, inner: Provider, listener: Listener) -> None:
+        self._inner = inner
+        self._listener = listener
+
+    @property
+    def name(self) -> ProviderName:
+        return self._inner.name
+
+    async def sites(self) -> Sequence[Site]:
+        with self._timed("sites"):
+            return await self._inner.sites()
+
+    def offer(self, site: Site, shape: Shape) -> Offer | None:
+        return self._inner.offer(site, shape)
+
+    async def rent(
+        self,
+        offer: Offer,
+        tag: Tag,
+        *,
+        ordered_at: datetime | None = None,
+        permit: Permit = at_will,
+        tell: Tell = keep_quiet,
+    ) -> Machine:
+        with self._timed("rent"):
+            return await self._inner.rent(offer, tag, ordered_at=ordered_at, permit=permit, tell=tell)
+
+    async def machine(self, machine_id: MachineId) -> Machine | None:
+        with self._timed("machine"):
+            return await self._inner.machine(machine_id)
+
+    async def machines(self) -> Sequence[Machine]:
+        with self._timed("machines"):
+            return await self._inner.machines()
+
+    async def start(self, machine_id: MachineId) -> None:
+        with self._timed("start"):
+            await self._inner.start(machine_id)
+
+    async def stop(self, machine_id: MachineId) -> None:
+        with self._timed("stop"):
+            await self._inner.stop(machine_id)
+
+    async def release(self, machine_id: MachineId) -> None:
+        with self._timed("release"):
+            await self._inner.release(machine_id)
+
+    async def health(self) -> ProviderHealth:
+        with self._timed("health"):
+            return await self._inner.health()
+
+    @contextmanager
+    def _timed(self, operation: str) -> Iterator[None]:
+        begun, outcome = perf_counter(), "interrupted"
+        try:
+            yield
+            outcome = "ok"
+        except Exception as error:
+            outcome = outcome_of(error)
+            raise
+        finally:
+            self._listener(self._inner.name, operation, outcome, perf_counter() - begun)
+
+
+def outcome_of(error: Exception) -> str:
+    """What the caller does next, in a word."""
+    match error:
+        case NoCapacityError():
+            return "no_capacity"
+        case MachineLostError():
+            return "machine_lost"
+        case ProviderBusyError():
+            return "busy"
+        case ProviderRefusedError():
+            return "refused"
+        case ProviderError():
+            return "failed"
+    return "unforeseen"

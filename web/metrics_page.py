@@ -1,0 +1,128 @@
+"""/metrics: who may read it, and how often the records are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from auth.access import require
+from errors import ForbiddenError, GatewayError, UnauthenticatedError
+from resolvers.census import Census
+from resolvers.door import denied
+from web.armour import Armour
+from web.heads import HeadLimits
+from web.health import alive
+from web.metrics import CONTENT_TYPE, Metrics
+from web.statuses import turned_away
+from web.trail import Trail
+
+if TYPE_CHECKING:
+    from web.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[Request], Awaitable[None]]
+_BEARER: Final = re.compile(r"bearer ([\x21-\x7e]+)", re.ASCII | re.IGNORECASE)
+
+
+class RememberedCensus:
+    """Taken once in some seconds, however many ask; None while the records cannot be read."""
+
+    def __init__(
+        self, take: Callable[[], Awaitable[Census]], *, fresh_s: float = 10.0, patience_s: float = 3.0
+    ) -> None:
+        self._take = take
+        self._fresh_s = fresh_s
+        self._patience_s = patience_s
+        self._asking = asyncio.Lock()
+        self._census: Census | None = None
+        self._taken_at = float("-inf")
+
+    async def read(self) -> Census | None:
+        async with self._asking:
+            if monotonic() - self._taken_at >= self._fresh_s:
+                self._census = await self._taken()
+                self._taken_at = monotonic()
+        return self._census
+
+    async def _taken(self) -> Census | None:
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await self._take()
+        except (GatewayError, TimeoutError):
+            log.warning("the records cannot be read for the metrics")
+            return None
+
+
+class MetricsPage:
+    def __init__(self, metrics: Metrics, census: RememberedCensus, check: Check) -> None:
+        """`check` raises a GatewayError for who may not read."""
+        self.metrics = metrics
+        self._census = census
+        self._check = check
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            await self._check(request)
+        except GatewayError as error:
+            return turned_away(error)
+        return Response(self.metrics.text(await self._census.read()), headers={"Content-Type": CONTENT_TYPE})
+
+
+def metrics_app(page: MetricsPage) -> Starlette:
+    """For a process that answers no clients."""
+    return Starlette(
+        routes=[Route("/health", alive, methods=["GET"]), Route("/metrics", page.answer, methods=["GET"])],
+        middleware=[Middleware(Armour, tls_only=False, heads=HeadLimits()), Middleware(Trail)],
+    )
+
+
+async def everybody(_: Request) -> None:
+    """Lets all in."""
+
+
+def bearers_of(token: SecretStr | None) -> Check:
+    """Lets in who sends this token; nobody, when there is none."""
+
+    async def check(request: Request) -> None:
+        if not _bears(request, token):
+            raise UnauthenticatedError("the token of METRICS_TOKEN is needed: Authorization: Bearer")
+
+    return check
+
+
+def staff(gateway: Gateway, token: SecretStr | None) -> Check:
+    """Lets in who sends this token, which needs no database; and operators and services with their own credentials."""
+
+    async def check(request: Request) -> None:
+        if _bears(request, token):
+            return
+        caller = await gateway.visitor(request.scope)
+        await gateway.admit(caller)
+        try:
+            require(caller, "Route.metrics")
+        except ForbiddenError:
+            await denied(gateway.context(caller, request.scope), "metrics")
+            raise
+
+    return check
+
+
+def _bears(request: Request, token: SecretStr | None) -> bool:
+    given = request.headers.getlist("authorization")
+    match = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
+    if token is None or match is None:
+        return False
+    return hmac.compare_digest(match[1].encode(), token.get_secret_value().encode())
