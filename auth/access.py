@@ -79,6 +79,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Mutation.pairClient": OWNED,
         "Mutation.configureConsole": OPERATORS,
         "Mutation.setSpendingLimit": OPERATORS,
+        "Mutation.removeSpendingLimit": OPERATORS,
         "Mutation.createApiKey": OPERATORS,
         "Mutation.revokeApiKey": OPERATORS,
         "Subscription.launchProgress": OWNED,

@@ -9,7 +9,7 @@ from typing import Final
 
 from billing.reports import Report, Reports
 from billing.windows import Window, day_of, month_of
-from errors import InvalidInputError, SpendingLimitError
+from errors import InvalidInputError, NotFoundError, SpendingLimitError
 from models.audit import Outcome, new_entry, write_with
 from models.database import Database
 from models.limits import LimitPeriod, SpendingLimit, limit_id
@@ -53,6 +53,16 @@ class SpendingLimits:
         words = f"{words_of(limit)} of {limit.usd} USD, {'hard' if hard else 'soft'}"
         entry = new_entry(*by, "setSpendingLimit", Outcome.DONE, subject_id=user_id, detail=words)
         await write_with(self._db, lambda: self._db.replace(limit), lambda _: entry)
+        return limit
+
+    async def remove(self, period: LimitPeriod, user_id: str | None, *, by: tuple[str, Role]) -> SpendingLimit:
+        """End a limit, with its entry in the audit trail; returns it as it was. NotFoundError when there is none."""
+        limit = await self._db.get(SpendingLimit, limit_id(period, user_id))
+        if limit is None:
+            raise NotFoundError(f"there is no such {_WORDS[period]} spending limit", ("period",))
+        words = f"{words_of(limit)} of {limit.usd} USD, {'hard' if limit.hard else 'soft'}"
+        entry = new_entry(*by, "removeSpendingLimit", Outcome.DONE, subject_id=user_id, detail=words)
+        await write_with(self._db, lambda: self._db.delete(SpendingLimit, {"_id": limit.id}), lambda _: entry)
         return limit
 
     async def all(self, user_id: str | None) -> list[SpendingLimit]:

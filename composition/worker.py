@@ -70,7 +70,7 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
-    launches = Launches(db, parts.engine, registry, parts.placements, parts.library, SpendingLimits(db))
+    launches = _launches(parts)
     return [
         LaunchSteps(db, parts.placements, streaming, parts.library, engine, registry),
         Machines(db, registry, meter, streaming.forget, settle_s=settle_s),
@@ -87,7 +87,12 @@ def _spending(settings: Settings, parts: Parts) -> object:
         webhook = Webhook(str(settings.alert_webhook_url), settings.alert_webhook_secret)
     webhooks = AlertWebhooks(parts.db, parts.http, webhook)
     grace = timedelta(seconds=settings.spending_stop_grace_seconds)
-    return Spending(parts.db, Fleet(parts.db, parts.engine), webhooks, grace=grace)
+    return Spending(parts.db, Fleet(parts.db, parts.engine), _launches(parts), webhooks, grace=grace)
+
+
+def _launches(parts: Parts) -> Launches:
+    db = parts.db
+    return Launches(db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(db))
 
 
 def sweeper_of(parts: Parts) -> Sweeper:

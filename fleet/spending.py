@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from temporalio import activity
 
@@ -16,6 +16,7 @@ from fleet.commands import Command
 from fleet.desk import Fleet
 from models.audit import accounted, by_the_service
 from models.database import Database
+from models.launches import Launch, LaunchStatus
 from models.limits import SpendingStop
 from models.vms import Vm, VmStatus
 
@@ -24,13 +25,22 @@ log = logging.getLogger(__name__)
 _GRACE: Final = timedelta(minutes=2)
 
 
+class Cancelling(Protocol):
+    """Where launches are cancelled. launch.launches.Launches does."""
+
+    async def cancel(self, launch: Launch, why: str | None = None) -> Launch: ...
+
+
 class Spending:
     """The activities. Every one may be repeated, and by several workers at once."""
 
-    def __init__(self, db: Database, fleet: Fleet, webhooks: AlertWebhooks, *, grace: timedelta = _GRACE) -> None:
+    def __init__(
+        self, db: Database, fleet: Fleet, launches: Cancelling, webhooks: AlertWebhooks, *, grace: timedelta = _GRACE
+    ) -> None:
         """`grace`: how long before the stop a player is warned."""
         self._db = db
         self._fleet = fleet
+        self._launches = launches
         self._webhooks = webhooks
         self._grace = grace
         self._alerts = Alerts(db)
@@ -45,25 +55,24 @@ class Spending:
 
     @activity.defn
     async def stop_what_must(self) -> int:
-        """Warn the players whose hard limit is reached, stop the machines that were warned long enough ago, and take
-        warnings back that no longer hold. The number of machines that were stopped."""
+        """Warn the players whose hard limit is reached, stop the machines and cancel the launches that were warned of
+        long enough ago, and take warnings back that no longer hold. How many were stopped and cancelled."""
         now = datetime.now(UTC)
         must_stop = await self._limits.must_stop(now)
         warned = {stop.id: stop for stop in await self._db.find(SpendingStop, {})}
-        running = await self._db.find(Vm, {"status": VmStatus.RUNNING})
-        stopped = 0
-        for vm in running:
-            reason = must_stop.reason(vm.user_id)
-            stop = warned.pop(vm.id, None)
+        ended = 0
+        for spender in await self._spenders():
+            reason = must_stop.reason(spender.user_id)
+            stop = warned.pop(spender.id, None)
             if reason is None:
                 await self._take_back(stop)
             elif stop is None:
-                await self._warn(vm, reason, now)
+                await self._warn(spender, reason, now)
             elif stop.stop_at <= now:
-                stopped += await self._stop(vm, reason)
+                ended += await self._end(spender, reason)
         for stop in warned.values():
-            await self._db.delete(SpendingStop, {"_id": stop.id})
-        return stopped
+            await self._take_back(stop)
+        return ended
 
     @activity.defn
     async def tell_alert(self, alert_id: str) -> None:
@@ -75,25 +84,44 @@ class Spending:
         log.error("an alert could not be told outside", extra={"alert": alert_id})
         await self._webhooks.settle(alert_id)
 
-    async def _warn(self, vm: Vm, reason: str, now: datetime) -> None:
-        stop_at = now + self._grace
-        warning = f"{reason}: this machine is stopped at {stop_at:%H:%M:%S} UTC, its saves first"
-        await self._db.replace(SpendingStop(id=vm.id, stop_at=stop_at, warning=warning))
-        await self._db.update(Vm, {"_id": vm.id, "status": VmStatus.RUNNING}, {"$set": {"warning": warning}})
-        log.warning("machine will be stopped", extra={"vm": vm.id, "why": reason})
+    async def _spenders(self) -> list[Vm | Launch]:
+        """What costs money now, or will soon. Launches first: one that gets ready meanwhile is found as its machine."""
+        launches = await self._db.find(Launch, {"status": {"$in": [LaunchStatus.QUEUED, LaunchStatus.RUNNING]}})
+        return [*launches, *await self._db.find(Vm, {"status": VmStatus.RUNNING})]
 
-    async def _stop(self, vm: Vm, reason: str) -> int:
-        """A machine that cannot be asked now is asked again in the next round."""
+    async def _warn(self, spender: Vm | Launch, reason: str, now: datetime) -> None:
+        stop_at = now + self._grace
+        at = f"at {stop_at:%H:%M:%S} UTC"
+        what = f"machine is stopped {at}, its saves first" if isinstance(spender, Vm) else f"launch is cancelled {at}"
+        warning = f"{reason}: this {what}"
+        await self._db.replace(SpendingStop(id=spender.id, stop_at=stop_at, warning=warning))
+        unmoved = {"_id": spender.id, "status": spender.status}
+        await self._db.update(type(spender), unmoved, {"$set": {"warning": warning}})
+        log.warning("spending will be ended", extra={_word(spender): spender.id, "why": reason})
+
+    async def _end(self, spender: Vm | Launch, reason: str) -> int:
+        """What cannot be ended now is tried again in the next round."""
         try:
-            async with accounted(self._db, by_the_service("spending", "stopVm", vm.id, reason)):
-                await self._fleet.command(vm, Command.STOP, reason)
+            if isinstance(spender, Vm):
+                async with accounted(self._db, by_the_service("spending", "stopVm", spender.id, reason)):
+                    await self._fleet.command(spender, Command.STOP, reason)
+            else:
+                async with accounted(self._db, by_the_service("spending", "cancelLaunch", spender.id, reason)):
+                    await self._launches.cancel(spender, reason)
         except GatewayError as error:
-            log.warning("machine could not be stopped yet", extra={"vm": vm.id, "why": error.message})
+            log.warning("spending could not be ended yet", extra={_word(spender): spender.id, "why": error.message})
             return 0
-        await self._db.delete(SpendingStop, {"_id": vm.id})
+        await self._db.delete(SpendingStop, {"_id": spender.id})
         return 1
 
     async def _take_back(self, stop: SpendingStop | None) -> None:
-        if stop is not None:
-            await self._db.update(Vm, {"_id": stop.id, "warning": stop.warning}, {"$set": {"warning": None}})
-            await self._db.delete(SpendingStop, {"_id": stop.id})
+        """The warning no longer holds: there is money again, or what was warned of has ended by itself."""
+        if stop is None:
+            return
+        for model in (Vm, Launch):
+            await self._db.update(model, {"_id": stop.id, "warning": stop.warning}, {"$set": {"warning": None}})
+        await self._db.delete(SpendingStop, {"_id": stop.id})
+
+
+def _word(spender: Vm | Launch) -> str:
+    return "machine" if isinstance(spender, Vm) else "launch"

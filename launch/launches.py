@@ -117,8 +117,9 @@ class Launches:
             launch = known
         return await self._started(launch)
 
-    async def cancel(self, launch: Launch) -> Launch:
-        """Ask for the end of a launch; returns it as CANCELLING. InvalidStateError when it has ended already.
+    async def cancel(self, launch: Launch, why: str | None = None) -> Launch:
+        """Ask for the end of a launch; returns it as CANCELLING. InvalidStateError when it has ended already. `why` is
+        for the player, where it was not the player who asked.
 
         The record is moved first: a launch that is CANCELLING there never becomes READY, even if the engine hears of
         the cancel late.
@@ -126,7 +127,7 @@ class Launches:
         cancelling = await self._db.update(
             Launch,
             {"_id": launch.id, "status": {"$in": [LaunchStatus.QUEUED, LaunchStatus.RUNNING, LaunchStatus.CANCELLING]}},
-            {"$set": {"status": LaunchStatus.CANCELLING}},
+            {"$set": {"status": LaunchStatus.CANCELLING, "warning": None, **({"failure": why} if why else {})}},
         )
         if cancelling is None:
             current = await self._db.get(Launch, launch.id) or launch

@@ -169,12 +169,19 @@ async def _add_event(db: Database, note: Note, launch: Launch) -> None:
         step=note.step,
         step_status=note.step_status,
         progress=note.progress,
-        message=note.message,
+        message=_told(note, launch),
     )
     try:
         await db.insert(event)
     except ConflictError:
         return  # told before: this is a repetition
+
+
+def _told(note: Note, launch: Launch) -> str:
+    """A cancel that was not the player's says whose it was."""
+    if note.status in {LaunchStatus.CANCELLING, LaunchStatus.CANCELLED} and launch.failure is not None:
+        return f"{launch.failure}. {note.message}"
+    return note.message
 
 
 def share_done(step: LaunchStepName, within: float = 0.0) -> float:

@@ -100,7 +100,8 @@ class Launch(Model):
     ready_at: datetime | None = None
     ended_at: datetime | None = None
     estimated_ready_at: datetime | None = None
-    failure: str | None = None
+    failure: str | None = None  # also why the service cancelled it
+    warning: str | None = None  # what will end it soon
 
     model_config = {
         "collection": "launches",

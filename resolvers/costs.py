@@ -98,6 +98,12 @@ async def set_spending_limit(
     return await SpendingLimits(context.services.db).set(period, amount, user_id, hard=hard, by=by)
 
 
+async def remove_spending_limit(context: Context, period: LimitPeriod, user_id: str | None) -> SpendingLimit:
+    require(context.caller, "Mutation.removeSpendingLimit")
+    by = (context.caller.id, context.caller.role)
+    return await SpendingLimits(context.services.db).remove(period, user_id, by=by)
+
+
 async def spending_limits(context: Context, user_id: str | None) -> list[SpendingLimit]:
     require(context.caller, "Query.spendingLimits")
     return await SpendingLimits(context.services.db).all(owner_filter(context.caller, user_id))

@@ -192,6 +192,12 @@ class SetSpendingLimitInput:
     user_id: str | None = strawberry.field(default=None, description="Without it: the whole platform.")
 
 
+@strawberry.input
+class RemoveSpendingLimitInput:
+    period: LimitPeriod
+    user_id: str | None = strawberry.field(default=None, description="Without it: the whole platform.")
+
+
 @strawberry.type
 class SpendingLimitPayload:
     limit: SpendingLimit | None = None
@@ -265,6 +271,14 @@ class CostMutation:
         limit = await costs.set_spending_limit(
             info.context, input.period, input.amount, input.user_id, hard=bool(input.hard)
         )
+        return SpendingLimitPayload(limit=SpendingLimit.of(limit))
+
+    @strawberry.mutation(
+        description="End a limit; the answer is the limit as it was. For operators.",
+        extensions=[RefusalsAsData(SpendingLimitPayload)],
+    )
+    async def remove_spending_limit(self, info: Info, input: RemoveSpendingLimitInput) -> SpendingLimitPayload:
+        limit = await costs.remove_spending_limit(info.context, input.period, input.user_id)
         return SpendingLimitPayload(limit=SpendingLimit.of(limit))
 
 

@@ -58,7 +58,8 @@ class Launch(Node):
     requested_at: datetime
     ready_at: datetime | None
     estimated_ready_at: datetime | None
-    failure: str | None
+    failure: str | None = strawberry.field(description="Why it failed, or why the service cancelled it.")
+    warning: str | None = strawberry.field(description="What will end it soon, such as a spending limit.")
     document: strawberry.Private[models.launches.Launch]
 
     @strawberry.field
@@ -87,6 +88,7 @@ class Launch(Node):
             ready_at=launch.ready_at,
             estimated_ready_at=launch.estimated_ready_at,
             failure=launch.failure,
+            warning=launch.warning,
             document=launch,
         )
 

@@ -98,6 +98,7 @@ def test_what_is_for_operators_only() -> None:
         "Query.costComparison",
         "Mutation.configureConsole",
         "Mutation.setSpendingLimit",
+        "Mutation.removeSpendingLimit",
         "Mutation.createApiKey",
         "Mutation.revokeApiKey",
         "Route.exportCosts",

@@ -27,6 +27,7 @@ from launch.engine import DeferredEngine, EngineAddress
 from launch.worker import build_worker
 from models.audit import AuditEntry, Outcome
 from models.database import Database
+from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
 from models.roles import Role
 from models.usage import UsageInterval
@@ -48,7 +49,7 @@ async def http() -> AsyncIterator[Http]:
 
 
 def spending(world: World, http: Http, grace: timedelta = timedelta(0)) -> Spending:
-    return Spending(world.db, world.fleet, AlertWebhooks(world.db, http, None), grace=grace)
+    return Spending(world.db, world.fleet, world.launches, AlertWebhooks(world.db, http, None), grace=grace)
 
 
 async def reach_hard_limit(world: World, user_id: str | None) -> None:
@@ -94,7 +95,7 @@ async def test_a_stop_that_could_not_be_asked_for_is_on_the_trail_as_failed(worl
     await reach_hard_limit(world, "player-1")
     lost = EngineAddress("127.0.0.1:1", "default", "nowhere")
     fleet = Fleet(world.db, DeferredEngine(lost))
-    watching = Spending(world.db, fleet, AlertWebhooks(world.db, http, None), grace=timedelta(0))
+    watching = Spending(world.db, fleet, world.launches, AlertWebhooks(world.db, http, None), grace=timedelta(0))
 
     stopped = [await watching.stop_what_must() for _ in range(2)]
 
@@ -134,6 +135,67 @@ async def test_the_limit_of_another_user_stops_nothing(world: World, http: Http)
     await spending(world, http).stop_what_must()
 
     assert (await world.again(vm)).warning is None
+
+
+async def test_a_launch_that_is_setting_up_is_cancelled_after_a_warning(world: World, http: Http) -> None:
+    launch = await setting_up(world)
+    await reach_hard_limit(world, "player-1")
+    watching = spending(world, http)
+
+    first = await watching.stop_what_must()
+    warned = await world.now(launch)
+    second = await watching.stop_what_must()
+    world.streaming.let_go("install")
+
+    over = await world.until_over(launch)
+    assert (first, second) == (0, 1)
+    assert warned.status is LaunchStatus.RUNNING
+    assert (warned.warning or "").startswith("the daily spending limit is reached: this launch is cancelled at")
+    assert (over.status, over.failure) == (LaunchStatus.CANCELLED, "the daily spending limit is reached")
+    assert over.warning is None
+    messages = [event.message for event in await world.events(launch)]
+    assert messages[-2].startswith("the daily spending limit is reached. Cancelling")
+    assert messages[-1].startswith("the daily spending limit is reached. Cancelled")
+    assert world.cloud.rented == {}
+    (entry,) = await world.db.find(AuditEntry, {"subject_id": launch.id, "action": "cancelLaunch"})
+    assert (entry.actor_id, entry.detail) == ("gamer:spending", "the daily spending limit is reached")
+    assert await world.db.find(SpendingStop, {}) == []
+
+
+async def test_a_launch_goes_on_when_its_limit_is_taken_away_in_time(world: World, http: Http) -> None:
+    launch = await setting_up(world)
+    await reach_hard_limit(world, "player-1")
+    watching = spending(world, http, timedelta(hours=1))
+    await watching.stop_what_must()
+
+    await SpendingLimits(world.db).remove(LimitPeriod.DAILY, "player-1", by=OLGA)
+    await watching.stop_what_must()
+    world.streaming.let_go("install")
+
+    over = await world.until_over(launch)
+    assert (over.status, over.warning) == (LaunchStatus.READY, None)
+    assert await world.db.find(SpendingStop, {}) == []
+
+
+async def test_a_launch_of_another_user_goes_on(world: World, http: Http) -> None:
+    launch = await setting_up(world)
+    await reach_hard_limit(world, "somebody-else")
+
+    ended = [await spending(world, http).stop_what_must() for _ in range(2)]
+    world.streaming.let_go("install")
+
+    assert ended == [0, 0]
+    assert (await world.until_over(launch)).status is LaunchStatus.READY
+
+
+async def setting_up(world: World) -> Launch:
+    """A launch that is on its way, on a machine that has cost more than any limit here."""
+    reached = world.streaming.hold("install")
+    launch = await world.launch()
+    await asyncio.wait_for(reached.wait(), 20)
+    costly = {"$set": {"machine_usd_per_hour": Decimal(10**9)}}
+    assert await world.db.update_many(UsageInterval, {"user_id": "player-1"}, costly) == 1
+    return launch
 
 
 async def expensive(world: World) -> Vm:
@@ -222,7 +284,7 @@ async def test_the_engine_tells_each_alert_until_it_is_taken_and_once(
     world: World, http: Http, receiver: Receiver
 ) -> None:
     await world.db.insert(an_alert("A"))
-    told = Spending(world.db, world.fleet, webhooks(world.db, http, receiver))
+    told = Spending(world.db, world.fleet, world.launches, webhooks(world.db, http, receiver))
     receiver.statuses = [503]
     queue = f"spending-{secrets.token_hex(4)}"
 

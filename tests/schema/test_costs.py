@@ -11,7 +11,7 @@ import pytest
 
 from billing.alerts import Alerts
 from billing.balance import BalanceBook
-from models.audit import AuditEntry
+from models.audit import AuditEntry, Outcome
 from models.limits import SpendingAlert, SpendingLimit
 from models.vms import VmStatus
 from providers.base import ProviderName
@@ -215,6 +215,33 @@ async def test_only_operators_set_limits(gateway: GatewayWorld, caller: Any) -> 
 
     assert error["extensions"]["code"] == "FORBIDDEN"
     assert await gateway.db.find(SpendingLimit, {}) == []
+
+
+async def test_a_limit_that_is_removed_is_gone_and_the_trail_says_so(gateway: GatewayWorld) -> None:
+    await gateway.data("SetSpendingLimit", OPERATOR, input={"period": "DAILY", "amount": "5", "userId": "ann"})
+    await gateway.data("SetSpendingLimit", OPERATOR, input={"period": "DAILY", "amount": "50"})
+
+    wish = {"period": "DAILY", "userId": "ann"}
+    removed = (await gateway.data("RemoveSpendingLimit", OPERATOR, input=wish))["removeSpendingLimit"]
+    again = (await gateway.data("RemoveSpendingLimit", OPERATOR, input=wish))["removeSpendingLimit"]
+
+    assert removed["errors"] == []
+    assert removed["limit"] == {"period": "DAILY", "amount": "5", "hard": False, "userId": "ann"}
+    assert (again["limit"], [error["code"] for error in again["errors"]]) == (None, ["NOT_FOUND"])
+    assert [limit.user_id for limit in await gateway.db.find(SpendingLimit, {})] == [None]
+    entries = await gateway.db.find(AuditEntry, {"action": "removeSpendingLimit"}, sort=[("at", 1)])
+    assert [entry.outcome for entry in entries] == [Outcome.DONE, Outcome.REFUSED]
+    assert (entries[0].subject_id, entries[0].detail) == ("ann", "the daily spending limit of 5 USD, soft")
+
+
+@pytest.mark.parametrize("caller", [ANN, SERVICE])
+async def test_only_operators_remove_limits(gateway: GatewayWorld, caller: Any) -> None:
+    await gateway.data("SetSpendingLimit", OPERATOR, input={"period": "DAILY", "amount": "5", "userId": "ann"})
+
+    error = await gateway.error("RemoveSpendingLimit", caller, input={"period": "DAILY", "userId": "ann"})
+
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert await gateway.db.count(SpendingLimit, {}) == 1
 
 
 async def test_a_stopped_machine_is_not_started_over_a_hard_limit(gateway: GatewayWorld) -> None:
