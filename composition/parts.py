@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from billing.balance import Balance
@@ -22,6 +24,7 @@ from composition.clouds import (
     secret_text,
     tensordock_options,
 )
+from errors import ProviderRefusedError
 from launch.engine import DeferredEngine, EngineAddress
 from models.database import Database
 from placement.geocoding import Geocoder
@@ -33,8 +36,8 @@ from providers.http import Http
 from providers.measured import MeasuredProvider
 from providers.registry import Registry
 from providers.tensordock.provider import TensorDock
-from settings import Settings
-from streaming.keys import ensure_key_pair
+from settings import Settings, SettingsError
+from streaming.keys import KeyPair, ensure_key_pair
 from streaming.library import Library
 from streaming.machine import StreamingMachines
 from streaming.ssh import Ssh
@@ -63,14 +66,12 @@ class Parts:
 async def compose(settings: Settings) -> AsyncIterator[Parts]:
     """Everything that both roles share, opened; and closed again."""
     async with AsyncExitStack() as stack:
-        db = Database(secret_text(settings.mongodb_atlas_uri) or "", settings.mongodb_database)
+        db = _database(settings)
         stack.push_async_callback(db.close)
         http = Http()
         stack.push_async_callback(http.close)
-        address = _engine_address(settings)
-        key = await asyncio.to_thread(
-            ensure_key_pair, (settings.ssh_key_path or settings.data_dir / "ssh" / "id_ed25519").absolute()
-        )
+        address = await _engine_address(settings)
+        key = await _key_pair(settings)
         tensordock = TensorDock(tensordock_options(settings, key.public_key), http)
         stack.push_async_callback(tensordock.close)
         cloudypad = cloudypad_cli(settings, db, key)
@@ -110,7 +111,31 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
         )
 
 
-def _engine_address(settings: Settings) -> EngineAddress:
+def _database(settings: Settings) -> Database:
+    try:
+        return Database(secret_text(settings.mongodb_atlas_uri) or "", settings.mongodb_database)
+    except ValueError:
+        raise SettingsError(
+            "MONGODB_ATLAS_URI: not a MongoDB connection string; user and password are percent-encoded in it. "
+            "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net"
+        ) from None
+
+
+async def _key_pair(settings: Settings) -> KeyPair:
+    path = (settings.ssh_key_path or settings.data_dir / "ssh" / "id_ed25519").absolute()
+    try:
+        return await asyncio.to_thread(ensure_key_pair, path)
+    except (ProviderRefusedError, OSError):
+        raise SettingsError(
+            f"SSH_KEY_PATH: {path} is not a private SSH key that can be read. Example: SSH_KEY_PATH=/secrets/id_ed25519"
+        ) from None
+
+
+async def _engine_address(settings: Settings) -> EngineAddress:
+    for name in ("temporal_tls_cert_path", "temporal_tls_key_path"):
+        path: Path | None = getattr(settings, name)
+        if path is not None and not await asyncio.to_thread(os.access, path, os.R_OK):
+            raise SettingsError(f"{name.upper()}: {path} cannot be read. Example: {name.upper()}=/secrets/temporal.pem")
     return EngineAddress(
         host=settings.temporal_address or "",
         namespace=settings.temporal_namespace,

@@ -35,15 +35,8 @@ class Database:
     """One database. Every call ends within `timeout_s`; UnavailableError means that nobody answered."""
 
     def __init__(self, uri: str, name: str, timeout_s: float = 5.0) -> None:
-        self._client: AsyncMongoClient[Document] = AsyncMongoClient(
-            uri,
-            tz_aware=True,
-            appname="gamer-provisioner",
-            timeoutMS=int(timeout_s * 1000),
-            serverSelectionTimeoutMS=int(timeout_s * 1000),
-            connectTimeoutMS=int(timeout_s * 1000),
-            type_registry=TypeRegistry(fallback_encoder=_as_stored),
-        )
+        """Raises ValueError when `uri` is none."""
+        self._client = _client(uri, int(timeout_s * 1000))
         # ODMantic is typed for Motor; what is used of its engine works on pymongo's client unchanged.
         self._engine = AIOEngine(client=cast(Any, self._client), database=name)
         self.name = name
@@ -230,3 +223,19 @@ def _errors_translated() -> Iterator[None]:
         if error.timeout:
             raise UnavailableError("the database does not answer") from error
         raise
+
+
+def _client(uri: str, timeout_ms: int) -> AsyncMongoClient[Document]:
+    try:
+        return AsyncMongoClient(
+            uri,
+            tz_aware=True,
+            appname="gamer-provisioner",
+            timeoutMS=timeout_ms,
+            serverSelectionTimeoutMS=timeout_ms,
+            connectTimeoutMS=timeout_ms,
+            type_registry=TypeRegistry(fallback_encoder=_as_stored),
+        )
+    except (PyMongoError, ValueError, TypeError):
+        # Neither the driver's words nor its traceback are passed on: parts of the address may be a password.
+        raise ValueError("not a MongoDB connection string") from None
