@@ -44,7 +44,7 @@ lock:                ## pin what pyproject.toml asks for, with hashes
 schema: venv         ## graphql/schema.graphql from the code
 	exec $(BIN)/python -m schema.snapshot
 
-bench: venv          ## how long a year's costs take to add up and report; some minutes
+bench: venv          ## how long a year's costs take to add up and report; half an hour
 	exec $(BIN)/python -m bench.costs
 
 docs: venv           ## what documents say by themselves: the settings in README.md, who may call what, the REST paths

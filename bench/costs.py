@@ -138,7 +138,7 @@ def server(folder: Path) -> Iterator[str]:
         *(str(Path(sys.executable).with_name("secantusd-py")), "--host", "127.0.0.1", "--port", str(port)),
         *("--storage-path", str(folder), "--log-level", "WARNING"),
     ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - ours
         try:
             _await_port(port)
             yield f"mongodb://127.0.0.1:{port}"

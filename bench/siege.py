@@ -126,7 +126,7 @@ async def run(minutes: float, pause_s: float, seed: int) -> Siege:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201
+    print(line, flush=True)
 
 
 def main() -> int:

@@ -154,7 +154,7 @@ async def deaf_sockets(target: Target) -> None:
     """Ask for much, and read nothing of it."""
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(25), target.socket() as (reader, writer):
-            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            reader._transport.pause_reading()  # type: ignore[attr-defined]  # not in the types
             writer.write(frame({"type": "connection_init", "payload": target.player()}))
             for _ in range(90):
                 writer.write(frame({"type": "ping", "payload": {"echo": "x" * 60_000}}))
@@ -165,7 +165,7 @@ async def deaf_sockets(target: Target) -> None:
 async def deaf_downloads(target: Target) -> None:
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(25), target.connection() as (reader, writer):
-            reader._transport.pause_reading()  # type: ignore[attr-defined]
+            reader._transport.pause_reading()  # type: ignore[attr-defined]  # not in the types
             while True:
                 writer.write(b"GET /graphql HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n" * 100)
                 await writer.drain()

@@ -136,7 +136,7 @@ async def swept(parts: Parts) -> None:
         try:
             await sweeper.sweep()
         except ProviderError as error:
-            print(f"  a sweep failed: {error}")  # noqa: T201
+            print(f"  a sweep failed: {error}")
         await asyncio.sleep(pause_s)
 
 
@@ -183,9 +183,9 @@ def main() -> int:
     began = time.monotonic()
     done, verdict = asyncio.run(soak(Plan(**given), folder))
     for what, count in sorted(done.items()):
-        print(f"{count:6} {what}")  # noqa: T201
-    print(verdict.text())  # noqa: T201
-    print(f"{time.monotonic() - began:.0f} s, logs in {folder}")  # noqa: T201
+        print(f"{count:6} {what}")
+    print(verdict.text())
+    print(f"{time.monotonic() - began:.0f} s, logs in {folder}")
     return 1 if verdict.differences else 0
 
 

@@ -69,30 +69,30 @@ class CloudCatalog:
 
 
 def _plain_transport(address: str) -> Any:
-    from google.cloud.billing_v1.services.cloud_catalog import transports  # noqa: PLC0415
-    from grpc import aio  # noqa: PLC0415
+    from google.cloud.billing_v1.services.cloud_catalog import transports
+    from grpc import aio
 
     return transports.CloudCatalogGrpcAsyncIOTransport(channel=aio.insecure_channel(address))
 
 
 def _credentials() -> Any:
     """Application default credentials. Blocks, perhaps for seconds while it looks for a metadata server."""
-    import google.auth  # noqa: PLC0415
+    import google.auth
 
     credentials, _ = google.auth.default(scopes=_SCOPES)
     return credentials
 
 
 def _google_errors() -> tuple[type[Exception], ...]:
-    from google.api_core.exceptions import GoogleAPIError  # noqa: PLC0415
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
 
     return GoogleAPIError, GoogleAuthError
 
 
 def _translated(error: Exception) -> ProviderError:
-    from google.api_core import exceptions  # noqa: PLC0415
-    from google.auth.exceptions import DefaultCredentialsError  # noqa: PLC0415
+    from google.api_core import exceptions
+    from google.auth.exceptions import DefaultCredentialsError
 
     refusals = (exceptions.Forbidden, exceptions.Unauthorized, exceptions.BadRequest, DefaultCredentialsError)
     kind = ProviderRefusedError if isinstance(error, refusals) else ProviderBusyError

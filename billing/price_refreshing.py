@@ -6,21 +6,13 @@ from datetime import timedelta
 from typing import Final
 
 from temporalio import activity, workflow
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-)
+from temporalio.client import Client
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from billing.google_catalog import Catalog
     from billing.google_prices import refresh
+    from billing.schedules import ensure_schedule
     from models.database import Database
 
 _SCHEDULE_ID: Final = "refresh-google-prices"
@@ -44,15 +36,7 @@ class PriceRefreshing:
         """Have the engine refresh daily, and now when it never did. May be called by every worker at every start."""
         if self._catalog is None:
             return
-        schedule = Schedule(
-            action=ScheduleActionStartWorkflow("RefreshPrices", id=_SCHEDULE_ID, task_queue=task_queue),
-            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=_EVERY)]),
-            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
-        )
-        try:
-            await client.create_schedule(_SCHEDULE_ID, schedule, trigger_immediately=True)
-        except ScheduleAlreadyRunningError:
-            return
+        await ensure_schedule(client, task_queue, "RefreshPrices", _EVERY, schedule_id=_SCHEDULE_ID)
 
 
 @workflow.defn(name="RefreshPrices")

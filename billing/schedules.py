@@ -135,14 +135,24 @@ async def ensure_cost_schedules(
     await asyncio.gather(*(ensure_schedule(client, task_queue, name, every) for name, every in intervals.items()))
 
 
-async def ensure_schedule(client: Client, task_queue: str, workflow_name: str, every: timedelta) -> None:
-    """One run at a time; what is missed is not made up for."""
+async def ensure_schedule(
+    client: Client,
+    task_queue: str,
+    workflow_name: str,
+    every: timedelta,
+    *,
+    schedule_id: str | None = None,
+    at_once: bool = True,
+) -> None:
+    """One run at a time; what is missed is not made up for. `at_once`: the first run does not wait for its hour. An id
+    of None: the workflow's name. May be called by every worker at every start."""
+    schedule_id = schedule_id or workflow_name
     schedule = Schedule(
-        action=ScheduleActionStartWorkflow(workflow_name, id=workflow_name, task_queue=task_queue),
+        action=ScheduleActionStartWorkflow(workflow_name, id=schedule_id, task_queue=task_queue),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     )
     try:
-        await client.create_schedule(workflow_name, schedule, trigger_immediately=True)
+        await client.create_schedule(schedule_id, schedule, trigger_immediately=at_once)
     except ScheduleAlreadyRunningError:
         return

@@ -32,13 +32,13 @@ log = logging.getLogger("server")
 
 async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> None:
     """Be a worker until told to stop. An engine that is away is waited for."""
-    from billing.price_refreshing import PriceRefreshing  # noqa: PLC0415
-    from billing.schedules import Bookkeeping, ensure_cost_schedules  # noqa: PLC0415
-    from fleet.schedules import Sweeping, ensure_schedules  # noqa: PLC0415  (a gateway never loads the worker)
-    from fleet.spending_workflows import ensure_spending_schedule  # noqa: PLC0415
-    from launch.stranded import Stranded, ensure_rescue_schedule  # noqa: PLC0415
-    from launch.temporal import TemporalEngine, connect  # noqa: PLC0415
-    from launch.worker import build_worker  # noqa: PLC0415
+    from billing.price_refreshing import PriceRefreshing
+    from billing.schedules import Bookkeeping, ensure_cost_schedules
+    from fleet.schedules import Sweeping, ensure_schedules
+    from fleet.spending_workflows import ensure_spending_schedule
+    from launch.stranded import Stranded, ensure_rescue_schedule
+    from launch.temporal import TemporalEngine, connect
+    from launch.worker import build_worker
 
     client = await persistently(lambda: connect(parts.engine_address), "the engine")
     await persistently(lambda: ensure_schedules(client, settings.temporal_task_queue, _SWEEP_EVERY), "the engine")
@@ -63,10 +63,10 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
 
 
 def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object]:
-    from fleet.machines import Machines  # noqa: PLC0415
-    from fleet.power import Power  # noqa: PLC0415
-    from fleet.watch import Watch, WatchTimes  # noqa: PLC0415
-    from launch.steps import LaunchSteps  # noqa: PLC0415
+    from fleet.machines import Machines
+    from fleet.power import Power
+    from fleet.watch import Watch, WatchTimes
+    from launch.steps import LaunchSteps
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
@@ -80,7 +80,7 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
 
 
 def _spending(settings: Settings, parts: Parts) -> object:
-    from fleet.spending import Spending  # noqa: PLC0415
+    from fleet.spending import Spending
 
     webhook = None
     if settings.alert_webhook_url is not None and settings.alert_webhook_secret is not None:

@@ -83,7 +83,7 @@ def _install() -> None:
     command = [str(VENV / "bin" / "python"), *INSTALL]
     with (
         LOG.open("w") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip,  # noqa: S603
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip,  # noqa: S603 - ours
     ):
         assert pip.stdout is not None
         for line in pip.stdout:

@@ -6,18 +6,10 @@ from datetime import timedelta
 from typing import Final
 
 from temporalio import activity, workflow
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionStartWorkflow,
-    ScheduleAlreadyRunningError,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
-    SchedulePolicy,
-    ScheduleSpec,
-)
+from temporalio.client import Client
 
 with workflow.unsafe.imports_passed_through():
+    from billing.schedules import ensure_schedule
     from fleet.sweeper import Sweeper
 
 _SWEEP_ID: Final = "sweep"
@@ -46,12 +38,4 @@ class SweepWorkflow:
 
 async def ensure_schedules(client: Client, task_queue: str, every: timedelta) -> None:
     """Make sure that the engine sweeps at this interval. May be called by every worker at every start."""
-    schedule = Schedule(
-        action=ScheduleActionStartWorkflow("Sweep", id=_SWEEP_ID, task_queue=task_queue),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
-    )
-    try:
-        await client.create_schedule(_SWEEP_ID, schedule)
-    except ScheduleAlreadyRunningError:
-        return
+    await ensure_schedule(client, task_queue, "Sweep", every, schedule_id=_SWEEP_ID, at_once=False)

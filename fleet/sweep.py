@@ -25,12 +25,12 @@ def table(actions: Sequence[Action]) -> str:
 
 def main() -> int:
     # The composition root reads the settings; this is the one place below it that asks it to.
-    from server import sweep_once  # noqa: PLC0415
+    from server import sweep_once  # noqa: PLC0415 - by then it may
 
     parser = argparse.ArgumentParser(description="Settle what differs between the clouds and our records.")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     actions = asyncio.run(sweep_once(dry_run=parser.parse_args().dry_run))
-    print(table(actions))  # noqa: T201
+    print(table(actions))  # noqa: T201  (for whoever ran it in a terminal)
     return 0
 
 

@@ -34,12 +34,13 @@ class Nominatim(Protocol):
 def geopy_nominatim() -> Nominatim:
     from geopy.geocoders import Nominatim as GeopyNominatim  # noqa: PLC0415  (only where it is allowed)
 
-    return GeopyNominatim(user_agent=USER_AGENT, timeout=_ANSWER_WITHIN_S)  # type: ignore[no-any-return]
+    geopy: Nominatim = GeopyNominatim(user_agent=USER_AGENT, timeout=_ANSWER_WITHIN_S)
+    return geopy
 
 
 def ask(nominatim: Nominatim, place: Place) -> Located | None:
     """Blocks, for a thread. None: Nominatim does not know it. No usable answer comes out as OSError or ValueError."""
-    from geopy.exc import GeopyError  # noqa: PLC0415
+    from geopy.exc import GeopyError  # noqa: PLC0415  (loaded by then)
 
     parts = {"city": place.city, "state": place.region, "country": place.country}
     query = {name: text.strip()[:_TEXT_LIMIT] for name, text in parts.items() if text.strip()}

@@ -63,10 +63,17 @@ async def closest_hostnodes(
 ) -> list[RankedPlacement]:
     """TensorDock's hosts that have this console's machine free, by distance alone."""
     require(context.caller, "Query.closestHostnodes")
+    return await closest(context, ProviderName.TENSORDOCK, near, console, limit)
+
+
+async def closest(
+    context: Context, provider: ProviderName, near: Position, console: ConsoleType, limit: int | None
+) -> list[RankedPlacement]:
+    """Of one cloud, the nearest first; five without a limit. Whose rule it is, the caller has asked."""
     return await context.services.placements.rank(
         await context.loaders.console.load(console),
         near,
-        provider=ProviderName.TENSORDOCK,
+        provider=provider,
         limit=page_size(limit, "limit", 5),
         closest_first=True,
     )

@@ -9,7 +9,6 @@ from placement.ranking import LocatedSite, RankedPlacement
 from providers.base import ProviderName
 from resolvers import places
 from resolvers.context import Context
-from resolvers.pages import page_size
 
 
 async def regions(context: Context, console: ConsoleType | None) -> list[LocatedSite]:
@@ -33,13 +32,7 @@ async def closest_regions(
 ) -> list[RankedPlacement]:
     """Those that have this console's machine, by distance and the order of Google's network."""
     require(context.caller, "Query.closestRegions")
-    return await context.services.placements.rank(
-        await context.loaders.console.load(console),
-        near,
-        provider=ProviderName.CLOUDYPAD,
-        limit=page_size(limit, "limit", 5),
-        closest_first=True,
-    )
+    return await places.closest(context, ProviderName.CLOUDYPAD, near, console, limit)
 
 
 def carbon_free_percent(context: Context, region: str) -> float | None:

@@ -195,6 +195,7 @@ class _Survey:
         return (rows(name) if page_size is None else page_size) * inner.cost
 
     def _field(self, node: FieldNode, on: GraphQLNamedType | None) -> GraphQLField | None:
+        # graphql-core wants a composite type there, and finds nothing in any other.
         return None if on is None else self._schema.get_field(on, node.name.value)  # type: ignore[arg-type]
 
 

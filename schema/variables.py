@@ -26,6 +26,7 @@ from schema.root import SCHEMA
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+_NEEDED: Final = "it is needed"
 _TOO_DEEP: Final = "it is nested too deeply"
 
 Path = tuple[str, ...]
@@ -34,11 +35,10 @@ Path = tuple[str, ...]
 class UnfitError(Exception):
     """A value does not fit its variable, or is lacking. `path` leads to it: the variable, then fields of its input."""
 
-    def __init__(self, path: Path, message: str, *, lacking: bool = False) -> None:
+    def __init__(self, path: Path, message: str) -> None:
         super().__init__(message)
         self.path = path
         self.message = message
-        self.lacking = lacking
 
 
 class Variables:
@@ -77,7 +77,8 @@ class Variables:
     def check(self, values: Mapping[str, Any]) -> None:
         """Raises UnfitError for the first value that does not fit, or is lacking."""
         for name in sorted(self._required - set(values)):
-            raise UnfitError((name,), "it is needed", lacking=True)
+            _check_fields(get_nullable_type(self._types[name]), name, {})
+            raise UnfitError((name,), _NEEDED)
         for name, value in values.items():
             kind = self._types[name]
             _check_fields(get_nullable_type(kind), name, value)
@@ -114,7 +115,7 @@ def _check_fields(kind: object, name: str, value: object) -> None:
             raise UnfitError((name, field), "there is no such field")
     for field, described in kind.fields.items():
         if is_required_input_field(described) and field not in value:
-            raise UnfitError((name, field), "it is needed", lacking=True)
+            raise UnfitError((name, field), _NEEDED)
 
 
 def _fields(kind: GraphQLInputType) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -90,4 +91,6 @@ def _greeting(version: str) -> Callable[[Request], Awaitable[Response]]:
 
 def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return json_answer({"message": error.detail}, error.status_code, headers=error.headers)
+    code = HTTPStatus(error.status_code).name
+    told = {"message": error.detail, "errors": [{"code": code, "message": error.detail}]}
+    return json_answer(told, error.status_code, headers=error.headers)

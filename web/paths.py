@@ -129,4 +129,10 @@ PATHS: Final[tuple[RestPath, ...]] = (
     RestPath(("GET",), "/billing/alerts", "SpendingAlerts", _queries("dailyLimit", "monthlyLimit", "userId")),
     RestPath(("GET",), "/billing/limits", "SpendingLimits", _queries("userId")),
     RestPath(("PUT",), "/billing/limits", "SetSpendingLimit", {"input": body()}),
+    RestPath(
+        ("DELETE",),
+        "/billing/limits",
+        "RemoveSpendingLimit",
+        {"input.period": query("period"), "input.userId": query("userId")},
+    ),
 )

@@ -172,8 +172,6 @@ class _Operation:
             for target, source in sorted(self._sources.items(), key=lambda one: -len(one[0])):
                 if start[: len(target)] == target:
                     return ".".join(filter(None, (source.name, *start[len(target) :])))
-            if below := [source.name for target, source in self._sources.items() if target[: len(start)] == start]:
-                return " and ".join(below)
         return ".".join(path)
 
 

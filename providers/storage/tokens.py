@@ -88,7 +88,7 @@ def _read(key_file: Path) -> Mapping[str, Any]:
 
 def _assertion(key: Mapping[str, Any], scope: str) -> dict[str, str]:
     # Signing is all that is needed of google-auth; its start-up cost is paid only by those who have a key.
-    from google.auth import crypt, jwt  # noqa: PLC0415
+    from google.auth import crypt, jwt  # noqa: PLC0415 - for that reason
 
     now = datetime.now(UTC)
     claims = {

@@ -62,7 +62,7 @@ class RequestError(Exception):
 
 
 def _handlers() -> Any:
-    import grpc  # noqa: PLC0415
+    import grpc  # noqa: PLC0415 - slow to load
 
     async def list_skus(request: bytes, context: Any) -> bytes:
         try:
@@ -77,7 +77,7 @@ def _handlers() -> Any:
 
 def answer(raw: bytes) -> bytes:
     """The page that a ListSkusRequest asks for. Blocks, the first time for half a second."""
-    from google.cloud import billing_v1  # noqa: PLC0415
+    from google.cloud import billing_v1  # noqa: PLC0415 - slow to load
 
     request = billing_v1.ListSkusRequest.deserialize(raw)
     if request.parent != COMPUTE_ENGINE:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from graphql import (
     GraphQLInterfaceType,
+    GraphQLNamedType,
     GraphQLObjectType,
+    GraphQLOutputType,
     GraphQLSchema,
     GraphQLUnionType,
     build_schema,
@@ -50,7 +52,7 @@ def test_the_table_names_nothing_that_no_schema_has() -> None:
 def test_every_type_is_reached_from_a_root_that_has_a_rule_or_is_a_node() -> None:
     """Nothing is served beside the table: not by an interface, not by a type that only `node` finds."""
     roots = [(SCHEMA.type_map[name.split(".")[0]], name.split(".")[1]) for name in root_fields(SCHEMA)]
-    reached = {name for root, field in roots for name in reachable(SCHEMA, root.fields[field].type)}  # type: ignore[attr-defined]
+    reached = {name for root, field in roots for name in reachable(SCHEMA, field_type(root, field))}
     for node in nodes(SCHEMA):
         assert node.name in RULES
         reached |= reachable(SCHEMA, node)
@@ -70,7 +72,7 @@ def test_no_edge_leads_from_what_players_see_to_what_is_for_operators(schema: Gr
     """`node` alone may, and it asks for the rule of the type that it found."""
     for name in set(root_fields(schema)) - OPERATORS_ONLY:
         root, field = name.split(".")
-        reached = reachable(schema, schema.type_map[root].fields[field].type)  # type: ignore[attr-defined]
+        reached = reachable(schema, field_type(schema.type_map[root], field))
 
         assert reached & OPERATORS_ONLY == set(), name
 
@@ -161,10 +163,16 @@ def nodes(schema: GraphQLSchema) -> list[GraphQLObjectType]:
     return list(schema.get_implementations(node).objects)
 
 
-def reachable(schema: GraphQLSchema, start: object) -> set[str]:
+def field_type(root: GraphQLNamedType, field: str) -> GraphQLOutputType:
+    assert isinstance(root, GraphQLObjectType)
+    found: GraphQLOutputType = root.fields[field].type
+    return found
+
+
+def reachable(schema: GraphQLSchema, start: GraphQLOutputType) -> set[str]:
     """Names of the object types that a selection below this type can come to, `Node` itself left out."""
     seen: set[str] = set()
-    waiting = [get_named_type(start)]  # type: ignore[call-overload]
+    waiting: list[GraphQLNamedType] = [get_named_type(start)]
     while waiting:
         type_ = waiting.pop()
         if type_.name in seen or type_.name == "Node":
@@ -174,7 +182,7 @@ def reachable(schema: GraphQLSchema, start: object) -> set[str]:
     return seen
 
 
-def neighbours(schema: GraphQLSchema, type_: object) -> Iterator[object]:
+def neighbours(schema: GraphQLSchema, type_: GraphQLNamedType) -> Iterator[GraphQLNamedType]:
     if isinstance(type_, GraphQLInterfaceType | GraphQLUnionType):
         yield from schema.get_possible_types(type_)
     if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):

@@ -151,7 +151,7 @@ async def test_a_name_that_is_none_is_refused_and_nothing_is_made(keys: ApiKeys,
     assert await entries(db) == []
 
 
-@pytest.mark.parametrize("end", [datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2030, 1, 1)])  # noqa: DTZ001
+@pytest.mark.parametrize("end", [datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2030, 1, 1)])  # noqa: DTZ001 - nowhere
 async def test_an_end_that_is_past_or_nowhere_is_refused(keys: ApiKeys, db: Database, end: datetime) -> None:
     with pytest.raises(InvalidInputError) as error:
         await keys.create(ROOT, "web app", Role.SERVICE, end)

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from aiohttp import web
 
@@ -9,7 +7,10 @@ from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.http import Http
 from providers.storage.bucket import ABSENT, Bucket, GenerationConflictError
 from providers.storage.tokens import NoTokens
-from tests.providers.gcs_stand_in import BucketServer, bucket_server, error
+from tests.providers.games_bucket import bucket, server
+from tests.providers.gcs_stand_in import BucketServer, error
+
+__all__ = ["bucket", "server"]
 
 NAME = "saves/users/player 1/GB/tetris/main/current.tar.gz"
 
@@ -17,19 +18,6 @@ NAME = "saves/users/player 1/GB/tetris/main/current.tar.gz"
 class OneToken:
     async def token(self) -> str | None:
         return "ya29.secret"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[BucketServer]:
-    async with bucket_server("games") as server:
-        yield server
-
-
-@pytest.fixture
-async def bucket(server: BucketServer) -> AsyncIterator[Bucket]:
-    http = Http()
-    yield Bucket(http, "games", NoTokens(), endpoint_url=server.url)
-    await http.close()
 
 
 async def test_what_is_written_is_read_back_with_its_generation(bucket: Bucket) -> None:

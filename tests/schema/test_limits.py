@@ -22,7 +22,7 @@ def measured(schema: GraphQLSchema, source: str, **variables: object) -> Measure
     return measure(schema, parse(source), variables)
 
 
-def refusal(schema: GraphQLSchema, source: str, limits: Limits = Limits()) -> dict[str, object]:  # noqa: B008
+def refusal(schema: GraphQLSchema, source: str, limits: Limits = Limits()) -> dict[str, object]:  # noqa: B008 - frozen
     with pytest.raises(QueryTooComplexError) as refused:
         check_document(schema, parse_within(source, limits), limits)
     assert refused.value.extensions is not None

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from graphql import parse, validate
+from graphql import OperationDefinitionNode, parse, validate
 
 from auth.callers import Caller
 from models.catalog import ConsoleType
@@ -35,7 +35,9 @@ def test_every_document_is_valid_and_named_after_its_file(file: Any) -> None:
     (operation,) = document.definitions
 
     assert validate(SCHEMA, document) == []
-    assert operation.name.value == file.stem  # type: ignore[attr-defined]
+    assert isinstance(operation, OperationDefinitionNode)
+    assert operation.name is not None
+    assert operation.name.value == file.stem
 
 
 def test_every_document_is_known_by_the_hash_of_its_file() -> None:

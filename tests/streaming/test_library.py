@@ -7,24 +7,12 @@ import pytest
 
 from errors import ProviderRefusedError
 from models.catalog import ConsoleType
-from providers.http import Http
 from providers.storage.bucket import Bucket
-from providers.storage.tokens import NoTokens
 from streaming.library import Game, Library, title_of
-from tests.providers.gcs_stand_in import BucketServer, bucket_server, error
+from tests.providers.games_bucket import bucket, server
+from tests.providers.gcs_stand_in import BucketServer, error
 
-
-@pytest.fixture
-async def server() -> AsyncIterator[BucketServer]:
-    async with bucket_server("games") as server:
-        yield server
-
-
-@pytest.fixture
-async def bucket(server: BucketServer) -> AsyncIterator[Bucket]:
-    http = Http()
-    yield Bucket(http, "games", NoTokens(), endpoint_url=server.url)
-    await http.close()
+__all__ = ["bucket", "server"]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -220,10 +220,10 @@ async def test_what_cloudypad_keeps_of_a_machine_can_be_dropped(world: World) ->
 @pytest.mark.parametrize("step", ["greet", "mount_library", "activity", "end_sessions"])
 async def test_another_machine_behind_the_address_is_touched_by_no_step(world: World, key: KeyPair, step: str) -> None:
     address = replace(world.address, ssh_host_key=key.public_key)
-    run: Callable[[Address], object] = getattr(world.machines, step)
+    run: Callable[[Address], Awaitable[object]] = getattr(world.machines, step)
 
     with pytest.raises(ProviderRefusedError, match="not the pinned one"):
-        await run(address)  # type: ignore[misc]
+        await run(address)
 
 
 async def test_a_machine_that_is_off_may_be_asked_again(world: World) -> None:

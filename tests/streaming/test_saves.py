@@ -190,14 +190,14 @@ async def test_a_save_that_slips_in_between_look_and_write_is_not_overwritten(wo
     put = world.server.put
 
     def put_after_another_machine(name: str, content: bytes) -> int:
-        world.server.put = put  # type: ignore[method-assign]
+        world.server.put = put  # type: ignore[method-assign]  # the bucket's, not ours
         put(CURRENT, stored(b"from elsewhere"))
         return put(name, content)
 
     async with world.shell() as shell:
         await world.saves.restore(shell, SLOT)
         play(world.machine, b"here")
-        world.server.put = put_after_another_machine  # type: ignore[method-assign]
+        world.server.put = put_after_another_machine  # type: ignore[method-assign]  # the bucket's, not ours
         report = await world.saves.upload(shell, SLOT)
 
     assert report.outcome == UploadOutcome.CONFLICT
@@ -398,7 +398,7 @@ async def lose_the_answer_of_the_second_write(world: World, shell: Shell) -> Non
         world.server.lose_next_write_answer = name == CURRENT
         return put(name, content)
 
-    world.server.put = put_and_lose  # type: ignore[method-assign]
+    world.server.put = put_and_lose  # type: ignore[method-assign]  # the bucket's, not ours
     with pytest.raises(ProviderBusyError):
         await world.saves.upload(shell, SLOT)
-    world.server.put = put  # type: ignore[method-assign]
+    world.server.put = put  # type: ignore[method-assign]  # the bucket's, not ours

@@ -12,15 +12,16 @@ import pytest
 
 from errors import InvalidInputError, ProviderBusyError
 from models.catalog import CONSOLES, ConsoleType
-from providers.http import Http
 from providers.storage.bucket import Bucket
-from providers.storage.tokens import NoTokens
 from streaming import wolf
 from streaming.apps import GameToPlay, app_of
 from streaming.keys import KeyPair
 from streaming.ssh import Shell, Ssh
-from tests.providers.gcs_stand_in import BucketServer, bucket_server
+from tests.providers.games_bucket import bucket, server
+from tests.providers.gcs_stand_in import BucketServer
 from tests.streaming.box import Box, running_box
+
+__all__ = ["bucket", "server"]
 
 CONFIG = "/home/user/wolf/config.toml"
 TETRIS = GameToPlay(CONSOLES[ConsoleType.GB], "tetris", "Tetris", "gb/tetris.gb", "player-1")
@@ -66,19 +67,6 @@ controllers_override = ["XBOX"]
 id = "moonlight-profile-id"
 apps = []
 """
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[BucketServer]:
-    async with bucket_server("games") as server:
-        yield server
-
-
-@pytest.fixture
-async def bucket(server: BucketServer) -> AsyncIterator[Bucket]:
-    http = Http()
-    yield Bucket(http, "games", NoTokens(), endpoint_url=server.url)
-    await http.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from tests.gateway import ANN, token
 from tests.web.siege import INTERNAL, Siege, siege
@@ -18,7 +18,7 @@ from tests.web.siege import INTERNAL, Siege, siege
 __all__ = ["siege"]
 
 VIEWER: Final = {"query": "{ viewer { id } }"}
-INIT: Final = {"type": "connection_init", "payload": {"Authorization": f"Bearer {token(ANN, 3600)}"}}
+INIT: Final[dict[str, Any]] = {"type": "connection_init", "payload": {"Authorization": f"Bearer {token(ANN, 3600)}"}}
 EVIL: Final[tuple[Any, ...]] = ({"$ne": None}, [], None, 7, "x\n", "../../x", "' OR 1=1", "$where")
 
 
@@ -50,7 +50,7 @@ ENDS: Final[dict[str, tuple[list[Any], int]]] = {
     "a question before a name": ([{"type": "subscribe", "id": "1", "payload": VIEWER}], 4401),
     "a forged token": ([{"type": "connection_init", "payload": {"Authorization": "Bearer a.b.c"}}], 4403),
     "a token that is an operator": ([{"type": "connection_init", "payload": {"Authorization": {"$gt": ""}}}], 4403),
-    "two names": ([{"type": "connection_init", "payload": {**INIT["payload"], "X-API-Key": "k"}}], 4403),  # type: ignore[dict-item]
+    "two names": ([{"type": "connection_init", "payload": {**INIT["payload"], "X-API-Key": "k"}}], 4403),
     "a name twice": ([INIT, INIT], 4429),
     "a name that is a list": ([{"type": "connection_init", "payload": ["Authorization"]}], 4400),
     "no JSON": ([INIT, "{"], 4400),
@@ -144,7 +144,7 @@ async def test_a_bomb_ends_its_operation_and_leaves_the_socket(siege: Siege) -> 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://"])
 async def test_no_page_of_another_site_opens_a_socket(siege: Siege, origin: str) -> None:
     with pytest.raises(InvalidStatus) as refusal:
-        async with connect(f"ws://{siege.address}/graphql", origin=origin):  # type: ignore[arg-type]
+        async with connect(f"ws://{siege.address}/graphql", origin=Origin(origin)):
             pass
 
     assert refusal.value.response.status_code == 403

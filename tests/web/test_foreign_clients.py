@@ -25,12 +25,14 @@ def node() -> str:
     """Node, with the packages installed beside the scripts."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        pytest.skip("NOT TESTED against foreign clients: Node is not installed")
+        pytest.skip("NOT TESTED against foreign clients: no Node here; `apt-get install nodejs npm`")
     if not (FOLDER / "node_modules" / "graphql-ws").exists():
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         installed = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=50, check=False)
         if installed.returncode:
-            pytest.skip(f"NOT TESTED against foreign clients: npm ci failed: {installed.stderr[-300:]}")
+            pytest.skip(
+                f"NOT TESTED against foreign clients: `cd {FOLDER} && npm ci` failed: {installed.stderr[-300:]}"
+            )
     return node
 
 

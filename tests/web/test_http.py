@@ -17,6 +17,7 @@ from tests.gateway import ANN, GatewayWorld, listening, text_of, token, web_gate
 from tests.web.conftest import ORIGIN
 from web.app import create_app
 from web.health import Readiness
+from web.logs import fields_of
 
 MODERN = "application/graphql-response+json"
 LEGACY = "application/json"
@@ -59,7 +60,11 @@ async def test_not_ready_without_the_engine(gateway: GatewayWorld, ann: aiohttp.
 
 async def test_an_unknown_address_is_json(ann: aiohttp.ClientSession) -> None:
     async with ann.get("/nothing") as answer:
-        assert (answer.status, await answer.json()) == (404, {"message": "Not Found"})
+        assert answer.status == 404
+        assert await answer.json() == {
+            "message": "Not Found",
+            "errors": [{"code": "NOT_FOUND", "message": "Not Found"}],
+        }
 
 
 class TestRequestIds:
@@ -318,7 +323,8 @@ class TestLogLines:
                 await answer.read()
 
         (line,) = [record for record in caplog.records if record.name == "web"]
-        assert (line.method, line.path, line.status) == ("GET", "/graphql", 200)  # type: ignore[attr-defined]
+        fields = fields_of(line)
+        assert (fields["method"], fields["path"], fields["status"]) == ("GET", "/graphql", 200)
         assert "hunter2" not in str(line.__dict__)
         assert "Bearer" not in str(line.__dict__)
 

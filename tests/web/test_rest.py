@@ -202,7 +202,7 @@ class TestBadInput:
             ("/billing/estimate?console=nes&hours=1&latitude=1", "longitude"),
             ("/billing/estimate?console=nes&hours=NaN", "hours"),
             ("/billing/alerts?dailyLimit=lots", "dailyLimit"),
-            ("/launch/hostnodes/closest?console=nes", "latitude and longitude"),
+            ("/launch/hostnodes/closest?console=nes", "latitude"),
             (f"/launch/{LAUNCH_ID}/progress?after=-1", "after"),
         ],
     )
@@ -355,6 +355,16 @@ class TestChanging:
         assert (status, told["code"]) == (403, "FORBIDDEN")
         assert (entry.actor_id, entry.action, entry.outcome) == ("ann", "setSpendingLimit", "DENIED")
 
+    async def test_an_operator_sets_a_limit_and_ends_it(self, gateway: GatewayWorld, served: str) -> None:
+        headers = {"Authorization": f"Bearer {token(OPERATOR)}"}
+        async with aiohttp.ClientSession(f"http://{served}", headers=headers) as http:
+            await asked(http, "PUT", "/billing/limits", json={"period": "DAILY", "amount": "5", "userId": "ann"})
+            status, told = await asked(http, "DELETE", "/billing/limits?period=daily&userId=ann")
+            missing = await problem(http, "DELETE", "/billing/limits")
+
+        assert (status, told["removeSpendingLimit"]["limit"]["amount"]) == (200, "5")
+        assert (missing[0], missing[1]["field"]) == (400, "period")
+
     async def test_an_operator_configures_a_console(self, gateway: GatewayWorld, served: str) -> None:
         headers = {"Authorization": f"Bearer {token(OPERATOR)}"}
         async with aiohttp.ClientSession(f"http://{served}", headers=headers) as http:
@@ -426,6 +436,7 @@ class TestTheDoor:
         self, ann: aiohttp.ClientSession, method: str, path: str, allow: set[str]
     ) -> None:
         async with ann.request(method, path) as answer:
+            assert (await answer.json())["errors"][0]["code"] == "METHOD_NOT_ALLOWED"
             assert (answer.status, set(answer.headers["Allow"].split(", "))) == (405, allow)
 
     @pytest.mark.parametrize("path", ["/vms/a/b", "/billing", "/config/nothing", "/launch/a/b"])

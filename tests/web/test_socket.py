@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
@@ -327,7 +327,7 @@ class TestOpening:
 
     async def test_a_page_of_another_site_gets_no_socket(self, served: str) -> None:
         with pytest.raises(InvalidStatus) as refusal:
-            async with connect(f"ws://{served}/graphql", origin="https://evil.example"):  # type: ignore[arg-type]
+            async with connect(f"ws://{served}/graphql", origin=Origin("https://evil.example")):
                 pass
 
         assert refusal.value.response.status_code == 403

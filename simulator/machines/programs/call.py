@@ -88,7 +88,8 @@ class Call:
 
     async def run(self, argv: Sequence[str], **changes: object) -> int:
         """Run another program the way this one runs, but for `changes` (fields of this class)."""
-        return await self.machine.run(replace(self, name=argv[0], arguments=tuple(argv[1:]), **changes))  # type: ignore[arg-type]
+        call = replace(self, name=argv[0], arguments=tuple(argv[1:]), **changes)  # type: ignore[arg-type]  # as named
+        return await self.machine.run(call)
 
     async def output_of(self, argv: Sequence[str]) -> tuple[int, str]:
         collected = Collected()

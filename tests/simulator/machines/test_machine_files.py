@@ -14,7 +14,8 @@ from simulator.machines.addresses import SSH
 from tests.simulator.machines.box import Box
 
 needs_openssh = pytest.mark.skipif(
-    not (shutil.which("sftp") and shutil.which("ssh")), reason="OpenSSH's clients are not installed"
+    not (shutil.which("sftp") and shutil.which("ssh")),
+    reason="OpenSSH's clients are missing: apt-get install openssh-client",
 )
 
 

@@ -17,7 +17,7 @@ from tests.simulator.machines.box import Box
 
 async def test_the_real_port_numbers_work_on_the_machines_own_address(box: Box) -> None:
     if os.geteuid() != 0:
-        pytest.skip("port 22 belongs to root on this system")
+        pytest.skip(f"port 22 belongs to root: sudo .venv/bin/pytest {__file__}")
 
     assert box.address.ip.startswith("127.77.")
     assert box.address.ports == {}
