@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from auth.rate import RequestRate
 from docs.rest_page import PAGE, page
@@ -43,7 +45,10 @@ MACHINE = "200000000000000001"
 LAUNCH_ID = global_id("Launch", LAUNCH)
 VM_ID = global_id("VM", MACHINE)
 MARIO = {"console": "SWITCH", "gameId": "mario-odyssey"}
-ROWS = [pytest.param(row, id=f"{'+'.join(row.methods)} {row.path}") for row in PATHS]
+
+
+def name_of(row: RestPath) -> str:
+    return f"{'+'.join(row.methods)} {row.path}"
 
 
 async def asked(http: aiohttp.ClientSession, method: str, path: str, **how: Any) -> tuple[int, Any]:
@@ -63,7 +68,7 @@ class TestTheTable:
         """`make docs` writes it."""
         assert PAGE.read_text(encoding="utf-8") == page()
 
-    @pytest.mark.parametrize("row", ROWS)
+    @pytest.mark.parametrize("row", PATHS, ids=name_of)
     def test_a_row_gives_every_variable_of_its_document_and_no_other(self, row: RestPath) -> None:
         variables = Variables(text_of(row.document))
 
@@ -72,7 +77,7 @@ class TestTheTable:
 
         assert {target.split(".")[0] for target in row.variables} == variables.names
 
-    @pytest.mark.parametrize("row", ROWS)
+    @pytest.mark.parametrize("row", PATHS, ids=name_of)
     def test_a_row_uses_each_part_of_its_path(self, row: RestPath) -> None:
         used = {f"{{{source.name}}}" for source in row.variables.values() if source.part is Part.PATH}
 
@@ -273,6 +278,57 @@ class TestBadInput:
         status, told = await problem(ann, "GET", "/vms?first=1000")
 
         assert (status, told["code"], told["limit"], told["allowed"]) == (400, "QUERY_TOO_COMPLEX", "pageSize", 100)
+
+
+NASTY = [
+    *(
+        "",
+        "%00",
+        "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        "$(reboot)",
+        "';--",
+        "{$ne:null}",
+        "%F0%9F%92%A3",
+        "%ff%fe",
+        "x" * 1000,
+    ),
+    *("NaN", "Infinity", "-0", "1e400", "999999999999999999", "%D9%A1", "null", "true", "[]", "{}"),
+]
+
+
+VALUES: list[Any] = [None, 1, "x", [], [[]], {}, {"$where": "1"}, {"__proto__": {}}, 1e308, -(2**63)]
+
+
+class TestHostileInput:
+    @pytest.mark.parametrize("row", PATHS, ids=name_of)
+    async def test_no_word_in_a_path_or_a_query_is_more_than_a_word(
+        self, gateway: GatewayWorld, ann: aiohttp.ClientSession, row: RestPath, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for word in NASTY:
+            path = re.sub(r"\{\w+\}", word or "x", row.path)
+            parameters = "&".join(
+                f"{source.name}={word}" for source in row.variables.values() if source.part is Part.QUERY
+            )
+            url = URL(f"{path}?{parameters}", encoded=True)
+            async with ann.request(row.methods[0], url) as answer:
+                assert answer.status in (200, 400, 403, 404, 503), (word, await answer.text())
+
+        assert "unforeseen" not in caplog.text
+        assert await gateway.db.find(Launch, {}) == []
+        assert (gateway.engine.started, gateway.engine.asked, gateway.engine.cancelled) == ([], [], [])
+
+    @pytest.mark.parametrize("row", [row for row in PATHS if {"POST", "PUT"} & set(row.methods)], ids=name_of)
+    async def test_no_body_does_more_than_be_refused(
+        self, gateway: GatewayWorld, ann: aiohttp.ClientSession, row: RestPath, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = re.sub(r"\{\w+\}", "nes" if "console" in row.path else VM_ID, row.path)
+        for value in VALUES:
+            for body in ({"input": value}, {"console": value}, {"pin": value}, {"": value}, {"errors": value}):
+                status, told = await asked(ann, row.methods[0], path, json=body)
+                assert status in (400, 403, 404), (body, told)
+
+        assert "unforeseen" not in caplog.text
+        assert await gateway.db.find(Launch, {}) == []
 
 
 class TestChanging:
