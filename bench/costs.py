@@ -1,15 +1,18 @@
 """How long a report over twelve months takes, with a million usage intervals in the embedded database.
 
-    python -m bench.costs [--intervals 1000000] [--users 2000]
+    python -m bench.costs [--intervals 1000000] [--users 2000] [--cache FOLDER] [--rebuild] [--database]
 
-Starts a database of its own in a temporary folder, fills it in batches, adds all of it up with the service's own
-`Rollups.rebuild`, and asks for reports as the gateway would. A million intervals take some minutes to write.
+Starts a database of its own, fills it, adds all of it up with the service's own `Rollups.rebuild`, and asks for reports
+as the gateway would, in every cut and by every group. With `--cache` what was written is kept in that folder and found
+again by the next run, which then takes less than a minute; `--rebuild` adds it up anew, and `--database` also measures
+how long the database takes to add up what the service does.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import shutil
 import socket
@@ -22,23 +25,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from billing.reports import Reports
 from billing.rollups import Rollups
 from billing.windows import Granularity, window_of
+from errors import InvalidInputError
 from models.catalog import ConsoleType
 from models.database import Database
 from models.everything import DOCUMENTS
-from models.rollups import RollupKind
+from models.rollups import EVERYBODY, RolledSpan, Rollup, RollupKind, Span, Unit
 from models.usage import UsageInterval, UsageState
 from providers.base import ProviderName
 
 NOW: Final = datetime(2026, 11, 20, 18, 30, tzinfo=UTC)
 FIRST: Final = datetime(2025, 11, 21, tzinfo=UTC)
 YEAR: Final = window_of(date(2025, 11, 21), date(2026, 11, 20))
-_BATCH: Final = 5_000
+MONTHS: Final = 13  # have a day in the year
+_BATCH: Final = 10_000
 _PRICES: Final = [Decimal("0.1523"), Decimal("0.2871"), Decimal("0.4512"), Decimal("0.7899")]
 _RUNS: Final = 7
 
@@ -47,54 +53,124 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--intervals", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=2_000)
+    parser.add_argument("--cache", type=Path, help="where the written database is kept")
+    parser.add_argument("--rebuild", action="store_true", help="add up anew what is kept")
+    parser.add_argument("--database", action="store_true", help="measure sums by the database as well")
     arguments = parser.parse_args()
+    name = f"{arguments.intervals}-of-{arguments.users}"
+    with kept(arguments.cache, name) as folder, server(folder / "data") as uri:
+        written = folder / "written"
+        if not written.exists():
+            asyncio.run(write(uri, arguments.intervals, arguments.users))
+            written.touch()
+        asyncio.run(measure(uri, arguments))
+
+
+@contextmanager
+def kept(cache: Path | None, name: str) -> Iterator[Path]:
+    """A folder that stays when there is a cache, else one for this time."""
+    if cache is not None:
+        (cache / name).mkdir(parents=True, exist_ok=True)
+        yield cache / name
+        return
     folder = Path(tempfile.mkdtemp(prefix="bench-costs-"))
     try:
-        with server(folder) as uri:
-            asyncio.run(measure(uri, arguments.intervals, arguments.users))
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def measure(uri: str, count: int, users: int) -> None:
-    db = Database(uri, "bench", timeout_s=600)
+async def write(uri: str, count: int, users: int) -> None:
+    """Machines of ten intervals each, running and stopped in turn, spread over the year; the last ones still run.
+    Indexes are made afterwards: that takes half the time of keeping them meanwhile."""
+    db = Database(uri, "bench", timeout_s=900)
+    await db.drop()  # whatever a run that was broken off has left
+    began, made = time.perf_counter(), intervals(count, users)
+    while batch := list(islice(made, _BATCH)):
+        await db.insert_many(batch)
     await db.ensure_indexes(DOCUMENTS)
-    began = time.perf_counter()
-    await fill(db, count, users)
-    say(f"{count:,} intervals of {users:,} users written in {time.perf_counter() - began:.0f} s")
-    began = time.perf_counter()
-    days = await Rollups(db).rebuild(NOW)
-    say(f"{days} closed days added up in {time.perf_counter() - began:.0f} s (once; afterwards one day a night)")
-    await report(db, "twelve months by month, by provider", Granularity.MONTH, RollupKind.PROVIDER)
-    await report(db, "twelve months by day, by provider", Granularity.DAY, RollupKind.PROVIDER)
-    await report(db, "twelve months by day, by console", Granularity.DAY, RollupKind.CONSOLE)
-    await report(db, "twelve months by hour, by provider", Granularity.HOUR, RollupKind.PROVIDER)
-    await report(db, "twelve months by day, one user's by VM", Granularity.DAY, RollupKind.VM, user_id="user-7")
+    say(f"{count:,} intervals of {users:,} users written and indexed in {time.perf_counter() - began:.0f} s")
     await db.close()
 
 
-async def report(
-    db: Database, name: str, granularity: Granularity, group_by: RollupKind, user_id: str | None = None
-) -> None:
-    seconds: list[float] = []
-    total = Decimal(0)
-    for _ in range(_RUNS):
+async def measure(uri: str, arguments: argparse.Namespace) -> None:
+    db = Database(uri, "bench", timeout_s=900)
+    await db.ensure_indexes(DOCUMENTS)
+    if arguments.rebuild or await db.count(RolledSpan, {"span": Span.MONTH}) < MONTHS:
         began = time.perf_counter()
-        made = await Reports(db).report(YEAR, granularity, group_by, user_id=user_id, now=NOW)
-        seconds.append(time.perf_counter() - began)
-        total = made.total_usd
-    say(f"{name}: median {statistics.median(seconds):.3f} s, worst {max(seconds):.3f} s, total {total} USD")
+        days = await Rollups(db).rebuild(NOW)
+        say(f"{days} closed days added up in {time.perf_counter() - began:.0f} s (once; afterwards one day a night)")
+    say(f"load averages before: {os.getloadavg()}, on {os.cpu_count()} cores")
+    for granularity in Granularity:
+        for group_by in RollupKind:
+            for user_id in (None, "user-7"):
+                await report(db, granularity, group_by, user_id)
+    if arguments.database:
+        await by_the_database(db)
+    await db.close()
 
 
-async def fill(db: Database, count: int, users: int) -> None:
-    """Machines of ten intervals each, running and stopped in turn, spread over the year; the last ones still run."""
-    batch: list[UsageInterval] = []
-    for interval in intervals(count, users):
-        batch.append(interval)
-        if len(batch) == _BATCH:
-            await db.insert_many(batch)
-            batch.clear()
-    await db.insert_many(batch)
+async def report(db: Database, granularity: Granularity, group_by: RollupKind, user_id: str | None) -> None:
+    name = f"{user_id or 'everybody'} by {granularity} and {group_by}"
+    seconds: list[float] = []
+    worked_s = time.process_time()
+    try:
+        for _ in range(_RUNS):
+            began = time.perf_counter()
+            made = await Reports(db).report(YEAR, granularity, group_by, user_id=user_id, now=NOW)
+            seconds.append(time.perf_counter() - began)
+    except InvalidInputError as refused:
+        say(f"{name}: refused, {refused.message}")
+        return
+    lines = sum(len(bucket.lines) for bucket in made.buckets)
+    median, worst = statistics.median(seconds), max(seconds)
+    worked_s = (time.process_time() - worked_s) / _RUNS
+    times = f"median {median:.3f} s, worst {worst:.3f} s, of which the service worked {worked_s:.3f} s"
+    say(f"{name}: {times}, {lines:,} lines, total {made.total_usd} USD")
+
+
+async def by_the_database(db: Database) -> None:
+    """What the service adds up, asked of the database: the cells of closed days, and the intervals of the open one."""
+    cells = {"$zip": {"inputs": ["$cell", "$cell_group", "$usd_ms"]}}
+    table = {"whose": EVERYBODY, "span": Span.DAY, "kind": RollupKind.PROVIDER, "unit": Unit.HOUR}
+    hours: list[dict[str, Any]] = [
+        {"$match": {**table, "start": {"$gte": YEAR.start, "$lt": YEAR.end}}},
+        {"$project": {"start": 1, "groups": 1, "cells": cells}},
+        {"$unwind": "$cells"},
+        {
+            "$project": {
+                "start": 1,
+                "groups": 1,
+                "hour": _at("$cells", 0),
+                "group": _at("$cells", 1),
+                "usd": _at("$cells", 2),
+            }
+        },
+        {
+            "$group": {
+                "_id": {"start": "$start", "hour": "$hour", "group": _at("$groups", "$group")},
+                "usd_ms": {"$sum": {"$toDecimal": "$usd"}},
+            }
+        },
+    ]
+    today = NOW.replace(hour=0, minute=0)
+    price = {"$add": ["$machine_usd_per_hour", "$storage_usd_per_hour", "$egress_usd_per_hour"]}
+    clipped = {"$subtract": [{"$min": ["$end", NOW]}, {"$max": ["$start", today]}]}
+    running_day: list[dict[str, Any]] = [
+        {"$match": {"end": {"$gt": today}, "start": {"$lt": NOW}}},
+        {"$group": {"_id": "$provider", "usd_ms": {"$sum": {"$multiply": [price, clipped]}}}},
+    ]
+    for name, model, pipeline in (
+        ("by hour and provider", Rollup, hours),
+        ("the ended intervals of the running day", UsageInterval, running_day),
+    ):
+        began = time.perf_counter()
+        found = await db.aggregate(model, pipeline)
+        say(f"the database, {name}: {time.perf_counter() - began:.3f} s, {len(found):,} sums")
+
+
+def _at(array: str, index: int | str) -> dict[str, Any]:
+    return {"$arrayElemAt": [array, index]}
 
 
 def intervals(count: int, users: int) -> Iterator[UsageInterval]:

@@ -124,7 +124,7 @@ def _level(limit_usd: Decimal, spent_usd: Decimal, forecast_usd: Decimal) -> Ale
 
 def _message(limit: SpendingLimit, level: AlertLevel, spent: Decimal, forecast: Decimal) -> str:
     words = words_of(limit)
-    amount, now, then = tidy(limit.usd), _cents(spent), _cents(forecast)
+    amount, now, then = tidy(limit.usd), _shown(spent, limit.usd), _shown(forecast, limit.usd)
     match level:
         case AlertLevel.CRITICAL:
             return f"{words} of {amount} USD is reached: {now} USD are spent"
@@ -133,5 +133,7 @@ def _message(limit: SpendingLimit, level: AlertLevel, spent: Decimal, forecast: 
     return f"{words} of {amount} USD will be passed: {then} USD at the end of the period as things are"
 
 
-def _cents(usd: Decimal) -> Decimal:
-    return EXACT.quantize(usd, _CENT)
+def _shown(usd: Decimal, limit_usd: Decimal) -> Decimal:
+    """In cents, or as finely as the limit: below a limit of a tenth of a cent, none at all would be spent."""
+    finest = min(_CENT, Decimal((0, (1,), int(limit_usd.as_tuple().exponent))))
+    return EXACT.quantize(usd, finest)

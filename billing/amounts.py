@@ -21,6 +21,7 @@ MS_PER_HOUR: Final = 3_600_000
 # The default context would round sums of many intervals after 28 digits.
 EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _MS: Final = timedelta(milliseconds=1)
+_MS_PER_HOUR: Final = Decimal(MS_PER_HOUR)
 _CENT: Final = Decimal("0.01")
 
 
@@ -46,12 +47,12 @@ class Rounding:
 
     def __init__(self) -> None:
         self._usd_ms = Decimal(0)
-        self._usd = Decimal(0)
+        self.usd = Decimal(0)  # so far
 
     def part(self, usd_ms: Decimal) -> Decimal:
         self._usd_ms = EXACT.add(self._usd_ms, usd_ms)
-        before, self._usd = self._usd, rounded(self._usd_ms)
-        return EXACT.subtract(self._usd, before)
+        before, self.usd = self.usd, rounded(self._usd_ms)
+        return EXACT.subtract(self.usd, before)
 
 
 def used(interval: Metered, start: datetime, end: datetime) -> Cell:
@@ -75,7 +76,7 @@ def by_hour(interval: Metered, start: datetime, end: datetime) -> Iterator[tuple
 
 def rounded(usd_ms: Decimal) -> Decimal:
     """Dollars."""
-    return EXACT.quantize(EXACT.divide(usd_ms, Decimal(MS_PER_HOUR)), PLACES)
+    return EXACT.quantize(EXACT.divide(usd_ms, _MS_PER_HOUR), PLACES)
 
 
 def usd_ms_of(usd: Decimal) -> Decimal:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -66,11 +66,12 @@ class Billed:
     async def compared(self, window: Window) -> list[Compared]:
         """Day by day: each provider as a whole, then its VMs."""
         telling = {state.id for state in await self._db.find(BilledState, {})}
-        rows = [*await self._by_provider(window, telling), *await self._by_vm(window)]
+        now = datetime.now(UTC)  # one for all, so that the VMs add up to their provider
+        rows = [*await self._by_provider(window, telling, now), *await self._by_vm(window, now)]
         return sorted(rows, key=lambda row: (row.day, row.provider, row.vm_id or ""))
 
-    async def _by_provider(self, window: Window, telling: set[ProviderName]) -> list[Compared]:
-        metered, billed = _lines(await Reports(self._db).report(window)), _lines(await self.report(window))
+    async def _by_provider(self, window: Window, telling: set[ProviderName], now: datetime) -> list[Compared]:
+        metered, billed = _lines(await Reports(self._db).report(window, now=now)), _lines(await self.report(window))
         return [
             Compared(
                 day,
@@ -82,8 +83,8 @@ class Billed:
             for day, name in metered.keys() | billed.keys()
         ]
 
-    async def _by_vm(self, window: Window) -> list[Compared]:
-        metered = _lines(await Reports(self._db).report(window, group_by=RollupKind.VM))
+    async def _by_vm(self, window: Window, now: datetime) -> list[Compared]:
+        metered = _lines(await Reports(self._db).report(window, group_by=RollupKind.VM, now=now))
         billed = _lines(await self.report(window, group_by=RollupKind.VM))
         keys = {key for key in metered.keys() | billed.keys() if key[1] != UNATTRIBUTED}
         vms = {vm.id: vm for vm in await self._db.get_many(Vm, {vm_id for _, vm_id in keys})}

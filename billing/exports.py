@@ -5,32 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import defaultdict
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from billing.adding_up import groups_of
+from billing.adding_up import Vms, add, owner_of
 from billing.amounts import Cell, Rounding, hours, tidy, used
 from billing.reports import CURRENCY
 from billing.rollups import Rollups, overlapping
+from billing.tables import vms_from
 from billing.windows import Granularity, Window, month_of
 from errors import InvalidInputError
 from models.database import Database
-from models.rollups import RollupKind, Span, rollup_rows
+from models.rollups import EVERYBODY, RollupKind, Span, Unit, rollup_rows
 
 HEADER: Final = ("day", "provider", "console", "user", "vm", "running_hours", "amount", "currency")
 _MONTH: Final = re.compile(r"(2\d{3})-(0[1-9]|1[0-2])", re.ASCII)
 # A spreadsheet takes a text that begins like this for a formula.
 _FORMULA: Final = re.compile(r"[=+\-@\t\r\n]")
-
-
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    provider: str
-    console: str
-    user_id: str
 
 
 def checked_month(text: str | None) -> Window:
@@ -48,46 +40,35 @@ async def month_as_csv(db: Database, month: Window, now: datetime) -> AsyncGener
     for day in month.buckets(Granularity.DAY):
         if day.start >= now:
             return
-        owners, cells = await _day(db, day, now)
         lines = [
             _line(
                 (
                     f"{day.start:%Y-%m-%d}",
-                    *(owners[vm_id].provider, owners[vm_id].console, owners[vm_id].user_id, vm_id),
-                    f"{hours(cells[vm_id].running_ms):.6f}",
-                    format(tidy(rounding.part(cells[vm_id].usd_ms)), "f"),
+                    *(owner.provider, owner.console, owner.user_id, vm_id),
+                    f"{hours(cells[0].running_ms):.6f}",
+                    format(tidy(rounding.part(cells[0].usd_ms)), "f"),
                     CURRENCY,
                 )
             )
-            for vm_id in sorted(cells)
+            for vm_id, (owner, cells) in sorted((await _day(db, day, now)).items())
         ]
         if lines:
             yield "".join(lines)
 
 
-async def _day(db: Database, day: Window, now: datetime) -> tuple[dict[str, _Owner], dict[str, Cell]]:
-    owners: dict[str, _Owner] = {}
-    cells: dict[str, Cell] = defaultdict(Cell)
+async def _day(db: Database, day: Window, now: datetime) -> Vms:
+    """One cell for each VM."""
     published = {span.version for span in await Rollups(db).published(Span.DAY, day.start, day.end)}
     if published:
-        for row in await rollup_rows(db, {"span": Span.DAY, "kind": RollupKind.VM, "start": day.start}):
-            if row.version in published:
-                vm_id = row.groups[RollupKind.VM]
-                owners[vm_id] = _owner(row.groups)
-                for _, usd_ms, running_ms in row.cells():
-                    cells[vm_id].add(Cell(usd_ms, running_ms))
-        return owners, cells
+        query = {"whose": EVERYBODY, "span": Span.DAY, "kind": RollupKind.VM, "unit": Unit.DAY, "start": day.start}
+        return vms_from(row for row in await rollup_rows(db, query) if row.version in published)
+    vms: Vms = {}
     end = min(day.end, now)
     for interval in await overlapping(db, day.start, end):
         cell = used(interval, day.start, end)
         if cell != Cell():
-            owners[interval.vm_id] = _owner(dict(groups_of(interval)))
-            cells[interval.vm_id].add(cell)
-    return owners, cells
-
-
-def _owner(groups: dict[RollupKind, str]) -> _Owner:
-    return _Owner(groups[RollupKind.PROVIDER], groups[RollupKind.CONSOLE], groups[RollupKind.USER])
+            add(vms, interval.vm_id, owner_of(interval), 0, cell)
+    return vms
 
 
 def _line(cells: tuple[str, ...]) -> str:

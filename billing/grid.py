@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -19,23 +18,37 @@ class Grid:
         self._buckets = buckets
         self._starts = [bucket.start for bucket in buckets]
         self._end = buckets[-1].end
-        self._cells: dict[int, dict[str, Cell]] = {}
+        self._cells: list[dict[str, Cell]] = [{} for _ in buckets]
 
     @property
     def size(self) -> int:
-        return sum(map(len, self._cells.values()))
+        return sum(map(len, self._cells))
+
+    def bucket_of(self, moment: datetime) -> dict[str, Cell] | None:
+        """The groups of the bucket that the moment falls into; None outside of all."""
+        if not self._starts[0] <= moment < self._end:
+            return None
+        return self._cells[bisect_right(self._starts, moment) - 1]
 
     def add(self, moment: datetime, group: str, cell: Cell) -> None:
-        """To the bucket that the moment falls into. What lies outside of all is left out, and so is nothing at all."""
-        if not self._starts[0] <= moment < self._end or not (cell.usd_ms or cell.running_ms):
-            return
-        groups = self._cells.setdefault(bisect_right(self._starts, moment) - 1, defaultdict(Cell))
-        groups[group].add(cell)
+        """What lies outside of all buckets is left out, and so is nothing at all."""
+        bucket = self.bucket_of(moment)
+        if bucket is not None and (cell.usd_ms or cell.running_ms):
+            put(bucket, group, cell)
 
     def usd_ms(self) -> Decimal:
-        return total(cell.usd_ms for groups in self._cells.values() for cell in groups.values())
+        return total(cell.usd_ms for groups in self._cells for cell in groups.values())
 
     def buckets(self) -> Iterator[tuple[Window, list[tuple[str, Cell]]]]:
         """All of them, those without use as well; groups by their names."""
-        for index, bucket in enumerate(self._buckets):
-            yield bucket, sorted(self._cells.get(index, {}).items(), key=itemgetter(0))
+        for bucket, groups in zip(self._buckets, self._cells, strict=True):
+            yield bucket, sorted(groups.items(), key=itemgetter(0))
+
+
+def put(bucket: dict[str, Cell], group: str, cell: Cell) -> None:
+    """The cell is the bucket's own from then on."""
+    known = bucket.get(group)
+    if known is None:
+        bucket[group] = cell
+    else:
+        known.add(cell)

@@ -7,17 +7,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
-from billing.adding_up import groups_of
-from billing.amounts import EXACT, Cell, Rounding, by_hour, hours, rounded, total, used
+from billing.adding_up import group_of
+from billing.amounts import DAY, EXACT, Cell, Rounding, by_hour, hours, rounded, total, used
 from billing.coverage import Coverage
-from billing.grid import Grid
+from billing.grid import Grid, put
 from billing.rollups import Rollups, overlapping
 from billing.windows import Granularity, Window
 from errors import InvalidInputError
-from models.database import Database
-from models.rollups import RolledSpan, RollupKind, Span, rollup_rows
+from models.database import Database, Document
+from models.rollups import (
+    EVERYBODY,
+    UNITS,
+    RolledSpan,
+    RollupKind,
+    RollupRow,
+    Span,
+    Unit,
+    cells_name,
+    rollup_rows,
+)
 from models.usage import UsageRow
 
 CURRENCY: Final = "USD"
@@ -68,6 +80,41 @@ class Report:
         return hours(self.running_ms)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to the rollups."""
+
+    window: Window
+    granularity: Granularity
+    group_by: RollupKind
+    user_id: str | None
+
+    def unit(self, span: RolledSpan) -> Unit:
+        """The coarsest cut that will do."""
+        finer, whole = UNITS[span.span]
+        fits = self.window.start <= span.start and span.end <= self.window.end
+        coarse = self.granularity is Granularity.MONTH or (self.granularity.value == whole.value)
+        return whole if self.user_id is None and fits and coarse else finer
+
+    def check_length(self, spans: Iterable[RolledSpan], unit: Unit) -> None:
+        """InvalidInputError before anything is read, when each cell is a line and there are too many."""
+        if self.user_id is not None or unit.value != self.granularity.value:
+            return
+        if sum(span.cells.get(cells_name(self.group_by, unit), 0) for span in spans) > MAX_LINES:
+            raise _too_long()
+
+    def query(self, spans: Iterable[RolledSpan], unit: Unit) -> Document:
+        """By the whole of an index whose last key is the range."""
+        starts = [span.start for span in spans]
+        return {
+            "whose": EVERYBODY if self.user_id is None else self.user_id,
+            "span": next(iter(spans)).span,
+            "kind": self.group_by if self.user_id is None else RollupKind.VM,
+            "unit": unit,
+            "start": {"$gte": min(starts), "$lt": max(starts) + DAY},
+        }
+
+
 class Reports:
     """Metered costs."""
 
@@ -88,8 +135,8 @@ class Reports:
         now = now or datetime.now(UTC)
         grid = Grid(window.buckets(granularity))
         coverage = await self._coverage(window, granularity)
-        for span in (Span.MONTH, Span.DAY):
-            await self._add_rollups(grid, coverage.of(span), group_by, user_id)
+        for span in Span:
+            await self._add_rollups(grid, Asked(window, granularity, group_by, user_id), coverage.of(span))
         still_open: dict[str, UsageRow] = {}
         for gap in coverage.gaps():
             still_open |= await self._add_intervals(grid, gap, group_by, user_id, now)
@@ -110,22 +157,14 @@ class Reports:
             coverage.add(await self._rollups.published(Span.DAY, gap.start, gap.end))
         return coverage
 
-    async def _add_rollups(
-        self, grid: Grid, spans: Mapping[str, RolledSpan], group_by: RollupKind, user_id: str | None
-    ) -> None:
-        if not spans:
-            return
-        if user_id is None and sum(span.groups.get(group_by, 0) for span in spans.values()) > MAX_LINES:
-            raise _too_long()
-        some = next(iter(spans.values()))
-        starts = [span.start for span in spans.values()]
-        whose = {"kind": group_by} if user_id is None else {"user_id": user_id}
-        query = {**whose, "span": some.span, "start": {"$gte": min(starts), "$lte": max(starts)}}
-        for row in await rollup_rows(self._db, query):
-            if row.version in spans:
-                group = row.groups[group_by]
-                for moment, usd_ms, running_ms in row.cells():
-                    grid.add(moment, group, Cell(usd_ms, running_ms))
+    async def _add_rollups(self, grid: Grid, asked: Asked, spans: Mapping[str, RolledSpan]) -> None:
+        in_order = sorted(spans.values(), key=attrgetter("start"))
+        for unit, run in groupby(in_order, key=asked.unit):
+            alike = {span.version: span for span in run}
+            asked.check_length(alike.values(), unit)
+            for row in await rollup_rows(self._db, asked.query(alike.values(), unit)):
+                if row.version in alike:
+                    _add_row(grid, row, asked.group_by)
 
     async def _add_intervals(
         self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime
@@ -134,13 +173,22 @@ class Reports:
         end, still_open = min(gap.end, now), {}
         if end <= gap.start:
             return {}
-        for interval in await overlapping(self._db, gap.start, end, _of(user_id)):
-            group = dict(groups_of(interval))[group_by]
+        for interval in await overlapping(self._db, gap.start, end, user_id):
+            group = group_of(interval, group_by)
             for hour, cell in by_hour(interval, gap.start, end):
                 grid.add(hour, group, cell)
             if interval.end is None:
                 still_open[interval.id] = interval
         return still_open
+
+
+def _add_row(grid: Grid, row: RollupRow, group_by: RollupKind) -> None:
+    buckets = [grid.bucket_of(moment) for moment in row.moments()]
+    names = row.names[group_by]
+    for group, at, usd_ms, running_ms in row.cells():
+        bucket = buckets[at]
+        if bucket is not None:
+            put(bucket, names[group], Cell(usd_ms, running_ms))
 
 
 def _forecast(window: Window, grid: Grid, still_open: Iterable[UsageRow], now: datetime) -> Decimal | None:
@@ -165,8 +213,9 @@ def report_of(window: Window, grid: Grid, forecast_usd: Decimal | None, as_of: d
 
 
 def _bucket(window: Window, groups: Iterable[tuple[str, Cell]], rounding: Rounding) -> Bucket:
+    before = rounding.usd
     lines = tuple(Line(group, rounding.part(cell.usd_ms), cell.running_ms) for group, cell in groups)
-    return Bucket(window, total(line.usd for line in lines), sum(line.running_ms for line in lines), lines)
+    return Bucket(window, EXACT.subtract(rounding.usd, before), sum(line.running_ms for line in lines), lines)
 
 
 def _summed(lines: Iterable[Line]) -> Iterator[Line]:
@@ -177,10 +226,6 @@ def _summed(lines: Iterable[Line]) -> Iterator[Line]:
         usd[line.group] = EXACT.add(usd[line.group], line.usd)
         running_ms[line.group] += line.running_ms
     yield from (Line(group, usd[group], running_ms[group]) for group in sorted(usd))
-
-
-def _of(user_id: str | None) -> dict[str, str]:
-    return {} if user_id is None else {"user_id": user_id}
 
 
 def _too_long() -> InvalidInputError:

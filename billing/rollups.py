@@ -9,23 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from billing.adding_up import (
-    Groups,
-    by_day,
-    cells_by_name,
-    counts,
-    documents,
-    groups_from,
-    merged,
-    only_day,
-)
+from billing.adding_up import Vms, by_day, merged
 from billing.amounts import DAY, midnight, month_start
-from models.database import Database, Document
-from models.rollups import STATE_ID, RolledSpan, Rollup, RollupState, Span
+from billing.tables import differing, documents, vms_from
+from models.database import ASCENDING, Database, Document
+from models.rollups import (
+    EVERYBODY,
+    STATE_ID,
+    RolledSpan,
+    Rollup,
+    RollupKind,
+    RollupRow,
+    RollupState,
+    Span,
+    Unit,
+    cells_name,
+    rollup_rows,
+)
 from models.usage import UsageInterval, UsageRow, usage_rows
 
 log = logging.getLogger(__name__)
@@ -33,6 +38,7 @@ log = logging.getLogger(__name__)
 # A day is added up only this long after its end, when what was noted late is there.
 SETTLED: Final = timedelta(minutes=30)
 _BATCH: Final = 1000
+_VMS_BY_HOUR: Final[Document] = {"whose": EVERYBODY, "kind": RollupKind.VM, "unit": Unit.HOUR}
 _SHOWN: Final = 10
 
 
@@ -44,7 +50,7 @@ class Rollups:
         """Add up every closed day that is not, and the months they are in; how many days. May be repeated."""
         last = midnight(now - SETTLED)
         state = await self._state_with_first_day()
-        first = state.first_day
+        first = None if state.first_day is None else midnight(state.first_day)
         if first is None or first >= last:
             return 0
         done = {span.start for span in await self.published(Span.DAY, first, last)}
@@ -68,8 +74,8 @@ class Rollups:
             if (span := await self._db.get(RolledSpan, key)) is not None and span.valid and day < span.end
         ]
         intervals = await overlapping(self._db, day, day + DAY) if spans else []
-        groups = by_day(intervals, day, day + DAY)[day]
-        different = sorted({name for span in spans for name in await self._different(span, day, groups)})
+        vms = by_day(intervals, day, day + DAY)[day]
+        different = sorted({name for span in spans for name in await self._different(span, day, vms)})
         if different and all([await self._is_still(span) for span in spans]):
             log.error(
                 "sums of a closed day are not those of its intervals",
@@ -111,41 +117,39 @@ class Rollups:
             begun = await usage_rows(self._db, {"start": {"$gte": first, "$lt": end}})
             intervals = list({interval.id: interval for interval in (*carried, *begun)}.values())
             added = await asyncio.to_thread(by_day, intervals, first, end)
-            for day, groups in added.items():
-                await self._publish(Span.DAY, day, day + DAY, groups, state)
+            for day, vms in added.items():
+                await self._publish(Span.DAY, day, day + DAY, vms, state)
             await self._publish_month(first, end, added, state)
             carried = [interval for interval in intervals if interval.end is None or interval.end > end]
             first = end
 
     async def _publish_month(
-        self, first: datetime, end: datetime, added: dict[datetime, Groups], state: RollupState
+        self, first: datetime, end: datetime, added: dict[datetime, Vms], state: RollupState
     ) -> None:
         """The month's days before `first` are taken from what was published of them."""
         month = month_start(first)
-        groups: Groups = {}
+        vms: Vms = {}
         before = await self.published(Span.DAY, month, first)
         begin = max(month, state.first_day or month)
         if len(before) < (first - begin) // DAY:
             return  # its beginning is not whole: reports read the days
         for span in before:
-            merged(groups, span.start, groups_from(await self._of(span)))
+            merged(vms, span.start, vms_from(await self._rows(span, _VMS_BY_HOUR)))
         for day, of_day in added.items():
-            merged(groups, day, of_day)
-        await self._publish(Span.MONTH, month, end, groups, state)
+            merged(vms, day, of_day)
+        await self._publish(Span.MONTH, month, end, vms, state)
 
-    async def _publish(self, span: Span, start: datetime, end: datetime, groups: Groups, state: RollupState) -> None:
+    async def _publish(self, span: Span, start: datetime, end: datetime, vms: Vms, state: RollupState) -> None:
         """From here on it counts, unless something was written into the past since `state` was read."""
         version = f"{span}:{start:%Y-%m-%d}:{secrets.token_hex(4)}"
-        made = documents(span, start, version, groups)
-        for at in range(0, len(made), _BATCH):
-            await self._db.insert_many(made[at : at + _BATCH])
+        cells = await self._write(span, start, version, vms)
         rolled = RolledSpan(
             id=_key(span, start),
             span=span,
             start=start,
             end=end,
             version=version,
-            groups=counts(made),
+            cells=cells,
             at=datetime.now(UTC),
         )
         former = await self._db.get(RolledSpan, rolled.id)
@@ -160,18 +164,28 @@ class Rollups:
         kept = [version] if former is None else [version, former.version]
         await self._db.delete(Rollup, {"start": start, "span": span, "version": {"$nin": kept}})
 
-    async def _of(self, span: RolledSpan) -> list[Rollup]:
-        return await self._db.find(Rollup, {"start": span.start, "span": span.span, "version": span.version})
+    async def _write(self, span: Span, start: datetime, version: str, vms: Vms) -> dict[str, int]:
+        """How many cells everybody's rollups have."""
+        made = await asyncio.to_thread(lambda: list(documents(span, start, version, vms)))
+        for at in range(0, len(made), _BATCH):
+            await self._db.insert_many(made[at : at + _BATCH])
+        cells: Counter[str] = Counter()
+        for rollup in made:
+            if rollup.whose == EVERYBODY:
+                cells[cells_name(rollup.kind, rollup.unit)] += len(rollup.cell)
+        return dict(cells)
 
-    async def _different(self, span: RolledSpan, day: datetime, groups: Groups) -> list[str]:
+    async def _rows(self, span: RolledSpan, which: Document | None = None) -> list[RollupRow]:
+        found = await rollup_rows(self._db, {**(which or {}), "span": span.span, "start": span.start})
+        return [row for row in found if row.version == span.version]
+
+    async def _different(self, span: RolledSpan, day: datetime, vms: Vms) -> list[str]:
         """The groups whose sums of this day are other ones in a span."""
-        found = groups_from(await self._of(span))
-        wanted = groups
+        wanted, day_of_month = vms, None
         if span.span is Span.MONTH:
-            wanted, found = {}, only_day(found, day)
-            merged(wanted, day, groups)
-        ours, theirs = (cells_by_name(each) for each in (wanted, found))
-        return [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+            wanted, day_of_month = {}, day.day - 1
+            merged(wanted, day, vms)
+        return await asyncio.to_thread(differing, span.span, wanted, await self._rows(span), day_of_month)
 
     async def _is_still(self, span: RolledSpan) -> bool:
         now = await self._db.get(RolledSpan, span.id)
@@ -181,24 +195,29 @@ class Rollups:
         return await self._db.get(RollupState, STATE_ID) or RollupState(id=STATE_ID)
 
     async def _state_with_first_day(self) -> RollupState:
-        """Looks through all intervals, once."""
+        """Once: where the first interval begins."""
         state = await self._state()
         if state.first_day is not None:
             return state
-        oldest = await self._db.aggregate(UsageInterval, [{"$group": {"_id": None, "start": {"$min": "$start"}}}])
+        oldest = await self._db.find(UsageInterval, {}, sort=[("start", ASCENDING)], limit=1)
         if not oldest:
             return state
-        first: Document = {"$set": {"first_day": midnight(oldest[0]["start"])}, "$setOnInsert": {"published": 0}}
+        first: Document = {"$set": {"first_day": midnight(oldest[0].start)}, "$setOnInsert": {"published": 0}}
         await self._db.upsert(RollupState, {"_id": STATE_ID, "late": state.late}, first)
         return await self._state()
 
 
-async def overlapping(db: Database, start: datetime, end: datetime, more: Document | None = None) -> list[UsageRow]:
-    """The intervals that touch a window. Open ones are read first: one that is closed meanwhile is found twice, not
-    never."""
-    still_open = await usage_rows(db, {"end": None, "start": {"$lt": end}, **(more or {})})
-    ended = await usage_rows(db, {"end": {"$gt": start}, "start": {"$lt": end}, **(more or {})})
-    return list({interval.id: interval for interval in (*still_open, *ended)}.values())
+async def overlapping(db: Database, start: datetime, end: datetime, user_id: str | None = None) -> list[UsageRow]:
+    """The intervals that touch a window, of one user or of all. Open ones are read first: one that is closed meanwhile
+    is found twice, not never."""
+    still_open = await usage_rows(db, {**_of(user_id), "end": None})
+    until: Document = {"start": {"$lt": end}} if user_id is None else {}  # of one user an index has the ends alone
+    ended = await usage_rows(db, {**_of(user_id), "end": {"$gt": start}, **until})
+    return list({interval.id: interval for interval in (*still_open, *ended) if interval.start < end}.values())
+
+
+def _of(user_id: str | None) -> Document:
+    return {} if user_id is None else {"user_id": user_id}
 
 
 def days(first: datetime, last: datetime) -> Iterable[datetime]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from datetime import UTC, datetime
+from decimal import Context, Decimal
 from enum import StrEnum
-from typing import Protocol
+from functools import lru_cache
+from typing import Final, Protocol
 
+from bson.decimal128 import Decimal128
 from odmantic import Field, Index, Model
 
 from models.catalog import ConsoleType
 from models.database import Database, Document
 from providers.base import ProviderName
+
+# A stored price has up to 34 digits, and the default context would round their sum after 28.
+_EXACT: Final = Context(prec=60)
 
 
 class UsageState(StrEnum):
@@ -41,7 +46,7 @@ class UsageInterval(Model):
         "collection": "usage_intervals",
         "indexes": lambda: [
             Index(UsageInterval.vm_id, UsageInterval.number, name="usage_of_vm", unique=True),
-            Index(UsageInterval.user_id, UsageInterval.start, name="usage_of_user"),
+            Index(UsageInterval.user_id, UsageInterval.end, name="usage_of_user_by_end"),
             Index(UsageInterval.end, UsageInterval.start, name="usage_by_end"),
             Index(UsageInterval.start, name="usage_by_start"),
         ],
@@ -49,7 +54,7 @@ class UsageInterval(Model):
 
     @property
     def usd_per_hour(self) -> Decimal:
-        return self.machine_usd_per_hour + self.storage_usd_per_hour + self.egress_usd_per_hour
+        return _EXACT.add(_EXACT.add(self.machine_usd_per_hour, self.storage_usd_per_hour), self.egress_usd_per_hour)
 
 
 class Metered(Protocol):
@@ -91,11 +96,12 @@ class UsageRow:
 
 
 async def usage_rows(db: Database, query: Document) -> list[UsageRow]:
-    return [_row(raw) for raw in await db.aggregate(UsageInterval, [{"$match": query}])]
+    return [_row(raw) for raw in await db.rows(UsageInterval, query)]
 
 
 def _row(raw: Document) -> UsageRow:
-    machine, storage, egress = (raw[f"{part}_usd_per_hour"].to_decimal() for part in ("machine", "storage", "egress"))
+    machine, storage, egress = (_decimal(raw[f"{part}_usd_per_hour"].bid) for part in ("machine", "storage", "egress"))
+    end = raw["end"]
     return UsageRow(
         id=raw["_id"],
         vm_id=raw["vm_id"],
@@ -103,7 +109,14 @@ def _row(raw: Document) -> UsageRow:
         provider=raw["provider"],
         console=raw["console"],
         state=UsageState(raw["state"]),
-        start=raw["start"],
-        end=raw["end"],
-        usd_per_hour=machine + storage + egress,
+        # The driver's own time zone compares ten times slower.
+        start=raw["start"].replace(tzinfo=UTC),
+        end=None if end is None else end.replace(tzinfo=UTC),
+        usd_per_hour=_EXACT.add(_EXACT.add(machine, storage), egress),
     )
+
+
+@lru_cache(maxsize=4096)
+def _decimal(bid: bytes) -> Decimal:
+    """The driver takes its time for each, and prices are few."""
+    return Decimal128.from_bid(bid).to_decimal()

@@ -110,7 +110,7 @@ class CostEstimate:
     def of(cls, found: tuple[estimates.Estimate, RankedPlacement], hours: float) -> CostEstimate:
         estimate, ranked = found
         return cls(
-            hourly_price=estimate.usd_per_hour,
+            hourly_price=tidy(estimate.usd_per_hour),
             total=tidy(estimate.total_usd),
             currency=CURRENCY,
             lines=[CostLine(group=part.name, amount=tidy(part.usd), running_hours=hours) for part in estimate.parts],

@@ -12,7 +12,7 @@ from billing.reports import Reports
 from billing.rollups import Rollups
 from billing.windows import Granularity, window_of
 from models.database import Database
-from models.rollups import RolledSpan, Rollup, RollupKind, RollupState, Span
+from models.rollups import EVERYBODY, RolledSpan, Rollup, RollupKind, RollupState, Span
 from models.usage import UsageInterval, UsageState
 from tests.billing.exact import an_interval, utc
 from tests.gateway import a_vm
@@ -70,7 +70,11 @@ async def test_sums_that_are_wrong_are_found_reported_and_made_again(
     db: Database, rolled: Rollups, caplog: pytest.LogCaptureFixture
 ) -> None:
     day = utc(2024, 2, 28)
-    await db.update(Rollup, {"start": day, "span": Span.DAY, "kind": "USER"}, {"$set": {"running_ms": [1] * 24}})
+    await db.update(
+        Rollup,
+        {"start": day, "span": Span.DAY, "whose": EVERYBODY, "kind": "USER", "unit": "HOUR"},
+        {"$set": {"running_ms": [1] * 24}},
+    )
 
     different = await rolled.differences(day)
 
@@ -83,7 +87,9 @@ async def test_sums_that_are_wrong_are_found_reported_and_made_again(
 
 
 async def test_a_sum_that_is_wrong_in_the_month_alone_is_found_as_well(db: Database, rolled: Rollups) -> None:
-    await db.update(Rollup, {"span": Span.MONTH, "kind": "VM"}, {"$set": {"usd_ms": [Decimal(1), Decimal(2)]}})
+    await db.update(
+        Rollup, {"span": Span.MONTH, "whose": EVERYBODY, "kind": "VM", "unit": "DAY"}, {"$set": {"usd_ms": ["1", "2"]}}
+    )
 
     different = await rolled.differences(utc(2024, 2, 28))
 
