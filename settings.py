@@ -253,7 +253,7 @@ class Settings(BaseSettings):
     )
     gcp_spot: bool = Field(
         False,
-        description="Are machines at Google Cloud rented as Spot? Cheaper than shown, and taken away at any time.",
+        description="Are machines at Google Cloud rented as Spot? Cheaper, and taken away at any time.",
         examples=["true"],
     )
     google_location_finder_url: AnyHttpUrl | None = Field(

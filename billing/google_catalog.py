@@ -130,6 +130,7 @@ class Rule:
     group: str
     unit: str
     begins: str
+    usage_type: str = "OnDemand"
 
 
 RULES: Final[Sequence[Rule]] = (
@@ -143,19 +144,34 @@ RULES: Final[Sequence[Rule]] = (
     Rule("disk:pd-ssd", "Storage", "SSD", "GiBy.mo", "SSD backed PD"),
     Rule("disk:pd-standard", "Storage", "PDStandard", "GiBy.mo", "Storage PD Capacity"),
 )
+# Google's word for Spot is still Preemptible.
+SPOT_RULES: Final[Sequence[Rule]] = tuple(
+    Rule(f"spot:{part}", "Compute", group, unit, begins, "Preemptible")
+    for part, group, unit, begins in (
+        ("vcpu:n1-standard", "N1Standard", "h", "Spot Preemptible N1 Predefined Instance Core"),
+        ("gib:n1-standard", "N1Standard", "GiBy.h", "Spot Preemptible N1 Predefined Instance Ram"),
+        ("vcpu:g2-standard", "CPU", "h", "Spot Preemptible G2 Instance Core"),
+        ("gib:g2-standard", "RAM", "GiBy.h", "Spot Preemptible G2 Instance Ram"),
+        ("gpu:nvidia-l4", "GPU", "h", "Nvidia L4 GPU attached to Spot"),
+        ("gpu:nvidia-tesla-t4", "GPU", "h", "Nvidia Tesla T4 GPU attached"),
+    )
+)
 # What begins as a rule says and yet is another product: other contracts, other hardware promises.
-_OTHER_PRODUCTS: Final = ("custom", "sole tenancy", "premium", "reserved", "commitment", "dws", "calendar", "spot")
+_OTHER_PRODUCTS: Final = ("custom", "sole tenancy", "premium", "reserved", "commitment", "dws", "calendar")
 
 
 def part_of(sku: PricedSku) -> str | None:
-    """The part that this SKU prices, or None: not ours, not on demand, or not clear enough to be trusted."""
-    if sku.usage_type != "OnDemand" or sku.usd_per_unit is None:
-        return None
+    """The part that this SKU prices, as Spot when it begins with "spot:"; or None: not ours, under another contract, or
+    not clear enough to be trusted."""
     description = sku.description.lower()
-    if any(word in description for word in _OTHER_PRODUCTS):
+    on_demand = sku.usage_type == "OnDemand"
+    if sku.usd_per_unit is None or any(word in description for word in _OTHER_PRODUCTS):
         return None
-    for rule in RULES:
-        fits = (sku.family, sku.group, sku.unit) == (rule.family, rule.group, rule.unit)
+    if on_demand and "spot" in description:
+        return None
+    kind = (sku.family, sku.group, sku.unit, sku.usage_type)
+    for rule in RULES if on_demand else SPOT_RULES:
+        fits = kind == (rule.family, rule.group, rule.unit, rule.usage_type)
         if fits and sku.description.startswith(rule.begins):
             return rule.part
     return None

@@ -1,8 +1,9 @@
 """Google's list prices: refreshed from the catalog now and then, kept in the database, never asked for in a request.
 
 A price is taken only when it is beyond doubt: exactly one price for a part in a region, and within a factor of three of
-the list that ships with this service. What is in doubt keeps the shipped price. Traffic keeps it always: which of the
-catalog's many traffic SKUs a player's stream is billed under cannot be told from here.
+the list that ships with this service. What is in doubt keeps the shipped price; for Spot that is the one on demand.
+Traffic keeps it always: which of the catalog's many traffic SKUs a player's stream is billed under cannot be told from
+here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from providers.google.regions import regions
 log = logging.getLogger(__name__)
 
 _PLAUSIBLE_FACTOR: Final = 3
+_SPOT_LEAST_SHARE: Final = Decimal("0.05")  # of the price on demand, which Spot never exceeds
+_SPOT: Final = "spot:"
 _READ_AGAIN_AFTER: Final = timedelta(minutes=10)
 
 PartPrices = dict[str, Decimal]
@@ -97,9 +100,11 @@ def _clear(region: str, part: str, usds: set[Decimal]) -> Decimal | None:
         return None
     (usd,) = usds
     shipped = shipped_prices().by_region.get(region)
-    expected = None if shipped is None else _shipped_part(shipped, part)
+    expected = None if shipped is None else _shipped_part(shipped, part.removeprefix(_SPOT))
     if expected is None:
         return usd
+    if part.startswith(_SPOT):
+        return usd if expected * _SPOT_LEAST_SHARE <= usd <= expected else None
     return usd if expected / _PLAUSIBLE_FACTOR <= usd <= expected * _PLAUSIBLE_FACTOR else None
 
 
@@ -141,6 +146,7 @@ def _with_catalog(known: RegionPrices, usd: Mapping[str, Decimal], at: datetime)
         disk_usd_per_gib_month=MappingProxyType(
             {**known.disk_usd_per_gib_month, **_named(usd, "disk", known.disk_usd_per_gib_month)}
         ),
+        spot_usd=MappingProxyType({part.removeprefix(_SPOT): usd[part] for part in usd if part.startswith(_SPOT)}),
         as_of=at,
         source=PriceSource.CATALOG,
     )

@@ -8,8 +8,8 @@ from odmantic import Field, Model
 
 
 class GoogleRegionPrices(Model):
-    """USD by part ("vcpu:n1-standard", "gpu:nvidia-l4", ...), as decimal text: ODMantic encodes no Decimal in a dict.
-    What the catalog did not tell clearly is absent."""
+    """USD by part ("vcpu:n1-standard", "gpu:nvidia-l4", "spot:gpu:nvidia-l4", ...), as decimal text: ODMantic encodes
+    no Decimal in a dict. What the catalog did not tell clearly is absent."""
 
     id: str = Field(primary_field=True)  # the region
     usd: dict[str, str]

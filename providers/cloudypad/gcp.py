@@ -67,9 +67,9 @@ def site_of(region: Region, prices: Prices, on: date) -> Site:
     )
 
 
-def offer_in(region: Region, shape: Shape, prices: Prices, on: date) -> Offer | None:
+def offer_in(region: Region, shape: Shape, prices: Prices, on: date, *, spot: bool = False) -> Offer | None:
     disk_gb = _ROOT_DISK_GB + _data_disk_gb(shape.storage_gb)
-    found = cheapest(region, shape, Usage(disk_gib=disk_gb), prices, on)
+    found = cheapest(region, shape, Usage(disk_gib=disk_gb, spot=spot), prices, on)
     if found is None:
         return None
     type_, price = found
@@ -137,7 +137,8 @@ def _usd_per_hour(instance: Instance, prices: Prices) -> Decimal | None:
     known = prices.by_region.get(region.name) if region else None
     if known is None or instance.machine_type is None or instance.gpu_model is None:
         return None
-    price = hourly_price(known, instance.machine_type, instance.gpu_model, Usage(disk_gib=instance.disk_gb))
+    usage = Usage(disk_gib=instance.disk_gb, spot=instance.spot)
+    price = hourly_price(known, instance.machine_type, instance.gpu_model, usage)
     return None if price is None else price.usd_per_hour
 
 

@@ -29,6 +29,7 @@ class Instance:
     machine_type: str | None = None
     gpu_model: str | None = None
     disk_gb: int = 0  # all its disks together
+    spot: bool = False
     server_deleted: bool = False  # stopped in the way that deletes the server and keeps its disks
     ports: Mapping[int, int] = field(default_factory=dict)  # where the way to it changes them: inside to outside
 
@@ -54,6 +55,7 @@ def parse_instance(stdout: str) -> Instance:
         machine_type=_text(given.get("machineType")),
         gpu_model=_text(given.get("acceleratorType")),
         disk_gb=_whole(given.get("diskSize")) + _whole(given.get("dataDiskSizeGb")),
+        spot=given.get("useSpot") is True,
         ports=_ports(made.get("ports")),
         server_deleted=_section(given, "runtime").get("instanceServerState") == "absent",
     )

@@ -110,7 +110,9 @@ class CloudyPad:
 
     def offer(self, site: Site, shape: Shape) -> Offer | None:
         region = find_region(site.id)
-        return None if region is None else gcp.offer_in(region, shape, self._prices, self._today())
+        if region is None:
+            return None
+        return gcp.offer_in(region, shape, self._prices, self._today(), spot=self._options.spot)
 
     async def rent(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -47,6 +47,8 @@ class RegionPrices:
     egress_usd_per_gib: Mapping[str, Decimal]  # by network tier
     as_of: datetime
     source: PriceSource
+    # As Spot, by part: "vcpu:" and "gib:" with a family, "gpu:" with a model. Google moves these up to daily.
+    spot_usd: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,14 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is used besides the machine type. `disk_gib` is the sum of its disks."""
+    """What is used besides the machine type. `disk_gib` is the sum of its disks. As `spot`, machine and GPU cost less
+    where the price is known; disk and traffic do not."""
 
     disk_gib: int
     disk_type: str = "pd-balanced"
     network_tier: str = "STANDARD"
     stream_mbit_per_s: int = 20
+    spot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,9 @@ def hourly_price(prices: RegionPrices, machine_type: str, gpu_model: str, usage:
     """None when any part has no price: a sum that leaves something out would be wrong."""
     machine = _machine_usd_per_hour(prices, machine_type)
     gpu = prices.gpu_usd_per_hour.get(gpu_model)
+    if usage.spot and machine is not None and gpu is not None:
+        machine = min(machine, _machine_usd_per_hour_as_spot(prices, machine_type) or machine)
+        gpu = min(gpu, prices.spot_usd.get(f"gpu:{gpu_model}", gpu))
     disk = prices.disk_usd_per_gib_month.get(usage.disk_type)
     egress = prices.egress_usd_per_gib.get(usage.network_tier)
     if machine is None or gpu is None or disk is None or egress is None:
@@ -112,6 +119,13 @@ def _machine_usd_per_hour(prices: RegionPrices, machine_type: str) -> Decimal | 
     if unit is None:
         return None
     return int(vcpus) * (unit.usd_per_vcpu_hour + _GIB_PER_VCPU[family] * unit.usd_per_gib_hour)
+
+
+def _machine_usd_per_hour_as_spot(prices: RegionPrices, machine_type: str) -> Decimal | None:
+    """vCPU and memory together or not at all."""
+    family, _, vcpus = machine_type.rpartition("-")
+    vcpu, gib = prices.spot_usd.get(f"vcpu:{family}"), prices.spot_usd.get(f"gib:{family}")
+    return None if vcpu is None or gib is None else int(vcpus) * (vcpu + _GIB_PER_VCPU[family] * gib)
 
 
 def _rounded(usd: Decimal) -> Decimal:

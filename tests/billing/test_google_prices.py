@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from billing.google_catalog import RULES, PricedSku
+from billing.google_catalog import RULES, SPOT_RULES, PricedSku
 from billing.google_prices import GooglePrices, PriceRefresh, refresh
 from errors import ProviderBusyError, UnavailableError
 from models.database import Database
@@ -41,6 +42,12 @@ def sku(part: str, usd: str, *regions: str) -> PricedSku:
     return PricedSku(
         f"{rule.begins} in {place[0]}", rule.family, rule.group, "OnDemand", place, rule.unit, Decimal(usd)
     )
+
+
+def spot_sku(part: str, usd: str) -> PricedSku:
+    rule = next(rule for rule in SPOT_RULES if rule.part == f"spot:{part}")
+    described = f"{rule.begins} running in Americas"
+    return PricedSku(described, rule.family, rule.group, "Preemptible", ("us-central1",), rule.unit, Decimal(usd))
 
 
 G2_IN_IOWA = (
@@ -142,6 +149,55 @@ async def test_an_empty_catalog_leaves_the_stored_prices_alone(db: Database) -> 
 
     iowa = (await GooglePrices(db, now=at(NOON)).current()).by_region["us-central1"]
     assert iowa.gpu_usd_per_hour["nvidia-l4"] == Decimal("0.57")
+
+
+G2_AS_SPOT_IN_IOWA = (
+    spot_sku("vcpu:g2-standard", "0.010"),
+    spot_sku("gib:g2-standard", "0.001"),
+    spot_sku("gpu:nvidia-l4", "0.22"),
+)
+
+
+async def test_a_spot_machine_is_priced_as_google_prices_spot_and_no_other_is(db: Database) -> None:
+    done = await refresh(db, FakeCatalog(*G2_IN_IOWA, *G2_AS_SPOT_IN_IOWA), now=at(NOON))
+
+    iowa = (await GooglePrices(db, now=at(NOON)).current()).by_region["us-central1"]
+    as_spot = hourly_price(iowa, "g2-standard-8", "nvidia-l4", replace(USAGE, spot=True))
+    on_demand = hourly_price(iowa, "g2-standard-8", "nvidia-l4", USAGE)
+    assert done == PriceRefresh(regions=1, parts=7, doubtful=())
+    assert as_spot is not None
+    assert on_demand is not None
+    assert as_spot.lines == {
+        Part.MACHINE: Decimal("0.112"),  # 8 x 0.010 + 32 x 0.001
+        Part.GPU: Decimal("0.22"),
+        Part.DISK: Decimal("0.015068"),
+        Part.EGRESS: Decimal("1.005828"),
+    }
+    assert (on_demand.lines[Part.MACHINE], on_demand.lines[Part.GPU]) == (Decimal("0.296"), Decimal("0.57"))
+
+
+async def test_what_has_no_clear_price_as_spot_keeps_the_one_on_demand(db: Database) -> None:
+    half, dear, two = (
+        spot_sku("vcpu:g2-standard", "0.010"),  # without its memory
+        spot_sku("gpu:nvidia-l4", "0.70"),  # more than on demand
+        spot_sku("gpu:nvidia-tesla-t4", "0.10"),
+    )
+    other = replace(two, usd_per_unit=Decimal("0.11"))
+    done = await refresh(db, FakeCatalog(*G2_IN_IOWA, half, dear, two, other), now=at(NOON))
+
+    iowa = (await GooglePrices(db, now=at(NOON)).current()).by_region["us-central1"]
+    for machine_type, gpu in (("g2-standard-8", "nvidia-l4"), ("n1-standard-8", "nvidia-tesla-t4")):
+        as_spot = hourly_price(iowa, machine_type, gpu, replace(USAGE, spot=True))
+        assert as_spot == hourly_price(iowa, machine_type, gpu, USAGE)
+    assert done.doubtful == ("us-central1 spot:gpu:nvidia-l4", "us-central1 spot:gpu:nvidia-tesla-t4")
+
+
+async def test_the_shipped_list_prices_spot_as_on_demand() -> None:
+    iowa = shipped_prices().by_region["us-central1"]
+
+    assert hourly_price(iowa, "g2-standard-8", "nvidia-l4", replace(USAGE, spot=True)) == hourly_price(
+        iowa, "g2-standard-8", "nvidia-l4", USAGE
+    )
 
 
 async def test_other_processes_see_a_refresh_within_ten_minutes(db: Database) -> None:

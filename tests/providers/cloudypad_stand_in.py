@@ -43,7 +43,7 @@ elif verb == "create":
     given = {{
         "zone": flags["--zone"], "machineType": flags["--machine-type"], "acceleratorType": flags["--gpu-type"],
         "diskSize": int(flags["--disk-size"]), "dataDiskSizeGb": int(flags["--data-disk-size"]),
-        "ssh": {{"user": "ubuntu", "privateKeyPath": flags["--ssh-private-key"]}},
+        "ssh": {{"user": "ubuntu", "privateKeyPath": flags["--ssh-private-key"]}}, "useSpot": flags["--spot"] == "yes",
     }}
     state = {{"version": "1", "name": name, "provision": {{"provider": "gcp", "input": given}}, "configuration": {{}}}}
     save(state)

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,6 +22,7 @@ from models.database import Database
 from providers.base import MachineId, MachineState, Offer, PricePart, ProviderName, Shape, SiteId, Tag
 from providers.cloudypad.cli import CloudyPadCli
 from providers.cloudypad.provider import CloudyPad, CloudyPadOptions
+from providers.google.prices import Prices, shipped_prices
 from providers.google.regions import regions
 from providers.storage.tokens import NoTokens
 from tests.providers.cloudypad_stand_in import CloudFolder
@@ -42,13 +44,22 @@ def google(tmp_path: Path) -> CloudFolder:
 def worker(db: Database, google: CloudFolder, tmp_path: Path) -> Worker:
     """A provider as another machine would have it: a home of its own, the same database and cloud."""
 
-    def made(home: str = "one", **changes: Any) -> CloudyPad:
+    def made(home: str = "one", prices: Prices | None = None, **changes: Any) -> CloudyPad:
         key = tmp_path / f"{home}-key"
         cli = CloudyPadCli(str(google.command), tmp_path / home, store=CloudyPadStates(db), key_path=key, grace_s=0.5)
         options = CloudyPadOptions("project-1", key, **{"list_kept_s": 0, "health_kept_s": 0, **changes})
-        return CloudyPad(options, cli, NoTokens(), today=lambda: TODAY)
+
+        async def current() -> Prices:
+            return prices or shipped_prices()
+
+        return CloudyPad(options, cli, NoTokens(), current, today=lambda: TODAY)
 
     return made
+
+
+def with_spot_in_iowa(usd: dict[str, Decimal]) -> Prices:
+    known = shipped_prices().by_region
+    return Prices({**known, "us-central1": replace(known["us-central1"], spot_usd=usd)})
 
 
 async def an_offer(provider: CloudyPad, region: str = "us-central1", shape: Shape = PREMIUM) -> Offer:
@@ -73,6 +84,21 @@ async def test_an_offer_is_the_cheapest_machine_with_each_part_of_its_price(work
     assert offer.usd_per_hour_for(PricePart.GPU) == Decimal("0.35")
     assert offer.usd_per_hour_stopped == offer.usd_per_hour_for(PricePart.DISK) == Decimal("0.027397")
     assert sum(line.usd_per_hour for line in offer.lines) == offer.usd_per_hour == Decimal("1.469857")
+
+
+async def test_a_spot_machine_is_offered_at_its_price_as_spot_and_says_it_when_it_runs(
+    worker: Worker, google: CloudFolder
+) -> None:
+    t4 = {"vcpu:n1-standard": "0.01", "gib:n1-standard": "0.001", "gpu:nvidia-tesla-t4": "0.12"}
+    provider = worker(spot=True, prices=with_spot_in_iowa({part: Decimal(usd) for part, usd in t4.items()}))
+
+    offer = await an_offer(provider)
+    machine = await provider.rent(offer, TAG)
+
+    assert offer.usd_per_hour_for(PricePart.GPU) == Decimal("0.12")
+    assert offer.usd_per_hour_for(PricePart.MACHINE) == Decimal("0.11")  # 8 x 0.01 + 30 x 0.001
+    assert machine.usd_per_hour == offer.usd_per_hour
+    assert "--spot yes" in google.calls("create")[0]
 
 
 async def test_a_region_without_the_consoles_gpu_has_no_offer(worker: Worker) -> None:

@@ -49,11 +49,13 @@ async def test_the_services_refresh_stores_the_files_prices_and_doubts_none(tmp_
         done = await refresh(db, CloudCatalog(simulation.environment()["GOOGLE_CATALOG_URL"]))
 
     stored = {each.id: each.usd for each in await db.find(GoogleRegionPrices, {})}
-    listed = {row["region"]: row["usd"] for row in json.loads(FILE.read_text())["regions"]}
+    rows = json.loads(FILE.read_text())["regions"]
+    listed = {row["region"]: {**row["usd"], **_as_spot(row["spot_usd"])} for row in rows}
     assert done == PriceRefresh(regions=30, parts=sum(map(len, listed.values())), doubtful=())
     assert {region: in_numbers(usd.values()) for region, usd in stored.items()} == {
         region: in_numbers(usd.values()) for region, usd in listed.items()
     }
+    assert Decimal(stored["asia-east1"]["spot:gpu:nvidia-l4"]) == Decimal("0.3718")
     virginia = stored["us-east4"]
     assert Decimal(virginia["gpu:nvidia-l4"]) == Decimal("0.558206")  # listed twice, at one price
     assert Decimal(virginia["vcpu:n1-standard"]) == Decimal("0.035605")
@@ -132,3 +134,7 @@ async def names(client: billing_v1.CloudCatalogAsyncClient, page_size: int) -> l
 
 def in_numbers(texts: Any) -> list[Decimal]:
     return sorted(map(Decimal, texts))
+
+
+def _as_spot(usd: dict[str, str]) -> dict[str, str]:
+    return {f"spot {name}": text for name, text in usd.items()}
