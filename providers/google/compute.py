@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -38,6 +38,10 @@ class GoogleServer:
     disks: tuple[str, ...]
 
 
+class _OvertakenError(ProviderBusyError):
+    """Somebody set labels since we looked: another look of ours, most likely."""
+
+
 class ComputeEngine:
     """Needs `compute.instances.get` and `list`, and for labels `compute.instances.setLabels`, `compute.disks.get` and
     `setLabels`. `within_s` is how long one question may take, with its pages and its second try."""
@@ -63,13 +67,15 @@ class ComputeEngine:
             return await self._first(f'(name = "{name}") OR (labels.{key} = "{value}")')
 
     async def label(self, server: GoogleServer, key: str, value: str) -> None:
-        """Put the label on the disks and then on the instance, so that an instance with it says: all of it is done."""
+        """Put the label on the disks and then on the instance, so that an instance with it says: all of it is done.
+        Where somebody else sets labels at the same time, the next look goes on."""
         async with _answered(self._within_s):
-            for disk in server.disks:
-                found = await self._resource(disk)
-                if found is not None:
-                    await self._set_label(disk, _labels(found), str(found.get("labelFingerprint", "")), key, value)
-            await self._set_label(server.path, server.labels, server.fingerprint, key, value)
+            with suppress(_OvertakenError):
+                for disk in server.disks:
+                    found = await self._resource(disk)
+                    if found is not None:
+                        await self._set_label(disk, _labels(found), str(found.get("labelFingerprint", "")), key, value)
+                await self._set_label(server.path, server.labels, server.fingerprint, key, value)
 
     async def _set_label(self, path: str, labels: Mapping[str, str], fingerprint: str, key: str, value: str) -> None:
         """Others' labels stay. Google answers before it has done it, which the next look shows."""
@@ -101,6 +107,8 @@ class ComputeEngine:
         for tries_left in reversed(range(_TRIES)):
             try:
                 return _read(await self._sent(method, path, body), path)
+            except _OvertakenError:
+                raise
             except ProviderBusyError:
                 if not tries_left:
                     raise
@@ -139,6 +147,8 @@ def _read(reply: Reply, path: str) -> Mapping[str, Any] | None:
     said = failure if isinstance(failure, dict) else {}
     if reply.status == 404 and _is_about(path, str(said.get("message", ""))):
         return None
+    if reply.status == 412:
+        raise _OvertakenError("Compute Engine: labels were set by somebody else meanwhile (412)")
     raise _error(reply.status, said)
 
 

@@ -263,6 +263,19 @@ async def test_a_label_that_cannot_be_set_harms_nothing_and_is_set_at_a_later_lo
     assert (len(before), len(google.bodies)) == (0, 2)
 
 
+async def test_a_label_that_another_look_sets_at_the_same_time_is_no_failure(
+    google: FakeCompute, compute: ComputeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    google.say(PATH, an_instance(disks=[]))
+    google.say(f"{PATH}/setLabels", refused(412, "Labels fingerprint either invalid or changed", "conditionNotMet"))
+
+    machine = await Truth(compute).about(INSTANCE, MACHINE)
+
+    assert machine.state is MachineState.RUNNING
+    assert len(google.bodies) == 1
+    assert caplog.records == []
+
+
 async def test_without_credentials_cloudypads_word_stands(google: FakeCompute, http: Http) -> None:
     compute = ComputeEngine(http, NoToken(), "gamer-prod", url=google.url)
 
