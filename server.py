@@ -68,7 +68,7 @@ def main() -> int:
 
 
 async def serve(settings: Settings, role: str) -> None:
-    """Run until SIGINT or SIGTERM."""
+    """Run until SIGINT, SIGTERM or SIGHUP."""
     stopping = _stop_signal()
     async with AsyncExitStack() as stack:
         _make_folder(settings.data_dir)
@@ -188,8 +188,12 @@ async def _serve_http(settings: Settings, app: Starlette, listener: socket.socke
 
 
 def _stop_signal() -> asyncio.Event:
+    """Also when the terminal is closed, unless we were told to outlive it (nohup)."""
     stopping = asyncio.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
+    signs = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signs.append(signal.SIGHUP)
+    for sign in signs:
         asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
     return stopping
 

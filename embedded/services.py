@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +21,12 @@ from embedded.simulator import SimulatorOptions, simulator_environment, simulato
 from embedded.temporal import temporal_spec
 
 NEEDED_BYTES: Final = 100_000_000
+LEFT_BYTES: Final = 10_000_000
+SPACE_EVERY_S: Final = 5.0
 EXAMPLE: Final = "Example: DATA_DIR=/var/lib/gamer"
+
+
+log = logging.getLogger("embedded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,9 @@ class EmbeddedServices:
         temporal_namespace: str = "default",
         environment: Mapping[str, str] = os.environ,
         needed_bytes: int = NEEDED_BYTES,
+        left_bytes: int = LEFT_BYTES,
     ) -> None:
+        """`needed_bytes` must be free at the start; less than `left_bytes` later on is told, once."""
         self._folder = data_dir.absolute() / "embedded"
         self._mongodb = mongodb
         self._temporal = temporal
@@ -54,6 +64,7 @@ class EmbeddedServices:
         self._namespace = temporal_namespace
         self._environment = environment
         self._needed_bytes = needed_bytes
+        self._left_bytes = left_bytes
         self._running = AsyncExitStack()
 
     async def __aenter__(self) -> Running:
@@ -61,7 +72,9 @@ class EmbeddedServices:
             return Running()
         try:
             self._check_space()
-            return _where(await self._running.enter_async_context(SharedChildren(self._folder, self._specs)))
+            running = _where(await self._running.enter_async_context(SharedChildren(self._folder, self._specs)))
+            await self._running.enter_async_context(_going_on(self._watch_space()))
+            return running
         except OSError as error:
             raise EmbeddedError(f"DATA_DIR: {error.filename}: {error.strerror}. {EXAMPLE}") from None
 
@@ -79,6 +92,18 @@ class EmbeddedServices:
                 f"{self._needed_bytes // 1_000_000} MB are needed. {EXAMPLE}"
             )
 
+    async def _watch_space(self) -> None:
+        """For ever. What the children say of a full disk is in their logs, where nobody looks first."""
+        short = False
+        while True:
+            free_bytes = shutil.disk_usage(self._folder).free
+            if short != (free_bytes < self._left_bytes):
+                short = not short
+                words = "DATA_DIR has no space left" if short else "DATA_DIR has space again"
+                level = logging.ERROR if short else logging.INFO
+                log.log(level, words, extra={"folder": str(self._folder), "free_mb": free_bytes // 1_000_000})
+            await asyncio.sleep(SPACE_EVERY_S)
+
     async def _specs(self) -> list[ChildSpec]:
         specs = []
         if self._mongodb:
@@ -88,6 +113,16 @@ class EmbeddedServices:
         if self._simulator:
             specs.append(simulator_spec(self._folder / "simulator", self._simulator))
         return specs
+
+
+@contextlib.asynccontextmanager
+async def _going_on(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _where(children: Mapping[str, Child]) -> Running:

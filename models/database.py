@@ -21,7 +21,14 @@ from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, ExecutionTimeout, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+)
 
 from errors import ConflictError, UnavailableError
 
@@ -181,6 +188,8 @@ class Database:
         return cast("AsyncCollection[Document]", self._engine.get_collection(model))
 
 
+# InternalError and OutOfDiskSpace: the database's trouble and not our request's.
+_ITS_OWN_FAULTS: Final = frozenset({1, 14031})
 _IN_TRANSACTION: Final = ContextVar("_IN_TRANSACTION", default=False)
 
 
@@ -226,6 +235,8 @@ def _errors_translated() -> Iterator[None]:
     except (ConnectionFailure, ExecutionTimeout) as error:
         raise UnavailableError("the database does not answer") from error
     except PyMongoError as error:
+        if isinstance(error, OperationFailure) and error.code in _ITS_OWN_FAULTS:
+            raise UnavailableError("the database failed; its log says why") from error
         if error.timeout:
             raise UnavailableError("the database does not answer") from error
         raise

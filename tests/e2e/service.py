@@ -38,9 +38,9 @@ class Process:
         self.popen.kill()
         self.popen.wait()
 
-    def end(self) -> None:
+    def end(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As Ctrl-C does; kill -9 when that does not help."""
-        self.popen.send_signal(signal.SIGINT)
+        self.popen.send_signal(sign)
         try:
             self.popen.wait(20)
         except subprocess.TimeoutExpired:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,11 +98,22 @@ async def test_database_and_engine_that_die_are_started_again_and_no_event_is_lo
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
 
 
-async def test_an_interrupt_ends_every_child(whole: Whole) -> None:
+@pytest.fixture
+def hangups_heard() -> Iterator[None]:
+    """Also where the tests run under nohup, whose children would ignore hang-ups too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_an_interrupt_a_request_to_end_and_a_closed_terminal_end_every_child(
+    whole: Whole, hangups_heard: None, sign: signal.Signals
+) -> None:
     gateway = await whole.start()
     children = [whole.child(name) for name in ("mongodb", "temporal", "simulator")]
 
-    await asyncio.to_thread(gateway.process.end)
+    await asyncio.to_thread(gateway.process.end, sign)
 
     assert gateway.process.popen.returncode == 0
     async with asyncio.timeout(10):  # orphans that have ended are there until the system has buried them

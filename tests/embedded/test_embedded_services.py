@@ -118,3 +118,12 @@ def _program(folder: Path, script: str) -> str:
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     return str(program)
+
+
+async def test_a_disk_that_becomes_full_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    services = EmbeddedServices(tmp_path, temporal=False, needed_bytes=0, left_bytes=10**18)
+
+    async with services as running, AsyncMongoClient[dict[str, int]](running.mongodb_uri) as client:
+        await client.gamer.launches.insert_one({"_id": 7})
+
+    assert [each.message for each in caplog.records if each.name == "embedded"] == ["DATA_DIR has no space left"]
