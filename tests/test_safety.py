@@ -77,6 +77,7 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"GOOGLE_LOCATION_FINDER_URL": "http://127.0.0.1:8100"}, "GOOGLE_LOCATION_FINDER_URL"),
         ({"GOOGLE_COMPUTE_URL": "http://127.0.0.1:8102"}, "GOOGLE_COMPUTE_URL"),
         ({"ALERT_WEBHOOK_URL": "https://ops.example.com/hooks"}, "ALERT_WEBHOOK_SECRET"),
+        ({"METRICS_PORT": "9100"}, "METRICS_TOKEN"),
         ({"ALERT_WEBHOOK_URL": "http://ops.example.com", "ALERT_WEBHOOK_SECRET": SECRET}, "ALERT_WEBHOOK_URL"),
     ],
 )

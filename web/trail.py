@@ -69,7 +69,7 @@ class Trail:
                 "ms": round((time.perf_counter() - begun) * 1000, 1),
             }
             log.info("answered", extra=fields)
-            if self._counted is not None and scope["type"] == "http":
+            if self._counted is not None and status and scope["type"] == "http":
                 self._counted(status)
 
 

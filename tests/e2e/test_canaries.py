@@ -131,6 +131,7 @@ def plant_everywhere(deployed: Deployment, heard: Canaries) -> None:
         "API_KEY_SECRET_PREVIOUS": heard.plant("api-key-secret-previous"),
         "ALERT_WEBHOOK_URL": f"http://127.0.0.1:{free_port()}/hook",
         "ALERT_WEBHOOK_SECRET": heard.plant("webhook-secret"),
+        "METRICS_TOKEN": heard.plant("metrics-token"),
         "GCS_LIBRARY_KEY_FILE": service_account(folder / "library.json", heard.plant("library-key")),
         "GOOGLE_APPLICATION_CREDENTIALS": service_account(folder / "google.json", heard.plant("google-key")),
         "LOG_LEVEL": "DEBUG",
@@ -161,6 +162,9 @@ async def ask_rightly_and_wrongly(gateway: Gateway, heard: Canaries, player: str
         for headers in ways:
             async with http.post(f"{gateway.url}/graphql", json=VIEWER, headers=headers) as answer:
                 heard.hear(f"answer {answer.status}", f"{dict(answer.headers)} {await answer.text()}")
+            for path in ("/vms", "/metrics"):
+                async with http.get(f"{gateway.url}{path}", headers=headers) as plain:
+                    heard.hear(f"{path} {plain.status}", f"{dict(plain.headers)} {await plain.text()}")
         for query in (f"access_token={player}", f"query={{viewer{{id}}}}&token={api_key}"):
             async with http.get(f"{gateway.url}/graphql?{query}") as answer:
                 heard.hear("answer to a query string", await answer.text())
