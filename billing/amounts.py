@@ -51,7 +51,8 @@ class Rounding:
 
     def part(self, usd_ms: Decimal) -> Decimal:
         self._usd_ms = EXACT.add(self._usd_ms, usd_ms)
-        before, self.usd = self.usd, rounded(self._usd_ms)
+        before = self.usd
+        self.usd = EXACT.quantize(EXACT.divide(self._usd_ms, _MS_PER_HOUR), PLACES)  # without a call: lines are many
         return EXACT.subtract(self.usd, before)
 
 

@@ -200,31 +200,32 @@ def _forecast(window: Window, grid: Grid, still_open: Iterable[UsageRow], now: d
 
 def report_of(window: Window, grid: Grid, forecast_usd: Decimal | None, as_of: datetime | None) -> Report:
     rounding = Rounding()
-    buckets = tuple(_bucket(bucket, groups, rounding) for bucket, groups in grid.buckets())
+    buckets = tuple([_bucket(bucket, groups, rounding) for bucket, groups in grid.buckets()])
     return Report(
         window=window,
-        total_usd=total(bucket.usd for bucket in buckets),
+        total_usd=rounding.usd,
         running_ms=sum(bucket.running_ms for bucket in buckets),
         forecast_usd=forecast_usd,
         buckets=buckets,
-        groups=tuple(_summed(line for bucket in buckets for line in bucket.lines)),
+        groups=tuple(_summed(buckets)),
         as_of=as_of,
     )
 
 
 def _bucket(window: Window, groups: Iterable[tuple[str, Cell]], rounding: Rounding) -> Bucket:
     before = rounding.usd
-    lines = tuple(Line(group, rounding.part(cell.usd_ms), cell.running_ms) for group, cell in groups)
-    return Bucket(window, EXACT.subtract(rounding.usd, before), sum(line.running_ms for line in lines), lines)
+    lines = tuple([Line(group, rounding.part(cell.usd_ms), cell.running_ms) for group, cell in groups])
+    return Bucket(window, EXACT.subtract(rounding.usd, before), sum([line.running_ms for line in lines]), lines)
 
 
-def _summed(lines: Iterable[Line]) -> Iterator[Line]:
+def _summed(buckets: Iterable[Bucket]) -> Iterator[Line]:
     """One line for each group."""
     usd: dict[str, Decimal] = defaultdict(Decimal)
     running_ms: dict[str, int] = defaultdict(int)
-    for line in lines:
-        usd[line.group] = EXACT.add(usd[line.group], line.usd)
-        running_ms[line.group] += line.running_ms
+    for bucket in buckets:
+        for line in bucket.lines:
+            usd[line.group] = EXACT.add(usd[line.group], line.usd)
+            running_ms[line.group] += line.running_ms
     yield from (Line(group, usd[group], running_ms[group]) for group in sorted(usd))
 
 

@@ -76,6 +76,20 @@ async def test_each_level_is_raised_once_a_period_and_again_in_the_next(db: Data
     assert levels == [["WARNING"], [], ["CRITICAL"], [], ["WARNING"]]
 
 
+@pytest.mark.parametrize(
+    ("limit_usd", "spent"), [("10", "10.12"), ("10.00", "10.12"), ("0.0001", "10.1235"), ("5.5", "10.12")]
+)
+async def test_a_message_tells_cents_or_as_much_as_the_limit_does(
+    db: Database, limits: SpendingLimits, limit_usd: str, spent: str
+) -> None:
+    limit = await limits.set(LimitPeriod.DAILY, Decimal(limit_usd), "ann", hard=False, by=OLGA)
+    await spend(db, "10.12346")
+
+    (alert,) = await Alerts(db).raise_due([limit], NOON)
+
+    assert alert.message.endswith(f"is reached: {spent} USD are spent")
+
+
 async def test_many_processes_that_look_at_once_raise_one_alert(db: Database, limits: SpendingLimits) -> None:
     await limits.set(LimitPeriod.MONTHLY, Decimal(1), None, hard=False, by=OLGA)
     await spend(db, "2")
