@@ -152,6 +152,8 @@ class Machines:
     async def _gone(self, provider: Provider, vm: Vm, seen: set[MachineId]) -> bool:
         """One round: delete what carries the tag, look again. `seen` collects every machine that ever did."""
         listed = {machine.id for machine in await provider.machines() if machine.tag == vm.tag}
+        for machine_id in listed - seen:
+            await self._found(vm, machine_id)
         seen |= listed
         left = False
         for machine_id in sorted(seen):
@@ -166,6 +168,13 @@ class Machines:
             return False
         # An order whose answer was lost may still turn up in the list.
         return bool(seen) or vm.ordered_at is None or _now() - vm.ordered_at > self._settle
+
+    async def _found(self, vm: Vm, machine_id: MachineId) -> None:
+        """A machine that nobody recorded has cost since it was ordered. On record before it is deleted: whoever goes on
+        after us would find nothing of it any more."""
+        if not await self._meter.knows(vm.id):
+            await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
+        await self._db.update(Vm, {"_id": vm.id, "provider_id": None}, {"$set": {"provider_id": machine_id}})
 
     async def _forgotten(self, vm: Vm) -> None:
         try:

@@ -61,7 +61,8 @@ class Watch:
         if (seen := _clock_says(vm, self._times)) is not None:
             return Looked(seen, memory)
         if vm.status is not VmStatus.RUNNING:
-            return Looked(None, memory, self._times.look_stopped_s)
+            cheap = vm.status is VmStatus.STOPPED and not vm.billed_in_full
+            return Looked(None, memory, self._times.look_stopped_s if cheap else self._times.look_s)
         found = await self._activity(vm)
         memory = replace(memory, silent=0 if found is not None else memory.silent + 1)
         if (seen := await self._player_says(vm, found)) is not None:
@@ -80,6 +81,8 @@ class Watch:
                 "the machine broke: its cloud says so" if broke else "the machine was stopped at the cloud, not by us"
             )
             return Seen(Finding.STOPPED_OUTSIDE, what, billed)
+        if vm.status is VmStatus.STOPPED and vm.billed_in_full and machine.state is MachineState.STOPPED_RELEASED:
+            return Seen(Finding.STOPPED_OUTSIDE, "its cloud has given its hardware to others")
         if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:
             return Seen(Finding.RUNS_OUTSIDE, "the machine was started at the cloud, not by us")
         return None

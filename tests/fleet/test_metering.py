@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from errors import ProviderBusyError
 from fleet.commands import Command
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
-from providers.base import MachineState
+from providers.base import Machine, MachineId, MachineState, Tag
 from tests.world import World
 
 
@@ -72,6 +72,45 @@ async def test_a_machine_costs_until_its_cloud_took_the_deletion_not_until_it_is
     (interval,) = await intervals(world, vm)
     assert going.going_since is not None
     assert (interval.end, gone.going_since) == (going.going_since, going.going_since)
+
+
+async def test_a_machine_found_only_when_it_is_given_back_is_metered_whoever_ends_its_deletion(world: World) -> None:
+    order_lost = world.cloud.hold("rent")
+    launch = await world.launch()
+    await order_lost.wait()
+    (vm,) = await world.db.find(Vm, {})
+    ordered_at = datetime.now(UTC)
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": {"ordered_at": ordered_at}})
+    world.cloud.rented[MachineId("m9")] = Machine(MachineId("m9"), Tag(vm.tag), MachineState.RUNNING)
+    world.cloud.lingers = True
+    deleting = world.cloud.after_calls("release", 1)
+
+    await world.launches.cancel(launch)
+    await deleting.wait()
+    found = await world.again(vm)
+    (interval,) = await intervals(world, vm)
+    world.cloud.vanish_all()
+    await world.until(vm, VmStatus.DELETED)
+
+    assert found.provider_id == "m9"
+    assert abs(interval.start - ordered_at) < timedelta(milliseconds=1)
+    assert [each.end is None for each in await intervals(world, vm)] == [False]
+
+
+async def test_a_machine_off_that_is_charged_in_full_costs_its_disk_alone_once_its_hardware_is_given_away(
+    world: World,
+) -> None:
+    vm = await world.machine()
+    world.cloud.keeps_hardware = True
+    await world.fleet.command(vm, Command.STOP, "asked")
+    full = await world.until(vm, VmStatus.STOPPED)
+
+    world.cloud.become_all(MachineState.STOPPED_RELEASED)
+    cheap = await world.until_changed(vm, lambda now: not now.billed_in_full)
+
+    assert full.billed_in_full
+    assert (cheap.status, cheap.detail) == (VmStatus.STOPPED, "its cloud has given its hardware to others")
+    assert [each.state for each in await intervals(world, vm)] == [UsageState.RUNNING, UsageState.STOPPED]
 
 
 async def test_a_deletion_that_the_cloud_forgot_is_asked_for_again_and_goes_on_costing(world: World) -> None:
