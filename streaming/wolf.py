@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 CONTAINER: Final = "wolf"
 CONFIG: Final = "wolf/config.toml"  # in the home folder of the user that we log in as
+_RESTART_DUE: Final = "wolf/restart-due"  # there from before a change until Wolf runs with it
 _VERSION: Final = 6
 _LISTED: Final = "moonlight-profile-id"  # the one profile whose apps Moonlight shows
 _CORE_BYTES: Final = 128 * 2**20
@@ -84,16 +85,21 @@ def _is_table(value: object) -> bool:
 
 
 async def _rewrite(shell: Shell, change: Callable[[str], str]) -> None:
-    """Read, change, write in place (the container has bound this one file), restart: only if there is a change."""
+    """Read, change, write in place (the container has bound this one file), restart: only if there is a change, or when
+    whoever made one did not live to see the restart's end."""
     existing = await shell.read_file(CONFIG)
     if existing is None:
         raise ProviderBusyError("Wolf is not installed on this machine yet")
     text = existing.decode(errors="replace")
     changed = await asyncio.to_thread(change, text)
-    if tomllib.loads(changed) == _quietly_parsed(text):
+    is_new = tomllib.loads(changed) != _quietly_parsed(text)
+    if not is_new and await shell.read_file(_RESTART_DUE) is None:
         return
-    await shell.write_file(CONFIG, changed.encode(), 0o644, in_place=True)
+    await shell.sudo("touch", _RESTART_DUE)
+    if is_new:
+        await shell.write_file(CONFIG, changed.encode(), 0o644, in_place=True)
     await shell.sudo("docker", "restart", CONTAINER, timeout_s=_RESTART_S)
+    await shell.sudo("rm", "-f", _RESTART_DUE)
 
 
 def _quietly_parsed(text: str) -> dict[str, Any] | None:

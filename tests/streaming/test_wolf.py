@@ -151,6 +151,20 @@ async def test_a_game_that_is_listed_already_interrupts_no_stream(box: Box, shel
     assert "docker restart wolf" not in box.commands
 
 
+async def test_a_restart_whose_end_nobody_saw_is_made_up_for(box: Box, shell: Shell, bucket: Bucket) -> None:
+    box.programs["docker"] = lambda argv, given: (137, "killed\n")
+    with pytest.raises(ProviderBusyError):
+        await wolf.configure(shell, bucket, app_of(TETRIS))
+    box.programs["docker"] = lambda argv, given: (0, "wolf\n")
+    box.commands.clear()
+
+    await wolf.configure(shell, bucket, app_of(TETRIS))
+    made_up_for = box.commands.count("docker restart wolf")
+    await wolf.configure(shell, bucket, app_of(TETRIS))
+
+    assert (made_up_for, box.commands.count("docker restart wolf")) == (1, 1)
+
+
 async def test_a_damaged_configuration_is_written_anew(box: Box, shell: Shell, bucket: Bucket) -> None:
     box.write(CONFIG, 'hostname = "gamer-1"\n[[paired_cl')
 
