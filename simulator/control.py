@@ -44,6 +44,7 @@ class Control:
         router.add_delete(f"{BASE}/faults/{{id:\\d{{1,9}}}}", _explained(self.call_off))
         router.add_get(f"{BASE}/machines", _explained(self.list_machines))
         router.add_post(f"{BASE}/machines", _explained(self.make_foreign))
+        router.add_delete(f"{BASE}/others", _explained(self.send_others_away))
         router.add_get(f"{BASE}/orders", _explained(self.list_orders))
         router.add_get(f"{BASE}/requests", _explained(self.list_requests))
         router.add_get(f"{BASE}/balance", _explained(self.get_balance))
@@ -100,6 +101,11 @@ class Control:
         hostnode_id = text("hostnode", body["hostnode"]) if "hostnode" in body else None
         made = [self._order_foreign(name, hostnode_id) for _ in range(count)]
         return web.json_response({"machines": [self._machine(instance) for instance in made]}, status=201)
+
+    async def send_others_away(self, _: web.Request) -> web.Response:
+        """Those to whom hosts gave hardware that was taken back from a machine."""
+        self._cloud.others_leave()
+        return web.json_response({"others": 0})
 
     async def list_orders(self, _: web.Request) -> web.Response:
         return web.json_response({"orders": [asdict(order) for order in self._cloud.orders]})

@@ -253,6 +253,13 @@ class Cloud:
         self.instances.pop(instance.id, None)
         self.stock.release(instance.id)
 
+    def others_leave(self) -> None:
+        """Hardware that hosts gave to somebody else is free again."""
+        for number, _ in enumerate(self.others, start=1):
+            self.stock.release(_somebody_else(number))
+        self.others.clear()
+        self._save()
+
     def _give_to_others(self, claim: Claim) -> None:
         self.others.append(claim)
         self.stock.claim(_somebody_else(len(self.others)), claim)

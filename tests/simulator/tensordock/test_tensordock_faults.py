@@ -325,6 +325,21 @@ async def test_a_host_may_stop_a_machine_later(world: World) -> None:
     assert world.park.on == set()
 
 
+async def test_hardware_that_others_took_is_free_again_when_they_leave(world: World) -> None:
+    stock = await world.hostnodes()
+    machine_id = await world.running()
+    await world.fault("host-stop", machine=machine_id)
+    await world.until_status(machine_id, "stoppeddisassociated")
+    await world.v2("DELETE", f"/instances/{machine_id}")
+    await world.until_status(machine_id, "gone")
+    taken = await world.hostnodes()
+
+    await world.control("DELETE", "/others")
+
+    assert taken != stock
+    assert await world.hostnodes() == stock
+
+
 async def test_chance_strikes_the_same_way_for_the_same_seed(tmp_path: Path) -> None:
     async def statuses(folder: Path, seed: int) -> list[int]:
         async with opened(folder, seed=seed) as world:
