@@ -144,7 +144,10 @@ def priced(description: str, **changes: Any) -> PricedSku:
         (priced("Balanced PD Capacity", family="Storage", group="SSD", unit="GiBy.mo"), "disk:pd-balanced"),
         (priced("Regional Balanced PD Capacity", family="Storage", group="SSD", unit="GiBy.mo"), None),
         (priced("Hyperdisk Balanced Capacity", family="Storage", group="SSD", unit="GiBy.mo"), None),
-        (priced("Spot Preemptible G2 Instance Core running in Americas", usage_type="Preemptible"), None),
+        (
+            priced("Spot Preemptible G2 Instance Core running in Americas", usage_type="Preemptible"),
+            "spot:vcpu:g2-standard",
+        ),
         (priced("G2 Instance Core running in Americas", usage_type="Commit1Yr"), None),
         (priced("G2 Instance Core Sole Tenancy in Americas"), None),
         (priced("G2 Custom Instance Core in Americas"), None),
