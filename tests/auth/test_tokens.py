@@ -150,3 +150,13 @@ def test_a_public_key_is_no_secret() -> None:
 def forged_and_signed(claims: dict[str, Any]) -> str:
     """Signed rightly, with claims that the library would not write."""
     return jwt.api_jws.encode(json.dumps({"sub": "alice", "exp": FAR, **claims}).encode(), SECRET, "HS256")
+
+
+@pytest.mark.parametrize(("length", "good"), [(256, True), (257, False)])
+async def test_a_key_id_is_no_longer_than_need_be(verifier: TokenVerifier, length: int, good: bool) -> None:
+    token = signed(headers={"kid": "k" * length})
+
+    if good:
+        assert (await verifier.verify(SecretStr(token))).id == "alice"
+    else:
+        assert await refused(verifier, token) == "the token is not valid"

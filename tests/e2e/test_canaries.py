@@ -8,6 +8,7 @@ import json
 import secrets
 import traceback
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -183,11 +184,22 @@ async def launch_and_fail(deployed: Deployment, gateway: Gateway, heard: Canarie
     await deployed.fault(kind="credentials-refused", operation="create", times="always")
     refused = await gateway.ask("LaunchGame", {"input": {"console": "GBA", "gameId": "no-such-game"}})
     heard.hear("a refused launch", refused)
-    heard.hear("a failing launch", await gateway.until_over(await machine_wanted(gateway, "GBA")))
+    heard.hear("a failing launch", await until_a_step_failed(gateway, await machine_wanted(gateway, "GBA")))
     for operation in ("Launches", "Vms", "Providers"):
         heard.hear(operation, await gateway.ask(operation))
     await deployed.called_off()
     await hear_ready(gateway, heard)
+
+
+async def until_a_step_failed(gateway: Gateway, launch_id: str) -> list[dict[str, Any]]:
+    """All that is told until then. Its end takes minutes: an order that is under way is waited for."""
+    told = []
+    async with asyncio.timeout(60), aclosing(gateway.follow(launch_id)) as events:
+        async for event in events:
+            told.append(event)
+            if event["stepStatus"] == "FAILED":
+                return told
+    raise AssertionError(f"no step failed: {told}")
 
 
 async def machine_wanted(gateway: Gateway, console: str) -> str:

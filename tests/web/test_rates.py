@@ -55,6 +55,33 @@ async def test_a_caller_over_its_rate_is_told_which_limit_and_others_are_served(
     assert 0 < int(last.headers["Retry-After"]) <= 60
 
 
+async def test_each_request_of_an_array_counts(gateway: GatewayWorld, http: aiohttp.ClientSession) -> None:
+    limits = WebLimits(max_batch_size=5)
+    limited = web_gateway(gateway, rate=RequestRate(gateway.db, 3), limits=limits)
+    async with (
+        listening(create_app(limited, Readiness())) as address,
+        http.post(f"http://{address}/graphql", json=[VIEWER] * 5, headers=bearer(ANN)) as reply,
+    ):
+        answers = await reply.json()
+
+    told = [one["errors"][0]["extensions"]["limit"] if "errors" in one else None for one in answers]
+    assert told == [None] * 3 + ["requestsPerMinute"] * 2
+
+
+async def test_each_operation_of_a_socket_counts(gateway: GatewayWorld, http: aiohttp.ClientSession) -> None:
+    limited = web_gateway(gateway, rate=RequestRate(gateway.db, 3))
+    async with listening(create_app(limited, Readiness())) as address:
+        socket = await opened(http, f"http://{address}")
+        for number in range(3):
+            await socket.send_json({"id": str(number), "type": "subscribe", "payload": VIEWER})
+        answers = [await socket.receive_json() for _ in range(6)]
+        await socket.close()
+
+    refused = [answer["payload"][0]["extensions"]["limit"] for answer in answers if answer["type"] == "error"]
+    assert sorted(answer["type"] for answer in answers) == ["complete"] * 2 + ["connection_ack", "error"] + ["next"] * 2
+    assert refused == ["requestsPerMinute"]  # to open it was the first of the three
+
+
 async def test_guessing_tokens_is_counted_by_address(gateway: GatewayWorld, http: aiohttp.ClientSession) -> None:
     limited = web_gateway(gateway, rate=RequestRate(gateway.db, 2))
     async with listening(create_app(limited, Readiness())) as address:

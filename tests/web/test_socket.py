@@ -15,6 +15,7 @@ from websockets.typing import Origin, Subprotocol
 
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
+from models.api_keys import ApiKey
 from models.launches import LaunchStatus
 from schema.documents import sha256_of
 from schema.ids import global_id
@@ -314,6 +315,19 @@ class TestOpening:
             assert await hear(opened) == {"type": "connection_ack"}
 
             await keys.revoke(OPERATOR, made.api_key.id)
+
+            assert await close_code(opened) == 4401
+
+    async def test_an_api_key_whose_role_changes_closes_the_socket(self, gateway: GatewayWorld) -> None:
+        keys = gateway.services.api_keys
+        made = await keys.create(OPERATOR, "shop", Role.OPERATOR)
+        door, limits = Authenticator(None, keys), WebLimits(recheck_s=0.05)
+        app = create_app(web_gateway(gateway, authenticator=door, limits=limits), Readiness())
+        async with listening(app) as address, socket(address, None) as opened:
+            await say(opened, {**INIT, "payload": {"X-API-Key": made.secret.get_secret_value()}})
+            assert await hear(opened) == {"type": "connection_ack"}
+
+            await gateway.db.update(ApiKey, {"_id": made.api_key.id}, {"$set": {"role": Role.PLAYER}})
 
             assert await close_code(opened) == 4401
 
