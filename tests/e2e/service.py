@@ -214,6 +214,7 @@ async def deployment(
             "TEMPORAL_ADDRESS": temporal_address,
             "TEMPORAL_TASK_QUEUE": f"e2e-{secrets.token_hex(5)}",
             "DATA_DIR": str(folder / "data"),
+            "TENSORDOCK_SETTLE_SECONDS": "5",  # the simulated list lags only where a test says so
         }
         async with aiohttp.ClientSession() as http:
             control = given["TENSORDOCK_API_URL"].removesuffix("/api") + "/_control"
