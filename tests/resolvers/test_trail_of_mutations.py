@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from decimal import Decimal
 from typing import Any, Final
 
 import pytest
@@ -17,7 +18,7 @@ from models.audit import AuditEntry
 from models.catalog import ConsoleSettings
 from models.database import Database
 from models.launches import Launch
-from models.limits import SpendingLimit
+from models.limits import LimitPeriod, SpendingLimit, limit_id
 from models.roles import Role
 from models.vms import VmStatus
 from schema.ids import global_id
@@ -36,6 +37,7 @@ GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
     "pairClient": (ANN, {**ON_VM, "pin": "4821"}, VM),
     "configureConsole": (OPERATOR, {"input": {"console": "NES", "idleStopMinutes": 20}}, "NES"),
     "setSpendingLimit": (OPERATOR, {"input": {"period": "DAILY", "amount": "5", "userId": "ann"}}, "ann"),
+    "removeSpendingLimit": (OPERATOR, {"input": {"period": "MONTHLY", "userId": "ann"}}, "ann"),
     "createApiKey": (OPERATOR, {"input": {"name": "shop", "role": "SERVICE"}}, None),
     "revokeApiKey": (OPERATOR, {"apiKeyId": global_id("ApiKey", KEY)}, KEY),
 }
@@ -48,6 +50,7 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
     "pairClient": ({**ON_VM, "pin": "12"}, VM),
     "configureConsole": ({"input": {"console": "NES", "idleStopMinutes": -1}}, None),
     "setSpendingLimit": ({"input": {"period": "DAILY", "amount": "-5"}}, None),
+    "removeSpendingLimit": ({"input": {"period": "MONTHLY", "userId": "nobody"}}, None),
     "createApiKey": ({"input": {"name": "\n", "role": "SERVICE"}}, None),
     "revokeApiKey": ({"apiKeyId": global_id("ApiKey", "f" * 16)}, "f" * 16),
 }
@@ -68,6 +71,12 @@ async def things(db: Database) -> None:
     await db.insert(a_launch(LAUNCH, "ann"))
     await db.insert(a_vm(VM, "ann"))
     await db.insert(ApiKey(id=KEY, name="old", role=Role.SERVICE, digest="0" * 64, created_by="olga", created_at=NOON))
+    await db.insert(a_limit())
+
+
+def a_limit() -> SpendingLimit:
+    period = LimitPeriod.MONTHLY
+    return SpendingLimit(id=limit_id(period, "ann"), period=period, user_id="ann", usd=Decimal(5), set_at=NOON)
 
 
 @pytest.fixture
@@ -205,5 +214,19 @@ async def test_a_change_of_our_own_that_is_cut_off_before_its_entry_did_not_happ
 
         assert asking.cancelled()
         assert await db.find(CHANGED[field], {}) == []
+    await db.drop()
+    await db.close()
+
+
+async def test_a_limit_whose_removal_is_cut_off_before_its_entry_is_still_there(mongodb_uri: str) -> None:
+    db = DyingDatabase(mongodb_uri, f"test_{secrets.token_hex(6)}")
+    who, variables, _ = GOOD["removeSpendingLimit"]
+    async with gateway_world(db) as world:
+        await db.insert(a_limit())
+        asking = asyncio.create_task(world.ask(document("removeSpendingLimit"), who, **variables))
+        await asyncio.wait([asking])
+
+        assert asking.cancelled()
+        assert await db.find(SpendingLimit, {}) == [a_limit()]
     await db.drop()
     await db.close()
