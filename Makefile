@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: bench run test check format lint types imports pytest fmt lock schema docs recording graphiql clean venv
+.PHONY: bench soak run test check format lint types imports pytest fmt lock schema docs recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -46,6 +46,9 @@ schema: venv         ## graphql/schema.graphql from the code
 
 bench: venv          ## how long a year's costs take to report; ten minutes, and one with what .bench keeps
 	exec $(BIN)/python -m bench.costs --cache .bench
+
+soak: venv           ## 200 machines in bad days, and whether all books agree; half an hour
+	exec $(BIN)/python -m bench.soak --machines 200
 
 docs: venv           ## what documents say by themselves: the settings in README.md, who may call what, the REST paths
 	$(BIN)/python -m docs.settings_table

@@ -1,17 +1,20 @@
 """Whether anything is lost, left running or billed wrongly when everything goes wrong at once.
 
-    python -m bench.soak [--machines 10] [--minutes 2] [--at-once 6] [--workers 2] [--gateways 2] [--seed 1]
+    python -m bench.soak [--machines 20] [--minutes 30] [--at-once 8] [--google 0.2] [--workers 2] [--gateways 2]
 
 Starts the service as processes of its own (database, engine, simulated clouds, gateways, workers), lets players
-launch, stop, start, restart, delete and cancel at random while clouds fail at random and processes are killed, then
-lets it settle and compares: the clouds' list with our live machines, their record of every machine's life and bill
-with our meter, and every save with the bucket. Exits with 1 when anything differs.
+launch, stop, start, restart, delete and cancel at random while clouds fail at random and processes are killed, until
+so many machines were rented. Then it lets everything settle and compares: the clouds' list with our live machines,
+their record of every machine's life and bill with our meter, and every save with the bucket (bench/soak_audit.py says
+what exactly). At last everybody goes home, and it compares again: nothing may be left. Exits with 1 when anything
+differs.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import sys
 import tempfile
@@ -20,7 +23,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.soak_audit import Verdict, compared
+from bench.soak_audit import UNASKED_S, Verdict, compared
+from bench.soak_lives import lives
 from bench.soak_players import Played, Player
 from bench.soak_weather import Weather
 from billing.meter import Meter
@@ -32,19 +36,22 @@ from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
 from models.vms import ENDED, Vm, VmStatus
+from schema.ids import global_id
 from settings import load_settings
 from tests.e2e.service import Deployment, Gateway, Process, deployment
 
 _CLOCK_FACTOR = 200.0
-_SETTLE_S = 240.0
+_SETTLE_S = 420.0  # the last step of a launch goes on for five minutes where the stream does not answer
+_TOLD_EVERY_S = 60.0
 _STEADY = [*ENDED, VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.LOST]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    machines: int = 10
-    minutes: float = 2.0
-    at_once: int = 6
+    machines: int = 20
+    minutes: float = 30.0  # at the most
+    at_once: int = 8
+    google: float = 0.2  # the share of players who want their machine at Google
     workers: int = 2
     gateways: int = 2
     seed: int = 1
@@ -65,7 +72,8 @@ class Soak:
     played: Played = field(default_factory=Played)
 
     def __post_init__(self) -> None:
-        self.weather = Weather(self.deployed, random.Random(f"{self.plan.seed}:weather"))  # noqa: S311 - not a secret
+        chance = random.Random(f"{self.plan.seed}:weather")  # noqa: S311 - not a secret
+        self.weather = Weather(self.deployed, chance, google=self.plan.google > 0)
 
     async def begin(self) -> None:
         for _ in range(self.plan.gateways):
@@ -76,24 +84,45 @@ class Soak:
         return self.chance.choice(self.gateways)
 
     async def play(self) -> None:
-        """As many launches as the plan says, or until its time is over; never more at once than it says."""
+        """Players come and go until so many machines were rented as the plan says, or its time is over."""
         until = time.monotonic() + 60 * self.plan.minutes
-        places = asyncio.Semaphore(self.plan.at_once)
+        numbers = itertools.count()
 
-        async def one(number: int) -> None:
-            async with places:
-                if time.monotonic() < until:
-                    player = Player(self.deployed, self.gateway, number, self.plan.seed, self.done, self.played)
-                    await player.play(until)
+        async def one_after_another() -> None:
+            while time.monotonic() < until and len(await lives(self.deployed)) < self.plan.machines:
+                await self._player(next(numbers)).play(until)
 
         async with asyncio.TaskGroup() as tasks:
-            playing = [tasks.create_task(one(number)) for number in range(self.plan.machines)]
-            bad_days = [tasks.create_task(self._fail()), tasks.create_task(self._kill())]
-            await asyncio.wait(playing, timeout=60 * self.plan.minutes)
+            playing = [tasks.create_task(one_after_another()) for _ in range(self.plan.at_once)]
+            bad_days = [tasks.create_task(each) for each in (self._fail(), self._kill(), self._tell())]
+            await asyncio.wait(playing)
             for task in bad_days:
                 task.cancel()
             await asyncio.wait(bad_days)
             await self.weather.clear()
+
+    async def go_home(self, db: Database) -> None:
+        """Everybody deletes the machine that is left."""
+        places = asyncio.Semaphore(self.plan.at_once)
+
+        async def one(vm: Vm) -> None:
+            async with places:
+                await self._player(0).go_home(global_id("VM", vm.id))
+
+        async with asyncio.TaskGroup() as tasks:
+            for vm in await db.find(Vm, {"status": {"$nin": list(ENDED)}}):
+                tasks.create_task(one(vm))
+
+    def _player(self, number: int) -> Player:
+        at_google = random.Random(f"{self.plan.seed}:{number}:cloud").random() < self.plan.google  # noqa: S311
+        cloud = "CLOUDYPAD" if at_google else "TENSORDOCK"
+        return Player(self.deployed, self.gateway, number, self.plan.seed, self.done, self.played, cloud)
+
+    async def _tell(self) -> None:
+        """How far it is, now and then, for whoever waits."""
+        while True:
+            await asyncio.sleep(_TOLD_EVERY_S)
+            print(f"{len(await lives(self.deployed))} of {self.plan.machines} machines rented", flush=True)
 
     async def _fail(self) -> None:
         while True:
@@ -127,6 +156,17 @@ async def settled(db: Database) -> list[str]:
         if not left or time.monotonic() > deadline:
             return left
         await asyncio.sleep(1)
+
+
+async def agreed(run: Soak, db: Database) -> Verdict:
+    """What differs for longer than a change that nobody ordered may stay unseen: idle machines switch themselves off
+    also now, in a simulated time of their own."""
+    deadline = time.monotonic() + UNASKED_S
+    while True:
+        verdict = await compared(run.deployed, db, run.played, run.weather.mishaps)
+        if not verdict.differences or time.monotonic() > deadline:
+            return verdict
+        await asyncio.sleep(2)
 
 
 async def swept(parts: Parts) -> None:
@@ -165,8 +205,14 @@ async def soaked(plan: Plan, folder: Path, mongodb_uri: str, temporal_address: s
         async with compose(settings) as parts:
             left = await settled(parts.db)
             await swept(parts)
-            verdict = await compared(deployed, parts.db, run.played)
+            verdict = await agreed(run, parts.db)
             verdict.differences += [f"still under way: {each}" for each in left]
+            await run.go_home(parts.db)
+            left = await settled(parts.db)
+            await swept(parts)
+            afterwards = await agreed(run, parts.db)
+            verdict.differences += [f"afterwards still under way: {each}" for each in left]
+            verdict.add_afterwards(afterwards, [life.tag for life in await lives(deployed) if life.state is not None])
         return run.done, verdict
 
 
@@ -174,7 +220,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name, kind in (("machines", int), ("at-once", int), ("workers", int), ("gateways", int), ("seed", int)):
         parser.add_argument(f"--{name}", type=kind, default=getattr(Plan(), name.replace("-", "_")))
-    for name in ("minutes", "kill-every-s", "fault-every-s"):
+    for name in ("minutes", "google", "kill-every-s", "fault-every-s"):
         parser.add_argument(f"--{name}", type=float, default=getattr(Plan(), name.replace("-", "_")))
     parser.add_argument("--folder", type=Path, help="keep logs and disks here")
     given = vars(parser.parse_args())

@@ -1,4 +1,21 @@
-"""What the clouds, our records, our meter and the bucket say of the same machines, side by side."""
+"""What the clouds, our records, our meter and the bucket say of the same machines, side by side.
+
+Compared exactly, once what nobody ordered has had `UNASKED_S` to be seen:
+- the machines that exist at the clouds and the records that are alive: the same ones, on and off alike;
+- the machines that exist and the usage intervals that are open: one each, in the cloud's state; none for any other;
+- each machine's intervals: numbered, without a gap or an overlap, at most the last one open;
+- one machine for each tag at any time;
+- the last save that was written on each machine: in the bucket, or still on a machine that says so.
+
+Compared by the moment: each machine's intervals and what its cloud says of when it was on, off and gone. Both read the
+same clock, in real time, whatever the factor of the simulated one. Our moment is when the cloud took an order for it
+or, where it tells no moment, when it first said so to us. So each change of a machine's state may be metered off by
+`ORDERED_S`, and one that nobody had ordered by `UNASKED_S`. That is the most in bad days; the figures say how close it
+is as a rule.
+
+Compared by the money: what each machine cost by its cloud's own bill, to the cent, after every bad day as well. Google
+keeps no bill that could be asked for: its machines' times are compared.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +23,31 @@ import gzip
 import io
 import tarfile
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from statistics import mean, median, quantiles
+from typing import Final
 
+from bench.soak_lives import Life, Span, apart_s, lives
 from bench.soak_players import SAVE, Played
 from models.database import Database
-from models.usage import UsageInterval
-from models.vms import ENDED, Vm
+from models.usage import UsageInterval, UsageState
+from models.vms import ENDED, Vm, VmStatus
 from tests.e2e.service import Deployment
 
+# A change that we ordered: the worker that ordered it is killed before it could write it down. Another one has the step
+# after the heartbeat's ten seconds, and asks a cloud that fails again after ten at the most, whose answer may be late.
+ORDERED_S: Final = 30.0
+# A change that nobody ordered: a machine is looked at every twenty seconds, and the look itself may take as long as a
+# machine that does not answer; and what a killed worker adds.
+UNASKED_S: Final = 60.0
 _CENT: Final = Decimal("0.01")
-_HOUR_US: Final = Decimal(3_600_000_000)
+_HOUR: Final = timedelta(hours=1)
+_STATES: Final = {VmStatus.RUNNING: UsageState.RUNNING, VmStatus.STOPPED: UsageState.STOPPED}
 
 
 @dataclass
@@ -30,111 +57,179 @@ class Verdict:
     differences: list[str] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)
 
+    def add_afterwards(self, other: Verdict, left: Sequence[str]) -> None:
+        """What was found when nothing may be there any more."""
+        self.figures |= {f"afterwards, {name}": value for name, value in other.figures.items()}
+        self.differences += [f"afterwards, {each}" for each in other.differences]
+        self.differences += [f"{tag} is left at its cloud" for tag in left]
+
     def text(self) -> str:
         figures = [f"  {name}: {value}" for name, value in self.figures.items()]
         verdict = ["everything agrees"] if not self.differences else [f"  DIFFERS: {each}" for each in self.differences]
         return "\n".join([*figures, *verdict])
 
 
-async def compared(deployed: Deployment, db: Database, played: Played) -> Verdict:
-    verdict = Verdict()
-    orders = await _orders(deployed)
-    vms = {vm.tag: vm for vm in await db.find(Vm, {})}
-    await _alive(deployed, vms, verdict)
-    _one_at_a_time(orders, verdict)
-    await _metered(db, orders, vms, verdict)
-    _saved(deployed, orders, vms, played, verdict)
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """All that is known of one tag."""
+
+    tag: str
+    lives: tuple[Life, ...]
+    vm: Vm | None
+    intervals: tuple[UsageInterval, ...]
+
+    @property
+    def state(self) -> UsageState | None:
+        """As its cloud has it now; None when there is none."""
+        return next((life.state for life in self.lives if life.state is not None), None)
+
+    @property
+    def spans(self) -> list[Span]:
+        return [Span(each.start, each.end, each.state) for each in self.intervals]
+
+
+async def compared(deployed: Deployment, db: Database, played: Played, mishaps: Mapping[str, int]) -> Verdict:
+    """`mishaps`: how often something befell a machine that nobody ordered, by the cloud's id of it."""
+    machines = await _machines(deployed, db)
+    verdict = judged(machines, mishaps)
+    _saved(deployed, machines, played, verdict)
     return verdict
 
 
-async def _orders(deployed: Deployment) -> list[dict[str, Any]]:
-    async with deployed.http.get(f"{deployed.control_url}/orders") as reply:
-        found: list[dict[str, Any]] = (await reply.json())["orders"]
-    bills = {machine["id"]: machine["billed_usd"] for machine in await deployed.machines()}
-    for order in found:
-        order["billed_usd"] = order["billed_usd"] or bills[order["instance_id"]]
-    return [order for order in found if not order["foreign"]]
+def judged(machines: Sequence[Machine], mishaps: Mapping[str, int]) -> Verdict:
+    """All but the saves."""
+    verdict = Verdict()
+    _alive(machines, verdict)
+    _one_at_a_time(machines, verdict)
+    _metered(machines, mishaps, verdict)
+    _billed(machines, verdict)
+    return verdict
 
 
-async def _alive(deployed: Deployment, vms: dict[str, Vm], verdict: Verdict) -> None:
-    """The clouds' list and our live machines."""
-    there = {machine["id"] for machine in await deployed.machines() if machine["state"] != "deleting"}
-    ours = {vm.provider_id or vm.tag for vm in vms.values() if vm.status not in ENDED}
-    verdict.figures["machines at the clouds / on record as alive"] = f"{len(there)} / {len(ours)}"
-    verdict.differences += [f"{each} runs and is nobody's" for each in sorted(there - ours)]
-    verdict.differences += [f"{each} is on record and does not exist" for each in sorted(ours - there)]
+async def _machines(deployed: Deployment, db: Database) -> list[Machine]:
+    """Those of any cloud, any record, any interval."""
+    by_tag: dict[str, list[Life]] = defaultdict(list)
+    for life in await lives(deployed):
+        by_tag[life.tag].append(life)
+    vms = {vm.tag: vm for vm in await db.find(Vm, {})}
+    metered: dict[str, list[UsageInterval]] = defaultdict(list)
+    for each in await db.find(UsageInterval, {}, sort=[("vm_id", 1), ("number", 1)]):
+        metered[each.vm_id].append(each)
+    return [
+        Machine(
+            tag,
+            tuple(sorted(by_tag[tag], key=lambda life: life.began_at)),
+            vms.get(tag),
+            tuple(metered[vms[tag].id] if tag in vms else ()),
+        )
+        for tag in sorted({*by_tag, *vms})
+    ]
 
 
-def _one_at_a_time(orders: list[dict[str, Any]], verdict: Verdict) -> None:
+def _alive(machines: Sequence[Machine], verdict: Verdict) -> None:
+    """The clouds' list, our records and the open intervals, one by one."""
+    there = [machine for machine in machines if machine.state is not None]
+    ours = [machine for machine in machines if machine.vm is not None and machine.vm.status not in ENDED]
+    on_meter = [machine for machine in machines if machine.intervals and machine.intervals[-1].end is None]
+    verdict.figures["machines at the clouds / on record as alive / intervals open"] = (
+        f"{len(there)} / {len(ours)} / {len(on_meter)}"
+    )
+    for machine in machines:
+        recorded = None if machine.vm is None else machine.vm.status
+        metered = machine.intervals[-1].state if machine in on_meter else None
+        expected = None if recorded is None or recorded in ENDED else _STATES.get(recorded)
+        if machine.vm is not None and machine.vm.billed_in_full and recorded is VmStatus.STOPPED:
+            expected = UsageState.RUNNING
+        if not machine.state is expected is metered:
+            verdict.differences.append(
+                f"{machine.tag} is {machine.state or 'not there'} at its cloud, {recorded or 'unknown'} on record and "
+                f"{metered or 'closed'} on the meter"
+            )
+
+
+def _one_at_a_time(machines: Sequence[Machine], verdict: Verdict) -> None:
     """No tag had two machines at once."""
-    lives: dict[str, list[tuple[datetime, datetime | None]]] = defaultdict(list)
-    for order in orders:
-        lives[order["name"]].append((_time(order["at"]), _ended(order)))
     doubles = 0
-    for name, spans in lives.items():
-        for (_, end), (start, _) in pairwise(sorted(spans, key=lambda span: span[0])):
-            if end is None or end > start:
+    for machine in machines:
+        for first, second in pairwise(machine.lives):
+            if first.ended_at is None or first.ended_at > second.began_at:
                 doubles += 1
-                verdict.differences.append(f"{name} had two machines at once")
-    verdict.figures["machines ever / tags / doubles"] = f"{len(orders)} / {len(lives)} / {doubles}"
+                verdict.differences.append(f"{machine.tag} had two machines at once")
+    rented = sum(len(machine.lives) for machine in machines)
+    tags = sum(1 for machine in machines if machine.lives)
+    verdict.figures["machines ever / tags / doubles"] = f"{rented} / {tags} / {doubles}"
 
 
-async def _metered(db: Database, orders: list[dict[str, Any]], vms: dict[str, Vm], verdict: Verdict) -> None:
-    """Each machine's life and bill, and our intervals."""
-    billed: dict[str, Decimal] = defaultdict(Decimal)
-    for order in orders:
-        billed[order["name"]] += Decimal(order["billed_usd"])
-    late: list[float] = []
-    total, off = Decimal(0), Decimal(0)
-    for name, usd in billed.items():
-        vm = vms.get(name)
-        if vm is None:
-            verdict.differences.append(f"{name} was rented and has no record")
+def _metered(machines: Sequence[Machine], mishaps: Mapping[str, int], verdict: Verdict) -> None:
+    """Each machine's intervals, and what its cloud says of the same time."""
+    now, per_change = datetime.now(UTC), list[float]()
+    for machine in machines:
+        if not machine.lives:
+            if machine.intervals:
+                verdict.differences.append(f"{machine.tag} was never rented, and metered")
             continue
-        intervals = await db.find(UsageInterval, {"vm_id": vm.id}, sort=[("number", 1)])
-        ours = sum((_usd(each) for each in intervals), Decimal(0))
-        ended = [_ended(order) for order in orders if order["name"] == name]
-        verdict.differences += _broken(name, intervals, alive=None in ended)
-        if intervals and None not in ended and (end := intervals[-1].end) is not None:
-            late.append((end - max(each for each in ended if each)).total_seconds())
-        if abs(ours - usd) >= _CENT:
-            verdict.differences.append(f"{name} cost {usd:.4f} USD, and our meter says {ours:.4f}")
-        total, off = total + usd, off + ours - usd
-    verdict.figures["billed / our meter's difference"] = f"{total:.4f} / {off:+.4f} USD"
-    if late:
-        verdict.figures["our end after the cloud's, mean / most"] = f"{sum(late) / len(late):.1f} / {max(late):.1f} s"
+        verdict.differences += _broken(machine)
+        theirs = [span for life in machine.lives for span in life.spans]
+        changes = len(theirs) + sum(1 for life in machine.lives if life.ended_at is not None)
+        unasked = min(changes, sum(mishaps.get(life.machine_id, 0) for life in machine.lives))
+        apart = apart_s(machine.spans, theirs, now)
+        per_change.append(apart / changes)
+        if apart > (changes - unasked) * ORDERED_S + unasked * UNASKED_S:
+            verdict.differences.append(
+                f"{machine.tag}: {apart:.1f} s are metered otherwise than its cloud says, in {changes} changes of "
+                f"which {unasked} nobody ordered"
+            )
+    if len(per_change) > 1:
+        most = quantiles(per_change, n=20)[-1]
+        verdict.figures["metered otherwise, seconds per change: median / 95 % / most"] = (
+            f"{median(per_change):.2f} / {most:.2f} / {max(per_change):.2f}"
+        )
 
 
-def _broken(name: str, intervals: list[UsageInterval], *, alive: bool) -> list[str]:
-    if not intervals:
-        return [f"{name} was rented and never metered"]
-    wrong = [f"{name} has a gap or an overlap" for a, b in pairwise(intervals) if a.end != b.start]
-    if (intervals[-1].end is None) is not alive:
-        wrong.append(f"{name} is {'alive' if alive else 'gone'} and its meter is not")
+def _broken(machine: Machine) -> list[str]:
+    if not machine.intervals:
+        return [f"{machine.tag} was rented and never metered"]
+    wrong = [f"{machine.tag} has a gap or an overlap" for a, b in pairwise(machine.intervals) if a.end != b.start]
+    if [each.number for each in machine.intervals] != list(range(1, len(machine.intervals) + 1)):
+        wrong.append(f"the intervals of {machine.tag} are numbered {[each.number for each in machine.intervals]}")
     return wrong
 
 
-def _saved(
-    deployed: Deployment, orders: list[dict[str, Any]], vms: dict[str, Vm], played: Played, verdict: Verdict
-) -> None:
+def _billed(machines: Sequence[Machine], verdict: Verdict) -> None:
+    now, total, off = datetime.now(UTC), Decimal(0), list[Decimal]()
+    for machine in machines:
+        bills = [life.billed_usd for life in machine.lives if life.billed_usd is not None]
+        if not bills:
+            continue
+        theirs, ours = sum(bills, Decimal(0)), sum((_usd(each, now) for each in machine.intervals), Decimal(0))
+        total += theirs
+        off.append(ours - theirs)
+        if abs(ours - theirs) >= _CENT:
+            verdict.differences.append(f"{machine.tag} cost {theirs:.4f} USD, and our meter says {ours:.4f}")
+    if off:
+        verdict.figures["billed / our meter's difference / most for one machine / mean of one"] = (
+            f"{total:.4f} / {sum(off, Decimal(0)):+.4f} / {max(off, key=abs):+.4f} / {mean(map(abs, off)):.5f} USD"
+        )
+
+
+def _saved(deployed: Deployment, machines: Sequence[Machine], played: Played, verdict: Verdict) -> None:
     """What was written last on each machine is in the bucket, or still on a machine that says so, unless a vanished
     machine took it along."""
-    by_machine = {order["instance_id"]: order for order in orders}
-    records = {vm.provider_id: vm for vm in vms.values()}
+    by_id = {life.machine_id: (life, machine.vm) for machine in machines for life in machine.lives}
     kept: dict[str, set[str]] = {}
     counts = {"in the bucket": 0, "on a machine that waits": 0, "gone with a machine that vanished": 0}
     for machine_id, (player, content) in played.last.items():
         if player not in kept:
             kept[player] = _versions(deployed.bucket / "saves/users" / player)
-        vm, ended_by = records.get(machine_id), by_machine[machine_id]["ended_by"]
+        life, vm = by_id[machine_id]
         if content in kept[player]:
             counts["in the bucket"] += 1
-        elif ended_by == "vanished":
+        elif life.ended_by == "vanished":
             counts["gone with a machine that vanished"] += 1
-        elif ended_by is None and vm is not None and vm.saves_pending:
+        elif life.ended_at is None and vm is not None and vm.saves_pending:
             counts["on a machine that waits"] += 1
         else:
-            verdict.differences.append(f"the save {content!r} is lost ({ended_by}, {vm and vm.status})")
+            verdict.differences.append(f"the save {content!r} is lost ({life.ended_by}, {vm and vm.status})")
     verdict.figures["last saves"] = ", ".join(f"{count} {where}" for where, count in counts.items())
 
 
@@ -148,15 +243,6 @@ def _versions(folder: Path) -> set[str]:
     return found
 
 
-def _usd(interval: UsageInterval) -> Decimal:
-    end = interval.end or datetime.now(interval.start.tzinfo)
-    elapsed = end - interval.start
-    return interval.usd_per_hour * Decimal(elapsed // (elapsed.resolution)) / _HOUR_US
-
-
-def _ended(order: dict[str, Any]) -> datetime | None:
-    return _time(order["ended_at"]) if order["ended_at"] else None
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _usd(interval: UsageInterval, now: datetime) -> Decimal:
+    elapsed = (interval.end or now) - interval.start
+    return interval.usd_per_hour * Decimal(elapsed // timedelta(microseconds=1)) / (_HOUR // timedelta(microseconds=1))

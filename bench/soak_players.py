@@ -19,6 +19,8 @@ _LAUNCH_S: Final = 150.0
 _MOVE_S: Final = 90.0
 _LATE_S: Final = 12.0  # a command whose answer was lost may still be obeyed for so long
 _ENDED: Final = ("DELETED", "FAILED")
+_GOES_HOME: Final = 0.6  # the others leave their machine as it is
+_TRIES_TO_GO: Final = 5
 
 
 @dataclass
@@ -39,6 +41,7 @@ class Player:
         seed: int,
         done: Counter[str],
         played: Played,
+        provider: str = "TENSORDOCK",
     ) -> None:
         self._deployed = deployed
         self._gateway = gateway
@@ -46,6 +49,7 @@ class Player:
         self._chance = random.Random(f"{seed}:{number}")  # noqa: S311 - not a secret
         self._done = done
         self._played = played
+        self._provider = provider
         self._written = 0
 
     async def play(self, until: float) -> None:
@@ -55,11 +59,23 @@ class Player:
                 return
             await self._write(vm_id)
             vm_id = await self._go_on(vm_id)
+        if vm_id is not None and self._chance.random() < _GOES_HOME:
+            await self.go_home(vm_id)
+
+    async def go_home(self, vm_id: str) -> None:
+        """Delete the machine, and ask again for as long as it is there."""
+        for _ in range(_TRIES_TO_GO):
+            if (await self._ask("Vm", {"id": vm_id}))["vm"]["status"] in _ENDED:
+                return
+            self._done["asked delete"] += 1
+            await self._ask("DeleteVm", {"vmId": vm_id})
+            await self._until_quiet(vm_id)
+        self._done["could not go home"] += 1
 
     async def _launched(self) -> str | None:
         """The machine, or None when the launch ended without one."""
         wish = {
-            "provider": "TENSORDOCK",
+            "provider": self._provider,
             "userId": self._name,
             "idempotencyKey": f"{self._name}:{self._chance.random()}",
         }
@@ -72,7 +88,7 @@ class Player:
             await asyncio.sleep(self._chance.uniform(0, 10))
             await self._ask("CancelLaunch", {"launchId": launch["id"]})
         ended = await self._until_launched(launch["id"])
-        self._done[f"launch {ended['status']}"] += 1
+        self._done[f"{self._provider.lower()} launch {ended['status']}"] += 1
         return ended["vm"]["id"] if ended["status"] == "READY" and ended["vm"] else None
 
     async def _until_launched(self, launch_id: str) -> dict[str, Any]:
@@ -90,7 +106,10 @@ class Player:
         vm = (await self._ask("Vm", {"id": vm_id}))["vm"]
         if vm["status"] != "RUNNING":
             return
-        home = self._deployed.disk(vm["providerId"]) / f"var/lib/cloudypad/wolf/{self._name}/SWITCH-mario-odyssey"
+        home = (
+            self._deployed.disk(vm["providerId"], vm["provider"])
+            / f"var/lib/cloudypad/wolf/{self._name}/SWITCH-mario-odyssey"
+        )
         if not home.parent.parent.exists():
             return
         self._written += 1
@@ -136,6 +155,6 @@ class Player:
                     data: dict[str, Any] = answer["data"]
                     return data
                 self._done[f"answered {answer['errors'][0].get('extensions', {}).get('code')}"] += 1
-            except (aiohttp.ClientError, TimeoutError, OSError):
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
                 self._done["not answered"] += 1
             await asyncio.sleep(_LATE_S if operation.endswith("Vm") and operation != "Vm" else 1)

@@ -88,17 +88,33 @@ class Deployment:
             machines = (await reply.json())["machines"]
         return [machine for machine in machines if machine["name"].startswith("gamer-")]
 
+    async def at_google(self) -> list[dict[str, Any]]:
+        """The same at the simulated Google Cloud."""
+        async with self.http.get(f"{self.control_url}/gcp/machines") as reply:
+            machines: list[dict[str, Any]] = (await reply.json())["machines"]
+        return machines
+
+    async def others_left(self) -> None:
+        """Hosts have the hardware back that they gave to others."""
+        async with self.http.delete(f"{self.control_url}/others") as reply:
+            assert reply.status == 200, await reply.text()
+
     async def called_off(self) -> None:
         async with self.http.delete(f"{self.control_url}/faults") as reply:
             assert reply.status == 200, await reply.text()
 
-    def disk(self, machine_id: str) -> Path:
+    def disk(self, machine_id: str, provider: str = "TENSORDOCK") -> Path:
         """What a simulated machine has on its disk."""
-        return self.folder / "world" / "machines" / machine_id / "root"
+        name = machine_id if provider == "TENSORDOCK" else f"gcp-{machine_id}"
+        return self.folder / "world" / "machines" / name / "root"
 
     @property
     def bucket(self) -> Path:
         return self.folder / "world" / "bucket" / self.environment["GCS_BUCKET_NAME"]
+
+    async def bid_google(self, path: str, **body: Any) -> None:
+        async with self.http.post(f"{self.control_url}/gcp/{path}", json=body) as reply:
+            assert reply.ok, await reply.text()
 
     async def fault(self, **order: Any) -> None:
         async with self.http.post(f"{self.control_url}/faults", json=order) as reply:
@@ -114,7 +130,7 @@ class Gateway:
     process: Process
 
     async def until_up(self) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while True:
                 assert self.process.popen.poll() is None, self.process.log.read_text()
                 with contextlib.suppress(aiohttp.ClientError):
