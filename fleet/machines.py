@@ -7,12 +7,18 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from temporalio import activity
 
 from billing.meter import Meter
-from errors import ConflictError, MachineLostError, NoCapacityError, ProviderBusyError, ProviderError
+from errors import (
+    ConflictError,
+    MachineLostError,
+    NoCapacityError,
+    ProviderBusyError,
+    ProviderError,
+    ProviderRefusedError,
+)
 from fleet.orders import Done, Released, RentOrder, tag_of
 from fleet.telling import told_to_workflow
 from models.database import Database, Document
@@ -127,24 +133,30 @@ class Machines:
         await move_vm(self._db, vm_id, VmStatus.LOST, {"detail": "its deletion could not be confirmed"})
 
     async def _ordered(self, provider: Provider, order: RentOrder, vm: Vm) -> Machine:
+        mine = {"_id": vm.id, "order_turn": vm.order_turn}
+        permits: list[datetime] = []
+
+        async def permit() -> datetime:
+            permits.append(await self._permit(vm))
+            return permits[-1]
+
         try:
             return await provider.rent(
-                order.offer,
-                Tag(vm.tag),
-                ordered_at=vm.ordered_at,
-                permit=partial(self._permit, vm),
-                tell=told_to_workflow(),
+                order.offer, Tag(vm.tag), ordered_at=vm.ordered_at, permit=permit, tell=told_to_workflow()
             )
         except NoCapacityError:
-            mine = {"_id": vm.id, "order_turn": vm.order_turn}
             await self._db.update(Vm, mine, {"$set": {"ordered_at": None}})
+            raise
+        except ProviderRefusedError:
+            if permits:
+                await self._db.update(Vm, {**mine, "ordered_at": permits[-1]}, {"$set": {"order_refused": True}})
             raise
 
     async def _permit(self, vm: Vm) -> datetime:
         """The intent, on record right before the paid call: for the newest attempt alone, and only as long as the VM
         has no machine and is not given back."""
         newest = {"_id": vm.id, "order_turn": vm.order_turn, "status": VmStatus.PROVISIONING, "provider_id": None}
-        permitted = await self._db.update(Vm, newest, {"$set": {"ordered_at": _now()}})
+        permitted = await self._db.update(Vm, newest, {"$set": {"ordered_at": _now(), "order_refused": False}})
         if permitted is None or permitted.ordered_at is None or activity.is_cancelled():
             raise ProviderBusyError("this attempt may not order any more: another one went on")
         return permitted.ordered_at
@@ -167,7 +179,7 @@ class Machines:
         if left or listed:
             return False
         # An order whose answer was lost may still turn up in the list.
-        return bool(seen) or vm.ordered_at is None or _now() - vm.ordered_at > self._settle
+        return bool(seen) or vm.ordered_at is None or vm.order_refused or _now() - vm.ordered_at > self._settle
 
     async def _found(self, vm: Vm, machine_id: MachineId) -> None:
         """A machine that nobody recorded has cost since it was ordered. On record before it is deleted: whoever goes on

@@ -86,6 +86,7 @@ class Vm(Model):
     max_session_hours: float
     order_turn: int = 0  # of the newest attempt to rent it, which alone may order; later attempts have greater ones
     ordered_at: datetime | None = None  # intent: written right before an order leaves, while nobody knows its outcome
+    order_refused: bool = False  # the cloud said no to that order, so that nothing of it can turn up later
     created_at: datetime
     started_at: datetime | None = None
     stopped_at: datetime | None = None

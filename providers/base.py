@@ -206,7 +206,8 @@ class Provider(Protocol):
         ordered anew. `permit` is asked right before each order leaves, and an order that does not leave soon after is
         not sent; what `permit` raises ends the call with nothing ordered.
         Raises NoCapacityError when the site is full, and only then is it certain that nothing was rented;
-        ProviderRefusedError when the cloud refused the order for good; ProviderBusyError when nobody knows.
+        ProviderRefusedError when the cloud refused the order for good: after a permit, whatever is left of it is
+        listed at once; ProviderBusyError when nobody knows.
         """
         ...
 

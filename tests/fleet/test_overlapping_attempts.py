@@ -12,7 +12,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from billing.meter import Meter
-from errors import ProviderBusyError
+from errors import ProviderBusyError, ProviderRefusedError
 from fleet.machines import Machines
 from fleet.orders import Done, RentOrder, SiteFacts
 from models.catalog import ConsoleType, PresetName
@@ -203,3 +203,38 @@ async def test_an_order_that_is_taken_while_the_launch_is_given_up_leaves_nothin
     assert stand_in.asked["create"] == 1
     assert stand_in.instances == {}
     assert (await recorded(world)).status in {VmStatus.DELETED, VmStatus.FAILED}
+
+
+async def test_an_order_that_was_refused_is_not_waited_for(
+    world: World, worker: Callable[[], Worker], stand_in: StandIn
+) -> None:
+    stand_in.script("create", Said(401, {"error": "Unauthorized"}))
+    with pytest.raises(ProviderRefusedError):
+        await worker().rent(attempt=1)
+    looked = stand_in.asked["list"]
+
+    await worker().release()
+
+    assert stand_in.asked["list"] == looked + 1
+    assert (await recorded(world)).status is VmStatus.FAILED
+
+
+async def test_an_order_is_waited_for_though_a_later_attempt_was_refused_its_look(
+    world: World, worker: Callable[[], Worker], stand_in: StandIn
+) -> None:
+    stand_in.hidden_listings = 3
+    stand_in.script("create", Said(201, {}, done=True, held=asyncio.Event()))
+    dying = worker()
+    attempt = dying.rent(attempt=1)
+    await stand_in.arrived("create")
+    dying.die()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+    stand_in.script("list", Said(401, {"error": "Unauthorized"}))
+    with pytest.raises(ProviderRefusedError):
+        await worker().rent(attempt=2)
+
+    await worker().release()
+
+    assert stand_in.instances == {}
+    assert (await recorded(world)).status is VmStatus.DELETED
