@@ -77,6 +77,7 @@ async def serve(settings: Settings, role: str) -> None:
         running = await stack.enter_async_context(embedded(settings))
         asked_for, settings = settings, completed(settings, running)
         parts = await stack.enter_async_context(compose(settings))
+        parts.db.prepare_first()
         async with asyncio.TaskGroup() as tasks:
             jobs = [tasks.create_task(_prepare_database(parts.db)), tasks.create_task(_warm_up(parts))]
             if role != "gateway":

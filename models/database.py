@@ -49,6 +49,8 @@ class Database:
         self._engine = AIOEngine(client=cast(Any, self._client), database=name)
         self.name = name
         self._timeout_s = timeout_s
+        self._prepared = asyncio.Event()
+        self._prepared.set()
 
     def __repr__(self) -> str:
         return f"Database({self.name!r})"
@@ -61,10 +63,19 @@ class Database:
         with _translated():
             await self._client.admin.command("ping")
 
+    def prepare_first(self) -> None:
+        """From now on transactions wait until `ensure_indexes` has succeeded.
+
+        A transaction must not bring a collection into being: whoever makes an index of it at the same moment waits for
+        that transaction, and in the embedded database the transaction then waits for the index, both for ever.
+        """
+        self._prepared.clear()
+
     async def ensure_indexes(self, models: Sequence[type[Model]]) -> None:
         """Create what is missing. May be repeated, by several processes at once."""
         with _translated():
             await self._engine.configure_database(models)
+        self._prepared.set()
 
     async def get(self, model: type[M], key: object) -> M | None:
         return await self.find_one(model, {"_id": key})
@@ -175,9 +186,17 @@ class Database:
         """
         if _IN_TRANSACTION.get():
             return await body()
+        await self._until_prepared()
         with _translated(), pymongo.timeout(self._timeout_s):
             async with self._client.start_session() as session:
                 return await session.with_transaction(lambda session: _bound(session, body))
+
+    async def _until_prepared(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._prepared.wait()
+        except TimeoutError as error:
+            raise UnavailableError("the database is not prepared yet") from error
 
     async def drop(self) -> None:
         """Delete the whole database: for tests, which own theirs."""

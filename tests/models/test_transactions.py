@@ -145,3 +145,28 @@ async def test_a_transaction_on_a_database_that_does_not_answer_says_so_in_time(
 
 async def fail() -> None:
     raise ZeroDivisionError
+
+
+async def test_a_transaction_waits_until_its_collections_are_there(db: Database) -> None:
+    db.prepare_first()
+    await db.insert(Account(id="alice"))
+    paying = asyncio.create_task(db.transaction(partial(pay, db, "r1")))
+    await asyncio.sleep(0)
+
+    before = await coins_and_receipts(db)
+    await db.ensure_indexes([Account, Receipt])
+    await paying
+
+    assert before == (0, 0)
+    assert await coins_and_receipts(db) == (1, 1)
+
+
+async def test_a_database_that_is_never_prepared_is_unavailable(mongodb_uri: str, db: Database) -> None:
+    other = Database(mongodb_uri, db.name, timeout_s=0.2)
+    other.prepare_first()
+
+    with pytest.raises(UnavailableError, match="not prepared"):
+        await other.transaction(partial(pay, other, "r1"))
+
+    assert await db.count(Receipt, {}) == 0
+    await other.close()
