@@ -77,12 +77,10 @@ class MachineWorkflow:
         A command that came while another is done waits for its end, but not for long.
         """
         await workflow.wait_condition(lambda: self._vm_id != "")
-        if self._status not in DONE_ALREADY[asked.command]:
-            with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(lambda: self._number == self._begun and not self._busy, timeout=_TURN)
+        await self._turn(asked.command)
         if self._status in DONE_ALREADY[asked.command]:
             return Answer(accepted=True, status=self._status)
-        if self._busy or self._status not in WORKS[asked.command]:
+        if not self._free() or self._status not in WORKS[asked.command]:
             return Answer(accepted=False, status=self._status)
         self._number += 1
         number = self._number
@@ -101,6 +99,23 @@ class MachineWorkflow:
         except ActivityError as error:
             return Paired(kind_of(error) or "ProviderBusyError", words_of(error), self._status)
         return Paired(None, "paired", self._status)
+
+    async def _turn(self, command: Command) -> None:
+        """Until nothing else is done, or the command is done already, but not for long.
+
+        Several that wait for the same end wake up together: each looks again, and only the first finds it free.
+        """
+        deadline = workflow.now() + _TURN
+        while not (self._free() or self._status in DONE_ALREADY[command]):
+            if (left := deadline - workflow.now()) <= timedelta(0):
+                return
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._free() or self._status in DONE_ALREADY[command], timeout=left
+                )
+
+    def _free(self) -> bool:
+        return self._number == self._begun and not self._busy
 
     async def _carry_out(self, asked: Asked) -> None:
         match asked.command:

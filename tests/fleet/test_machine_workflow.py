@@ -44,8 +44,10 @@ async def test_stopping_twice_is_stopping_once(world: World) -> None:
     await world.until(vm, VmStatus.STOPPED)
 
     again = await world.fleet.command(vm, Command.STOP, "asked")
+    started = await world.fleet.command(vm, Command.START, "asked")
     assert again.status is VmStatus.STOPPED
     assert world.cloud.calls["stop"] == 1
+    assert started.status in {VmStatus.STARTING, VmStatus.RUNNING}
 
 
 async def test_a_stopped_machine_starts_again_and_gets_a_new_session_limit(world: World) -> None:
