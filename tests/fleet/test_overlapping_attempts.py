@@ -80,6 +80,16 @@ async def recorded(world: World) -> Vm:
     return vm
 
 
+async def die_with_an_order_taken(dying: Worker, stand_in: StandIn) -> None:
+    """The cloud has carried the first attempt's order out, and nobody is there for its answer."""
+    stand_in.script("create", Said(201, {}, done=True, held=asyncio.Event()))
+    attempt = dying.rent(attempt=1)
+    await stand_in.arrived("create")
+    dying.die()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+
+
 async def test_who_stalls_before_its_order_orders_nothing_once_a_later_attempt_has_begun(
     world: World, worker: Callable[[], Worker], stand_in: StandIn
 ) -> None:
@@ -139,13 +149,7 @@ async def test_the_order_of_a_worker_that_died_is_found_though_the_list_lags(
     world: World, worker: Callable[[], Worker], stand_in: StandIn
 ) -> None:
     stand_in.hidden_listings = 3
-    stand_in.script("create", Said(201, {}, done=True, held=asyncio.Event()))
-    dying = worker()
-    attempt = dying.rent(attempt=1)
-    await stand_in.arrived("create")
-    dying.die()
-    with pytest.raises(asyncio.CancelledError):
-        await attempt
+    await die_with_an_order_taken(worker(), stand_in)
 
     await worker().rent(attempt=2)
 
@@ -223,13 +227,7 @@ async def test_an_order_is_waited_for_though_a_later_attempt_was_refused_its_loo
     world: World, worker: Callable[[], Worker], stand_in: StandIn
 ) -> None:
     stand_in.hidden_listings = 3
-    stand_in.script("create", Said(201, {}, done=True, held=asyncio.Event()))
-    dying = worker()
-    attempt = dying.rent(attempt=1)
-    await stand_in.arrived("create")
-    dying.die()
-    with pytest.raises(asyncio.CancelledError):
-        await attempt
+    await die_with_an_order_taken(worker(), stand_in)
     stand_in.script("list", Said(401, {"error": "Unauthorized"}))
     with pytest.raises(ProviderRefusedError):
         await worker().rent(attempt=2)
