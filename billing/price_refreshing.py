@@ -15,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from billing.schedules import ensure_schedule
     from models.database import Database
 
-_SCHEDULE_ID: Final = "refresh-google-prices"
+REFRESH_PRICES: Final = "RefreshPrices"
 _EVERY: Final = timedelta(days=1)
 _RETRY: Final = RetryPolicy(initial_interval=timedelta(minutes=1), maximum_interval=timedelta(hours=1))
 
@@ -36,10 +36,10 @@ class PriceRefreshing:
         """Have the engine refresh daily, and now when it never did. May be called by every worker at every start."""
         if self._catalog is None:
             return
-        await ensure_schedule(client, task_queue, "RefreshPrices", _EVERY, schedule_id=_SCHEDULE_ID)
+        await ensure_schedule(client, task_queue, REFRESH_PRICES, _EVERY)
 
 
-@workflow.defn(name="RefreshPrices")
+@workflow.defn(name=REFRESH_PRICES)
 class PriceRefreshWorkflow:
     @workflow.run
     async def run(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,6 +19,8 @@ from temporalio.client import (
     ScheduleOverlapPolicy,
     SchedulePolicy,
     ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
 )
 from temporalio.common import RetryPolicy
 
@@ -136,23 +139,30 @@ async def ensure_cost_schedules(
 
 
 async def ensure_schedule(
-    client: Client,
-    task_queue: str,
-    workflow_name: str,
-    every: timedelta,
-    *,
-    schedule_id: str | None = None,
-    at_once: bool = True,
+    client: Client, task_queue: str, workflow_name: str, every: timedelta, *, at_once: bool = True
 ) -> None:
-    """One run at a time; what is missed is not made up for. `at_once`: the first run does not wait for its hour. An id
-    of None: the workflow's name. May be called by every worker at every start."""
-    schedule_id = schedule_id or workflow_name
+    """One run at a time; what is missed is not made up for. `at_once`: the very first run does not wait for its hour.
+    May be called by every worker at every start; what an older version asked for is brought up to date."""
+    schedule_id = schedule_name(workflow_name, task_queue)
     schedule = Schedule(
         action=ScheduleActionStartWorkflow(workflow_name, id=schedule_id, task_queue=task_queue),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     )
+
+    def renewed(asked: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        kept = asked.description.schedule
+        if [each.every for each in kept.spec.intervals] == [every]:
+            return None
+        return ScheduleUpdate(replace(kept, spec=schedule.spec))
+
     try:
         await client.create_schedule(schedule_id, schedule, trigger_immediately=at_once)
     except ScheduleAlreadyRunningError:
-        return
+        await client.get_schedule_handle(schedule_id).update(renewed)
+
+
+def schedule_name(workflow_name: str, task_queue: str) -> str:
+    """Each queue has schedules of its own: one that another deployment left behind waits for workers of its own for
+    ever, and under the same name nothing would be done here either."""
+    return f"{workflow_name}-{task_queue}"

@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from billing.schedules import ensure_schedule
     from fleet.sweeper import Sweeper
 
-_SWEEP_ID: Final = "sweep"
+SWEEP: Final = "Sweep"
 
 
 class Sweeping:
@@ -27,7 +27,7 @@ class Sweeping:
         return sum(action.done for action in await self._sweeper.sweep())
 
 
-@workflow.defn(name="Sweep")
+@workflow.defn(name=SWEEP)
 class SweepWorkflow:
     @workflow.run
     async def run(self) -> int:
@@ -38,4 +38,4 @@ class SweepWorkflow:
 
 async def ensure_schedules(client: Client, task_queue: str, every: timedelta) -> None:
     """Make sure that the engine sweeps at this interval. May be called by every worker at every start."""
-    await ensure_schedule(client, task_queue, "Sweep", every, schedule_id=_SWEEP_ID, at_once=False)
+    await ensure_schedule(client, task_queue, SWEEP, every, at_once=False)

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import suppress
 from decimal import Decimal
 
-import pytest
 from temporalio.client import Client
-from temporalio.service import RPCError
 
-from billing.price_refreshing import PriceRefreshing
+from billing.price_refreshing import REFRESH_PRICES, PriceRefreshing
+from billing.schedules import schedule_name
 from launch.engine import EngineAddress
 from launch.temporal import connect
 from launch.worker import build_worker
 from models.database import Database
 from models.google_prices import GoogleRegionPrices
 from tests.billing.test_google_prices import G2_IN_IOWA, FakeCatalog
-
-SCHEDULE = "refresh-google-prices"
-
-
-@pytest.fixture(autouse=True)
-async def no_schedule_of_another_test(temporal_address: str) -> None:
-    """Whole services that ran on the same engine have left theirs."""
-    client = await connect(EngineAddress(temporal_address, "default", "nobody"))
-    with suppress(RPCError):
-        await client.get_schedule_handle(SCHEDULE).delete()
 
 
 async def test_prices_are_refreshed_at_the_first_start_and_then_daily(db: Database, temporal_address: str) -> None:
@@ -39,8 +27,9 @@ async def test_prices_are_refreshed_at_the_first_start_and_then_daily(db: Databa
         for _ in range(2):
             await refreshing.ensure_schedule(client, address.task_queue)
         await stored(db)
-    described = await client.get_schedule_handle(SCHEDULE).describe()
-    await client.get_schedule_handle(SCHEDULE).delete()
+    schedule = client.get_schedule_handle(schedule_name(REFRESH_PRICES, address.task_queue))
+    described = await schedule.describe()
+    await schedule.delete()
 
     iowa = await db.get(GoogleRegionPrices, "us-central1")
     assert iowa is not None
@@ -55,7 +44,7 @@ async def test_without_a_catalog_there_is_no_schedule_and_nothing_to_do(db: Data
     await PriceRefreshing(db, None).ensure_schedule(client, "nobody")
 
     assert await PriceRefreshing(db, None).refresh_prices() == 0
-    assert SCHEDULE not in await schedules(client)
+    assert schedule_name(REFRESH_PRICES, "nobody") not in await schedules(client)
 
 
 async def stored(db: Database) -> None:

@@ -7,6 +7,8 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from temporalio.client import ScheduleOverlapPolicy
+
 from billing.balance import BalanceBook
 from billing.rollups import Rollups
 from billing.schedules import (
@@ -17,6 +19,8 @@ from billing.schedules import (
     ROLL_UP,
     Bookkeeping,
     ensure_cost_schedules,
+    ensure_schedule,
+    schedule_name,
 )
 from launch.engine import EngineAddress
 from launch.temporal import connect
@@ -51,11 +55,45 @@ async def test_every_schedule_does_its_work_and_is_kept_once_by_many_workers(
     assert [sample.usd for sample in await db.find(BalanceSample, {})] == [Decimal("12.5")]
     await asyncio.gather(*(ensure_cost_schedules(client, queue, INTERVALS) for _ in range(3)))
     for name in INTERVALS:
-        await client.get_schedule_handle(name).delete()
+        await client.get_schedule_handle(schedule_name(name, queue)).delete()
+
+
+async def test_what_another_deployment_left_behind_holds_nothing_up(db: Database, temporal_address: str) -> None:
+    left, queue = (f"books-{secrets.token_hex(4)}" for _ in range(2))
+    client = await connect(EngineAddress(temporal_address, "default", queue))
+    await ensure_schedule(client, left, LOOK_AT_BALANCE, timedelta(hours=1))
+
+    account = Account()
+    async with build_worker(client, queue, Bookkeeping(Rollups(db), BalanceBook(db, account))):
+        await ensure_schedule(client, queue, LOOK_AT_BALANCE, timedelta(hours=1))
+        await asyncio.wait_for(account.looked_at.wait(), 30)
+
+    for each in (left, queue):
+        await client.get_schedule_handle(schedule_name(LOOK_AT_BALANCE, each)).delete()
+
+
+async def test_a_new_version_brings_the_interval_up_to_date_and_leaves_a_pause_alone(temporal_address: str) -> None:
+    client = await connect(EngineAddress(temporal_address, "default", "nobody"))
+    queue = f"books-{secrets.token_hex(4)}"
+    schedule = client.get_schedule_handle(schedule_name(ROLL_UP, queue))
+
+    await ensure_schedule(client, queue, ROLL_UP, timedelta(hours=2), at_once=False)
+    await schedule.pause(note="an operator looks into it")
+    await ensure_schedule(client, queue, ROLL_UP, timedelta(hours=1), at_once=False)
+
+    now = (await schedule.describe()).schedule
+    await schedule.delete()
+    assert [each.every for each in now.spec.intervals] == [timedelta(hours=1)]
+    assert (now.state.paused, now.state.note) == (True, "an operator looks into it")
+    assert now.policy.overlap is ScheduleOverlapPolicy.SKIP
 
 
 class Account:
     """Keeps billing.balance.Balance."""
 
+    def __init__(self) -> None:
+        self.looked_at = asyncio.Event()
+
     async def balance(self) -> Decimal:
+        self.looked_at.set()
         return Decimal("12.5")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from billing.schedules import schedule_name
 from errors import UnavailableError
 from launch.engine import EngineAddress
 from launch.plan import Ticket
@@ -117,5 +118,5 @@ async def test_the_engine_looks_for_them_by_its_clock_whoever_asked_it_to(world:
     async with build_worker(client, queue, Stranded(world.db, world.engine)):
         ended = await world.until_over(launch)
 
-    await client.get_schedule_handle(RESCUE).delete()
+    await client.get_schedule_handle(schedule_name(RESCUE, queue)).delete()
     assert ended.status is LaunchStatus.READY
