@@ -23,7 +23,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from auth.callers import API_KEY_CALLER_PREFIX, Caller, Role
-from errors import ConflictError, InvalidInputError, NotFoundError, UnauthenticatedError
+from errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from models.api_keys import ApiKey
 from models.audit import AuditEntry, Outcome, new_entry, write_with
 from models.database import Database, Document
@@ -97,27 +97,23 @@ class ApiKeys:
         return NewApiKey(api_key, secret)
 
     async def revoke(self, actor: Caller, key_id: str) -> ApiKey:
-        """The key is no longer good from now on. May be repeated: the first time counts. NotFoundError: no such key."""
+        """The key is no longer good from now on. May be repeated: the first time counts, each is on the trail.
+        NotFoundError: no such key."""
         api_key = await self.find(key_id)
         if api_key is None:
             raise NotFoundError("there is no such API key", ("apiKeyId",))
-        if api_key.revoked_at is not None:
-            return api_key
 
-        async def mark() -> ApiKey:
-            revoked = await self._db.update(
-                ApiKey, {"_id": key_id, "revoked_at": None}, {"$set": {"revoked_at": self._now()}}
-            )
-            if revoked is None:
-                raise ConflictError("this API key was revoked by somebody else at the same moment")
-            return revoked
+        async def mark() -> tuple[ApiKey, str]:
+            now: Document = {"$set": {"revoked_at": self._now()}}
+            revoked = await self._db.update(ApiKey, {"_id": key_id, "revoked_at": None}, now)
+            if revoked is not None:
+                return revoked, revoked.name
+            return await self.find(key_id) or api_key, f"{api_key.name}, revoked before"
 
-        try:
-            return await write_with(
-                self._db, mark, lambda revoked: self._entry(actor, "revokeApiKey", key_id, revoked.name)
-            )
-        except ConflictError:
-            return await self.revoke(actor, key_id)  # somebody else was first: theirs is the one that counts
+        revoked, _ = await write_with(
+            self._db, mark, lambda marked: self._entry(actor, "revokeApiKey", key_id, marked[1])
+        )
+        return revoked
 
     async def find(self, key_id: str) -> ApiKey | None:
         """None for what is no key, and for what cannot be a key's id."""

@@ -90,24 +90,27 @@ async def test_a_revoked_key_is_refused_at_once(keys: ApiKeys) -> None:
     await refused(keys, made.secret)
 
 
-async def test_revoking_again_changes_nothing(keys: ApiKeys, db: Database, clock: Clock) -> None:
+async def test_revoking_again_changes_nothing_and_is_on_the_trail(keys: ApiKeys, db: Database, clock: Clock) -> None:
     made = await keys.create(ROOT, "web app", Role.SERVICE)
     first = await keys.revoke(ROOT, made.api_key.id)
     clock.now += timedelta(hours=1)
 
     second = await keys.revoke(ROOT, made.api_key.id)
 
+    again, *_ = await entries(db)
     assert second.revoked_at == first.revoked_at
-    assert len(await entries(db)) == 2
+    assert (again.action, again.outcome, again.detail) == ("revokeApiKey", "DONE", "web app, revoked before")
+    assert len(await entries(db)) == 3
 
 
-async def test_of_two_who_revoke_at_once_one_is_in_the_trail(keys: ApiKeys, db: Database) -> None:
+async def test_of_many_who_revoke_at_once_one_does_and_each_is_on_the_trail(keys: ApiKeys, db: Database) -> None:
     made = await keys.create(ROOT, "web app", Role.SERVICE)
 
     revoked = await asyncio.gather(*(keys.revoke(ROOT, made.api_key.id) for _ in range(4)))
 
+    details = sorted(entry.detail or "" for entry in await entries(db) if entry.action == "revokeApiKey")
     assert {key.revoked_at for key in revoked} == {revoked[0].revoked_at}
-    assert [entry.action for entry in await entries(db)].count("revokeApiKey") == 1
+    assert details == ["web app", *["web app, revoked before"] * 3]
 
 
 async def test_an_expired_key_is_refused(keys: ApiKeys, clock: Clock) -> None:
