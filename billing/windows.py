@@ -12,6 +12,7 @@ from typing import Final
 from errors import InvalidInputError
 
 MAX_DAYS: Final = 366
+_LAST_MONTH: Final = date.max.replace(day=1)  # no month begins after it, so that nothing says where it ends
 
 
 class Granularity(StrEnum):
@@ -45,7 +46,7 @@ def window_of(start: date, end: date) -> Window:
         raise InvalidInputError("end must not be before start", ("end",))
     if (end - start).days + 1 > MAX_DAYS:
         raise InvalidInputError(f"a report covers at most {MAX_DAYS} days", ("end",))
-    if end == date.max:
+    if end >= _LAST_MONTH:
         raise InvalidInputError("end lies too far in the future", ("end",))
     return Window(_midnight(start), _midnight(end + timedelta(days=1)))
 

@@ -202,6 +202,16 @@ def test_a_window_is_refused_by_the_name_of_the_field() -> None:
     assert window_of(date(2024, 1, 1), date(2024, 12, 31)).end == datetime(2025, 1, 1, tzinfo=UTC)
 
 
+def test_the_last_month_of_the_calendar_is_refused_and_the_one_before_it_is_cut_by_all() -> None:
+    last = window_of(date(9999, 1, 1), date(9999, 11, 30))
+
+    with pytest.raises(InvalidInputError, match="too far") as refused:
+        window_of(date(9999, 11, 1), date(9999, 12, 1))
+
+    assert refused.value.path == ("end",)
+    assert [len(last.buckets(granularity)) for granularity in Granularity] == [334 * 24, 334, 11]
+
+
 async def emptied(db: Database) -> None:
     """With the indexes of the service: a wrong answer by index would be a wrong amount."""
     await db.ensure_indexes(MODELS)
