@@ -110,10 +110,10 @@ def words_of(limit: SpendingLimit) -> str:
 
 
 def checked_limit(usd: Decimal, field: str) -> Decimal:
-    """The same amount. InvalidInputError names the field when it can be nobody's limit."""
+    """The same amount, written out: 1000, not 1E+3. InvalidInputError names the field when it can be nobody's limit."""
     if not (usd.is_finite() and 0 < usd <= MAX_USD):
         raise InvalidInputError(f"{field} must be more than 0 and at most {MAX_USD} USD", (field,))
     exponent = usd.as_tuple().exponent
     if isinstance(exponent, int) and exponent < -_MAX_PLACES:
         raise InvalidInputError(f"{field} has at most {_MAX_PLACES} places after the point", (field,))
-    return usd
+    return Decimal(format(usd, "f"))

@@ -95,6 +95,7 @@ async def test_a_player_sees_its_own_costs_alone(used: GatewayWorld) -> None:
         ({"start": "2026-05-02", "end": "2026-05-01"}, "end"),
         ({"start": "2025-05-01", "end": "2026-05-02"}, "end"),
         ({"start": "9999-12-31", "end": "9999-12-31"}, "end"),
+        ({"start": "9999-11-30", "end": "9999-12-01", "granularity": "MONTH"}, "end"),
         ({**MAY, "userId": "../etc"}, "userId"),
     ],
 )
@@ -187,6 +188,15 @@ async def test_a_limit_that_is_set_again_is_changed(gateway: GatewayWorld) -> No
 
     assert limits == [{"period": "DAILY", "amount": "30", "hard": False, "userId": None}]
     assert (await gateway.data("SpendingLimits", ANN))["spendingLimits"] == []
+
+
+async def test_a_limit_is_told_in_figures_however_it_was_written(gateway: GatewayWorld) -> None:
+    await gateway.data("SetSpendingLimit", OPERATOR, input={"period": "DAILY", "amount": "1E+3"})
+
+    (limit,) = await gateway.db.find(SpendingLimit, {})
+    (entry,) = await gateway.db.find(AuditEntry, {})
+    assert str(limit.usd) == "1000"
+    assert entry.detail == "the platform's daily spending limit of 1000 USD, soft"
 
 
 @pytest.mark.parametrize(
