@@ -11,7 +11,7 @@ from temporalio import activity
 from billing.alerts import Alerts
 from billing.limits import SpendingLimits
 from billing.webhooks import AlertWebhooks
-from errors import GatewayError
+from errors import ConflictError, GatewayError
 from fleet.commands import Command
 from fleet.desk import Fleet
 from models.audit import accounted, by_the_service
@@ -23,6 +23,7 @@ from models.vms import Vm, VmStatus
 log = logging.getLogger(__name__)
 
 _GRACE: Final = timedelta(minutes=2)
+_TURN: Final = timedelta(seconds=30)  # of the one who ends something; if it died of that, another one may
 
 
 class Cancelling(Protocol):
@@ -69,7 +70,7 @@ class Spending:
             elif stop is None:
                 await self._warn(spender, reason, now)
             elif stop.stop_at <= now:
-                ended += await self._end(spender, reason)
+                ended += await self._end(spender, stop, reason, now)
         for stop in warned.values():
             await self._take_back(stop)
         return ended
@@ -94,13 +95,23 @@ class Spending:
         at = f"at {stop_at:%H:%M:%S} UTC"
         what = f"machine is stopped {at}, its saves first" if isinstance(spender, Vm) else f"launch is cancelled {at}"
         warning = f"{reason}: this {what}"
-        await self._db.replace(SpendingStop(id=spender.id, stop_at=stop_at, warning=warning))
         unmoved = {"_id": spender.id, "status": spender.status}
-        await self._db.update(type(spender), unmoved, {"$set": {"warning": warning}})
+
+        async def warn() -> None:
+            await self._db.insert(SpendingStop(id=spender.id, stop_at=stop_at, warning=warning))
+            await self._db.update(type(spender), unmoved, {"$set": {"warning": warning}})
+
+        try:
+            await self._db.transaction(warn)
+        except ConflictError:
+            return  # warned by another worker at the same moment
         log.warning("spending will be ended", extra={_word(spender): spender.id, "why": reason})
 
-    async def _end(self, spender: Vm | Launch, reason: str) -> int:
-        """What cannot be ended now is tried again in the next round."""
+    async def _end(self, spender: Vm | Launch, stop: SpendingStop, reason: str, now: datetime) -> int:
+        """Of several workers one does it. What cannot be ended now is tried again in the next round."""
+        due = {"_id": stop.id, "stop_at": stop.stop_at}
+        if await self._db.update(SpendingStop, due, {"$set": {"stop_at": now + _TURN}}) is None:
+            return 0
         try:
             if isinstance(spender, Vm):
                 async with accounted(self._db, by_the_service("spending", "stopVm", spender.id, reason)):
