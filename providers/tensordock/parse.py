@@ -123,7 +123,7 @@ def _tells_of_failure(document: Json) -> bool:
         return False
     if document.get("error") or document.get("errors"):
         return True
-    if "success" in document and not _success(document):
+    if document.get("success") is not None and not _success(document):
         return True
     return (_count(document.get("status")) or 0) >= 400
 
@@ -165,25 +165,35 @@ def _words(said: Json) -> str:
 def _inside(document: Json) -> Mapping[str, Json]:
     if not isinstance(document, Mapping):
         raise UnreadableError("not an object")
-    data = document.get("data", document)
+    data = _unwrapped(document)
     if not isinstance(data, Mapping):
         raise UnreadableError("no object under data")
     return data
 
 
+def _unwrapped(document: Mapping[str, Json]) -> Json:
+    data = document.get("data")
+    return document if data is None else data
+
+
 def _flat(item: Mapping[str, Json]) -> Mapping[str, Json]:
     """Fields stand bare or under `attributes`."""
     attributes = item.get("attributes")
-    return {**attributes, **item} if isinstance(attributes, Mapping) else item
+    return _over(attributes, item) if isinstance(attributes, Mapping) else item
+
+
+def _over(under: Mapping[str, Json], item: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Both, the item's own word first; null is no word."""
+    return {**under, **{key: value for key, value in item.items() if value is not None}}
 
 
 def _items(document: Json, name: str) -> list[Mapping[str, Json]]:
     """The list under `data.<name>`, `data.attributes.<name>`, `data` itself or bare; or a map by id in its place."""
-    found = document.get("data", document) if isinstance(document, Mapping) else document
+    found = _unwrapped(document) if isinstance(document, Mapping) else document
     if isinstance(found, Mapping):
         found = _flat(found).get(name)
     if isinstance(found, Mapping):
-        found = [{"id": key, **item} for key, item in found.items() if isinstance(item, Mapping)]
+        found = [_over({"id": key}, item) for key, item in found.items() if isinstance(item, Mapping)]
     if not isinstance(found, list):
         raise UnreadableError(f"no list of {name}")
     return [_flat(item) for item in found if isinstance(item, Mapping)]
@@ -224,7 +234,7 @@ def _place(location: Mapping[str, Json]) -> Place:
 
 def _gpus(found: Json) -> tuple[GpuStock, ...]:
     if isinstance(found, Mapping):
-        found = [{"v0Name": model, **gpu} for model, gpu in found.items() if isinstance(gpu, Mapping)]
+        found = [_over({"v0Name": model}, gpu) for model, gpu in found.items() if isinstance(gpu, Mapping)]
     if not isinstance(found, list):
         return ()
     gpus = (_gpu(item) for item in found if isinstance(item, Mapping))

@@ -53,7 +53,7 @@ async def test_retry_after_may_be_a_date() -> None:
         await pacing.turn("list")
 
 
-@pytest.mark.parametrize("header", [None, "soon", "-5", ""])
+@pytest.mark.parametrize("header", [None, "soon", "-5", "", f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT"])
 async def test_without_a_usable_retry_after_each_refusal_doubles_the_rest(header: str | None) -> None:
     pacing = Pacing(per_second=10)
 

@@ -71,7 +71,17 @@ def test_a_failure_is_seen_whatever_the_status_says(status: int, body: Any, fail
     assert parse.answer(reply(body, status)) == failure
 
 
-@pytest.mark.parametrize("body", [{"data": []}, {"error": None}, {"error": ""}, {"errors": []}, {"status": "running"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": []},
+        {"error": None},
+        {"error": ""},
+        {"errors": []},
+        {"status": "running"},
+        {"data": {}, "success": None},
+    ],
+)
 def test_what_tells_of_no_failure_is_an_answer(body: Any) -> None:
     assert parse.answer(reply(body)) == body
 
@@ -237,6 +247,19 @@ def test_one_machine_may_come_bare_or_wrapped(document: Any) -> None:
     assert machine is not None
     assert (machine.id, machine.tag, machine.ip_address) == (MACHINE["id"], "gamer-1", "203.0.113.71")
     assert (machine.ports, machine.usd_per_hour) == ({22: 20456}, Decimal("0.474"))
+
+
+def test_a_field_that_is_null_hides_no_other() -> None:
+    nulls = dict.fromkeys(("name", "status", "ipAddress", "data", "success"))
+    wrapped = parse.instance(read({"data": {**nulls, "id": MACHINE["id"], "attributes": MACHINE}}))
+    bare = parse.instance(read({"data": None, **MACHINE}))
+    (listed,) = parse.instances(read({"data": {"instances": {MACHINE["id"]: {**MACHINE, "id": None}}}}), "")
+    gpus = {"l40-pcie-48gb": {"v0Name": None, "availableCount": 1, "price_per_hr": 1}}
+    (hostnode,) = parse.hostnodes(read([{**HOSTNODE, "available_resources": {"gpus": gpus}}]))
+
+    assert wrapped == bare == listed
+    assert (listed.tag, listed.state, listed.ip_address) == ("gamer-1", MachineState.RUNNING, "203.0.113.71")
+    assert hostnode.site.gpus == (GpuStock("l40-pcie-48gb", 48, 1, Decimal(1)),)
 
 
 def test_odd_fields_of_a_machine_are_left_out() -> None:
