@@ -79,18 +79,21 @@ class Machines:
     @activity.defn
     async def await_boot(self, vm_id: str) -> Done:
         """Until the cloud says that it runs and has an address. Raises MachineLostError when it never will."""
+        was_there = False
         while True:
             vm = await self._vm(vm_id)
             if vm.provider_id is None:
                 raise MachineLostError("no machine was recorded for this VM")
             machine = await self._registry.get(vm.provider).machine(MachineId(vm.provider_id))
             if machine is None:
-                raise MachineLostError("the machine vanished while it was starting")
-            if machine.state not in _BOOTING:
+                if was_there or self._is_settled(vm):
+                    raise MachineLostError("the machine vanished while it was starting")
+            elif machine.state not in _BOOTING:
                 raise MachineLostError(f"the machine became {machine.state.lower()} while it was starting")
-            if machine.state is MachineState.RUNNING and machine.ip_address:
+            elif machine.state is MachineState.RUNNING and machine.ip_address:
                 await self._db.update(Vm, {"_id": vm_id}, {"$set": _machine_fields(machine)})
                 return Done(f"The machine runs at {machine.ip_address}")
+            was_there = was_there or machine is not None
             await asyncio.sleep(self._poll_s)
 
     @activity.defn
@@ -179,7 +182,11 @@ class Machines:
         if left or listed:
             return False
         # An order whose answer was lost may still turn up in the list.
-        return bool(seen) or vm.ordered_at is None or vm.order_refused or _now() - vm.ordered_at > self._settle
+        return bool(seen) or vm.order_refused or self._is_settled(vm)
+
+    def _is_settled(self, vm: Vm) -> bool:
+        """Whether a cloud that does not know the VM's machine has had the time to learn of it."""
+        return vm.ordered_at is None or _now() - vm.ordered_at > self._settle
 
     async def _found(self, vm: Vm, machine_id: MachineId) -> None:
         """A machine that nobody recorded has cost since it was ordered. On record before it is deleted: whoever goes on
