@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.base import Machine, MachineId, MachineState, Offer, Permit, Tag, Tell
 from providers.http import NothingSentError
+from providers.tensordock.table import DeploymentFailedError
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +156,8 @@ class Renting:
         if found is not None:
             return found
         self._remember(tag, leave, _Outcome.NOTHING)
+        if isinstance(error, DeploymentFailedError):
+            raise NoCapacityError(error.message) from error
         raise error
 
     async def _kept_among_rivals(self, ours: Machine) -> Machine:

@@ -23,8 +23,13 @@ class Meaning(StrEnum):
     WRONG_STATE = "wrong state"  # not in its present state: look at the machine
     GIVEN_AWAY = "given away"  # its GPU is no longer its own, or its state is wrong: look at the machine
     FULL = "full"
+    FAILED = "failed"  # it tried and could not: look whether something came of it
     REFUSED = "refused"
     BUSY = "busy"
+
+
+class DeploymentFailedError(ProviderBusyError):
+    """Busy; and once it is certain that nothing came of the order, the site is no better than a full one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,7 @@ _OF_ONE: Final = _POWER | {Operation.GET_INSTANCE, Operation.DELETE}
 TABLE: Final = (
     Row(Meaning.FULL, _HIRING, "no available nodes found"),
     Row(Meaning.FULL, _HIRING, "no available public ips"),
+    Row(Meaning.FAILED, frozenset({Operation.CREATE}), "unexpected error during deployment"),
     Row(Meaning.REFUSED, _HIRING, "need at least"),  # the balance
     Row(Meaning.REFUSED, frozenset({Operation.CREATE}), "must be forwarded"),
     Row(Meaning.DONE, frozenset({Operation.START}), "already running"),
@@ -92,6 +98,8 @@ def error(operation: Operation, failure: Failure, means: Meaning | None) -> Prov
     match means:
         case Meaning.FULL:
             return NoCapacityError(text)
+        case Meaning.FAILED:
+            return DeploymentFailedError(text)
         case Meaning.REFUSED:
             return ProviderRefusedError(text)
         case _:

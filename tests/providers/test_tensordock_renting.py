@@ -25,6 +25,7 @@ OFFER = Offer(
     usd_per_hour=Decimal("0.506"),
     usd_per_hour_stopped=Decimal("0.01"),
 )
+FAILED = Said(200, {"status": 500, "error": "unexpected error during deployment"})
 LOST = [
     Said(cut=True),
     Said(500, {"error": "Internal server error"}),
@@ -34,7 +35,6 @@ LOST = [
     Said(200, {"data": {"type": "virtualmachine", "status": "running"}}),
     Said(201, {}),
     Said(204, None),
-    Said(200, {"status": 500, "error": "unexpected error during deployment"}),
     Said(400, {"error": "words that no table knows"}),
 ]
 
@@ -154,7 +154,7 @@ async def test_a_machine_that_carries_the_tag_is_taken_and_nothing_is_ordered(
 
 
 @pytest.mark.parametrize("hidden_listings", [0, 3])
-@pytest.mark.parametrize("said", LOST)
+@pytest.mark.parametrize("said", [*LOST, FAILED])
 async def test_a_lost_answer_to_an_order_that_was_taken_leaves_one_machine(
     tensordock: TensorDock, stand_in: StandIn, said: Said, hidden_listings: int
 ) -> None:
@@ -194,6 +194,19 @@ async def test_a_lost_answer_to_an_order_that_was_not_taken_is_busy_after_the_se
 
     assert seconds() - begun >= 0.3
     assert stand_in.named(TAG) == []
+
+
+async def test_a_deployment_that_failed_and_left_nothing_makes_the_site_as_good_as_full(
+    tensordock: TensorDock, stand_in: StandIn
+) -> None:
+    stand_in.script("create", FAILED)
+    begun = seconds()
+
+    with pytest.raises(NoCapacityError, match="unexpected error during deployment"):
+        await tensordock.rent(OFFER, TAG)
+
+    assert seconds() - begun >= 0.3
+    assert (stand_in.asked["create"], stand_in.named(TAG)) == (1, [])
 
 
 async def test_the_repetition_after_that_waits_no_second_time(connect: Connect, stand_in: StandIn) -> None:

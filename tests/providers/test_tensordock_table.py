@@ -5,7 +5,7 @@ import pytest
 from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.tensordock.operations import Operation
 from providers.tensordock.parse import Failure
-from providers.tensordock.table import Meaning, error, meaning
+from providers.tensordock.table import DeploymentFailedError, Meaning, error, meaning
 
 CREATE, GET, DELETE = Operation.CREATE, Operation.GET_INSTANCE, Operation.DELETE
 START, STOP, FREE = Operation.START, Operation.STOP, Operation.STOP_AND_FREE
@@ -19,6 +19,7 @@ LIST = Operation.LIST_INSTANCES
         (CREATE, "No available nodes found", Meaning.FULL),
         (CREATE, "Error: No available public IPs on hostnode", Meaning.FULL),
         (START, "no available nodes found", Meaning.FULL),
+        (CREATE, "unexpected error during deployment", Meaning.FAILED),
         (CREATE, "You need at least $1.00 to deploy", Meaning.REFUSED),
         (CREATE, "SSH port (22) must be forwarded for Ubuntu VMs", Meaning.REFUSED),
         (START, "Instance is already running", Meaning.DONE),
@@ -54,7 +55,7 @@ def test_known_words_mean_the_same_at_every_status(
         (LIST, Failure(403, "", spoken=False), Meaning.BUSY),
         (CREATE, Failure(400, "vcpu_count must be even", bad_order=True), Meaning.REFUSED),
         (CREATE, Failure(429, "Too many requests"), Meaning.BUSY),
-        (CREATE, Failure(500, "unexpected error during deployment"), Meaning.BUSY),
+        (START, Failure(500, "unexpected error during deployment"), Meaning.BUSY),
         (CREATE, Failure(400, "the moon is full"), None),
         (CREATE, Failure(200, "out of stock"), None),
         (START, Failure(400, "resources unavailable"), Meaning.GIVEN_AWAY),
@@ -75,6 +76,7 @@ def test_status_counts_where_words_do_not_say(operation: Operation, failure: Fai
     ("means", "kind"),
     [
         (Meaning.FULL, NoCapacityError),
+        (Meaning.FAILED, DeploymentFailedError),
         (Meaning.REFUSED, ProviderRefusedError),
         (Meaning.BUSY, ProviderBusyError),
         (None, ProviderBusyError),
