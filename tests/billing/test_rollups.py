@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -33,17 +33,16 @@ async def rolled(db: Database) -> Rollups:
 async def test_a_machine_that_is_ended_days_late_changes_the_closed_days(db: Database) -> None:
     vm = a_vm("1", usd_per_hour=Decimal(1))
     meter, rollups = Meter(db), Rollups(db)
-    yesterday = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
-    await meter.enter(vm, UsageState.RUNNING, yesterday - timedelta(days=2))
-    await rollups.roll_up(datetime.now(UTC) + timedelta(hours=1))
+    await meter.enter(vm, UsageState.RUNNING, utc(2024, 3, 1))
+    await rollups.roll_up(NOW)
 
-    await meter.enter(vm, None, yesterday)
+    await meter.enter(vm, None, utc(2024, 3, 3))
 
-    window = window_of((yesterday - timedelta(days=2)).date(), datetime.now(UTC).date())
-    report = await Reports(db).report(window)
+    window = window_of(date(2024, 3, 1), date(2024, 3, 4))
+    report = await Reports(db).report(window, now=NOW)
     assert [bucket.usd for bucket in report.buckets] == [24, 24, 0, 0]
-    assert await rollups.roll_up(datetime.now(UTC)) >= 1
-    assert (await Reports(db).report(window)).total_usd == 48
+    assert await rollups.roll_up(NOW) == 1
+    assert (await Reports(db).report(window, now=NOW)).total_usd == 48
 
 
 async def test_what_began_before_everything_known_is_in_the_rollups_after_all(db: Database, rolled: Rollups) -> None:

@@ -18,7 +18,9 @@ from tests.web.siege import INTERNAL, Siege, siege
 __all__ = ["siege"]
 
 VIEWER: Final = {"query": "{ viewer { id } }"}
-INIT: Final[dict[str, Any]] = {"type": "connection_init", "payload": {"Authorization": f"Bearer {token(ANN, 3600)}"}}
+# It is made when tests are collected, and has to be good until the last of them.
+LONG_S: Final = 10 * 24 * 3600
+INIT: Final[dict[str, Any]] = {"type": "connection_init", "payload": {"Authorization": f"Bearer {token(ANN, LONG_S)}"}}
 EVIL: Final[tuple[Any, ...]] = ({"$ne": None}, [], None, 7, "x\n", "../../x", "' OR 1=1", "$where")
 
 
