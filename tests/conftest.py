@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded.ports import free_port
 from models.database import Database
 
 
@@ -68,12 +69,6 @@ async def db_away(forgotten_sockets: None) -> AsyncIterator[Database]:
     database = Database(f"mongodb://127.0.0.1:{free_port()}", "away", timeout_s=0.2)
     yield database
     await database.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def await_port(port: int, server: subprocess.Popen[bytes], within_s: float = 30) -> None:

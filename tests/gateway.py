@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from starlette.applications import Starlette
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
 from auth.keys import ApiKeys, KeyHasher
+from auth.rate import RequestRate
 from auth.tokens import SharedSecret, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
@@ -252,6 +254,12 @@ def web_gateway(world: GatewayWorld, **changes: Any) -> Gateway:
     """Its door takes tokens made by `token`, and nothing else."""
     door = Authenticator(TokenVerifier(SharedSecret(SecretStr(TOKEN_SECRET))), None)
     return Gateway(**{"services": world.services, "execution": world.execution, "authenticator": door, **changes})
+
+
+def request_rate(world: GatewayWorld, per_minute: int) -> RequestRate:
+    """Requests of a minute that does not end while a test runs."""
+    now = time.time()
+    return RequestRate(world.db, per_minute, now=lambda: now)
 
 
 def token(caller: Caller, lasting_s: float = 60) -> str:

@@ -19,12 +19,20 @@ from typing import Any, BinaryIO
 
 import aiohttp
 
-from tests.conftest import free_port
+from embedded.ports import free_port
+from settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVER = ROOT / "server.py"
 OPERATIONS = ROOT / "graphql" / "operations"
 DALLAS = {"latitude": 32.7767, "longitude": -96.7970}
 MARIO = {"console": "SWITCH", "gameId": "mario-odyssey", "location": DALLAS}
+
+
+def surroundings() -> dict[str, str]:
+    """This process's environment without our settings. Whoever works here may have real accounts in the environment, or
+    in a `.env` beside server.py: a service that a test starts gets neither, and runs in a folder of the test."""
+    return {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
 
 
 @dataclass
@@ -62,9 +70,9 @@ class Deployment:
         log = self.folder / f"{len(self.processes)}.log"
         with log.open("wb") as file:
             popen = subprocess.Popen(
-                [sys.executable, "server.py", *arguments],
-                cwd=ROOT,
-                env={**os.environ, **self.environment, **environment},
+                [sys.executable, SERVER, *arguments],
+                cwd=self.folder,
+                env={**surroundings(), **self.environment, **environment},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )

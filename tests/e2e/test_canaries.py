@@ -20,8 +20,8 @@ import pymongo
 import pytest
 from temporalio.client import Client
 
+from embedded.ports import free_port
 from settings import SettingsError, load_settings
-from tests.conftest import free_port
 from tests.e2e.service import Deployment, Gateway
 
 pytestmark = pytest.mark.timeout(240)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -22,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from temporalio.client import Client
 
-from tests.conftest import await_port, free_port
-from tests.e2e.service import ROOT, Deployment, Gateway
+from embedded.ports import free_port
+from tests.conftest import await_port
+from tests.e2e.service import SERVER, Deployment, Gateway, surroundings
 from tests.e2e.test_canaries import Canaries, dump_of, hear_ready, histories_of, make_api_key, signed
 from tests.e2e.tls import tls_before
 
@@ -275,9 +275,9 @@ def test_a_start_that_fails_says_the_name_and_not_the_value(tmp_path: Path, name
     }
 
     ended = subprocess.run(
-        [sys.executable, "server.py"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
+        [sys.executable, SERVER],
+        cwd=tmp_path,
+        env={**surroundings(), **environment},
         capture_output=True,
         text=True,
         timeout=60,

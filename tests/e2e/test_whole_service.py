@@ -15,8 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.conftest import free_port
-from tests.e2e.service import ROOT, Gateway, Process
+from embedded.ports import free_port
+from tests.e2e.service import SERVER, Gateway, Process, surroundings
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -49,7 +49,7 @@ class Whole:
 def _started(log: Path, environment: dict[str, str]) -> Process:
     with log.open("ab") as file:
         popen = subprocess.Popen(
-            [sys.executable, "server.py"], cwd=ROOT, env={**os.environ, **environment}, stdout=file, stderr=file
+            [sys.executable, SERVER], cwd=log.parent, env={**surroundings(), **environment}, stdout=file, stderr=file
         )
     return Process(popen, log)
 
@@ -61,6 +61,16 @@ async def whole(tmp_path: Path) -> AsyncIterator[Whole]:
         yield service
         if service.process is not None and service.process.popen.poll() is None:
             await asyncio.to_thread(service.process.end)
+
+
+def test_no_setting_of_this_machine_reaches_a_service_that_a_test_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENSORDOCK_API_TOKEN", "of a real account")
+    monkeypatch.setenv("Gcp_Project_Id", "a-real-project")
+
+    given = surroundings()
+
+    assert {"TENSORDOCK_API_TOKEN", "Gcp_Project_Id"} & given.keys() == set()
+    assert given["PATH"] == os.environ["PATH"]
 
 
 async def until_installing(gateway: Gateway, launch_id: str) -> None:

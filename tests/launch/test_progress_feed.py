@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
+from embedded.ports import free_port
 from errors import UnavailableError
 from launch.feed import ProgressFeed
 from models.database import Database
 from models.launches import LaunchEvent, LaunchStatus
-from tests.conftest import await_port, free_port
+from tests.conftest import await_port
 
 LAUNCH = "100000000000000001"
 

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from embedded.ports import free_port
 from errors import ProviderBusyError, ProviderRefusedError
 from providers.http import Http, NothingSentError, Request, probe_tcp
-from tests.conftest import free_port
 
 SECRET = "canary" + "-81f3"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -9,12 +9,12 @@ from decimal import Decimal
 
 import pytest
 
+from embedded.ports import free_port
 from errors import ProviderError
 from providers.base import MachineId, Offer, ProviderName, SiteId, Tag
 from providers.http import Http
 from providers.tensordock.client import TensorDockClient
 from providers.tensordock.provider import TensorDock, TensorDockOptions
-from tests.conftest import free_port
 from tests.providers.conftest import PUBLIC_KEY, Connect
 from tests.providers.tensordock_stand_in import HTML, KEY, TOKEN, Said, StandIn
 

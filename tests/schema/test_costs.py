@@ -296,7 +296,7 @@ async def test_an_alert_reaches_whom_it_concerns_as_it_is_raised(gateway: Gatewa
 
     raised = await Alerts(gateway.db).raise_all_due(now)
 
-    alert = (await asyncio.wait_for(first, 4))["data"]["spendingAlerts"]
+    alert = (await asyncio.wait_for(first, 20))["data"]["spendingAlerts"]
     assert (alert["level"], alert["userId"], alert["limit"]) == ("CRITICAL", "ann", "1")
     assert len(raised) == 1
     await stream.aclose()

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from embedded.ports import free_port
 from streaming.addresses import Address
 from streaming.keys import KeyPair, ensure_key_pair
 from streaming.ssh import Ssh
-from tests.conftest import await_port, free_port
+from tests.conftest import await_port
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 

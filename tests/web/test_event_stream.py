@@ -45,7 +45,7 @@ async def events_of(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, 
 
 
 async def all_events(answer: aiohttp.ClientResponse) -> list[tuple[str, Any]]:
-    async with asyncio.timeout(4):
+    async with asyncio.timeout(20):
         return [event async for event in events_of(answer)]
 
 

@@ -28,11 +28,11 @@ def node() -> str:
         pytest.skip("NOT TESTED against foreign clients: no Node here; `apt-get install nodejs npm`")
     if not (FOLDER / "node_modules" / "graphql-ws").exists():
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        installed = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=50, check=False)
-        if installed.returncode:
-            pytest.skip(
-                f"NOT TESTED against foreign clients: `cd {FOLDER} && npm ci` failed: {installed.stderr[-300:]}"
-            )
+        try:
+            subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=50, check=True)
+        except subprocess.SubprocessError as error:
+            words = (getattr(error, "stderr", None) or str(error))[-300:]
+            pytest.skip(f"NOT TESTED against foreign clients: `cd {FOLDER} && npm ci` failed: {words}")
     return node
 
 

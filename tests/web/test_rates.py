@@ -10,9 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from auth.rate import RequestRate, SocketsPerCaller
+from auth.rate import SocketsPerCaller
 from schema.ids import global_id
-from tests.gateway import ANN, BOB, GatewayWorld, a_vm, listening, token, web_gateway
+from tests.gateway import ANN, BOB, GatewayWorld, a_vm, listening, request_rate, token, web_gateway
 from web.app import create_app
 from web.gateway import WebLimits
 from web.health import Readiness
@@ -34,7 +34,7 @@ def bearer(caller: Any) -> dict[str, str]:
 async def test_a_caller_over_its_rate_is_told_which_limit_and_others_are_served(
     gateway: GatewayWorld, http: aiohttp.ClientSession
 ) -> None:
-    limited = web_gateway(gateway, rate=RequestRate(gateway.db, 3))
+    limited = web_gateway(gateway, rate=request_rate(gateway, 3))
     async with listening(create_app(limited, Readiness())) as address:
         url = f"http://{address}"
         statuses = []
@@ -57,7 +57,7 @@ async def test_a_caller_over_its_rate_is_told_which_limit_and_others_are_served(
 
 async def test_each_request_of_an_array_counts(gateway: GatewayWorld, http: aiohttp.ClientSession) -> None:
     limits = WebLimits(max_batch_size=5)
-    limited = web_gateway(gateway, rate=RequestRate(gateway.db, 3), limits=limits)
+    limited = web_gateway(gateway, rate=request_rate(gateway, 3), limits=limits)
     async with (
         listening(create_app(limited, Readiness())) as address,
         http.post(f"http://{address}/graphql", json=[VIEWER] * 5, headers=bearer(ANN)) as reply,
@@ -69,7 +69,7 @@ async def test_each_request_of_an_array_counts(gateway: GatewayWorld, http: aioh
 
 
 async def test_each_operation_of_a_socket_counts(gateway: GatewayWorld, http: aiohttp.ClientSession) -> None:
-    limited = web_gateway(gateway, rate=RequestRate(gateway.db, 3))
+    limited = web_gateway(gateway, rate=request_rate(gateway, 3))
     async with listening(create_app(limited, Readiness())) as address:
         socket = await opened(http, f"http://{address}")
         for number in range(3):
@@ -83,7 +83,7 @@ async def test_each_operation_of_a_socket_counts(gateway: GatewayWorld, http: ai
 
 
 async def test_guessing_tokens_is_counted_by_address(gateway: GatewayWorld, http: aiohttp.ClientSession) -> None:
-    limited = web_gateway(gateway, rate=RequestRate(gateway.db, 2))
+    limited = web_gateway(gateway, rate=request_rate(gateway, 2))
     async with listening(create_app(limited, Readiness())) as address:
         url = f"http://{address}"
         statuses = []
@@ -128,7 +128,7 @@ async def test_a_flood_of_messages_closes_the_socket(gateway: GatewayWorld, http
 async def test_a_subscription_that_lasts_too_long_ends_with_an_error(
     gateway: GatewayWorld, http: aiohttp.ClientSession
 ) -> None:
-    limited = web_gateway(gateway, limits=WebLimits(max_subscription_s=0.2))
+    limited = web_gateway(gateway, limits=WebLimits(max_subscription_s=1.5))
     await gateway.db.insert(a_vm("200000000000000001", "ann"))
     vm = global_id("VM", "200000000000000001")
     async with listening(create_app(limited, Readiness())) as address:

@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from auth.rate import RequestRate
 from docs.rest_page import PAGE, page
 from errors import InvalidStateError, LimitReachedError, RefusedError, SpendingLimitError
 from fleet.commands import Answer, Command
@@ -31,6 +30,7 @@ from tests.gateway import (
     a_vm,
     an_event,
     listening,
+    request_rate,
     token,
     web_gateway,
 )
@@ -438,7 +438,7 @@ class TestTheDoor:
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 
     async def test_the_rate_is_counted_with_that_of_graphql(self, gateway: GatewayWorld) -> None:
-        app = create_app(web_gateway(gateway, rate=RequestRate(gateway.db, 2)), Readiness())
+        app = create_app(web_gateway(gateway, rate=request_rate(gateway, 2)), Readiness())
         headers = {"Authorization": f"Bearer {token(ANN)}"}
         async with listening(app) as address, aiohttp.ClientSession(f"http://{address}", headers=headers) as http:
             async with http.post("/graphql", json={"query": "{ viewer { id } }"}) as first:
@@ -452,7 +452,7 @@ class TestTheDoor:
         assert int(third.headers["Retry-After"]) >= 1
 
     async def test_strangers_are_counted_by_address(self, gateway: GatewayWorld) -> None:
-        app = create_app(web_gateway(gateway, rate=RequestRate(gateway.db, 1)), Readiness())
+        app = create_app(web_gateway(gateway, rate=request_rate(gateway, 1)), Readiness())
         async with listening(app) as address, aiohttp.ClientSession(f"http://{address}") as http:
             statuses = [(await problem(http, "GET", "/vms"))[0] for _ in range(2)]
 
