@@ -1,4 +1,4 @@
-"""How often and how much at once: requests, sockets, operations, messages. All refuse with LimitReachedError."""
+"""How often and how much at once: requests, sockets, messages. All refuse with LimitReachedError."""
 
 from __future__ import annotations
 
@@ -91,25 +91,6 @@ class SocketsPerCaller:
             self._open[caller_id] -= 1
             if not self._open[caller_id]:
                 del self._open[caller_id]
-
-
-class OperationsOnSocket:
-    """Operations that run on one socket at a time."""
-
-    def __init__(self, allowed: int) -> None:
-        self._allowed = allowed
-        self._running = 0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """For as long as the operation runs. Raises before the body runs."""
-        if self._running >= self._allowed:
-            raise LimitReachedError("operationsPerSocket", self._allowed)
-        self._running += 1
-        try:
-            yield
-        finally:
-            self._running -= 1
 
 
 class MessageRate:

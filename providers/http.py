@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import io
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -126,19 +124,6 @@ class Http:
 
     def _body_limit(self, request: Request) -> int:
         return self._body_limit_bytes if request.body_limit_bytes is None else request.body_limit_bytes
-
-
-async def probe_tcp(host: str, port: int, timeout_s: float = 5.0) -> bool:
-    """Whether somebody accepts connections there. Sends nothing."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host, port)
-    except OSError:
-        return False
-    writer.close()
-    with contextlib.suppress(OSError):
-        await writer.wait_closed()
-    return True
 
 
 class _Body:

@@ -92,7 +92,6 @@ ANSWERED_OTHERWISE: Final = frozenset(
         FaultKind.CONNECTION_CUT,
     }
 )
-ANSWER_SPOILT: Final = ANSWERED_OTHERWISE | {FaultKind.ANSWER_LOST, FaultKind.ANSWER_LATE, FaultKind.ALREADY_GONE}
 OF_NEW_MACHINES: Final = frozenset(
     {
         FaultKind.SLOW_BOOT,

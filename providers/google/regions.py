@@ -72,10 +72,6 @@ def find_region(site_id: str) -> Region | None:
     return regions().get(site_id) or regions().get(_ZONE_LETTER.sub("", site_id))
 
 
-def regions_as_of() -> date:
-    return date.fromisoformat(_list()["as_of"])
-
-
 @lru_cache(maxsize=1)
 def _list() -> dict[str, Any]:
     parsed: dict[str, Any] = orjson.loads(_REGION_LIST.read_bytes())

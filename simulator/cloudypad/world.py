@@ -5,7 +5,6 @@ The launcher passes it on in the environment. Without it the tool works like the
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
@@ -26,10 +25,6 @@ def factor() -> float:
 
 def sleep(simulated_s: float) -> None:
     time.sleep(simulated_s / factor())
-
-
-async def sleep_async(simulated_s: float) -> None:
-    await asyncio.sleep(simulated_s / factor())
 
 
 def ssh_port(host: str, name: str) -> int:

@@ -19,11 +19,10 @@ from simulator.machines.journal import Journal
 from simulator.machines.launcher import launch, which
 from simulator.machines.mounts import MountTable
 from simulator.machines.packages import Packages
-from simulator.machines.programs.call import ROOT, Call, User
+from simulator.machines.programs.call import Call, User
 from simulator.machines.programs.table import PROGRAMS
 from simulator.machines.shell.interpreter import Shell
 from simulator.machines.shell.state import ShellState
-from simulator.machines.shell.streams import Streams
 from simulator.machines.systemd.manager import Systemd
 from simulator.machines.tree import ROOT_UID, FileTree
 from simulator.machines.wolf.api import WolfShape
@@ -135,9 +134,6 @@ class Machine:
             "PWD": cwd or user.home,
         }
         return Shell(self, user, ShellState.started_with(environment | dict(extra or {}), cwd or user.home))
-
-    async def run_as_root(self, argv: list[str], streams: Streams, environment: Mapping[str, str]) -> int:
-        return await self.run(Call(self, argv[0], tuple(argv[1:]), ROOT, environment, "/", streams))
 
     async def _switch_on(self) -> None:
         self.mounts.forget()

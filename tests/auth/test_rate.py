@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from auth.rate import MessageRate, OperationsOnSocket, RequestRate, SocketsPerCaller
+from auth.rate import MessageRate, RequestRate, SocketsPerCaller
 from errors import LimitReachedError, UnavailableError
 from models.database import Database, Document, M
 from models.rates import RateWindow, claim
@@ -166,18 +166,6 @@ class TestSockets:
 
         with sockets.held("alice"):
             pass
-
-
-class TestOperations:
-    def test_one_socket_runs_as_many_as_allowed(self) -> None:
-        operations = OperationsOnSocket(1)
-
-        with operations.running(), pytest.raises(LimitReachedError) as refused, operations.running():
-            pass
-        with operations.running():
-            pass
-
-        assert (refused.value.limit, refused.value.allowed) == ("operationsPerSocket", 1)
 
 
 class TestMessages:

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from embedded.ports import free_port
 from errors import ProviderBusyError, ProviderRefusedError
-from providers.http import Http, NothingSentError, Request, probe_tcp
+from providers.http import Http, NothingSentError, Request
 
 SECRET = "canary" + "-81f3"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -168,18 +168,6 @@ async def test_after_close_nothing_is_sent() -> None:
 
     with pytest.raises(ProviderBusyError):
         await http.get("http://127.0.0.1:1/")
-
-
-async def test_a_port_is_probed_without_sending() -> None:
-    async def quiet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert await reader.read() == b""
-        writer.close()
-
-    server = await asyncio.start_server(quiet, "127.0.0.1", 0)
-    async with server:
-        assert await probe_tcp("127.0.0.1", server.sockets[0].getsockname()[1]) is True
-
-    assert await probe_tcp("127.0.0.1", free_port()) is False
 
 
 def everything_of(error: BaseException) -> str:
