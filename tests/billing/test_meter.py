@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from billing.meter import Meter
@@ -51,7 +51,7 @@ async def test_what_never_started_costs_nothing(db: Database) -> None:
         st.tuples(st.sampled_from([UsageState.RUNNING, UsageState.STOPPED]), st.integers(-3_600, 7_200)), max_size=8
     )
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 async def test_whatever_it_is_told_there_is_no_gap_and_no_overlap(
     db: Database, tellings: list[tuple[UsageState, int]]
 ) -> None:

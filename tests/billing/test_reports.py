@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from odmantic import Model
 
@@ -63,7 +63,7 @@ def histories(draw: st.DrawFn) -> list[UsageInterval]:
     user_id=st.sampled_from([None, "ann"]),
     rolled=st.booleans(),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 async def test_any_history_costs_what_fractions_say_and_its_parts_add_up(
     db: Database,
     history: list[UsageInterval],
@@ -95,7 +95,7 @@ async def test_any_history_costs_what_fractions_say_and_its_parts_add_up(
 
 
 @given(history=histories())
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 async def test_the_total_is_the_same_to_the_last_digit_however_it_is_cut(
     db: Database, history: list[UsageInterval]
 ) -> None:

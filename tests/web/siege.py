@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -28,9 +29,11 @@ from web.gateway import WebLimits
 from web.health import Readiness
 from web.patience import patient
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 # Words that would tell an attacker how the inside looks: traces, files, libraries, databases.
 INTERNAL: Final = re.compile(
-    r"Traceback|File \"|\.py\b|site-packages|/work/|/tmp/|/home/|/usr/|0x[0-9a-f]{6,}"
+    rf"{re.escape(str(ROOT))}/"
+    r"|Traceback|File \"|\.py\b|site-packages|/tmp/|/home/|/usr/|0x[0-9a-f]{6,}"
     r"|strawberry|graphql-core|graphql\.error|starlette|uvicorn|pymongo|odmantic|pydantic|orjson|jwt\.|h11\b"
     r"|mongodb|MongoDB|temporalio|asyncio|Errno|Exception|KeyError|TypeError|ValueError|RecursionError"
 )
