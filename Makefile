@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: bench soak run test check format lint types imports pytest fmt lock schema docs recording graphiql clean venv
+.PHONY: bench soak run test check format lint types imports audit pytest fmt lock schema docs recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -62,7 +62,7 @@ graphiql:            ## web/graphiql/dist from its sources; needs Node 20 or lat
 	cd web/graphiql && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 clean:               ## what can be made again; .data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache web/graphiql/node_modules tests/web/node/node_modules
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/graphiql/node_modules tests/web/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv:

@@ -35,25 +35,10 @@ from web.health import Readiness
 def application(settings: Settings, parts: Parts) -> Starlette:
     """The gateway as an ASGI application."""
     progress, machines, alerts = ProgressFeed(parts.db), VmFeed(parts.db), AlertFeed(parts.db)
-    services = Services(
-        version=VERSION,
-        db=parts.db,
-        registry=parts.registry,
-        placements=parts.placements,
-        library=parts.library,
-        launches=Launches(
-            parts.db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(parts.db)
-        ),
-        progress=progress,
-        machines=machines,
-        alerts=alerts,
-        fleet=Fleet(parts.db, parts.engine),
-        api_keys=_api_keys(settings, parts),
-    )
     development = settings.environment is Environment.DEVELOPMENT
     keys = _token_keys(settings, parts)
     gateway = Gateway(
-        services=services,
+        services=_services(settings, parts, progress, machines, alerts),
         execution=GraphQLExecution(
             limits=_query_limits(settings),
             trusted_only=settings.trusted_documents_only,
@@ -63,18 +48,7 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         ),
         authenticator=_authenticator(settings, parts, keys),
         cors_origins=settings.cors_origins,
-        limits=WebLimits(
-            heads=HeadLimits(settings.max_head_bytes, settings.max_headers),
-            max_body_bytes=settings.max_body_bytes,
-            body_timeout_s=settings.body_timeout_seconds,
-            max_batch_size=settings.max_batch_size,
-            connection_init_timeout_s=settings.connection_init_timeout_seconds,
-            send_timeout_s=settings.slow_reader_seconds,
-            max_operations_per_socket=settings.max_operations_per_socket,
-            max_messages_per_minute=settings.max_messages_per_minute,
-            max_subscription_s=settings.max_subscription_minutes * 60,
-            recheck_s=settings.credentials_recheck_seconds,
-        ),
+        limits=_web_limits(settings),
         rate=RequestRate(parts.db, settings.rate_limit_per_minute),
         sockets=SocketsPerCaller(settings.max_sockets_per_caller),
     )
@@ -100,6 +74,26 @@ def application(settings: Settings, parts: Parts) -> Starlette:
     )
 
 
+def _services(
+    settings: Settings, parts: Parts, progress: ProgressFeed, machines: VmFeed, alerts: AlertFeed
+) -> Services:
+    return Services(
+        version=VERSION,
+        db=parts.db,
+        registry=parts.registry,
+        placements=parts.placements,
+        library=parts.library,
+        launches=Launches(
+            parts.db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(parts.db)
+        ),
+        progress=progress,
+        machines=machines,
+        alerts=alerts,
+        fleet=Fleet(parts.db, parts.engine),
+        api_keys=_api_keys(settings, parts),
+    )
+
+
 def _token_keys(settings: Settings, parts: Parts) -> SharedSecret | RemoteKeys | None:
     if settings.jwt_secret is not None:
         return SharedSecret(settings.jwt_secret)
@@ -114,6 +108,21 @@ def _authenticator(settings: Settings, parts: Parts, keys: TokenKeys | None) -> 
 def _api_keys(settings: Settings, parts: Parts) -> ApiKeys:
     hashed_with = settings.api_key_secret or own_secret(settings.data_dir / "api-key-secret")
     return ApiKeys(parts.db, KeyHasher(hashed_with, settings.api_key_secret_previous))
+
+
+def _web_limits(settings: Settings) -> WebLimits:
+    return WebLimits(
+        heads=HeadLimits(settings.max_head_bytes, settings.max_headers),
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_seconds,
+        max_batch_size=settings.max_batch_size,
+        connection_init_timeout_s=settings.connection_init_timeout_seconds,
+        send_timeout_s=settings.slow_reader_seconds,
+        max_operations_per_socket=settings.max_operations_per_socket,
+        max_messages_per_minute=settings.max_messages_per_minute,
+        max_subscription_s=settings.max_subscription_minutes * 60,
+        recheck_s=settings.credentials_recheck_seconds,
+    )
 
 
 def _query_limits(settings: Settings) -> Limits:
