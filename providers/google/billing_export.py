@@ -19,7 +19,7 @@ import orjson
 
 from errors import ProviderBusyError, ProviderRefusedError
 from providers.http import Http, Reply, Request
-from providers.storage.tokens import Tokens
+from providers.storage.tokens import Tokens, send_authorised
 
 BIGQUERY_URL: Final = "https://bigquery.googleapis.com"
 # Put on a machine and its disk, so that what they cost can be told apart. Without it the machine's name must do.
@@ -130,10 +130,9 @@ class BillingExport:
         return await self._send("GET", f"{url}?{urlencode({k: v for k, v in words.items() if v})}", None)
 
     async def _send(self, method: str, url: str, body: object) -> Mapping[str, Any]:
-        token = await self._tokens.token()
-        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         content = None if body is None else orjson.dumps(body)
-        return _document(await self._http.send(Request(method, url, headers, content, timeout_s=60)))
+        request = Request(method, url, {"Content-Type": "application/json"}, content, timeout_s=60)
+        return _document(await send_authorised(self._http, self._tokens, request))
 
 
 def _document(reply: Reply) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ import orjson
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.http import Http, Reply, Request
 from providers.redaction import clean_line
-from providers.storage.tokens import Tokens
+from providers.storage.tokens import Tokens, send_authorised
 
 COMPUTE_URL: Final = "https://compute.googleapis.com"
 _MOST_PAGES: Final = 20
@@ -116,13 +116,13 @@ class ComputeEngine:
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def _sent(self, method: str, path: str, body: object) -> Reply:
-        token = await self._tokens.token()
-        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        headers = {"Accept": "application/json"}
         content = None
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = orjson.dumps(body)
-        return await self._http.send(Request(method, self._base + path, headers, content, timeout_s=self._within_s))
+        request = Request(method, self._base + path, headers, content, timeout_s=self._within_s)
+        return await send_authorised(self._http, self._tokens, request)
 
 
 @asynccontextmanager

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import orjson
 
 from errors import ProviderBusyError, ProviderRefusedError
-from providers.http import Http, Reply
-from providers.storage.tokens import Tokens
+from providers.http import Http, Reply, Request
+from providers.storage.tokens import Tokens, send_authorised
 
 DEFAULT_URL: Final = "https://cloudlocationfinder.googleapis.com"
 _QUERY: Final = "cloud_provider=CLOUD_PROVIDER_GCP AND cloud_location_type=CLOUD_LOCATION_TYPE_REGION"
@@ -65,11 +65,9 @@ class LocationFinder:
             **({"pageToken": page_token} if page_token else {}),
         }
         url = f"{self._url}/v1/{parent}/cloudLocations:search?{urlencode(query)}"
-        token = await self._tokens.token()
         headers = {"x-goog-user-project": self._project_id}
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        return _parsed(await self._http.get(url, headers=headers, timeout_s=self._timeout_s))
+        request = Request("GET", url, headers, timeout_s=self._timeout_s)
+        return _parsed(await send_authorised(self._http, self._tokens, request))
 
 
 def _parsed(reply: Reply) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import orjson
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.http import Http, Reply, Request
 from providers.redaction import clean_line
-from providers.storage.tokens import Tokens
+from providers.storage.tokens import Tokens, send_authorised
 
 GOOGLE_URL: Final = "https://storage.googleapis.com"
 ABSENT: Final = 0  # as a precondition: there must be no such object
@@ -128,12 +128,9 @@ class Bucket:
         expected: tuple[int, ...] = (),
     ) -> Reply:
         headers = {"Content-Type": content_type} if content_type else {}
-        if token := await self._tokens.token():
-            headers["Authorization"] = f"Bearer {token}"
         url = f"{self._endpoint_url}{path}?{urlencode(query)}"
-        reply = await self._http.send(
-            Request(method, url, headers, content, timeout_s, body_limit_bytes=body_limit_bytes)
-        )
+        request = Request(method, url, headers, content, timeout_s, body_limit_bytes=body_limit_bytes)
+        reply = await send_authorised(self._http, self._tokens, request)
         if reply.status >= 300 and reply.status not in expected:
             raise _failure(self.name, reply)
         return reply

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -19,6 +22,7 @@ SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
 CLOUD_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"  # for everything that is not the bucket
 TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 METADATA_URL: Final = "http://metadata.google.internal"
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")  # what a header can carry
 _EARLY_S: Final = 300
 _LIFE: Final = timedelta(hours=1)
 
@@ -28,12 +32,37 @@ class Tokens(Protocol):
         """A token that is good for minutes; None where none is needed."""
         ...
 
+    def forget(self, token: str) -> None:
+        """Hand this one out no more: Google did not take it."""
+        ...
+
+
+async def send_authorised(http: Http, tokens: Tokens, request: Request) -> Reply:
+    """Send it with a token. A token may end before its time, as when it was revoked or this machine slept through its
+    hour: one that is answered with 401 is fetched anew, and the request sent once more."""
+    token = await tokens.token()
+    reply = await http.send(_with_token(request, token))
+    if reply.status != 401 or token is None:
+        return reply
+    tokens.forget(token)
+    fresh = await tokens.token()
+    return reply if fresh == token else await http.send(_with_token(request, fresh))
+
+
+def _with_token(request: Request, token: str | None) -> Request:
+    if token is None:
+        return request
+    return replace(request, headers={**request.headers, "Authorization": f"Bearer {token}"})
+
 
 class NoTokens:
     """For buckets that ask for no credentials."""
 
     async def token(self) -> str | None:
         return None
+
+    def forget(self, token: str) -> None:
+        """There is none."""
 
 
 class GoogleTokens:
@@ -58,6 +87,10 @@ class GoogleTokens:
                 self._token, life_s = _granted(await self._http.send(await self._request()))
                 self._good_until = asked_at + max(life_s - _EARLY_S, life_s / 2)
             return self._token
+
+    def forget(self, token: str) -> None:
+        if token == self._token:
+            self._good_until = 0.0
 
     async def _request(self) -> Request:
         if self._key_file is None:
@@ -113,6 +146,9 @@ def _granted(reply: Reply) -> tuple[str, float]:
         raise ProviderRefusedError(f"Google gave no access token: status {reply.status}")
     try:
         grant = orjson.loads(reply.body)
-        return str(grant["access_token"]), float(grant.get("expires_in", _LIFE.total_seconds()))
+        token, life_s = grant["access_token"], float(grant.get("expires_in", _LIFE.total_seconds()))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
-        raise ProviderBusyError(f"Google gave no access token: status {reply.status}") from None
+        token, life_s = None, math.nan
+    if not (isinstance(token, str) and _TOKEN.fullmatch(token) and math.isfinite(life_s)):
+        raise ProviderBusyError(f"Google gave no access token: status {reply.status}")
+    return token, life_s

@@ -427,7 +427,7 @@ async def test_health_names_what_is_missing(tmp_path: Path, body: str | None, de
 
 
 async def test_without_credentials_google_is_in_trouble(google: CloudFolder, tmp_path: Path) -> None:
-    class Refused:
+    class Refused(NoTokens):
         async def token(self) -> str | None:
             raise ProviderRefusedError("the Google key file x is no key")
 

@@ -18,6 +18,7 @@ from providers.cloudypad.instances import Instance
 from providers.cloudypad.truth import Truth
 from providers.google.compute import ComputeEngine, GoogleServer
 from providers.http import Http
+from providers.storage.tokens import NoTokens
 
 NAME, ZONE, TAG = "cloudypad-gamer-1", "us-central1-a", "gamer-100000000000000001"
 LABEL = ("gamer_machine", TAG)
@@ -28,12 +29,12 @@ INSTANCE = Instance("gamer-1", "gcp", "203.0.113.9", "unknown", True, True, True
 MACHINE = Machine(MachineId(TAG), Tag(TAG), MachineState.UNKNOWN)
 
 
-class FixedToken:
+class FixedToken(NoTokens):
     async def token(self) -> str:
         return "canary-token"
 
 
-class NoToken:
+class NoToken(NoTokens):
     async def token(self) -> str:
         raise ProviderRefusedError("Google gave no access token: status 401")
 

@@ -14,7 +14,7 @@ from providers.http import Http
 from providers.storage.tokens import NoTokens
 
 
-class FixedToken:
+class FixedToken(NoTokens):
     async def token(self) -> str:
         return "canary-token"
 

@@ -15,7 +15,7 @@ __all__ = ["bucket", "server"]
 NAME = "saves/users/player 1/GB/tetris/main/current.tar.gz"
 
 
-class OneToken:
+class OneToken(NoTokens):
     async def token(self) -> str | None:
         return "ya29.secret"
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
 
 from errors import ProviderBusyError, ProviderRefusedError
-from providers.http import Http
-from providers.storage.tokens import GoogleTokens
+from providers.http import Http, Request
+from providers.storage.tokens import GoogleTokens, send_authorised
 
 SIGNING_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PRIVATE_PEM = SIGNING_KEY.private_bytes(
@@ -34,13 +34,23 @@ class Google:
         self.headers: list[str | None] = []
         self.answer: web.Response | None = None
         self.life_s = 3600
+        self.always_the_same = False
+        self.revoked: set[str] = set()
+        self.calls: list[tuple[str, bytes]] = []
+
+    async def api(self, request: web.Request) -> web.Response:
+        """One of Google's services: it takes every token that is not revoked."""
+        bearer = request.headers["Authorization"]
+        self.calls.append((bearer, await request.read()))
+        return web.Response(status=401 if bearer.removeprefix("Bearer ") in self.revoked else 200)
 
     async def grant(self, request: web.Request) -> web.Response:
         self.forms.append({name: str(value) for name, value in (await request.post()).items()})
         self.headers.append(request.headers.get("Metadata-Flavor"))
         if self.answer is not None:
             return self.answer
-        return web.json_response({"access_token": f"token-{len(self.forms)}", "expires_in": self.life_s})
+        number = 1 if self.always_the_same else len(self.forms)
+        return web.json_response({"access_token": f"token-{number}", "expires_in": self.life_s})
 
 
 @pytest.fixture
@@ -127,7 +137,14 @@ async def test_a_key_that_google_refuses_is_refused(http: Http, google: Google, 
         await GoogleTokens(http, key_file(tmp_path, google)).token()
 
 
-@pytest.mark.parametrize("answer", ["", "<html>", "[]", "{}"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("", "<html>", "[]", "{}"),
+        *('{"access_token": null}', '{"access_token": ""}', '{"access_token": 5}', '{"access_token": "two\\nlines"}'),
+        *('{"access_token": "a", "expires_in": null}', '{"access_token": "a", "expires_in": "nan"}'),
+    ],
+)
 async def test_an_answer_without_a_token_may_be_asked_for_again(http: Http, google: Google, answer: str) -> None:
     google.answer = web.Response(text=answer)
 
@@ -135,11 +152,44 @@ async def test_an_answer_without_a_token_may_be_asked_for_again(http: Http, goog
         await GoogleTokens(http, metadata_url=google.url).token()
 
 
+async def test_a_token_that_ends_before_its_time_is_fetched_anew_and_the_request_sent_again(
+    http: Http, google: Google
+) -> None:
+    tokens = GoogleTokens(http, metadata_url=google.url)
+    google.revoked.add("token-1")
+
+    reply = await send_authorised(http, tokens, Request("POST", f"{google.url}/api", {"X-Kept": "yes"}, b"content"))
+
+    assert (reply.status, google.calls) == (200, [("Bearer token-1", b"content"), ("Bearer token-2", b"content")])
+    assert await tokens.token() == "token-2"
+
+
+async def test_a_fresh_token_that_is_not_taken_either_is_the_answer(http: Http, google: Google) -> None:
+    tokens = GoogleTokens(http, metadata_url=google.url)
+    google.revoked |= {"token-1", "token-2"}
+
+    reply = await send_authorised(http, tokens, Request("GET", f"{google.url}/api"))
+
+    assert (reply.status, len(google.calls)) == (401, 2)
+
+
+async def test_the_same_token_is_not_tried_twice(http: Http, google: Google) -> None:
+    google.always_the_same = True
+    google.revoked.add("token-1")
+
+    reply = await send_authorised(
+        http, GoogleTokens(http, metadata_url=google.url), Request("GET", f"{google.url}/api")
+    )
+
+    assert (reply.status, len(google.calls)) == (401, 1)
+
+
 @asynccontextmanager
 async def served() -> AsyncIterator[Google]:
     google = Google()
     app = web.Application()
     app.router.add_post("/token", google.grant)
+    app.router.add_route("*", "/api", google.api)
     app.router.add_get("/computeMetadata/v1/instance/service-accounts/default/token", google.grant)
     runner = web.AppRunner(app)
     await runner.setup()
