@@ -50,18 +50,21 @@ class Bucket:
 
     async def list(self, prefix: str) -> tuple[StoredObject, ...]:
         """All objects whose name begins so, in the order of their names."""
-        found: tuple[StoredObject, ...] = ()
+        found: list[StoredObject] = []
         page = ""
         while True:
             query = {"prefix": prefix, "maxResults": str(_PAGE), "fields": f"items({_FIELDS}),nextPageToken"}
             reply = await self._send("GET", self._objects_path(), query | ({"pageToken": page} if page else {}))
             document = _document(reply)
-            found += tuple(_parsed(item) for item in document.get("items", []))
-            page = str(document.get("nextPageToken", ""))
+            found += _items(document)
+            last, page = page, str(document.get("nextPageToken") or "")
             if not page:
-                return found
+                return tuple(found)
+            if page == last:
+                raise ProviderBusyError(f"the list of bucket {self.name} does not end")
 
     async def stat(self, name: str) -> StoredObject | None:
+        """None when there is no such object; a bucket that is not there says nothing of its objects."""
         reply = await self._send("GET", self._objects_path(name), {"fields": _FIELDS}, expected=(_NOT_THERE,))
         return None if reply.status == _NOT_THERE else _parsed(_document(reply))
 
@@ -131,7 +134,7 @@ class Bucket:
         url = f"{self._endpoint_url}{path}?{urlencode(query)}"
         request = Request(method, url, headers, content, timeout_s, body_limit_bytes=body_limit_bytes)
         reply = await send_authorised(self._http, self._tokens, request)
-        if reply.status >= 300 and reply.status not in expected:
+        if reply.status >= 300 and (reply.status not in expected or _lacks_bucket(reply)):
             raise _failure(self.name, reply)
         return reply
 
@@ -146,11 +149,18 @@ def _document(reply: Reply) -> dict[str, Any]:
     return document
 
 
-def _parsed(item: Mapping[str, Any]) -> StoredObject:
+def _items(document: Mapping[str, Any]) -> list[StoredObject]:
+    items = document.get("items") or []
+    if not isinstance(items, list):
+        raise ProviderBusyError("the bucket listed its objects in a form that we do not know")
+    return [_parsed(item) for item in items]
+
+
+def _parsed(item: Any) -> StoredObject:
     try:
         md5 = item.get("md5Hash")
         return StoredObject(str(item["name"]), int(item["size"]), int(item["generation"]), md5 and str(md5))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise ProviderBusyError("the bucket described an object in a form that we do not know") from None
 
 
@@ -162,6 +172,11 @@ def _failure(bucket: str, reply: Reply) -> ProviderError:
     if reply.status in (400, 401, 404) or (reply.status == 403 and "rate" not in reason.lower()):
         return ProviderRefusedError(said)
     return ProviderBusyError(said)
+
+
+def _lacks_bucket(reply: Reply) -> bool:
+    """A 404 that is not about the object proves nothing of it: Google says "The specified bucket does not exist."."""
+    return reply.status == _NOT_THERE and "bucket does not exist" in _reason(reply)[1]
 
 
 def _reason(reply: Reply) -> tuple[str, str]:

@@ -128,6 +128,8 @@ async def test_content_that_was_stored_cut_is_an_error(bucket: Bucket, server: B
         (lambda: web.Response(status=200, text="<html>Sign in</html>"), ProviderBusyError),
         (lambda: web.json_response(["nonsense"]), ProviderBusyError),
         (lambda: web.json_response({"items": [{"name": "x"}]}), ProviderBusyError),
+        (lambda: web.json_response({"items": [None]}), ProviderBusyError),
+        (lambda: web.json_response({"items": 5}), ProviderBusyError),
     ],
 )
 async def test_every_fault_says_what_the_caller_does_next(
@@ -140,6 +142,27 @@ async def test_every_fault_says_what_the_caller_does_next(
         await bucket.list("roms/")
 
     assert type(raised.value) is expected
+
+
+async def test_a_list_may_say_null_where_it_has_nothing_to_say(bucket: Bucket, server: BucketServer) -> None:
+    server.faults.append(web.json_response({"items": None, "nextPageToken": None}))
+
+    assert await bucket.list("roms/") == ()
+
+
+async def test_a_list_that_leads_in_a_circle_is_left(bucket: Bucket, server: BucketServer) -> None:
+    server.faults.extend(web.json_response({"nextPageToken": "again"}) for _ in range(3))
+
+    with pytest.raises(ProviderBusyError, match="does not end"):
+        await bucket.list("roms/")
+
+
+async def test_without_its_bucket_nothing_is_known_of_an_object(bucket: Bucket, server: BucketServer) -> None:
+    for ask in (bucket.stat(NAME), bucket.read(NAME, 100), bucket.remove(NAME)):
+        server.faults.append(error(404, "notFound", "The specified bucket does not exist."))
+
+        with pytest.raises(ProviderRefusedError, match="bucket does not exist"):
+            await ask
 
 
 async def test_a_bucket_that_is_away_may_be_asked_again() -> None:
