@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import orjson
 
 from errors import ProviderBusyError, ProviderRefusedError
+from providers.google.faults import failure_in, passes
 from providers.http import Http, Reply, Request
 from providers.storage.tokens import Tokens, send_authorised
 
@@ -27,8 +28,12 @@ MACHINE_LABEL: Final = "gamer_machine"
 _TABLE: Final = re.compile(r"[a-z][a-z0-9-]{4,61}[a-z0-9]\.[A-Za-z0-9_]{1,1024}\.[A-Za-z0-9_]{1,1024}")
 _WAIT_MS: Final = 20_000
 _TRIES: Final = 30
+_SHORTEST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 5.0
 _MOST_BYTES: Final = 50 * 10**9
 _REFUSED: Final = frozenset({400, 401, 403, 404})
+_COLUMNS: Final = ("hour", "machine", "usd", "exported_at")
+_WHOLE: Final = re.compile(r"-?[0-9]+")
 
 _QUERY: Final = """
 SELECT hour, machine, CAST(SUM(usd) AS STRING) AS usd, MAX(export_time) AS exported_at
@@ -86,10 +91,13 @@ class BillingExport:
     async def costs(self, since: datetime, until: datetime) -> list[ExportedCost]:
         """Hour by hour and machine by machine, as far as Google has exported. Raises a ProviderError."""
         answer = await self._answer(await self._send("POST", self._base, self._job(since, until)))
-        rows = list(_rows(answer))
-        while page := answer.get("pageToken"):
-            answer = await self._page(answer, {"pageToken": str(page)})
-            rows += _rows(answer)
+        job, columns, turned = answer.get("jobReference"), _columns(answer), ""
+        rows = list(_rows(answer, columns))
+        while page := str(answer.get("pageToken") or ""):
+            if page == turned:
+                raise ProviderBusyError("BigQuery's pages do not end")
+            answer, turned = await self._page(job, {"pageToken": page}), page
+            rows += _rows(answer, columns)
         return rows
 
     def _job(self, since: datetime, until: datetime) -> dict[str, Any]:
@@ -112,20 +120,22 @@ class BillingExport:
 
     async def _answer(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         """Once the job is complete."""
+        job, pause_s = answer.get("jobReference"), _SHORTEST_PAUSE_S
         for _ in range(_TRIES):
             if answer.get("jobComplete"):
                 return answer
-            answer = await self._page(answer, {})
-            await asyncio.sleep(0)
+            # It holds the answer back while it works, as a rule; nothing binds it to that.
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            answer = {"jobReference": job, **await self._page(job, {})}
         raise ProviderBusyError("BigQuery does not come to the end of the question for the costs")
 
-    async def _page(self, answer: Mapping[str, Any], more: dict[str, str]) -> Mapping[str, Any]:
+    async def _page(self, job: Any, more: dict[str, str]) -> Mapping[str, Any]:
         try:
-            job = answer["jobReference"]
             url = f"{self._base}/{quote(str(job['jobId']), safe='')}"
         except (KeyError, TypeError) as error:
             raise ProviderBusyError("BigQuery's answer names no job") from error
-        words = {"location": str(job.get("location", "")), "timeoutMs": str(_WAIT_MS), **more}
+        words = {"location": str(job.get("location") or ""), "timeoutMs": str(_WAIT_MS), **more}
         words["formatOptions.useInt64Timestamp"] = "true"
         return await self._send("GET", f"{url}?{urlencode({k: v for k, v in words.items() if v})}", None)
 
@@ -136,30 +146,52 @@ class BillingExport:
 
 
 def _document(reply: Reply) -> Mapping[str, Any]:
-    if reply.status in _REFUSED:
-        raise ProviderRefusedError(f"BigQuery refuses the question for the costs: status {reply.status}")
     try:
-        document = orjson.loads(reply.body) if reply.status == 200 else None
+        document = orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         document = None
-    if not isinstance(document, dict):
+    if reply.status in _REFUSED and not passes(failure_in(document)):
+        raise ProviderRefusedError(f"BigQuery refuses the question for the costs: status {reply.status}")
+    if reply.status != 200 or not isinstance(document, dict):
         raise ProviderBusyError(f"BigQuery gave no usable answer: status {reply.status}")
-    if document.get("errors") and document.get("jobComplete"):
+    # Warnings stand there too, beside the columns of an answer that is whole.
+    if document.get("errors") and document.get("jobComplete") and "schema" not in document:
         raise ProviderRefusedError("BigQuery could not answer the question for the costs")
     return document
 
 
-def _rows(answer: Mapping[str, Any]) -> Iterator[ExportedCost]:
+def _columns(answer: Mapping[str, Any]) -> tuple[int, ...]:
+    """Where in its rows each of our columns stands. The first answer says so, and not every later one does."""
+    try:
+        schema = answer.get("schema")
+        names = list(_COLUMNS) if schema is None else [field["name"] for field in schema["fields"]]
+        return tuple(names.index(name) for name in _COLUMNS)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProviderBusyError("BigQuery answered with other columns than it was asked for") from error
+
+
+def _rows(answer: Mapping[str, Any], columns: Sequence[int]) -> Iterator[ExportedCost]:
     try:
         for row in answer.get("rows") or ():
-            hour, tag, usd, exported_at = (field["v"] for field in row["f"])
-            yield ExportedCost(_moment(hour), tag or None, Decimal(usd), _moment(exported_at))
-    except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+            hour, tag, usd, exported_at = (row["f"][column]["v"] for column in columns)
+            yield ExportedCost(_moment(hour), tag or None, _amount(usd), _moment(exported_at))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise ProviderBusyError("BigQuery's rows cannot be read") from error
 
 
-def _moment(microseconds: str) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(microseconds))
+def _moment(written: str) -> datetime:
+    """Whole microseconds, as it is asked to write them, or seconds as a floating-point number, which is its custom."""
+    text = str(written)
+    microseconds = int(text) if _WHOLE.fullmatch(text) else int(Decimal(text) * 10**6)
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
+
+
+def _amount(usd: str | None) -> Decimal:
+    """What has no cost at all is nothing."""
+    amount = Decimal(0) if usd is None else Decimal(str(usd))
+    if not amount.is_finite():
+        raise ValueError("not a sum of money")
+    return amount
 
 
 def _parameter(name: str, kind: str, value: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.google.faults import failure_in, passes
 from providers.http import Http, Reply, Request
 from providers.redaction import clean_line
 from providers.storage.tokens import Tokens, send_authorised
@@ -24,7 +25,6 @@ COMPUTE_URL: Final = "https://compute.googleapis.com"
 _MOST_PAGES: Final = 20
 _TRIES: Final = 2
 _PAUSE_S: Final = 0.5
-_CROWDED: Final = ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded")  # told with a 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ class ComputeEngine:
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = orjson.dumps(body)
-        request = Request(method, self._base + path, headers, content, timeout_s=self._within_s)
+        # Never the first to give up: aiohttp would take the end of the whole question for the end of its own.
+        request = Request(method, self._base + path, headers, content, timeout_s=2 * self._within_s)
         return await send_authorised(self._http, self._tokens, request)
 
 
@@ -143,8 +144,7 @@ def _read(reply: Reply, path: str) -> Mapping[str, Any] | None:
         raise ProviderBusyError(f"Compute Engine gave no usable answer: status {reply.status}")
     if reply.status == 200:
         return document
-    failure = document.get("error")
-    said = failure if isinstance(failure, dict) else {}
+    said = failure_in(document)
     if reply.status == 404 and _is_about(path, str(said.get("message", ""))):
         return None
     if reply.status == 412:
@@ -160,11 +160,7 @@ def _is_about(path: str, message: str) -> bool:
 
 def _error(status: int, said: Mapping[str, Any]) -> ProviderError:
     words = f"Compute Engine: {clean_line(str(said.get('message', 'no reason given')))} ({status})"
-    details = said.get("errors")
-    reasons = (
-        {str(one.get("reason")) for one in details if isinstance(one, dict)} if isinstance(details, list) else set()
-    )
-    if status in (400, 401, 403, 404) and not reasons & set(_CROWDED):
+    if status in (400, 401, 403, 404) and not passes(said):
         return ProviderRefusedError(words)
     return ProviderBusyError(words)
 
@@ -173,7 +169,7 @@ def _listed(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     scopes = page.get("items")
     for scope in scopes.values() if isinstance(scopes, dict) else ():
         instances = scope.get("instances") if isinstance(scope, dict) else None
-        yield from (one for one in instances or () if isinstance(one, dict))
+        yield from (one for one in (instances if isinstance(instances, list) else ()) if isinstance(one, dict))
 
 
 def _server(raw: Mapping[str, Any]) -> GoogleServer:

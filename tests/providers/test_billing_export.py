@@ -108,6 +108,44 @@ async def test_a_job_that_takes_time_is_waited_for_and_its_pages_are_turned(
     assert "pageToken=next" in bigquery.asked[2][1]
 
 
+async def test_later_pages_need_not_repeat_the_job_and_the_columns(bigquery: BigQuery, export: BillingExport) -> None:
+    bigquery.lays_out(
+        {"jobComplete": True, "jobReference": {"jobId": "1"}, "rows": [row(None, "1")], "pageToken": "a"},
+        {"jobComplete": True, "pageToken": "b"},
+        {"jobComplete": True, "rows": [row(None, "2")], "pageToken": None},
+    )
+
+    assert [cost.usd for cost in await export.costs(HOUR, HOUR)] == [1, 2]
+
+
+async def test_pages_that_lead_in_a_circle_are_left(bigquery: BigQuery, export: BillingExport) -> None:
+    page = {"jobComplete": True, "jobReference": {"jobId": "1"}, "pageToken": "again"}
+    bigquery.lays_out(page, page, page)
+
+    with pytest.raises(ProviderBusyError, match="do not end"):
+        await export.costs(HOUR, HOUR)
+
+
+async def test_columns_are_found_by_their_names_and_moments_in_either_notation(
+    bigquery: BigQuery, export: BillingExport
+) -> None:
+    names = ("usd", "exported_at", "currency", "hour", "machine")
+    seconds = f"{HOUR.timestamp():.9E}"
+    cells = [None, f"{HOUR.timestamp() + 0.5}", "USD", seconds, f"gamer-{VM}"]
+    bigquery.lays_out(
+        {
+            "jobComplete": True,
+            "schema": {"fields": [{"name": name} for name in names]},
+            "errors": [{"reason": "a warning"}],
+            "rows": [{"f": [{"v": cell} for cell in cells]}],
+        }
+    )
+
+    assert await export.costs(HOUR, HOUR) == [
+        ExportedCost(HOUR, f"gamer-{VM}", Decimal(0), HOUR + timedelta(seconds=0.5))
+    ]
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -118,6 +156,13 @@ async def test_a_job_that_takes_time_is_waited_for_and_its_pages_are_turned(
         (web.json_response([1]), ProviderBusyError),
         (web.json_response({"jobComplete": True, "rows": [{"f": [{"v": "x"}]}]}), ProviderBusyError),
         (web.json_response({"jobComplete": False}), ProviderBusyError),
+        (web.json_response({"jobComplete": True, "schema": {"fields": [{"name": "hour"}]}}), ProviderBusyError),
+        (web.json_response({"jobComplete": True, "rows": [row(None, "NaN")]}), ProviderBusyError),
+        (web.json_response({"jobComplete": True, "rows": [{"f": [{"v": "9" * 30}] * 4}]}), ProviderBusyError),
+        (web.json_response({"jobComplete": True, "errors": [{"reason": "invalidQuery"}]}), ProviderRefusedError),
+        (web.json_response({"error": {"errors": [{"reason": "rateLimitExceeded"}]}}, status=403), ProviderBusyError),
+        (web.json_response({"error": {"errors": [{"reason": "jobBackendError"}]}}, status=400), ProviderBusyError),
+        (web.json_response({"error": {"errors": [{"reason": "accessDenied"}]}}, status=403), ProviderRefusedError),
     ],
 )
 async def test_what_is_no_answer_fails_in_our_words(

@@ -184,6 +184,13 @@ async def test_a_list_that_is_not_whole_proves_no_absence(
         await compute.server(NAME, ZONE, LABEL)
 
 
+async def test_a_zone_that_lists_something_else_has_no_instance(google: FakeCompute, compute: ComputeEngine) -> None:
+    google.say(PATH, not_found())
+    google.say("gamer-prod/aggregated/instances", {"items": {"zones/a": {"instances": 5}, "zones/b": None}})
+
+    assert await compute.server(NAME, ZONE, LABEL) is None
+
+
 async def test_what_is_busy_is_asked_once_more(google: FakeCompute, compute: ComputeEngine) -> None:
     google.say(PATH, refused(503, "Backend Error"), an_instance())
 
@@ -197,8 +204,9 @@ async def test_an_answer_that_does_not_come_is_waited_for_within_a_limit(google:
     google.held = asyncio.Event()
     compute = ComputeEngine(http, FixedToken(), "gamer-prod", url=google.url, within_s=0.1)
 
-    with pytest.raises(ProviderBusyError):
+    with pytest.raises(ProviderBusyError, match="Compute Engine gave no answer in time"):
         await compute.server(NAME, ZONE, LABEL)
+    assert len(google.asked) == 1
     google.held.set()
 
 
