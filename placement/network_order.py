@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from errors import GatewayError, ProviderRefusedError
+from errors import GatewayError, ProviderBusyError, ProviderRefusedError
 from models.database import Database
 from models.places import NetworkOrder
 from providers.google.location_finder import CloudLocation
-from providers.google.regions import find_region
+from providers.google.regions import find_region, regions
 
 log = logging.getLogger(__name__)
 
@@ -135,11 +135,12 @@ def _mean(rows: Sequence[int], values: Sequence[float]) -> float:
 
 
 def _row(anchor: str, found: Sequence[CloudLocation], at: datetime) -> NetworkOrder:
-    known = [location for location in found if find_region(location.region) and location.region != anchor]
+    known = dict.fromkeys(one.region for one in found if one.region in regions() and one.region != anchor)
+    if not known:
+        # Kept, it would stand for a week as the word of Google's network.
+        raise ProviderBusyError("Location Finder named no region")
     carbon_free = {one.region: one.carbon_free_percent for one in found if one.carbon_free_percent is not None}
-    return NetworkOrder(
-        id=anchor, regions=[location.region for location in known], carbon_free_percent=carbon_free, at=at
-    )
+    return NetworkOrder(id=anchor, regions=list(known), carbon_free_percent=carbon_free, at=at)
 
 
 def _by_network(row: NetworkOrder) -> RegionOrder:

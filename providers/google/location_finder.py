@@ -18,7 +18,7 @@ from providers.storage.tokens import Tokens, send_authorised
 
 DEFAULT_URL: Final = "https://cloudlocationfinder.googleapis.com"
 _QUERY: Final = "cloud_provider=CLOUD_PROVIDER_GCP AND cloud_location_type=CLOUD_LOCATION_TYPE_REGION"
-_MOST_PAGES: Final = 5
+_MOST_PAGES: Final = 50  # a page may hold less than was asked for, even nothing
 _REFUSALS: Final = (400, 401, 403, 404)
 
 
@@ -51,10 +51,12 @@ class LocationFinder:
         for _ in range(_MOST_PAGES):
             page = await self._page(region, page_token)
             found.extend(_locations(page))
-            page_token = str(page.get("nextPageToken") or "")
+            turned, page_token = page_token, str(page.get("nextPageToken") or "")
             if not page_token:
+                return found
+            if page_token == turned:
                 break
-        return found
+        raise ProviderBusyError("Location Finder gave no usable answer: its pages do not end")
 
     async def _page(self, region: str, page_token: str) -> dict[str, Any]:
         parent = f"projects/{self._project_id}/locations/global"
@@ -83,7 +85,7 @@ def _parsed(reply: Reply) -> dict[str, Any]:
 
 
 def _locations(page: dict[str, Any]) -> Iterable[CloudLocation]:
-    raws = page.get("cloudLocations", [])
+    raws = page.get("cloudLocations") or []
     if not isinstance(raws, list):
         raise ProviderBusyError("Location Finder gave no usable answer: not a list")
     for raw in raws:

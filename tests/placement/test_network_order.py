@@ -24,6 +24,12 @@ class FakeFinder:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.failures: list[ProviderError] = []
+        self.found = [
+            CloudLocation(MELBOURNE, 40.5),
+            CloudLocation("mars-north1", 100.0),
+            CloudLocation(SINGAPORE, None),
+            CloudLocation(SANTIAGO, 0.0),
+        ]
         self.open = asyncio.Event()
         self.open.set()
 
@@ -32,12 +38,7 @@ class FakeFinder:
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)
-        return [
-            CloudLocation(MELBOURNE, 40.5),
-            CloudLocation("mars-north1", 100.0),
-            CloudLocation(SINGAPORE, None),
-            CloudLocation(SANTIAGO, 0.0),
-        ]
+        return self.found
 
 
 Make = Callable[..., NetworkOrders]
@@ -131,6 +132,22 @@ async def test_after_a_failure_google_is_left_alone_for_a_while(
     assert failed.reason == still_quiet.reason == f"order of Google's regions by distance: {words}"
     assert asked_meanwhile == 1
     assert asked_again.regions[0] == SYDNEY
+
+
+async def test_an_answer_without_regions_is_none_and_not_kept(make_orders: Make) -> None:
+    finder = FakeFinder()
+    finder.found = [
+        CloudLocation("mars-north1", 100.0),
+        CloudLocation(f"{SINGAPORE}-b", None),
+        CloudLocation(SYDNEY, 1.0),
+    ]
+
+    empty = await make_orders(finder).around(SYDNEY)
+    finder.found = [CloudLocation(SINGAPORE, None), CloudLocation(MELBOURNE, None), CloudLocation(SINGAPORE, 5.0)]
+    whole = await make_orders(finder).around(SYDNEY)
+
+    assert empty.reason == "order of Google's regions by distance: Location Finder gave no answer"
+    assert whole.regions == (SYDNEY, SINGAPORE, MELBOURNE)
 
 
 async def test_googles_word_on_carbon_comes_before_its_old_table(make_orders: Make) -> None:

@@ -98,17 +98,34 @@ async def test_other_clouds_and_odd_entries_are_left_out(google: FakeLocationFin
 
 
 async def test_no_neighbours_are_an_answer(google: FakeLocationFinder, finder: LocationFinder) -> None:
-    google.pages = [{}]
+    google.pages = [{"cloudLocations": None}]
 
     assert await finder.around("us-east4") == []
 
 
-async def test_pages_without_end_are_not_followed_for_ever(google: FakeLocationFinder, finder: LocationFinder) -> None:
+async def test_short_and_empty_pages_are_turned_to_the_last(google: FakeLocationFinder, finder: LocationFinder) -> None:
+    google.pages = [{"nextPageToken": str(number)} for number in range(1, 10)]
+    google.pages.append({"cloudLocations": [location("us-east1")], "nextPageToken": None})
+
+    assert await finder.around("us-east4") == [CloudLocation("us-east1", None)]
+
+
+async def test_pages_that_lead_in_a_circle_are_no_answer(google: FakeLocationFinder, finder: LocationFinder) -> None:
     google.pages = [{"cloudLocations": [location("us-east1")], "nextPageToken": "0"}]
 
-    await finder.around("us-east4")
+    with pytest.raises(ProviderBusyError, match="do not end"):
+        await finder.around("us-east4")
 
-    assert len(google.requests) == 5
+    assert len(google.requests) == 2
+
+
+async def test_pages_without_end_are_not_followed_for_ever(google: FakeLocationFinder, finder: LocationFinder) -> None:
+    google.pages = [{"nextPageToken": str(number)} for number in range(1, 100)]
+
+    with pytest.raises(ProviderBusyError, match="do not end"):
+        await finder.around("us-east4")
+
+    assert len(google.requests) == 50
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
