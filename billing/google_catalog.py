@@ -11,10 +11,12 @@ import importlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.storage.tokens import read_key
 
 _COMPUTE_ENGINE: Final = "services/6F81-5844-456A"
 _SCOPES: Final = ("https://www.googleapis.com/auth/cloud-billing.readonly",)
@@ -42,10 +44,12 @@ class Catalog(Protocol):
 
 
 class CloudCatalog:
-    """Google's. With an endpoint that begins with http:// the connection is neither encrypted nor authorised."""
+    """Google's. With an endpoint that begins with http:// the connection is neither encrypted nor authorised. Without
+    a key file the credentials are those of the environment, or of the machine."""
 
-    def __init__(self, endpoint: str | None = None) -> None:
+    def __init__(self, endpoint: str | None = None, key_file: Path | None = None) -> None:
         self._endpoint = endpoint
+        self._key_file = key_file
 
     async def skus(self) -> AsyncIterator[PricedSku]:
         billing = await asyncio.to_thread(importlib.import_module, "google.cloud.billing_v1")
@@ -55,16 +59,19 @@ class CloudCatalog:
                 request = {"parent": _COMPUTE_ENGINE, "page_size": _PAGE_SIZE}
                 pager = await client.list_skus(request=request, timeout=_PAGE_WITHIN_S)
                 async for page in pager.pages:
+                    if not isinstance(page, billing.ListSkusResponse):  # gRPC's stand-in for what it cannot read
+                        raise ProviderBusyError("the Cloud Billing Catalog gave no usable answer")
                     for raw in billing.ListSkusResponse.pb(page).skus:
                         yield _sku(raw)
         except _google_errors() as error:
             raise _translated(error) from error
 
     async def _client(self, billing: Any) -> Any:
-        if self._endpoint is not None and self._endpoint.startswith("http://"):
-            return billing.CloudCatalogAsyncClient(transport=_plain_transport(urlsplit(self._endpoint).netloc))
-        credentials = await asyncio.to_thread(_credentials)
-        options = {"api_endpoint": self._endpoint} if self._endpoint else None
+        endpoint = urlsplit(self._endpoint or "")
+        if endpoint.scheme == "http":
+            return billing.CloudCatalogAsyncClient(transport=_plain_transport(endpoint.netloc))
+        credentials = await asyncio.to_thread(_credentials, self._key_file)
+        options = {"api_endpoint": endpoint.netloc} if endpoint.netloc else None  # gRPC knows hosts, not addresses
         return billing.CloudCatalogAsyncClient(credentials=credentials, client_options=options)
 
 
@@ -75,12 +82,26 @@ def _plain_transport(address: str) -> Any:
     return transports.CloudCatalogGrpcAsyncIOTransport(channel=aio.insecure_channel(address))
 
 
-def _credentials() -> Any:
-    """Application default credentials. Blocks, perhaps for seconds while it looks for a metadata server."""
+def _credentials(key_file: Path | None) -> Any:
+    """Those of the key file, where it is of a kind that the rest of the service knows, else application default
+    credentials. Blocks, perhaps for seconds while it looks for a metadata server."""
     import google.auth
 
-    credentials, _ = google.auth.default(scopes=_SCOPES)
-    return credentials
+    key = {} if key_file is None else read_key(key_file)
+    try:
+        match key.get("type"):
+            case "service_account":
+                return _of_kind("service_account").from_service_account_info(key, scopes=_SCOPES)
+            case "authorized_user":
+                return _of_kind("credentials").from_authorized_user_info(key)
+    except ValueError as error:
+        raise ProviderRefusedError(f"the Google key file {key_file} cannot be used: {type(error).__name__}") from None
+    found, _ = google.auth.default(scopes=_SCOPES)
+    return found
+
+
+def _of_kind(module: str) -> Any:
+    return importlib.import_module(f"google.oauth2.{module}").Credentials
 
 
 def _google_errors() -> tuple[type[Exception], ...]:

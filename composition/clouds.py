@@ -89,7 +89,7 @@ def catalog_of_prices(settings: Settings) -> CloudCatalog | None:
     url = settings.google_catalog_url
     if settings.gcp_project_id is None or (url is None and simulates_google(settings)):
         return None
-    return CloudCatalog(None if url is None else str(url))
+    return CloudCatalog(None if url is None else str(url), settings.google_application_credentials)
 
 
 def game_bucket(settings: Settings, http: Http) -> Bucket:

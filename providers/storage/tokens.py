@@ -100,7 +100,7 @@ class GoogleTokens:
 
 
 def _request_by_key(key_file: Path, scope: str) -> Request:
-    key = _read(key_file)
+    key = read_key(key_file)
     try:
         form = _assertion(key, scope) if key.get("type") == "service_account" else _refresh(key)
         url = str(key.get("token_uri", TOKEN_URL))
@@ -109,7 +109,8 @@ def _request_by_key(key_file: Path, scope: str) -> Request:
     return Request("POST", url, {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(form).encode())
 
 
-def _read(key_file: Path) -> Mapping[str, Any]:
+def read_key(key_file: Path) -> Mapping[str, Any]:
+    """What is in a key file of Google's. Raises ProviderRefusedError."""
     try:
         key = orjson.loads(key_file.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:

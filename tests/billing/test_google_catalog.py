@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import jwt
 from google.cloud import billing_v1
 from grpc import aio
 
 from billing.google_catalog import CloudCatalog, PricedSku, part_of
 from errors import ProviderBusyError, ProviderRefusedError
+from tests.e2e.tls import tls_before
 
 
 @dataclass
@@ -26,10 +33,16 @@ class FakeCatalog:
     skus: list[billing_v1.Sku] = field(default_factory=list)
     page_size: int = 2
     failure: grpc.StatusCode | None = None
+    garbage: bytes | None = None
     requests: list[billing_v1.ListSkusRequest] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
+
+    def written(self, answer: billing_v1.ListSkusResponse) -> bytes:
+        return self.garbage or bytes(billing_v1.ListSkusResponse.serialize(answer))
 
     async def list_skus(self, request: billing_v1.ListSkusRequest, context: Any) -> billing_v1.ListSkusResponse:
         self.requests.append(request)
+        self.authorizations += [value for key, value in context.invocation_metadata() if key == "authorization"]
         if self.failure is not None:
             await context.abort(self.failure, "no, and here is a canary-secret")
         first = int(request.page_token or "0")
@@ -44,7 +57,7 @@ async def google() -> AsyncIterator[FakeCatalog]:
     method = grpc.unary_unary_rpc_method_handler(
         fake.list_skus,
         request_deserializer=billing_v1.ListSkusRequest.deserialize,
-        response_serializer=billing_v1.ListSkusResponse.serialize,
+        response_serializer=fake.written,
     )
     service = "google.cloud.billing.v1.CloudCatalog"
     server = aio.server()
@@ -116,6 +129,55 @@ async def test_googles_errors_become_ours_without_their_words(
 async def test_nobody_there_is_busy() -> None:
     with pytest.raises(ProviderBusyError):
         [one async for one in CloudCatalog("http://127.0.0.1:1").skus()]
+
+
+async def test_what_nobody_can_read_is_busy(google: FakeCatalog) -> None:
+    google.garbage = b"\xff\xff no message"
+
+    with pytest.raises(ProviderBusyError, match="no usable answer"):
+        [one async for one in CloudCatalog(google.url).skus()]
+
+
+async def test_an_address_with_tls_is_asked_with_the_key_file_of_the_settings(
+    google: FakeCatalog, tmp_path: Path
+) -> None:
+    google.skus = [sku("G2 Instance Core running in Americas", (0, 24_988_001))]
+    async with tls_before(google.url.removeprefix("http://"), tmp_path) as host:
+        (tmp_path / "key.json").write_text(json.dumps(service_account()))
+        program = (
+            "import asyncio, pathlib; from billing.google_catalog import CloudCatalog\n"
+            f"catalog = CloudCatalog('https://{host}/', pathlib.Path('{tmp_path}/key.json'))\n"
+            "async def main(): print([one.description async for one in catalog.skus()])\n"
+            "asyncio.run(main())"
+        )
+        reader = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program),
+            env={"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(tmp_path / "ca.pem"), "PYTHONPATH": "."},
+            stdout=subprocess.PIPE,
+        )
+        printed, _ = await reader.communicate()
+
+    assert printed == b"['G2 Instance Core running in Americas']\n"
+    (bearer,) = google.authorizations
+    assert jwt.decode(bearer.removeprefix("Bearer "), verify=False)["iss"] == "prices@example.com"
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"type": "service_account"}', '{"type": "authorized_user"}'])
+async def test_a_key_file_that_is_none_is_refused_by_its_name(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(content)
+
+    with pytest.raises(ProviderRefusedError, match=r"key\.json"):
+        [one async for one in CloudCatalog("https://localhost:1", path).skus()]
+
+
+def service_account() -> dict[str, str]:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    about = {"type": "service_account", "client_email": "prices@example.com", "private_key": pem}
+    return about | {"token_uri": "http://127.0.0.1:1/token"}
 
 
 def test_googles_library_is_not_imported_before_the_catalog_is_read() -> None:
