@@ -25,10 +25,12 @@ _PUZZLES_KEPT: Final = 256
 
 
 class Answers:
-    """`without_credentials` is applied to everything TensorDock said before anybody else sees it."""
+    """`without_credentials` is applied to everything TensorDock said before anybody else sees it. `rest` is told of
+    a reply that turns us away inside, whatever its status says."""
 
-    def __init__(self, without_credentials: Callable[[str], str]) -> None:
+    def __init__(self, without_credentials: Callable[[str], str], rest: Callable[[Operation, Reply], None]) -> None:
         self._without_credentials = without_credentials
+        self._rest = rest
         self._outage = Outage("TENSORDOCK")
         self._puzzles: set[tuple[Operation, str]] = set()
 
@@ -41,6 +43,8 @@ class Answers:
             raise
         found = parse.answer(reply, says_success=operation in _VERSION_0)
         if isinstance(found, Failure):
+            if found.status == 429 and reply.status != 429:
+                self._rest(operation, reply)
             return self._no(operation, replace(found, words=self._fit_to_show(found.words)))
         try:
             parsed = parser(found)

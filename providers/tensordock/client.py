@@ -61,6 +61,10 @@ class TensorDockClient:
             text = text.replace(secret, "***")
         return text
 
+    def rest(self, operation: Operation, reply: Reply) -> None:
+        """This reply turned us away: the next request of its kind leaves when it says, or else later each time."""
+        self._pacing.rest(operation, reply.headers.get("retry-after"))
+
     async def hostnodes(self) -> Reply:
         return await self._v2(Operation.LIST_HOSTNODES, "GET", "hostnodes")
 
@@ -133,7 +137,7 @@ class TensorDockClient:
     async def _sent(self, operation: Operation, request: Request) -> Reply:
         reply = await self._http.send(request)
         if reply.status == 429:
-            self._pacing.rest(operation, reply.headers.get("retry-after"))
+            self.rest(operation, reply)
         else:
             self._pacing.went_well(operation)
         return reply

@@ -84,7 +84,7 @@ class TensorDock:
             slow_timeout_s=options.slow_timeout_s,
             leave_within_s=options.leave_within_s,
         )
-        self._answers = Answers(self._client.without_credentials)
+        self._answers = Answers(self._client.without_credentials, self._client.rest)
         public_key = checked_public_key(options.ssh_public_key)
         self._instances = Instances(self._client, self._answers, options.tag_prefix, public_key)
         self._purse = Purse(self._client, self._answers)

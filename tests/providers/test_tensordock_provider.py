@@ -463,8 +463,11 @@ async def test_requests_of_one_kind_are_paced(connect: Connect, stand_in: StandI
     assert stand_in.asked == {"get": 4}
 
 
-async def test_retry_after_is_honoured(tensordock: TensorDock, stand_in: StandIn) -> None:
-    stand_in.script("get", Said(429, {"error": "slow down"}, headers={"Retry-After": "1"}))
+@pytest.mark.parametrize(("status", "body"), [(429, {}), (200, {"status": 429})])
+async def test_retry_after_is_honoured(
+    tensordock: TensorDock, stand_in: StandIn, status: int, body: dict[str, Any]
+) -> None:
+    stand_in.script("get", Said(status, {"error": "slow down", **body}, headers={"Retry-After": "1"}))
     with pytest.raises(ProviderBusyError):
         await tensordock.machine(NOBODY)
     clock = asyncio.get_running_loop()
