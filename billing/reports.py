@@ -171,12 +171,12 @@ class Reports:
     ) -> dict[str, UsageRow]:
         """Returns those that are still open."""
         end, still_open = min(gap.end, now), {}
-        if end <= gap.start:
+        if end < gap.start:
             return {}
         for interval in await overlapping(self._db, gap.start, end, user_id):
             group = group_of(interval, group_by)
             for hour, cell in by_hour(interval, gap.start, end):
-                grid.add(hour, group, cell)
+                grid.add(max(hour, gap.start), group, cell)
             if interval.end is None:
                 still_open[interval.id] = interval
         return still_open

@@ -178,6 +178,15 @@ async def test_what_runs_counts_up_to_now_and_is_forecast_to_the_end_of_the_mont
     assert report.forecast_usd == Decimal("0.9") + 36 * Decimal("0.45")
 
 
+async def test_in_the_first_moment_of_a_period_what_runs_is_forecast_too(db: Database) -> None:
+    midnight = utc(2024, 2, 29)
+    await db.insert(an_interval("1", 1, utc(2024, 2, 28, 10), None))
+
+    report = await Reports(db).report(Window(midnight, midnight + timedelta(days=1)), now=midnight)
+
+    assert (report.total_usd, report.forecast_usd) == (Decimal(0), 24 * Decimal("0.45"))
+
+
 async def test_closed_days_are_read_from_their_rollups_and_give_the_same(db: Database) -> None:
     await db.insert(an_interval("1", 1, utc(2024, 2, 27, 10), utc(2024, 3, 2, 10)))
     await db.insert(an_interval("2", 1, utc(2024, 3, 2, 10, 0, 1), None, user_id="bob"))
