@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from graphql import get_named_type
 
 from auth.callers import Caller
 from models.launches import LaunchStatus
 from schema.execution import RequestFailedError
 from schema.ids import global_id
+from schema.root import SCHEMA
 from tests.gateway import ANN, BOB, OPERATOR, SERVICE, GatewayWorld, a_launch, a_vm, an_event
 
 LAUNCH, VM, NOBODYS = "100000000000000001", "200000000000000001", "300000000000000001"
@@ -135,16 +137,42 @@ async def test_following_what_is_not_there_is_an_error(anns: GatewayWorld, calle
         assert await refusal_to_follow(anns, document, caller, **variables) == "NOT_FOUND"
 
 
-async def test_following_somebody_elses_is_the_same_error(anns: GatewayWorld) -> None:
-    assert await refusal_to_follow(anns, "LaunchProgress", BOB, launchId=LAUNCH_ID) == "NOT_FOUND"
-    assert await refusal_to_follow(anns, "VmStatus", BOB, vmId=VM_ID) == "NOT_FOUND"
+async def test_following_somebody_elses_is_the_same_error_to_the_letter(anns: GatewayWorld) -> None:
+    for document, name, kind, own in (
+        ("LaunchProgress", "launchId", "Launch", LAUNCH_ID),
+        ("VmStatus", "vmId", "VM", VM_ID),
+    ):
+        foreign = await faults_of_following(anns, document, BOB, **{name: own})
+        unknown = await faults_of_following(anns, document, BOB, **{name: global_id(kind, NOBODYS)})
+
+        assert foreign == unknown
+        assert [fault["extensions"]["code"] for fault in foreign] == ["NOT_FOUND"]
     assert (anns.progress.followers, anns.machines.followers) == (0, 0)
 
 
-async def refusal_to_follow(world: GatewayWorld, document: str, caller: Caller, /, **variables: Any) -> str:
+def test_no_other_subscription_takes_an_id() -> None:
+    assert SCHEMA.subscription_type is not None
+    fields = SCHEMA.subscription_type.fields.items()
+    taking = {f"{name}({each})" for name, field in fields for each, taken in field.args.items() if is_id(taken.type)}
+
+    assert taking == {"launchProgress(launchId)", "vmStatus(vmId)"}
+
+
+def is_id(type_: Any) -> bool:
+    return str(get_named_type(type_)) in ("ID", "String")
+
+
+async def faults_of_following(
+    world: GatewayWorld, document: str, caller: Caller, /, **variables: Any
+) -> list[dict[str, Any]]:
     with pytest.raises(RequestFailedError) as refusal:
         await world.follow(document, caller, **variables)
-    return str(refusal.value.faults[0]["extensions"]["code"])
+    return refusal.value.faults
+
+
+async def refusal_to_follow(world: GatewayWorld, document: str, caller: Caller, /, **variables: Any) -> str:
+    (fault,) = await faults_of_following(world, document, caller, **variables)
+    return str(fault["extensions"]["code"])
 
 
 async def listed(world: GatewayWorld, document: str, caller: Caller, /, **variables: Any) -> list[str]:
