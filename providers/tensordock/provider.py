@@ -186,8 +186,8 @@ class TensorDock:
             usd = await self._purse.balance()
         except ProviderRefusedError:
             return True, "balance unknown: key and token are not accepted as a pair"
-        except ProviderBusyError:
-            return True, "balance unknown: no answer to the question for it"
+        except ProviderBusyError as error:
+            return True, f"balance unknown: {error.message}"
         if not orders_are_taken_with(usd):
             return False, f"balance {usd:.2f} USD: an order needs more than 1 USD"
         return True, f"balance {usd:.2f} USD"

@@ -424,11 +424,22 @@ async def test_without_the_key_version_0_is_left_alone(connect: Connect, stand_i
         ("list", Said(502, HTML), False, "not JSON"),
         ("list", Said(cut=True), False, "connection failed"),
         ("auth", Said(200, {"success": False, "error": "Invalid"}), True, "not accepted as a pair"),
-        ("auth", Said(500, HTML), True, "no answer to the question"),
-        ("balance", Said(cut=True), True, "no answer to the question"),
+        (
+            "auth",
+            Said(500, {"success": False, "error": "Invalid pair"}),
+            True,
+            "balance unknown: TensorDock, test credentials: Invalid pair",
+        ),
+        ("auth", Said(500, HTML), True, "balance unknown: TensorDock, test credentials: something that is not JSON"),
+        ("balance", Said(cut=True), True, "the connection failed"),
         ("balance", Said(200, {"success": True, "balance": "1.00"}), False, "balance 1.00 USD"),
         ("balance", Said(200, {"success": True, "balance": -4.2}), False, "balance -4.20 USD"),
-        ("balance", Said(200, {"success": True}), True, "no answer to the question"),
+        (
+            "balance",
+            Said(200, {"success": True}),
+            True,
+            "balance unknown: TensorDock, read balance: no balance in the answer",
+        ),
     ],
 )
 async def test_health_never_raises_and_says_why(
