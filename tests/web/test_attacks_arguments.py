@@ -80,17 +80,23 @@ def good_value(type_: Any) -> Any:
     return GOOD[type_.name]
 
 
+def placed(type_: Any, path: tuple[str, ...], value: Any) -> Any:
+    """A good value of this type, but with this one at the path within it."""
+    if not path:
+        return value
+    made = good_value(type_)
+    within = made[0] if isinstance(made, list) else made
+    within[path[0]] = placed(get_named_type(type_).fields[path[0]].type, path[1:], value)
+    return made
+
+
 def asked(operation: str, name: str, path: tuple[str, ...], value: Any) -> dict[str, Any]:
     """The field with good values for all that it needs, and this one at the path."""
     root = SCHEMA.get_root_type(OperationType(operation))
     assert root is not None
     field = root.fields[name]
     variables = {each: good_value(taken.type) for each, taken in field.args.items() if is_required_argument(taken)}
-    variables.setdefault(path[0], good_value(field.args[path[0]].type))
-    within: Any = variables
-    for step in path[:-1]:
-        within = within[step]
-    within[path[-1]] = value
+    variables[path[0]] = placed(field.args[path[0]].type, path[1:], value)
     heads = ", ".join(f"${each}: {field.args[each].type}" for each in variables)
     given = ", ".join(f"{each}: ${each}" for each in variables)
     below = "" if isinstance(get_named_type(field.type), GraphQLScalarType) else f" {{ {selection(field.type)} }}"
