@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from streaming.ssh import Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 
 _OURS: Final = "gamer-"  # how the containers of our apps begin; Wolf puts the session's id behind it
+_DIGITS: Final = re.compile(r"[0-9]{1,20}")
 _END_S: Final = 10
 _TRIES: Final = 10
 
@@ -61,11 +63,24 @@ async def _still_there(shell: Shell) -> bool:
     except ProviderBusyError:
         return bool(await _containers(shell, "running"))
     for session in sessions:
+        await _end(api, session.get("client_id"))
+    return bool(sessions)
+
+
+async def _end(api: WolfApi, session_id: object) -> None:
+    """Whether a build reads this id as text or as a number does not show in how it writes it."""
+    for written in (session_id, _otherwise(session_id)):
         try:
-            await api.post("sessions/stop", {"session_id": session.get("client_id")})
+            return await api.post("sessions/stop", {"session_id": written})
         except WolfFaultError:
             continue  # it ended by itself meanwhile, or will be asked again
-    return bool(sessions)
+
+
+def _otherwise(session_id: object) -> object:
+    if not isinstance(session_id, str):
+        return str(session_id)
+    number = int(session_id) if _DIGITS.fullmatch(session_id) else 2**64
+    return number if number < 2**64 else session_id
 
 
 async def _containers(shell: Shell, status: str) -> list[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -84,6 +85,31 @@ async def test_a_paused_game_is_woken_before_it_is_told_to_end(tmp_path: Path, k
         "docker unpause gamer-switch_1",
         "docker stop --time 10 gamer-switch_1",
     ]
+
+
+@pytest.mark.parametrize("written", [str, int])
+@pytest.mark.parametrize("read", [str, int])
+async def test_a_session_ends_however_its_id_is_written_and_read(
+    tmp_path: Path, key: KeyPair, ssh: Ssh, written: type, read: type
+) -> None:
+    sessions = [{"client_id": written(17446744073709551557)}, {"client_id": written(7)}]
+
+    def wolf_api(argv: list[str], given: bytes) -> tuple[int, str]:
+        if argv[-1].endswith("/sessions"):
+            return 0, json.dumps({"success": True, "sessions": sessions})
+        asked = json.loads(given)["session_id"]
+        if not isinstance(asked, read):
+            return 0, json.dumps({"success": False, "error": "not of this type"})
+        sessions[:] = [one for one in sessions if one["client_id"] != written(asked)]
+        return 0, json.dumps({"success": True})
+
+    async with running_box(tmp_path, key) as box, ssh.shell(box.address) as shell:
+        box.programs["docker"] = lambda argv, given: (0, "")
+        box.programs["curl"] = wolf_api
+
+        await end_sessions(shell, pause_s=0.01)
+
+    assert sessions == []
 
 
 async def test_ending_nothing_is_done(shell: Shell) -> None:
