@@ -113,11 +113,14 @@ class ObjectStore:
         return self._remember(replace(changed, metageneration=stored.metageneration + 1, updated_at=time.time()))
 
     def delete(self, bucket: str, name: str, preconditions: Preconditions, generation: int | None = None) -> None:
-        """The live object becomes an old version; an old version named by its generation goes for good."""
+        """The live object becomes an old version; what is named by its generation, live or old, goes for good."""
         found = self.get(bucket, name, generation)
         preconditions.check(found)
         if found.deleted_at is None:
-            self._put_aside(found)
+            if generation is None:
+                self._put_aside(found)
+            else:
+                self._path(bucket, name).unlink()
             self._forget(found)
         else:
             self._version_path(found).unlink()

@@ -88,6 +88,18 @@ async def test_what_was_overwritten_or_deleted_is_kept_as_a_version(
     assert old == b"one"
 
 
+async def test_what_is_deleted_by_its_generation_is_gone_for_good(bucket_url: str, http: aiohttp.ClientSession) -> None:
+    first = await _put(http, bucket_url, "games/a", b"one")
+    live = await _put(http, bucket_url, "games/a", b"two")
+
+    for stored in (live, first):
+        name = f"{bucket_url}/storage/v1/b/games/o/games%2Fa?generation={stored['generation']}"
+        async with http.delete(name) as deleted:
+            assert deleted.status == 204
+
+    assert "items" not in await _json(http, f"{bucket_url}/storage/v1/b/games/o?versions=true")
+
+
 async def test_lists_fold_at_a_delimiter_and_come_in_pages(bucket_url: str, http: aiohttp.ClientSession) -> None:
     for name in ("a", "roms/gb/x.gb", "roms/nes/y.nes", "roms/z", "tail"):
         await _put(http, bucket_url, name, b"")
