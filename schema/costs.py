@@ -150,13 +150,14 @@ class CostComparison:
 @strawberry.type
 class SpendingLimit:
     period: LimitPeriod
-    amount: Decimal = strawberry.field(description="USD.")
+    amount: Decimal
+    currency: str
     hard: bool = strawberry.field(description="Whether it refuses launches and stops machines once it is reached.")
     user_id: str | None = strawberry.field(description="Null: the whole platform.")
 
     @classmethod
     def of(cls, limit: models.limits.SpendingLimit) -> SpendingLimit:
-        return cls(period=limit.period, amount=limit.usd, hard=limit.hard, user_id=limit.user_id)
+        return cls(period=limit.period, amount=limit.usd, currency=CURRENCY, hard=limit.hard, user_id=limit.user_id)
 
 
 @strawberry.type
@@ -166,6 +167,7 @@ class SpendingAlert:
     limit: Decimal
     spent: Decimal
     forecast: Decimal
+    currency: str
     message: str
     user_id: str | None
     raised_at: datetime
@@ -178,6 +180,7 @@ class SpendingAlert:
             limit=alert.limit_usd,
             spent=tidy(alert.spent_usd),
             forecast=tidy(alert.forecast_usd),
+            currency=CURRENCY,
             message=alert.message,
             user_id=alert.user_id,
             raised_at=alert.raised_at,

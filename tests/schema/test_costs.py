@@ -174,8 +174,8 @@ async def test_an_operator_sets_a_limit_and_the_user_sees_it(gateway: GatewayWor
 
     payload = (await gateway.data("SetSpendingLimit", OPERATOR, input=wish))["setSpendingLimit"]
 
-    assert payload == {"limit": wish, "errors": []}
-    assert (await gateway.data("SpendingLimits", ANN))["spendingLimits"] == [wish]
+    assert payload == {"limit": {**wish, "currency": "USD"}, "errors": []}
+    assert (await gateway.data("SpendingLimits", ANN))["spendingLimits"] == [{**wish, "currency": "USD"}]
     (entry,) = await gateway.db.find(AuditEntry, {})
     assert (entry.action, entry.actor_id, entry.subject_id) == ("setSpendingLimit", "olga", "ann")
 
@@ -186,7 +186,7 @@ async def test_a_limit_that_is_set_again_is_changed(gateway: GatewayWorld) -> No
 
     limits = (await gateway.data("SpendingLimits", OPERATOR))["spendingLimits"]
 
-    assert limits == [{"period": "DAILY", "amount": "30", "hard": False, "userId": None}]
+    assert limits == [{"period": "DAILY", "amount": "30", "currency": "USD", "hard": False, "userId": None}]
     assert (await gateway.data("SpendingLimits", ANN))["spendingLimits"] == []
 
 
@@ -236,7 +236,13 @@ async def test_a_limit_that_is_removed_is_gone_and_the_trail_says_so(gateway: Ga
     again = (await gateway.data("RemoveSpendingLimit", OPERATOR, input=wish))["removeSpendingLimit"]
 
     assert removed["errors"] == []
-    assert removed["limit"] == {"period": "DAILY", "amount": "5", "hard": False, "userId": "ann"}
+    assert removed["limit"] == {
+        "period": "DAILY",
+        "amount": "5",
+        "currency": "USD",
+        "hard": False,
+        "userId": "ann",
+    }
     assert (again["limit"], [error["code"] for error in again["errors"]]) == (None, ["NOT_FOUND"])
     assert [limit.user_id for limit in await gateway.db.find(SpendingLimit, {})] == [None]
     entries = await gateway.db.find(AuditEntry, {"action": "removeSpendingLimit"}, sort=[("at", 1)])
@@ -276,9 +282,9 @@ async def test_a_limit_in_the_question_is_answered_and_nothing_is_raised(gateway
 
     alerts = (await gateway.data("SpendingAlerts", ANN, dailyLimit="1.00", monthlyLimit="1.25"))["spendingAlerts"]
 
-    assert [(alert["level"], alert["period"], alert["limit"]) for alert in alerts] == [
-        ("CRITICAL", "DAILY", "1.00"),
-        ("WARNING", "MONTHLY", "1.25"),
+    assert [(alert["level"], alert["period"], alert["limit"], alert["currency"]) for alert in alerts] == [
+        ("CRITICAL", "DAILY", "1.00", "USD"),
+        ("WARNING", "MONTHLY", "1.25", "USD"),
     ]
     assert await gateway.db.find(SpendingAlert, {}) == []
     error = await gateway.error("SpendingAlerts", ANN, dailyLimit="-1")
@@ -297,7 +303,7 @@ async def test_an_alert_reaches_whom_it_concerns_as_it_is_raised(gateway: Gatewa
     raised = await Alerts(gateway.db).raise_all_due(now)
 
     alert = (await asyncio.wait_for(first, 20))["data"]["spendingAlerts"]
-    assert (alert["level"], alert["userId"], alert["limit"]) == ("CRITICAL", "ann", "1")
+    assert (alert["level"], alert["userId"], alert["limit"], alert["currency"]) == ("CRITICAL", "ann", "1", "USD")
     assert len(raised) == 1
     await stream.aclose()
     assert gateway.services.alerts.followers == 0
