@@ -263,7 +263,7 @@ async def test_only_operators_remove_limits(gateway: GatewayWorld, caller: Any) 
 async def test_a_stopped_machine_is_not_started_over_a_hard_limit(gateway: GatewayWorld) -> None:
     now, vm_id = datetime.now(UTC), "200000000000000001"
     await gateway.db.insert(a_vm(vm_id, status=VmStatus.STOPPED))
-    await gateway.db.insert(an_interval(vm_id, 1, now - timedelta(seconds=1), None, machine_usd_per_hour="36000"))
+    await gateway.db.insert(an_interval(vm_id, 1, now - timedelta(seconds=1), None, machine_usd_per_hour="3600000000"))
     await gateway.data(
         "SetSpendingLimit", OPERATOR, input={"period": "MONTHLY", "amount": "5", "hard": True, "userId": "ann"}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -16,8 +17,8 @@ MARIO = {"console": "SWITCH", "gameId": "mario-odyssey", "location": DALLAS}
 
 @pytest.fixture
 async def spent(gateway: GatewayWorld) -> GatewayWorld:
-    """Ann has a machine that has run for some seconds of today."""
-    vm = a_vm("200000000000000001", "ann")
+    """Ann has a machine that is so dear that a month that has only just begun is spent, too."""
+    vm = a_vm("200000000000000001", "ann", usd_per_hour=Decimal(10**9))
     await gateway.db.insert(vm)
     await Meter(gateway.db).enter(vm, UsageState.RUNNING, datetime.now(UTC) - timedelta(seconds=10))
     return gateway
