@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import aiohttp
+from temporalio.client import Client
 
 from embedded.ports import free_port
 from settings import Settings
@@ -249,12 +250,21 @@ async def deployment(
                 for process in deployed.processes:
                     if process.popen.poll() is None:
                         await asyncio.to_thread(process.end)
+                await forget_schedules(temporal_address, environment["TEMPORAL_TASK_QUEUE"])
     finally:
         simulator.terminate()
         simulator.wait(20)
         assert simulator.stdout is not None
         simulator.stdout.close()
         log.close()
+
+
+async def forget_schedules(temporal_address: str, task_queue: str) -> None:
+    """The engine is shared by all tests: it would go on beginning the work of a deployment that is gone."""
+    client = await Client.connect(temporal_address)
+    async for schedule in await client.list_schedules():
+        if schedule.id.endswith(f"-{task_queue}"):
+            await client.get_schedule_handle(schedule.id).delete()
 
 
 def _simulator(command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
