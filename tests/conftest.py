@@ -20,12 +20,21 @@ from hypothesis import HealthCheck, settings
 
 from embedded.ports import free_port
 from models.database import Database
+from settings import Settings
 
 # How long an example takes says more about the machine than about us, and each clears up after the one before.
 settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("unhurried")
+
+
+@pytest.fixture
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """For tests that read settings: variables and the `.env` of whoever works here may be those of real accounts."""
+    for name in [name for name in os.environ if name.lower() in Settings.model_fields]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path_factory.mktemp("no-dot-env"))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from safety import faults, lets_developer_in, refuse_unsafe
 from schema.limits import Limits
 from settings import Settings, SettingsError, load_settings
 
+pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
+
 SECRET = "correct horse battery staple, and then some"
 PRODUCTION: dict[str, str | None] = {
     "ENVIRONMENT": "production",
@@ -22,13 +24,6 @@ PRODUCTION: dict[str, str | None] = {
     "API_KEY_SECRET": SECRET,
 }
 JWKS = "https://id.example.com/jwks.json"
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.chdir(tmp_path_factory.mktemp("no-dot-env"))
 
 
 def with_environment(monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str | None]) -> Settings:

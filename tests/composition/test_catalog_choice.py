@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from composition.blanks import completed
 from composition.clouds import catalog_of_prices
 from embedded.services import Running
-from settings import Settings, load_settings
+from settings import load_settings
+
+pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
 
 SIMULATED = {
     "CLOUDYPAD_COMMAND": "/simulated/cloudypad",
@@ -19,13 +19,6 @@ SIMULATED = {
     "GOOGLE_CATALOG_URL": "http://127.0.0.1:8791",
 }
 NOBODY_RUNS = Running(mongodb_uri=None, temporal_address=None, simulator_environment=SIMULATED)
-
-
-@pytest.fixture(autouse=True)
-def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.chdir(tmp_path)
 
 
 def test_without_any_cloud_the_simulated_catalog_is_read() -> None:

@@ -11,6 +11,8 @@ from tests.e2e.service import Deployment, deployment
 
 
 @pytest.fixture
-async def deployed(tmp_path: Path, mongodb_uri: str, temporal_address: str) -> AsyncIterator[Deployment]:
+async def deployed(
+    tmp_path: Path, mongodb_uri: str, temporal_address: str, no_settings_of_this_machine: None
+) -> AsyncIterator[Deployment]:
     async with deployment(tmp_path, mongodb_uri, temporal_address) as deployed:
         yield deployed

@@ -9,6 +9,7 @@ import pytest
 from bench.soak import Plan, soaked
 
 
+@pytest.mark.usefixtures("no_settings_of_this_machine")
 @pytest.mark.timeout(700)
 async def test_after_bad_days_clouds_records_meter_and_bucket_agree(
     tmp_path: Path, mongodb_uri: str, temporal_address: str
