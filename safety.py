@@ -1,4 +1,4 @@
-"""What the service refuses to start with. Only server.py imports this."""
+"""What the service refuses to start with. Only the composition root imports this."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class Soak:
                 tasks.create_task(one(vm))
 
     def _player(self, number: int) -> Player:
-        at_google = random.Random(f"{self.plan.seed}:{number}:cloud").random() < self.plan.google  # noqa: S311
+        at_google = random.Random(f"{self.plan.seed}:{number}:cloud").random() < self.plan.google  # noqa: S311 - not a secret
         cloud = "CLOUDYPAD" if at_google else "TENSORDOCK"
         return Player(self.deployed, self.gateway, number, self.plan.seed, self.done, self.played, cloud)
 
