@@ -85,20 +85,23 @@ class Pairing:
 
 @dataclass(frozen=True, slots=True)
 class _Paired:
-    """The paired devices, and how many pairings Wolf's log tells of: a device that comes back keeps its old id."""
+    """The paired devices, and the pairings that the end of Wolf's log tells of, line by line: a device that comes back
+    keeps its old id."""
 
     ids: frozenset[str]
-    told: int
+    told: tuple[str, ...]
 
     @classmethod
     async def now(cls, shell: Shell, api: WolfApi) -> _Paired:
         ids = frozenset(str(client.get("client_id")) for client in await api.get("clients", "clients"))
-        log = await shell.sudo("docker", "logs", "--tail", _LOG_LINES, wolf.CONTAINER, check=False)
-        text = (log.stdout + log.stderr).decode(errors="replace")
-        return cls(ids, sum(text.count(words) for words in _PAIRED_WORDS))
+        log = await shell.sudo("docker", "logs", "--tail", _LOG_LINES, wolf.CONTAINER)
+        lines = (log.stdout + log.stderr).decode(errors="replace").splitlines()
+        return cls(ids, tuple(line for line in lines if any(words in line for words in _PAIRED_WORDS)))
 
     def beyond(self, before: _Paired) -> bool:
-        return self.told > before.told or not self.ids <= before.ids
+        """A new line may push an old one out of what is read; the time that begins it tells the two apart."""
+        told_anew = len(self.told) > len(before.told) or (self.told and self.told[-1:] != before.told[-1:])
+        return bool(told_anew) or not self.ids <= before.ids
 
 
 async def _pending(api: WolfApi) -> list[str]:

@@ -127,6 +127,38 @@ async def test_a_request_that_wolf_goes_on_listing_is_answered_once(tmp_path: Pa
     assert answered == ["AAAA", "BBBB"]
 
 
+async def test_a_pairing_is_seen_though_its_line_pushes_an_older_one_out_of_the_log(
+    tmp_path: Path, key: KeyPair, ssh: Ssh
+) -> None:
+    told = ["10:00:00 INFO | Succesfully paired 203.0.113.9"]
+
+    def curl(argv: list[str], given: bytes) -> tuple[int, str]:
+        if argv[-1].endswith("pair/client"):
+            told[:] = ["12:00:00 INFO | Succesfully paired 203.0.113.9"]
+        waiting = [{"pair_secret": "AAAA", "client_ip": "203.0.113.9"}]
+        clients = [{"client_id": "5", "app_state_folder": "player-1"}]
+        return 0, json.dumps({"success": True, "requests": waiting, "clients": clients})
+
+    async with running_box(tmp_path, key) as box, ssh.shell(box.address) as shell:
+        box.programs |= {"curl": curl, "docker": lambda argv, given: (0, told[0])}
+        await PAIRING.pair(shell, "1111", "player-1")
+
+
+async def test_no_pin_is_handed_over_while_the_log_cannot_be_read(tmp_path: Path, key: KeyPair, ssh: Ssh) -> None:
+    asked: list[str] = []
+
+    def curl(argv: list[str], given: bytes) -> tuple[int, str]:
+        asked.append(argv[-1].rpartition("/api/v1/")[2])
+        return 0, json.dumps({"success": True, "requests": [{"pair_secret": "AAAA"}], "clients": []})
+
+    async with running_box(tmp_path, key) as box, ssh.shell(box.address) as shell:
+        box.programs |= {"curl": curl, "docker": lambda argv, given: (1, "")}
+        with pytest.raises(ProviderBusyError):
+            await PAIRING.pair(shell, "1111", "player-1")
+
+    assert asked == ["clients"]
+
+
 async def test_too_many_waiting_devices_are_not_guessed_among(simulated: Simulated, shell: Shell) -> None:
     requests = [simulated.wolf.begin_pairing(pin=f"{number}") for number in range(1000, 1004)]
 
