@@ -239,19 +239,29 @@ class Machines:
 
 
 async def released(db: Database, provider: Provider, machine: Machine, vm: Vm) -> None:
-    """Ask for a machine's deletion, and note on its VM since when the cloud is at it. One that is seen whole after all
-    goes on costing."""
-    at_it = machine.state is MachineState.DELETING
-    if vm.going_since is not None and not at_it:
-        await _going(db, vm, None)
+    """Ask for a machine's deletion, and note on its VM since when the cloud is at it: the intent before the question,
+    whose answer may be lost, and the answer. One that is seen whole after all goes on costing."""
+    if asked := vm.going_since is None or machine.state is not MachineState.DELETING:
+        await _going(db, vm)
     await provider.release(machine.id)
-    if vm.going_since is None:
-        await _going(db, vm, _now())
+    if asked:
+        await _going(db, vm)
 
 
-async def _going(db: Database, vm: Vm, since: datetime | None) -> None:
-    vm.going_since = since
-    await db.update(Vm, {"_id": vm.id}, {"$set": {"going_since": since}})
+async def lost(db: Database, meter: Meter, vm: Vm, detail: str, at: datetime) -> Vm:
+    """The cloud does not have it any more: from `at` on it costs nothing, and the player is told what went with it."""
+    gone: Document = {"detail": detail, "stops_at": None, "stop_warning": None}
+    if vm.saves_pending:
+        since = "" if vm.saved_at is None else f" after {vm.saved_at:%H:%M} UTC"
+        gone["saves_warning"] = f"What was saved on this machine{since} went with it"
+    vm = await move_vm(db, vm.id, VmStatus.LOST, gone)
+    await meter.enter(vm, None, at)
+    return vm
+
+
+async def _going(db: Database, vm: Vm) -> None:
+    vm.going_since = _now()
+    await db.update(Vm, {"_id": vm.id}, {"$set": {"going_since": vm.going_since}})
 
 
 def _vm(order: RentOrder) -> Vm:

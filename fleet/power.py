@@ -12,6 +12,7 @@ from temporalio import activity
 from billing.meter import Meter
 from errors import GatewayError, MachineLostError
 from fleet.commands import Finding, Off, Pin
+from fleet.machines import lost
 from fleet.onboard import OnBoard, address_of
 from fleet.presence import OFF, while_on
 from fleet.saving import bring_to_safety
@@ -166,16 +167,10 @@ class Power:
         vm = await self._vm(vm_id)
         if vm.status in ENDED:
             return  # written by an attempt of which nobody heard
-        now = _now()
-        gone: Document = {"detail": detail, "stops_at": None, "stop_warning": None}
-        if vm.saves_pending:
-            since = "" if vm.saved_at is None else f" after {vm.saved_at:%H:%M} UTC"
-            gone["saves_warning"] = f"What was saved on this machine{since} went with it"
-        vm = await move_vm(self._db, vm_id, VmStatus.LOST, gone)
-        await self._meter.enter(vm, None, there_at or now)
+        vm = await lost(self._db, self._meter, vm, detail, there_at or _now())
         await write_with(
             self._db,
-            lambda: move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": now}),
+            lambda: move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": _now()}),
             lambda vm: by_the_service("watch", f"{Finding.GONE}:{VmStatus.DELETED}", vm.id, detail),
         )
 
@@ -188,8 +183,7 @@ class Power:
             if machine is None or machine.state is MachineState.VANISHED:
                 raise MachineLostError("the cloud does not know it any more")
             if machine.state in _ON:
-                # Asked for by an attempt of which nobody heard, after this work was ordered.
-                await self._meter.enter(vm, UsageState.RUNNING, activity.info().scheduled_time)
+                await self._meter.enter(vm, UsageState.RUNNING, _turned_on_at(vm))
             if machine.state is MachineState.RUNNING and machine.ip_address:
                 return machine
             if machine.state is MachineState.BROKEN and (asked or activity.info().attempt > _STARTS_OF_A_BROKEN_ONE):
@@ -199,6 +193,7 @@ class Power:
                     # Before the start: whoever takes over after it must not look for the old key.
                     await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ssh_host_key": None}})
                 asked_at = _now()
+                vm = await self._db.update(Vm, {"_id": vm.id}, {"$set": {"start_asked_at": asked_at}}) or vm
                 await provider.start(machine_id)
                 asked = True
                 await self._meter.enter(vm, UsageState.RUNNING, asked_at)
@@ -209,6 +204,13 @@ class Power:
         if vm is None:
             raise MachineLostError(f"VM {vm_id} has no record")
         return vm
+
+
+def _turned_on_at(vm: Vm) -> datetime:
+    """Of a machine that is on without our note of it: an attempt of which nobody heard had it turned on, after this
+    work was ordered."""
+    ordered_at, asked_at = activity.info().scheduled_time, vm.start_asked_at
+    return ordered_at if asked_at is None or asked_at < ordered_at else asked_at
 
 
 def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool) -> Document:

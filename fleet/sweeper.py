@@ -16,7 +16,7 @@ from typing import Final
 
 from billing.meter import Meter
 from errors import ConflictError, ProviderError
-from fleet.machines import released
+from fleet.machines import lost, released
 from models.audit import AuditEntry, Outcome, accounted, by_the_service, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
@@ -183,10 +183,12 @@ class Sweeper:
         now = _now()
         if rented and not await self._meter.knows(vm.id):
             await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
-        await self._meter.enter(vm, None, vm.going_since or now)
+        ended_at = vm.going_since or now
         try:
-            if vm.status not in {VmStatus.LOST, VmStatus.DELETING}:
-                await move_vm(self._db, vm.id, VmStatus.LOST, {"detail": "the cloud does not know it any more"})
+            if vm.status in {VmStatus.LOST, VmStatus.DELETING}:
+                await self._meter.enter(vm, None, ended_at)
+            else:
+                await lost(self._db, self._meter, vm, "the cloud does not know it any more", ended_at)
             await move_vm(self._db, vm.id, VmStatus.DELETED, {"deleted_at": now})
         except ConflictError:
             return  # its own workflow was quicker

@@ -89,9 +89,10 @@ class Vm(Model):
     order_refused: bool = False  # the cloud said no to that order, so that nothing of it can turn up later
     created_at: datetime
     started_at: datetime | None = None
+    start_asked_at: datetime | None = None  # intent: written right before its cloud is asked to turn it on
     stopped_at: datetime | None = None
     deleted_at: datetime | None = None
-    going_since: datetime | None = None  # its cloud took the deletion then: it costs until then, once it is gone
+    going_since: datetime | None = None  # its cloud was asked to delete it then: it costs until then, once it is gone
     last_activity_at: datetime | None = None
     stops_at: datetime | None = None
     game_launch_id: str | None = None  # the launch whose game, and whose saves, are on it now

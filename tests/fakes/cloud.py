@@ -42,7 +42,7 @@ class FakeCloud:
         self.ever_rented = 0
         self.full: set[SiteId] = set()
         self.failures: dict[str, list[ProviderError]] = {}
-        self.lost_answers = 0
+        self.lost_answers: Counter[str] = Counter()  # how often a method does its work, and nobody hears of it
         self.keeps_hardware = False  # a stop leaves it reserved
         self.given_away = False  # no start finds hardware
         self.lingers = False  # what is deleted is DELETING for ever
@@ -109,9 +109,7 @@ class FakeCloud:
         machine = Machine(MachineId(f"m{self.ever_rented + 1}"), tag, MachineState.RUNNING, ip_address="127.0.0.1")
         self.ever_rented += 1
         self.rented[machine.id] = machine
-        if self.lost_answers:
-            self.lost_answers -= 1
-            raise ProviderBusyError("the answer was lost")
+        self._answer("rent")
         return machine
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
@@ -130,6 +128,7 @@ class FakeCloud:
         if self.broken_for_good and self.rented[machine_id].state is MachineState.BROKEN:
             raise ProviderBusyError("it is BROKEN and cannot be started now")
         self.become(machine_id, MachineState.RUNNING)
+        self._answer("start")
 
     async def stop(self, machine_id: MachineId) -> None:
         await self._enter("stop")
@@ -141,6 +140,7 @@ class FakeCloud:
             self.become(machine_id, MachineState.DELETING)
         else:
             self.rented.pop(machine_id, None)
+        self._answer("release")
 
     async def health(self) -> ProviderHealth:
         return ProviderHealth(configured=True, healthy=True, simulated=True)
@@ -176,6 +176,11 @@ class FakeCloud:
             await gate.wait()
         if waiting := self.failures.get(method):
             raise waiting.pop(0)
+
+    def _answer(self, method: str) -> None:
+        if self.lost_answers[method]:
+            self.lost_answers[method] -= 1
+            raise ProviderBusyError("the answer was lost")
 
 
 def site(name: str, place: Place, usd_per_hour: str = "0.40", gpus: int = 4) -> Site:

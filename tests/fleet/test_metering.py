@@ -17,7 +17,7 @@ async def intervals(world: World, vm: Vm) -> list[UsageInterval]:
 
 
 async def test_a_machine_whose_orders_answer_was_lost_is_metered_from_that_order(world: World) -> None:
-    world.cloud.lost_answers = 1
+    world.cloud.lost_answers["rent"] = 1
 
     vm = await world.machine()
 
@@ -56,6 +56,37 @@ async def test_a_start_costs_from_when_its_cloud_took_it(world: World) -> None:
     assert stopped.stopped_at is not None
     assert on.state is UsageState.RUNNING
     assert on.start - off.start >= timedelta(seconds=1.25)
+
+
+async def test_a_start_whose_answer_was_lost_costs_from_when_it_was_asked_for(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    # Asked for in vain twice, before half a second and three quarters have passed.
+    world.cloud.failures["start"] = [ProviderBusyError("500"), ProviderBusyError("500")]
+    world.cloud.lost_answers["start"] = 1
+
+    await world.fleet.command(vm, Command.START, "asked")
+    running = await world.until(vm, VmStatus.RUNNING)
+
+    _, off, on = await intervals(world, vm)
+    assert on.start == running.start_asked_at
+    assert on.start - off.start >= timedelta(seconds=1.25)
+
+
+async def test_a_deletion_whose_answer_was_lost_costs_until_it_was_asked_for(world: World) -> None:
+    vm = await world.machine()
+    world.cloud.lost_answers["release"] = 1
+    asked = world.cloud.after_calls("release", 1)
+
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await asked.wait()
+    asked_by = datetime.now(UTC)
+    await world.until(vm, VmStatus.DELETED)
+
+    (interval,) = await intervals(world, vm)
+    assert interval.end is not None
+    assert interval.end <= asked_by
 
 
 async def test_a_machine_costs_until_its_cloud_took_the_deletion_not_until_it_is_gone(world: World) -> None:

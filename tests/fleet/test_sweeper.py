@@ -224,6 +224,21 @@ async def test_a_machine_that_cannot_be_deleted_holds_up_no_other_and_fills_no_t
     ]
 
 
+async def test_whoever_sees_first_that_a_machine_is_gone_tells_what_went_with_it(
+    db: Database, sweeper: Sweeper, cloud: FakeCloud
+) -> None:
+    vm = a_vm(VM, VmStatus.RUNNING, "m1")
+    vm.saves_pending, vm.saved_at = True, NOW.replace(hour=13, minute=5)
+    await db.insert(vm)
+
+    await sweeper.sweep()
+
+    gone = await db.get(Vm, VM)
+    assert gone is not None
+    assert gone.status is VmStatus.DELETED
+    assert gone.saves_warning == "What was saved on this machine after 13:05 UTC went with it"
+
+
 async def test_a_lost_machine_costs_until_its_cloud_took_the_deletion(
     db: Database, sweeper: Sweeper, cloud: FakeCloud
 ) -> None:

@@ -61,7 +61,7 @@ async def test_when_every_site_is_full_the_launch_fails_and_nothing_is_rented(wo
 
 
 async def test_a_lost_answer_does_not_rent_twice(world: World) -> None:
-    world.cloud.lost_answers = 1
+    world.cloud.lost_answers["rent"] = 1
 
     launch = await world.until_over(await world.launch())
 
