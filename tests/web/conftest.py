@@ -23,9 +23,9 @@ async def served(gateway: GatewayWorld) -> AsyncIterator[str]:
     """The host and port of a gateway whose limits are small enough to be tried. Its second cloud is away."""
     limits = WebLimits(
         max_body_bytes=20_000,
-        body_timeout_s=0.3,
-        connection_init_timeout_s=0.3,
-        send_timeout_s=0.3,
+        body_timeout_s=1.0,
+        connection_init_timeout_s=1.0,
+        send_timeout_s=1.0,
         max_operations_per_socket=3,
     )
     readiness = Readiness({"database": gateway.db.ping, "engine": gateway.engine.ping}, {"cloudypad": away})

@@ -39,9 +39,9 @@ INTERNAL: Final = re.compile(
 )
 LIMITS: Final = WebLimits(
     max_body_bytes=20_000,
-    body_timeout_s=0.4,
-    connection_init_timeout_s=0.4,
-    send_timeout_s=0.4,
+    body_timeout_s=1.0,
+    connection_init_timeout_s=1.5,
+    send_timeout_s=1.0,
     max_operations_per_socket=3,
     max_messages_per_minute=300,
 )
@@ -145,7 +145,7 @@ async def besieged(world: GatewayWorld, *, lives: str = "", **changes: Any) -> A
     settings = {"execution": execution, "limits": LIMITS, "sockets": SocketsPerCaller(5), **changes}
     app = create_app(web_gateway(world, **settings), Readiness(), open_explorer=False, tls_only=True)
     before = resident_kb()
-    async with listening(app, patient(0.4)) as address, aiohttp.ClientSession() as http:
+    async with listening(app, patient(1.0)) as address, aiohttp.ClientSession() as http:
         siege = Siege(world, address, http, lives or token(SERVICE))
         healthy = asyncio.create_task(_healthy(siege))
         try:
