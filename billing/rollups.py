@@ -134,7 +134,10 @@ class Rollups:
         if len(before) < (first - begin) // DAY:
             return  # its beginning is not whole: reports read the days
         for span in before:
-            merged(vms, span.start, vms_from(await self._rows(span, _VMS_BY_HOUR)))
+            rows = await self._rows(span, _VMS_BY_HOUR)
+            if sum(row.size for row in rows) != span.cells.get(cells_name(RollupKind.VM, Unit.HOUR), 0):
+                return  # made again meanwhile: whoever did so makes the month too
+            merged(vms, span.start, vms_from(rows))
         for day, of_day in added.items():
             merged(vms, day, of_day)
         await self._publish(Span.MONTH, month, end, vms, state)
@@ -152,17 +155,23 @@ class Rollups:
             cells=cells,
             at=datetime.now(UTC),
         )
-        former = await self._db.get(RolledSpan, rolled.id)
 
-        async def publish() -> None:
+        async def publish() -> str | None:
+            """The version that nobody reads from now on. Never another's that is not known to be so: somebody else may
+            be adding up the same."""
             same = {"_id": STATE_ID, "late": state.late}
-            if await self._db.update(RollupState, same, {"$inc": {"published": 1}}) is not None:
+            if await self._db.update(RollupState, same, {"$inc": {"published": 1}}) is None:
+                return version
+            former = await self._db.get(RolledSpan, rolled.id)
+            if former is None:
                 await self._db.replace(rolled)
+                return None
+            await self._db.replace(rolled.model_copy(update={"former": former.version}))
+            return former.former
 
-        await self._db.transaction(publish)
         # The version before this one stays: a report that is under way may still read it.
-        kept = [version] if former is None else [version, former.version]
-        await self._db.delete(Rollup, {"start": start, "span": span, "version": {"$nin": kept}})
+        if (unread := await self._db.transaction(publish)) is not None:
+            await self._db.delete(Rollup, {"start": start, "span": span, "version": unread})
 
     async def _write(self, span: Span, start: datetime, version: str, vms: Vms) -> dict[str, int]:
         """How many cells everybody's rollups have."""

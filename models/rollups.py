@@ -95,6 +95,7 @@ class RolledSpan(Model):
     start: datetime
     end: datetime
     version: str
+    former: str | None = None  # the version before it, which reports that are under way may still read
     valid: bool = True  # no more when something was written into it afterwards
     cells: dict[str, int] = Field(default_factory=dict)  # how many everybody's rollups have, by "<kind>:<unit>"
     at: datetime
@@ -128,6 +129,11 @@ class RollupRow:
     unit: Unit
     names: dict[RollupKind, list[str]]  # of VMs all four, of the others their own
     _columns: tuple[list[int], list[int], list[str], list[int]]
+
+    @property
+    def size(self) -> int:
+        """How many cells it has."""
+        return len(self._columns[0])
 
     def moments(self) -> list[datetime]:
         """When each of its hours or days begins."""

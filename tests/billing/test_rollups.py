@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from decimal import Decimal
 
@@ -122,6 +123,44 @@ async def test_of_a_rollup_that_is_made_again_only_the_version_before_is_kept(db
     versions = {rollup.version for rollup in await db.find(Rollup, {"start": utc(2024, 2, 27), "span": Span.DAY})}
 
     assert len(versions) == 2
+
+
+async def test_what_is_added_up_twice_at_once_has_the_rows_of_the_version_that_counts(
+    db: Database, rolled: Rollups
+) -> None:
+    slow = SlowWriter(db)
+    rebuilding = asyncio.create_task(slow.rebuild(NOW))
+    await asyncio.wait_for(slow.written.wait(), 10)
+
+    await rolled.roll_up(NOW)  # the schedule comes by, and publishes what the other one has only written
+    slow.go_on.set()
+    await rebuilding
+
+    report = await Reports(db).report(WEEK, Granularity.HOUR, now=NOW)
+    assert (report.running_hours, report.total_usd) == (48, 48 * Decimal("0.45"))
+    assert [await rolled.differences(utc(2024, 2, day)) for day in (27, 28)] == [[], []]
+
+
+async def test_of_a_rollup_that_does_not_count_nothing_is_kept(db: Database) -> None:
+    await db.insert(an_interval("1", 1, utc(2024, 2, 27), utc(2024, 2, 29)))
+
+    await LateWriter(db).roll_up(NOW)
+
+    assert await db.find(Rollup, {}) == []
+
+
+class SlowWriter(Rollups):
+    """Waits, when it has written the first rows and not yet published them."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.written, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def _write(self, *arguments: object) -> dict[str, int]:
+        cells = await super()._write(*arguments)  # type: ignore[arg-type]  # the same, handed on
+        self.written.set()
+        await self.go_on.wait()
+        return cells
 
 
 class LateWriter(Rollups):
