@@ -1,4 +1,4 @@
-"""Google's Cloud Billing Catalog over gRPC, for Google's own client: the SKUs of Compute Engine, page by page.
+"""Google's Cloud Billing Catalog over gRPC, for Google's own client: Compute Engine and its SKUs, page by page.
 
 gRPC is imported when the server starts and Google's messages with the first request, each in a thread: together they
 take half a second and 50 MB, which a world that nobody asks for prices need not pay.
@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import importlib
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 from simulator.google.skus import Listed, listed
@@ -64,18 +65,34 @@ class RequestError(Exception):
 def _handlers() -> Any:
     import grpc  # noqa: PLC0415 - slow to load
 
-    async def list_skus(request: bytes, context: Any) -> bytes:
-        try:
-            return await asyncio.to_thread(answer, request)
-        except RequestError as error:
-            await context.abort(grpc.StatusCode[error.code], str(error))
-            raise
+    def method(answer: Callable[[bytes], bytes]) -> Any:
+        async def answered(request: bytes, context: Any) -> bytes:
+            try:
+                return await asyncio.to_thread(answer, request)
+            except RequestError as error:
+                await context.abort(grpc.StatusCode[error.code], str(error))
+                raise
 
-    # Without a serializer the bytes come as they are.
-    return grpc.method_handlers_generic_handler(SERVICE, {"ListSkus": grpc.unary_unary_rpc_method_handler(list_skus)})
+        # Without a serializer the bytes come as they are.
+        return grpc.unary_unary_rpc_method_handler(answered)
+
+    return grpc.method_handlers_generic_handler(SERVICE, {"ListServices": method(services), "ListSkus": method(skus)})
 
 
-def answer(raw: bytes) -> bytes:
+def services(_: bytes) -> bytes:
+    """The one service there is."""
+    from google.cloud import billing_v1  # noqa: PLC0415 - slow to load
+
+    compute = {
+        "name": COMPUTE_ENGINE,
+        "service_id": COMPUTE_ENGINE.removeprefix("services/"),
+        "display_name": "Compute Engine",
+        "business_entity_name": "businessEntities/GCP",
+    }
+    return bytes(billing_v1.ListServicesResponse.serialize(billing_v1.ListServicesResponse(services=[compute])))
+
+
+def skus(raw: bytes) -> bytes:
     """The page that a ListSkusRequest asks for. Blocks, the first time for half a second."""
     from google.cloud import billing_v1  # noqa: PLC0415 - slow to load
 
@@ -85,9 +102,9 @@ def answer(raw: bytes) -> bytes:
     if request.currency_code not in ("", "USD"):
         raise RequestError("INVALID_ARGUMENT", "This catalog knows prices in USD only.")
     first, last = _page(request.page_size, request.page_token)
-    skus = [_message(sku, regions) for sku, regions in listed()[first:last]]
+    page = [_message(sku, regions) for sku, regions in listed()[first:last]]
     token = str(last) if last < len(listed()) else ""
-    return bytes(billing_v1.ListSkusResponse.serialize(billing_v1.ListSkusResponse(skus=skus, next_page_token=token)))
+    return bytes(billing_v1.ListSkusResponse.serialize(billing_v1.ListSkusResponse(skus=page, next_page_token=token)))
 
 
 def _page(size: int, token: str) -> tuple[int, int]:

@@ -74,6 +74,12 @@ async def test_a_g2_costs_by_the_catalog_what_it_costs_by_the_shipped_list(
             assert unit.usd_per_vcpu_hour + 4 * unit.usd_per_gib_hour == bundle.usd_per_vcpu_hour
 
 
+async def test_the_service_whose_skus_there_are_is_listed(client: billing_v1.CloudCatalogAsyncClient) -> None:
+    found = [service async for service in await client.list_services()]
+
+    assert [(service.name, service.display_name) for service in found] == [(COMPUTE_ENGINE, "Compute Engine")]
+
+
 async def test_pages_follow_each_other_without_gap_or_repetition(client: billing_v1.CloudCatalogAsyncClient) -> None:
     whole = await names(client, page_size=5000)
     smaller = await names(client, page_size=150)
