@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -33,9 +33,12 @@ class BigQuery:
 
     def __init__(self) -> None:
         self.answers: list[web.Response] = []
+        self.answers_by: Callable[[web.Request], Awaitable[web.Response]] | None = None
         self.asked: list[tuple[str, str, Any]] = []
 
     async def handle(self, request: web.Request) -> web.Response:
+        if self.answers_by is not None:
+            return await self.answers_by(request)
         body = await request.json() if request.can_read_body else None
         self.asked.append((request.method, request.path_qs, body))
         return self.answers.pop(0)
@@ -116,6 +119,25 @@ async def test_later_pages_need_not_repeat_the_job_and_the_columns(bigquery: Big
     )
 
     assert [cost.usd for cost in await export.costs(HOUR, HOUR)] == [1, 2]
+
+
+async def test_so_many_costs_that_one_answer_cannot_hold_them_come_in_pages(
+    bigquery: BigQuery, export: BillingExport
+) -> None:
+    everything = [row(f"gamer-{VM}", "1")] * 90_000  # 10 MB
+
+    def page(asked: int, first: int) -> dict[str, Any]:
+        last = first + asked
+        more = {"pageToken": str(last)} if last < len(everything) else {}
+        return {"jobComplete": True, "jobReference": {"jobId": "1"}, "rows": everything[first:last], **more}
+
+    async def answer(request: web.Request) -> web.Response:
+        asked = request.query if request.method == "GET" else await request.json()
+        return web.json_response(page(int(asked.get("maxResults", 10**9)), int(asked.get("pageToken", 0))))
+
+    bigquery.answers_by = answer
+
+    assert len(await export.costs(HOUR, HOUR)) == 90_000
 
 
 async def test_pages_that_lead_in_a_circle_are_left(bigquery: BigQuery, export: BillingExport) -> None:
