@@ -23,7 +23,7 @@ from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
 from schema.faults import Fault, fault_of
 from web.gateway import Gateway, lasted_too_long
 from web.reading import UnreadableError, decoded, request_from
-from web.standing import no_longer_good
+from web.standing import no_longer_good, objection
 
 PROTOCOL: Final = "graphql-transport-ws"
 _REASON_LIMIT: Final = 120  # bytes; a close frame carries 123
@@ -77,6 +77,7 @@ class _Connection:
         self._gateway = gateway
         self._limits = gateway.limits
         self._caller: Caller | None = None
+        self._payload: dict[str, Any] | None = None  # with which it became known
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._messages = MessageRate(gateway.limits.max_messages_per_minute)
         self._held = ExitStack()
@@ -152,7 +153,7 @@ class _Connection:
             raise _ClosingError(CloseCode.FORBIDDEN, error.message) from None
         except GatewayError as error:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
-        self._caller = caller
+        self._caller, self._payload = caller, payload
         tasks.create_task(self._watch_credentials(caller, payload))
         await self._send({"type": "connection_ack"})
 
@@ -190,6 +191,9 @@ class _Connection:
             operation.cancel()
 
     async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
+        why_not = await objection(self._gateway, caller, self._websocket.scope, self._payload)
+        if why_not is not None:
+            raise _ClosingError(CloseCode.UNAUTHORIZED, why_not)
         try:
             await self._gateway.admit(caller)
             async with asyncio.timeout(self._limits.max_subscription_s):

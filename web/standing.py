@@ -14,22 +14,28 @@ from web.gateway import Gateway
 
 
 async def no_longer_good(gateway: Gateway, caller: Caller, scope: Scope, payload: object = None) -> str:
-    """Wait until the credentials have expired or were revoked, and say which.
+    """Wait until the credentials have expired or were revoked, and say which."""
+    while True:
+        await asyncio.sleep(min(gateway.limits.recheck_s, _left_s(caller)))
+        why = await objection(gateway, caller, scope, payload)
+        if why is not None:
+            return why
+
+
+async def objection(gateway: Gateway, caller: Caller, scope: Scope, payload: object = None) -> str | None:
+    """Why the credentials are no longer good now; None while they are.
 
     Who was let in stays in while keys or database are away: nothing can be said about its credentials then.
     """
-    while True:
-        await asyncio.sleep(min(gateway.limits.recheck_s, _left_s(caller)))
-        if _left_s(caller) <= 0:
-            return "the credentials have expired"
-        try:
-            now = await gateway.caller(scope, payload)
-        except UnauthenticatedError:
-            return "the credentials are no longer good"
-        except UnavailableError:
-            continue
-        if (now.id, now.role) != (caller.id, caller.role):
-            return "the credentials are no longer good"
+    if _left_s(caller) <= 0:
+        return "the credentials have expired"
+    try:
+        now = await gateway.caller(scope, payload)
+    except UnauthenticatedError:
+        return "the credentials are no longer good"
+    except UnavailableError:
+        return None
+    return None if (now.id, now.role) == (caller.id, caller.role) else "the credentials are no longer good"
 
 
 def _left_s(caller: Caller) -> float:

@@ -17,6 +17,7 @@ from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
 from models.api_keys import ApiKey
 from models.launches import LaunchStatus
+from models.limits import SpendingLimit
 from schema.documents import sha256_of
 from schema.ids import global_id
 from tests.gateway import (
@@ -317,6 +318,21 @@ class TestOpening:
             await keys.revoke(OPERATOR, made.api_key.id)
 
             assert await close_code(opened) == 4401
+
+    async def test_a_revoked_api_key_begins_nothing_more_on_a_socket(self, gateway: GatewayWorld) -> None:
+        keys = gateway.services.api_keys
+        made = await keys.create(OPERATOR, "shop", Role.OPERATOR)
+        app = create_app(web_gateway(gateway, authenticator=Authenticator(None, keys)), Readiness())
+        async with listening(app) as address, socket(address, None) as opened:
+            await say(opened, {**INIT, "payload": {"X-API-Key": made.secret.get_secret_value()}})
+            assert await hear(opened) == {"type": "connection_ack"}
+
+            await keys.revoke(OPERATOR, made.api_key.id)
+            mutation = 'mutation { setSpendingLimit(input: {period: DAILY, amount: "5"}) { errors { code } } }'
+            await say(opened, {"id": "1", "type": "subscribe", "payload": {"query": mutation}})
+
+            assert await close_code(opened) == 4401
+        assert await gateway.db.count(SpendingLimit, {}) == 0
 
     async def test_an_api_key_whose_role_changes_closes_the_socket(self, gateway: GatewayWorld) -> None:
         keys = gateway.services.api_keys
