@@ -25,7 +25,7 @@ async def test_a_unit_runs_when_started_and_again_after_a_boot_once_enabled(box:
     await box.output("sudo systemctl daemon-reload && sudo systemctl enable --now once.service")
     await box.park.power_off("m-1")
     await box.park.power_on("m-1")
-    await box.output("cloud-init status --wait; sleep 100")
+    await box.output("cloud-init status --wait; sleep 1000")
 
     assert await box.output("sudo cat /root/runs") == "said\nsaid\n"
     assert await box.output("systemctl is-enabled once; systemctl show -p Result,ActiveState --value once") == (
@@ -73,7 +73,7 @@ async def test_a_timer_runs_its_service_again_and_again(box: Box) -> None:
     await _write(box, "/etc/systemd/system/once.service", ONESHOT)
     await _write(box, "/etc/systemd/system/once.timer", "[Timer]\nOnActiveSec=10\nOnUnitActiveSec=2min\n")
 
-    await box.output("sudo systemctl start once.timer; sleep 400")
+    await box.output("sudo systemctl start once.timer; sleep 2000")
 
     assert len((await box.output("sudo cat /root/runs")).splitlines()) >= 3
 
@@ -83,9 +83,9 @@ async def test_a_dead_mans_timer_can_be_put_off_and_strikes_in_the_end(box: Box)
     box.park.on_power_off = told.set_result
     order = "sudo systemd-run --on-active={} --unit=dead-man /sbin/shutdown -h now"
 
-    first = await box.run(order.format("20min"))
-    twice = await box.run(order.format("20min"))
-    await box.output("sudo systemctl stop dead-man.timer; sleep 2000; hostname")
+    first = await box.run(order.format("60min"))
+    twice = await box.run(order.format("60min"))
+    await box.output("sudo systemctl stop dead-man.timer; sleep 4000; hostname")
     assert not told.done()
     await box.run(order.format("30"))
 
