@@ -224,10 +224,12 @@ class LaunchWorkflow:
         """Compensate, then say how it ended. CANCELLED and FAILED both wait for the cloud's word."""
         self._underway = None
         cancelled = isinstance(error, _CancelledByPlayerError) or is_cancelled_exception(error)
+        if not cancelled and self._step is not None:
+            # A step that was told to end may fail at it, and a cancel may come now: the player asked for it.
+            written = await self._tell(LaunchStatus.RUNNING, words_of(error), self._step, StepStatus.FAILED)
+            cancelled = written.status is LaunchStatus.CANCELLING
         if cancelled:
             await self._tell(LaunchStatus.CANCELLING, "Cancelling: what was rented is given back")
-        elif self._step is not None:
-            await self._tell(LaunchStatus.RUNNING, words_of(error), self._step, StepStatus.FAILED)
         released = await self._release()
         if cancelled and released.gone:
             return await self._end(LaunchStatus.CANCELLED, f"Cancelled. {released.message}")

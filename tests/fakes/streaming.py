@@ -20,6 +20,7 @@ class FakeStreaming:
         self.calls: Counter[str] = Counter()
         self.failures: dict[str, list[ProviderError]] = {}
         self.always: dict[str, ProviderError] = {}
+        self.when_cancelled: dict[str, ProviderError] = {}  # what becomes of a held call that is told to end
         self.configured: list[GameToPlay] = []
         self.slots: list[SaveSlot] = []
         self.uploaded: list[SaveSlot] = []
@@ -95,7 +96,12 @@ class FakeStreaming:
         self.calls[method] += 1
         if (gate := self._gates.get(method)) is not None:
             self._reached[method].set()
-            await gate.wait()
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                if method in self.when_cancelled:
+                    raise self.when_cancelled[method] from None
+                raise
         self._called.setdefault(method, asyncio.Event()).set()
         if method in self.always:
             raise self.always[method]

@@ -142,6 +142,19 @@ async def test_cancel_works_in_every_step_and_leaves_nothing(world: World, where
     assert statuses <= {VmStatus.DELETED, VmStatus.FAILED}
 
 
+async def test_a_step_that_fails_because_it_is_cancelled_ends_no_launch_as_failed(world: World) -> None:
+    world.streaming.when_cancelled["install"] = ProviderRefusedError("the connection broke")
+    reached = world.streaming.hold("install")
+    launch = await world.launch()
+    await asyncio.wait_for(reached.wait(), 20)
+
+    over = await world.until_over(await world.launches.cancel(launch))
+
+    assert (over.status, over.failure) == (LaunchStatus.CANCELLED, None)
+    assert world.cloud.rented == {}
+    assert world.cloud.ever_rented == 1
+
+
 async def test_a_launch_that_is_over_cannot_be_cancelled(world: World) -> None:
     launch = await world.until_over(await world.launch())
 
