@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from temporalio import activity
 
 from billing.meter import Meter
-from errors import GatewayError, MachineLostError
+from errors import ConflictError, GatewayError, MachineLostError
 from fleet.commands import Finding, Off, Pin
 from fleet.machines import lost
 from fleet.onboard import OnBoard, address_of
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _STARTS_OF_A_BROKEN_ONE: Final = 3
 _ON: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
+_CLOSED: Final = frozenset({VmStatus.LOST, *ENDED})
+_METERED: Final = frozenset({VmStatus.RUNNING, VmStatus.STOPPED})
 _UNBILLED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.VANISHED})
 
 
@@ -80,19 +82,19 @@ class Power:
         """
         now = _now()
         vm = await self._vm(vm_id)
+        if vm.status in _CLOSED and status in _METERED:
+            raise ConflictError(f"VM {vm_id} is {vm.status}: it costs nothing any more")
         if status is VmStatus.STOPPED:
             await self._meter.enter(vm, UsageState.RUNNING if billed else UsageState.STOPPED, since or now)
         elif status is VmStatus.RUNNING:
             await self._meter.enter(vm, UsageState.RUNNING, since or now)
         fields = {"detail": reason or None, **_fields(vm, status, now, billed)}
-        if not found or vm.status is status:
-            await move_vm(self._db, vm_id, status, fields)
-            return
-        await write_with(
-            self._db,
-            lambda: move_vm(self._db, vm_id, status, fields),
-            lambda vm: by_the_service("watch", f"{found}:{status}", vm.id, reason),
-        )
+        try:
+            await self._moved(vm, status, fields, found)
+        except ConflictError:
+            if (await self._vm(vm_id)).status in _CLOSED:  # just now, by the sweeper
+                await self._meter.enter(vm, None, now)
+            raise
 
     @activity.defn
     async def save(self, vm_id: str) -> bool:
@@ -172,6 +174,16 @@ class Power:
             self._db,
             lambda: move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": _now()}),
             lambda vm: by_the_service("watch", f"{Finding.GONE}:{VmStatus.DELETED}", vm.id, detail),
+        )
+
+    async def _moved(self, vm: Vm, status: VmStatus, fields: Document, found: str) -> None:
+        if not found or vm.status is status:
+            await move_vm(self._db, vm.id, status, fields)
+            return
+        await write_with(
+            self._db,
+            lambda: move_vm(self._db, vm.id, status, fields),
+            lambda vm: by_the_service("watch", f"{found}:{status}", vm.id, fields["detail"] or ""),
         )
 
     async def _started(self, vm: Vm, provider: Provider, machine_id: MachineId) -> Machine:

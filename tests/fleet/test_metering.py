@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from errors import ProviderBusyError
+import pytest
+
+from billing.meter import Meter
+from errors import ConflictError, ProviderBusyError
 from fleet.commands import Command
+from fleet.machines import lost
+from fleet.power import Power
+from models.database import Database
 from models.usage import UsageInterval, UsageState
-from models.vms import Vm, VmStatus
+from models.vms import Vm, VmStatus, move_vm
 from providers.base import Machine, MachineId, MachineState, Tag
 from tests.world import World
 
@@ -161,3 +167,41 @@ async def test_a_deletion_that_the_cloud_forgot_is_asked_for_again_and_goes_on_c
     assert gone.going_since is not None
     assert gone.going_since > first
     assert interval.end == gone.going_since
+
+
+async def test_a_record_that_was_closed_meanwhile_is_not_metered_again(world: World) -> None:
+    vm = await world.machine()
+    world.cloud.vanish_all()
+    await world.until(vm, VmStatus.DELETED)
+
+    with pytest.raises(ConflictError):
+        await power(world, Meter(world.db)).enter(vm.id, VmStatus.STOPPED, "asked")
+
+    assert [each.end is None for each in await intervals(world, vm)] == [False]
+
+
+async def test_a_record_that_is_closed_just_then_costs_no_longer(world: World) -> None:
+    vm = await world.machine()
+
+    with pytest.raises(ConflictError):
+        await power(world, OvertakenMeter(world.db)).enter(vm.id, VmStatus.STOPPED, "asked")
+
+    assert [each.end is None for each in await intervals(world, vm)] == [False, False]
+
+
+def power(world: World, meter: Meter) -> Power:
+    return Power(world.db, world.registry, world.streaming, meter)
+
+
+class OvertakenMeter(Meter):
+    """The sweeper closes the record between a look at it and the meter's note."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self._database = db
+
+    async def enter(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
+        if state is not None:
+            await lost(self._database, Meter(self._database), vm, "the cloud does not know it any more", at)
+            await move_vm(self._database, vm.id, VmStatus.DELETED)
+        await super().enter(vm, state, at)
