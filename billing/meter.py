@@ -12,7 +12,7 @@ from billing.rollups import Rollups
 from errors import ConflictError
 from models.database import DESCENDING, Database
 from models.usage import UsageInterval, UsageState
-from models.vms import Vm
+from models.vms import ENDED, Vm
 
 T = TypeVar("T")
 
@@ -37,10 +37,20 @@ class Meter:
             return
         start = at if last is None or last.end is None else last.end
         await self._open(vm, state, 1 if last is None else last.number + 1, start)
+        await self._closed_meanwhile(vm.id)
 
     async def knows(self, vm_id: str) -> bool:
         """Whether anything was ever metered for this VM."""
         return await self._last(vm_id) is not None
+
+    async def _closed_meanwhile(self, vm_id: str) -> None:
+        """Whoever tells of a machine late, when its record is closed already, must not let it cost for ever."""
+        now = await self._db.get(Vm, vm_id)
+        if now is None or now.status not in ENDED:
+            return
+        last = await self._last(vm_id)
+        if last is not None and last.end is None:
+            await self._close(last, now.going_since or now.deleted_at or last.start)
 
     async def _last(self, vm_id: str) -> UsageInterval | None:
         found = await self._db.find(UsageInterval, {"vm_id": vm_id}, sort=[("number", DESCENDING)], limit=1)

@@ -112,7 +112,10 @@ class Machines:
     async def release(self, vm_id: str) -> Released:
         """Delete everything that carries the VM's tag until the cloud says that nothing is left."""
         vm = await self._db.get(Vm, vm_id)
-        if vm is None or vm.status in ENDED:
+        if vm is None:
+            return Released(gone=True, message="Nothing was rented")
+        if vm.status in ENDED:
+            await self._meter.enter(vm, None, vm.going_since or _now())
             return Released(gone=True, message="Nothing was rented")
         never_ordered = {"_id": vm_id, "status": VmStatus.PROVISIONING, "provider_id": None, "ordered_at": None}
         if await self._db.update(Vm, never_ordered, {"$set": {"status": VmStatus.FAILED}}) is not None:
@@ -128,6 +131,8 @@ class Machines:
         await self._meter_end(vm, rented=bool(seen))
         await self._forgotten(vm)
         await move_vm(self._db, vm_id, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
+        # Again: an attempt to rent that was overtaken may have told the meter before the record was closed.
+        await self._meter.enter(vm, None, vm.going_since or _now())
         return Released(gone=True, message="The cloud confirmed that the machine is gone")
 
     @activity.defn

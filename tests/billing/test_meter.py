@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from billing.meter import Meter
 from models.database import Database
 from models.usage import UsageInterval, UsageState
+from models.vms import VmStatus
 from tests.billing.exact import utc
 from tests.gateway import a_vm
 
@@ -44,6 +45,16 @@ async def test_what_never_started_costs_nothing(db: Database) -> None:
     await Meter(db).enter(VM, None, NOON)
 
     assert await intervals(db) == []
+
+
+async def test_a_machine_told_of_when_its_record_is_closed_costs_until_then(db: Database) -> None:
+    vm = VM.model_copy(update={"status": VmStatus.DELETED, "deleted_at": NOON + timedelta(minutes=30)})
+    await db.insert(vm)
+
+    await Meter(db).enter(VM, UsageState.RUNNING, NOON)
+
+    (interval,) = await intervals(db)
+    assert (interval.start, interval.end) == (NOON, NOON + timedelta(minutes=30))
 
 
 @given(
