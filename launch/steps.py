@@ -192,7 +192,7 @@ class LaunchSteps:
     @activity.defn
     async def restore_saves(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        await self._bring_home(vm, launch)
+        await while_on(self._registry, vm, self._bring_home(vm, launch))
         files = await while_on(self._registry, vm, self._streaming.restore_saves(address_of(vm), slot_for(launch)))
         return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
 

@@ -10,6 +10,7 @@ from errors import InvalidStateError, MachineLostError, NoCapacityError, Provide
 from fleet.commands import Command
 from models.launches import LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
+from providers.base import MachineState
 from tests.world import World
 
 
@@ -153,6 +154,25 @@ async def test_a_step_that_fails_because_it_is_cancelled_ends_no_launch_as_faile
     assert (over.status, over.failure) == (LaunchStatus.CANCELLED, None)
     assert world.cloud.rented == {}
     assert world.cloud.ever_rented == 1
+
+
+async def test_a_machine_turned_off_under_a_launch_that_saves_what_was_played_before_is_not_waited_for(
+    world: World,
+) -> None:
+    await world.machine()
+    saving = world.streaming.hold("upload_saves")
+    launch = await world.launch()
+    await asyncio.wait_for(saving.wait(), 20)
+
+    world.cloud.become_all(MachineState.STOPPED_RELEASED)
+    world.streaming.always["upload_saves"] = ProviderBusyError("nobody answers")
+    world.streaming.let_go("upload_saves")
+    over = await world.until_over(launch)
+
+    assert (over.status, over.failure) == (
+        LaunchStatus.FAILED,
+        "the machine is not on any more: nobody answers",
+    )
 
 
 async def test_a_launch_that_is_over_cannot_be_cancelled(world: World) -> None:
