@@ -27,7 +27,7 @@ class PriceRefreshing:
         self._db = db
         self._catalog = catalog
 
-    @activity.defn
+    @activity.defn(name="refresh_prices")
     async def refresh_prices(self) -> int:
         """The number of prices that were taken."""
         return 0 if self._catalog is None else (await refresh(self._db, self._catalog)).parts

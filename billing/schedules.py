@@ -53,24 +53,24 @@ class Bookkeeping:
         self._balance = balance
         self._export = export
 
-    @activity.defn
+    @activity.defn(name="roll_up")
     async def roll_up(self) -> int:
         """Add up what is not, or no longer, added up; how many days."""
         return await self._rollups.roll_up(datetime.now(UTC))
 
-    @activity.defn
+    @activity.defn(name="check")
     async def check(self) -> int:
         """Compare the last closed days, and one older day by chance, with their intervals; how many sums differ."""
         days = await self._days_to_check(datetime.now(UTC))
         return sum([len(await self._rollups.differences(day)) for day in days])
 
-    @activity.defn
+    @activity.defn(name="look_at_balance")
     async def look_at_balance(self) -> str | None:
         """What is left on the account, written down."""
         usd = None if self._balance is None else await self._balance.sample(datetime.now(UTC))
         return None if usd is None else str(usd)
 
-    @activity.defn
+    @activity.defn(name="fetch_export")
     async def fetch_export(self) -> int:
         return 0 if self._export is None else await self._export.fetch(datetime.now(UTC))
 

@@ -104,6 +104,11 @@ class Looked:
     again_s: float = 0.0
 
 
+def machine_workflow_id(vm_id: str) -> str:
+    """Return the id under which Temporal runs this VM's workflow."""
+    return f"machine-{vm_id}"
+
+
 # In which statuses a command has work to do, and in which it is done already. Everywhere else it is refused.
 WORKS: Final = {
     Command.START: frozenset({VmStatus.STOPPED}),

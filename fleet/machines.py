@@ -55,7 +55,7 @@ class Machines:
         self._settle = timedelta(seconds=settle_s)
         self._poll_s = poll_s
 
-    @activity.defn
+    @activity.defn(name="rent")
     async def rent(self, order: RentOrder) -> Done:
         """Take the turn, order, record what came. Raises NoCapacityError only when nothing was rented."""
         asked_at = _now()
@@ -76,7 +76,7 @@ class Machines:
             f"Rented in {_words(order.site.city, order.site.country)} for {order.offer.usd_per_hour} USD an hour"
         )
 
-    @activity.defn
+    @activity.defn(name="await_boot")
     async def await_boot(self, vm_id: str) -> Done:
         """Until the cloud says that it runs and has an address. Raises MachineLostError when it never will."""
         was_there = False
@@ -96,7 +96,7 @@ class Machines:
             was_there = was_there or machine is not None
             await asyncio.sleep(self._poll_s)
 
-    @activity.defn
+    @activity.defn(name="mark_running")
     async def mark_running(self, vm_id: str) -> None:
         """The stream answers: from now on the machine is the player's, and its session clock runs."""
         vm = await self._vm(vm_id)
@@ -108,7 +108,7 @@ class Machines:
             {"last_activity_at": now, "stops_at": vm.stops_at or now + timedelta(hours=vm.max_session_hours)},
         )
 
-    @activity.defn
+    @activity.defn(name="release")
     async def release(self, vm_id: str) -> Released:
         """Delete everything that carries the VM's tag until the cloud says that nothing is left."""
         vm = await self._db.get(Vm, vm_id)
@@ -135,7 +135,7 @@ class Machines:
         await self._meter.enter(vm, None, vm.going_since or _now())
         return Released(gone=True, message="The cloud confirmed that the machine is gone")
 
-    @activity.defn
+    @activity.defn(name="give_up")
     async def give_up(self, vm_id: str) -> None:
         """The cloud would not confirm the deletion in time: say so, and leave it to the sweeper."""
         await move_vm(self._db, vm_id, VmStatus.LOST, {"detail": "its deletion could not be confirmed"})

@@ -61,11 +61,11 @@ class Power:
         self._replacing = replacing
         self._poll_s = poll_s
 
-    @activity.defn
+    @activity.defn(name="status")
     async def status(self, vm_id: str) -> VmStatus:
         return (await self._vm(vm_id)).status
 
-    @activity.defn
+    @activity.defn(name="enter")
     async def enter(
         self,
         vm_id: str,
@@ -96,7 +96,7 @@ class Power:
                 await self._meter.enter(vm, None, now)
             raise
 
-    @activity.defn
+    @activity.defn(name="save")
     async def save(self, vm_id: str) -> bool:
         """End what is played, upload the saves, check that they arrived whole. False: they are here alone."""
         vm = await self._vm(vm_id)
@@ -105,17 +105,17 @@ class Power:
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_pending": not safe}})
         return safe
 
-    @activity.defn
+    @activity.defn(name="saves_are_safe")
     async def saves_are_safe(self, vm_id: str) -> bool:
         return not (await self._vm(vm_id)).saves_pending
 
-    @activity.defn
+    @activity.defn(name="alarm")
     async def alarm(self, vm_id: str, what: str) -> None:
         """Saves that a person should look after: on the VM until they are well, and in the log."""
         log.error("machine needs attention", extra={"vm": vm_id, "why": what})
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_warning": what}})
 
-    @activity.defn
+    @activity.defn(name="stop")
     async def stop(self, vm_id: str) -> Off:
         """Ask the cloud, and wait until it says that the machine is off. A machine that is gone counts as off."""
         vm = await self._vm(vm_id)
@@ -129,7 +129,7 @@ class Power:
                 await provider.stop(machine_id)
             await asyncio.sleep(self._poll_s)
 
-    @activity.defn
+    @activity.defn(name="start")
     async def start(self, vm_id: str) -> None:
         """Ask the cloud, wait until it runs, find its address, and wait until the stream answers. The meter runs from
         the moment when the cloud took the start, and not at all when it did not."""
@@ -143,7 +143,7 @@ class Power:
             vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": {"ssh_host_key": host_key}}) or vm
         await self._onboard.wake(address_of(vm))
 
-    @activity.defn
+    @activity.defn(name="replace")
     async def replace(self, vm_id: str, key: str) -> None:
         """Have another machine set up for what was played here, because this one's hardware is with others."""
         if self._replacing is None:
@@ -157,13 +157,13 @@ class Power:
         told = "Its hardware was given away: another machine is set up with the same game and saves"
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": told, "replacement_launch_id": launch_id}})
 
-    @activity.defn
+    @activity.defn(name="pair")
     async def pair(self, vm_id: str, pin: Pin) -> None:
         """Raises InvalidInputError for a wrong PIN, InvalidStateError when no device asks to be paired."""
         await self._onboard.pair(address_of(await self._vm(vm_id)), pin.pin, pin.user_id)
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"paired": True, "last_activity_at": _now()}})
 
-    @activity.defn
+    @activity.defn(name="lose")
     async def lose(self, vm_id: str, detail: str, there_at: datetime | None = None) -> None:
         """The cloud does not know it any more: since it was there last it costs nothing, and the player is told."""
         vm = await self._vm(vm_id)

@@ -21,7 +21,7 @@ class Sweeping:
     def __init__(self, sweeper: Sweeper) -> None:
         self._sweeper = sweeper
 
-    @activity.defn
+    @activity.defn(name="sweep")
     async def sweep(self) -> int:
         """One round; the number of machines and records that were settled."""
         return sum(action.done for action in await self._sweeper.sweep())

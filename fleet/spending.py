@@ -47,14 +47,14 @@ class Spending:
         self._alerts = Alerts(db)
         self._limits = SpendingLimits(db)
 
-    @activity.defn
+    @activity.defn(name="raise_alerts")
     async def raise_alerts(self) -> list[str]:
         """Look at all limits; returns the ids of the alerts that still have to be told outside."""
         for alert in await self._alerts.raise_all_due(datetime.now(UTC)):
             log.warning("spending alert", extra={"level": alert.level, "why": alert.message, "user": alert.user_id})
         return await self._webhooks.waiting()
 
-    @activity.defn
+    @activity.defn(name="stop_what_must")
     async def stop_what_must(self) -> int:
         """Warn the players whose hard limit is reached, stop the machines and cancel the launches that were warned of
         long enough ago, and take warnings back that no longer hold. How many were stopped and cancelled."""
@@ -75,11 +75,11 @@ class Spending:
             await self._take_back(stop)
         return ended
 
-    @activity.defn
+    @activity.defn(name="tell_alert")
     async def tell_alert(self, alert_id: str) -> None:
         await self._webhooks.deliver(alert_id)
 
-    @activity.defn
+    @activity.defn(name="give_up_alert")
     async def give_up_alert(self, alert_id: str) -> None:
         """Nobody took it: the alert itself stays where it can be asked for."""
         log.error("an alert could not be told outside", extra={"alert": alert_id})

@@ -44,7 +44,7 @@ class WatchSpendingWorkflow:
             await workflow.start_child_workflow(
                 TellAlertWorkflow.run,
                 alert_id,
-                id=f"alert-{alert_id}",
+                id=alert_workflow_id(alert_id),
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             )
@@ -68,6 +68,11 @@ class TellAlertWorkflow:
             await workflow.execute_activity_method(
                 Spending.give_up_alert, alert_id, schedule_to_close_timeout=_TELL_FOR
             )
+
+
+def alert_workflow_id(alert_id: str) -> str:
+    """Return the id of the workflow that delivers this alert."""
+    return f"alert-{alert_id}"
 
 
 async def ensure_spending_schedule(client: Client, task_queue: str, every: timedelta = _EVERY) -> None:

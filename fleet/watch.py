@@ -43,7 +43,7 @@ class Watch:
         self._onboard = onboard
         self._times = times
 
-    @activity.defn
+    @activity.defn(name="look")
     async def look(self, vm_id: str, memory: Memory) -> Looked:
         """One look at everything. Writes what it sees of the player's activity, never the status. May be repeated."""
         vm = await self._db.get(Vm, vm_id)

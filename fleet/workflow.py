@@ -70,7 +70,7 @@ class MachineWorkflow:
                 await self._heed(seen)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    @workflow.update
+    @workflow.update(name="ask")
     async def ask(self, asked: Asked) -> Answer:
         """Take a command. Answers once it has begun, with the status that it led to, or refuses it by the status.
 
@@ -88,7 +88,7 @@ class MachineWorkflow:
         await workflow.wait_condition(lambda: self._begun >= number)
         return Answer(accepted=True, status=self._status)
 
-    @workflow.update
+    @workflow.update(name="pair")
     async def pair(self, pin: Pin) -> Paired:
         """Hand a PIN to the machine. Pairing changes no status, so it does not wait for its turn."""
         await workflow.wait_condition(lambda: self._vm_id != "")

@@ -77,7 +77,7 @@ class LaunchSteps:
         self._games = games
         self._estimator = Estimator(db)
 
-    @activity.defn
+    @activity.defn(name="tell")
     async def tell(self, note: Note) -> Written:
         """Write a note down, and with it when the launch will probably be ready."""
         written = await write(self._db, note)
@@ -85,7 +85,7 @@ class LaunchSteps:
             await self._estimator.renew(note.launch_id, note.at)
         return written
 
-    @activity.defn
+    @activity.defn(name="choose")
     async def choose(self, ticket: Ticket) -> Plan:
         """The player's own machine for this console, running or stopped, else the ranked placements."""
         launch = await self._launch(ticket.launch_id)
@@ -129,7 +129,7 @@ class LaunchSteps:
         except ProviderDownError as error:
             raise ProviderBusyError(error.message) from error
 
-    @activity.defn
+    @activity.defn(name="wake")
     async def wake(self, vm_id: str) -> Done:
         """Have the machine's own workflow start it, and wait until it runs. NoCapacityError when it cannot be had."""
         if not (await self._machines.ask_machine(vm_id, Asked(Command.START, "a launch needs it"))).accepted:
@@ -142,7 +142,7 @@ class LaunchSteps:
                 raise NoCapacityError(vm.detail or "it could not be started")
             await asyncio.sleep(self._poll_s)
 
-    @activity.defn
+    @activity.defn(name="order")
     async def order(self, chosen: OnVm, candidate: Candidate) -> RentOrder:
         """The order for a candidate, with the console's preset and the limits of the launch."""
         launch = await self._launch(chosen.launch_id)
@@ -160,11 +160,11 @@ class LaunchSteps:
             max_session_hours=launch.max_session_hours,
         )
 
-    @activity.defn
+    @activity.defn(name="remember_full")
     async def remember_full(self, candidate: Candidate, reason: str) -> None:
         await self._placements.remember_full(candidate.offer.provider, candidate.offer.site_id, reason)
 
-    @activity.defn
+    @activity.defn(name="connect")
     async def connect(self, on: OnVm) -> Done:
         """SSH answers; the host key it shows first is pinned for good."""
         vm = await self._vm(on.vm_id)
@@ -172,7 +172,7 @@ class LaunchSteps:
         await self._db.update(Vm, {"_id": vm.id, "ssh_host_key": vm.ssh_host_key}, {"$set": {"ssh_host_key": host_key}})
         return Done("The machine answers")
 
-    @activity.defn
+    @activity.defn(name="install")
     async def install(self, on: OnVm) -> Done:
         vm = await self._vm(on.vm_id)
         try:
@@ -183,20 +183,20 @@ class LaunchSteps:
             raise
         return Done("The streaming server is installed")
 
-    @activity.defn
+    @activity.defn(name="mount_library")
     async def mount_library(self, on: OnVm) -> Done:
         vm = await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.mount_library(address_of(vm)))
         return Done("The game library is mounted")
 
-    @activity.defn
+    @activity.defn(name="restore_saves")
     async def restore_saves(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._bring_home(vm, launch))
         files = await while_on(self._registry, vm, self._streaming.restore_saves(address_of(vm), slot_for(launch)))
         return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
 
-    @activity.defn
+    @activity.defn(name="configure_game")
     async def configure_game(self, on: OnVm) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.configure_game(address_of(vm), await self._game(launch)))
@@ -204,7 +204,7 @@ class LaunchSteps:
         await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
         return Done("The game is set up" if launch.game_id else "The console is set up")
 
-    @activity.defn
+    @activity.defn(name="verify_stream")
     async def verify_stream(self, on: OnVm) -> Done:
         vm = await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.verify_stream(address_of(vm)))

@@ -45,7 +45,7 @@ class Stranded:
         self._after = after
         self._too_late = too_late
 
-    @activity.defn
+    @activity.defn(name="rescue")
     async def rescue(self) -> int:
         """How many were found, the oldest first. An engine that does not answer is asked again the next time."""
         now = datetime.now(UTC)

@@ -15,7 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from errors import InvalidStateError, UnavailableError
-from fleet.commands import Answer, Asked, Paired, Pin
+from fleet.commands import Answer, Asked, Paired, Pin, machine_workflow_id
 from launch.engine import EngineAddress
 from launch.plan import Ticket
 
@@ -67,14 +67,14 @@ class TemporalEngine:
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
         async with _answered(_ASKING):
-            answer: Answer = await self._client.get_workflow_handle(f"machine-{vm_id}").execute_update(
+            answer: Answer = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
                 "ask", asked, result_type=Answer, rpc_timeout=_ASKING
             )
         return answer
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
         async with _answered(_PAIRING):
-            paired: Paired = await self._client.get_workflow_handle(f"machine-{vm_id}").execute_update(
+            paired: Paired = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
                 "pair", pin, result_type=Paired, rpc_timeout=_PAIRING
             )
         return paired

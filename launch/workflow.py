@@ -18,6 +18,7 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
+    from fleet.commands import machine_workflow_id
     from fleet.failures import kind_of, time_is_up, words_of
     from fleet.machines import Machines
     from fleet.orders import Released
@@ -196,7 +197,7 @@ class LaunchWorkflow:
         await workflow.start_child_workflow(
             "Machine",
             on.vm_id,
-            id=f"machine-{on.vm_id}",
+            id=machine_workflow_id(on.vm_id),
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
         )
 

@@ -1,0 +1,39 @@
+"""Names that other builds and stored data know us by change on purpose only."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+
+import pytest
+
+from tests.wire_names import LIST, classes_of, wire_names
+
+_ADVICE = """
+Names on the wire differ from tests/wire_names.txt. A name that disappears breaks workflows under way, stored
+documents or dashboards: keep it, or read "Upgrading" in docs/deploy.md first. On purpose: `make wire-names`.
+"""
+
+
+def test_all_names_on_the_wire_are_those_of_the_committed_list() -> None:
+    committed, now = set(LIST.read_text().splitlines()), set(wire_names())
+
+    changes = [f"- {name}" for name in sorted(committed - now)] + [f"+ {name}" for name in sorted(now - committed)]
+
+    assert not changes, "\n".join([_ADVICE, *changes])
+
+
+@pytest.mark.parametrize(
+    "decorator", ["@activity.defn", "@workflow.defn", "@workflow.signal", "@workflow.update", "@workflow.query"]
+)
+def test_every_definition_says_its_name(decorator: str) -> None:
+    modules = {each.__module__ for each in classes_of(*map(import_module, ("launch", "fleet", "billing")))}
+
+    unnamed = [
+        f"{module}: {line.strip()}"
+        for module in sorted(modules)
+        for line in inspect.getsource(import_module(module)).splitlines()
+        if line.strip().startswith(decorator) and "name=" not in line
+    ]
+
+    assert unnamed == []
