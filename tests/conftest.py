@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from embedded.ports import free_port
 from models.database import Database
 from settings import Settings
+from tests.fault_proxy import FaultProxy, fault_proxy
 
 # How long an example takes says more about the machine than about us, and each clears up after the one before.
 settings.register_profile(
@@ -66,6 +67,21 @@ async def db(mongodb_uri: str) -> AsyncIterator[Database]:
     database = Database(mongodb_uri, f"test_{secrets.token_hex(6)}")
     yield database
     await database.drop()
+    await database.close()
+
+
+@pytest.fixture
+async def faults(mongodb_uri: str) -> AsyncIterator[FaultProxy]:
+    """A proxy in front of the database server, whose faults a test chooses."""
+    async with fault_proxy(mongodb_uri) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def faulty_db(faults: FaultProxy, db: Database) -> AsyncIterator[Database]:
+    """The test's database, reached through `faults`."""
+    database = Database(faults.uri, db.name, timeout_s=2)
+    yield database
     await database.close()
 
 
