@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -48,6 +47,7 @@ from providers.base import Place, ProviderName
 from providers.registry import Registry
 from resolvers.context import Context, Services
 from schema.execution import GraphQLExecution, GraphQLRequest, OperationKind
+from server import listen
 from streaming.library import Game
 from tests.fakes.cloud import FakeCloud, site
 from web.gateway import Gateway
@@ -241,7 +241,7 @@ async def listening(
         server_header=False,
     )
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen("127.0.0.1", 0, "PORT") as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield f"127.0.0.1:{listener.getsockname()[1]}"
