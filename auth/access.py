@@ -69,6 +69,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.spendingLimits": OWNED,
         "Query.spendingAlerts": OWNED,
         "Query.auditLog": OPERATORS,
+        "Query.operatorAlerts": OPERATORS,
         "Mutation.launchGame": OWNED,
         "Mutation.cancelLaunch": OWNED,
         "Mutation.createVm": OWNED,
@@ -85,6 +86,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Subscription.launchProgress": OWNED,
         "Subscription.vmStatus": OWNED,
         "Subscription.spendingAlerts": OWNED,
+        "Subscription.operatorAlerts": OPERATORS,
         "Route.exportCosts": OPERATORS,  # GET /exports/costs
         "Route.metrics": STAFF,  # GET /metrics, where not everybody may
         "ApiKey": OPERATORS,

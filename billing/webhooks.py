@@ -11,6 +11,7 @@ import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import orjson
@@ -20,10 +21,13 @@ from billing.amounts import tidy
 from errors import ProviderBusyError, ProviderRefusedError
 from models.database import Database
 from models.limits import SpendingAlert
+from models.operator_alerts import OperatorAlert
 from providers.http import Http, Request
 
 _TIMEOUT_S: Final = 10.0
 _ANSWER_BYTES: Final = 64 * 1024
+_RAISED: Final = "operator-raised:"
+_CLEARED: Final = "operator-cleared:"
 _WAIT_AND_ASK_AGAIN: Final = frozenset({408, 409, 425, 429})
 
 
@@ -45,21 +49,28 @@ class AlertWebhooks:
         self._clock = clock
 
     async def waiting(self) -> list[str]:
-        """The ids of the alerts that were not told yet. None where nobody is to be told."""
+        """Return the ids of the events that were not sent yet: spending alerts, operator alerts raised and cleared."""
         if self._webhook is None:
             return []
-        return [alert.id for alert in await self._db.find(SpendingAlert, {"told": False}, sort=[("raised_at", 1)])]
+        oldest_first = [("raised_at", 1)]
+        spending = await self._db.find(SpendingAlert, {"told": False}, sort=oldest_first)
+        raised = await self._db.find(OperatorAlert, {"told": False}, sort=oldest_first)
+        cleared = await self._db.find(OperatorAlert, {"cleared_told": False}, sort=oldest_first)
+        return [
+            *(alert.id for alert in spending),
+            *(f"{_RAISED}{alert.id}" for alert in raised),
+            *(f"{_CLEARED}{alert.id}" for alert in cleared),
+        ]
 
     async def deliver(self, alert_id: str) -> None:
         """One attempt. ProviderBusyError: try again later; ProviderRefusedError: the receiver will never take it."""
-        alert = await self._db.get(SpendingAlert, alert_id)
-        if alert is None or alert.told or self._webhook is None:
+        body = await self._unsent(alert_id)
+        if body is None or self._webhook is None:
             return
-        body = _body(alert)
         timestamp = str(int(self._clock()))
         headers = {
             "Content-Type": "application/json",
-            "X-Gamer-Event-Id": event_id(alert.id),
+            "X-Gamer-Event-Id": event_id(alert_id),
             "X-Gamer-Timestamp": timestamp,
             "X-Gamer-Signature": signature(self._webhook.secret, timestamp, body),
         }
@@ -70,8 +81,23 @@ class AlertWebhooks:
         await self.settle(alert_id)
 
     async def settle(self, alert_id: str) -> None:
-        """It is told, or given up."""
-        await self._db.update(SpendingAlert, {"_id": alert_id}, {"$set": {"told": True}})
+        """Mark an event as sent, or as given up."""
+        if (operator_id := _operator_alert_id(alert_id)) is None:
+            await self._db.update(SpendingAlert, {"_id": alert_id}, {"$set": {"told": True}})
+        else:
+            field = "told" if alert_id.startswith(_RAISED) else "cleared_told"
+            await self._db.update(OperatorAlert, {"_id": operator_id}, {"$set": {field: True}})
+
+    async def _unsent(self, alert_id: str) -> bytes | None:
+        """Return the body of an event; None when it was sent before."""
+        if (operator_id := _operator_alert_id(alert_id)) is None:
+            alert = await self._db.get(SpendingAlert, alert_id)
+            return None if alert is None or alert.told else _body(alert)
+        found = await self._db.get(OperatorAlert, operator_id)
+        raised = alert_id.startswith(_RAISED)
+        if found is None or (found.told if raised else found.cleared_told):
+            return None
+        return _operator_body(found, event_id(alert_id), raised=raised)
 
 
 def signature(secret: SecretStr, timestamp: str, body: bytes) -> str:
@@ -82,6 +108,14 @@ def signature(secret: SecretStr, timestamp: str, body: bytes) -> str:
 def event_id(alert_id: str) -> str:
     """Says nothing of what is in the alert."""
     return hashlib.sha256(alert_id.encode()).hexdigest()[:32]
+
+
+def _operator_alert_id(alert_id: str) -> str | None:
+    """Return the id of the operator alert that an event is about; None for a spending alert."""
+    for prefix in (_RAISED, _CLEARED):
+        if alert_id.startswith(prefix):
+            return alert_id.removeprefix(prefix)
+    return None
 
 
 def _accepted(status: int) -> None:
@@ -106,6 +140,26 @@ def _body(alert: SpendingAlert) -> bytes:
             "spent": format(tidy(alert.spent_usd), "f"),
             "forecast": format(tidy(alert.forecast_usd), "f"),
             "message": alert.message,
-            "raisedAt": alert.raised_at.isoformat().replace("+00:00", "Z"),
+            "raisedAt": _iso(alert.raised_at),
         }
     )
+
+
+def _operator_body(alert: OperatorAlert, id: str, *, raised: bool) -> bytes:
+    return orjson.dumps(
+        {
+            "id": id,
+            "type": "operator.alert" if raised else "operator.alert.cleared",
+            "alertId": event_id(alert.id),
+            "level": alert.level,
+            "code": alert.code,
+            "message": alert.message,
+            "subjectId": alert.subject_id,
+            "raisedAt": _iso(alert.raised_at),
+            "clearedAt": None if raised or alert.cleared_at is None else _iso(alert.cleared_at),
+        }
+    )
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

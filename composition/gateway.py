@@ -14,6 +14,7 @@ from auth.rate import RequestRate, SocketsPerCaller
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
+from billing.operator_alerts import OperatorAlertFeed
 from composition.numbers import page_of_a_gateway
 from composition.parts import VERSION, Parts
 from errors import ProviderError
@@ -35,10 +36,11 @@ from web.health import Readiness
 def application(settings: Settings, parts: Parts) -> Starlette:
     """The gateway as an ASGI application."""
     progress, machines, alerts = ProgressFeed(parts.db), VmFeed(parts.db), AlertFeed(parts.db)
+    operator_alerts = OperatorAlertFeed(parts.db)
     development = settings.environment is Environment.DEVELOPMENT
     keys = _token_keys(settings, parts)
     gateway = Gateway(
-        services=_services(settings, parts, progress, machines, alerts),
+        services=_services(settings, parts, progress, machines, alerts, operator_alerts),
         execution=GraphQLExecution(
             limits=_query_limits(settings),
             trusted_only=settings.trusted_documents_only,
@@ -61,6 +63,7 @@ def application(settings: Settings, parts: Parts) -> Starlette:
             await progress.close()
             await machines.close()
             await alerts.close()
+            await operator_alerts.close()
             if isinstance(keys, RemoteKeys):
                 await keys.close()
 
@@ -75,7 +78,12 @@ def application(settings: Settings, parts: Parts) -> Starlette:
 
 
 def _services(
-    settings: Settings, parts: Parts, progress: ProgressFeed, machines: VmFeed, alerts: AlertFeed
+    settings: Settings,
+    parts: Parts,
+    progress: ProgressFeed,
+    machines: VmFeed,
+    alerts: AlertFeed,
+    operator_alerts: OperatorAlertFeed,
 ) -> Services:
     return Services(
         version=VERSION,
@@ -89,6 +97,7 @@ def _services(
         progress=progress,
         machines=machines,
         alerts=alerts,
+        operator_alerts=operator_alerts,
         fleet=Fleet(parts.db, parts.engine),
         api_keys=_api_keys(settings, parts),
     )

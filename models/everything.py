@@ -12,6 +12,7 @@ from models.cloudypad_states import CloudyPadState
 from models.google_prices import GoogleRegionPrices
 from models.launches import Launch, LaunchEvent
 from models.limits import SpendingAlert, SpendingLimit, SpendingStop
+from models.operator_alerts import OperatorAlert
 from models.places import FullSite, GeocodedPlace, NetworkOrder
 from models.rates import RateWindow
 from models.rollups import RolledSpan, Rollup, RollupState
@@ -33,6 +34,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     Launch,
     LaunchEvent,
     NetworkOrder,
+    OperatorAlert,
     RateWindow,
     RolledSpan,
     Rollup,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -13,6 +13,7 @@ from billing.windows import month_of
 from models.audit import AuditEntry, entries_since
 from models.database import DESCENDING, Database, Document
 from models.launches import OPEN, Launch, LaunchStatus, StepStatus
+from models.operator_alerts import OperatorAlert
 from models.vms import ENDED, Vm, VmStatus
 
 LATELY: Final = timedelta(hours=24)
@@ -32,6 +33,7 @@ class Census:
     step_seconds: Mapping[Labels, list[float]]  # by provider, step
     audit: Mapping[Labels, int]  # by action, outcome
     usd_this_month: Mapping[Labels, Decimal]  # by provider
+    operator_alerts: Mapping[Labels, int] = field(default_factory=dict)  # open ones, by code, level
 
 
 async def take_census(db: Database, now: datetime | None = None) -> Census:
@@ -50,6 +52,9 @@ async def take_census(db: Database, now: datetime | None = None) -> Census:
             "outcome",
         ),
         usd_this_month={(line.group,): line.usd for line in report.groups},
+        operator_alerts=_counted(
+            await db.aggregate(OperatorAlert, _grouped({"cleared_at": None}, "code", "level")), "code", "level"
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from auth.callers import Caller
 from auth.keys import ApiKeys
 from billing.alerts import AlertFeed
+from billing.operator_alerts import OperatorAlertFeed
 from fleet.desk import Fleet
 from fleet.feed import VmFeed
 from launch.launches import LaunchOrder
@@ -58,6 +59,7 @@ class Services:
     progress: Progress
     machines: VmFeed
     alerts: AlertFeed
+    operator_alerts: OperatorAlertFeed
     fleet: Fleet
     api_keys: ApiKeys
 

@@ -27,6 +27,7 @@ from schema.ids import parts
 from schema.keys import ApiKey, AuditEntry, KeyMutation, KeyQuery
 from schema.launches import Launch, LaunchMutation, LaunchQuery, LaunchSubscription
 from schema.node import Info, Node
+from schema.operator_alerts import OperatorAlertQuery, OperatorAlertSubscription
 from schema.places import Hostnode, PlaceQuery
 from schema.platform import PlatformQuery
 from schema.power import PowerMutation
@@ -48,7 +49,17 @@ _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callab
 
 
 @strawberry.type
-class Query(PlatformQuery, CatalogQuery, PlaceQuery, VmQuery, LaunchQuery, KeyQuery, CostQuery, RegionQuery):
+class Query(
+    PlatformQuery,
+    CatalogQuery,
+    PlaceQuery,
+    VmQuery,
+    LaunchQuery,
+    KeyQuery,
+    CostQuery,
+    RegionQuery,
+    OperatorAlertQuery,
+):
     @strawberry.field(description="Anything by its id. Null alike for what is unknown and what is not the caller's.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
         type_name, key = parts(id) or ("", "")
@@ -65,7 +76,7 @@ class Mutation(LaunchMutation, PowerMutation, KeyMutation, CostMutation, Console
 
 
 @strawberry.type
-class Subscription(LaunchSubscription, VmSubscription, CostSubscription):
+class Subscription(LaunchSubscription, VmSubscription, CostSubscription, OperatorAlertSubscription):
     pass
 
 

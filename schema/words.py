@@ -9,6 +9,7 @@ from billing.windows import Granularity as CostGranularity
 from models.catalog import ConsoleType, PresetName
 from models.launches import LaunchStatus, LaunchStepName, StepStatus
 from models.limits import AlertLevel, LimitPeriod
+from models.operator_alerts import OperatorAlertCode
 from models.rollups import RollupKind as CostGroup
 from models.vms import VmStatus as VMStatus
 from providers.base import ProviderName
@@ -23,6 +24,7 @@ __all__ = [
     "LaunchStatus",
     "LaunchStepName",
     "LimitPeriod",
+    "OperatorAlertCode",
     "PresetName",
     "ProviderName",
     "Role",
@@ -36,6 +38,7 @@ for _words in (
     LaunchStatus,
     LaunchStepName,
     LimitPeriod,
+    OperatorAlertCode,
     PresetName,
     ProviderName,
     Role,

@@ -26,6 +26,7 @@ from auth.rate import RequestRate
 from auth.tokens import SharedSecret, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
+from billing.operator_alerts import OperatorAlertFeed
 from errors import InvalidStateError, ProviderError, UnavailableError
 from fleet.commands import Answer, Asked, Command, Paired, Pin
 from fleet.desk import Fleet
@@ -38,6 +39,7 @@ from models.catalog import ConsoleSettings, ConsoleType, PresetName
 from models.database import Database
 from models.launches import Launch, LaunchEvent, LaunchStatus, LaunchStepName, Step
 from models.limits import SpendingAlert, SpendingLimit
+from models.operator_alerts import OperatorAlert
 from models.places import FullSite, GeocodedPlace
 from models.usage import UsageInterval
 from models.vms import Vm, VmPlace, VmStatus
@@ -70,6 +72,7 @@ MODELS: Final[list[type[Model]]] = [
     UsageInterval,
     SpendingAlert,
     SpendingLimit,
+    OperatorAlert,
     ApiKey,
 ]
 TOKEN_SECRET: Final = "a secret for the tokens of these tests"
@@ -195,6 +198,7 @@ async def gateway_world(
     engine, library, registry, geocoder = engine or StubEngine(), ShelfOfGames(), Registry([cloud]), Geocoder(db)
     placements = Placements(db, registry, geocoder)
     progress, machines, alerts = ProgressFeed(db), VmFeed(db), AlertFeed(db)
+    operator_alerts = OperatorAlertFeed(db)
     services = Services(
         version="1.2.3",
         db=db,
@@ -205,6 +209,7 @@ async def gateway_world(
         progress=progress,
         machines=machines,
         alerts=alerts,
+        operator_alerts=operator_alerts,
         fleet=Fleet(db, engine),
         api_keys=ApiKeys(db, KeyHasher(SecretStr("a secret for the API keys of these tests"))),
     )
@@ -214,6 +219,7 @@ async def gateway_world(
         await progress.close()
         await machines.close()
         await alerts.close()
+        await operator_alerts.close()
         await geocoder.close()
 
 

@@ -126,6 +126,7 @@ class _Records(Collector):
             ("action", "outcome"),
             census.audit,
         )
+        yield _family("gamer_operator_alerts", "Open alerts for operators.", ("code", "level"), census.operator_alerts)
         spent = {labels: float(usd) for labels, usd in census.usd_this_month.items()}
         yield _family("gamer_spent_usd", "What the running month has cost, by our meter.", ("provider",), spent)
 

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from temporalio.client import Client
 
 from billing.limits import SpendingLimits
+from billing.operator_alerts import OperatorAlerts
 from billing.webhooks import AlertWebhooks, Webhook
 from errors import ProviderBusyError, ProviderRefusedError
 from fleet.desk import Fleet
@@ -29,6 +30,7 @@ from models.audit import AuditEntry, Outcome
 from models.database import Database
 from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
+from models.operator_alerts import OperatorAlert, OperatorAlertCode
 from models.roles import Role
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
@@ -272,6 +274,32 @@ async def test_an_alert_that_is_not_taken_goes_on_waiting(
         await webhooks(db, http, receiver).deliver("A")
 
     assert await webhooks(db, http, receiver).waiting() == ["A"]
+
+
+async def test_an_operator_alert_is_sent_when_it_is_raised_and_when_it_is_cleared(
+    db: Database, http: Http, receiver: Receiver
+) -> None:
+    await db.ensure_indexes([OperatorAlert])
+    alerts, sender = OperatorAlerts(db), webhooks(db, http, receiver)
+    await alerts.raise_alert(AlertLevel.CRITICAL, OperatorAlertCode.BALANCE_LOW, "TENSORDOCK", "ten minutes")
+    (raised_id,) = await sender.waiting()
+    await sender.deliver(raised_id)
+    await sender.deliver(raised_id)
+    await alerts.clear(OperatorAlertCode.BALANCE_LOW, "TENSORDOCK")
+    (cleared_id,) = await sender.waiting()
+    await sender.deliver(cleared_id)
+
+    (_, first), (headers, second) = [receiver.taken.get_nowait() for _ in range(2)]
+    raised, cleared = json.loads(first), json.loads(second)
+    assert (raised["type"], raised["level"], raised["code"], raised["subjectId"], raised["clearedAt"]) == (
+        *("operator.alert", "CRITICAL", "BALANCE_LOW", "TENSORDOCK"),
+        None,
+    )
+    assert (cleared["type"], cleared["alertId"]) == ("operator.alert.cleared", raised["alertId"])
+    assert cleared["clearedAt"] is not None
+    assert headers["X-Gamer-Event-Id"] == cleared["id"] != raised["id"]
+    assert await sender.waiting() == []
+    assert receiver.taken.empty()
 
 
 async def test_without_a_receiver_nothing_waits(db: Database, http: Http) -> None:

@@ -318,7 +318,9 @@ def test_calls_to_clouds_are_counted_and_timed() -> None:
 
 
 def test_the_document_lists_each_number_and_its_labels() -> None:
-    census = Census({("A", "B"): 1}, {("A",): 1}, {("A", "B"): [1.0]}, {("A", "B"): 1}, {("A",): Decimal(1)})
+    census = Census(
+        {("A", "B"): 1}, {("A",): 1}, {("A", "B"): [1.0]}, {("A", "B"): 1}, {("A",): Decimal(1)}, {("A", "B"): 1}
+    )
     metrics = Metrics("1")
     metrics.answered("Vms", Outcome.OK, 0.1)
     metrics.http_answered(200)
