@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: bench soak run test check format lint types imports audit pytest fmt lock schema docs wire-names recording graphiql clean venv
+.PHONY: bench soak run test check format lint types imports audit pytest fmt lock schema docs wire-names histories recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -57,6 +57,9 @@ docs: venv           ## what documents say by themselves: the settings in README
 
 wire-names: venv     ## tests/wire_names.txt from the code, after a name was changed on purpose
 	exec $(BIN)/python -m tests.wire_names
+
+histories: venv      ## histories of every workflow's paths, as the code of today writes them, into tests/histories/DATE
+	exec $(BIN)/pytest tests/histories/record.py
 
 recording: venv      ## a launch at a running service, written into README.md
 	exec $(BIN)/python -m docs.record_launch

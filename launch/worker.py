@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from billing.price_refreshing import PriceRefreshWorkflow
@@ -69,14 +70,26 @@ def build_worker(client: Client, task_queue: str, *bearers: object) -> Worker:
         workflows=_WORKFLOWS,
         activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
         interceptors=[Activities()],
-        workflow_runner=SandboxedWorkflowRunner(
-            restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PLAIN)
-        ),
+        workflow_runner=_runner(),
         max_concurrent_activities=1000,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
         graceful_shutdown_timeout=timedelta(seconds=2),
     )
+
+
+def build_replayer() -> Replayer:
+    """Return what runs recorded histories through today's workflows as the worker would."""
+    return Replayer(
+        workflows=_WORKFLOWS,
+        interceptors=[Activities()],
+        workflow_runner=_runner(),
+        data_converter=pydantic_data_converter,
+    )
+
+
+def _runner() -> SandboxedWorkflowRunner:
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*_PLAIN))
 
 
 def _activities_of(bearer: object) -> list[Callable[..., Any]]:

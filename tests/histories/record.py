@@ -1,0 +1,293 @@
+"""Records one history for each path of our workflows: `make histories` writes them into a folder of today's date.
+
+They are run by pytest for its worlds, and not collected with the tests: these only replay what is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from billing.balance import BalanceBook
+from billing.limits import SpendingLimits
+from billing.meter import Meter
+from billing.price_refreshing import PriceRefreshing, PriceRefreshWorkflow
+from billing.rollups import Rollups
+from billing.schedules import (
+    Bookkeeping,
+    CheckWorkflow,
+    FetchExportWorkflow,
+    LookAtBalanceWorkflow,
+    RollUpWorkflow,
+)
+from billing.webhooks import AlertWebhooks, Webhook
+from errors import MachineLostError, NoCapacityError, ProviderRefusedError
+from fleet.commands import Command, Memory, machine_workflow_id
+from fleet.schedules import Sweeping, SweepWorkflow
+from fleet.spending import Spending
+from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow, alert_workflow_id
+from fleet.sweeper import Sweeper
+from fleet.workflow import MachineWorkflow
+from launch.stranded import RescueWorkflow, Stranded
+from launch.temporal import workflow_id
+from launch.worker import build_worker
+from models.launches import LaunchStatus
+from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
+from models.roles import Role
+from models.usage import UsageInterval
+from models.vms import Vm, VmStatus
+from providers.base import MachineState
+from providers.http import Http
+from tests.world import World, world
+
+__all__ = ["world"]
+
+FOLDER = Path(__file__).parent / os.environ.get("HISTORIES", f"{datetime.now(UTC):%Y-%m-%d}")
+QUEUE = f"recording-{secrets.token_hex(4)}"
+Record = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def record(world: World) -> Record:
+    async def record(name: str, workflow: str, *, ended: bool = True) -> None:
+        handle = world.client.get_workflow_handle(workflow)
+        if ended:
+            await handle.result(follow_runs=False)
+        history = json.loads((await handle.fetch_history()).to_json())
+        FOLDER.mkdir(exist_ok=True)
+        events = ",\n".join(json.dumps(_scrubbed(event), separators=(",", ":")) for event in history["events"])
+        (FOLDER / f"{name}.json").write_text(f'{{"events":[\n{events}\n]}}\n')
+
+    return record
+
+
+def _scrubbed(value: Any) -> Any:
+    """Return the event without names and paths of the machine that it was recorded on."""
+    if isinstance(value, dict):
+        return {key: _scrubbed(each) for key, each in value.items() if key not in {"identity", "stackTrace"}}
+    return [_scrubbed(each) for each in value] if isinstance(value, list) else value
+
+
+async def test_launch_ready_and_machine_running(world: World, record: Record) -> None:
+    launch = await world.until_over(await world.launch())
+    assert launch.status is LaunchStatus.READY
+
+    await record("launch-ready", workflow_id(launch.id))
+    await world.fleet.pair(await world.vm(launch), "1234")
+    await record("machine-running", machine_workflow_id(launch.vm_id or ""), ended=False)
+
+
+async def test_launch_failover(world: World, record: Record) -> None:
+    world.cloud.full = {world.cloud.stock[0].id}
+    world.streaming.failures["install"] = [MachineLostError("the disk is broken")]
+    launch = await world.until_over(await world.launch())
+    assert launch.status is LaunchStatus.READY
+
+    await record("launch-failover", workflow_id(launch.id))
+
+
+async def test_launch_cancelled(world: World, record: Record) -> None:
+    reached = world.streaming.hold("install")
+    launch = await world.launch()
+    await asyncio.wait_for(reached.wait(), 20)
+    launch = await world.launches.cancel(launch)
+    world.streaming.let_go("install")
+    assert (await world.until_over(launch)).status is LaunchStatus.CANCELLED
+
+    await record("launch-cancelled", workflow_id(launch.id))
+
+
+async def test_launch_failed_and_compensated(world: World, record: Record) -> None:
+    world.streaming.failures["mount_library"] = [ProviderRefusedError("the bucket says no")]
+    launch = await world.until_over(await world.launch())
+    assert (launch.status, world.cloud.rented) == (LaunchStatus.FAILED, {})
+
+    await record("launch-failed", workflow_id(launch.id))
+
+
+async def test_launch_on_a_running_machine(world: World, record: Record) -> None:
+    await world.machine()
+    launch = await world.until_over(await world.launch())
+    assert world.cloud.ever_rented == 1
+
+    await record("launch-on-running-machine", workflow_id(launch.id))
+
+
+async def test_launch_that_starts_a_stopped_machine(world: World, record: Record) -> None:
+    vm = await stopped(world, await world.machine())
+    launch = await world.until_over(await world.launch())
+    assert launch.vm_id == vm.id
+
+    await record("launch-starts-machine", workflow_id(launch.id))
+
+
+async def test_launch_that_replaces_a_machine_without_hardware(world: World, record: Record) -> None:
+    vm = await stopped(world, await world.machine())
+    world.cloud.failures["start"] = [NoCapacityError("its GPU was given away")]
+    launch = await world.until_over(await world.launch())
+    assert launch.vm_id not in {vm.id, None}
+
+    await record("launch-replaces-machine", workflow_id(launch.id))
+
+
+async def test_machine_stopped_and_started(world: World, record: Record) -> None:
+    vm = await stopped(world, await world.machine())
+    await world.fleet.command(vm, Command.START, "asked")
+    running = await world.until(vm, VmStatus.RUNNING)
+    await world.fleet.command(running, Command.RESTART, "asked")
+    await world.until_changed(vm, lambda now: now.status is VmStatus.STARTING)
+    await world.until(vm, VmStatus.RUNNING)
+
+    await record("machine-stop-start", machine_workflow_id(vm.id), ended=False)
+
+
+async def test_machine_deleted(world: World, record: Record) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await world.until(vm, VmStatus.DELETED)
+
+    await record("machine-deleted", machine_workflow_id(vm.id))
+
+
+async def test_stopped_machine_deleted(world: World, record: Record) -> None:
+    vm = await stopped(world, await world.machine())
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": {"saves_pending": True}})
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await world.until(vm, VmStatus.DELETED)
+
+    await record("machine-deleted-after-rescue", machine_workflow_id(vm.id))
+
+
+async def test_machine_whose_saves_cannot_be_uploaded(world: World, record: Record) -> None:
+    vm = await world.machine()
+    world.streaming.always["upload_saves"] = ProviderRefusedError("the bucket is away")
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await world.until_changed(vm, lambda now: now.status is VmStatus.RUNNING and now.saves_warning is not None)
+
+    await record("machine-saves-refused", machine_workflow_id(vm.id), ended=False)
+
+
+async def test_machine_stopped_when_idle(world: World, record: Record) -> None:
+    vm = await world.machine()
+    long_ago = datetime.now(UTC) - timedelta(hours=2)
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": long_ago}})
+    await world.until(vm, VmStatus.STOPPED)
+
+    await record("machine-idle-stop", machine_workflow_id(vm.id), ended=False)
+
+
+async def test_machine_stopped_at_the_cloud_and_rescued(world: World, record: Record) -> None:
+    vm = await world.machine()
+    world.cloud.become_all(MachineState.BROKEN)
+    await world.until(vm, VmStatus.STOPPED)
+    await world.until_changed(vm, lambda now: now.status is VmStatus.STOPPED and not now.saves_pending)
+
+    await record("machine-broken", machine_workflow_id(vm.id), ended=False)
+
+
+async def test_machine_vanished(world: World, record: Record) -> None:
+    vm = await world.machine()
+    world.cloud.vanish_all()
+    await world.until(vm, VmStatus.DELETED)
+
+    await record("machine-vanished", machine_workflow_id(vm.id))
+
+
+async def test_machine_continued(world: World, record: Record) -> None:
+    """As a run begins that continues another."""
+    vm = await world.machine()
+    handle = world.client.get_workflow_handle(machine_workflow_id(vm.id))
+    task_queue = (await handle.describe()).task_queue
+    await handle.terminate()
+    now = datetime.now(UTC)
+    await world.client.start_workflow(
+        MachineWorkflow.run,
+        args=[vm.id, Memory(there_at=now, cared_at=now, silent=1)],
+        id=machine_workflow_id(vm.id),
+        task_queue=task_queue,
+    )
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    await world.until(vm, VmStatus.DELETED)
+
+    await record("machine-continued", machine_workflow_id(vm.id))
+
+
+async def test_spending_stop(world: World, record: Record) -> None:
+    vm = await world.machine()
+    await world.db.update_many(UsageInterval, {"vm_id": vm.id}, {"$set": {"machine_usd_per_hour": Decimal(10**9)}})
+    await SpendingLimits(world.db).set(
+        LimitPeriod.DAILY, Decimal("0.0001"), "player-1", hard=True, by=("olga", Role.OPERATOR)
+    )
+    http = Http()
+    webhook = Webhook("http://127.0.0.1:9/refuses", SecretStr("a secret that only the receiver knows"))
+    spending = Spending(
+        world.db, world.fleet, world.launches, AlertWebhooks(world.db, http, webhook), grace=timedelta(0)
+    )
+    async with build_worker(world.client, QUEUE + "-spending", spending):
+        await run(world, WatchSpendingWorkflow, "watch-spending", "-spending")
+        assert await world.db.count(SpendingStop, {}) == 1
+        await run(world, WatchSpendingWorkflow, "watch-spending-again", "-spending")
+        await world.until(vm, VmStatus.STOPPED)
+        alerts = await world.db.find(SpendingAlert, {"level": AlertLevel.CRITICAL})
+        await record("spending-stop", f"watch-spending-again-{QUEUE}")
+        await record("spending-stop-first-warning", f"watch-spending-{QUEUE}")
+        await record("machine-spending-stop", machine_workflow_id(vm.id), ended=False)
+        await record("tell-alert-waiting", alert_workflow_id(alerts[0].id), ended=False)
+    await http.close()
+
+
+async def test_tell_alert(world: World, record: Record) -> None:
+    http = Http()
+    spending = Spending(world.db, world.fleet, world.launches, AlertWebhooks(world.db, http, None))
+    async with build_worker(world.client, QUEUE + "-alerts", spending):
+        await run(world, TellAlertWorkflow, "tell-alert", "-alerts", "no-such-alert")
+    await record("tell-alert", f"tell-alert-{QUEUE}")
+    await http.close()
+
+
+async def test_sweep_and_books(world: World, record: Record) -> None:
+    await world.machine()
+    world.cloud.unlisted = set(world.cloud.rented)
+    bearers = (
+        Sweeping(Sweeper(world.db, world.registry, Meter(world.db))),
+        Bookkeeping(Rollups(world.db), BalanceBook(world.db, _Balance())),
+        PriceRefreshing(world.db, None),
+        Stranded(world.db, world.engine),
+    )
+    workflows = {
+        "sweep": SweepWorkflow,
+        "roll-up": RollUpWorkflow,
+        "check-costs": CheckWorkflow,
+        "look-at-balance": LookAtBalanceWorkflow,
+        "fetch-export": FetchExportWorkflow,
+        "refresh-prices": PriceRefreshWorkflow,
+        "rescue": RescueWorkflow,
+    }
+    async with build_worker(world.client, QUEUE + "-books", *bearers):
+        for name, workflow in workflows.items():
+            await run(world, workflow, name, "-books")
+            await record(name, f"{name}-{QUEUE}")
+
+
+class _Balance:
+    async def balance(self) -> Decimal:
+        return Decimal("12.50")
+
+
+async def run(world: World, workflow: Any, name: str, suffix: str, *arguments: object) -> None:
+    await world.client.execute_workflow(workflow.run, args=arguments, id=f"{name}-{QUEUE}", task_queue=QUEUE + suffix)
+
+
+async def stopped(world: World, vm: Vm) -> Vm:
+    await world.fleet.command(vm, Command.STOP, "asked")
+    return await world.until(vm, VmStatus.STOPPED)
