@@ -89,8 +89,10 @@ class RemoteKeys:
     async def _read(self) -> None:
         reading = self._begin_to_read()
         if reading is not None:
-            # Shielded: a caller that goes away must not take the others' keys with it.
-            await asyncio.shield(reading)
+            # Unlike an await of the task, it leaves the task alone when this caller is cancelled.
+            await asyncio.wait([reading])
+            if not reading.cancelled():
+                reading.result()
 
     def _begin_to_read(self) -> asyncio.Task[None] | None:
         if self._reading is not None and not self._reading.done():

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ from placement.names import country_codes_by_name, normalised, region_spellings,
 from placement.positions import Position
 from placement.towns import Indices, Towns, country_rows, load_towns
 from providers.base import Place
+from providers.sharing import Shared
 
 _REGION_LIST: Final = Path(__file__).with_name("regions.tsv")
 _NEIGHBOURHOOD_KM: Final = 200.0  # how far from the middle of a region a town may lie that is said to be in it
@@ -143,12 +145,10 @@ class LazyGazetteer:
     """Loads the gazetteer in a thread when it is first wanted, once, however many ask at the same time."""
 
     def __init__(self) -> None:
-        self._loading: asyncio.Task[Gazetteer] | None = None
+        self._shared = Shared(lambda _: asyncio.to_thread(load_gazetteer), keep_s=inf)
 
     async def get(self) -> Gazetteer:
-        if self._loading is None or (self._loading.done() and self._loading.exception()):
-            self._loading = asyncio.create_task(asyncio.to_thread(load_gazetteer), name="load gazetteer")
-        return await asyncio.shield(self._loading)
+        return await self._shared.get()
 
 
 @lru_cache(maxsize=1)

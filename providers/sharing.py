@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Generic, TypeVar
 
+from errors import UnavailableError
+
 T = TypeVar("T")
 Depart = Callable[[], None]
 
@@ -29,10 +31,16 @@ class Shared(Generic[T]):
     async def get(self) -> T:
         if self._kept is not None and monotonic() < self._kept[0]:
             return self._kept[1]
-        return await asyncio.shield(self._joinable or self._begin())
+        task = self._joinable or self._begin()
+        await asyncio.wait(
+            [task]
+        )  # unlike an await of the task, it leaves the task alone when this waiter is cancelled
+        if task.cancelled():
+            raise UnavailableError("what was asked for was interrupted: ask again")
+        return task.result()
 
     async def close(self) -> None:
-        """End what is under way."""
+        """End what is under way; those who wait for it get UnavailableError."""
         tasks = list(self._under_way)
         for task in tasks:
             task.cancel()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import TypeVar
 
 from aiodataloader import DataLoader
 
@@ -16,6 +18,20 @@ from models.vms import Vm
 from placement.ranking import LocatedSite, Placements
 from providers.base import ProviderName
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Loader(DataLoader[K, V]):
+    """A DataLoader whose callers can be cancelled one by one.
+
+    The executor cancels the siblings of a field that failed. All who ask for one key wait for the same future, so that
+    a cancelled sibling would cancel it for the others too.
+    """
+
+    def load(self, key: K) -> asyncio.Future[V]:
+        return asyncio.shield(super().load(key))
+
 
 class Loaders:
     """Remember what they loaded, so they live as long as one answer and no longer. Each is made when first used."""
@@ -25,44 +41,44 @@ class Loaders:
         self._placements = placements
 
     @cached_property
-    def launch(self) -> DataLoader[str, Launch | None]:
+    def launch(self) -> Loader[str, Launch | None]:
         async def load(ids: list[str]) -> list[Launch | None]:
             found = {launch.id: launch for launch in await self._db.get_many(Launch, ids)}
             return [found.get(id_) for id_ in ids]
 
-        return DataLoader(load)
+        return Loader(load)
 
     @cached_property
-    def vm(self) -> DataLoader[str, Vm | None]:
+    def vm(self) -> Loader[str, Vm | None]:
         async def load(ids: list[str]) -> list[Vm | None]:
             found = {vm.id: vm for vm in await self._db.get_many(Vm, ids)}
             return [found.get(id_) for id_ in ids]
 
-        return DataLoader(load)
+        return Loader(load)
 
     @cached_property
-    def usage(self) -> DataLoader[str, Usage]:
+    def usage(self) -> Loader[str, Usage]:
         """What a VM has used so far, by its id."""
 
         async def load(vm_ids: list[str]) -> list[Usage]:
             found = await usage_of(self._db, vm_ids, datetime.now(UTC))
             return [found.get(id_, NO_USAGE) for id_ in vm_ids]
 
-        return DataLoader(load)
+        return Loader(load)
 
     @cached_property
-    def console(self) -> DataLoader[ConsoleType, Console]:
+    def console(self) -> Loader[ConsoleType, Console]:
         async def load(types: list[ConsoleType]) -> list[Console]:
             found = await consoles(self._db, types)
             return [found[type_] for type_ in types]
 
-        return DataLoader(load)
+        return Loader(load)
 
     @cached_property
-    def sites(self) -> DataLoader[ProviderName, Mapping[str, LocatedSite]]:
+    def sites(self) -> Loader[ProviderName, Mapping[str, LocatedSite]]:
         """All sites of a cloud by their ids at the cloud."""
 
         async def load(providers: list[ProviderName]) -> list[Mapping[str, LocatedSite]]:
             return [{one.site.id: one for one in await self._placements.sites(name)} for name in providers]
 
-        return DataLoader(load)
+        return Loader(load)

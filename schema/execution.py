@@ -33,6 +33,7 @@ from schema.listening import Listener, Nobody, Outcome
 from schema.measuring import Measurement
 from schema.remembered import Remembered
 from schema.root import SCHEMA
+from schema.strays import StrayCancellationError, strays_as_errors
 
 _MOST_MISTAKES: Final = 5  # of a document that are told; an answer does not grow with them
 
@@ -145,6 +146,15 @@ class GraphQLExecution:
         return answer
 
     async def _executed(self, prepared: Prepared, context: Context) -> dict[str, Any]:
+        try:
+            with strays_as_errors():
+                answer = _answer(await self._result(prepared, context))
+        except StrayCancellationError as error:
+            answer = {"errors": [masked(error)], "data": None}
+        answer["extensions"] = {"cost": cost_report(prepared.measured, self._limits)}
+        return answer
+
+    async def _result(self, prepared: Prepared, context: Context) -> ExecutionResult:
         result = execute(
             SCHEMA,
             prepared.document,
@@ -157,15 +167,17 @@ class GraphQLExecution:
         if isawaitable(result):
             result = await result
         await _note_denials(context, result)
-        answer = _answer(result)
-        answer["extensions"] = {"cost": cost_report(prepared.measured, self._limits)}
-        return answer
+        return result
 
     async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[dict[str, Any], None]:
         """The answers of a subscription, to be closed when done. Raises RequestFailedError when it cannot begin; so
         does the stream when it breaks."""
         with self._told(prepared) as told:
-            source = await self._source(prepared, context)
+            try:
+                with strays_as_errors():
+                    source = await self._source(prepared, context)
+            except StrayCancellationError as error:
+                raise RequestFailedError(masked(error)) from error
             told.outcome = Outcome.OK
         return _answers(source, self._listener, prepared.name)
 
@@ -235,7 +247,7 @@ def _parsed(text: str, limits: Limits) -> _Parsed:
 async def _answers(source: Any, listener: Listener, name: str | None) -> AsyncGenerator[dict[str, Any], None]:
     async with aclosing(source):
         try:
-            with listener.following(name):
+            with listener.following(name), strays_as_errors():
                 async for result in source:
                     yield _answer(result)
         except GatewayError as error:

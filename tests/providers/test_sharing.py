@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from errors import UnavailableError
 from providers.sharing import Depart, Shared
 
 
@@ -103,7 +104,7 @@ async def test_who_asks_after_the_question_left_gets_a_later_answer() -> None:
     assert (await early, await late) == (1, 2)
 
 
-async def test_close_ends_what_is_under_way() -> None:
+async def test_close_ends_what_is_under_way_and_says_so_to_those_who_wait() -> None:
     upstream = Upstream()
     shared = Shared(upstream)
     waiting = asyncio.create_task(shared.get())
@@ -111,5 +112,5 @@ async def test_close_ends_what_is_under_way() -> None:
 
     await shared.close()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(UnavailableError, match="interrupted"):
         await waiting
