@@ -52,6 +52,8 @@ def _token_faults(settings: Settings) -> Iterator[str]:
 
 
 def _production_faults(settings: Settings) -> Iterator[str]:
+    if "deployment" not in settings.model_fields_set:
+        yield "DEPLOYMENT: production says which installation it is. Example: DEPLOYMENT=main"
     if not _checks_tokens(settings):
         yield (
             "JWT_SECRET: production needs it, or JWT_JWKS_URL, to know its callers. "

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,14 +25,16 @@ from starlette.applications import Starlette
 from auth.authenticator import DEVELOPER
 from billing.rollups import Rollups
 from composition.blanks import completed, embedded, needs_simulator
+from composition.identity import claim_database, identity_of, restrict
 from composition.numbers import page_of_a_worker
 from composition.parts import Parts, compose
 from composition.worker import persistently, sweeper_of, work
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
-from errors import GatewayError
+from errors import GatewayError, UnavailableError
 from fleet.sweeper import Action
 from models.database import Database
+from models.deployment import Identity
 from models.everything import DOCUMENTS
 from safety import lets_developer_in, refuse_unsafe
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
@@ -54,21 +57,37 @@ def main() -> int:
         action="store_true",
         help="make the sums of closed days anew from the usage intervals, and end",
     )
+    parser.add_argument(
+        "--adopt-database",
+        action="store_true",
+        help="take the database over for this deployment and its cloud accounts, whatever it was used for before",
+    )
     arguments = parser.parse_args()
+    return_code = 0
     try:
         settings = load_settings()
         refuse_unsafe(settings)
         configure_logs(settings.log_level, as_json=settings.environment is Environment.PRODUCTION)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(rebuild_rollups(settings) if arguments.rebuild_rollups else serve(settings, arguments.role))
-    except (SettingsError, EmbeddedError) as error:
-        print(error, file=sys.stderr)  # noqa: T201  (one line for whoever started it)
-        return 2
-    return 0
+            if arguments.rebuild_rollups:
+                asyncio.run(rebuild_rollups(settings))
+            else:
+                asyncio.run(serve(settings, arguments.role, adopt=arguments.adopt_database))
+    except* (SettingsError, EmbeddedError) as errors:
+        print(_first(errors), file=sys.stderr)  # noqa: T201  (one line for whoever started it)
+        return_code = 2
+    return return_code
 
 
-async def serve(settings: Settings, role: str) -> None:
-    """Run until SIGINT, SIGTERM or SIGHUP."""
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
+    """Run until SIGINT, SIGTERM or SIGHUP. `adopt` takes the database over from another deployment."""
     stopping = _stop_signal()
     async with AsyncExitStack() as stack:
         _make_folder(settings.data_dir)
@@ -78,16 +97,23 @@ async def serve(settings: Settings, role: str) -> None:
         asked_for, settings = settings, completed(settings, running)
         parts = await stack.enter_async_context(compose(settings))
         parts.db.prepare_first()
+        restrict(parts.db)
+        opened, claimed = asyncio.Event(), _claimed(parts, settings, asked_for, adopt=adopt)
+        with contextlib.suppress(UnavailableError):
+            await claimed()
         async with asyncio.TaskGroup() as tasks:
-            jobs = [tasks.create_task(_prepare_database(parts.db)), tasks.create_task(_warm_up(parts))]
+            jobs = [
+                tasks.create_task(_prepare_database(parts.db, claimed, opened)),
+                tasks.create_task(_warm_up(parts, opened)),
+            ]
             if role != "gateway":
-                jobs.append(tasks.create_task(work(settings, parts, stopping)))
+                jobs.append(tasks.create_task(_work(settings, parts, opened, stopping)))
             if listener is not None:
                 jobs.append(
                     tasks.create_task(_serve_http(settings, _served(role, settings, parts), listener, stopping))
                 )
                 if settings.environment is Environment.DEVELOPMENT and role != "worker":
-                    _greet(asked_for, settings, listener)
+                    jobs.append(tasks.create_task(_greet(asked_for, settings, listener, opened)))
             await stopping.wait()
             _, late = await asyncio.wait(jobs, timeout=_LAST_WORDS_S)
             for job in late:
@@ -104,9 +130,7 @@ def _served(role: str, settings: Settings, parts: Parts) -> Starlette:
 
 async def rebuild_rollups(settings: Settings) -> None:
     """Once. Reports go on meanwhile; started beside a running service it shares its children."""
-    async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(embedded(settings))
-        parts = await stack.enter_async_context(compose(completed(settings, running)))
+    async with _claimed_parts(settings) as parts:
         await parts.db.ensure_indexes(DOCUMENTS)
         days = await Rollups(parts.db).rebuild(datetime.now(UTC))
         log.info("sums of closed days were made anew", extra={"days": days})
@@ -114,11 +138,19 @@ async def rebuild_rollups(settings: Settings) -> None:
 
 async def sweep_once(*, dry_run: bool) -> list[Action]:
     """One round of the sweeper, composed as the service is. Started beside a running service it shares its children."""
-    settings = load_settings()
-    async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(embedded(settings))
-        parts = await stack.enter_async_context(compose(completed(settings, running)))
+    async with _claimed_parts(load_settings()) as parts:
         return await sweeper_of(parts).sweep(dry_run=dry_run)
+
+
+@contextlib.asynccontextmanager
+async def _claimed_parts(asked_for: Settings) -> AsyncIterator[Parts]:
+    """Open what the service is made of, on a database that is this deployment's."""
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(embedded(asked_for))
+        settings = completed(asked_for, running)
+        parts = await stack.enter_async_context(compose(settings))
+        await _claimed(parts, settings, asked_for)()
+        yield parts
 
 
 def listen(host: str, port: int, variable: str) -> socket.socket:
@@ -140,14 +172,40 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
     return listener
 
 
-async def _prepare_database(db: Database) -> None:
+async def _prepare_database(db: Database, claimed: Callable[[], Awaitable[None]], opened: asyncio.Event) -> None:
+    if db.is_restricted:
+        await persistently(claimed, "the database")
+    opened.set()
     await persistently(lambda: db.ensure_indexes(DOCUMENTS), "the database")
 
 
-async def _warm_up(parts: Parts) -> None:
+async def _work(settings: Settings, parts: Parts, opened: asyncio.Event, stopping: asyncio.Event) -> None:
+    await opened.wait()
+    await work(settings, parts, stopping)
+
+
+def _claimed(
+    parts: Parts, settings: Settings, asked_for: Settings, *, adopt: bool = False
+) -> Callable[[], Awaitable[None]]:
+    """Return what claims the database for this deployment. `asked_for` are the settings before the blanks were filled
+    in."""
+
+    is_embedded = asked_for.mongodb_atlas_uri is None
+    known: list[Identity] = []
+
+    async def claimed() -> None:
+        if not known:
+            known.append(await identity_of(settings, parts.tensordock_account))
+        await claim_database(parts.db, settings, known[0], adopt=adopt, embedded=is_embedded)
+
+    return claimed
+
+
+async def _warm_up(parts: Parts, opened: asyncio.Event) -> None:
     """What the first request would otherwise wait for: the engine's client, the gazetteer, the stock."""
     with contextlib.suppress(GatewayError):
         await parts.engine.ping()
+    await opened.wait()
     for provider in parts.registry.all():
         with contextlib.suppress(GatewayError):
             await parts.placements.sites(provider.name)
@@ -201,8 +259,10 @@ def _stop_signal() -> asyncio.Event:
     return stopping
 
 
-def _greet(asked_for: Settings, settings: Settings, listener: socket.socket) -> None:
-    """`asked_for` are the settings before the blanks were filled in."""
+async def _greet(asked_for: Settings, settings: Settings, listener: socket.socket, opened: asyncio.Event) -> None:
+    """Print where the service is, once its database may be used. `asked_for` are the settings before the blanks were
+    filled in."""
+    await opened.wait()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     simulated = {
         "TensorDock": is_loopback(settings.tensordock_api_url.host or ""),

@@ -3,15 +3,34 @@ imports this; everything else is handed its values."""
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import unquote
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _MIN_SECRET_LENGTH: Final = 32
+DATABASE_NAME: Final = "^[A-Za-z0-9_-]{1,38}$"
+_MONGODB_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
+_SYSTEM_DATABASES: Final = frozenset({"", "admin", "config", "local"})  # in an address they say where users are kept
+_OF_FORM: Final = frozenset({"string_pattern_mismatch", "string_too_long"})
+# What the patterns below allow, in words.
+_FORMS: Final = {
+    "log_level": "must be DEBUG, INFO, WARNING or ERROR",
+    "deployment": "must be at most 12 lowercase letters, dashes and digits, with letters and digits apart by a dash, "
+    "beginning with a letter",
+    "mongodb_database": "must be 1 to 38 letters, digits, underscores and dashes",
+    "temporal_address": "must be a host and a port with a colon between them, without https://",
+    "gcp_project_id": "must be 6 to 30 lowercase letters, digits and dashes, beginning with a letter, not ending with "
+    "a dash",
+    "gcp_billing_export_table": "must be project, dataset and table with dots between them",
+    "gcs_bucket_name": "must be 3 to 63 lowercase letters, digits, dots, underscores and dashes, beginning and ending "
+    "with a letter or digit, without gs://",
+}
 
 
 class Environment(StrEnum):
@@ -32,6 +51,14 @@ class Settings(BaseSettings):
 
     environment: Environment = Field(
         Environment.DEVELOPMENT, description="`development` or `production`.", examples=["production"]
+    )
+    deployment: str = Field(
+        "main",
+        max_length=12,
+        pattern="^[a-z]+(-([a-z]+|[0-9]+))*$",
+        description="Name of this installation. It stands in the names of its machines and in its database; machines "
+        "with another name are never touched. Production must set it.",
+        examples=["main"],
     )
     host: str = Field("127.0.0.1", description="Address to listen on.", examples=["0.0.0.0"])
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.", examples=["8080"])
@@ -184,11 +211,15 @@ class Settings(BaseSettings):
 
     mongodb_atlas_uri: SecretStr | None = Field(
         None,
-        description="MongoDB connection string; absent: an embedded database is started.",
-        examples=["mongodb+srv://user:password@cluster.example.net"],
+        description="MongoDB connection string; a database named in it counts. Absent: an embedded database is "
+        "started.",
+        examples=["mongodb+srv://user:password@cluster.example.net/gamer"],
     )
     mongodb_database: str = Field(
-        "gamer", pattern="^[A-Za-z0-9_-]{1,38}$", description="Database name.", examples=["gamer"]
+        "gamer",
+        pattern=DATABASE_NAME,
+        description="Database name, where MONGODB_ATLAS_URI has none.",
+        examples=["gamer"],
     )
     temporal_address: str | None = Field(
         None,
@@ -358,10 +389,35 @@ class Settings(BaseSettings):
     )
     simulator_seed: int = Field(1, description="Seed of the simulated clouds' chance.", examples=["42"])
 
+    @model_validator(mode="before")
+    @classmethod
+    def _strip(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """A secret that was stored by `echo` ends with a line end."""
+        return {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+
+    @field_validator("mongodb_atlas_uri")
+    @classmethod
+    def _is_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        if not value.get_secret_value().startswith(_MONGODB_SCHEMES):
+            raise ValueError("must begin with mongodb:// or mongodb+srv://")
+        named = database_in(value.get_secret_value())
+        if named is not None and not re.fullmatch(DATABASE_NAME, named):
+            raise ValueError("names a database that is not 1 to 38 letters, digits, underscores and dashes")
+        return value
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_line(cls, value: object) -> object:
+        if isinstance(value, str) and any(sign in value for sign in "\r\n\0"):
+            raise ValueError("has a line end inside; it must be one line")
+        return value
 
     @field_validator("jwt_secret", "api_key_secret", "api_key_secret_previous", "alert_webhook_secret", "metrics_token")
     @classmethod
@@ -374,9 +430,32 @@ class Settings(BaseSettings):
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment and `.env`. Raises SettingsError for the first variable that is wrong."""
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         raise SettingsError(_first_fault(error)) from None
+    return _with_database_of_address(settings)
+
+
+def database_in(uri: str) -> str | None:
+    """Return the database that a MongoDB address names; None for none, or one of MongoDB's own."""
+    _, _, rest = uri.partition("://")
+    _, _, path = rest.partition("/")
+    name = unquote(path.partition("?")[0])
+    return None if name in _SYSTEM_DATABASES else name
+
+
+def _with_database_of_address(settings: Settings) -> Settings:
+    if settings.mongodb_atlas_uri is None:
+        return settings
+    named = database_in(settings.mongodb_atlas_uri.get_secret_value())
+    if named is None or named == settings.mongodb_database:
+        return settings
+    if "mongodb_database" in settings.model_fields_set:
+        raise SettingsError(
+            f"MONGODB_DATABASE: is {settings.mongodb_database}, but MONGODB_ATLAS_URI names the database {named}. "
+            f"Name one of them. Example: MONGODB_DATABASE={named}"
+        )
+    return settings.model_copy(update={"mongodb_database": named})
 
 
 def _first_fault(error: ValidationError) -> str:
@@ -384,7 +463,8 @@ def _first_fault(error: ValidationError) -> str:
     name = str(fault["loc"][0]) if fault["loc"] else "settings"
     field = Settings.model_fields.get(name)
     example = f" Example: {name.upper()}={field.examples[0]}" if field and field.examples else ""
-    return f"{name.upper()}: {fault['msg'].removeprefix('Value error, ')}.{example}"
+    words = _FORMS.get(name) if fault["type"] in _OF_FORM else None
+    return f"{name.upper()}: {words or fault['msg'].removeprefix('Value error, ')}.{example}"
 
 
 def is_loopback(host: str) -> bool:

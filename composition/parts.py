@@ -24,6 +24,7 @@ from composition.clouds import (
     secret_text,
     tensordock_options,
 )
+from composition.identity import Account
 from errors import ProviderRefusedError
 from launch.engine import DeferredEngine, EngineAddress
 from models.database import Database
@@ -59,6 +60,7 @@ class Parts:
     streaming: StreamingMachines
     http: Http
     balance: Balance
+    tensordock_account: Account
     metrics: Metrics
 
 
@@ -107,6 +109,7 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             streaming=StreamingMachines(Ssh(key), cloudypad, bucket, await library_source(settings)),
             http=http,
             balance=tensordock,
+            tensordock_account=tensordock.account,
             metrics=metrics,
         )
 

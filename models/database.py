@@ -51,6 +51,7 @@ class Database:
         self._timeout_s = timeout_s
         self._prepared = asyncio.Event()
         self._prepared.set()
+        self._only: type[Model] | None = None
 
     def __repr__(self) -> str:
         return f"Database({self.name!r})"
@@ -59,9 +60,23 @@ class Database:
         await self._client.close()
 
     async def ping(self) -> None:
-        """Raises UnavailableError when the database does not answer."""
+        """Raises UnavailableError when the database does not answer, or may not be used yet."""
         with _translated():
             await self._client.admin.command("ping")
+        if self._only is not None:
+            raise UnavailableError(_NOT_CHECKED)
+
+    def restrict_to(self, model: type[Model]) -> None:
+        """Refuse every call that is not about this model with UnavailableError, until `lift_restriction`: what a
+        database holds is not touched before it is certain whose it is."""
+        self._only = model
+
+    @property
+    def is_restricted(self) -> bool:
+        return self._only is not None
+
+    def lift_restriction(self) -> None:
+        self._only = None
 
     def prepare_first(self) -> None:
         """From now on transactions wait until `ensure_indexes` has succeeded.
@@ -204,11 +219,14 @@ class Database:
             await self._client.drop_database(self.name)
 
     def _collection(self, model: type[Model]) -> AsyncCollection[Document]:
+        if self._only is not None and model is not self._only:
+            raise UnavailableError(_NOT_CHECKED)
         return cast("AsyncCollection[Document]", self._engine.get_collection(model))
 
 
 # InternalError and OutOfDiskSpace: the database's trouble and not our request's.
 _ITS_OWN_FAULTS: Final = frozenset({1, 14031})
+_NOT_CHECKED: Final = "the database was not checked yet"
 _IN_TRANSACTION: Final = ContextVar("_IN_TRANSACTION", default=False)
 
 

@@ -9,6 +9,7 @@ from models.audit import AuditEntry
 from models.billed import BalanceSample, BilledAmount, BilledState
 from models.catalog import ConsoleSettings
 from models.cloudypad_states import CloudyPadState
+from models.deployment import DeploymentRecord
 from models.google_prices import GoogleRegionPrices
 from models.launches import Launch, LaunchEvent
 from models.limits import SpendingAlert, SpendingLimit, SpendingStop
@@ -28,6 +29,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     BilledState,
     CloudyPadState,
     ConsoleSettings,
+    DeploymentRecord,
     FullSite,
     GeocodedPlace,
     GoogleRegionPrices,

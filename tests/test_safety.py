@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
 SECRET = "correct horse battery staple, and then some"
 PRODUCTION: dict[str, str | None] = {
     "ENVIRONMENT": "production",
+    "DEPLOYMENT": "main",
     "HOST": "0.0.0.0",
     "JWT_SECRET": SECRET,
     "CORS_ORIGINS": "https://play.example.com",
@@ -55,7 +56,8 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"JWT_SECRET": None, "HOST": "127.0.0.1"}, "JWT_SECRET"),
         ({"JWT_JWKS_URL": JWKS}, "JWT_JWKS_URL"),
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "http://id.example.com/jwks.json"}, "JWT_JWKS_URL"),
-        ({"JWT_SECRET": "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0C\n-----END PUBLIC KEY-----"}, "JWT_SECRET"),
+        ({"DEPLOYMENT": None}, "DEPLOYMENT"),
+        ({"JWT_SECRET": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBxGamerProvisionerTestKey"}, "JWT_SECRET"),
         ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
         ({"CORS_ORIGINS": "https://play.example.com, *"}, "CORS_ORIGINS"),
         ({"CORS_ORIGINS": "null"}, "CORS_ORIGINS"),

@@ -65,6 +65,9 @@ class TensorDockClient:
         """This reply turned us away: the next request of its kind leaves when it says, or else later each time."""
         self._pacing.rest(operation, reply.headers.get("retry-after"))
 
+    async def account(self) -> Reply:
+        return await self._v2(Operation.READ_ACCOUNT, "POST", "auth/test", {})
+
     async def hostnodes(self) -> Reply:
         return await self._v2(Operation.LIST_HOSTNODES, "GET", "hostnodes")
 

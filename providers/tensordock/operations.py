@@ -17,3 +17,4 @@ class Operation(StrEnum):
     STOP_AND_FREE = "stop instance and free its GPU"
     READ_BALANCE = "read balance"
     TEST_CREDENTIALS = "test credentials"
+    READ_ACCOUNT = "read account"

@@ -108,6 +108,12 @@ def balance(document: Json) -> Decimal:
     return usd
 
 
+def organization_id(document: Json) -> str | None:
+    """None when the answer has none that we could compare."""
+    found = _text(document.get("organizationId")) if isinstance(document, Mapping) else ""
+    return found if _ID.fullmatch(found) else None
+
+
 def is_machine_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 

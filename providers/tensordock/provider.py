@@ -149,6 +149,10 @@ class TensorDock:
         """USD left on the account, as of a few seconds ago; None without the key, which alone may ask."""
         return await self._purse.balance() if self._client.has_key else None
 
+    async def account(self) -> str | None:
+        """Return the id of the organization that the token belongs to; None when TensorDock does not say."""
+        return await self._answers.must_read(Operation.READ_ACCOUNT, self._client.account(), parse.organization_id)
+
     async def _read_sites(self, _: Depart) -> tuple[Site, ...]:
         hostnodes = await self._answers.must_read(Operation.LIST_HOSTNODES, self._client.hostnodes(), parse.hostnodes)
         if all(hostnode.location_id is None for hostnode in hostnodes):

@@ -328,3 +328,20 @@ def test_the_balance_is_exact_and_may_be_negative(said: Any, usd: Decimal) -> No
 def test_a_balance_that_is_no_number_is_unreadable(said: Any) -> None:
     with pytest.raises(UnreadableError):
         parse.balance(read({"success": True, "balance": said}))
+
+
+@pytest.mark.parametrize(
+    ("document", "organization"),
+    [
+        (
+            {"success": True, "organizationId": "4d0c7a52-0000-4000-8000-00000000a001"},
+            "4d0c7a52-0000-4000-8000-00000000a001",
+        ),
+        ({"success": True}, None),
+        ({"success": True, "organizationId": "a b"}, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_the_account_is_the_organization_that_the_answer_names(document: Any, organization: str | None) -> None:
+    assert parse.organization_id(document) == organization

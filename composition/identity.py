@@ -1,0 +1,86 @@
+"""Which deployment this process belongs to, and that its database is that deployment's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from composition.blanks import simulates_google
+from errors import ProviderError
+from models.database import Database
+from models.deployment import SIMULATED, DeploymentRecord, Difference, Identity, claim
+from providers.base import ProviderName
+from settings import Settings, SettingsError, is_loopback
+
+log = logging.getLogger("server")
+
+_ACCOUNT_WITHIN_S: Final = 5.0
+Account = Callable[[], Awaitable[str | None]]  # the id of an account; None when the cloud does not say
+
+
+async def identity_of(settings: Settings, tensordock: Account) -> Identity:
+    """`tensordock` is asked only where TensorDock is real. An account whose id is not known now is left out."""
+    accounts = {ProviderName.TENSORDOCK.value: await _tensordock_account(settings, tensordock)}
+    if settings.gcp_project_id is not None:
+        google = SIMULATED if simulates_google(settings) else settings.gcp_project_id
+        accounts[ProviderName.CLOUDYPAD.value] = google
+    return Identity(settings.deployment, {name: account for name, account in accounts.items() if account is not None})
+
+
+async def claim_database(db: Database, settings: Settings, identity: Identity, *, adopt: bool, embedded: bool) -> None:
+    """Raise SettingsError when the database belongs to another deployment or to other accounts; UnavailableError while
+    it does not answer. Until this returned, `db` refuses everything else."""
+    difference = await claim(db, identity, adopt=adopt)
+    if difference is not None:
+        raise SettingsError(_refusal(difference, settings, embedded=embedded))
+    if adopt:
+        log.warning("database adopted", extra={"database": db.name, "deployment": identity.name})
+    db.lift_restriction()
+
+
+def restrict(db: Database) -> None:
+    """Let `db` be used for its deployment's record alone."""
+    db.restrict_to(DeploymentRecord)
+
+
+async def _tensordock_account(settings: Settings, ask: Account) -> str | None:
+    if settings.tensordock_api_token is None:
+        return None
+    if is_loopback(settings.tensordock_api_url.host or ""):
+        return SIMULATED
+    try:
+        async with asyncio.timeout(_ACCOUNT_WITHIN_S):
+            return await ask()
+    except (ProviderError, TimeoutError):
+        log.warning("account not verified", extra={"provider": ProviderName.TENSORDOCK})
+        return None
+
+
+def _refusal(difference: Difference, settings: Settings, *, embedded: bool) -> str:
+    where = "the embedded database" if embedded else f"the database {settings.mongodb_database}"
+    if difference.is_name:
+        return (
+            f"DEPLOYMENT: {where} belongs to the deployment {difference.recorded}, and this is {difference.ours}. Use "
+            f"another database, or take this one over for good with --adopt-database. "
+            f"Example: DEPLOYMENT={difference.recorded}"
+        )
+    variable = "TENSORDOCK_API_TOKEN" if difference.subject == ProviderName.TENSORDOCK else "GCP_PROJECT_ID"
+    return (
+        f"{variable}: {where} holds machines of {_account(difference.subject, difference.recorded)}, and this is "
+        f"{_account(difference.subject, difference.ours)}. {_cure(embedded=embedded)}"
+    )
+
+
+def _account(provider: str, account: str) -> str:
+    cloud = "TensorDock" if provider == ProviderName.TENSORDOCK else "Google Cloud"
+    if account == SIMULATED:
+        return f"a simulated {cloud}"
+    return f"TensorDock's organization {account}" if cloud == "TensorDock" else f"the Google Cloud project {account}"
+
+
+def _cure(*, embedded: bool) -> str:
+    if embedded:
+        return "Use another folder, or --adopt-database when those machines are gone. Example: DATA_DIR=.data-2"
+    return "Use another database, or --adopt-database when those machines are gone. Example: MONGODB_DATABASE=gamer-2"
