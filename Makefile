@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: bench soak run test check format lint types imports audit pytest fmt lock schema docs wire-names histories recording graphiql clean venv
+.PHONY: bench soak run test check format lint types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -60,6 +60,9 @@ wire-names: venv     ## tests/wire_names.txt from the code, after a name was cha
 
 histories: venv      ## histories of every workflow's paths, as the code of today writes them, into tests/histories/DATE
 	exec $(BIN)/pytest tests/histories/record.py
+
+payloads: venv       ## what today's activities, workflows and updates are sent, added to tests/payloads/messages.json
+	exec $(BIN)/python -m tests.payloads.record
 
 recording: venv      ## a launch at a running service, written into README.md
 	exec $(BIN)/python -m docs.record_launch

@@ -7,7 +7,8 @@ from importlib import import_module
 
 import pytest
 
-from tests.wire_names import LIST, classes_of, wire_names
+from tests.temporal_definitions import classes_of
+from tests.wire_names import LIST, wire_names
 
 _ADVICE = """
 Names on the wire differ from tests/wire_names.txt. A name that disappears breaks workflows under way, stored

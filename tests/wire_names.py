@@ -5,24 +5,17 @@
 
 from __future__ import annotations
 
-import inspect
-import pkgutil
 from collections.abc import Iterator
+from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_type_hints
 
 import pymongo
 from odmantic import EmbeddedModel, Model
 from odmantic.index import ODMBaseIndex
-from temporalio import activity, workflow
 
-import billing
-import fleet
-import launch
 from billing.price_refreshing import REFRESH_PRICES
 from billing.schedules import INTERVALS, schedule_name
 from fleet.commands import machine_workflow_id
@@ -34,6 +27,7 @@ from models.everything import DOCUMENTS
 from providers.base import ProviderName
 from resolvers.census import Census
 from schema.listening import Outcome
+from tests.temporal_definitions import activities, messages, workflows
 from web.metrics import Metrics
 
 LIST: Final = Path(__file__).with_name("wire_names.txt")
@@ -45,25 +39,15 @@ def wire_names() -> list[str]:
     return sorted({*_of_temporal(), *_of_the_database(), *_of_the_metrics()})
 
 
-def classes_of(*packages: ModuleType) -> Iterator[type]:
-    """Yield every class that is defined in the packages' modules."""
-    for package in packages:
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            module = import_module(found.name)
-            yield from (
-                each for _, each in inspect.getmembers(module, inspect.isclass) if each.__module__ == found.name
-            )
-
-
 def _of_temporal() -> Iterator[str]:
-    for each in classes_of(launch, fleet, billing):
-        if definition := workflow._Definition.from_class(each):
-            yield f"temporal workflow {definition.name}"
-            for kind in ("signals", "updates", "queries"):
-                yield from (f"temporal workflow {definition.name} {kind} {name}" for name in getattr(definition, kind))
-        for _, method in inspect.getmembers(each, inspect.isfunction):
-            if found := activity._Definition.from_callable(method):
-                yield f"temporal activity {found.name}"
+    for each in workflows():
+        yield f"temporal workflow {each.name}"
+        for kind in ("signals", "updates", "queries"):
+            yield from (f"temporal workflow {each.name} {kind} {name}" for name in getattr(each, kind))
+    yield from (f"temporal activity {each.name}" for each in activities())
+    for message in messages():
+        for annotation in (*message.arguments, message.result):
+            yield from (f"temporal word {word}" for word in _words(annotation))
     ids = (workflow_id("<launch>"), machine_workflow_id("<vm>"), alert_workflow_id("<alert>"))
     yield from (f"temporal workflow id {each}" for each in ids)
     yield from (f"temporal schedule {schedule_name(each, '<task queue>')}" for each in _SCHEDULED)
@@ -83,21 +67,17 @@ def _fields(model: type[Model] | type[EmbeddedModel], within: str = "") -> Itera
             yield from _fields(embedded, f"{within}{field.key_name}.")
 
 
-def _words(model: type[Model] | type[EmbeddedModel]) -> Iterator[str]:
-    """Yield the stored values of enumerations."""
-    for field in model.model_fields.values():
-        for kind in _parts(field.annotation):
-            if issubclass(kind, Enum):
-                yield from (f"{kind.__name__} {word.value}" for word in kind)
-            elif issubclass(kind, EmbeddedModel):
-                yield from _words(kind)
-
-
-def _parts(annotation: Any) -> Iterator[type]:
-    if isinstance(annotation, type) and not get_args(annotation):
-        yield annotation
+def _words(annotation: Any) -> Iterator[str]:
+    """Yield the words of enumerations in it, which travel or are stored."""
     for part in get_args(annotation):
-        yield from _parts(part)
+        yield from _words(part)
+    if not isinstance(annotation, type):
+        return
+    if issubclass(annotation, Enum):
+        yield from (f"{annotation.__name__} {word.value}" for word in annotation)
+    elif is_dataclass(annotation) or issubclass(annotation, Model | EmbeddedModel):
+        for hint in get_type_hints(annotation).values():
+            yield from _words(hint)
 
 
 def _index(index: ODMBaseIndex | pymongo.IndexModel) -> str:
