@@ -76,6 +76,12 @@ class Context:
         self.accounts = 0  # entries of the audit trail that tell how something ended
         self.loaders = Loaders(services.db, services.placements)
 
-    def forget(self) -> None:
-        """Load everything anew: the next event of a subscription shows the state of its own moment."""
+    def forget(self, *shown: object) -> None:
+        """Load everything again, except the documents given, which are shown as they are.
+
+        Called before and after a write, and for each event of a subscription, so that no part of an answer is older
+        than the write or the event.
+        """
         self.loaders = Loaders(self.services.db, self.services.placements)
+        for document in shown:
+            self.loaders.show(document)

@@ -40,6 +40,14 @@ class Loaders:
         self._db = db
         self._placements = placements
 
+    def show(self, document: object) -> None:
+        """Answer with this launch or VM, as a write left it, wherever the answer names it."""
+        match document:
+            case Launch():
+                self.launch.prime(document.id, document)
+            case Vm():
+                self.vm.prime(document.id, document)
+
     @cached_property
     def launch(self) -> Loader[str, Launch | None]:
         async def load(ids: list[str]) -> list[Launch | None]:

@@ -74,19 +74,27 @@ _KEY: Final = re.compile(
 
 class RefusalsAsData(FieldExtension):
     """Answers a RefusedError with the mutation's payload, whose `errors` then say why. It is on the audit trail, also
-    when it came before the change itself was."""
+    when it came before the change itself was. Nothing that was loaded before the change is shown after it."""
 
     def __init__(self, payload: Callable[..., object]) -> None:
         self._payload = payload
 
     async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
         told_before = info.context.accounts
+        info.context.forget()  # what an earlier mutation of the document loaded
         try:
-            return await next_(source, info, **kwargs)
+            payload = await next_(source, info, **kwargs)
+            info.context.forget(*_documents(payload))
+            return payload
         except RefusedError as refusal:
             if info.context.accounts == told_before:
                 await refused(info.context, info.field_name, _subject(kwargs.get("input")), refusal)
             return self._payload(errors=[told(refusal)])
+
+
+def _documents(payload: object) -> list[object]:
+    """The records in a payload, as the mutation left them."""
+    return [shown.document for shown in vars(payload).values() if hasattr(shown, "document")]
 
 
 def _subject(wanted: object) -> str | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from models.vms import VmStatus
+from resolvers.context import Context
 from resolvers.loaders import Loader
+from tests.gateway import ANN, GatewayWorld, a_launch, a_vm
 
 
 async def test_a_caller_that_is_cancelled_leaves_the_lookup_to_the_others() -> None:
@@ -29,3 +32,16 @@ async def test_a_caller_that_is_cancelled_leaves_the_lookup_to_the_others() -> N
 
 async def waiting(loader: Loader[str, int]) -> int:
     return await loader.load("four")
+
+
+async def test_what_a_write_returned_is_shown_although_the_record_has_moved_on(gateway: GatewayWorld) -> None:
+    await gateway.db.insert(a_vm("200000000000000001", status=VmStatus.STOPPED))
+    await gateway.db.insert(a_launch("100000000000000001"))
+    context = Context(ANN, gateway.services, "request-1")
+    await context.loaders.vm.load("200000000000000001")
+    returned = a_vm("200000000000000001", status=VmStatus.STOPPING)
+
+    context.forget(returned)
+
+    assert await context.loaders.vm.load("200000000000000001") is returned
+    assert await context.loaders.launch.load("100000000000000001") == a_launch("100000000000000001")
