@@ -38,6 +38,7 @@ from models.deployment import Identity
 from models.everything import DOCUMENTS
 from safety import lets_developer_in, refuse_unsafe
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
+from web.access_log import AccessLog
 from web.heads import HeadLimits
 from web.logs import configure_logs
 from web.metrics_page import metrics_app
@@ -110,7 +111,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                 jobs.append(tasks.create_task(_work(settings, parts, opened, stopping)))
             if listener is not None:
                 jobs.append(
-                    tasks.create_task(_serve_http(settings, _served(role, settings, parts), listener, stopping))
+                    tasks.create_task(_serve_http(settings, parts, _served(role, settings, parts), listener, stopping))
                 )
                 if settings.environment is Environment.DEVELOPMENT and role != "worker":
                     jobs.append(tasks.create_task(_greet(asked_for, settings, listener, opened)))
@@ -225,16 +226,21 @@ class _Server(uvicorn.Server):
         yield  # signals are this module's: gateway and worker stop together
 
 
-async def _serve_http(settings: Settings, app: Starlette, listener: socket.socket, stopping: asyncio.Event) -> None:
-    heads = HeadLimits(settings.max_head_bytes, settings.max_headers)
+async def _serve_http(
+    settings: Settings, parts: Parts, app: Starlette, listener: socket.socket, stopping: asyncio.Event
+) -> None:
+    heads, access_log = (
+        HeadLimits(settings.max_head_bytes, settings.max_headers),
+        AccessLog(parts.metrics.http_answered),
+    )
     server = _Server(
         uvicorn.Config(
             app,
             log_config=None,
             access_log=False,
-            http=patient(settings.header_timeout_seconds, heads, settings.slow_reader_seconds),
+            http=patient(settings.header_timeout_seconds, heads, settings.slow_reader_seconds, access_log),
             h11_max_incomplete_event_size=settings.max_head_bytes,
-            ws=patient_socket(settings.slow_reader_seconds, settings.max_messages_per_minute),
+            ws=patient_socket(settings.slow_reader_seconds, settings.max_messages_per_minute, access_log),
             ws_max_size=settings.max_body_bytes,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=3,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -17,6 +20,7 @@ from fleet.telling import lines_first
 log = logging.getLogger(__name__)
 
 _UNEXPECTED_TRIES = 3
+_SUBJECTS: Final = MappingProxyType({"launch": "launch", "machine": "vm"})  # by how the id of a workflow begins
 
 
 class Activities(Interceptor):
@@ -30,11 +34,17 @@ class Activities(Interceptor):
 class _Activity(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         beating = asyncio.create_task(_beat())
-        launch = (activity.info().workflow_id or "").removeprefix("launch-")
         try:
-            with working_on(launch=launch if launch.isdigit() else None):
-                async with lines_first():
-                    return await super().execute_activity(input)
+            parameters = dict(zip(inspect.signature(input.fn).parameters, input.args, strict=False))
+            with working_on(**ids_of(activity.info().workflow_id or "", parameters)):
+                return await self._translated(input)
+        finally:
+            beating.cancel()
+
+    async def _translated(self, input: ExecuteActivityInput) -> Any:
+        try:
+            async with lines_first():
+                return await super().execute_activity(input)
         except (ProviderBusyError, UnavailableError) as error:
             raise _told(error, final=False) from None
         except GatewayError as error:
@@ -44,8 +54,20 @@ class _Activity(ActivityInboundInterceptor):
             log.exception("an activity failed unexpectedly")
             last = activity.info().attempt >= _UNEXPECTED_TRIES
             raise ApplicationError("an internal error", type="Unexpected", non_retryable=last) from error
-        finally:
-            beating.cancel()
+
+
+def ids_of(workflow_id: str, parameters: Mapping[str, object]) -> dict[str, str]:
+    """Return the ids of the launch and the VM that an activity works for: the one in its workflow's id, and `launch_id`
+    and `vm_id` among its parameters or their fields."""
+    kind, _, number = workflow_id.partition("-")
+    found = {_SUBJECTS[kind]: number} if kind in _SUBJECTS and number.isdigit() else {}
+    for parameter, value in parameters.items():
+        for subject in _SUBJECTS.values():
+            name = f"{subject}_id"
+            subject_id = value if parameter == name else getattr(value, name, None)
+            if isinstance(subject_id, str):
+                found[subject] = subject_id
+    return found
 
 
 def _told(error: GatewayError, *, final: bool) -> ApplicationError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -13,8 +14,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from web import graphiql
+from web.access_log import REQUEST_ID, AccessLog
 from web.answers import json_answer
 from web.armour import Armour
 from web.exports import Exports
@@ -23,8 +26,10 @@ from web.graphql_http import GraphQLOverHTTP
 from web.graphql_socket import GraphQLOverWebSocket
 from web.health import Readiness, alive
 from web.metrics_page import MetricsPage
+from web.request_checks import RequestChecks
 from web.rest import rest_routes
-from web.trail import HEADER, Trail
+from web.trail import Trail
+from web.unexpected_errors import UnexpectedErrors
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -45,6 +50,7 @@ def create_app(
     here."""
     http = GraphQLOverHTTP(gateway, explorer=explorer, for_operators=not open_explorer)
     socket = GraphQLOverWebSocket(gateway)
+    cors = _cors(gateway.cors_origins)
     app = Starlette(
         routes=[
             Route("/", _greeting(gateway.services.version), methods=["GET"]),
@@ -59,9 +65,11 @@ def create_app(
             *routes,
         ],
         middleware=[
-            Middleware(Armour, tls_only=tls_only, heads=gateway.limits.heads),
-            Middleware(Trail, counted=metrics.metrics.http_answered if metrics else None),
-            _cors(gateway.cors_origins),
+            Middleware(Armour, tls_only=tls_only),
+            Middleware(Trail, AccessLog(metrics.metrics.http_answered if metrics else None)),
+            Middleware(RequestChecks, gateway.limits.heads, cors),
+            Middleware(cors),
+            Middleware(UnexpectedErrors),
         ],
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
@@ -72,13 +80,13 @@ def create_app(
     return app
 
 
-def _cors(origins: Sequence[str]) -> Middleware:
-    return Middleware(
+def _cors(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
+    return partial(
         CORSMiddleware,
         allow_origins=list(origins),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-API-Key", HEADER],
-        expose_headers=[HEADER],
+        allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID],
+        expose_headers=[REQUEST_ID, "Retry-After"],
     )
 
 

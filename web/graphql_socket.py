@@ -17,13 +17,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from auth.callers import Caller
 from auth.rate import MessageRate
-from errors import GatewayError, LimitReachedError, UnauthenticatedError
+from errors import ForbiddenError, GatewayError, LimitReachedError, UnauthenticatedError
 from resolvers.context import Context
 from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
 from schema.faults import Fault, fault_of
 from web.gateway import Gateway, lasted_too_long
 from web.reading import UnreadableError, decoded, request_from
 from web.standing import no_longer_good, objection
+from web.statuses import turned_away
 
 PROTOCOL: Final = "graphql-transport-ws"
 _REASON_LIMIT: Final = 120  # bytes; a close frame carries 123
@@ -57,7 +58,7 @@ class GraphQLOverWebSocket:
 
     async def serve(self, websocket: WebSocket) -> None:
         if not self._gateway.is_of_listed_origin(websocket.scope):
-            await websocket.close()
+            await websocket.send_denial_response(turned_away(ForbiddenError("pages of this site may not ask")))
             return
         if PROTOCOL not in websocket.scope["subprotocols"]:
             await websocket.accept()

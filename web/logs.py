@@ -16,6 +16,7 @@ import correlation
 # Control characters, line and paragraph separators, and the marks that turn the reading direction.
 _UNSEEMLY: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _OWN_FIELDS: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
+_IN_ACCESS_LOG: Final = "Invalid HTTP request received."  # the server's own words, without the request's id
 _TALKATIVE: Final = ("aiohttp", "asyncio", "asyncssh", "geopy", "pymongo", "temporalio", "websockets")
 
 
@@ -73,12 +74,15 @@ def fields_of(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _is_for_us(record: logging.LogRecord) -> bool:
-    """The server's own words on a request have its query string in them, and so tokens; `web.trail` says the rest."""
-    return record.levelno >= logging.WARNING or not record.name.startswith("uvicorn")
+    """The server's own words on a request have its query string in them, and so tokens; `web.access_log` says the
+    rest."""
+    if not record.name.startswith("uvicorn"):
+        return True
+    return record.levelno >= logging.WARNING and record.msg != _IN_ACCESS_LOG
 
 
 def _belongs_to(record: logging.LogRecord) -> bool:
-    for name, variable in (("request", correlation.request_id), ("launch", correlation.launch_id)):
+    for name, variable in correlation.FIELDS.items():
         value = variable.get()
         if value is not None and not hasattr(record, name):
             setattr(record, name, value)

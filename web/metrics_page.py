@@ -21,12 +21,15 @@ from auth.access import require
 from errors import ForbiddenError, GatewayError, UnauthenticatedError
 from resolvers.census import Census
 from resolvers.door import denied
+from web.access_log import AccessLog
 from web.armour import Armour
 from web.heads import HeadLimits
 from web.health import alive
 from web.metrics import CONTENT_TYPE, Metrics
+from web.request_checks import RequestChecks
 from web.statuses import turned_away
 from web.trail import Trail
+from web.unexpected_errors import UnexpectedErrors
 
 if TYPE_CHECKING:
     from web.gateway import Gateway
@@ -85,7 +88,12 @@ def metrics_app(page: MetricsPage) -> Starlette:
     """For a process that answers no clients."""
     return Starlette(
         routes=[Route("/health", alive, methods=["GET"]), Route("/metrics", page.answer, methods=["GET"])],
-        middleware=[Middleware(Armour, tls_only=False, heads=HeadLimits()), Middleware(Trail)],
+        middleware=[
+            Middleware(Armour, tls_only=False),
+            Middleware(Trail, AccessLog(page.metrics.http_answered)),
+            Middleware(RequestChecks, HeadLimits()),
+            Middleware(UnexpectedErrors),
+        ],
     )
 
 

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import Any, Final
 
 import h11
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from correlation import working_on
+from web.access_log import REQUEST_ID, UNKNOWN, AccessLog, new_request_id
+from web.answers import json_answer
 from web.heads import HeadLimits, too_large
 from web.wires import SlowReader, slices
 
@@ -29,6 +33,7 @@ class PatientH11(H11Protocol):
     head_timeout_s = 10.0
     slow_reader_s = 20.0
     heads = HeadLimits()
+    refusal_log = AccessLog()
     _head_timer: asyncio.TimerHandle | None = None
     _crumbs = _body = 0  # bytes of the present request: around the pieces of its body, and of these
     _dropping = False
@@ -72,7 +77,7 @@ class PatientH11(H11Protocol):
         upgraded: Any = self.transport.get_protocol()
         if not upgraded.handshake_initiated:
             # The WebSocket library could not read it (a body, a long line) and would wait for ever.
-            self.send_400_response("Invalid HTTP request received.")
+            self._answer(_malformed("Invalid HTTP request received."), self.scope["method"], self.scope["path"])
 
     def send_400_response(self, msg: str) -> None:
         if self.conn.our_state not in _MAY_BE_ANSWERED:
@@ -80,7 +85,7 @@ class PatientH11(H11Protocol):
         elif getattr(sys.exception(), "error_status_hint", 400) == 431:
             self._answer(too_large("headBytes", self.heads.max_bytes, "bytes"))
         else:
-            super().send_400_response(msg)
+            self._answer(_malformed(msg))
 
     def _take(self, part: bytes) -> None:
         cycle, before = self.cycle, len(self.cycle.body) if self.cycle else 0
@@ -107,7 +112,16 @@ class PatientH11(H11Protocol):
         """One that is too large stays HTTP, whose answer says so."""
         return super()._should_upgrade() and self.heads.broken_by(self.scope) is None
 
-    def _answer(self, answer: Response) -> None:
+    def _answer(self, answer: Response, method: str = UNKNOWN, path: str = UNKNOWN) -> None:
+        """Answer a request that does not reach the application, or whose body cannot be read to its end."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            # The application is reading this request, and writes its line in the access log.
+            request_id = self.scope["state"].setdefault("request_id", new_request_id())
+        else:
+            request_id = new_request_id()
+            with working_on(request=request_id):
+                self.refusal_log.write(method, path, answer.status_code, time.perf_counter())
+        answer.headers[REQUEST_ID] = request_id
         head = h11.Response(status_code=answer.status_code, headers=answer.raw_headers)
         for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
@@ -134,7 +148,22 @@ class PatientH11(H11Protocol):
             self.transport.close()
 
 
-def patient(head_timeout_s: float, heads: HeadLimits | None = None, slow_reader_s: float = 20.0) -> type[PatientH11]:
-    """The same, as patient as told: the server makes one of its class for each connection."""
-    settings = {"head_timeout_s": head_timeout_s, "heads": heads or HeadLimits(), "slow_reader_s": slow_reader_s}
+def _malformed(message: str) -> Response:
+    told = {"message": message, "extensions": {"code": "BAD_REQUEST"}}
+    return json_answer({"errors": [told]}, 400, headers={"Connection": "close"})
+
+
+def patient(
+    head_timeout_s: float,
+    heads: HeadLimits | None = None,
+    slow_reader_s: float = 20.0,
+    access_log: AccessLog | None = None,
+) -> type[PatientH11]:
+    """Return the same protocol with these values: the server makes one of its class for each connection."""
+    settings = {
+        "head_timeout_s": head_timeout_s,
+        "heads": heads or HeadLimits(),
+        "slow_reader_s": slow_reader_s,
+        "refusal_log": access_log or AccessLog(),
+    }
     return type("PatientH11", (PatientH11,), settings)

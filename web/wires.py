@@ -4,15 +4,20 @@ and frames of a byte each, by the hundred thousand, and answers that are never r
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request, Response
 
 from auth.rate import MessageRate
+from correlation import working_on
 from errors import LimitReachedError
+from web.access_log import REQUEST_ID, AccessLog, new_request_id
 
 _TAKEN_AT_ONCE: Final = 4096  # bytes; what they turn out to be is looked at before the next ones are parsed
+_SWITCHING_PROTOCOLS: Final = 101
 _TRY_AGAIN_LATER: Final = 1013
 
 
@@ -45,6 +50,7 @@ class PatientSocket(WebSocketsSansIOProtocol):
 
     slow_reader_s = 20.0
     max_frames_per_minute = 1200
+    refusal_log = AccessLog()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -68,6 +74,23 @@ class PatientSocket(WebSocketsSansIOProtocol):
         else:
             super().handle_events()
 
+    def handle_connect(self, event: Request) -> None:
+        answer = self.conn.accept(event)
+        if answer.status_code == _SWITCHING_PROTOCOLS:
+            super().handle_connect(event)
+        else:
+            self._refuse(event, answer)
+
+    def _refuse(self, event: Request, answer: Response) -> None:
+        """Answer a handshake that never reaches the application."""
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        request_id = answer.headers[REQUEST_ID] = new_request_id()
+        with working_on(request=request_id):
+            self.refusal_log.write(event.method, event.path.partition("?")[0], answer.status_code, time.perf_counter())
+        self.conn.send_response(answer)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
+
     def handle_ping(self) -> None:
         pong = b"".join(self.conn.data_to_send())
         if self.writable.is_set():  # who reads nothing misses nothing
@@ -86,7 +109,14 @@ class PatientSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
 
-def patient_socket(slow_reader_s: float, max_messages_per_minute: int) -> type[Any]:
-    """As patient as told: the server makes one of its class for each connection. A message may have two frames."""
-    settings = {"slow_reader_s": slow_reader_s, "max_frames_per_minute": 2 * max_messages_per_minute}
+def patient_socket(
+    slow_reader_s: float, max_messages_per_minute: int, access_log: AccessLog | None = None
+) -> type[Any]:
+    """Return the same protocol with these values: the server makes one of its class for each connection. A message may
+    have two frames."""
+    settings = {
+        "slow_reader_s": slow_reader_s,
+        "max_frames_per_minute": 2 * max_messages_per_minute,
+        "refusal_log": access_log or AccessLog(),
+    }
     return type("PatientSocket", (PatientSocket,), settings)

@@ -99,7 +99,7 @@ class TestCors:
         async with ann.options("/graphql", headers=headers) as preflight:
             assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
         async with ann.get("/health", headers={"Origin": ORIGIN}) as answer:
-            assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID"
+            assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID, Retry-After"
 
     async def test_another_origin_may_not(self, ann: aiohttp.ClientSession) -> None:
         headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
@@ -337,8 +337,12 @@ class TestLogLines:
             async with session.post("/graphql", json={"query": VIEWER}, headers=headers) as answer:
                 told = await answer.json()
 
-        assert (answer.status, told) == (500, {"message": "Something went wrong on our side. Its id is request-7."})
-        assert "a request failed unforeseen" in [record.getMessage() for record in caplog.records]
+        fault = {
+            "message": "Something went wrong on our side. Its id is request-7.",
+            "extensions": {"code": "INTERNAL", "id": "request-7"},
+        }
+        assert (answer.status, told) == (500, {"errors": [fault]})
+        assert "unexpected error" in [record.getMessage() for record in caplog.records]
 
 
 def accepting(kind: str | None) -> dict[str, Any]:

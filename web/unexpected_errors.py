@@ -1,0 +1,65 @@
+"""Answers errors that no handler caught: in the form of the address that was asked, with the id of the request."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from errors import GatewayError, LimitReachedError
+from schema.faults import INTERNAL, code_of, fault_of
+from web.answers import json_answer
+from web.statuses import headers_of, status_of
+from web.trail import request_id_of
+
+log = logging.getLogger("web")
+
+_TRY_AGAIN_LATER: Final = 1013  # clients of graphql-transport-ws connect again after it, and not after 1011
+_REASON: Final = "something went wrong, please connect again"
+
+
+class UnexpectedErrors:
+    """Runs within CORS, so that the page that asked can read the answer. An open WebSocket is closed with a code after
+    which clients connect again."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = ended = False
+
+        async def followed(message: Message) -> None:
+            nonlocal begun, ended
+            begun = True
+            ended = ended or message["type"] in ("websocket.close", "websocket.http.response.start")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, followed)
+        except Exception as error:
+            if not isinstance(error, GatewayError):
+                log.exception("unexpected error")
+            if scope["type"] == "websocket" and begun and not ended:
+                await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": _REASON})
+            elif not begun:
+                await _answer(scope, error)(scope, receive, send)
+            # An answer that is cut off says by itself that it is not whole.
+
+
+def _answer(scope: Scope, error: Exception) -> Response:
+    fault = _fault(error, request_id_of(scope))
+    code = fault["extensions"]["code"]
+    wait_s = error.retry_after_s if isinstance(error, LimitReachedError) else None
+    told: dict[str, Any] = (
+        fault if scope["path"] == "/graphql" else {"message": fault["message"], **fault["extensions"]}
+    )
+    return json_answer({"errors": [told]}, status_of(code), headers=headers_of(status_of(code), wait_s))
+
+
+def _fault(error: Exception, request_id: str) -> dict[str, Any]:
+    if isinstance(error, GatewayError) and code_of(error) != INTERNAL:
+        return fault_of(error)
+    message = f"Something went wrong on our side. Its id is {request_id}."
+    return {"message": message, "extensions": {"code": INTERNAL, "id": request_id}}
