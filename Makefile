@@ -27,8 +27,8 @@ imports: venv
 audit: venv          ## known weaknesses of the packages we lock; says loudly when it could not look
 	exec $(BIN)/python deploy/audit.py
 
-pytest: venv
-	exec $(BIN)/pytest $(TESTS)
+pytest: venv         ## the tests on all cores, or those that TESTS names: TESTS=tests/launch
+	exec $(BIN)/pytest -n auto --maxschedchunk 1 $(TESTS)
 
 fmt: venv            ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

@@ -1,19 +1,13 @@
-"""What all tests share: one embedded database server a session, one database a test."""
+"""What all tests share: one embedded database server and one engine a run, one database a test."""
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,7 +15,12 @@ from hypothesis import HealthCheck, settings
 from embedded.ports import free_port
 from models.database import Database
 from settings import Settings
+from tests.children import Run, end_all
 from tests.fault_proxy import FaultProxy, fault_proxy
+from tests.servers import MONGODB, TEMPORAL, shared_port
+
+RUN_OF = pytest.StashKey[Run]()
+COLLECTED = pytest.StashKey[list[str]]()
 
 # How long an example takes says more about the machine than about us, and each clears up after the one before.
 settings.register_profile(
@@ -38,27 +37,53 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factor
     monkeypatch.chdir(tmp_path_factory.mktemp("no-dot-env"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests name files of the project as seen from its top, from wherever pytest is started."""
+    os.chdir(config.rootpath)
+    if not hasattr(config, "workerinput"):
+        config.stash[RUN_OF] = Run()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two a core for `-n auto`: tests wait as much as they compute."""
+    return 2 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker is gone, for whatever reason."""
+    end_all(node.config.stash[RUN_OF].folder, node.gateway.id)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that may take long come first, so that no worker is left with one at the end."""
+    config.stash[COLLECTED] = [item.nodeid for item in items]
+    items.sort(key=allowed_s, reverse=True)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if run := config.stash.get(RUN_OF, None):
+        run.end()
+
+
+def allowed_s(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return float(marker.args[0]) if marker else 0
+
+
 @pytest.fixture(scope="session")
-def mongodb_uri(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[str]:
-    """A database server: the one that TEST_MONGODB_URI names, else an embedded one for this session."""
+def mongodb_uri(pytestconfig: pytest.Config) -> str:
+    """A database server: the one that TEST_MONGODB_URI names, else the embedded one of this run."""
     if named := os.environ.get("TEST_MONGODB_URI"):
-        yield named
-        return
-    port = free_port()
+        return named
+    port = shared_port(MONGODB)
     # pymongo forgets the socket with which it was connecting when the task that asked is cancelled just then.
     forgotten = rf"unclosed <socket.*raddr=\('127\.0\.0\.1', {port}\)"
     pytestconfig.addinivalue_line("filterwarnings", f"ignore:{forgotten}:ResourceWarning")
-    folder = tmp_path_factory.mktemp("mongodb")
-    command = [
-        str(Path(sys.executable).with_name("secantusd-py")),
-        *("--host", "127.0.0.1", "--port", str(port), "--storage-path", str(folder), "--log-level", "WARNING"),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            await_port(port, server)
-            yield f"mongodb://127.0.0.1:{port}"
-        finally:
-            server.terminate()
+    return f"mongodb://127.0.0.1:{port}"
 
 
 @pytest.fixture
@@ -103,42 +128,7 @@ async def db_away(forgotten_sockets: None) -> AsyncIterator[Database]:
     await database.close()
 
 
-def await_port(port: int, server: subprocess.Popen[bytes], within_s: float = 30) -> None:
-    """Until a child accepts connections; AssertionError when it ended or took too long."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        assert server.poll() is None, f"the server on port {port} ended with {server.returncode}"
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"nothing listens on port {port} after {within_s} s")
-
-
 @pytest.fixture(scope="session")
-def temporal_address() -> Iterator[str]:
-    """An engine: the one that TEST_TEMPORAL_ADDRESS names, else a development server for this session."""
-    if named := os.environ.get("TEST_TEMPORAL_ADDRESS"):
-        yield named
-        return
-    port = free_port()
-    executable = shutil.which("temporal") or str(Path(sys.executable).with_name("temporal"))
-    command = [
-        *(executable, "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)),
-        *("--log-level", "never", "--http-port", str(free_port())),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        try:
-            await_port(port, server)
-            await_namespace(executable, f"127.0.0.1:{port}")
-            yield f"127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-def await_namespace(executable: str, address: str, within_s: float = 30) -> None:
-    """An engine accepts connections before it knows its namespace, and refuses all work until then."""
-    question = [executable, "operator", "namespace", "describe", "--address", address, "--namespace", "default"]
-    deadline = time.monotonic() + within_s
-    while subprocess.run(question, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
-        assert time.monotonic() < deadline, f"the engine at {address} does not know its namespace after {within_s} s"
-        time.sleep(0.05)
+def temporal_address() -> str:
+    """An engine: the one that TEST_TEMPORAL_ADDRESS names, else the development server of this run."""
+    return os.environ.get("TEST_TEMPORAL_ADDRESS") or f"127.0.0.1:{shared_port(TEMPORAL)}"

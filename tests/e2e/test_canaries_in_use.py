@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from temporalio.client import Client
 
 from embedded.ports import free_port
-from tests.conftest import await_port
 from tests.e2e.service import SERVER, Deployment, Gateway, surroundings
 from tests.e2e.test_canaries import Canaries, dump_of, hear_ready, histories_of, make_api_key, signed
 from tests.e2e.tls import tls_before
+from tests.servers import await_port
 
 pytestmark = pytest.mark.timeout(240)
 

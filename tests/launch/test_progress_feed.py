@@ -18,7 +18,7 @@ from errors import UnavailableError
 from launch.feed import ProgressFeed
 from models.database import Database
 from models.launches import LaunchEvent, LaunchStatus
-from tests.conftest import await_port
+from tests.servers import await_port
 
 LAUNCH = "100000000000000001"
 

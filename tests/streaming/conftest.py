@@ -15,7 +15,7 @@ from embedded.ports import free_port
 from streaming.addresses import Address
 from streaming.keys import KeyPair, ensure_key_pair
 from streaming.ssh import Ssh
-from tests.conftest import await_port
+from tests.servers import await_port
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 

@@ -56,7 +56,11 @@ def test_more_than_the_limit_is_refused_before_it_is_read() -> None:
         unpack(bomb, LIMIT)
 
 
-@pytest.mark.parametrize("damage", [b"", b"not gzip", gzip.compress(b"not tar"), pack(FILES)[:60], pack(FILES)[:-20]])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"not gzip", gzip.compress(b"not tar"), pack(FILES)[:60], pack(FILES)[:-20]],
+    ids=["nothing", "no gzip", "no tar in gzip", "its beginning", "all but its end"],
+)
 def test_what_is_no_archive_is_refused(damage: bytes) -> None:
     with pytest.raises(DamagedArchiveError):
         unpack(damage, LIMIT)

@@ -344,7 +344,9 @@ async def test_old_versions_go_and_the_newest_stay(world: World) -> None:
     assert world.versions() == [{SAVE: b"level 2"}, {SAVE: b"level 3"}, {SAVE: b"level 4"}]
 
 
-@pytest.mark.parametrize("damaged", [b"nonsense", b"", stored(b"level 7")[:50]])
+@pytest.mark.parametrize(
+    "damaged", [b"nonsense", b"", stored(b"level 7")[:50]], ids=["nonsense", "nothing", "its beginning"]
+)
 async def test_a_damaged_save_is_refused_and_the_folder_left_alone(world: World, damaged: bytes) -> None:
     world.server.put(CURRENT, damaged)
     play(world.machine, b"mine")
