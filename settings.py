@@ -260,6 +260,13 @@ class Settings(BaseSettings):
         description="How long TensorDock's list of machines may lag behind an order whose answer was lost.",
         examples=["45"],
     )
+    wolf_control_port: int = Field(
+        47999,
+        ge=1,
+        le=65535,
+        description="UDP port on which Wolf hears its clients: a machine without packets there is idle.",
+        examples=["47999"],
+    )
     cloudypad_command: str | None = Field(
         None,
         description="The CloudyPad executable; absent: `cloudypad` on PATH, or the simulated one.",

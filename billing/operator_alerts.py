@@ -24,7 +24,7 @@ class OperatorAlerts:
 
         Returns whether this call opened it. Messages never carry credentials or text that a caller chose.
         """
-        if (alert := await self._open(code, subject_id)) is not None:
+        if (alert := await self.open_one(code, subject_id)) is not None:
             if alert.level is level:
                 return False
             await self._close(alert)
@@ -48,8 +48,11 @@ class OperatorAlerts:
 
     async def clear(self, code: OperatorAlertCode, subject_id: str) -> bool:
         """Close the open alert of this kind. Returns whether there was one."""
-        alert = await self._open(code, subject_id)
+        alert = await self.open_one(code, subject_id)
         return alert is not None and await self._close(alert)
+
+    async def open_one(self, code: OperatorAlertCode, subject_id: str) -> OperatorAlert | None:
+        return await self._db.find_one(OperatorAlert, {"key": _key(code, subject_id)})
 
     async def open_of(self, code: OperatorAlertCode) -> list[OperatorAlert]:
         """Return the open alerts of one kind."""
@@ -59,9 +62,6 @@ class OperatorAlerts:
         """Return at most `limit` alerts, newest first."""
         query = {} if with_cleared else {"cleared_at": None}
         return await self._db.find(OperatorAlert, query, sort=[("raised_at", DESCENDING)], limit=limit)
-
-    async def _open(self, code: OperatorAlertCode, subject_id: str) -> OperatorAlert | None:
-        return await self._db.find_one(OperatorAlert, {"key": _key(code, subject_id)})
 
     async def _close(self, alert: OperatorAlert) -> bool:
         changes = {"key": alert.id, "cleared_at": datetime.now(UTC), "cleared_told": False}

@@ -87,12 +87,20 @@ class Off:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What one look leaves for the next: when the cloud knew the machine last, when its saves were looked after, and to
-    how many looks in a row the machine itself gave no answer."""
+    """What one look leaves for the next: when the cloud knew the machine last, when its saves were looked after, to how
+    many looks in a row the machine itself gave no answer, and the counter of what clients send.
+
+    `unmeasured` counts looks in a row that could not say whether the machine is played on, `unmeasured_since` is the
+    first of them: those without an answer are among them.
+    """
 
     there_at: datetime | None = None
     cared_at: datetime | None = None
     silent: int = 0
+    unmeasured: int = 0
+    unmeasured_since: datetime | None = None
+    counter: str | None = None
+    packets: int = 0
 
 
 @dataclass(frozen=True, slots=True)

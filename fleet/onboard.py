@@ -8,7 +8,7 @@ from errors import MachineLostError
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm
-from streaming.machine import Activity, Address, SaveSlot, UploadReport
+from streaming.machine import Activity, Address, Reading, SaveSlot, UploadReport
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 DEFAULT_SLOT: Final = "main"
@@ -21,7 +21,10 @@ class OnBoard(Protocol):
         """Its host key, which must be the pinned one when the address names one."""
         ...
 
-    async def activity(self, address: Address) -> Activity: ...
+    async def activity(self, address: Address, last: Reading | None = None) -> Activity:
+        """Whether a client was connected since the last reading."""
+        ...
+
     async def end_sessions(self, address: Address) -> None: ...
     async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport: ...
     async def wake(self, address: Address) -> None:

@@ -229,7 +229,7 @@ def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool) -> Document:
     """What changes with a status, seen from the one before it. An activity that is repeated finds it changed."""
     fields: Document = {}
     if status is not VmStatus.RUNNING:
-        fields["stop_warning"] = None
+        fields |= {"stop_warning": None, "health_warning": None}
     if status in {VmStatus.STARTING, VmStatus.STOPPING}:
         fields["warning"] = None
     if status is VmStatus.STOPPED:

@@ -1,4 +1,4 @@
-"""Watching one machine: the cloud's truth, whether anybody plays, how long it may still run."""
+"""Watches one machine: what its cloud says, whether it is played on, how long it may still run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from temporalio import activity
 
 from errors import MachineLostError, ProviderError
 from fleet.commands import Finding, Looked, Memory, Seen
+from fleet.health import Health, last_reading, remembered, unmeasured_too_long
 from fleet.onboard import OnBoard, address_of
 from fleet.presence import OFF
 from fleet.saving import bring_to_safety
 from models.database import Database, Document
+from models.limits import AlertLevel
 from models.vms import ENDED, Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState
 from providers.registry import Registry
@@ -30,6 +32,7 @@ class WatchTimes:
     look_s: float = 20.0
     look_stopped_s: float = 300.0
     upload_every_s: float = 300.0
+    upload_urgent_s: float = 60.0  # while the provider's account ends within a quarter of an hour
     warn_before_s: float = 300.0
     dead_man_margin_s: float = 1800.0
     retention_h: float = 48.0
@@ -42,6 +45,7 @@ class Watch:
         self._registry = registry
         self._onboard = onboard
         self._times = times
+        self._health = Health(db)
 
     @activity.defn(name="look")
     async def look(self, vm_id: str, memory: Memory) -> Looked:
@@ -63,9 +67,9 @@ class Watch:
         if vm.status is not VmStatus.RUNNING:
             cheap = vm.status is VmStatus.STOPPED and not vm.billed_in_full
             return Looked(None, memory, self._times.look_stopped_s if cheap else self._times.look_s)
-        found = await self._activity(vm)
-        memory = replace(memory, silent=0 if found is not None else memory.silent + 1)
-        if (seen := await self._player_says(vm, found)) is not None:
+        found = await self._activity(vm, memory)
+        memory = remembered(vm, memory, found, _now())
+        if (seen := await self._player_says(vm, found, memory)) is not None:
             return Looked(seen, memory)
         cared_at = await self._keep_safe(vm, memory.cared_at)
         return Looked(None, replace(memory, cared_at=cared_at), self._times.look_s)
@@ -97,21 +101,24 @@ class Watch:
                     return machine
         return await provider.machine(MachineId(vm.provider_id or ""))
 
-    async def _activity(self, vm: Vm) -> Activity | None:
+    async def _activity(self, vm: Vm, memory: Memory) -> Activity | None:
         """None: the machine does not answer."""
         try:
-            return await self._onboard.activity(address_of(vm))
+            return await self._onboard.activity(address_of(vm), last_reading(memory))
         except ProviderError as error:
             log.warning("a machine could not be asked for its sessions", extra={"vm": vm.id, "why": error.message})
             return None
 
-    async def _player_says(self, vm: Vm, found: Activity | None) -> Seen | None:
-        """Streaming keeps a machine alive; our own connections do not. A machine that cannot be asked is not idle
-        for that: its session limit and its dead-man timer still end it."""
+    async def _player_says(self, vm: Vm, found: Activity | None, memory: Memory) -> Seen | None:
+        """A connected client keeps a machine alive; our own connections do not. What cannot be measured is not idle,
+        but shown and bounded."""
         now, fields = _now(), Document()
+        if (seen := unmeasured_too_long(vm, memory, now)) is not None:
+            return seen
         ends = [] if vm.stops_at is None else [(vm.stops_at, "the session limit is reached")]
-        if found is not None:
+        if found is not None and found.paired is not None:
             fields["paired"] = found.paired
+        if found is not None and found.in_use is not None:
             idle_end = (vm.last_activity_at or vm.started_at or vm.created_at) + _idle(vm)
             if found.in_use:
                 fields["last_activity_at"] = now
@@ -119,7 +126,8 @@ class Watch:
                 return Seen(Finding.IDLE, f"nobody played for {vm.idle_stop_minutes} minutes")
             else:
                 ends.append((idle_end, "nobody plays"))
-        await self._note(vm, {**fields, "stop_warning": self._warning(ends, now)})
+        fields |= {"stop_warning": self._warning(ends, now), "health_warning": await self._health.warning(vm, memory)}
+        await self._note(vm, fields)
         return None
 
     def _warning(self, ends: Sequence[tuple[datetime, str]], now: datetime) -> str | None:
@@ -130,8 +138,8 @@ class Watch:
         return f"The machine stops in {max(1, round(left / 60))} minutes: {why}"
 
     async def _keep_safe(self, vm: Vm, cared_at: datetime | None) -> datetime:
-        """Now and then bring the saves to safety and put the machine's own timer back."""
-        if cared_at is not None and _now() - cared_at < timedelta(seconds=self._times.upload_every_s):
+        """Now and then upload the saves and put the machine's own timer back; more often when the account runs dry."""
+        if cared_at is not None and not await self._care_is_due(vm, cared_at):
             return cared_at
         try:
             await bring_to_safety(self._db, self._onboard, vm)
@@ -139,6 +147,15 @@ class Watch:
         except ProviderError as error:
             log.warning("saves could not be uploaded meanwhile", extra={"vm": vm.id, "why": error.message})
         return _now()
+
+    async def _care_is_due(self, vm: Vm, cared_at: datetime) -> bool:
+        every_s = self._times.upload_every_s
+        if (alert := await self._health.balance_alert(vm)) is not None:
+            if cared_at < alert.raised_at:
+                return True
+            if alert.level is AlertLevel.CRITICAL:
+                every_s = min(every_s, self._times.upload_urgent_s)
+        return _now() - cared_at >= timedelta(seconds=every_s)
 
     async def _note(self, vm: Vm, fields: Document) -> None:
         if any(getattr(vm, name) != value for name, value in fields.items()):

@@ -18,6 +18,7 @@ from providers.storage.bucket import Bucket
 from streaming import probe, wolf
 from streaming.addresses import Address
 from streaming.apps import GameToPlay, app_of
+from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, prepare
 from streaming.dead_man import arm
 from streaming.mount import LibrarySource, mount
 from streaming.pairing import Pairing
@@ -26,7 +27,16 @@ from streaming.sessions import Activity, activity, end_sessions
 from streaming.slots import SaveSlot
 from streaming.ssh import Shell, Ssh
 
-__all__ = ["Activity", "Address", "GameToPlay", "LibrarySource", "SaveSlot", "StreamingMachines", "UploadReport"]
+__all__ = [
+    "Activity",
+    "Address",
+    "GameToPlay",
+    "LibrarySource",
+    "Reading",
+    "SaveSlot",
+    "StreamingMachines",
+    "UploadReport",
+]
 
 T = TypeVar("T")
 
@@ -47,13 +57,18 @@ class StreamingMachines:
         *,
         saves: Saves | None = None,
         pairing: Pairing | None = None,
+        control_port: int = CONTROL_PORT,
+        sample_s: float = SAMPLE_S,
     ) -> None:
+        """`sample_s`: how long a machine's traffic is watched when there is no earlier reading to compare with."""
         self._ssh = ssh
         self._cloudypad = cloudypad
         self._bucket = bucket
         self._library = library
         self._saves = saves or Saves(bucket)
         self._pairing = pairing or Pairing()
+        self._control_port = control_port
+        self._sample_s = sample_s
 
     async def greet(self, address: Address) -> str:
         """The machine's host key, once it lets us in. With a key in the address it must be that one."""
@@ -95,7 +110,12 @@ class StreamingMachines:
 
     async def configure_game(self, address: Address, game: GameToPlay) -> None:
         """Make this the game that Moonlight lists."""
-        await self._on(address, lambda shell: wolf.configure(shell, self._bucket, app_of(game)))
+
+        async def configure(shell: Shell) -> None:
+            await prepare(shell)
+            await wolf.configure(shell, self._bucket, app_of(game))
+
+        await self._on(address, configure)
 
     async def verify_stream(self, address: Address) -> None:
         """Ask as a client would: HTTP, HTTPS and RTSP, from here."""
@@ -113,9 +133,12 @@ class StreamingMachines:
         """
         await self._on(address, lambda shell: self._pairing.pair(shell, pin, user_id))
 
-    async def activity(self, address: Address) -> Activity:
-        """Who plays there now."""
-        return await self._on(address, activity)
+    async def activity(self, address: Address, last: Reading | None = None) -> Activity:
+        """Whether a client was connected since the `last` reading."""
+        return await self._on(
+            address,
+            lambda shell: activity(shell, last, control_port=self._control_port, sample_s=self._sample_s),
+        )
 
     async def end_sessions(self, address: Address) -> None:
         """End all games there; what they had to save is then on the disk. Comes before the last upload."""

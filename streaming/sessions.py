@@ -1,15 +1,19 @@
-"""Who plays on a machine, and the end of it that leaves no save behind in memory."""
+"""Whether a machine is played on, and ending its sessions so that no save is left in memory."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from errors import ProviderBusyError
+from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, traffic
 from streaming.ssh import Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
+
+log = logging.getLogger(__name__)
 
 _OURS: Final = "gamer-"  # how the containers of our apps begin; Wolf puts the session's id behind it
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
@@ -19,23 +23,30 @@ _TRIES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """`in_use`: somebody's stream runs. A session whose player left is paused, and keeps nothing alive."""
+    """`in_use`: a client is connected; None when that cannot be measured. Wolf keeps the session of a player who only
+    closed Moonlight in its list and lets the game run on, so that `sessions` says nothing of it; `paired` and
+    `sessions` are None while Wolf does not answer. `reading` is for the next look."""
 
-    in_use: bool
-    paired: bool
-    sessions: int
+    in_use: bool | None
+    paired: bool | None
+    sessions: int | None
+    reading: Reading | None = None
 
 
-async def activity(shell: Shell) -> Activity:
-    """What Wolf says. Our own connections count for nothing."""
+async def activity(
+    shell: Shell, last: Reading | None = None, *, control_port: int = CONTROL_PORT, sample_s: float = SAMPLE_S
+) -> Activity:
+    """Measure what clients send. Our own connections count for nothing."""
+    measured = await traffic(shell, control_port, last, sample_s)
     api = WolfApi(shell)
-    sessions = await api.get("sessions", "sessions")
-    paused = await _containers(shell, "paused")
-    playing = [
-        session for session in sessions if not any(name.endswith(f"_{session.get('client_id')}") for name in paused)
-    ]
-    clients = await api.get("clients", "clients")
-    return Activity(in_use=bool(playing), paired=bool(clients), sessions=len(sessions))
+    try:
+        sessions = len(await api.get("sessions", "sessions"))
+        paired = bool(await api.get("clients", "clients"))
+    except ProviderBusyError as error:
+        log.warning("Wolf does not answer", extra={"why": error.message})
+        return Activity(measured.arrived, None, None, measured.reading)
+    in_use = False if measured.arrived is None and sessions == 0 else measured.arrived
+    return Activity(in_use, paired, sessions, measured.reading)
 
 
 async def end_sessions(shell: Shell, *, pause_s: float = 1) -> None:

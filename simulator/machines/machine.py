@@ -15,6 +15,7 @@ from simulator.machines.cloud_init import CloudInit
 from simulator.machines.containers import Containers
 from simulator.machines.door import Door
 from simulator.machines.files import Files
+from simulator.machines.firewall import Firewall
 from simulator.machines.journal import Journal
 from simulator.machines.launcher import launch, which
 from simulator.machines.mounts import MountTable
@@ -24,6 +25,7 @@ from simulator.machines.programs.table import PROGRAMS
 from simulator.machines.shell.interpreter import Shell
 from simulator.machines.shell.state import ShellState
 from simulator.machines.systemd.manager import Systemd
+from simulator.machines.traffic import Traffic
 from simulator.machines.tree import ROOT_UID, FileTree
 from simulator.machines.wolf.api import WolfShape
 
@@ -53,6 +55,8 @@ class Machine:
         self.packages = Packages(self.tree)
         self.journal = Journal(self.tree)
         self.systemd = Systemd(self)
+        self.traffic = Traffic(clock)
+        self.firewall = Firewall(self.traffic)
         self.containers = Containers(self)
         self.cloud_init = CloudInit(self)
         self.wolf_shape = WolfShape.NEWER
@@ -158,6 +162,8 @@ class Machine:
         await asyncio.gather(*tasks, return_exceptions=True)
         self.systemd.power_cut()
         await self.containers.power_cut()
+        self.firewall.forget()
+        self.traffic.forget()
         self.mounts.forget()
 
     def _from_outside(self, work: Coroutine[Any, Any, None]) -> None:

@@ -26,6 +26,7 @@ VERSIONS: Mapping[str, str] = {
     "jq": "1.7.1-3build1",
     "linux-modules-extra": "6.8.0-55.57",
     "netcat-openbsd": "1.226-1ubuntu2",
+    "nftables": "1.0.9-1build1",
     "nvidia-container-toolkit": "1.19.0-1",
     "nvidia-driver-590-server": "590.48.01-0ubuntu1",
     "nvidia-utils-590-server": "590.48.01-0ubuntu1",
@@ -38,6 +39,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "docker-ce": ("docker",),
     "docker.io": ("docker",),
     "fuse3": ("fusermount3",),
+    "nftables": ("nft",),
     "nvidia-driver-590-server": ("nvidia-smi",),
     "rclone": ("rclone",),
 }

@@ -29,6 +29,7 @@ class PlayerRoutes:
         router.add_get(f"{machine}/clients", _explained(self._clients))
         router.add_post(f"{machine}/sessions", _explained(self._begin_session))
         router.add_get(f"{machine}/sessions", _explained(self._sessions))
+        router.add_patch(f"{machine}/sessions/{{session}}", _explained(self._connect_session))
         router.add_delete(f"{machine}/sessions/{{session}}", _explained(self._end_session))
         router.add_put(f"{machine}/sessions/{{session}}/home/{{path:.+}}", _explained(self._write_at_home))
         router.add_put(f"{machine}/wolf", _explained(self._shape_wolf))
@@ -57,6 +58,15 @@ class PlayerRoutes:
     async def _sessions(self, request: web.Request) -> web.Response:
         sessions = self._wolf(request).sessions.values()
         return web.json_response({"sessions": [{"id": one.id, "title": one.app["title"]} for one in sessions]})
+
+    async def _connect_session(self, request: web.Request) -> web.Response:
+        """`{"connected": false}`: the player closes Moonlight; `true`: the player is back."""
+        wolf, session_id = self._wolf(request), request.match_info["session"]
+        if session_id not in wolf.sessions:
+            raise LookupError("no such session")
+        connected = (await _body(request)).get("connected") is True
+        (wolf.resume_session if connected else wolf.pause_session)(session_id)
+        return web.json_response({"id": session_id, "connected": connected})
 
     async def _end_session(self, request: web.Request) -> web.Response:
         self._wolf(request).end_session(request.match_info["session"])

@@ -7,7 +7,7 @@ from collections import Counter
 
 from errors import ProviderError, ProviderRefusedError
 from providers.base import Tell
-from streaming.machine import Activity, Address, GameToPlay, SaveSlot, UploadReport
+from streaming.machine import Activity, Address, GameToPlay, Reading, SaveSlot, UploadReport
 from streaming.saves import UploadOutcome
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
@@ -25,7 +25,8 @@ class FakeStreaming:
         self.slots: list[SaveSlot] = []
         self.uploaded: list[SaveSlot] = []
         self.outcome = UploadOutcome.UPLOADED
-        self.in_use = False
+        self.in_use: bool | None = False
+        self.readings: list[Reading | None] = []  # what each look was given of the one before
         self.host_key = HOST_KEY
         self.dead_man_s = 0.0
         self._called: dict[str, asyncio.Event] = {}
@@ -68,9 +69,11 @@ class FakeStreaming:
         self.uploaded.append(slot)
         return UploadReport(self.outcome)
 
-    async def activity(self, address: Address) -> Activity:
+    async def activity(self, address: Address, last: Reading | None = None) -> Activity:
+        self.readings.append(last)
         await self._enter("activity")
-        return Activity(in_use=self.in_use, paired=True, sessions=int(self.in_use))
+        reading = Reading("counter-1", len(self.readings))
+        return Activity(in_use=self.in_use, paired=True, sessions=int(bool(self.in_use)), reading=reading)
 
     async def end_sessions(self, address: Address) -> None:
         await self._enter("end_sessions")

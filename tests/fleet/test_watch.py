@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from billing.operator_alerts import OperatorAlerts
 from errors import MachineLostError, ProviderBusyError
-from fleet.commands import Finding, Looked, Memory
+from fleet.commands import Finding, Looked, Memory, Seen
+from fleet.health import Health
 from fleet.watch import Watch, WatchTimes
 from models.database import Database
 from models.everything import DOCUMENTS
+from models.limits import AlertLevel
+from models.operator_alerts import OperatorAlert, OperatorAlertCode
 from models.vms import Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState, Tag
 from providers.registry import Registry
+from streaming.machine import Reading
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.streaming import FakeStreaming
 from tests.gateway import a_vm
@@ -41,6 +47,14 @@ class Watched:
         machine_id = MachineId(vm.provider_id or "")
         self.cloud.rented[machine_id] = Machine(machine_id, Tag(vm.tag), state, ip_address="127.0.0.1")
         return vm
+
+    async def again(self, vm: Vm) -> Vm:
+        found = await self.db.get(Vm, vm.id)
+        assert found is not None
+        return found
+
+    async def open_alerts(self) -> list[OperatorAlert]:
+        return await OperatorAlerts(self.db).newest(with_cleared=False, limit=10)
 
     async def look(self, vm: Vm, memory: Memory | None = None) -> Looked:
         looked: Looked = await ActivityEnvironment().run(self._watch.look, vm.id, memory or Memory())
@@ -114,3 +128,127 @@ async def test_a_machine_without_a_record_is_lost(watched: Watched) -> None:
 
     with pytest.raises(MachineLostError):
         await watched.look(vm)
+
+
+async def test_each_look_is_given_the_reading_of_the_one_before(watched: Watched) -> None:
+    vm = await watched.begin()
+
+    first = await watched.look(vm)
+    await watched.look(vm, first.memory)
+
+    assert watched.streaming.readings == [None, Reading("counter-1", 1)]
+
+
+async def test_use_that_cannot_be_measured_is_shown_and_is_not_idle(watched: Watched) -> None:
+    vm = await watched.begin()
+    await watched.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": _ago(hours=2)}})
+    watched.streaming.in_use = None
+
+    memory = Memory()
+    seen: list[Seen | None] = []
+    for _ in range(3):
+        looked = await watched.look(vm, memory)
+        memory, seen = looked.memory, [*seen, looked.seen]
+
+    shown = await watched.again(vm)
+    assert seen == [None, None, None]
+    assert shown.warnings is not None
+    assert shown.warnings.startswith("Whether this machine is played on cannot be measured since ")
+    assert [alert.code for alert in await watched.open_alerts()] == [OperatorAlertCode.ACTIVITY_UNKNOWN]
+
+
+async def test_a_machine_that_does_not_answer_is_shown_from_the_third_look_on(watched: Watched) -> None:
+    vm = await watched.begin()
+    watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
+
+    memory, warnings = Memory(), []
+    for _ in range(3):
+        memory = (await watched.look(vm, memory)).memory
+        warnings.append((await watched.again(vm)).health_warning)
+
+    assert warnings[:2] == [None, None]
+    assert warnings[2] is not None
+    assert warnings[2].startswith("The machine does not answer since ")
+    (alert,) = await watched.open_alerts()
+    assert (alert.code, alert.subject_id) == (OperatorAlertCode.MACHINE_UNREACHABLE, vm.id)
+
+
+async def test_warning_and_alert_end_when_the_machine_answers_again(watched: Watched) -> None:
+    vm = await watched.begin()
+    watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
+    memory = Memory()
+    for _ in range(3):
+        memory = (await watched.look(vm, memory)).memory
+    del watched.streaming.always["activity"]
+
+    looked = await watched.look(vm, memory)
+
+    assert (looked.memory.silent, looked.memory.unmeasured, looked.memory.unmeasured_since) == (0, 0, None)
+    assert (await watched.again(vm)).warnings is None
+    assert await watched.open_alerts() == []
+
+
+@pytest.mark.parametrize(("minutes", "stopped"), [(44, False), (46, True)])
+async def test_silence_is_bounded_by_the_idle_limit_and_a_quarter_of_an_hour(
+    watched: Watched, minutes: int, stopped: bool
+) -> None:
+    vm = await watched.begin()
+    watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
+    memory = Memory(silent=9, unmeasured=9, unmeasured_since=_ago(minutes=minutes))
+
+    looked = await watched.look(vm, memory)
+
+    assert (looked.seen is not None) is stopped
+    if looked.seen is not None:
+        assert (looked.seen.finding, looked.seen.detail) == (
+            Finding.IDLE,
+            "the machine did not answer for 45 minutes",
+        )
+
+
+async def test_silence_before_a_start_does_not_count_after_it(watched: Watched) -> None:
+    vm = await watched.begin()
+    await watched.db.update(Vm, {"_id": vm.id}, {"$set": {"start_asked_at": _ago(minutes=5)}})
+    watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
+
+    looked = await watched.look(vm, Memory(silent=9, unmeasured=9, unmeasured_since=_ago(hours=3)))
+
+    assert (looked.seen, looked.memory.unmeasured) == (None, 1)
+
+
+async def test_a_balance_that_ends_is_shown_and_saves_are_uploaded_at_once_and_then_every_minute(
+    watched: Watched,
+) -> None:
+    vm = await watched.begin()
+    alerts = OperatorAlerts(watched.db)
+    before = await watched.look(vm)
+    await alerts.raise_alert(AlertLevel.WARNING, OperatorAlertCode.BALANCE_LOW, vm.provider, "40 minutes")
+    warned = await watched.look(vm, before.memory)
+    quiet = await watched.look(vm, warned.memory)
+    await alerts.raise_alert(AlertLevel.CRITICAL, OperatorAlertCode.BALANCE_LOW, vm.provider, "10 minutes")
+    critical = await watched.look(vm, quiet.memory)
+    a_minute_ago = replace(critical.memory, cared_at=_ago(seconds=61))
+    (alert,) = await watched.open_alerts()
+    await watched.db.update(OperatorAlert, {"_id": alert.id}, {"$set": {"raised_at": _ago(minutes=9)}})
+
+    await watched.look(vm, a_minute_ago)
+
+    assert watched.streaming.calls["arm_dead_man"] == 4  # each time that saves are looked after
+    shown = (await watched.again(vm)).health_warning
+    assert shown is not None
+    assert shown.startswith("The account at its provider is used up within 15 minutes")
+
+
+async def test_alerts_about_machines_that_run_no_longer_are_cleared(watched: Watched) -> None:
+    vm = await watched.begin(VmStatus.STOPPED)
+    alerts = OperatorAlerts(watched.db)
+    for code in (OperatorAlertCode.MACHINE_UNREACHABLE, OperatorAlertCode.MACHINE_STOPPED_BY_HOST):
+        await alerts.raise_alert(AlertLevel.WARNING, code, vm.id, "it is so")
+
+    await Health(watched.db).clear_settled()
+
+    assert [alert.code for alert in await watched.open_alerts()] == [OperatorAlertCode.MACHINE_STOPPED_BY_HOST]
+
+
+def _ago(**parts: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**parts)

@@ -68,6 +68,7 @@ async def world(tmp_path: Path, key: KeyPair) -> AsyncIterator[World]:
             Bucket(http, "games", NoTokens(), endpoint_url=server.url),
             LibrarySource("games", server.url),
             pairing=Pairing(patience_s=0.3, settle_s=0.3, pause_s=0.02),
+            sample_s=0.05,
         )
         yield World(simulated, server, machines, tmp_path / "calls", tmp_path / "state.json")
 

@@ -79,6 +79,7 @@ async def world(tmp_path: Path, key: KeyPair) -> AsyncIterator[World]:
             bucket,
             LibrarySource(name, url),
             pairing=Pairing(patience_s=1, settle_s=1, pause_s=0.02),
+            sample_s=0.05,
         )
         yield World(simulation, machines, library, bucket, key)
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from simulator.machines.addresses import HTTP, HTTPS, RTSP
+from simulator.machines.addresses import HTTP, HTTPS, RTSP, SHARED_ADDRESS
 from simulator.machines.container import Container
+from simulator.machines.traffic import CountingSocket
 from simulator.machines.uncut import uncut
 from simulator.machines.wolf import identity, rtsp
 from simulator.machines.wolf.answers import Events
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 STATE_FOLDER = "/etc/wolf"
 RUNTIME_FOLDER = "/tmp/sockets"
+CONTROL = 47999
 PLAYER_IP = "203.0.113.9"
 PLAYER_CERT = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
 
@@ -54,6 +56,8 @@ class Wolf:
         self._container = container
         self._runners: list[web.AppRunner] = []
         self._rtsp: asyncio.Server | None = None
+        self._control: asyncio.DatagramTransport | None = None
+        self.control_port = int(container.environment.get("WOLF_CONTROL_PORT", CONTROL))
         self.config: WolfConfig
 
     async def start(self) -> None:
@@ -95,6 +99,9 @@ class Wolf:
             self._rtsp.close()
             await self._rtsp.wait_closed()
             self._rtsp = None
+        if self._control:
+            self._control.close()
+            self._control = None
         with contextlib.suppress(OSError):
             self._machine.root_files.remove(self.socket_outside or "")
 
@@ -131,20 +138,27 @@ class Wolf:
         self.events.tell("StreamSession", session.described(numeric_ids=self.shape is WolfShape.Y2024))
         if app["runner"]["type"] == "docker":
             await self._start_app(session)
+        self._machine.traffic.begin(session.id, self.control_port)
         return session
 
     def pause_session(self, session_id: str) -> None:
-        session = self.sessions[session_id]
-        session.paused = True
-        if session.container:
-            self._machine.containers.pause(session.container, paused=True)
+        """The player closes Moonlight: nothing is sent any longer, the session stays listed, the app runs on."""
+        self.sessions[session_id].paused = True
+        self._machine.traffic.end(session_id)
         self.events.tell("PauseStreamEvent", {"session_id": session_id})
+
+    def resume_session(self, session_id: str) -> None:
+        """The player connects again."""
+        self.sessions[session_id].paused = False
+        self._machine.traffic.begin(session_id, self.control_port)
+        self.events.tell("ResumeStreamEvent", {"session_id": session_id})
 
     def end_session(self, session_id: str) -> None:
         """The player quits: the app's container is removed, its home stays. Ended already: nothing happens."""
         session = self.sessions.pop(session_id, None)
         if not session:
             return
+        self._machine.traffic.end(session_id)
         if session.container:
             self._machine.containers.take_away(session.container)
         self.events.tell("StopStreamEvent", {"session_id": session_id})
@@ -190,6 +204,17 @@ class Wolf:
             rtsp.serve, self.address.ip, self.address.port(RTSP), reuse_address=True
         )
         self.log(f"[INFO] RTSP server started on port: {RTSP}")
+        self._control = await self._listen_for_control()
+
+    async def _listen_for_control(self) -> asyncio.DatagramTransport | None:
+        """Count real packets as well. Machines that share one address have no such port of their own."""
+        if self.address.ip == SHARED_ADDRESS:
+            return None
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: CountingSocket(self._machine.traffic, self.control_port),
+            local_addr=(self.address.ip, self.control_port),
+        )
+        return transport
 
     def _application(self, port: int) -> web.Application:
         async def handle(request: web.Request) -> web.Response:

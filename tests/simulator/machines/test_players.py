@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -58,11 +60,49 @@ async def test_a_device_pairs_plays_saves_and_quits(wolf: Box, control: aiohttp.
         assert await left.json() == {"sessions": []}
 
 
+async def test_a_player_who_closes_moonlight_sends_nothing_and_leaves_session_and_container(
+    wolf: Box, control: aiohttp.ClientSession
+) -> None:
+    running, traffic = wolf.park.wolf("m-1"), wolf.park.machine("m-1").traffic
+    running.pairings.give_pin(running.begin_pairing(pin="1").secret, "1")
+    session = await running.begin_session()
+    path = f"/_control/machines/m-1/sessions/{session.id}"
+
+    async with control.patch(path, json={"connected": False}) as left:
+        assert await left.json() == {"id": session.id, "connected": False}
+    packets = traffic.arrived(47999)
+    await wolf.park.machine("m-1").clock.sleep(2)
+
+    assert packets > 0
+    assert traffic.arrived(47999) == packets
+    assert (
+        await wolf.output(f"sudo docker ps --filter name={session.container} --format '{{{{.State}}}}'") == "running\n"
+    )
+    async with control.get("/_control/machines/m-1/sessions") as listed:
+        assert [one["id"] for one in (await listed.json())["sessions"]] == [session.id]
+    async with control.patch(path, json={"connected": True}):
+        pass
+    await wolf.park.machine("m-1").clock.sleep(2)
+    assert traffic.arrived(47999) > packets
+
+
+async def test_a_real_packet_to_the_control_port_is_counted(wolf: Box) -> None:
+    traffic = wolf.park.machine("m-1").traffic
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(b"ping", (wolf.address.ip, 47999))
+    async with asyncio.timeout(10):
+        while traffic.arrived(47999) == 0:  # noqa: ASYNC110 - the packet is on its way through the kernel
+            await asyncio.sleep(0.01)
+
+    assert traffic.arrived(47999) == 1
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("POST", "/_control/machines/none/pairings", 404),
         ("POST", "/_control/machines/m-1/pairings", 409),
+        ("PATCH", "/_control/machines/m-1/sessions/1", 409),
         ("PUT", "/_control/machines/m-1/wolf", 400),
     ],
 )

@@ -1,0 +1,145 @@
+"""Counts the packets that Moonlight clients send to Wolf's control port (UDP 47999).
+
+A connected client sends several a second, a closed one none, whatever Wolf's list of sessions says. An nftables counter
+on the machine counts them; each look reads it and compares it with the look before. The counter starts again at zero
+after a reboot or `nft flush ruleset`; the reading carries the counter's identity, so that a restart is never taken for
+silence. Without nftables the kernel's connection tracking is read instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from errors import ProviderBusyError
+from streaming.ssh import CommandFailedError, Shell
+
+log = logging.getLogger(__name__)
+
+CONTROL_PORT: Final = 47999
+SAMPLE_S: Final = 3.0
+_TABLE: Final = "gamer_activity"
+_LIST: Final = ("nft", "-j", "list", "table", "inet", _TABLE)
+_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
+_CONNECTIONS: Final = "/proc/net/nf_conntrack"
+_APT: Final = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300")
+_INSTALL_S: Final = 600
+# Before connection tracking and address translation, so that containers with a network of their own are counted too.
+# The first two lines make the whole of it one atomic replacement.
+_RULES: Final = """\
+add table inet {table}
+delete table inet {table}
+table inet {table} {{
+  counter control {{ }}
+  chain arriving {{
+    type filter hook prerouting priority -300; policy accept;
+    udp dport {port} counter name "control"
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """`counter` identifies the counter since it began at zero."""
+
+    counter: str
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """`arrived`: whether a client sent anything since the last reading; None when it cannot be measured."""
+
+    arrived: bool | None
+    reading: Reading | None = None
+
+
+async def prepare(shell: Shell) -> None:
+    """Install nftables unless it is there. A machine that cannot install it is measured otherwise."""
+    try:
+        if (await shell.sudo("nft", "--version", check=False)).exit_status == 0:
+            return
+        await shell.sudo(*_APT, "update", check=False, timeout_s=_INSTALL_S)
+        await shell.sudo(*_APT, "install", "-y", "--no-install-recommends", "nftables", timeout_s=_INSTALL_S)
+    except ProviderBusyError as error:
+        log.warning("nftables could not be installed", extra={"why": error.message})
+
+
+async def traffic(shell: Shell, port: int, last: Reading | None, sample_s: float = SAMPLE_S) -> Traffic:
+    """Compare the counter with the last reading. Without one that it continues, watch it for `sample_s` seconds."""
+    reading = await _read(shell, port)
+    if reading is None:
+        return Traffic(await _is_tracked(shell, port))
+    if last is not None and reading.counter == last.counter and reading.packets >= last.packets:
+        return Traffic(reading.packets > last.packets, reading)
+    if last is not None and reading.packets > 0:
+        return Traffic(arrived=True, reading=reading)  # it began again after the last reading, and all came since
+    await asyncio.sleep(sample_s)
+    after = await _read(shell, port)
+    if after is None or after.counter != reading.counter:
+        return Traffic(None, after)
+    return Traffic(after.packets > reading.packets, after)
+
+
+async def _read(shell: Shell, port: int) -> Reading | None:
+    """Return the counter, which is created when it is missing or counts another port. None without nftables."""
+    listed = await _listed(shell, port)
+    if listed is None:
+        rules = _RULES.format(table=_TABLE, port=port).encode()
+        if (await shell.sudo("nft", "-f", "-", input=rules, check=False)).exit_status != 0:
+            return None
+        listed = await _listed(shell, port)
+    if listed is None:
+        return None
+    handle, packets = listed
+    boot_id = (await shell.run("cat", _BOOT_ID)).text
+    return Reading(f"{boot_id}:{handle}", packets)
+
+
+async def _listed(shell: Shell, port: int) -> tuple[int, int] | None:
+    """Return the table's handle, which is another one each time it is created, and the packets counted."""
+    answer = await shell.sudo(*_LIST, check=False)
+    if answer.exit_status != 0:
+        return None
+    try:
+        objects: list[dict[str, Any]] = orjson.loads(answer.stdout)["nftables"]
+        tables = [each["table"] for each in objects if "table" in each]
+        counters = [each["counter"] for each in objects if "counter" in each]
+        ports = [_port_of(each["rule"]) for each in objects if "rule" in each]
+        if ports != [port]:
+            return None
+        return int(tables[0]["handle"]), int(counters[0]["packets"])
+    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+def _port_of(rule: dict[str, Any]) -> object:
+    return next((each["match"]["right"] for each in rule["expr"] if "match" in each), None)
+
+
+async def _is_tracked(shell: Shell, port: int) -> bool | None:
+    """Whether connection tracking knows a client of the port; an entry outlives its last packet by two minutes at most.
+    None when it does not track what arrives here: then it would show our own SSH connection no more than a client's.
+    """
+    try:
+        content = await shell.read_file(_CONNECTIONS)
+    except CommandFailedError:
+        return None
+    if content is None:
+        return None
+    lines = content.decode(errors="replace").splitlines()
+    if not any(_goes_to(line, "tcp", 22) and "ESTABLISHED" in line for line in lines):
+        return None
+    return any(_goes_to(line, "udp", port) for line in lines)
+
+
+def _goes_to(line: str, protocol: str, port: int) -> bool:
+    """The first `dport` of a line is that of the direction in which the connection was opened."""
+    found = re.search(r"\bdport=(\d+)", line)
+    return f" {protocol} " in line and found is not None and int(found[1]) == port
