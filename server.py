@@ -32,7 +32,7 @@ from composition.worker import persistently, sweeper_of, work
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
 from errors import GatewayError, UnavailableError
-from fleet.sweeper import Action
+from fleet.sweep_plan import Action
 from models.database import Database
 from models.deployment import Identity
 from models.everything import DOCUMENTS
@@ -137,10 +137,11 @@ async def rebuild_rollups(settings: Settings) -> None:
         log.info("sums of closed days were made anew", extra={"days": days})
 
 
-async def sweep_once(*, dry_run: bool) -> list[Action]:
+async def sweep_once(*, dry_run: bool, confirm: bool) -> list[Action]:
     """One round of the sweeper, composed as the service is. Started beside a running service it shares its children."""
-    async with _claimed_parts(load_settings()) as parts:
-        return await sweeper_of(parts).sweep(dry_run=dry_run)
+    settings = load_settings()
+    async with _claimed_parts(settings) as parts:
+        return await sweeper_of(settings, parts).sweep(dry_run=dry_run, confirm=confirm)
 
 
 @contextlib.asynccontextmanager

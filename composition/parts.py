@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from composition.clouds import (
 )
 from composition.identity import Account
 from errors import ProviderRefusedError
+from fleet.sweep_plan import Inventory
 from launch.engine import DeferredEngine, EngineAddress
 from models.database import Database
 from placement.geocoding import Geocoder
@@ -55,6 +56,7 @@ class Parts:
     engine: DeferredEngine
     engine_address: EngineAddress
     registry: Registry
+    inventories: Sequence[Inventory]
     placements: Placements
     library: Library
     streaming: StreamingMachines
@@ -78,6 +80,7 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(tensordock.close)
         cloudypad = cloudypad_cli(settings, db, key)
         providers: list[Provider] = [tensordock]
+        inventories: list[Inventory] = []
         if settings.gcp_project_id is not None:
             tokens = google_tokens(settings, http)
             google = CloudyPad(
@@ -89,6 +92,7 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             )
             stack.push_async_callback(google.close)
             providers.append(google)
+            inventories.append(google)
         metrics = Metrics(VERSION)
         registry = Registry(MeasuredProvider(provider, metrics.provider_called) for provider in providers)
         bucket = game_bucket(settings, http)
@@ -104,6 +108,7 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             engine=DeferredEngine(address),
             engine_address=address,
             registry=registry,
+            inventories=inventories,
             placements=Placements(db, registry, geocoder, weights, orders),
             library=library,
             streaming=StreamingMachines(

@@ -53,7 +53,7 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
         settings.temporal_task_queue,
         *_activities(settings, parts, engine),
         Stranded(parts.db, engine),
-        Sweeping(sweeper_of(parts)),
+        Sweeping(sweeper_of(settings, parts)),
         prices,
         Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), _billing_export(settings, parts)),
         _spending(settings, parts),
@@ -73,7 +73,7 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
     launches = _launches(parts)
     return [
         LaunchSteps(db, parts.placements, streaming, parts.library, engine, registry),
-        Machines(db, registry, meter, streaming.forget, settle_s=settle_s),
+        Machines(db, registry, meter, streaming.forget, settle_s=settle_s, deployment=settings.deployment),
         Power(db, registry, streaming, meter, launches),
         Watch(db, registry, streaming, WatchTimes()),
     ]
@@ -95,8 +95,14 @@ def _launches(parts: Parts) -> Launches:
     return Launches(db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(db))
 
 
-def sweeper_of(parts: Parts) -> Sweeper:
-    return Sweeper(parts.db, parts.registry, Meter(parts.db))
+def sweeper_of(settings: Settings, parts: Parts) -> Sweeper:
+    return Sweeper(
+        parts.db,
+        parts.registry,
+        Meter(parts.db),
+        deployment=settings.deployment,
+        inventories=parts.inventories,
+    )
 
 
 async def persistently(attempt: Callable[[], Awaitable[T]], what: str) -> T:

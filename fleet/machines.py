@@ -19,13 +19,14 @@ from errors import (
     ProviderError,
     ProviderRefusedError,
 )
-from fleet.orders import Done, Released, RentOrder, tag_of
+from fleet.orders import Done, Released, RentOrder
 from fleet.telling import told_to_workflow
 from models.database import Database, Document
 from models.usage import UsageState
 from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
 from providers.base import Machine, MachineId, MachineState, PricePart, Provider, Tag
 from providers.registry import Registry
+from providers.tags import tag_of
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +46,17 @@ class Machines:
         *,
         settle_s: float,
         poll_s: float = 2.0,
+        deployment: str = "main",
     ) -> None:
         """`forget` is told the tag of a machine that is gone. `settle_s`: how long after its permit an order may show
-        in no list. `poll_s`: the pace of looking."""
+        in no list. `poll_s`: the pace of looking. `deployment` stands in the names of the machines."""
         self._forget = forget
         self._db = db
         self._registry = registry
         self._meter = meter
         self._settle = timedelta(seconds=settle_s)
         self._poll_s = poll_s
+        self._deployment = deployment
 
     @activity.defn(name="rent")
     async def rent(self, order: RentOrder) -> Done:
@@ -218,7 +221,7 @@ class Machines:
         turn = _turn()
         if await self._db.get(Vm, order.vm_id) is None:
             with suppress(ConflictError):
-                await self._db.insert(_vm(order))
+                await self._db.insert(_vm(order, self._deployment))
         earlier = {"_id": order.vm_id, "status": VmStatus.PROVISIONING, "order_turn": {"$lt": turn}}
         vm = await self._db.update(Vm, earlier, {"$set": {**_offer_fields(order), "order_turn": turn}})
         if vm is None:
@@ -269,10 +272,10 @@ async def _going(db: Database, vm: Vm) -> None:
     await db.update(Vm, {"_id": vm.id}, {"$set": {"going_since": vm.going_since}})
 
 
-def _vm(order: RentOrder) -> Vm:
+def _vm(order: RentOrder, deployment: str) -> Vm:
     return Vm(
         id=order.vm_id,
-        tag=tag_of(order.vm_id),
+        tag=tag_of(deployment, order.vm_id),
         user_id=order.user_id,
         launch_id=order.launch_id,
         console=order.console,

@@ -49,8 +49,3 @@ class Released:
 
     gone: bool
     message: str
-
-
-def tag_of(vm_id: str) -> str:
-    """The machine's name at its cloud. Letters, one dash, digits: what CloudyPad's naming rule leaves alone."""
-    return f"gamer-{vm_id}"

@@ -1,4 +1,4 @@
-"""`python -m fleet.sweep [--dry-run]`: one round of the sweeper by hand, and what it did in a table."""
+"""`python -m fleet.sweep [--dry-run | --confirm]`: one round of the sweeper by hand, and what it did in a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from fleet.sweeper import Action
+from fleet.sweep_plan import Action
 
 
 def table(actions: Sequence[Action]) -> str:
@@ -29,7 +29,9 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description="Settle what differs between the clouds and our records.")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
-    actions = asyncio.run(sweep_once(dry_run=parser.parse_args().dry_run))
+    parser.add_argument("--confirm", action="store_true", help="delete also what waits for an operator (HOLD)")
+    arguments = parser.parse_args()
+    actions = asyncio.run(sweep_once(dry_run=arguments.dry_run, confirm=arguments.confirm))
     print(table(actions))  # noqa: T201  (for whoever ran it in a terminal)
     return 0
 

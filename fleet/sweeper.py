@@ -1,101 +1,139 @@
 """Nothing is left running: the clouds are asked first, then our records, and every difference is settled.
 
-Only machines whose name carries our tag are ever looked at. A machine without a record is spared until it has been
-seen for a while, because lists and records may lag behind each other.
+Only machines whose name carries this deployment's tag are ever touched. A machine without a live record is spared until
+it has been seen for a while, because lists and records may lag behind each other. What a lost or restored database
+would make look like orphans waits for an operator: see `fleet.sweep_plan`.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from billing.meter import Meter
 from errors import ConflictError, ProviderError
 from fleet.machines import lost, released
+from fleet.sweep_alerts import SweepAlerts
+from fleet.sweep_plan import Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
 from models.audit import AuditEntry, Outcome, accounted, by_the_service, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
-from models.strays import Stray
+from models.strays import Stray, Sweep
 from models.usage import UsageState
 from models.vms import ENDED, Vm, VmStatus, move_vm
 from providers.base import Machine, MachineId, Provider, ProviderName
 from providers.registry import Registry
+from providers.tags import parse_tag
 
 log = logging.getLogger(__name__)
 
-_OUR_TAG: Final = re.compile(r"gamer-(\d{18})")
+_GAP: Final = timedelta(minutes=15)
+UNMANAGED: Final = "at its cloud, and CloudyPad's state of it is lost"
 _IN_USE: Final = [VmStatus.RUNNING, VmStatus.STOPPING, VmStatus.STOPPED, VmStatus.STARTING, VmStatus.DELETING]
 
 
-class Verdict(StrEnum):
-    SPARE = "SPARE"  # no live record, but not seen for long enough
-    DELETE = "DELETE"  # at the cloud, and nobody's
-    LOSE = "LOSE"  # on record, and unknown to the cloud: it stops costing
-
-
 @dataclass(frozen=True, slots=True)
-class Action:
-    """One difference between a cloud and our records, and what is done about it."""
+class _Look:
+    """One cloud compared with our records. `ours` are all its machines with our name."""
 
-    verdict: Verdict
-    provider: ProviderName
-    machine_id: str
-    tag: str
-    vm_id: str | None
-    reason: str
-    done: bool = False
+    provider: Provider
+    ours: Sequence[Machine]
+    found: Sequence[Found]
+    foreign: Sequence[Action]
 
 
 class Sweeper:
-    def __init__(self, db: Database, registry: Registry, meter: Meter, *, spare_s: float = 300.0) -> None:
-        """`spare_s`: how long a machine without a live record is left alone after it was first seen."""
+    def __init__(
+        self,
+        db: Database,
+        registry: Registry,
+        meter: Meter,
+        *,
+        deployment: str = "main",
+        inventories: Sequence[Inventory] = (),
+        spare_s: float = 300.0,
+    ) -> None:
+        """`deployment` is the part of our machines' names. `spare_s`: how long a machine without a live record is left
+        alone after it was first seen."""
         self._db = db
         self._registry = registry
         self._meter = meter
+        self._deployment = deployment
+        self._inventories = inventories
+        self._alerts = SweepAlerts(db)
         self._spare = timedelta(seconds=spare_s)
 
-    async def sweep(self, *, dry_run: bool = False) -> list[Action]:
-        """One round over every cloud. A cloud that does not answer is left for the next round, with a word in the log.
-        With `dry_run` nothing is changed anywhere."""
-        actions: list[Action] = []
-        for provider in self._registry.all():
-            try:
-                actions += await self._sweep(provider, dry_run)
-            except ProviderError as error:
-                log.warning("a cloud could not be swept", extra={"provider": provider.name, "why": error.message})
+    async def sweep(self, *, dry_run: bool = False, confirm: bool = False) -> list[Action]:
+        """Settle every difference once, cloud by cloud. A cloud that does not answer is left for the next round.
+
+        With `dry_run` nothing is changed anywhere. `confirm` is an operator's word that what earlier rounds held is
+        deleted too.
+        """
+        looks = [look for provider in self._registry.all() if (look := await self._look(provider, dry_run))]
+        found = [each for look in looks for each in look.found]
+        if not confirm:
+            found = braked(found, sum(len(look.ours) for look in looks))
+        else:
+            found = [_confirmed(each) for each in found]
+        actions = [action for look in looks for action in look.foreign]
+        for look in looks:
+            here = [each for each in found if each.action.provider is look.provider.name]
+            actions += [await self._do(look.provider, each, dry_run) for each in here]
+            await self._forget_strays(look.provider.name, [each.machine for each in here], dry_run)
+            actions += await self._unknown_to_the_cloud(look.provider, look.ours, dry_run)
+        actions += await self._unmanaged()
+        if not dry_run:
+            await self._alerts.tell(actions, [look.provider.name for look in looks])
         return actions
 
-    async def _sweep(self, provider: Provider, dry_run: bool) -> list[Action]:
-        listed = [machine for machine in await provider.machines() if _OUR_TAG.fullmatch(machine.tag)]
+    async def _look(self, provider: Provider, dry_run: bool) -> _Look | None:
+        """Compare a cloud's list with our records. None when it does not answer."""
+        try:
+            listed = [machine for machine in await provider.machines() if parse_tag(machine.tag) is not None]
+        except ProviderError as error:
+            log.warning("a cloud could not be swept", extra={"provider": provider.name, "why": error.message})
+            return None
         records = await self._records(listed)
-        actions = [action for machine in listed if (action := await self._judge(provider, machine, records, dry_run))]
-        await self._forget_strays(provider.name, listed, dry_run)
-        return actions + await self._unknown_to_the_cloud(provider, listed, dry_run)
+        strangers = {each.id for each in listed if is_foreign(each, self._deployment, records.get(each.tag))}
+        ours = [machine for machine in listed if machine.id not in strangers]
+        after_gap = await self._after_gap(provider.name, dry_run)
+        found = [each for one in ours if (each := await self._judge(provider, one, records, after_gap, dry_run))]
+        foreign = [_foreign(provider.name, machine) for machine in listed if machine.id in strangers]
+        return _Look(provider, ours, found, foreign)
 
     async def _records(self, machines: Sequence[Machine]) -> dict[str, Vm]:
         found = await self._db.find(Vm, {"tag": {"$in": [machine.tag for machine in machines]}})
         return {vm.tag: vm for vm in found}
 
+    async def _after_gap(self, provider: ProviderName, dry_run: bool) -> bool:
+        """Return whether this cloud was not swept for a while, or never, by this database's account."""
+        now = _now()
+        last = await self._db.get(Sweep, provider)
+        if not dry_run:
+            await self._db.replace(Sweep(id=provider, at=now))
+        return last is None or now - last.at > _GAP
+
     async def _judge(
-        self, provider: Provider, machine: Machine, records: dict[str, Vm], dry_run: bool
-    ) -> Action | None:
-        """What to do with a machine that the cloud lists. None: it is where it should be."""
+        self, provider: Provider, machine: Machine, records: dict[str, Vm], after_gap: bool, dry_run: bool
+    ) -> Found | None:
+        """What to do with a machine of ours that the cloud lists. None: it is where it should be."""
         vm = records.get(machine.tag)
         if vm is not None and await self._is_wanted(vm, machine):
             return None
         reason = "no record of it" if vm is None else f"its record says {vm.status}"
-        young = await self._is_young(provider.name, machine, dry_run)
+        stray = await self._stray(provider.name, machine, after_gap, dry_run)
+        young = _now() - stray.first_seen < self._spare
         verdict = Verdict.SPARE if young else Verdict.DELETE
         action = Action(verdict, provider.name, machine.id, machine.tag, None if vm is None else vm.id, reason)
-        if verdict is Verdict.SPARE or dry_run:
-            return action
-        return await self._delete(provider, machine, vm, action)
+        found = Found(machine, vm, action, repeats=vm is not None and vm.going_since is not None)
+        if young:
+            return found
+        hold = reason_to_hold(machine, vm, predates=stray.predates) or (reason if stray.held else None)
+        return found if hold is None else found.held(hold)
 
     async def _is_wanted(self, vm: Vm, machine: Machine) -> bool:
         if vm.status in ENDED or vm.status is VmStatus.LOST:
@@ -107,19 +145,50 @@ class Sweeper:
         launch = await self._db.get(Launch, vm.launch_id)
         return launch is not None and launch.status not in LAUNCH_ENDED
 
-    async def _is_young(self, provider: ProviderName, machine: Machine, dry_run: bool) -> bool:
-        now = _now()
+    async def _stray(self, provider: ProviderName, machine: Machine, after_gap: bool, dry_run: bool) -> Stray:
         key = f"{provider}:{machine.id}"
         stray = await self._db.get(Stray, key)
         if stray is None:
-            stray = Stray(id=key, provider=provider, machine_id=machine.id, tag=machine.tag, first_seen=now)
+            stray = Stray(
+                id=key,
+                provider=provider,
+                machine_id=machine.id,
+                tag=machine.tag,
+                first_seen=_now(),
+                predates=after_gap,
+            )
             if not dry_run:
                 await self._db.upsert(Stray, {"_id": key}, {"$setOnInsert": stray.model_dump_doc()})
-        return now - stray.first_seen < self._spare
+        return stray
+
+    async def _do(self, provider: Provider, found: Found, dry_run: bool) -> Action:
+        if dry_run or found.action.verdict is Verdict.SPARE:
+            return found.action
+        if found.action.verdict is Verdict.HOLD:
+            key = f"{provider.name}:{found.machine.id}"
+            await self._db.update(Stray, {"_id": key}, {"$set": {"held": True}})
+            return found.action
+        return await self._delete(provider, found.machine, found.vm, found.action)
+
+    async def _unmanaged(self) -> list[Action]:
+        """Machines that can only be reported: nothing here could delete them."""
+        actions: list[Action] = []
+        for inventory in self._inventories:
+            try:
+                machines = await inventory.unmanaged()
+            except ProviderError as error:
+                log.warning("a cloud could not be swept", extra={"provider": inventory.name, "why": error.message})
+                continue
+            records = await self._records(machines)
+            for machine in machines:
+                foreign = is_foreign(machine, self._deployment, records.get(machine.tag))
+                verdict = Verdict.FOREIGN if foreign else Verdict.HOLD
+                actions.append(Action(verdict, inventory.name, machine.id, machine.tag, None, UNMANAGED))
+        return actions
 
     async def _delete(self, provider: Provider, machine: Machine, vm: Vm | None, action: Action) -> Action:
         log.warning(
-            "a machine that is nobody's is deleted",
+            "deleting orphaned machine",
             extra={"provider": provider.name, "machine": machine.id, "tag": machine.tag, "why": action.reason},
         )
         subject, words = vm.id if vm else machine.tag, f"{provider.name} {machine.id}: {action.reason}"
@@ -193,16 +262,23 @@ class Sweeper:
         except ConflictError:
             return  # its own workflow was quicker
 
-    async def _forget_strays(self, provider: ProviderName, listed: Sequence[Machine], dry_run: bool) -> None:
+    async def _forget_strays(self, provider: ProviderName, still: Sequence[Machine], dry_run: bool) -> None:
         if not dry_run:
-            keys = [f"{provider}:{machine.id}" for machine in listed]
+            keys = [f"{provider}:{machine.id}" for machine in still]
             await self._db.delete(Stray, {"_id": {"$nin": keys}, "provider": provider})
 
 
 def _done(action: Action) -> Action:
-    return Action(
-        action.verdict, action.provider, action.machine_id, action.tag, action.vm_id, action.reason, done=True
-    )
+    return replace(action, done=True)
+
+
+def _confirmed(found: Found) -> Found:
+    held = found.action.verdict is Verdict.HOLD
+    return replace(found, action=replace(found.action, verdict=Verdict.DELETE)) if held else found
+
+
+def _foreign(provider: ProviderName, machine: Machine) -> Action:
+    return Action(Verdict.FOREIGN, provider, machine.id, machine.tag, None, "of another installation; not touched")
 
 
 def _now() -> datetime:

@@ -33,6 +33,8 @@ _PLAIN: Final = (
         "fleet.presence",
         "fleet.saving",
         "fleet.spending",
+        "fleet.sweep_alerts",
+        "fleet.sweep_plan",
         "fleet.sweeper",
     ),
     *(

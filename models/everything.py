@@ -17,7 +17,7 @@ from models.operator_alerts import OperatorAlert
 from models.places import FullSite, GeocodedPlace, NetworkOrder
 from models.rates import RateWindow
 from models.rollups import RolledSpan, Rollup, RollupState
-from models.strays import Stray
+from models.strays import Stray, Sweep
 from models.usage import UsageInterval
 from models.vms import Vm
 
@@ -45,6 +45,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     SpendingLimit,
     SpendingStop,
     Stray,
+    Sweep,
     UsageInterval,
     Vm,
 )

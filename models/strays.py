@@ -1,4 +1,4 @@
-"""Machines that carry our tag and have no live record: seen, not yet acted on."""
+"""What the sweeper remembers from round to round: machines without a live record, and when it saw each cloud last."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ from providers.base import ProviderName
 
 
 class Stray(Model):
-    """First seen then. It is spared for a while: its record may be on the way."""
+    """A machine that carries our tag and has no live record. It is spared for a while: its record may be on the way."""
 
     id: str = Field(primary_field=True)  # "<provider>:<machine>"
     provider: ProviderName
     machine_id: str
     tag: str
     first_seen: datetime
+    predates: bool = False  # it was there when the sweeper saw this cloud for the first time, or after a gap
+    held: bool = False  # the brake has caught it: it waits for an operator, also when the others are gone
     told: Outcome | None = None  # what the audit trail says of its deletion
 
     model_config = {"collection": "strays"}
+
+
+class Sweep(Model):
+    """When a cloud was swept last. After a gap, the database may be another one, or as it was last night."""
+
+    id: ProviderName = Field(primary_field=True)
+    at: datetime
+
+    model_config = {"collection": "sweeps"}

@@ -40,8 +40,11 @@ from providers.google.prices import Prices, shipped_prices
 from providers.google.regions import find_region, regions
 from providers.sharing import Depart, Shared
 from providers.storage.tokens import Tokens
+from providers.tags import DEPLOYMENT, PREFIX
 
-_TAG: Final = re.compile(r"[a-z]+-[0-9]{1,30}")
+_TAG: Final = re.compile(
+    rf"(?=.{{1,45}}$){DEPLOYMENT}-[0-9]{{1,30}}"
+)  # `cloudypad-…-network` has 63 characters at most
 _ASKED_AT_ONCE: Final = 2  # each question costs CloudyPad seconds of a processor
 _STARTED: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
 _STOPPED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.STOPPING})
@@ -68,7 +71,7 @@ class CloudyPadOptions:
     key_path: Path
     spot: bool = False
     autostop_s: int = 2 * 60 * 60
-    tag_prefix: str = "gamer-"
+    tag_prefix: str = PREFIX
     simulated: bool = False
     list_kept_s: float = 120.0  # a question for it costs CloudyPad ten seconds of a processor
     health_kept_s: float = 60.0
@@ -125,7 +128,7 @@ class CloudyPad:
     ) -> Machine:
         """CloudyPad knows at once what it was told, on every worker, so that `ordered_at` is not needed."""
         if not self._is_ours(tag):
-            raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix} and digits")
+            raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix}, a deployment and digits")
         orders = gcp.orders_for(
             offer, self._options.project_id, spot=self._options.spot, autostop_seconds=self._options.autostop_s
         )
@@ -156,6 +159,12 @@ class CloudyPad:
         self._seen = {key: self._seen.get(key) or self._to_look_at(key[0]) for key in ours}
         found = await asyncio.gather(*(self._seen[key].get() for key in ours))
         return tuple(machine for machine in found if machine is not None)
+
+    async def unmanaged(self) -> Sequence[Machine]:
+        """Return the machines at Google that carry our label and that CloudyPad knows nothing of here: after its states
+        were lost with the database."""
+        known = await self._cli.versions(gcp.PROVIDER)
+        return tuple(machine for machine in await self._truth.labelled() if machine.tag not in known)
 
     async def start(self, machine_id: MachineId) -> None:
         machine = await self._existing(machine_id)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from errors import ProviderError
-from providers.base import Machine, MachineState
+from providers.base import Machine, MachineId, MachineState, Tag
 from providers.cloudypad.instances import Instance
 from providers.google.billing_export import MACHINE_LABEL
 from providers.google.compute import ComputeEngine, GoogleServer
@@ -53,6 +53,11 @@ class Truth:
         await self._labelled(self._compute, server, machine)
         return replace(machine, state=_STATES.get(server.status, machine.state))
 
+    async def labelled(self) -> list[Machine]:
+        """Return every machine at Google that carries our label, whether CloudyPad knows it or not."""
+        servers = [] if self._compute is None else await self._compute.labelled(MACHINE_LABEL)
+        return [_by_label(server, server.labels[MACHINE_LABEL]) for server in servers if MACHINE_LABEL in server.labels]
+
     async def _labelled(self, compute: ComputeEngine, server: GoogleServer, machine: Machine) -> None:
         """So that Google's bill can be told apart. What fails is done at a later look."""
         if server.labels.get(MACHINE_LABEL) == machine.tag:
@@ -63,3 +68,7 @@ class Truth:
             self._outage.failed("label", error.message)
         else:
             self._outage.went_well("label")
+
+
+def _by_label(server: GoogleServer, tag: str) -> Machine:
+    return Machine(MachineId(tag), Tag(tag), _STATES.get(server.status, MachineState.UNKNOWN))

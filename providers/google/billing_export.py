@@ -21,6 +21,7 @@ from errors import ProviderBusyError, ProviderRefusedError
 from providers.google.faults import failure_in, passes
 from providers.http import Http, Reply, Request
 from providers.storage.tokens import Tokens, send_authorised
+from providers.tags import ANY_TAG
 
 BIGQUERY_URL: Final = "https://bigquery.googleapis.com"
 # Put on a machine and its disk, so that what they cost can be told apart. Without it the machine's name must do.
@@ -43,7 +44,7 @@ FROM (
     TIMESTAMP_TRUNC(usage_start_time, HOUR) AS hour,
     REGEXP_EXTRACT(CONCAT(
       IFNULL((SELECT MAX(l.value) FROM UNNEST(labels) AS l WHERE l.key = @label), ''), ' ',
-      IFNULL(resource.name, ''), ' ', IFNULL(resource.global_name, '')), r'gamer-[0-9]{18}') AS machine,
+      IFNULL(resource.name, ''), ' ', IFNULL(resource.global_name, '')), r'NAME_OF_MACHINE') AS machine,
     (CAST(cost AS BIGNUMERIC)
       + CAST(IFNULL((SELECT SUM(c.amount) FROM UNNEST(credits) AS c), 0) AS BIGNUMERIC))
       / CAST(IFNULL(NULLIF(currency_conversion_rate, 0), 1) AS BIGNUMERIC) AS usd,
@@ -86,7 +87,7 @@ class BillingExport:
         self._tokens = tokens
         self._project = project
         self._account = account or ""
-        self._query = _QUERY.replace("TABLE", table)
+        self._query = _QUERY.replace("NAME_OF_MACHINE", ANY_TAG).replace("TABLE", table)
         self._base = f"{url.rstrip('/')}/bigquery/v2/projects/{quote(project, safe='')}/queries"
 
     async def costs(self, since: datetime, until: datetime) -> list[ExportedCost]:

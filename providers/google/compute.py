@@ -7,8 +7,8 @@ which it could not ask; only Google can tell these two apart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -84,7 +84,22 @@ class ComputeEngine:
             if await self._asked("POST", f"{path}/setLabels", body) is None:
                 raise ProviderBusyError("Compute Engine does not know any more what was to be labelled")
 
+    async def labelled(self, key: str) -> list[GoogleServer]:
+        """Return every instance of the project that carries this label. Raises a ProviderError when it is not sure
+        that these are all."""
+        async with _answered(self._within_s):
+            pages = self._pages(f"labels.{key}:*")
+            return [_server(raw) async for page in pages for raw in _listed(page)]
+
     async def _first(self, condition: str) -> GoogleServer | None:
+        """Return one instance for which this is so, in any zone."""
+        async with aclosing(self._pages(condition)) as pages:
+            async for page in pages:
+                for raw in _listed(page):
+                    return _server(raw)
+        return None
+
+    async def _pages(self, condition: str) -> AsyncGenerator[Mapping[str, Any], None]:
         """Over all zones. A zone that does not answer fails the question, as partial success was not asked for."""
         token = ""
         for _ in range(_MOST_PAGES):
@@ -92,11 +107,10 @@ class ComputeEngine:
             page = await self._asked("GET", f"{quote(self._project)}/aggregated/instances?{query}")
             if page is None or page.get("unreachables"):
                 raise ProviderBusyError("Compute Engine did not list every zone")
-            for raw in _listed(page):
-                return _server(raw)
+            yield page
             token = str(page.get("nextPageToken") or "")
             if not token:
-                return None
+                return
         raise ProviderBusyError("Compute Engine's list does not end")
 
     async def _resource(self, path: str) -> Mapping[str, Any] | None:

@@ -28,6 +28,7 @@ from providers.base import (
 )
 from providers.http import Http
 from providers.sharing import Depart, Shared
+from providers.tags import PREFIX
 from providers.tensordock import offers, parse
 from providers.tensordock.answers import Answers
 from providers.tensordock.client import TensorDockClient
@@ -57,7 +58,7 @@ class TensorDockOptions:
     key: str | None = field(default=None, repr=False)
     requests_per_second: float = 1.0
     settle_s: float = 45.0
-    tag_prefix: str = "gamer-"
+    tag_prefix: str = PREFIX
     simulated: bool = False
     timeout_s: float = 30.0
     slow_timeout_s: float = _ORDER_TIMEOUT_S  # for orders and deletions
@@ -117,7 +118,7 @@ class TensorDock:
         tell: Tell = keep_quiet,
     ) -> Machine:
         if not (tag.startswith(self._options.tag_prefix) and _TAG.fullmatch(tag)):
-            raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix} and digits")
+            raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix}, a deployment and digits")
         async with self._renting.turn(tag):
             if (found := await self._renting.existing(tag, ordered_at)) is not None:
                 return found

@@ -14,8 +14,8 @@ from simulator.google.compute import GoogleMachines, Server
 
 BASE = "/compute/v1/projects/{project}"
 SELF_LINK = "https://www.googleapis.com/compute/v1/projects/"
-# `name = "a"`, `labels.key = "b"`, and these joined by OR.
-CONDITION = re.compile(r'\(?\s*(name|labels\.[a-z0-9_-]+)\s*=\s*"?([a-z0-9_-]+)"?\s*\)?')
+# `name = "a"`, `labels.key = "b"`, `labels.key:*` (has this label), and these joined by OR.
+CONDITION = re.compile(r'\(?\s*(name|labels\.[a-z0-9_-]+)\s*[=:]\s*"?([a-z0-9_-]+|\*)"?\s*\)?')
 PAGE_LIMIT = 500
 LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
@@ -153,7 +153,11 @@ def _wanted(condition: str) -> Callable[[Server], bool]:
     pairs = [match.groups() for match in found if match]
     if len(pairs) != len(parts):
         raise RefusedError(400, "Invalid value for field 'filter'.", "invalid")
-    return lambda server: not pairs or any(_value(server, key) == value for key, value in pairs)
+    return lambda server: not pairs or any(_matches(_value(server, key), value) for key, value in pairs)
+
+
+def _matches(found: str | None, value: str) -> bool:
+    return found is not None if value == "*" else found == value
 
 
 def _value(server: Server, key: str) -> str | None:

@@ -66,7 +66,7 @@ async def charged(deployed: Deployment) -> dict[str, tuple[Decimal, Decimal]]:
     assert all(order["ended_at"] for order in orders), orders
     bills: dict[str, tuple[Decimal, Decimal]] = {}
     for order in orders:
-        vm_id = order["name"].removeprefix("gamer-")
+        vm_id = order["name"].rpartition("-")[2]
         before, _ = bills.get(vm_id, (Decimal(0), Decimal(0)))
         bills[vm_id] = (before + Decimal(order["billed_usd"]), Decimal(order["usd_per_hour"]))
     return bills

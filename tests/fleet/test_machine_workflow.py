@@ -11,7 +11,8 @@ import pytest
 from billing.meter import Meter
 from errors import InvalidStateError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
-from fleet.sweeper import Sweeper, Verdict
+from fleet.sweep_plan import Verdict
+from fleet.sweeper import Sweeper
 from models.catalog import ConsoleType
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus

@@ -24,7 +24,7 @@ from tests.providers.tensordock_stand_in import Said, StandIn
 from tests.world import World
 
 VM_ID = "123456789012345678"
-TAG = f"gamer-{VM_ID}"
+TAG = f"gamer-main-{VM_ID}"
 ORDER = RentOrder(
     vm_id=VM_ID,
     launch_id="987654321098765432",

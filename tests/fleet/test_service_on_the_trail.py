@@ -13,7 +13,7 @@ from models.vms import Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState, Tag
 from tests.world import World
 
-STRAY = "gamer-200000000000000001"
+STRAY = "gamer-main-200000000000000001"
 
 
 async def trail(world: World) -> list[tuple[str, str, str | None, str, str | None]]:
@@ -44,8 +44,9 @@ async def test_an_automatic_stop_is_on_the_trail_with_its_reason_and_an_ordered_
 
 async def test_what_the_sweeper_deletes_is_on_the_trail_and_a_dry_run_is_not(world: World) -> None:
     stray = Machine(MachineId("m1"), Tag(STRAY), MachineState.RUNNING, ip_address="127.0.0.1")
-    world.cloud.rented[stray.id] = stray
     sweeper = Sweeper(world.db, world.registry, Meter(world.db), spare_s=0)
+    await sweeper.sweep()
+    world.cloud.rented[stray.id] = stray
 
     await sweeper.sweep(dry_run=True)
     before = await trail(world)

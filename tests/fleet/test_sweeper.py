@@ -9,7 +9,8 @@ import pytest
 
 from billing.meter import Meter
 from errors import ProviderBusyError
-from fleet.sweeper import Sweeper, Verdict
+from fleet.sweep_plan import Verdict
+from fleet.sweeper import Sweeper
 from models.audit import AuditEntry, Outcome
 from models.catalog import ConsoleType, PresetName
 from models.database import Database
@@ -44,7 +45,7 @@ def at_cloud(cloud: FakeCloud, machine_id: str, tag: str) -> None:
 def a_vm(vm_id: str, status: VmStatus, provider_id: str | None) -> Vm:
     return Vm(
         id=vm_id,
-        tag=f"gamer-{vm_id}",
+        tag=f"gamer-main-{vm_id}",
         provider=ProviderName.TENSORDOCK,
         provider_id=provider_id,
         status=status,
@@ -83,7 +84,8 @@ VM = "200000000000000001"
 
 
 async def test_a_machine_without_a_record_is_deleted(sweeper: Sweeper, cloud: FakeCloud) -> None:
-    at_cloud(cloud, "m1", f"gamer-{VM}")
+    await sweeper.sweep()
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
 
     actions = await sweeper.sweep()
 
@@ -93,7 +95,7 @@ async def test_a_machine_without_a_record_is_deleted(sweeper: Sweeper, cloud: Fa
 
 async def test_a_young_machine_without_a_record_is_spared(db: Database, sweeper: Sweeper, cloud: FakeCloud) -> None:
     patient = Sweeper(db, Registry([cloud]), Meter(db), spare_s=600)
-    at_cloud(cloud, "m1", f"gamer-{VM}")
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
 
     first, second = await patient.sweep(), await patient.sweep()
 
@@ -101,7 +103,7 @@ async def test_a_young_machine_without_a_record_is_spared(db: Database, sweeper:
     assert len(cloud.rented) == 1
 
 
-@pytest.mark.parametrize("name", ["my-own-server", "gamer-", "gamer-12", "gamer-2000000000000000012", "Gamer-" + VM])
+@pytest.mark.parametrize("name", ["my-own-server", "gamer-", "gamer-main-12", "Gamer-" + VM])
 async def test_other_peoples_machines_are_never_touched(sweeper: Sweeper, cloud: FakeCloud, name: str) -> None:
     at_cloud(cloud, "m1", name)
 
@@ -111,7 +113,8 @@ async def test_other_peoples_machines_are_never_touched(sweeper: Sweeper, cloud:
 
 
 async def test_a_dry_run_changes_nothing(db: Database, sweeper: Sweeper, cloud: FakeCloud) -> None:
-    at_cloud(cloud, "m1", f"gamer-{VM}")
+    await sweeper.sweep()
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
     await db.insert(a_vm("200000000000000002", VmStatus.RUNNING, "m2"))
 
     actions = await sweeper.sweep(dry_run=True)
@@ -143,7 +146,7 @@ async def test_a_record_that_only_the_list_lacks_is_left_alone(
     db: Database, sweeper: Sweeper, cloud: FakeCloud
 ) -> None:
     await db.insert(a_vm(VM, VmStatus.RUNNING, "m1"))
-    at_cloud(cloud, "m1", f"gamer-{VM}")
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
     cloud.unlisted.add(MachineId("m1"))
 
     assert await sweeper.sweep() == []
@@ -151,7 +154,7 @@ async def test_a_record_that_only_the_list_lacks_is_left_alone(
 
 async def test_a_lost_machine_is_deleted_when_it_turns_up(db: Database, sweeper: Sweeper, cloud: FakeCloud) -> None:
     await db.insert(a_vm(VM, VmStatus.LOST, "m1"))
-    at_cloud(cloud, "m1", f"gamer-{VM}")
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
 
     await sweeper.sweep()
 
@@ -162,8 +165,8 @@ async def test_a_lost_machine_is_deleted_when_it_turns_up(db: Database, sweeper:
 
 async def test_a_second_machine_under_one_tag_is_deleted(db: Database, sweeper: Sweeper, cloud: FakeCloud) -> None:
     await db.insert(a_vm(VM, VmStatus.RUNNING, "m1"))
-    at_cloud(cloud, "m1", f"gamer-{VM}")
-    at_cloud(cloud, "m2", f"gamer-{VM}")
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
+    at_cloud(cloud, "m2", f"gamer-main-{VM}")
 
     await sweeper.sweep()
 
@@ -181,7 +184,7 @@ async def test_a_machine_of_a_launch_lives_as_long_as_the_launch(
 ) -> None:
     await db.insert(a_launch(status))
     await db.insert(a_vm(VM, VmStatus.PROVISIONING, "m1"))
-    at_cloud(cloud, "m1", f"gamer-{VM}")
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
 
     await sweeper.sweep()
 
@@ -201,12 +204,13 @@ async def test_a_cloud_that_does_not_answer_changes_nothing(db: Database, sweepe
 async def test_a_machine_that_cannot_be_deleted_holds_up_no_other_and_fills_no_trail(
     db: Database, sweeper: Sweeper, cloud: FakeCloud
 ) -> None:
-    at_cloud(cloud, "m1", f"gamer-{VM}")
+    await sweeper.sweep()
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
     cloud.failures["release"] = [ProviderBusyError("500")] * 3
 
     first = await sweeper.sweep()
     await sweeper.sweep()
-    at_cloud(cloud, "m2", "gamer-200000000000000002")
+    at_cloud(cloud, "m2", "gamer-main-200000000000000002")
     third = await sweeper.sweep()
     fourth = await sweeper.sweep()
 
@@ -218,9 +222,9 @@ async def test_a_machine_that_cannot_be_deleted_holds_up_no_other_and_fills_no_t
     ]
     trail = await db.find(AuditEntry, {}, sort=[("_id", 1)])
     assert [(each.subject_id, each.outcome) for each in trail] == [
-        (f"gamer-{VM}", Outcome.FAILED),
-        ("gamer-200000000000000002", Outcome.DONE),
-        (f"gamer-{VM}", Outcome.DONE),
+        (f"gamer-main-{VM}", Outcome.FAILED),
+        ("gamer-main-200000000000000002", Outcome.DONE),
+        (f"gamer-main-{VM}", Outcome.DONE),
     ]
 
 
@@ -262,7 +266,7 @@ async def test_a_machine_that_its_cloud_has_back_goes_on_costing(
     vm.going_since = NOW - timedelta(minutes=7)
     await db.insert(vm)
     await Meter(db).enter(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
-    at_cloud(cloud, "m1", f"gamer-{VM}")
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
 
     await sweeper.sweep()
 

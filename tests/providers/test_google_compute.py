@@ -312,3 +312,37 @@ async def test_a_server_without_a_proper_name_is_asked_for_by_the_name_that_clou
     instance = Instance("gamer-1", "gcp", None, "unknown", True, True, True, server_name=told, zone=ZONE)
 
     assert (await Truth(compute).about(instance, MACHINE)).state is MachineState.RUNNING
+
+
+async def test_what_carries_our_label_is_found_over_all_pages_whoever_manages_it(
+    google: FakeCompute, compute: ComputeEngine
+) -> None:
+    one = an_instance("TERMINATED", labels={"gamer_machine": "gamer-main-100000000000000001"})
+    other = an_instance("RUNNING", labels={"gamer_machine": "gamer-main-100000000000000002"})
+    google.say(
+        "gamer-prod/aggregated/instances",
+        {"items": {"zones/a": {"instances": [one]}}, "nextPageToken": "2"},
+        {"items": {"zones/b": {"instances": [other]}}},
+    )
+
+    machines = await Truth(compute).labelled()
+
+    assert [(machine.tag, machine.state) for machine in machines] == [
+        ("gamer-main-100000000000000001", MachineState.STOPPED_RELEASED),
+        ("gamer-main-100000000000000002", MachineState.RUNNING),
+    ]
+    assert [unquote_plus(path) for _, path in google.asked] == [
+        "gamer-prod/aggregated/instances?filter=labels.gamer_machine:*",
+        "gamer-prod/aggregated/instances?filter=labels.gamer_machine:*&pageToken=2",
+    ]
+
+
+async def test_a_list_of_labels_that_is_not_whole_is_no_list(google: FakeCompute, compute: ComputeEngine) -> None:
+    google.say("gamer-prod/aggregated/instances", {"items": {}, "unreachables": ["zones/us-east1-b"]})
+
+    with pytest.raises(ProviderBusyError):
+        await Truth(compute).labelled()
+
+
+async def test_without_compute_engine_nothing_is_known_of_labels() -> None:
+    assert await Truth(None).labelled() == []

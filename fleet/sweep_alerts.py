@@ -1,0 +1,48 @@
+"""Tells operators what a sweep did not do: machines that wait for them, and machines of other installations."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from billing.operator_alerts import OperatorAlerts
+from fleet.sweep_plan import Action, Verdict
+from models.database import Database
+from models.limits import AlertLevel
+from models.operator_alerts import OperatorAlertCode
+from providers.base import ProviderName
+
+log = logging.getLogger(__name__)
+
+_SUBJECT: Final = "sweeper"
+
+
+class SweepAlerts:
+    def __init__(self, db: Database) -> None:
+        self._alerts = OperatorAlerts(db)
+
+    async def tell(self, actions: Sequence[Action], swept: Sequence[ProviderName]) -> None:
+        """Raise or clear the alerts that these actions of the clouds `swept` call for."""
+        await self._tell_held([action for action in actions if action.verdict is Verdict.HOLD])
+        for provider in swept:
+            foreign = sum(action.verdict is Verdict.FOREIGN and action.provider is provider for action in actions)
+            await self._tell_foreign(provider, foreign)
+
+    async def _tell_held(self, held: Sequence[Action]) -> None:
+        if not held:
+            await self._alerts.clear(OperatorAlertCode.SWEEP_PAUSED, _SUBJECT)
+            return
+        message = (
+            f"{len(held)} machines wait for an operator before they are deleted. `python -m fleet.sweep --dry-run` "
+            "lists them with the reasons, `--confirm` deletes them"
+        )
+        if await self._alerts.raise_alert(AlertLevel.CRITICAL, OperatorAlertCode.SWEEP_PAUSED, _SUBJECT, message):
+            log.error("the sweeper waits for an operator", extra={"machines": len(held), "why": held[0].reason})
+
+    async def _tell_foreign(self, provider: ProviderName, count: int) -> None:
+        if count == 0:
+            await self._alerts.clear(OperatorAlertCode.FOREIGN_MACHINES, provider)
+            return
+        message = f"{count} machines at {provider} belong to another installation, or to none. They are not touched"
+        await self._alerts.raise_alert(AlertLevel.WARNING, OperatorAlertCode.FOREIGN_MACHINES, provider, message)
