@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from temporalio import activity
 
 from billing.meter import Meter
+from billing.operator_alerts import OperatorAlerts
 from errors import ConflictError, GatewayError, MachineLostError
 from fleet.commands import Finding, Off, Pin
 from fleet.machines import lost
@@ -18,6 +19,8 @@ from fleet.presence import OFF, while_on
 from fleet.saving import bring_to_safety
 from models.audit import by_the_service, write_with
 from models.database import Database, Document
+from models.limits import AlertLevel
+from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageState
 from models.vms import ENDED, Vm, VmStatus, move_vm
 from providers.base import Machine, MachineId, MachineState, Provider
@@ -60,6 +63,7 @@ class Power:
         self._meter = meter
         self._replacing = replacing
         self._poll_s = poll_s
+        self._alerts = OperatorAlerts(db)
 
     @activity.defn(name="status")
     async def status(self, vm_id: str) -> VmStatus:
@@ -88,7 +92,15 @@ class Power:
             await self._meter.enter(vm, UsageState.RUNNING if billed else UsageState.STOPPED, since or now)
         elif status is VmStatus.RUNNING:
             await self._meter.enter(vm, UsageState.RUNNING, since or now)
-        fields = {"detail": reason or None, **_fields(vm, status, now, billed)}
+        by_host = found == Finding.STOPPED_OUTSIDE
+        fields = {"detail": reason or None, **_fields(vm, status, now, billed, by_host=by_host)}
+        if by_host and status is VmStatus.STOPPED and vm.status is not VmStatus.STOPPED:
+            fields["warning"] = (
+                f"The machine was stopped at {since or now:%H:%M} UTC, and not by this service: {reason}"
+            )
+            await self._alerts.raise_alert(
+                AlertLevel.WARNING, OperatorAlertCode.MACHINE_STOPPED_BY_HOST, vm_id, f"{reason} ({vm.provider})"
+            )
         try:
             await self._moved(vm, status, fields, found)
         except ConflictError:
@@ -225,12 +237,14 @@ def _turned_on_at(vm: Vm) -> datetime:
     return ordered_at if asked_at is None or asked_at < ordered_at else asked_at
 
 
-def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool) -> Document:
-    """What changes with a status, seen from the one before it. An activity that is repeated finds it changed."""
+def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool, *, by_host: bool) -> Document:
+    """What changes with a status, seen from the one before it. An activity that is repeated finds it changed.
+
+    What follows a stop by its host keeps the warning that says so."""
     fields: Document = {}
     if status is not VmStatus.RUNNING:
         fields |= {"stop_warning": None, "health_warning": None}
-    if status in {VmStatus.STARTING, VmStatus.STOPPING}:
+    if status in {VmStatus.STARTING, VmStatus.STOPPING} and not by_host:
         fields["warning"] = None
     if status is VmStatus.STOPPED:
         fields["billed_in_full"] = billed

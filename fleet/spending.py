@@ -12,8 +12,10 @@ from billing.alerts import Alerts
 from billing.limits import SpendingLimits
 from billing.webhooks import AlertWebhooks
 from errors import ConflictError, GatewayError
+from fleet.balance import BalanceGuard
 from fleet.commands import Command
 from fleet.desk import Fleet
+from fleet.health import Health
 from models.audit import accounted, by_the_service
 from models.database import Database
 from models.launches import Launch, LaunchStatus
@@ -46,10 +48,14 @@ class Spending:
         self._grace = grace
         self._alerts = Alerts(db)
         self._limits = SpendingLimits(db)
+        self._balance = BalanceGuard(db)
+        self._health = Health(db)
 
     @activity.defn(name="raise_alerts")
     async def raise_alerts(self) -> list[str]:
-        """Look at all limits; returns the ids of the alerts that still have to be told outside."""
+        """Look at all limits, balances and machines with alerts. Returns the ids of the alerts to send outside."""
+        await self._balance.check(datetime.now(UTC))
+        await self._health.clear_settled()
         for alert in await self._alerts.raise_all_due(datetime.now(UTC)):
             log.warning("spending alert", extra={"level": alert.level, "why": alert.message, "user": alert.user_id})
         return await self._webhooks.waiting()

@@ -80,16 +80,21 @@ class Watch:
             return Seen(Finding.GONE, "the cloud does not know this machine any more")
         if vm.status is VmStatus.RUNNING and machine.state in OFF:
             billed = machine.state is not MachineState.STOPPED_RELEASED
-            broke = machine.state is MachineState.BROKEN
-            what = (
-                "the machine broke: its cloud says so" if broke else "the machine was stopped at the cloud, not by us"
-            )
+            what = await self._why_off(vm, machine)
             return Seen(Finding.STOPPED_OUTSIDE, what, billed)
         if vm.status is VmStatus.STOPPED and vm.billed_in_full and machine.state is MachineState.STOPPED_RELEASED:
             return Seen(Finding.STOPPED_OUTSIDE, "its cloud has given its hardware to others")
         if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:
             return Seen(Finding.RUNS_OUTSIDE, "the machine was started at the cloud, not by us")
         return None
+
+    async def _why_off(self, vm: Vm, machine: Machine) -> str:
+        if machine.state is MachineState.BROKEN:
+            return "the machine broke: its cloud says so"
+        alert = await self._health.balance_alert(vm)
+        if alert is not None and alert.level is AlertLevel.CRITICAL:
+            return "the machine was stopped at the cloud when the account's balance was used up"
+        return "the machine was stopped at the cloud, not by us"
 
     async def _machine(self, vm: Vm, memory: Memory) -> Machine | None:
         """From the shared list, whose states may be minutes old. Asked for by its id when the list, which may lag, does

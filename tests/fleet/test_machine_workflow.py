@@ -9,11 +9,13 @@ from decimal import Decimal
 import pytest
 
 from billing.meter import Meter
+from billing.operator_alerts import OperatorAlerts
 from errors import InvalidStateError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
 from fleet.sweep_plan import Verdict
 from fleet.sweeper import Sweeper
 from models.catalog import ConsoleType
+from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from providers.base import MachineState, ProviderName
@@ -184,6 +186,10 @@ async def test_a_machine_that_its_host_stopped_is_seen(world: World) -> None:
     world.cloud.become_all(MachineState.STOPPED_RELEASED)
     stopped = await world.until(vm, VmStatus.STOPPED)
 
+    assert stopped.warning is not None
+    assert stopped.warning.endswith("and not by this service: the machine was stopped at the cloud, not by us")
+    (alert,) = await OperatorAlerts(world.db).newest(with_cleared=False, limit=10)
+    assert (alert.code, alert.subject_id) == (OperatorAlertCode.MACHINE_STOPPED_BY_HOST, vm.id)
     assert stopped.detail == "the machine was stopped at the cloud, not by us"
 
 
@@ -215,7 +221,7 @@ async def test_a_machine_that_is_broken_for_good_is_kept_for_its_saves_and_says_
     world.cloud.broken_for_good = True
 
     world.cloud.become_all(MachineState.BROKEN)
-    stopped = await world.until_warned(vm)
+    stopped = await world.until_changed(vm, lambda now: now.saves_warning is not None)
 
     assert (stopped.status, stopped.saves_pending, stopped.billed_in_full) == (VmStatus.STOPPED, True, True)
     assert stopped.detail == "it could not be started: the cloud says that it is broken"

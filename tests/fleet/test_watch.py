@@ -252,3 +252,20 @@ async def test_alerts_about_machines_that_run_no_longer_are_cleared(watched: Wat
 
 def _ago(**parts: float) -> datetime:
     return datetime.now(UTC) - timedelta(**parts)
+
+
+async def test_a_machine_that_its_host_stopped_when_the_balance_ended_says_so(watched: Watched) -> None:
+    vm = await watched.begin()
+    await OperatorAlerts(watched.db).raise_alert(
+        AlertLevel.CRITICAL, OperatorAlertCode.BALANCE_LOW, vm.provider, "it ends"
+    )
+    machine_id = MachineId(vm.provider_id or "")
+    watched.cloud.rented[machine_id] = replace(watched.cloud.rented[machine_id], state=MachineState.STOPPED)
+
+    looked = await watched.look(vm)
+
+    assert looked.seen is not None
+    assert (looked.seen.finding, looked.seen.detail) == (
+        Finding.STOPPED_OUTSIDE,
+        "the machine was stopped at the cloud when the account's balance was used up",
+    )

@@ -1,0 +1,91 @@
+"""Warns before a provider's prepaid balance ends and its machines are stopped.
+
+The watch of each machine reads the alert that is raised here: it uploads the saves while there is time and warns the
+player.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from billing.amounts import EXACT
+from billing.operator_alerts import OperatorAlerts
+from models.billed import BalanceSample
+from models.database import DESCENDING, Database
+from models.limits import AlertLevel
+from models.operator_alerts import OperatorAlertCode
+from models.vms import Vm, VmStatus
+from providers.base import ProviderName
+
+_WARNING_BELOW: Final = timedelta(hours=1)
+_CRITICAL_BELOW: Final = timedelta(minutes=15)
+_USABLE: Final = timedelta(minutes=30)  # an older sample says nothing of the balance now
+_ON: Final = [VmStatus.PROVISIONING, VmStatus.STARTING, VmStatus.RUNNING, VmStatus.STOPPING]
+_LONGEST: Final = timedelta(days=365)
+
+
+class BalanceGuard:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._alerts = OperatorAlerts(db)
+
+    async def check(self, now: datetime) -> None:
+        """Raise, replace or clear the alert of each provider whose balance is known. An unknown balance changes
+        nothing."""
+        for provider in ProviderName:
+            sample = await self._newest_sample(provider, now)
+            if sample is not None:
+                await self._judge(provider, sample, now)
+
+    async def _judge(self, provider: ProviderName, sample: BalanceSample, now: datetime) -> None:
+        burn = await self._usd_per_hour(provider)
+        left = time_left(sample.usd, burn, now - sample.at)
+        level = _level(left)
+        if level is None:
+            await self._alerts.clear(OperatorAlertCode.BALANCE_LOW, provider)
+            return
+        message = f"{provider}'s balance of {sample.usd:.2f} USD lasts for {_words(left)} at {burn:.2f} USD an hour"
+        await self._alerts.raise_alert(level, OperatorAlertCode.BALANCE_LOW, provider, message)
+
+    async def _newest_sample(self, provider: ProviderName, now: datetime) -> BalanceSample | None:
+        found = await self._db.find(
+            BalanceSample,
+            {"provider": provider, "at": {"$gte": now - _USABLE}},
+            sort=[("at", DESCENDING)],
+            limit=1,
+        )
+        return found[0] if found else None
+
+    async def _usd_per_hour(self, provider: ProviderName) -> Decimal:
+        """Return what the machines of this provider cost now, without estimates of traffic, which no balance pays."""
+        total = Decimal(0)
+        for vm in await self._db.find(Vm, {"status": {"$in": [*_ON, VmStatus.STOPPED]}, "provider": provider}):
+            if vm.provider_id is None:
+                continue
+            full = vm.status is not VmStatus.STOPPED or vm.billed_in_full
+            usd = EXACT.subtract(vm.usd_per_hour, vm.usd_per_hour_egress) if full else vm.usd_per_hour_stopped
+            total = EXACT.add(total, usd)
+        return total
+
+
+def time_left(usd: Decimal, usd_per_hour: Decimal, sample_age: timedelta) -> timedelta:
+    """Return how long a balance lasts from now on; at most a year, at least nothing."""
+    if usd <= 0:
+        return timedelta(0)
+    if usd_per_hour <= 0:
+        return _LONGEST
+    hours = min(usd / usd_per_hour, Decimal(_LONGEST / timedelta(hours=1)))
+    return max(timedelta(0), timedelta(hours=float(hours)) - sample_age)
+
+
+def _level(left: timedelta) -> AlertLevel | None:
+    if left < _CRITICAL_BELOW:
+        return AlertLevel.CRITICAL
+    return AlertLevel.WARNING if left < _WARNING_BELOW else None
+
+
+def _words(left: timedelta) -> str:
+    minutes = left // timedelta(minutes=1)
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"
