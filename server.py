@@ -227,27 +227,35 @@ class _Server(uvicorn.Server):
         yield  # signals are this module's: gateway and worker stop together
 
 
+def _server_config(settings: Settings, parts: Parts, app: Starlette) -> uvicorn.Config:
+    heads = HeadLimits(settings.max_head_bytes, settings.max_headers)
+    access_log = AccessLog(parts.metrics.http_answered)
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # the application reads them: see web.proxies
+        http=patient(
+            settings.header_timeout_seconds,
+            heads,
+            settings.slow_reader_seconds,
+            access_log=access_log,
+            max_idle=settings.max_idle_connections,
+        ),
+        h11_max_incomplete_event_size=settings.max_head_bytes,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        ws=patient_socket(settings.slow_reader_seconds, settings.max_messages_per_minute, access_log),
+        ws_max_size=settings.max_body_bytes,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+
+
 async def _serve_http(
     settings: Settings, parts: Parts, app: Starlette, listener: socket.socket, stopping: asyncio.Event
 ) -> None:
-    heads, access_log = (
-        HeadLimits(settings.max_head_bytes, settings.max_headers),
-        AccessLog(parts.metrics.http_answered),
-    )
-    server = _Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            http=patient(settings.header_timeout_seconds, heads, settings.slow_reader_seconds, access_log),
-            h11_max_incomplete_event_size=settings.max_head_bytes,
-            ws=patient_socket(settings.slow_reader_seconds, settings.max_messages_per_minute, access_log),
-            ws_max_size=settings.max_body_bytes,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=3,
-            server_header=False,
-        )
-    )
+    server = _Server(_server_config(settings, parts, app))
     serving = asyncio.create_task(server.serve([listener]))
     await asyncio.wait([serving, asyncio.ensure_future(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True

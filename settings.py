@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+IpNetwork = IPv4Network | IPv6Network
 _MIN_SECRET_LENGTH: Final = 32
 DATABASE_NAME: Final = "^[A-Za-z0-9_-]{1,38}$"
 _MONGODB_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
@@ -69,6 +70,35 @@ class Settings(BaseSettings):
         ("http://localhost:3000", "http://localhost:5173"),
         description="Web origins that may call from a browser, separated by commas.",
         examples=["https://play.example.com"],
+    )
+    trusted_proxies: Annotated[tuple[IpNetwork, ...], NoDecode] = Field(
+        (ip_network("127.0.0.1/32"), ip_network("::1/128")),
+        description="Addresses or networks of your proxies, separated by commas. What they say in `X-Forwarded-For`, "
+        "`-Proto` and `-Host` is believed: rates count by the real client.",
+        examples=["10.0.0.0/8,fd00::/8"],
+    )
+    trusted_proxy_hops: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Number of proxies that every request comes through, where their addresses are not known; 0: they "
+        "are those of TRUSTED_PROXIES.",
+        examples=["1"],
+    )
+    keep_alive_seconds: int = Field(
+        75,
+        ge=1,
+        le=3600,
+        description="How long a connection is kept open between two requests. Longer than your proxy keeps it, or "
+        "requests are lost on connections that are just being closed.",
+        examples=["620"],
+    )
+    max_idle_connections: int = Field(
+        500,
+        ge=1,
+        le=100_000,
+        description="Connections that one process keeps open between two requests; the oldest is closed first.",
+        examples=["500"],
     )
     max_body_bytes: int = Field(
         131_072, ge=1024, le=16_777_216, description="Largest body of a request.", examples=["131072"]
@@ -414,7 +444,7 @@ class Settings(BaseSettings):
             raise ValueError("names a database that is not 1 to 38 letters, digits, underscores and dashes")
         return value
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

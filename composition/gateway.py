@@ -31,6 +31,7 @@ from web.app import create_app
 from web.gateway import Gateway, WebLimits
 from web.heads import HeadLimits
 from web.health import Readiness
+from web.proxies import TrustedProxies
 
 
 def application(settings: Settings, parts: Parts) -> Starlette:
@@ -50,6 +51,7 @@ def application(settings: Settings, parts: Parts) -> Starlette:
         ),
         authenticator=_authenticator(settings, parts, keys),
         cors_origins=settings.cors_origins,
+        proxies=TrustedProxies(settings.trusted_proxies, settings.trusted_proxy_hops),
         limits=_web_limits(settings),
         rate=RequestRate(parts.db, settings.rate_limit_per_minute),
         sockets=SocketsPerCaller(settings.max_sockets_per_caller),

@@ -231,7 +231,11 @@ async def gateway(db: Database) -> AsyncIterator[GatewayWorld]:
 
 @asynccontextmanager
 async def listening(
-    app: Starlette, http: type[PatientH11] = PatientH11, ws: type[PatientSocket] = PatientSocket
+    app: Starlette,
+    http: type[PatientH11] = PatientH11,
+    ws: type[PatientSocket] = PatientSocket,
+    *,
+    keep_alive_s: int = 75,
 ) -> AsyncIterator[str]:
     """The host and port of the application, served by the server of production, for as long as the body runs."""
     config = uvicorn.Config(
@@ -245,6 +249,8 @@ async def listening(
         ws_per_message_deflate=False,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=keep_alive_s,
     )
     server = uvicorn.Server(config)
     with listen("127.0.0.1", 0, "PORT") as listener:

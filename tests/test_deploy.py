@@ -36,3 +36,9 @@ def test_the_images_hold_every_package_of_the_service() -> None:
     kept = set(re.findall(r"^!(\w+)$", Path(".dockerignore").read_text(), re.MULTILINE))
 
     assert {folder.parent.name for folder in Path().glob("*/__init__.py")} - kept == set()
+
+
+def test_the_gateway_knows_the_proxies_in_front_of_it_and_outlasts_their_connections() -> None:
+    variables = {variable["name"]: variable.get("value") for variable in container("gateway")["env"]}
+
+    assert (variables["TRUSTED_PROXY_HOPS"], variables["KEEP_ALIVE_SECONDS"]) == ("1", "620")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from http import HTTPStatus
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,12 +27,31 @@ from web.graphql_http import GraphQLOverHTTP
 from web.graphql_socket import GraphQLOverWebSocket
 from web.health import Readiness, alive
 from web.metrics_page import MetricsPage
+from web.origins import normal_origin
+from web.proxies import ProxyHeaders
 from web.request_checks import RequestChecks
 from web.rest import rest_routes
 from web.trail import Trail
+from web.trailing_slash import TrailingSlash
 from web.unexpected_errors import UnexpectedErrors
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+_CREDENTIALS: Final = ("Authorization", "X-API-Key")
+# Headers that tracing libraries add to a page's requests (W3C, Sentry, Google, Zipkin, Jaeger, Datadog, New Relic,
+# Elastic, AWS), and those that GraphQL clients add. None of them changes what is done.
+_TRACING: Final = (
+    *("traceparent", "tracestate", "baggage", "sentry-trace", "X-Cloud-Trace-Context", "X-Amzn-Trace-Id"),
+    *("b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags", "uber-trace-id"),
+    *("X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Origin", "X-Datadog-Sampling-Priority", "X-Datadog-Tags"),
+    *("newrelic", "elastic-apm-traceparent", "X-Correlation-ID"),
+)
+_CLIENTS: Final = (
+    *("apollographql-client-name", "apollographql-client-version", "apollo-require-preflight"),
+    *("X-Apollo-Operation-Name", "X-Apollo-Operation-Id", "X-Apollo-Operation-Type", "X-Apollo-Cache-Key"),
+    *("GraphQL-Preflight", "GraphQL-Require-Preflight", "GraphQL-Client-Name", "GraphQL-Client-Version"),
+    *("X-Requested-With", "Cache-Control", "Pragma"),
+)
 
 
 def create_app(
@@ -65,8 +85,10 @@ def create_app(
             *routes,
         ],
         middleware=[
+            Middleware(ProxyHeaders, gateway.proxies),
             Middleware(Armour, tls_only=tls_only),
             Middleware(Trail, AccessLog(metrics.metrics.http_answered if metrics else None)),
+            Middleware(TrailingSlash),
             Middleware(RequestChecks, gateway.limits.heads, cors),
             Middleware(cors),
             Middleware(UnexpectedErrors),
@@ -74,6 +96,7 @@ def create_app(
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.sockets = socket
     if metrics is not None:
         metrics.metrics.sockets_are(lambda: socket.sockets)
@@ -83,9 +106,9 @@ def create_app(
 def _cors(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
     return partial(
         CORSMiddleware,
-        allow_origins=list(origins),
+        allow_origins=list(map(normal_origin, origins)),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-API-Key", REQUEST_ID],
+        allow_headers=[*_CREDENTIALS, *_TRACING, *_CLIENTS, REQUEST_ID, "Last-Event-ID"],
         expose_headers=[REQUEST_ID, "Retry-After"],
     )
 

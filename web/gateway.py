@@ -19,6 +19,8 @@ from resolvers.context import Context, Services
 from schema.execution import GraphQLExecution
 from schema.faults import Fault
 from web.heads import HeadLimits
+from web.origins import is_same_origin, normal_origin
+from web.proxies import TrustedProxies
 from web.trail import request_id_of
 
 
@@ -41,12 +43,13 @@ class WebLimits:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """`cors_origins`: web origins whose pages may call; `*` lets all."""
+    """`cors_origins`: web origins whose pages may call; `*` lets all. `proxies` may say who the client is."""
 
     services: Services
     execution: GraphQLExecution
     authenticator: Authenticator
     cors_origins: Sequence[str] = ()
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
     limits: WebLimits = field(default_factory=WebLimits)
     rate: RequestRate | None = None
     sockets: SocketsPerCaller | None = None
@@ -88,18 +91,19 @@ class Gateway:
     def is_of_listed_origin(self, scope: Scope) -> bool:
         """Browsers let any page open a socket to any host, or send it an empty POST, so its origin is looked at here.
         Programs send none."""
-        headers = Headers(scope=scope)
-        origin = headers.get("origin")
-        if origin is None or "*" in self.cors_origins or origin in self.cors_origins:
-            return True
-        return urlsplit(origin).netloc == headers.get("host")
+        origin = Headers(scope=scope).get("origin")
+        return origin is None or self._is_listed(origin) or is_same_origin(origin, scope)
 
     def may_ask(self, scope: Scope) -> bool:
         """Whether no browser says that a page of a site that is not listed made this request."""
         headers = Headers(scope=scope)
-        if headers.get("sec-fetch-site", "none") in ("none", "same-origin") or "*" in self.cors_origins:
+        if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             return True
-        return headers.get("origin") in self.cors_origins
+        return self._is_listed(headers.get("origin", ""))
+
+    def _is_listed(self, origin: str) -> bool:
+        listed = map(normal_origin, self.cors_origins)
+        return "*" in self.cors_origins or normal_origin(origin) in listed
 
 
 def lasted_too_long(limit_s: float) -> Fault:

@@ -59,7 +59,8 @@ def wants_page(request: Request) -> bool:
 
 def page(request: Request) -> Response:
     """The page, to be served at the GraphQL endpoint itself: it talks to the address that it was loaded from."""
-    body, etag = _page()
+    # Relative addresses: the service may be served below a path of somebody's proxy.
+    body, etag = _page(".." if request.scope.get("raw_path", b"").endswith(b"/") else ".")
     headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache", "ETag": etag, "Vary": "Accept"}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
@@ -124,10 +125,9 @@ def _assets() -> dict[str, bytes]:
 
 
 @cache
-def _page() -> tuple[bytes, str]:
+def _page(root: str) -> tuple[bytes, str]:
     built = json.loads((DIST / "manifest.json").read_text())
-    # Relative addresses: the service may be served below a path of somebody's proxy.
-    styles = "\n".join(f'<link rel="stylesheet" href=".{ASSETS_PATH}/{name}">' for name in built["styles"])
+    styles = "\n".join(f'<link rel="stylesheet" href="{root}{ASSETS_PATH}/{name}">' for name in built["styles"])
     body = f"""<!doctype html>
 <html lang="en">
 <head>
@@ -140,7 +140,7 @@ def _page() -> tuple[bytes, str]:
 <body>
 <div id="graphiql"></div>
 <script type="application/json" id="examples">{_examples()}</script>
-<script type="module" src=".{ASSETS_PATH}/{built["script"]}"></script>
+<script type="module" src="{root}{ASSETS_PATH}/{built["script"]}"></script>
 </body>
 </html>
 """.encode()

@@ -86,7 +86,7 @@ class MetricsPage:
 
 def metrics_app(page: MetricsPage) -> Starlette:
     """For a process that answers no clients."""
-    return Starlette(
+    app = Starlette(
         routes=[Route("/health", alive, methods=["GET"]), Route("/metrics", page.answer, methods=["GET"])],
         middleware=[
             Middleware(Armour, tls_only=False),
@@ -95,6 +95,8 @@ def metrics_app(page: MetricsPage) -> Starlette:
             Middleware(UnexpectedErrors),
         ],
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 async def everybody(_: Request) -> None:

@@ -17,6 +17,7 @@ from correlation import working_on
 from web.access_log import REQUEST_ID, UNKNOWN, AccessLog, new_request_id
 from web.answers import json_answer
 from web.heads import HeadLimits, too_large
+from web.idle_connections import IdleConnections
 from web.wires import SlowReader, slices
 
 _MAY_BE_ANSWERED: Final = (h11.IDLE, h11.SEND_RESPONSE)
@@ -34,6 +35,7 @@ class PatientH11(H11Protocol):
     slow_reader_s = 20.0
     heads = HeadLimits()
     refusal_log = AccessLog()
+    idle = IdleConnections()
     _head_timer: asyncio.TimerHandle | None = None
     _crumbs = _body = 0  # bytes of the present request: around the pieces of its body, and of these
     _dropping = False
@@ -55,6 +57,8 @@ class PatientH11(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.timeout_keep_alive_task is not None and not self.transport.is_closing():
+            self.idle.add(self)
         if self.conn.their_state is h11.SEND_BODY and not self._will_end_soon():
             self._dropping = True
             self.loop.call_later(_FAREWELL_S, self.transport.close)
@@ -70,7 +74,17 @@ class PatientH11(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         self._reader.resumed()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
+
+    def close_idle(self) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Also stop counting the connection among the idle ones: it has data, or is lost."""
+        self.idle.remove(self)
+        super()._unset_keepalive_if_required()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         super().handle_websocket_upgrade(event)
@@ -158,6 +172,7 @@ def patient(
     heads: HeadLimits | None = None,
     slow_reader_s: float = 20.0,
     access_log: AccessLog | None = None,
+    max_idle: int = 500,
 ) -> type[PatientH11]:
     """Return the same protocol with these values: the server makes one of its class for each connection."""
     settings = {
@@ -165,5 +180,6 @@ def patient(
         "heads": heads or HeadLimits(),
         "slow_reader_s": slow_reader_s,
         "refusal_log": access_log or AccessLog(),
+        "idle": IdleConnections(max_idle),
     }
     return type("PatientH11", (PatientH11,), settings)

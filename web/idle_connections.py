@@ -1,0 +1,28 @@
+"""Bounds the number of connections that are kept open between two requests."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Closable(Protocol):
+    def close_idle(self) -> None:
+        """Close the connection, which no request is on."""
+
+
+class IdleConnections:
+    """Closes the one that has been idle for longest when there are more than `limit`."""
+
+    def __init__(self, limit: int = 500) -> None:
+        self._limit = limit
+        self._idle: dict[Closable, None] = {}  # in the order in which they became idle
+
+    def add(self, connection: Closable) -> None:
+        self._idle[connection] = None
+        if len(self._idle) > self._limit:
+            oldest = next(iter(self._idle))
+            self.remove(oldest)
+            oldest.close_idle()
+
+    def remove(self, connection: Closable) -> None:
+        self._idle.pop(connection, None)

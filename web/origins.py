@@ -1,0 +1,35 @@
+"""Compares origins as browsers do: by scheme, host and port, without regard to case and with default ports left out."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from web.proxies import FORWARDED_HOST
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_HTTP_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+def normal_origin(text: str) -> str:
+    """Return an origin as browsers write it. What is not one over HTTP is returned in lower case."""
+    written = text.strip().lower().removesuffix("/")
+    try:
+        parts = urlsplit(written)
+        port = parts.port
+    except ValueError:
+        return written
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or written != f"{parts.scheme}://{parts.netloc}":
+        return written
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
+
+
+def is_same_origin(origin: str, scope: Scope) -> bool:
+    """Return whether a page of this origin is our own: from the host that its browser, or a trusted proxy, names."""
+    scheme = _HTTP_SCHEMES[scope["scheme"]]
+    hosts = (Headers(scope=scope).get("host"), scope.get("state", {}).get(FORWARDED_HOST))
+    return normal_origin(origin) in {normal_origin(f"{scheme}://{host}") for host in hosts if host}
