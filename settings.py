@@ -24,6 +24,8 @@ _FORMS: Final = {
     "log_level": "must be DEBUG, INFO, WARNING or ERROR",
     "deployment": "must be at most 12 lowercase letters, dashes and digits, with letters and digits apart by a dash, "
     "beginning with a letter",
+    "worker_build_id": "must be 1 to 63 letters, digits, dots, underscores and dashes, beginning with a letter or "
+    "digit",
     "mongodb_database": "must be 1 to 38 letters, digits, underscores and dashes",
     "temporal_address": "must be a host and a port with a colon between them, without https://",
     "gcp_project_id": "must be 6 to 30 lowercase letters, digits and dashes, beginning with a letter, not ending with "
@@ -266,6 +268,12 @@ class Settings(BaseSettings):
         None, description="Private key of that certificate.", examples=["/secrets/temporal.key"]
     )
     temporal_task_queue: str = Field("gamer", description="Task queue of the workers.", examples=["gamer"])
+    worker_build_id: str | None = Field(
+        None,
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        description="Version of a worker's build for Temporal's Worker Versioning; absent: workers are not versioned.",
+        examples=["3c64b46"],
+    )
 
     tensordock_api_key: SecretStr | None = Field(
         None,

@@ -38,6 +38,7 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
     from fleet.spending_workflows import ensure_spending_schedule
     from launch.stranded import Stranded, ensure_rescue_schedule
     from launch.temporal import TemporalEngine, connect
+    from launch.versions import WorkerVersions
     from launch.worker import build_worker
 
     client = await persistently(lambda: connect(parts.engine_address), "the engine")
@@ -57,8 +58,10 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
         prices,
         Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), _billing_export(settings, parts)),
         _spending(settings, parts),
+        build_id=settings.worker_build_id,
     )
-    async with worker:
+    versions = WorkerVersions(client, settings.temporal_task_queue, settings.worker_build_id)
+    async with worker, versions.kept_settled():
         await stopping.wait()
 
 

@@ -53,6 +53,7 @@ class MachineWorkflow:
         self._acting_on: Finding | None = None  # what nobody asked for, while it is being done
 
         self._memory = Memory()
+        self._looked = False  # at the machine, in this run
 
     @workflow.run
     async def run(self, vm_id: str, memory: Memory | None = None) -> None:
@@ -62,13 +63,30 @@ class MachineWorkflow:
         while self._status not in ENDED:
             if self._asked:
                 await self._carry_out(self._asked.popleft())
-            elif workflow.info().is_continue_as_new_suggested():
-                await workflow.wait_condition(workflow.all_handlers_finished)
+            elif self._has_reason_to_continue_as_new():
+                # A command that comes meanwhile is carried out first: its handler would wait for that in vain.
+                await workflow.wait_condition(lambda: bool(self._asked) or workflow.all_handlers_finished())
                 if not self._asked:
-                    workflow.continue_as_new(args=[vm_id, self._memory])
+                    self._continue_as_new()
             elif (seen := await self._watched()) is not None and not self._asked:
                 await self._heed(seen)
         await workflow.wait_condition(workflow.all_handlers_finished)
+
+    def _has_reason_to_continue_as_new(self) -> bool:
+        """Return whether the history is long, or a newer build took over. The latter only after a look: a run that
+        Temporal keeps at an older build would continue as new without end."""
+        info = workflow.info()
+        return info.is_continue_as_new_suggested() or (
+            self._looked and info.is_target_worker_deployment_version_changed()
+        )
+
+    def _continue_as_new(self) -> None:
+        """On the current build when that has changed, else where this run is."""
+        changed = workflow.info().is_target_worker_deployment_version_changed()
+        workflow.continue_as_new(
+            args=[self._vm_id, self._memory],
+            initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE if changed else None,
+        )
 
     @workflow.update(name="ask")
     async def ask(self, asked: Asked) -> Answer:
@@ -150,6 +168,7 @@ class MachineWorkflow:
 
     async def _watched(self) -> Seen | None:
         """What a look found; None when it found nothing and its pause is over, or as soon as something is asked."""
+        self._looked = True
         looking = asyncio.create_task(self._run(Watch.look, self._vm_id, self._memory, time=_FOREVER))
         await workflow.wait_condition(lambda: looking.done() or bool(self._asked))
         if not looking.done():

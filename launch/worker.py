@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer, Worker
+from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from billing.price_refreshing import PriceRefreshWorkflow
@@ -18,6 +19,7 @@ from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
 from launch.stranded import RescueWorkflow
+from launch.versions import deployment_name
 from launch.workflow import LaunchWorkflow
 
 # Modules of plain values and activities: the sandbox keeps watch over the workflows alone.
@@ -61,10 +63,11 @@ _WORKFLOWS: Final = (
 )
 
 
-def build_worker(client: Client, task_queue: str, *bearers: object) -> Worker:
+def build_worker(client: Client, task_queue: str, *bearers: object, build_id: str | None = None) -> Worker:
     """A worker for all workflows; `bearers` are the objects whose methods are the activities.
 
-    It takes over a killed one's step within seconds: short heartbeats, short sticky queues.
+    It takes over a killed one's step within seconds: short heartbeats, short sticky queues. With a `build_id` it is
+    versioned, and workflows are pinned to the build that began them.
     """
     return Worker(
         client,
@@ -73,6 +76,7 @@ def build_worker(client: Client, task_queue: str, *bearers: object) -> Worker:
         activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
         interceptors=[Activities()],
         workflow_runner=_runner(),
+        deployment_config=None if build_id is None else _versioned(task_queue, build_id),
         max_concurrent_activities=1000,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
@@ -87,6 +91,15 @@ def build_replayer() -> Replayer:
         interceptors=[Activities()],
         workflow_runner=_runner(),
         data_converter=pydantic_data_converter,
+    )
+
+
+def _versioned(task_queue: str, build_id: str) -> WorkerDeploymentConfig:
+    """Pin all workflows. Not in their definitions: Temporal refuses such tasks of workers that are not versioned."""
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name(task_queue), build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.PINNED,
     )
 
 
