@@ -9,7 +9,7 @@ from typing import Final
 from fleet.onboard import OnBoard, address_of, slot_of
 from models.database import Database
 from models.vms import Vm
-from streaming.saves import UploadOutcome
+from streaming.saves import UploadOutcome, UploadReport
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,12 @@ _TOLD: Final = {
         "The saves on this machine were never restored whole, so they were not uploaded and the machine is kept. "
         "Launch the game on it again to have them restored"
     ),
+    UploadOutcome.VANISHED: (
+        "The save folder on this machine is empty, although files were there. The bucket still has them; "
+        "the machine is kept until somebody has looked for what was played after that"
+    ),
 }
+_LISTED: Final = 3
 
 
 async def bring_to_safety(db: Database, onboard: OnBoard, vm: Vm) -> bool:
@@ -31,13 +36,28 @@ async def bring_to_safety(db: Database, onboard: OnBoard, vm: Vm) -> bool:
     if slot is None:
         return True  # no launch has set anything up on it
     report = await onboard.upload_saves(address_of(vm), slot)
-    safe = report.outcome is not UploadOutcome.NOT_RESTORED
-    if (told := _TOLD.get(report.outcome)) is not None:
+    safe = report.is_safe
+    if (told := _told(report)) is not None:
         log.log(
             logging.WARNING if safe else logging.ERROR,
             "the saves of a machine need attention",
-            extra={"vm": vm.id, "outcome": report.outcome, "object": report.stored_as},
+            extra={
+                "vm": vm.id,
+                "outcome": report.outcome,
+                "object": report.stored_as,
+                "left_out": [str(one) for one in report.left_out[:_LISTED]],
+            },
         )
     saved = {"saved_at": datetime.now(UTC)} if safe else {}
     await db.update(Vm, {"_id": vm.id}, {"$set": {"saves_warning": told, **saved}})
     return safe
+
+
+def _told(report: UploadReport) -> str | None:
+    """Return what the player has to know: the outcome, or what is on the machine alone and what to do about it."""
+    texts = [told] if (told := _TOLD.get(report.outcome)) is not None else []
+    if report.left_out:
+        more = len(report.left_out) - _LISTED
+        named = [str(one) for one in report.left_out[:_LISTED]] + ([f"{more} more"] if more > 0 else [])
+        texts.append(f"Not all saves could be uploaded, and the machine is kept: {'; '.join(named)}")
+    return ". ".join(texts) or None

@@ -44,6 +44,7 @@ class Manifest:
     restored_from: int
 
 
+# Names are bytes: those that are not UTF-8 are kept as Python keeps them, with surrogates.
 Files = Mapping[str, SavedFile]
 
 
@@ -51,14 +52,19 @@ def digest(files: Files) -> str:
     """The same for the same names and contents, whatever their times."""
     whole = hashlib.sha256()
     for path in sorted(files):
-        whole.update(f"{path}\0{hashlib.sha256(files[path].content).hexdigest()}\n".encode())
+        described = f"{path}\0{hashlib.sha256(files[path].content).hexdigest()}\n"
+        whole.update(described.encode(errors="surrogateescape"))
     return whole.hexdigest()
 
 
 def pack(files: Files, manifest: Manifest | None = None) -> bytes:
-    """An archive of these files; with a manifest, that comes first and vouches for each."""
+    """Return an archive of these files; with a manifest, that comes first and vouches for each.
+
+    GNU's own format has names as the bytes that they are; GNU tar does not understand how the other one, PAX, marks
+    names that are not UTF-8.
+    """
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+    with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
         if manifest is not None:
             now = int(datetime.now(UTC).timestamp())
             _add(archive, MANIFEST, SavedFile(_manifest_document(files, manifest), now))
@@ -82,7 +88,8 @@ def plain_files(packed: bytes, limit_bytes: int) -> dict[str, SavedFile]:
 
 def _members(packed: bytes, limit_bytes: int, *, plain_only: bool) -> dict[str, SavedFile]:
     try:
-        with tarfile.open(fileobj=io.BytesIO(_unzipped(packed, limit_bytes)), mode="r:") as archive:
+        content = io.BytesIO(_unzipped(packed, limit_bytes))
+        with tarfile.open(fileobj=content, mode="r:", encoding="utf-8") as archive:
             return _checked_members(archive, limit_bytes, plain_only=plain_only)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise DamagedArchiveError(f"an archive of saves cannot be read: {type(error).__name__}") from None
@@ -143,7 +150,13 @@ def _manifest_document(files: Files, manifest: Manifest) -> bytes:
 
 
 def _described(path: str, file: SavedFile) -> dict[str, Any]:
-    return {"path": path, "bytes": len(file.content), "sha256": hashlib.sha256(file.content).hexdigest()}
+    """Names that are no text go into the manifest as hexadecimal digits."""
+    named = path.encode(errors="surrogateescape")
+    try:
+        name = {"path": named.decode()}
+    except UnicodeDecodeError:
+        name = {"path_hex": named.hex()}
+    return {**name, "bytes": len(file.content), "sha256": hashlib.sha256(file.content).hexdigest()}
 
 
 def _verified(files: Files, document: bytes) -> Manifest:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from errors import ProviderBusyError
-from streaming.ssh import CommandFailedError, Shell
+from streaming.ssh import ANY_STATUS, CommandFailedError, Shell
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ class Traffic:
 async def prepare(shell: Shell) -> None:
     """Install nftables unless it is there. A machine that cannot install it is measured otherwise."""
     try:
-        if (await shell.sudo("nft", "--version", check=False)).exit_status == 0:
+        if (await shell.sudo("nft", "--version", expected=ANY_STATUS)).exit_status == 0:
             return
-        await shell.sudo(*_APT, "update", check=False, timeout_s=_INSTALL_S)
+        await shell.sudo(*_APT, "update", expected=ANY_STATUS, timeout_s=_INSTALL_S)
         await shell.sudo(*_APT, "install", "-y", "--no-install-recommends", "nftables", timeout_s=_INSTALL_S)
     except ProviderBusyError as error:
         log.warning("nftables could not be installed", extra={"why": error.message})
@@ -92,7 +92,7 @@ async def _read(shell: Shell, port: int) -> Reading | None:
     listed = await _listed(shell, port)
     if listed is None:
         rules = _RULES.format(table=_TABLE, port=port).encode()
-        if (await shell.sudo("nft", "-f", "-", input=rules, check=False)).exit_status != 0:
+        if (await shell.sudo("nft", "-f", "-", input=rules, expected=ANY_STATUS)).exit_status != 0:
             return None
         listed = await _listed(shell, port)
     if listed is None:
@@ -104,7 +104,7 @@ async def _read(shell: Shell, port: int) -> Reading | None:
 
 async def _listed(shell: Shell, port: int) -> tuple[int, int] | None:
     """Return the table's handle, which is another one each time it is created, and the packets counted."""
-    answer = await shell.sudo(*_LIST, check=False)
+    answer = await shell.sudo(*_LIST, expected=ANY_STATUS)
     if answer.exit_status != 0:
         return None
     try:

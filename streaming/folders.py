@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
 from errors import ProviderBusyError
 from streaming.archives import PLAYER_ID, Files, SavedFile, pack, plain_files
-from streaming.slots import SAVE_FOLDERS
-from streaming.ssh import Shell
+from streaming.slots import SAVE_FOLDERS, STATE_ROOT
+from streaming.ssh import Answer, CommandFailedError, Shell
+from streaming.survey import LeftOut, Survey, mend_links, survey
 
 _TRIES: Final = 3
 _TRANSFER_S: Final = 300
+_CHANGED: Final = 1  # tar's status for a file that changed while it was read
+_FAILED: Final = 2
+_GONE: Final = b"Cannot stat: No such file or directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was read of the save folders, and what could not be."""
+
+    files: dict[str, SavedFile]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,59 +37,63 @@ class SaveFolder:
     home: str
     limit_bytes: int
 
-    async def names(self) -> set[str]:
-        """The files there now, relative to the home."""
-        folders = await self._existing()
-        if not folders:
-            return set()
-        answer = await self._run("find", *(f"{self.home}/{folder}" for folder in folders), "-type", "f", "-print0")
-        found = answer.decode(errors="surrogateescape").split("\0")
-        return {path.removeprefix(f"{self.home}/") for path in found if path}
+    async def prepare(self) -> None:
+        """Make the folder of all homes, whose content proves what is not there."""
+        await self.shell.sudo("mkdir", "-p", STATE_ROOT)
 
-    async def take(self) -> dict[str, SavedFile]:
-        """All files, whole. A game that writes meanwhile makes it begin again, and ProviderBusyError at last."""
+    async def look(self) -> Survey:
+        """See what is there now, without reading it. Raises when that cannot be seen."""
+        return await survey(self.shell, self.home, SAVE_FOLDERS)
+
+    async def take(self) -> Taken:
+        """Read all files, whole. A game that writes meanwhile makes it begin again, and ProviderBusyError at last."""
         for _ in range(_TRIES):
-            names = await self.names()
-            if not names:
-                return {}
-            answer = await self.shell.as_user(
-                PLAYER_ID,
-                *("tar", "-C", self.home, "-czf", "-", "--", *await self._existing()),
-                check=False,
-                timeout_s=_TRANSFER_S,
-                limit_bytes=self.limit_bytes,
-            )
+            found = await self.look()
+            if not found.files:
+                return Taken({}, tuple(found.left_out))
+            answer = await self._read({entry.path for entry in found.files.values()})
             if answer.exit_status == 0:
                 files = await asyncio.to_thread(plain_files, answer.stdout, self.limit_bytes)
-                if set(files) == names:
-                    return files
-        raise ProviderBusyError("the saves changed while they were read, every time")
+                if all(entry.path in files for entry in found.files.values()):
+                    named = {name: files[entry.path] for name, entry in found.files.items()}
+                    return Taken(named, tuple(found.left_out))
+        raise ProviderBusyError(f"the saves changed while they were read, every time: {answer.complaint}")
 
     async def put(self, files: Files) -> None:
         """Make these the only files there."""
         user = str(PLAYER_ID)
         parent = str(PurePosixPath(self.home).parent)
         await self.shell.sudo("install", "-d", "-o", user, "-g", user, "-m", "0755", parent, self.home)
+        await mend_links(self.shell, self.home, SAVE_FOLDERS)
         await self._run("rm", "-rf", "--", *(f"{self.home}/{folder}" for folder in SAVE_FOLDERS))
         if not files:
             return
         packed = await asyncio.to_thread(pack, files)
         await self._run("tar", "-C", self.home, "-xzf", "-", input=packed, timeout_s=_TRANSFER_S)
-        if not set(files) <= await self._all_names(files):
-            raise ProviderBusyError("not all saves arrived on the machine")
+        arrived = await survey(self.shell, self.home, sorted({_place_of(path) for path in files}))
+        if missing := sorted(set(files) - set(arrived.files)):
+            raise ProviderBusyError(f"{len(missing)} of {len(files)} saves did not arrive on the machine")
 
-    async def _all_names(self, files: Files) -> set[str]:
-        tops = sorted({PurePosixPath(path).parts[0] for path in files})
-        answer = await self._run("find", *(f"{self.home}/{top}" for top in tops), "-type", "f", "-print0")
-        found = answer.decode(errors="surrogateescape").split("\0")
-        return {path.removeprefix(f"{self.home}/") for path in found}
-
-    async def _existing(self) -> list[str]:
-        """Those save folders that there are."""
-        paths = [f"{self.home}/{folder}" for folder in SAVE_FOLDERS]
-        answer = await self.shell.as_user(PLAYER_ID, "ls", "-1d", "--", *paths, check=False)
-        return [path.removeprefix(f"{self.home}/") for path in answer.text.splitlines() if path in paths]
+    async def _read(self, paths: Collection[str]) -> Answer:
+        """Have tar write these files. What changed or went away while it read is no failure of tar."""
+        answer = await self.shell.as_user(
+            PLAYER_ID,
+            *("env", "LC_ALL=C", "tar", "-C", self.home, "--null", "--verbatim-files-from", "--no-recursion"),
+            *("--hard-dereference", "-czf", "-", "-T", "-"),
+            input="\0".join(sorted(paths)).encode(errors="surrogateescape"),
+            expected=(0, _CHANGED, _FAILED),
+            timeout_s=_TRANSFER_S,
+            limit_bytes=self.limit_bytes,
+        )
+        if answer.exit_status == _FAILED and _GONE not in answer.stderr:
+            raise CommandFailedError("tar", answer)
+        return answer
 
     async def _run(self, *argv: str, input: bytes | None = None, timeout_s: float = 60) -> bytes:
         answer = await self.shell.as_user(PLAYER_ID, *argv, input=input, timeout_s=timeout_s)
         return answer.stdout
+
+
+def _place_of(path: str) -> str:
+    """Return the save folder that a file lies in, or the highest folder of one that others packed."""
+    return next((place for place in SAVE_FOLDERS if path.startswith(f"{place}/")), path.partition("/")[0])

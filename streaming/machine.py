@@ -25,7 +25,7 @@ from streaming.pairing import Pairing
 from streaming.saves import Saves, UploadReport
 from streaming.sessions import Activity, activity, end_sessions
 from streaming.slots import SaveSlot
-from streaming.ssh import Shell, Ssh
+from streaming.ssh import CommandFailedError, Shell, Ssh
 
 __all__ = [
     "Activity",
@@ -43,7 +43,9 @@ T = TypeVar("T")
 _NOTES: Final = "/var/lib/gamer"
 _INSTALLED: Final = f"{_NOTES}/installed.json"
 _READINESS: Final = "/usr/local/bin/cloudypad-check-readiness"  # CloudyPad puts it there: 0 when Wolf answers
+_READINESS_STATUSES: Final = (0, 1)
 _FIRST_BOOT_S: Final = 900
+_CLOUD_INIT_STATUSES: Final = (0, 1, 2)  # 1 with errors; 2, of newer versions, with errors that it recovered from
 _RENTED_BY_CLOUDYPAD: Final = "gcp"
 
 
@@ -156,16 +158,23 @@ class StreamingMachines:
 async def _is_installed(shell: Shell) -> bool:
     if await shell.read_file(_INSTALLED) is None:
         return False
-    return (await shell.run(_READINESS, check=False)).exit_status == 0
+    return await _is_ready(shell)
+
+
+async def _is_ready(shell: Shell) -> bool:
+    return (await shell.run(_READINESS, expected=_READINESS_STATUSES)).exit_status == 0
 
 
 async def _first_boot_has_ended(shell: Shell) -> None:
-    """A young machine installs things of its own, and Ansible would fail on the package manager's lock."""
-    await shell.sudo("cloud-init", "status", "--wait", check=False, timeout_s=_FIRST_BOOT_S)
+    """A young machine installs things of its own, and Ansible would fail on the package manager's lock. A first boot
+    that ended with errors has ended."""
+    answer = await shell.sudo("cloud-init", "status", "--wait", expected=_CLOUD_INIT_STATUSES, timeout_s=_FIRST_BOOT_S)
+    if answer.exit_status != 0 and b"status: " not in answer.stdout:
+        raise CommandFailedError("cloud-init", answer)
 
 
 async def _note_installed(shell: Shell, tag: str) -> None:
-    if (await shell.run(_READINESS, check=False)).exit_status != 0:
+    if not await _is_ready(shell):
         raise ProviderBusyError("CloudyPad has set the machine up, but its streaming server does not answer yet")
     await shell.sudo("install", "-d", "-m", "0755", _NOTES)
     await shell.write_file(_INSTALLED, orjson.dumps({"tag": tag}), 0o644)

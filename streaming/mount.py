@@ -9,7 +9,7 @@ from typing import Final
 from errors import ProviderBusyError, ProviderRefusedError
 from providers.storage.bucket import GOOGLE_URL
 from streaming.library import ROOT
-from streaming.ssh import Shell
+from streaming.ssh import CommandFailedError, Shell
 
 MOUNT_POINT: Final = "/mnt/games"
 UNIT: Final = "gamer-library.service"
@@ -22,6 +22,8 @@ _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _URL: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]/-]+")
 _INSTALL_S: Final = 600
 _LOOK_S: Final = 20  # a hung mount never answers
+_BROKEN: Final = (1, 2, 124, 137)  # what `ls` says of a dead mount, and `timeout` of one that hangs
+_NOT_FOUND: Final = 127
 
 _UNIT_TEXT: Final = f"""\
 [Unit]
@@ -68,7 +70,7 @@ async def mount(shell: Shell, source: LibrarySource) -> None:
     if changed or not await _mounted(shell):
         await _restart(shell)
     elif await _listing(shell) is None:
-        await shell.sudo("fusermount3", "-uz", MOUNT_POINT, check=False)
+        await shell.sudo("fusermount3", "-uz", MOUNT_POINT, expected=(0, 1))  # 1: it was unmounted meanwhile
         await _restart(shell)
     if not await _mounted(shell):
         raise ProviderBusyError("the game library did not mount")
@@ -83,7 +85,7 @@ async def _install_programs(shell: Shell) -> None:
     missing = [
         package
         for package, probe in (("rclone", ("rclone", "version")), ("fuse3", ("fusermount3", "-V")))
-        if (await shell.run(*probe, check=False)).exit_status != 0
+        if (await shell.run(*probe, expected=(0, _NOT_FOUND))).exit_status == _NOT_FOUND
     ]
     if not missing:
         return
@@ -129,21 +131,24 @@ def _environment(source: LibrarySource) -> str:
 async def _restart(shell: Shell) -> None:
     await shell.sudo("systemctl", "daemon-reload")
     await shell.sudo("systemctl", "enable", UNIT)
-    restarted = await shell.sudo("systemctl", "restart", UNIT, check=False, timeout_s=120)
-    if restarted.exit_status != 0:
-        log = await shell.sudo("journalctl", "-u", UNIT, "-n", "5", "--no-pager", "-o", "cat", check=False)
-        raise ProviderBusyError(f"the game library did not mount: {log.complaint}")
+    try:
+        await shell.sudo("systemctl", "restart", UNIT, timeout_s=120)
+    except CommandFailedError as error:
+        log = await shell.sudo("journalctl", "-u", UNIT, "-n", "5", "--no-pager", "-o", "cat")
+        raise ProviderBusyError(f"the game library did not mount: {log.complaint}") from error
 
 
 async def _mounted(shell: Shell) -> bool:
-    answer = await shell.run("findmnt", "-n", "-o", "FSTYPE,OPTIONS", MOUNT_POINT, check=False)
+    answer = await shell.run("findmnt", "-n", "-o", "FSTYPE,OPTIONS", MOUNT_POINT, expected=(0, 1))
+    if answer.exit_status == 1 and (answer.stdout or answer.stderr):  # 1 alone says that nothing is mounted there
+        raise CommandFailedError("findmnt", answer)
     kind, _, options = answer.text.partition(" ")
     return answer.exit_status == 0 and kind == "fuse.rclone" and "ro" in options.strip().split(",")
 
 
 async def _listing(shell: Shell) -> list[str] | None:
     """What lies at the top of the library; None when the mount hangs or is broken."""
-    answer = await shell.run("timeout", str(_LOOK_S), "ls", "-A", MOUNT_POINT, check=False, timeout_s=_LOOK_S + 10)
-    if answer.exit_status == 0:
-        return answer.text.splitlines()
-    return None
+    answer = await shell.run(
+        *("timeout", str(_LOOK_S), "ls", "-A", MOUNT_POINT), expected=(0, *_BROKEN), timeout_s=_LOOK_S + 10
+    )
+    return answer.text.splitlines() if answer.exit_status == 0 else None

@@ -13,18 +13,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from errors import ProviderBusyError, ProviderError
+from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.storage.bucket import ABSENT, Bucket, GenerationConflictError, StoredObject
 from streaming.archives import Files, Manifest, digest, pack, unpack
 from streaming.folders import SaveFolder
 from streaming.notes import Note, read_note, write_note
 from streaming.slots import SaveSlot
 from streaming.ssh import Shell
+from streaming.survey import LeftOut
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +38,29 @@ class UploadOutcome(StrEnum):
     UPLOADED = "UPLOADED"
     UNCHANGED = "UNCHANGED"  # the bucket has just this
     EMPTY = "EMPTY"  # nothing was ever saved on the machine; the slot is left as it is
+    VANISHED = "VANISHED"  # there were files, and the folder is empty; the slot is left as it is
     CONFLICT = "CONFLICT"  # another machine wrote the slot meanwhile; ours is kept as a version
     NOT_RESTORED = "NOT_RESTORED"  # the slot is not on this machine; nothing was uploaded
 
 
 @dataclass(frozen=True, slots=True)
 class UploadReport:
-    """What came of an upload. `stored_as` is the object that now holds this machine's files, where there is one."""
+    """What came of an upload. `stored_as` is the object that now holds this machine's files, where there is one;
+    `left_out` is what is on the machine alone, although all else arrived."""
 
     outcome: UploadOutcome
     files: int = 0
     size_bytes: int = 0
     stored_as: str | None = None
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether the machine may go without a loss."""
+        return self.outcome not in _UNSAFE and not self.left_out
+
+
+_UNSAFE: Final = (UploadOutcome.NOT_RESTORED, UploadOutcome.VANISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +86,16 @@ class Saves:
         Files that are there already, and perhaps newer than the bucket's, are looked after first.
         """
         folder = SaveFolder(shell, slot.home, self._limit_bytes)
+        await folder.prepare()
         note = await read_note(shell, slot)
         if note is not None and note.finished and note.prefix != slot.prefix:
-            await self._upload(folder, note)
+            _refuse_loss((await self._upload(folder, note)).left_out)
         current = await self._current(slot.prefix)
         if note is None:
             return await self._adopt_or_replace(folder, slot, current)
         if note.finished and note.prefix == slot.prefix:
             if current is None or _is_ours(current, note):
-                return len(await folder.names())
+                return len((await folder.look()).files)
             await self._keep_what_changed(folder, note)
         return await self._replace(folder, slot, current)
 
@@ -93,17 +107,22 @@ class Saves:
         return await self._upload(SaveFolder(shell, slot.home, self._limit_bytes), note)
 
     async def _upload(self, folder: SaveFolder, note: Note) -> UploadReport:
-        files = await folder.take()
+        taken = await folder.take()
+        report = await self._upload_files(folder.shell, note, taken.files)
+        return replace(report, left_out=taken.left_out)
+
+    async def _upload_files(self, shell: Shell, note: Note, files: Files) -> UploadReport:
         size = sum(len(file.content) for file in files.values())
         if not files:
-            return UploadReport(UploadOutcome.EMPTY)
+            vouched_for = note.digest != digest({})
+            return UploadReport(UploadOutcome.VANISHED if vouched_for else UploadOutcome.EMPTY)
         if digest(files) == note.digest:
             return UploadReport(UploadOutcome.UNCHANGED, len(files), size, f"{note.prefix}/current.tar.gz")
         stored = await self._write_current(note, files)
         if stored is None:
             name = await self._keep_beside(note, files)
             return UploadReport(UploadOutcome.CONFLICT, len(files), size, name)
-        await write_note(folder.shell, replace(note, generation=stored.generation, digest=digest(files)))
+        await write_note(shell, replace(note, generation=stored.generation, digest=digest(files)))
         await self._forget_old_versions(note.prefix)
         return UploadReport(UploadOutcome.UPLOADED, len(files), size, stored.name)
 
@@ -128,19 +147,21 @@ class Saves:
 
     async def _adopt_or_replace(self, folder: SaveFolder, slot: SaveSlot, current: _Current | None) -> int:
         """Files without a note: nobody knows where they come from, so they are the slot's, or kept beside it."""
-        found = await folder.take()
+        taken = await folder.take()
         note = _note(slot, None)
-        if found and current is None:
+        if taken.files and current is None:
             await write_note(folder.shell, note)
-            return len(found)
-        if found and current is not None and digest(found) != digest(current.files):
-            await self._keep_beside(note, found)
+            return len(taken.files)
+        _refuse_loss(taken.left_out)
+        if taken.files and current is not None and digest(taken.files) != digest(current.files):
+            await self._keep_beside(note, taken.files)
         return await self._replace(folder, slot, current)
 
     async def _keep_what_changed(self, folder: SaveFolder, note: Note) -> None:
-        files = await folder.take()
-        if files and digest(files) != note.digest:
-            name = await self._keep_beside(note, files)
+        taken = await folder.take()
+        _refuse_loss(taken.left_out)
+        if taken.files and digest(taken.files) != note.digest:
+            name = await self._keep_beside(note, taken.files)
             log.warning("progress that the slot does not have is kept as a version", extra={"object": name})
 
     async def _keep_beside(self, note: Note, files: Files) -> str:
@@ -173,6 +194,12 @@ class Saves:
                 await self._bucket.remove(version.name)
         except ProviderError as error:
             log.warning("old versions of a save could not be removed", extra={"error": error.message})
+
+
+def _refuse_loss(left_out: Sequence[LeftOut]) -> None:
+    """Raise when a restore would replace something that no upload took."""
+    if left_out:
+        raise ProviderRefusedError(f"the saves there cannot be replaced, because not all can be kept: {left_out[0]}")
 
 
 def _note(slot: SaveSlot, current: _Current | None) -> Note:

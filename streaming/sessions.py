@@ -10,7 +10,7 @@ from typing import Final
 
 from errors import ProviderBusyError
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, traffic
-from streaming.ssh import Shell
+from streaming.ssh import CommandFailedError, Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 
 log = logging.getLogger(__name__)
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _OURS: Final = "gamer-"  # how the containers of our apps begin; Wolf puts the session's id behind it
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
 _END_S: Final = 10
+_ENDED_ALREADY: Final = ("No such container", "is not running", "is not paused")  # Docker's engine, 20 to 29
 _TRIES: Final = 10
 
 
@@ -56,14 +57,22 @@ async def end_sessions(shell: Shell, *, pause_s: float = 1) -> None:
     keeps no game alive once their containers have ended.
     """
     for name in await _containers(shell, "paused"):
-        await shell.sudo("docker", "unpause", name, check=False)
+        await _docker(shell, "unpause", name)
     for name in await _containers(shell, "running"):
-        await shell.sudo("docker", "stop", "--time", str(_END_S), name, check=False, timeout_s=_END_S + 30)
+        await _docker(shell, "stop", "-t", str(_END_S), name)
     for _ in range(_TRIES):
         if not await _still_there(shell):
             return
         await asyncio.sleep(pause_s)
     raise ProviderBusyError("a game does not end")
+
+
+async def _docker(shell: Shell, *argv: str) -> None:
+    """Run a command on one container; that it has ended or went out of the pause by itself is as good."""
+    answer = await shell.sudo("docker", *argv, expected=(0, 1), timeout_s=_END_S + 30)
+    said = answer.stderr.decode(errors="replace")
+    if answer.exit_status != 0 and not any(words in said for words in _ENDED_ALREADY):
+        raise CommandFailedError("docker", answer)
 
 
 async def _still_there(shell: Shell) -> bool:

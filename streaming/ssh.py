@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import shlex
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,12 @@ _HOST_KEY_ALGORITHMS: Final = (
 )
 _OUTPUT_LIMIT_BYTES: Final = 4 * 1024 * 1024
 _CHUNK_BYTES: Final = 256 * 1024
-_MISSING: Final = "No such file or directory"
+ANY_STATUS: Final = range(256)  # for what may fail as it likes, because its failure is answered by another way
+_OK: Final = (0,)
+_PLAIN_WORDS: Final = ("env", "LC_ALL=C")  # programs answer in English, whatever the machine's language is
+_TARS_LAST_WORDS: Final = ("due to previous errors", "exiting now")
+_SLOWEST_BYTES_PER_S: Final = 256 * 1024
+_USER_FLAGS: Final = ("--clear-groups", "env", "-C", "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +49,14 @@ class Answer:
 
     @property
     def complaint(self) -> str:
-        """The last thing it printed, fit to be shown."""
+        """The last thing it printed that says anything, fit to be shown."""
         lines = (self.stderr or self.stdout).decode(errors="replace").strip().splitlines()
-        return clean_line(lines[-1]) if lines else "no output"
+        telling = [line for line in lines if not line.endswith(_TARS_LAST_WORDS)] or lines
+        return clean_line(telling[-1]) if telling else "no output"
 
 
 class CommandFailedError(ProviderBusyError):
-    """A command on the machine ended with another status than 0."""
+    """A command on the machine ended with a status that was not expected."""
 
     def __init__(self, program: str, answer: Answer) -> None:
         super().__init__(f"{program} failed on the machine with status {answer.exit_status}: {answer.complaint}")
@@ -77,15 +83,16 @@ class Shell:
         *argv: str,
         input: bytes | None = None,
         timeout_s: float = 60,
-        check: bool = True,
+        expected: Collection[int] = _OK,
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
     ) -> Answer:
-        """Run one program to its end. With `check`, another exit status than 0 raises CommandFailedError."""
+        """Run one program to its end. An exit status that is not among the `expected` ones raises CommandFailedError:
+        whoever expects another one than 0 has to know what each of them proves."""
         program = _program(argv)
         with _translated(f"{program} on the machine"):
             async with asyncio.timeout(timeout_s):
-                answer = await self._execute(shlex.join(argv), input, limit_bytes)
-        if check and answer.exit_status != 0:
+                answer = await self._execute(_command_line(argv), input, limit_bytes)
+        if answer.exit_status not in expected:
             raise CommandFailedError(program, answer)
         return answer
 
@@ -94,12 +101,13 @@ class Shell:
         *argv: str,
         input: bytes | None = None,
         timeout_s: float = 60,
-        check: bool = True,
+        expected: Collection[int] = _OK,
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
     ) -> Answer:
-        """The same as root. Never asks for a password: a user that may not become root fails the command."""
+        """Run it as root. Never asks for a password: sudo's own failures end with status 1, so that an expected 1
+        proves nothing before its output was looked at."""
         return await self.run(
-            *self._sudo, *argv, input=input, timeout_s=timeout_s, check=check, limit_bytes=limit_bytes
+            *self._sudo, *argv, input=input, timeout_s=timeout_s, expected=expected, limit_bytes=limit_bytes
         )
 
     async def as_user(
@@ -108,40 +116,52 @@ class Shell:
         *argv: str,
         input: bytes | None = None,
         timeout_s: float = 60,
-        check: bool = True,
+        expected: Collection[int] = _OK,
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
     ) -> Answer:
-        """The same as the user with this number."""
-        become = ("sudo", "-n", "-u", f"#{user_id}")
-        return await self.run(*become, *argv, input=input, timeout_s=timeout_s, check=check, limit_bytes=limit_bytes)
+        """Run it as the user and group with this number, which need not have an account, in a folder that is open to
+        everybody: the home folder of the user that we log in as may be closed to it."""
+        become = ("setpriv", f"--reuid={user_id}", f"--regid={user_id}", *_USER_FLAGS)
+        return await self.sudo(
+            *become, *argv, input=input, timeout_s=timeout_s, expected=expected, limit_bytes=limit_bytes
+        )
 
     async def write_file(self, path: str, content: bytes, mode: int, *, in_place: bool = False) -> None:
         """Put a file there as root: whole or not at all, its content never readable to others than `mode` says.
 
-        `in_place` keeps the inode, for a file that a container has bound by itself.
+        `in_place` keeps the inode, for a file that a container has bound by itself. A failure removes what was begun.
         """
         draft = f"{path}.new"
+        try:
+            await self._write_draft(draft, content, mode)
+            if in_place:
+                await self.sudo("cp", draft, path)
+                await self.sudo("rm", "-f", draft)
+            else:
+                await self.sudo("mv", "-f", draft, path)
+        except ProviderBusyError:
+            with contextlib.suppress(ProviderBusyError):  # the first failure is the one to report
+                await self.sudo("rm", "-f", draft)
+            raise
+
+    async def _write_draft(self, draft: str, content: bytes, mode: int) -> None:
         await self.sudo("install", "-m", f"{mode:04o}", "/dev/null", draft)
-        await self.sudo("tee", draft, input=content)
-        arrived = (await self.sudo("sha256sum", draft)).text.split(" ")[0]
+        timeout_s = 60 + len(content) / _SLOWEST_BYTES_PER_S
+        await self.sudo("dd", f"of={draft}", "bs=64K", "status=none", input=content, timeout_s=timeout_s)
+        arrived = (await self.sudo("sha256sum", draft, timeout_s=timeout_s)).text.split(" ")[0]
         if arrived.lstrip("\\") != hashlib.sha256(content).hexdigest():
             raise ProviderBusyError("a file did not arrive whole on the machine")
-        if in_place:
-            await self.sudo("cp", draft, path)
-            await self.sudo("rm", "-f", draft)
-        else:
-            await self.sudo("mv", "-f", draft, path)
 
     async def read_file(self, path: str, limit_bytes: int = _OUTPUT_LIMIT_BYTES) -> bytes | None:
-        """A file's content, read as root; None when there is no such file."""
-        answer = await self.sudo("cat", path, check=False, limit_bytes=limit_bytes)
+        """Return a file's content, read as root; None when there is no such file, which `cat` itself must say."""
+        answer = await self.sudo(*_PLAIN_WORDS, "cat", path, expected=(0, 1), limit_bytes=limit_bytes)
         if answer.exit_status == 0:
             return answer.stdout
-        if _MISSING in answer.stderr.decode(errors="replace"):
+        if _says_missing(answer, path):
             return None
         raise CommandFailedError("cat", answer)
 
-    async def _execute(self, command: str, input: bytes | None, limit_bytes: int) -> Answer:
+    async def _execute(self, command: bytes, input: bytes | None, limit_bytes: int) -> Answer:
         process = await self._connection.create_process(command, encoding=None)
         try:
             _, stdout, stderr = await asyncio.gather(
@@ -247,11 +267,25 @@ def _translated(what: str) -> Iterator[None]:
         raise ProviderBusyError(f"{what}: {clean_line(str(error)) or type(error).__name__}") from error
 
 
+def _command_line(argv: Sequence[str]) -> bytes:
+    """Join the arguments to the one line that OpenSSH hands to the user's shell. File names are bytes: those that are
+    not UTF-8 go through as surrogates."""
+    return shlex.join(argv).encode(errors="surrogateescape")
+
+
 def _program(argv: Sequence[str]) -> str:
-    """What is run, without the words that only change who runs it."""
-    if argv[0] != "sudo":
-        return argv[0]
-    return argv[4] if argv[2] == "-u" else argv[2]
+    """Return what is run, without the words that only change who runs it and how."""
+    words = list(argv)
+    for prefix, length in ((("sudo",), 2), (("setpriv",), 3 + len(_USER_FLAGS)), (_PLAIN_WORDS, len(_PLAIN_WORDS))):
+        if tuple(words[: len(prefix)]) == prefix:
+            words = words[length:]
+    return words[0]
+
+
+def _says_missing(answer: Answer, path: str) -> bool:
+    """Whether `cat` itself says that there is no such file; sudo and shells say as much of programs."""
+    said = answer.stderr.decode(errors="replace").strip()
+    return said in {f"cat: {shown}: No such file or directory" for shown in (path, f"'{path}'", f'"{path}"')}
 
 
 async def _feed(stdin: asyncssh.SSHWriter[bytes], content: bytes | None) -> None:

@@ -113,7 +113,7 @@ async def _bring_core(shell: Shell, bucket: Bucket, core: str) -> None:
     """The images carry no emulator cores: those that the bucket has under cores/ are put on the machine once."""
     await shell.sudo("install", "-d", "-m", "0755", CORE_FOLDER)
     file = f"{core}_libretro.so"
-    if (await shell.run("test", "-f", f"{CORE_FOLDER}/{file}", check=False)).exit_status == 0:
+    if (await shell.run("test", "-f", f"{CORE_FOLDER}/{file}", expected=(0, 1))).exit_status == 0:
         return
     found = await bucket.read(f"cores/{file}", _CORE_BYTES)
     if found is not None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from errors import ProviderBusyError
-from streaming.ssh import Answer, Shell
+from streaming.ssh import Answer, CommandFailedError, Shell
 from streaming.wolf import CONTAINER
 
 _BASE: Final = "http://localhost/api/v1/"
@@ -59,13 +59,15 @@ class WolfApi:
 
     async def _reach(self, path: str, body: bytes | None) -> Answer:
         posting = () if body is None else ("-X", "POST", "-H", "Content-Type: application/json", "--data-binary", "@-")
+        failed: CommandFailedError | None = None
         for way in _WAYS:
-            answer = await self._shell.sudo(
-                *(*way, "-sS", "--max-time", str(_CALL_S), *posting, f"{_BASE}{path}"),
-                input=body,
-                check=False,
-                timeout_s=_CALL_S + 10,
-            )
-            if answer.exit_status == 0:
-                return answer
-        raise ProviderBusyError("Wolf does not answer on its socket")
+            try:
+                return await self._shell.sudo(
+                    *(*way, "-sS", "--max-time", str(_CALL_S), *posting, f"{_BASE}{path}"),
+                    input=body,
+                    timeout_s=_CALL_S + 10,
+                )
+            except CommandFailedError as error:
+                failed = failed or error
+        assert failed is not None
+        raise ProviderBusyError(f"Wolf does not answer on its socket: {failed.answer.complaint}") from failed

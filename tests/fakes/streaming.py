@@ -9,6 +9,7 @@ from errors import ProviderError, ProviderRefusedError
 from providers.base import Tell
 from streaming.machine import Activity, Address, GameToPlay, Reading, SaveSlot, UploadReport
 from streaming.saves import UploadOutcome
+from streaming.survey import LeftOut
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
 
@@ -27,6 +28,7 @@ class FakeStreaming:
         self.outcome = UploadOutcome.UPLOADED
         self.in_use: bool | None = False
         self.readings: list[Reading | None] = []  # what each look was given of the one before
+        self.left_out: tuple[LeftOut, ...] = ()
         self.host_key = HOST_KEY
         self.dead_man_s = 0.0
         self._called: dict[str, asyncio.Event] = {}
@@ -67,7 +69,7 @@ class FakeStreaming:
     async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport:
         await self._enter("upload_saves")
         self.uploaded.append(slot)
-        return UploadReport(self.outcome)
+        return UploadReport(self.outcome, left_out=self.left_out)
 
     async def activity(self, address: Address, last: Reading | None = None) -> Activity:
         self.readings.append(last)

@@ -11,6 +11,7 @@ from models.usage import UsageInterval, UsageState
 from models.vms import VmStatus
 from providers.base import MachineState
 from streaming.saves import UploadOutcome
+from streaming.survey import LeftOut
 from tests.world import World
 
 
@@ -36,6 +37,37 @@ async def test_saves_that_were_not_uploaded_are_still_pending_and_the_machine_is
 
     assert kept.saves_pending is True
     assert (kept.warnings or "").startswith("The saves on this machine were never restored whole")
+    assert len(world.cloud.rented) == 1
+
+
+async def test_a_machine_whose_save_folder_is_suddenly_empty_is_not_deleted(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.outcome = UploadOutcome.VANISHED
+
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    kept = await world.until_changed(
+        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be brought to safety"
+    )
+
+    assert kept.saves_pending is True
+    assert (kept.warnings or "").startswith("The save folder on this machine is empty, although files were there")
+    assert len(world.cloud.rented) == 1
+
+
+async def test_a_machine_with_a_save_that_no_upload_takes_is_not_deleted_and_the_save_is_named(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.left_out = tuple(LeftOut(f"saves/{name}.srm", "cannot be read") for name in "abcd")
+
+    await world.fleet.command(vm, Command.DELETE, "asked")
+    kept = await world.until_changed(
+        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be brought to safety"
+    )
+
+    assert kept.saves_pending is True
+    assert kept.warnings == (
+        "Not all saves could be uploaded, and the machine is kept: saves/a.srm cannot be read; "
+        "saves/b.srm cannot be read; saves/c.srm cannot be read; 1 more"
+    )
     assert len(world.cloud.rented) == 1
 
 

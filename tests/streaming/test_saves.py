@@ -140,7 +140,8 @@ async def test_an_empty_folder_never_wipes_a_slot(world: World) -> None:
         file(world.machine).unlink()
         report = await world.saves.upload(shell, SLOT)
 
-    assert report.outcome == UploadOutcome.EMPTY
+    assert report.outcome == UploadOutcome.VANISHED
+    assert not report.is_safe
     assert world.slot_holds() == {SAVE: b"level 7"}
 
 
@@ -327,7 +328,7 @@ async def test_an_archive_that_lacks_a_file_is_not_uploaded(world: World) -> Non
         await world.saves.restore(shell, SLOT)
         play(world.machine, b"level 7")
         play(world.machine, b"hidden", ".config/retroarch/states/x.state")
-        world.machine.programs["find"] = lambda argv, given: (0, f"{SLOT.home}/{SAVE}\0")
+        world.machine.programs["tar"] = lambda argv, given: (0, pack({SAVE: SavedFile(b"level 7", 0)}))
         with pytest.raises(ProviderBusyError, match="changed while they were read"):
             await world.saves.upload(shell, SLOT)
 

@@ -122,7 +122,7 @@ async def test_a_paused_game_is_woken_before_it_is_told_to_end(tmp_path: Path, k
 
     assert [command for command in box.commands if "gamer-switch_1" in command] == [
         "docker unpause gamer-switch_1",
-        "docker stop --time 10 gamer-switch_1",
+        "docker stop -t 10 gamer-switch_1",
     ]
 
 

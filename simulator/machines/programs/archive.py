@@ -20,7 +20,14 @@ LONG = (
     *("create", "extract", "list", "gzip", "file=", "directory=", "files-from=", "exclude=", "strip-components="),
     *("owner=", "group=", "numeric-owner", "no-same-owner", "same-owner", "no-same-permissions", "overwrite", "null"),
     *("preserve-permissions", "sort=", "mtime=", "format=", "ignore-failed-read", "warning=", "no-recursion", "touch"),
-    *("no-overwrite-dir", "one-file-system", "delay-directory-restore", "verbatim-files-from", "no-wildcards"),
+    *(
+        "no-overwrite-dir",
+        "one-file-system",
+        "delay-directory-restore",
+        "verbatim-files-from",
+        "no-wildcards",
+        "hard-dereference",
+    ),
 )
 FAILED = 2
 
@@ -39,6 +46,7 @@ class Order:
     names: list[str] = field(default_factory=list)
     names_from: str | None = None
     null: bool = False
+    recurse: bool = True
     excluded: list[str] = field(default_factory=list)
     stripped: int = 0
     owner: str | None = None
@@ -48,7 +56,9 @@ async def tar(call: Call) -> int:
     order = _order(call)
     if order.names_from is not None:
         listed = await call.stdin.read() if order.names_from == "-" else call.files.read(call.path(order.names_from))
-        order.names += [name for name in listed.decode().split("\0" if order.null else "\n") if name]
+        order.names += [
+            name for name in listed.decode(errors="surrogateescape").split("\0" if order.null else "\n") if name
+        ]
     try:
         if order.action == "c":
             return _create(call, order)
@@ -109,8 +119,8 @@ def _take(order: Order, flag: str, value: str) -> None:
             order.verbose = True
         case "T" | "files-from":
             order.names_from = value
-        case "null":
-            order.null = True
+        case "null" | "no-recursion":
+            order.null, order.recurse = order.null or flag == "null", order.recurse and flag == "null"
         case "exclude":
             order.excluded.append(value)
         case "strip-components":
@@ -134,7 +144,7 @@ def _create(call: Call, order: Order) -> int:
             if not call.files.exists(path):
                 status = call.complain(f"{name}: Cannot stat: No such file or directory", FAILED)
                 continue
-            for shown, one in _tree(call, name, path):
+            for shown, one in _tree(call, name, path, order.recurse):
                 if not any(fnmatch.fnmatch(posixpath.basename(shown), pattern) for pattern in order.excluded):
                     _add(call, archive, shown, one)
     if order.archive == "-":
@@ -144,11 +154,11 @@ def _create(call: Call, order: Order) -> int:
     return status
 
 
-def _tree(call: Call, shown: str, path: str) -> Iterator[tuple[str, str]]:
+def _tree(call: Call, shown: str, path: str, recurse: bool) -> Iterator[tuple[str, str]]:
     yield shown, path
-    if stat.S_ISDIR(call.files.stat(path, follow=False).st_mode):
+    if recurse and stat.S_ISDIR(call.files.stat(path, follow=False).st_mode):
         for name in call.files.listdir(path):
-            yield from _tree(call, posixpath.join(shown, name), posixpath.join(path, name))
+            yield from _tree(call, posixpath.join(shown, name), posixpath.join(path, name), recurse)
 
 
 def _add(call: Call, archive: tarfile.TarFile, shown: str, path: str) -> None:

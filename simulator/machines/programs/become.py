@@ -43,6 +43,26 @@ async def sudo(call: Call) -> int:
     return await _as(call, user or ROOT, words, keep=keep, login=login)
 
 
+async def setpriv(call: Call) -> int:
+    """`setpriv --reuid=N --regid=N --clear-groups PROGRAM`, for root: the number needs no account."""
+    words = list(call.arguments)
+    uid, gid = None, None
+    while words and words[0].startswith("-"):
+        flag, _, value = words.pop(0).partition("=")
+        uid = int(value) if flag == "--reuid" else uid
+        gid = int(value) if flag == "--regid" else gid
+        if flag not in ("--reuid", "--regid", "--clear-groups"):
+            raise UsageError(f"unrecognized option '{flag}'")
+    if uid is None or not words:
+        raise UsageError("No program specified")
+    if call.user.uid not in (0, uid):
+        return call.complain("setresuid failed: Operation not permitted", 127)
+    if gid is None or "--clear-groups" not in call.arguments:
+        raise UsageError("groups other than the named one are not done here")
+    user = users.find(call.machine.tree, str(uid)) or User(f"#{uid}", uid)
+    return await replace(call, user=user).run(words)
+
+
 async def visudo(call: Call) -> int:
     """`visudo -c -f FILE`: whether sudo would take it."""
     call.needs_root()
@@ -97,13 +117,22 @@ async def sh(call: Call) -> int:
 async def env(call: Call) -> int:
     words = list(call.arguments)
     environment = dict(call.environment)
-    while words and words[0] in ("-i", "-"):
-        environment, words = {}, words[1:]
+    cwd = call.cwd
+    while words and words[0].startswith("-"):
+        flag = words.pop(0)
+        if flag in ("-i", "-"):
+            environment = {}
+        elif flag == "-C" and words:
+            cwd = call.path(words.pop(0))
+            if not call.files.is_dir(cwd):
+                return call.complain(f"cannot change directory to '{cwd}': No such file or directory", 125)
+        else:
+            raise UsageError(f"invalid option '{flag}'", 125)
     while words and (found := ASSIGNMENT.fullmatch(words[0])):
         environment[found[1]] = found[2]
         words.pop(0)
     if words:
-        return await call.run(words, environment=environment)
+        return await call.run(words, environment=environment, cwd=cwd)
     for name, value in environment.items():
         call.say(f"{name}={value}")
     return 0
@@ -216,6 +245,7 @@ def _numbered(name: str) -> User | None:
 
 PROGRAMS: Mapping[str, Program] = {
     "sudo": sudo,
+    "setpriv": setpriv,
     "visudo": visudo,
     "su": su,
     "sh": sh,

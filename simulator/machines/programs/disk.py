@@ -6,10 +6,11 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from io import FileIO
 
 from simulator.machines import users
 from simulator.machines.programs.call import Call, Program, UsageError
-from simulator.machines.shell.streams import CHUNK
+from simulator.machines.shell.streams import CHUNK, Bytes
 
 SYMBOLIC = re.compile(r"([ugoa]*)([-+=])([rwxX]*)")
 
@@ -47,6 +48,28 @@ async def tee(call: Call) -> int:
     for file in opened:
         file.close()
     return status
+
+
+async def dd(call: Call) -> int:
+    """`dd of=FILE bs=N status=none` and `if=FILE`: copies all there is."""
+    given = dict(word.partition("=")[::2] for word in call.arguments)
+    if unknown := given.keys() - {"if", "of", "bs", "status", "conv"}:
+        raise UsageError(f"unrecognized operand '{min(unknown)}'")
+    source, target = given.get("if"), given.get("of")
+    try:
+        content = Bytes(call.files.read(call.path(source))) if source else call.stdin
+        output = call.files.open(call.path(target), "w") if target else call.stdout
+    except OSError as error:
+        return call.complain(f"failed to open '{error.filename}': {error.strerror}")
+    size = 0
+    while chunk := await content.read(CHUNK):
+        output.write(chunk)
+        size += len(chunk)
+    if isinstance(output, FileIO):
+        output.close()
+    if given.get("status") != "none":
+        call.streams.stderr.write(f"{size} bytes copied\n".encode())
+    return 0
 
 
 async def mkdir(call: Call) -> int:
@@ -254,6 +277,7 @@ def _new_mode(wanted: str, mode: int) -> int:
 PROGRAMS: Mapping[str, Program] = {
     "cat": cat,
     "tee": tee,
+    "dd": dd,
     "mkdir": mkdir,
     "rm": rm,
     "rmdir": rmdir,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 import posixpath
@@ -11,10 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from simulator.machines import users
-from simulator.machines.programs.call import Call, Program, UsageError
-
-KINDS = {"f": stat.S_ISREG, "d": stat.S_ISDIR, "l": stat.S_ISLNK, "s": stat.S_ISSOCK}
-FIND_TESTS = ("-type", "-name", "-iname", "-path", "-maxdepth", "-mindepth", "-newer", "-size", "-mmin")
+from simulator.machines.programs.call import Call, Program
 
 
 async def ls(call: Call) -> int:
@@ -33,23 +29,6 @@ async def ls(call: Call) -> int:
             call.say(f"{name}:")
         for label, one in shown:
             call.say(_long(call, label, one) if "-l" in found else label)
-    return status
-
-
-async def find(call: Call) -> int:
-    words = list(call.arguments)
-    starts = []
-    while words and not words[0].startswith(("-", "!", "(")):
-        starts.append(words.pop(0))
-    tests, action = _find_expression(words)
-    status = 0
-    for start in starts or ["."]:
-        if not call.files.exists(call.path(start)):
-            status = call.complain(f"'{start}': No such file or directory")
-            continue
-        for shown, depth in _walk(call, start, 0):
-            if all(_matches(call, shown, depth, test, value) for test, value in tests):
-                _act(call, shown, action)
     return status
 
 
@@ -82,9 +61,7 @@ async def du(call: Call) -> int:
     """`du -s`, `-b` in bytes, else in KiB."""
     found, names = call.options("sbkhcmx", ["bytes", "summarize"])
     for name in names or ["."]:
-        sizes = [
-            _own_stat(call, one).st_size for one, _ in _walk(call, name, 0) if not call.files.is_dir(call.path(one))
-        ]
+        sizes = [_own_stat(call, one).st_size for one in _files_below(call, name)]
         call.say(f"{sum(sizes) if '-b' in found else -(-sum(sizes) // 1024)}\t{name}")
     return 0
 
@@ -138,91 +115,12 @@ def _long(call: Call, label: str, path: str) -> str:
     return f"{stat.filemode(found.st_mode)} 1 {name} {name} {found.st_size} {when} {label}{arrow}"
 
 
-def _walk(call: Call, start: str, depth: int) -> Iterator[tuple[str, int]]:
-    yield start, depth
-    path = call.path(start)
-    if stat.S_ISDIR(call.files.stat(path, follow=depth == 0).st_mode):
-        try:
-            names = call.files.listdir(path)
-        except OSError as error:
-            call.complain(f"'{start}': {error.strerror}")
-            return
-        for name in names:
-            yield from _walk(call, posixpath.join(start, name), depth + 1)
-
-
-def _find_expression(words: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """The tests, with a `!` in front of those that are negated, and the action."""
-    tests: list[tuple[str, str]] = []
-    action = ["-print"]
-    negated = ""
-    while words:
-        word = words.pop(0)
-        if word in ("!", "-not"):
-            negated = "!"
-        elif word == "-empty":
-            tests.append((negated + word, ""))
-            negated = ""
-        elif word in FIND_TESTS and words:
-            tests.append((negated + word, words.pop(0)))
-            negated = ""
-        elif word in ("-print", "-print0", "-delete"):
-            action = [word]
-        elif word == "-printf" and words:
-            action = [word, words.pop(0)]
-        else:
-            raise UsageError(f"unknown predicate '{word}'")
-    return tests, action
-
-
-def _matches(call: Call, shown: str, depth: int, test: str, value: str) -> bool:
-    if test.startswith("!"):
-        return not _matches(call, shown, depth, test[1:], value)
-    found = _own_stat(call, shown)
-    name = posixpath.basename(shown.rstrip("/")) or shown
-    match test:
-        case "-type":
-            return any(KINDS[letter](found.st_mode) for letter in value.split(","))
-        case "-name" | "-iname" | "-path":
-            subject = shown if test == "-path" else name.lower() if test == "-iname" else name
-            return fnmatch.fnmatchcase(subject, value.lower() if test == "-iname" else value)
-        case "-maxdepth" | "-mindepth":
-            return depth <= int(value) if test == "-maxdepth" else depth >= int(value)
-        case "-newer":
-            return found.st_mtime > call.files.stat(call.path(value)).st_mtime
-        case "-empty":
-            return found.st_size == 0 or (
-                call.files.is_dir(call.path(shown)) and not call.files.listdir(call.path(shown))
-            )
-    raise UsageError(f"unknown predicate '{test}'")
-
-
-def _act(call: Call, shown: str, action: list[str]) -> None:
-    if action == ["-delete"]:
-        call.files.remove(call.path(shown))
-    elif action[0] == "-printf":
-        call.stdout.write(_find_line(call, action[1], shown).encode(errors="surrogateescape"))
-    else:
-        call.stdout.write(shown.encode(errors="surrogateescape") + (b"\0" if action == ["-print0"] else b"\n"))
-
-
-def _find_line(call: Call, form: str, shown: str) -> str:
-    found = _own_stat(call, shown)
-    fields = {
-        "%p": shown,
-        "%f": posixpath.basename(shown),
-        "%P": shown.partition("/")[2],
-        "%s": str(found.st_size),
-        "%m": f"{stat.S_IMODE(found.st_mode):o}",
-        "%T@": f"{found.st_mtime:.10f}",
-        "%y": next((letter for letter, is_kind in KINDS.items() if is_kind(found.st_mode)), "U"),
-        "\\n": "\n",
-        "\\0": "\0",
-        "\\t": "\t",
-    }
-    for field, value in fields.items():
-        form = form.replace(field, value)
-    return form
+def _files_below(call: Call, path: str) -> Iterator[str]:
+    if not stat.S_ISDIR(_own_stat(call, path).st_mode):
+        yield path
+        return
+    for name in call.files.listdir(call.path(path)):
+        yield from _files_below(call, posixpath.join(path, name))
 
 
 def _stat_line(call: Call, form: str, name: str, *, follow: bool) -> str:
@@ -253,7 +151,6 @@ def _own_stat(call: Call, shown: str) -> os.stat_result:
 
 PROGRAMS: Mapping[str, Program] = {
     "ls": ls,
-    "find": find,
     "stat": stat_,
     "readlink": readlink,
     "realpath": readlink,

@@ -12,6 +12,7 @@ from simulator.machines.programs import (
     conditions,
     disk,
     docker,
+    find,
     firewall,
     hardware,
     look,
@@ -26,7 +27,7 @@ from simulator.machines.programs import (
 from simulator.machines.programs.call import Program
 
 _FAMILIES = (
-    *(apt, archive, basic, become, conditions, disk, docker, firewall, hardware),
+    *(apt, archive, basic, become, conditions, disk, docker, find, firewall, hardware),
     *(look, mounting, network, power, rclone, services, text, transient),
 )
 PROGRAMS: Mapping[str, Program] = {name: program for family in _FAMILIES for name, program in family.PROGRAMS.items()}
