@@ -26,6 +26,7 @@ def lets_developer_in(settings: Settings) -> bool:
 def faults(settings: Settings) -> Iterator[str]:
     """Everything that is not safe about these settings."""
     yield from _token_faults(settings)
+    yield from _certificate_faults(settings)
     if settings.alert_webhook_url is not None and settings.alert_webhook_secret is None:
         yield (
             "ALERT_WEBHOOK_SECRET: alerts are never sent unsigned. "
@@ -49,6 +50,15 @@ def _token_faults(settings: Settings) -> Iterator[str]:
         SharedSecret(settings.jwt_secret)
     except ValueError as error:
         yield f"JWT_SECRET: {error}. Example: JWT_SECRET=$(openssl rand -base64 48)"
+
+
+def _certificate_faults(settings: Settings) -> Iterator[str]:
+    """Of a certificate and its key, one alone is of no use."""
+    if (settings.temporal_tls_cert_path is None) == (settings.temporal_tls_key_path is None):
+        return
+    missing = "TEMPORAL_TLS_CERT_PATH" if settings.temporal_tls_cert_path is None else "TEMPORAL_TLS_KEY_PATH"
+    example = "/secrets/temporal.pem" if missing.endswith("CERT_PATH") else "/secrets/temporal.key"
+    yield f"{missing}: mTLS needs the certificate and its key, and only one is set. Example: {missing}={example}"
 
 
 def _production_faults(settings: Settings) -> Iterator[str]:

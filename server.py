@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from starlette.applications import Starlette
 from auth.authenticator import DEVELOPER
 from billing.rollups import Rollups
 from composition.blanks import completed, embedded, needs_simulator
+from composition.clouds import secret_text
 from composition.identity import claim_database, identity_of, restrict
 from composition.numbers import page_of_a_worker
 from composition.parts import Parts, compose
@@ -34,6 +35,7 @@ from embedded.startup import startup_text
 from errors import GatewayError, UnavailableError
 from fleet.sweep_plan import Action
 from models.database import Database
+from models.database_probe import check_address
 from models.deployment import Identity
 from models.everything import DOCUMENTS
 from safety import lets_developer_in, refuse_unsafe
@@ -48,6 +50,8 @@ from web.wires import patient_socket
 log = logging.getLogger("server")
 
 _LAST_WORDS_S: Final = 10.0
+_OPEN_WITHIN_S: Final = 3.0
+_ONE_LINE: Final = (SettingsError, EmbeddedError, UnavailableError)
 
 
 def main() -> int:
@@ -64,8 +68,7 @@ def main() -> int:
         help="take the database over for this deployment and its cloud accounts, whatever it was used for before",
     )
     arguments = parser.parse_args()
-    return_code = 0
-    try:
+    with one_line_errors():
         settings = load_settings()
         refuse_unsafe(settings)
         configure_logs(settings.log_level, as_json=settings.environment is Environment.PRODUCTION)
@@ -74,17 +77,24 @@ def main() -> int:
                 asyncio.run(rebuild_rollups(settings))
             else:
                 asyncio.run(serve(settings, arguments.role, adopt=arguments.adopt_database))
-    except* (SettingsError, EmbeddedError) as errors:
-        print(_first(errors), file=sys.stderr)  # noqa: T201  (one line for whoever started it)
-        return_code = 2
-    return return_code
+    return 0
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the process with one line for who started it, and status 2, on a wrong setting or something that is away."""
+    try:
+        yield
+    except (*_ONE_LINE, BaseExceptionGroup) as error:
+        first = _first(error)
+        if not isinstance(first, _ONE_LINE):
+            raise
+        print(first, file=sys.stderr)  # noqa: T201  (it is for who started it)
+        raise SystemExit(2) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
@@ -100,13 +110,14 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
         parts.db.prepare_first()
         restrict(parts.db)
         opened, claimed = asyncio.Event(), _claimed(parts, settings, asked_for, adopt=adopt)
-        with contextlib.suppress(UnavailableError):
-            await claimed()
         async with asyncio.TaskGroup() as tasks:
             jobs = [
                 tasks.create_task(_prepare_database(parts.db, claimed, opened)),
                 tasks.create_task(_warm_up(parts, opened)),
             ]
+            # Who asks right after the start finds the database open, as a rule.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(opened.wait(), _OPEN_WITHIN_S)
             if role != "gateway":
                 jobs.append(tasks.create_task(_work(settings, parts, opened, stopping)))
             if listener is not None:
@@ -114,7 +125,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                     tasks.create_task(_serve_http(settings, parts, _served(role, settings, parts), listener, stopping))
                 )
                 if settings.environment is Environment.DEVELOPMENT and role != "worker":
-                    jobs.append(tasks.create_task(_greet(asked_for, settings, listener, opened)))
+                    jobs.append(tasks.create_task(_greet(asked_for, settings, parts, listener, opened)))
             await stopping.wait()
             _, late = await asyncio.wait(jobs, timeout=_LAST_WORDS_S)
             for job in late:
@@ -175,10 +186,9 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
 
 
 async def _prepare_database(db: Database, claimed: Callable[[], Awaitable[None]], opened: asyncio.Event) -> None:
-    if db.is_restricted:
-        await persistently(claimed, "the database")
+    await persistently(claimed, "mongodb")
     opened.set()
-    await persistently(lambda: db.ensure_indexes(DOCUMENTS), "the database")
+    await persistently(lambda: db.ensure_indexes(DOCUMENTS), "mongodb")
 
 
 async def _work(settings: Settings, parts: Parts, opened: asyncio.Event, stopping: asyncio.Event) -> None:
@@ -196,6 +206,8 @@ def _claimed(
     known: list[Identity] = []
 
     async def claimed() -> None:
+        if not is_embedded:
+            await check_address(secret_text(settings.mongodb_atlas_uri) or "", settings.mongodb_database)
         if not known:
             known.append(await identity_of(settings, parts.tensordock_account))
         await claim_database(parts.db, settings, known[0], adopt=adopt, embedded=is_embedded)
@@ -274,10 +286,13 @@ def _stop_signal() -> asyncio.Event:
     return stopping
 
 
-async def _greet(asked_for: Settings, settings: Settings, listener: socket.socket, opened: asyncio.Event) -> None:
-    """Print where the service is, once its database may be used. `asked_for` are the settings before the blanks were
-    filled in."""
+async def _greet(
+    asked_for: Settings, settings: Settings, parts: Parts, listener: socket.socket, opened: asyncio.Event
+) -> None:
+    """Print where the service is, once its database and its engine can be used. `asked_for` are the settings before
+    the blanks were filled in."""
     await opened.wait()
+    await persistently(parts.engine.ping, "temporal")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     simulated = {
         "TensorDock": is_loopback(settings.tensordock_api_url.host or ""),

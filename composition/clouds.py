@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -22,7 +20,7 @@ from providers.http import Http
 from providers.storage.bucket import GOOGLE_URL, Bucket
 from providers.storage.tokens import CLOUD_SCOPE, GoogleTokens, NoTokens, Tokens
 from providers.tensordock.provider import TensorDockOptions
-from settings import Settings, SettingsError, is_loopback
+from settings import Settings, is_loopback
 from streaming.keys import KeyPair
 from streaming.machine import LibrarySource
 
@@ -101,20 +99,8 @@ def game_bucket(settings: Settings, http: Http) -> Bucket:
 
 async def library_source(settings: Settings) -> LibrarySource:
     key_file = settings.gcs_library_key_file
-    key = None if key_file is None else await asyncio.to_thread(_read, key_file)
+    key = None if key_file is None else await asyncio.to_thread(key_file.read_bytes)
     return LibrarySource(settings.gcs_bucket_name or "", str(settings.gcs_endpoint_url).rstrip("/"), key)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        json.loads(content)
-    except (OSError, ValueError):
-        raise SettingsError(
-            f"GCS_LIBRARY_KEY_FILE: {path} is not a readable key file. "
-            "Example: GCS_LIBRARY_KEY_FILE=/secrets/library.json"
-        ) from None
-    return content
 
 
 def secret_text(value: SecretStr | None) -> str | None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from billing.balance import Balance
@@ -24,6 +22,7 @@ from composition.clouds import (
     secret_text,
     tensordock_options,
 )
+from composition.files import check_files
 from composition.identity import Account
 from errors import ProviderRefusedError
 from fleet.sweep_plan import Inventory
@@ -70,11 +69,12 @@ class Parts:
 async def compose(settings: Settings) -> AsyncIterator[Parts]:
     """Everything that both roles share, opened; and closed again."""
     async with AsyncExitStack() as stack:
+        await asyncio.to_thread(check_files, settings)
         db = _database(settings)
         stack.push_async_callback(db.close)
         http = Http()
         stack.push_async_callback(http.close)
-        address = await _engine_address(settings)
+        address = _engine_address(settings)
         key = await _key_pair(settings)
         tensordock = TensorDock(tensordock_options(settings, key.public_key), http)
         stack.push_async_callback(tensordock.close)
@@ -145,11 +145,7 @@ async def _key_pair(settings: Settings) -> KeyPair:
         ) from None
 
 
-async def _engine_address(settings: Settings) -> EngineAddress:
-    for name in ("temporal_tls_cert_path", "temporal_tls_key_path"):
-        path: Path | None = getattr(settings, name)
-        if path is not None and not await asyncio.to_thread(os.access, path, os.R_OK):
-            raise SettingsError(f"{name.upper()}: {path} cannot be read. Example: {name.upper()}=/secrets/temporal.pem")
+def _engine_address(settings: Settings) -> EngineAddress:
     return EngineAddress(
         host=settings.temporal_address or "",
         namespace=settings.temporal_namespace,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from billing.balance import BalanceBook
 from billing.exported import ExportBook
@@ -24,6 +24,9 @@ from providers.google.billing_export import BillingExport
 from providers.tensordock.provider import ORDERS_UNDER_WAY_S
 from settings import Settings
 
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
 T = TypeVar("T")
 _AGAIN_S: Final = 2.0
 _SWEEP_EVERY: Final = timedelta(minutes=1)
@@ -37,17 +40,23 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
     from fleet.schedules import Sweeping, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
     from launch.stranded import Stranded, ensure_rescue_schedule
-    from launch.temporal import TemporalEngine, connect
+    from launch.temporal import TemporalEngine, connect, engine_answers
     from launch.versions import WorkerVersions
     from launch.worker import build_worker
 
-    client = await persistently(lambda: connect(parts.engine_address), "the engine")
-    await persistently(lambda: ensure_schedules(client, settings.temporal_task_queue, _SWEEP_EVERY), "the engine")
-    await persistently(lambda: ensure_cost_schedules(client, settings.temporal_task_queue), "the engine")
-    await persistently(lambda: ensure_spending_schedule(client, settings.temporal_task_queue), "the engine")
-    await persistently(lambda: ensure_rescue_schedule(client, settings.temporal_task_queue), "the engine")
+    address, queue = parts.engine_address, settings.temporal_task_queue
     prices = PriceRefreshing(parts.db, catalog_of_prices(settings))
-    await persistently(lambda: prices.ensure_schedule(client, settings.temporal_task_queue), "the engine")
+
+    async def ensure_all_schedules(client: Client) -> None:
+        async with engine_answers(address):
+            await ensure_schedules(client, queue, _SWEEP_EVERY)
+            await ensure_cost_schedules(client, queue)
+            await ensure_spending_schedule(client, queue)
+            await ensure_rescue_schedule(client, queue)
+            await prices.ensure_schedule(client, queue)
+
+    client = await persistently(lambda: connect(address), "temporal")
+    await persistently(lambda: ensure_all_schedules(client), "temporal")
     engine = TemporalEngine(client, settings.temporal_task_queue)
     worker = build_worker(
         client,
@@ -108,16 +117,16 @@ def sweeper_of(settings: Settings, parts: Parts) -> Sweeper:
     )
 
 
-async def persistently(attempt: Callable[[], Awaitable[T]], what: str) -> T:
-    """Until it works: what is away comes back."""
-    told = False
+async def persistently(attempt: Callable[[], Awaitable[T]], dependency: str) -> T:
+    """Repeat until it works. Each reason why it does not is logged when it changes."""
+    logged = None
     while True:
         try:
             return await attempt()
-        except UnavailableError:
-            if not told:
-                log.warning("waiting for what is away", extra={"what": what})
-            told = True
+        except UnavailableError as error:
+            if error.message != logged:
+                log.warning("dependency unavailable, retrying", extra={"dependency": dependency, "why": error.message})
+            logged = error.message
             await asyncio.sleep(_AGAIN_S)
 
 

@@ -25,13 +25,14 @@ def table(actions: Sequence[Action]) -> str:
 
 def main() -> int:
     # The composition root reads the settings; this is the one place below it that asks it to.
-    from server import sweep_once  # noqa: PLC0415 - by then it may
+    from server import one_line_errors, sweep_once  # noqa: PLC0415 - by then it may
 
     parser = argparse.ArgumentParser(description="Settle what differs between the clouds and our records.")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     parser.add_argument("--confirm", action="store_true", help="delete also what waits for an operator (HOLD)")
     arguments = parser.parse_args()
-    actions = asyncio.run(sweep_once(dry_run=arguments.dry_run, confirm=arguments.confirm))
+    with one_line_errors():
+        actions = asyncio.run(sweep_once(dry_run=arguments.dry_run, confirm=arguments.confirm))
     print(table(actions))  # noqa: T201  (for whoever ran it in a terminal)
     return 0
 

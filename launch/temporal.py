@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, Self
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, RPCTimeoutOrCancelledError
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -17,6 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 from errors import InvalidStateError, UnavailableError
 from fleet.commands import Answer, Asked, Paired, Pin, machine_workflow_id
 from launch.engine import EngineAddress
+from launch.engine_faults import fault_of
 from launch.plan import Ticket
 
 _CALL: Final = timedelta(seconds=5)
@@ -25,15 +27,34 @@ _PAIRING: Final = timedelta(seconds=50)
 
 
 async def connect(address: EngineAddress) -> Client:
-    """A client that carries our values. Raises UnavailableError when the engine does not answer."""
-    async with _answered():
-        return await Client.connect(
+    """Return a client that carries our values. Raises UnavailableError, which says what is wrong with the address, the
+    namespace or the credentials, when Temporal cannot be used."""
+    async with engine_answers(address):
+        client = await Client.connect(
             address.host,
             namespace=address.namespace,
             api_key=address.api_key,
             tls=await asyncio.to_thread(_tls, address),
             data_converter=pydantic_data_converter,
         )
+        await _check_namespace(client)
+        return client
+
+
+@asynccontextmanager
+async def engine_answers(address: EngineAddress, within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
+    """Turn every failure of Temporal into UnavailableError with one line for operators."""
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            yield
+    except (RPCError, TimeoutError, RPCTimeoutOrCancelledError, RuntimeError, ValueError) as error:
+        raise UnavailableError(fault_of(error, address)) from error
+
+
+async def _check_namespace(client: Client) -> None:
+    await client.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=client.namespace), timeout=_CALL
+    )
 
 
 class TemporalEngine:

@@ -61,10 +61,10 @@ class Database:
 
     async def ping(self) -> None:
         """Raises UnavailableError when the database does not answer, or may not be used yet."""
-        with _translated():
-            await self._client.admin.command("ping")
         if self._only is not None:
             raise UnavailableError(_NOT_CHECKED)
+        with _translated():
+            await self._client.admin.command("ping")
 
     def restrict_to(self, model: type[Model]) -> None:
         """Refuse every call that is not about this model with UnavailableError, until `lift_restriction`: what a

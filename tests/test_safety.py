@@ -57,6 +57,8 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"JWT_JWKS_URL": JWKS}, "JWT_JWKS_URL"),
         ({"JWT_SECRET": None, "JWT_JWKS_URL": "http://id.example.com/jwks.json"}, "JWT_JWKS_URL"),
         ({"DEPLOYMENT": None}, "DEPLOYMENT"),
+        ({"TEMPORAL_TLS_CERT_PATH": "/secrets/temporal.pem"}, "TEMPORAL_TLS_KEY_PATH"),
+        ({"TEMPORAL_TLS_KEY_PATH": "/secrets/temporal.key"}, "TEMPORAL_TLS_CERT_PATH"),
         ({"JWT_SECRET": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBxGamerProvisionerTestKey"}, "JWT_SECRET"),
         ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS"),
         ({"CORS_ORIGINS": "https://play.example.com, *"}, "CORS_ORIGINS"),

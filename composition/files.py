@@ -1,0 +1,43 @@
+"""Files that settings name: they are there, can be read, and are of the right kind, before anything begins."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from settings import Settings, SettingsError
+
+_KINDS: Final = {
+    "temporal_tls_cert_path": "a certificate in PEM form",
+    "temporal_tls_key_path": "a private key in PEM form",
+    "google_application_credentials": "a Google credentials file",
+    "gcs_library_key_file": "a Google key file",
+}
+
+
+def check_files(settings: Settings) -> None:
+    """Raise SettingsError, one line that names the variable, for the first file that cannot be used. Blocking."""
+    for name, kind in _KINDS.items():
+        path: Path | None = getattr(settings, name)
+        if path is not None and (fault := _fault(path, kind)) is not None:
+            (example,) = Settings.model_fields[name].examples or [""]
+            raise SettingsError(f"{name.upper()}: {path} {fault}. Example: {name.upper()}={example}")
+
+
+def _fault(path: Path, kind: str) -> str | None:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {os.strerror(error.errno or 0)}"
+    return None if _is(content, kind) else f"is not {kind}"
+
+
+def _is(content: bytes, kind: str) -> bool:
+    if kind.endswith("PEM form"):
+        return b"-----BEGIN " in content
+    try:
+        return isinstance(json.loads(content), dict)
+    except ValueError:
+        return False

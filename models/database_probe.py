@@ -1,0 +1,60 @@
+"""Why a MongoDB cannot be used, in one line that names the variable, the cause and an example.
+
+A client of its own asks once: the driver reports an unknown host, a wrong password and a refused connection by errors
+of three kinds, some of them only for the first call of a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
+
+from errors import UnavailableError
+
+_EXAMPLE: Final = "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net/gamer"
+_CODES: Final = {
+    13: "lets this user read nothing of the database",
+    18: "refuses the user or the password",
+    8000: "refuses the user or the password",  # Atlas's own code
+}
+_NO_HOST: Final = "cannot be found: DNS does not answer, or does not know the name"
+_NO_TLS: Final = "does not agree on TLS; Atlas also answers so to an address that is not in its access list"
+_WORDS: Final = (
+    *((words, _NO_HOST) for words in ("name or service not known", "nodename nor", "no address", "getaddrinfo")),
+    *((words, _NO_TLS) for words in ("ssl", "tls", "certificate")),
+    *((words, "refuses the connection") for words in ("connection refused", "connect call failed")),
+)
+
+
+async def check_address(uri: str, database: str, timeout_s: float = 5.0) -> None:
+    """Raise UnavailableError with the reason when the database does not answer a read of ours."""
+    milliseconds = int(timeout_s * 1000)
+    try:
+        async with asyncio.timeout(3 * timeout_s):  # DNS is asked twice
+            async with AsyncMongoClient[dict[str, object]](
+                uri,
+                timeoutMS=milliseconds,
+                serverSelectionTimeoutMS=milliseconds,
+                connectTimeoutMS=milliseconds,
+            ) as client:
+                await client[database].list_collection_names()
+    except (PyMongoError, OSError, TimeoutError) as error:
+        raise UnavailableError(f"MONGODB_ATLAS_URI: {hosts_in(uri)} {_cause(error)}. {_EXAMPLE}") from None
+
+
+def hosts_in(uri: str) -> str:
+    """Return the hosts of an address, without the user and the password that may stand before them."""
+    authority = uri.partition("://")[2].partition("/")[0].partition("?")[0]
+    return authority.rpartition("@")[2][:100]
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, OperationFailure):
+        return _CODES.get(error.code or 0, f"refuses to be read (code {error.code})")
+    if isinstance(error, ConfigurationError):
+        return _NO_HOST
+    said = str(error).lower()
+    return next((cause for words, cause in _WORDS if words in said), "does not answer")
