@@ -3,6 +3,8 @@
 GatewayError
 ├── ProviderError             something outside let us down
 │   ├── NoCapacityError       this site is full: take the next placement
+│   │   ├── RegionQuotaError      our quota in this region is used up: take the next region
+│   │   └── AccountQuotaError     a quota of our whole account is used up: take the next cloud, tell an operator
 │   ├── MachineLostError      this machine is gone or broken: release it, take the next placement
 │   ├── ProviderBusyError     429, 5xx, silence: look what happened, then ask again later
 │   └── ProviderRefusedError  credentials, quota, bad order: stop, tell an operator
@@ -44,12 +46,31 @@ class NoCapacityError(ProviderError):
     """This site is full; the next placement may do."""
 
 
+class RegionQuotaError(NoCapacityError):
+    """Our quota in this region is used up; another region has one of its own."""
+
+
+class AccountQuotaError(NoCapacityError):
+    """A quota of our whole account is used up: no other place of this cloud will do. `quota` is its name."""
+
+    def __init__(self, message: str, quota: str) -> None:
+        super().__init__(message)
+        self.quota = quota
+
+
 class MachineLostError(ProviderError):
     """This machine is gone or broken; release it and take the next placement."""
 
 
 class ProviderBusyError(ProviderError):
-    """No usable answer. The request may or may not have been carried out: look first, then ask again later."""
+    """No usable answer. The request may or may not have been carried out: look first, then ask again later.
+
+    `retry_after_s`: when asking again makes sense, where that is known.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class ProviderRefusedError(ProviderError):

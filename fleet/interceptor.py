@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from correlation import working_on
-from errors import GatewayError, ProviderBusyError, UnavailableError
+from errors import GatewayError, NoCapacityError, ProviderBusyError, UnavailableError
 from fleet.telling import lines_first
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,16 @@ def _told(error: GatewayError, *, final: bool) -> ApplicationError:
     log.info(
         "a step did not succeed", extra={"step": info.activity_type, "attempt": info.attempt, "why": error.message}
     )
-    kind = type(error).__name__
-    return ApplicationError(error.message, type=kind, non_retryable=final, category=ApplicationErrorCategory.BENIGN)
+    # Workflows, also those of earlier builds, know one word for every lack of capacity.
+    kind = NoCapacityError.__name__ if isinstance(error, NoCapacityError) else type(error).__name__
+    after_s = error.retry_after_s if isinstance(error, ProviderBusyError) else None
+    return ApplicationError(
+        error.message,
+        type=kind,
+        non_retryable=final,
+        category=ApplicationErrorCategory.BENIGN,
+        next_retry_delay=None if after_s is None else timedelta(seconds=after_s),
+    )
 
 
 async def _beat() -> None:

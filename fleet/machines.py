@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from billing.meter import Meter
+from billing.operator_alerts import OperatorAlerts
 from errors import (
+    AccountQuotaError,
     ConflictError,
     MachineLostError,
     NoCapacityError,
@@ -22,9 +24,12 @@ from errors import (
 from fleet.orders import Done, Released, RentOrder
 from fleet.telling import told_to_workflow
 from models.database import Database, Document
+from models.limits import AlertLevel
+from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageState
 from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
-from providers.base import Machine, MachineId, MachineState, PricePart, Provider, Tag
+from placement.full_sites import FullSites
+from providers.base import Machine, MachineId, MachineState, PricePart, Provider, ProviderName, Tag
 from providers.registry import Registry
 from providers.tags import tag_of
 
@@ -57,6 +62,8 @@ class Machines:
         self._settle = timedelta(seconds=settle_s)
         self._poll_s = poll_s
         self._deployment = deployment
+        self._full_sites = FullSites(db)
+        self._alerts = OperatorAlerts(db)
 
     @activity.defn(name="rent")
     async def rent(self, order: RentOrder) -> Done:
@@ -69,7 +76,9 @@ class Machines:
             if machine is None:
                 raise MachineLostError("the machine vanished right after it was rented")
         else:
+            await self._require_quota(vm)
             machine = await self._ordered(provider, order, vm)
+            await self._quota_is_there(vm.provider)
         # A machine that an earlier order brought, whose answer was lost, has cost since that order.
         started_at = vm.started_at or machine.billed_from or vm.ordered_at or asked_at
         await self._meter.enter(
@@ -155,13 +164,35 @@ class Machines:
             return await provider.rent(
                 order.offer, Tag(vm.tag), ordered_at=vm.ordered_at, permit=permit, tell=told_to_workflow()
             )
-        except NoCapacityError:
+        except NoCapacityError as error:
             await self._db.update(Vm, mine, {"$set": {"ordered_at": None}})
+            if isinstance(error, AccountQuotaError):
+                await self._quota_used_up(vm.provider, error)
             raise
         except ProviderRefusedError:
             if permits:
                 await self._db.update(Vm, {**mine, "ordered_at": permits[-1]}, {"$set": {"order_refused": True}})
             raise
+
+    async def _require_quota(self, vm: Vm) -> None:
+        """Raise NoCapacityError at once when a quota of the whole account was used up a moment ago. What was ordered
+        before is looked for first."""
+        if vm.ordered_at is None and (reason := await self._full_sites.cloud_reason(vm.provider)) is not None:
+            raise NoCapacityError(reason)
+
+    async def _quota_used_up(self, provider: ProviderName, error: AccountQuotaError) -> None:
+        await self._full_sites.remember_cloud(provider, error.message)
+        await self._alerts.raise_alert(
+            AlertLevel.WARNING,
+            OperatorAlertCode.QUOTA_EXCEEDED,
+            f"{provider}:{error.quota}",
+            f"{provider} rents nothing out: its quota {error.quota} is used up. Ask the provider for more",
+        )
+
+    async def _quota_is_there(self, provider: ProviderName) -> None:
+        for alert in await self._alerts.open_of(OperatorAlertCode.QUOTA_EXCEEDED):
+            if alert.subject_id.startswith(f"{provider}:"):
+                await self._alerts.clear(alert.code, alert.subject_id)
 
     async def _permit(self, vm: Vm) -> datetime:
         """The intent, on record right before the paid call: for the newest attempt alone, and only as long as the VM

@@ -6,6 +6,7 @@ Each may be run again at any point, because a killed worker's step is taken over
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -41,6 +42,8 @@ from providers.registry import Registry
 from streaming.machine import Address, GameToPlay, SaveSlot
 
 _CANDIDATES = 10
+_OF_EACH_CLOUD = 3  # at least, so that a launch can move to another cloud
+_RANKED = 100
 _INSTALLS = 6
 _INSTALLS_TAKE = timedelta(minutes=10)
 
@@ -119,15 +122,16 @@ class LaunchSteps:
         if launch.latitude is not None and launch.longitude is not None:
             near = Position(launch.latitude, launch.longitude)
         try:
-            return await self._placements.rank(
+            ranked = await self._placements.rank(
                 wanted,
                 near,
                 provider=launch.provider,
                 max_usd_per_hour=launch.max_usd_per_hour,
-                limit=_CANDIDATES,
+                limit=_RANKED,
             )
         except ProviderDownError as error:
             raise ProviderBusyError(error.message) from error
+        return with_every_cloud(ranked)
 
     @activity.defn(name="wake")
     async def wake(self, vm_id: str) -> Done:
@@ -275,6 +279,15 @@ class LaunchSteps:
 def _goes_on_failing(info: activity.Info) -> bool:
     """Long enough for a package mirror to come back. After that another machine is the better try."""
     return info.attempt >= _INSTALLS and datetime.now(UTC) - info.scheduled_time > _INSTALLS_TAKE
+
+
+def with_every_cloud(ranked: Sequence[RankedPlacement]) -> list[RankedPlacement]:
+    """Return the best places, and behind them the best of each cloud that has too few among them."""
+    chosen = list(ranked[:_CANDIDATES])
+    for placement in ranked[_CANDIDATES:]:
+        if sum(each.offer.provider is placement.offer.provider for each in chosen) < _OF_EACH_CLOUD:
+            chosen.append(placement)
+    return chosen
 
 
 def _candidate(placement: RankedPlacement) -> Candidate:

@@ -11,6 +11,8 @@ from models.places import FullSite
 from providers.base import ProviderName, SiteId
 
 FULL_FOR: Final = timedelta(minutes=5)
+QUOTA_FOR: Final = timedelta(minutes=15)
+EVERY_SITE: Final = SiteId("*")  # no id of a site: the whole cloud
 _REASON_LIMIT: Final = 256
 
 
@@ -32,6 +34,23 @@ class FullSites:
                 reason=reason[:_REASON_LIMIT],
             )
         )
+
+    async def remember_cloud(self, provider: ProviderName, reason: str) -> None:
+        """All processes pass the whole cloud over for a quarter of an hour: a quota of the account is used up."""
+        await self._db.replace(
+            FullSite(
+                id=f"{provider}:{EVERY_SITE}",
+                provider=provider,
+                site_id=EVERY_SITE,
+                until=self._now() + QUOTA_FOR,
+                reason=reason[:_REASON_LIMIT],
+            )
+        )
+
+    async def cloud_reason(self, provider: ProviderName) -> str | None:
+        """Return why the whole cloud is passed over now; None when it is not."""
+        found = await self._db.get(FullSite, f"{provider}:{EVERY_SITE}")
+        return found.reason if found is not None and found.until > self._now() else None
 
     async def now(self) -> set[tuple[ProviderName, str]]:
         return {

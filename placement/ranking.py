@@ -12,7 +12,7 @@ from errors import NoPlacementError, ProviderDownError, ProviderError
 from models.catalog import Console, ProviderPreference
 from models.database import Database
 from placement.distance import distances_to
-from placement.full_sites import FullSites
+from placement.full_sites import EVERY_SITE, FullSites
 from placement.gazetteer import Located, Precision
 from placement.geocoding import Geocoder
 from placement.network_order import NetworkOrders, RegionOrder
@@ -115,6 +115,8 @@ class Placements:
         for cloud, sites, health in asked:
             if (located := sites.result()) is None:
                 survey.failed.append(cloud.name)
+                continue
+            if (cloud.name, EVERY_SITE) in full:
                 continue
             free = [one for one in located if one.site.online and (cloud.name, one.site.id) not in full]
             order = list(preferences).index(cloud.name)

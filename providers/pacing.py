@@ -28,13 +28,14 @@ class Pacing:
         self._interval_s = 1 / per_second
         self._patience_s = patience_s
         self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
+        self._all_free_at = 0.0
 
     async def turn(self, kind: str) -> None:
         """Return when a request of this kind may leave. NothingSentError when that would take too long."""
         lane = self._lanes[kind]
         try:
             async with asyncio.timeout(self._patience_s), lane.turn:
-                while (wait_s := lane.free_at - monotonic()) > 0:
+                while (wait_s := max(lane.free_at, self._all_free_at) - monotonic()) > 0:
                     if wait_s > self._patience_s:
                         raise NothingSentError(f"{kind}: we were told to wait {wait_s:.0f} s")
                     await asyncio.sleep(wait_s)
@@ -49,6 +50,10 @@ class Pacing:
         asked_s = _seconds(retry_after)
         rest_s = min(60.0, self._interval_s * 2.0 ** min(lane.turned_away, 20)) if asked_s is None else asked_s
         lane.free_at = max(lane.free_at, monotonic() + min(rest_s, _LONGEST_REST_S))
+
+    def rest_all(self, seconds: float) -> None:
+        """No request of any kind leaves for this long: the limit of the whole account is used up."""
+        self._all_free_at = max(self._all_free_at, monotonic() + min(seconds, _LONGEST_REST_S))
 
     def went_well(self, kind: str) -> None:
         self._lanes[kind].turned_away = 0

@@ -32,6 +32,7 @@ from providers.cloudypad.home import InstanceHome
 from providers.cloudypad.instances import Instance, parse_instance, parse_names
 from providers.cloudypad.process import Finished, run_to_end
 from providers.cloudypad.progress import Storyteller
+from providers.cloudypad.quotas import quota_error
 from providers.redaction import clean_line
 
 _PASSED_ON: Final = (
@@ -47,7 +48,13 @@ _MEANINGS: Final = (
         re.compile(r"ZONE_RESOURCE_POOL_EXHAUSTED|STOCKOUT|does not have enough resources available"),
         NoCapacityError,
     ),
-    (re.compile(r"QUOTA_EXCEEDED|[Qq]uota .*exceeded"), ProviderRefusedError),
+    (
+        re.compile(
+            r"does not exist in zone|is not (?:available|supported) in (?:the )?zone"
+            r"|/(?:machineTypes|acceleratorTypes)/[\w-]+' (?:was not found|does not exist)"
+        ),
+        NoCapacityError,
+    ),
     (re.compile(r"Could not load the default credentials|PERMISSION_DENIED|invalid_grant"), ProviderRefusedError),
     (re.compile(r"spawn \S+ ENOENT|^error: ", re.MULTILINE), ProviderRefusedError),
     (re.compile(_PROMPTED), ProviderRefusedError),
@@ -303,5 +310,8 @@ def _lock_now(file: int) -> bool:
 
 def _failure(verb: str, finished: Finished) -> ProviderError:
     text = f"{finished.stderr}\n{finished.stdout}"
+    message = f"cloudypad {verb} failed with status {finished.exit_code}: {reason_in(text)}"
+    if (over := quota_error(text, message)) is not None:
+        return over
     meaning: type[ProviderError] = next((error for words, error in _MEANINGS if words.search(text)), ProviderBusyError)
-    return meaning(f"cloudypad {verb} failed with status {finished.exit_code}: {reason_in(text)}")
+    return meaning(message)

@@ -13,7 +13,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
+from errors import (
+    AccountQuotaError,
+    MachineLostError,
+    NoCapacityError,
+    ProviderBusyError,
+    ProviderError,
+    ProviderRefusedError,
+    RegionQuotaError,
+)
 from providers.base import (
     Machine,
     MachineId,
@@ -191,18 +199,26 @@ class CloudyPad:
     async def _created(
         self, turn: Turn, orders: Sequence[GcpOrder], permit: Permit, tell: Tell, *, again: bool
     ) -> Machine:
-        """In the first zone that has a machine. Raises NoCapacityError when none has, with nothing left behind."""
+        """In the first zone that has a machine. Raises NoCapacityError when none has, with nothing left behind; a quota
+        that the zones share ends the search at once."""
+        reasons: list[str] = []
         for order in orders:
             tell(f"Ordering the machine at Google Cloud in {order.zone}")
             await permit()
             try:
                 instance = await self._cli.create_gcp(turn, order, self._options.key_path, tell, again=again)
-            except NoCapacityError:
+            except (RegionQuotaError, AccountQuotaError):
+                await self._cleared(turn, tell)
+                raise
+            except NoCapacityError as error:
                 tell(f"{order.zone} has no machine free")
+                reasons.append(f"{order.zone}: {_reason(error)}")
             else:
                 return await self._machine(instance)
         await self._cleared(turn, tell)
-        raise NoCapacityError(f"no zone of {orders[0].region} has this machine free" if orders else "no zone has it")
+        if not orders:
+            raise NoCapacityError("no zone has it")
+        raise NoCapacityError(f"no zone of {orders[0].region} has this machine free ({'; '.join(reasons)})")
 
     async def _cleared(self, turn: Turn, tell: Tell) -> None:
         """Networks, addresses and disks stay behind when a machine could not be had, and some of them cost."""
@@ -238,3 +254,8 @@ class CloudyPad:
 
     def _is_ours(self, name: str) -> bool:
         return name.startswith(self._options.tag_prefix) and _TAG.fullmatch(name) is not None
+
+
+def _reason(error: ProviderError) -> str:
+    """Google's own words, cut so that those of several zones fit in one message."""
+    return error.message.rpartition("googleapi: ")[2][:60]

@@ -64,7 +64,7 @@ class Answers:
     def _no(self, operation: Operation, failure: Failure) -> Meaning:
         means = table.meaning(operation, failure)
         error = table.error(operation, failure, means)
-        if means is None:
+        if means is None or (means is Meaning.FAILED and 400 <= failure.status < 500):
             self._puzzle(operation, failure)
         if means is Meaning.BUSY or failure.status in (401, 403):
             self._outage.failed(operation, error.message)

@@ -6,6 +6,7 @@ Version 2 takes the token as a Bearer; version 0, still needed for the balance, 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from providers.base import MachineId, Permit
 from providers.http import Deadline, Http, Reply, Request
 from providers.pacing import Pacing
+from providers.rate_limits import is_used_up, reset_s
 from providers.tensordock.operations import Operation
 
 _SLOW: Final = frozenset({Operation.CREATE, Operation.DELETE})
@@ -63,7 +65,10 @@ class TensorDockClient:
 
     def rest(self, operation: Operation, reply: Reply) -> None:
         """This reply turned us away: the next request of its kind leaves when it says, or else later each time."""
-        self._pacing.rest(operation, reply.headers.get("retry-after"))
+        retry_after = reply.headers.get("retry-after")
+        if retry_after is None and (reset := reset_s(reply.headers)) is not None:
+            retry_after = str(math.ceil(reset))
+        self._pacing.rest(operation, retry_after)
 
     async def account(self) -> Reply:
         return await self._v2(Operation.READ_ACCOUNT, "POST", "auth/test", {})
@@ -143,6 +148,8 @@ class TensorDockClient:
             self.rest(operation, reply)
         else:
             self._pacing.went_well(operation)
+        if is_used_up(reply.headers):
+            self._pacing.rest_all(reset_s(reply.headers) or 0.0)
         return reply
 
     def _limit_s(self, operation: Operation) -> float:

@@ -1,7 +1,8 @@
 """The one table from TensorDock's words and status codes to what we do next.
 
 Its words come from its documentation and from public clients of its API (see docs/providers.md). What the table does
-not know is ProviderBusyError and goes to the log; it is never guessed to be a lack of capacity.
+not know is ProviderBusyError and goes to the log; it is never guessed to be a lack of capacity. An order that a host
+answers with an error of its own is looked for, and once it is certain that nothing came of it, the next place is taken.
 """
 
 from __future__ import annotations
@@ -49,11 +50,15 @@ _STOPPING: Final = frozenset({Operation.STOP, Operation.STOP_AND_FREE})
 _POWER: Final = _STOPPING | {Operation.START}
 _OF_ONE: Final = _POWER | {Operation.GET_INSTANCE, Operation.DELETE}
 
+# Whatever a host says with these to an order, the same order would get the same answer there again.
+_UNKNOWN_NO: Final = range(400, 500)
+
 TABLE: Final = (
     Row(Meaning.FULL, _HIRING, "no available nodes found"),
     Row(Meaning.FULL, _HIRING, "no available public ips"),
     Row(Meaning.FAILED, frozenset({Operation.CREATE}), "unexpected error during deployment"),
     Row(Meaning.REFUSED, _HIRING, "need at least"),  # the balance
+    Row(Meaning.REFUSED, _HIRING, statuses=range(402, 403)),
     Row(Meaning.REFUSED, frozenset({Operation.CREATE}), "must be forwarded"),
     Row(Meaning.DONE, frozenset({Operation.START}), "already running"),
     Row(Meaning.DONE, frozenset({Operation.START}), "already started"),
@@ -67,19 +72,24 @@ TABLE: Final = (
     Row(Meaning.REFUSED, _ALL, bad_order=True),
     Row(Meaning.REFUSED, _ALL, statuses=range(401, 402)),
     Row(Meaning.REFUSED, _ALL, statuses=range(403, 404)),
+    Row(Meaning.FULL, frozenset({Operation.CREATE}), statuses=range(404, 405)),  # the host is not there any more
+    Row(Meaning.FULL, frozenset({Operation.CREATE}), statuses=range(410, 411)),
     Row(Meaning.BUSY, _ALL, statuses=range(429, 430)),
+    Row(Meaning.FAILED, frozenset({Operation.CREATE}), statuses=range(500, 600)),
     Row(Meaning.BUSY, _ALL, statuses=range(500, 600)),
     Row(Meaning.WRONG_STATE, _POWER, statuses=range(409, 410)),
     Row(Meaning.WRONG_STATE, _STOPPING, statuses=range(400, 401)),
     Row(Meaning.GIVEN_AWAY, frozenset({Operation.START}), statuses=range(400, 401)),
     Row(Meaning.REFUSED, frozenset({Operation.TEST_CREDENTIALS})),
+    Row(Meaning.FAILED, frozenset({Operation.CREATE}), statuses=_UNKNOWN_NO),
 )
 
 
 def meaning(operation: Operation, failure: Failure) -> Meaning | None:
     """None: the table does not know. What TensorDock itself did not say means nothing but trouble on the way."""
     if not failure.spoken:
-        return Meaning.BUSY
+        failed = operation is Operation.CREATE and failure.status >= 500
+        return Meaning.FAILED if failed else Meaning.BUSY
     said = failure.words.lower()
     for row in TABLE:
         if (

@@ -26,6 +26,9 @@ EXHAUSTED = (
 )
 
 
+QUOTA = (
+    "Error creating instance: googleapi: Error 403: Quota '{name}' exceeded.  Limit: {limit} {where}., quotaExceeded"
+)
 _GONE = ("GIVEN_UP", "VANISHED")
 
 
@@ -67,6 +70,7 @@ class GoogleMachines:
 
     def __init__(self, park: MachinePark, clock: Clock, folder: Path) -> None:
         self.full_zones: set[str] = set()
+        self.quotas_used_up: list[tuple[str, str | None]] = []  # by name, and the region that it counts in
         self.lives = Lives(folder / "lives.json")
         self._park = park
         self._clock = clock
@@ -96,6 +100,7 @@ class GoogleMachines:
                 return server
             if str(order["zone"]) in self.full_zones:
                 raise CloudError(EXHAUSTED.format(**order))
+            self._require_quota(str(order["zone"]))
             server = _ordered(order)
             self._servers[name] = server
             self._move(server, "PROVISIONING")
@@ -183,9 +188,17 @@ class GoogleMachines:
 
     async def reset(self) -> None:
         self.full_zones.clear()
+        self.quotas_used_up.clear()
         for server in self.all():
             await self.delete(server.name)
         self.lives.clear()
+
+    def _require_quota(self, zone: str) -> None:
+        for name, region in self.quotas_used_up:
+            if region is None:
+                raise CloudError(QUOTA.format(name=name, limit="0.0", where="globally"))
+            if zone.rpartition("-")[0] == region:
+                raise CloudError(QUOTA.format(name=name, limit="1.0", where=f"in region {region}"))
 
     async def _boot(self, server: Server) -> None:
         self._move(server, "STAGING")

@@ -42,6 +42,7 @@ class GoogleRoutes:
         router.add_post(f"{base}/gcp/machines/{{name}}/{{step}}", _explained(self._step))
         router.add_get(f"{base}/gcp/lives", _explained(self._lives))
         router.add_post(f"{base}/gcp/full-zones", _explained(self._fill_zones))
+        router.add_post(f"{base}/gcp/quotas", _explained(self._use_up_quotas))
         router.add_post(f"{base}/gcp/reset", _explained(self._reset))
 
     async def _list(self, _: web.Request) -> web.Response:
@@ -80,6 +81,13 @@ class GoogleRoutes:
         zones = (await _body(request)).get("zones", [])
         self.machines.full_zones = {str(zone) for zone in zones}
         return web.json_response({"zones": sorted(self.machines.full_zones)})
+
+    async def _use_up_quotas(self, request: web.Request) -> web.Response:
+        """`{"quotas": [{"name": "NVIDIA_L4_GPUS", "region": "us-central1"}]}`: used up from now on, without a region in
+        the whole project; an empty list frees all."""
+        quotas = (await _body(request)).get("quotas", [])
+        self.machines.quotas_used_up = [(str(one["name"]), one.get("region")) for one in quotas]
+        return web.json_response({"quotas": quotas})
 
     async def _reset(self, _: web.Request) -> web.Response:
         await self.machines.reset()

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
+from billing.operator_alerts import OperatorAlerts
+from errors import AccountQuotaError
+from launch.steps import with_every_cloud
 from models.launches import Launch, LaunchStatus
+from models.limits import AlertLevel
+from models.operator_alerts import OperatorAlertCode
 from models.vms import VmStatus
-from providers.base import Place, ProviderName, Site, SiteId
+from placement.ranking import LocatedSite, RankedPlacement
+from providers.base import Offer, Place, ProviderName, Site, SiteId
 from tests.fakes.cloud import site
 from tests.world import World
 
@@ -46,6 +53,51 @@ async def test_the_other_cloud_carries_a_launch_when_one_is_full(world: World) -
     vm = await world.vm(launch)
     assert (launch.status, vm.provider, vm.status) == (LaunchStatus.READY, ProviderName.CLOUDYPAD, VmStatus.RUNNING)
     assert (world.cloud.rented, len(world.google.rented)) == ({}, 1)
+
+
+async def test_a_quota_of_the_whole_account_moves_to_the_other_cloud_at_once_and_tells_the_operator(
+    world: World,
+) -> None:
+    regions = [region(f"region-{number}", f"0.1{number}") for number in range(3)]
+    world.google.stock = regions
+    world.google.failures["rent"] = [AccountQuotaError("Quota 'GPUS_ALL_REGIONS' exceeded", "GPUS_ALL_REGIONS")]
+
+    launch = await world.until_over(await world.launch(near=None))
+    other = await world.until_over(await world.launch(near=None, caller_id="player-2", user_id="player-2"))
+
+    assert launch.status is LaunchStatus.READY
+    assert [(each.provider, each.outcome) for each in launch.attempts] == [
+        *[(ProviderName.CLOUDYPAD, "Quota 'GPUS_ALL_REGIONS' exceeded")] * 3,
+        (ProviderName.TENSORDOCK, "rented"),
+    ]
+    assert world.google.calls["rent"] == 1
+    assert [each.provider for each in other.attempts] == [ProviderName.TENSORDOCK]
+    (alert,) = await OperatorAlerts(world.db).newest(with_cleared=False, limit=10)
+    assert (alert.code, alert.subject_id) == (OperatorAlertCode.QUOTA_EXCEEDED, "CLOUDYPAD:GPUS_ALL_REGIONS")
+
+
+async def test_the_alert_about_a_quota_ends_with_the_next_machine_of_that_cloud(world: World) -> None:
+    alerts = OperatorAlerts(world.db)
+    subject = f"{ProviderName.TENSORDOCK}:SOME_QUOTA"
+    await alerts.raise_alert(AlertLevel.WARNING, OperatorAlertCode.QUOTA_EXCEEDED, subject, "used up")
+
+    await world.until_over(await world.launch())
+
+    assert await alerts.newest(with_cleared=False, limit=10) == []
+
+
+def test_every_cloud_is_among_the_places_to_try() -> None:
+    def placement(provider: ProviderName, number: int) -> RankedPlacement:
+        offer = Offer(provider, SiteId(str(number)), 8, 16, 200, None, Decimal(number))
+        located = LocatedSite(region(str(number), "1"), None, None)
+        return RankedPlacement(number, located, offer, None, None, 0.0, ())
+
+    near = [placement(ProviderName.CLOUDYPAD, number) for number in range(20)]
+    far = [placement(ProviderName.TENSORDOCK, number) for number in range(20, 30)]
+
+    chosen = with_every_cloud([*near, *far])
+
+    assert [int(each.offer.site_id) for each in chosen] == [*range(10), 20, 21, 22]
 
 
 async def test_a_full_region_is_passed_over_by_the_next_launch(world: World) -> None:

@@ -54,6 +54,9 @@ elif verb == "create":
     if given["zone"] in (cloud / "full").read_text().split():
         lock.unlink()
         fail("ZONE_RESOURCE_POOL_EXHAUSTED in " + given["zone"])
+    if (cloud / "quota").exists():
+        lock.unlink()
+        fail("googleapi: Error 403: " + (cloud / "quota").read_text())
     if not (stack / f"{{name}}.json").exists() and machine.exists():
         fail("googleapi: Error 409: the resource already exists")
     stack.mkdir(parents=True, exist_ok=True)
@@ -113,6 +116,10 @@ class CloudFolder:
 
     def fill(self, *zones: str) -> None:
         (self._folder / "full").write_text(" ".join(zones))
+
+    def use_up(self, words: str) -> None:
+        """From now on an order fails with these words of Google's."""
+        (self._folder / "quota").write_text(words)
 
     def order(self, what: str) -> None:
         """`hold`, `deaf` (start and stop do nothing) or `stuck` (destroy fails)."""

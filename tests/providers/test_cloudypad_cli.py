@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import NoCapacityError, ProviderBusyError, ProviderRefusedError
+from errors import AccountQuotaError, NoCapacityError, ProviderBusyError, ProviderRefusedError, RegionQuotaError
 from providers.cloudypad.cli import CloudyPadCli
 
 NAME = "gamer-123"
@@ -121,7 +121,16 @@ async def test_the_reason_of_a_failure_is_found_on_standard_output(program: Prog
     [
         ("ZONE_RESOURCE_POOL_EXHAUSTED", NoCapacityError),
         ("The zone does not have enough resources available", NoCapacityError),
-        ("Quota 'GPUS_ALL_REGIONS' exceeded. Limit: 0.0", ProviderRefusedError),
+        ("Quota 'GPUS_ALL_REGIONS' exceeded. Limit: 0.0", AccountQuotaError),
+        ("Error 403: Quota 'NETWORKS' exceeded.  Limit: 5.0 globally., quotaExceeded", AccountQuotaError),
+        ("Error 403: Quota 'IN_USE_ADDRESSES' exceeded.  Limit: 8.0 globally.", AccountQuotaError),
+        ("Error 403: Quota 'NVIDIA_T4_GPUS' exceeded.  Limit: 1.0 in region us-central1.", RegionQuotaError),
+        ("Error 403: Quota 'STATIC_ADDRESSES' exceeded.  Limit: 8.0 in region us-west1.", RegionQuotaError),
+        ("code: QUOTA_EXCEEDED", RegionQuotaError),
+        ("Error 403: Rate Limit Exceeded, rateLimitExceeded", ProviderBusyError),
+        ("Quota exceeded for quota metric 'Read requests' and limit 'per minute'", ProviderBusyError),
+        ("Machine type with name 'g2-standard-8' does not exist in zone 'us-central1-c'.", NoCapacityError),
+        ("The resource 'projects/p/zones/z/acceleratorTypes/nvidia-l4' was not found", NoCapacityError),
         ("Could not load the default credentials. Browse to", ProviderRefusedError),
         ("spawn pulumi ENOENT", ProviderRefusedError),
         ("never seen before", ProviderBusyError),
@@ -134,6 +143,17 @@ async def test_known_words_mean_what_the_caller_does_next(program: Program, word
         await cli.create_ssh(NAME, "203.0.113.7", "user", KEY)
 
     assert type(raised.value) is error
+
+
+async def test_a_limit_of_requests_says_when_it_has_passed_and_a_quota_its_name(program: Program) -> None:
+    rate = program("echo 'googleapi: Error 403: Rate Limit Exceeded, rateLimitExceeded'; exit 1")
+    with pytest.raises(ProviderBusyError) as busy:
+        await rate.create_ssh(NAME, "203.0.113.7", "user", KEY)
+    quota = program("echo \"Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: 0.0 globally.\"; exit 1")
+    with pytest.raises(AccountQuotaError) as used_up:
+        await quota.create_ssh(NAME, "203.0.113.7", "user", KEY)
+
+    assert (busy.value.retry_after_s, used_up.value.quota) == (60, "GPUS_ALL_REGIONS")
 
 
 async def test_a_missing_executable_is_refused_by_name(tmp_path: Path) -> None:

@@ -16,7 +16,14 @@ from typing import Any
 
 import pytest
 
-from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
+from errors import (
+    AccountQuotaError,
+    MachineLostError,
+    NoCapacityError,
+    ProviderBusyError,
+    ProviderRefusedError,
+    RegionQuotaError,
+)
 from models.cloudypad_states import CloudyPadState, CloudyPadStates
 from models.database import Database
 from providers.base import MachineId, MachineState, Offer, PricePart, ProviderName, Shape, SiteId, Tag
@@ -172,6 +179,27 @@ async def test_a_full_region_leaves_nothing_behind(worker: Worker, google: Cloud
     assert google.machines() == []
     assert len(google.calls("destroy")) == 1
     assert await provider.machines() == ()
+    assert await db.count(CloudyPadState, {}) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("Quota 'NVIDIA_L4_GPUS' exceeded.  Limit: 1.0 in region us-central1., quotaExceeded", RegionQuotaError),
+        ("Quota 'GPUS_ALL_REGIONS' exceeded.  Limit: 0.0 globally., quotaExceeded", AccountQuotaError),
+    ],
+)
+async def test_a_quota_ends_the_search_in_the_first_zone_with_nothing_left_behind(
+    worker: Worker, google: CloudFolder, db: Database, words: str, error: type[NoCapacityError]
+) -> None:
+    google.use_up(words)
+    provider = worker()
+
+    with pytest.raises(error):
+        await provider.rent(await an_offer(provider), TAG)
+
+    assert google.zones_tried() == ["us-central1-a"]
+    assert (google.machines(), len(google.calls("destroy"))) == ([], 1)
     assert await db.count(CloudyPadState, {}) == 0
 
 

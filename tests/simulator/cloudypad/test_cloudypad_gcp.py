@@ -111,6 +111,15 @@ async def test_a_full_zone_is_told_in_googles_words_and_leaves_a_state(
     assert elsewhere.status == 0
 
 
+async def test_a_quota_that_is_used_up_is_told_in_googles_words(tool: Tool, key: Path, world: Simulation) -> None:
+    await _post(world, "gcp/quotas", {"quotas": [{"name": "NVIDIA_L4_GPUS", "region": "europe-west4"}]})
+
+    full = await tool.run(*create(key))
+
+    assert full.status == 1
+    assert "Quota 'NVIDIA_L4_GPUS' exceeded.  Limit: 1.0 in region europe-west4., quotaExceeded" in full.stdout
+
+
 async def test_a_killed_run_leaves_a_lock_that_only_force_removes(tool: Tool, key: Path) -> None:
     process = await tool.started(*create(key))
     assert process.stdout is not None
