@@ -160,5 +160,10 @@ class UnavailableError(GatewayError):
     """Our own database or engine is away. Nothing was done; asking again soon is right."""
 
 
+class DatabaseFaultError(Exception):
+    """The database refused a command for a reason that no waiting and no operator ends: a fault of ours, or an error
+    that this version does not know. No GatewayError: callers get it masked, as any other fault."""
+
+
 class ConflictError(GatewayError):
     """Somebody moved the document first: read it again."""

@@ -70,7 +70,8 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
     """Everything that both roles share, opened; and closed again."""
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(check_files, settings)
-        db = _database(settings)
+        metrics = Metrics(VERSION)
+        db = _database(settings, metrics)
         stack.push_async_callback(db.close)
         http = Http()
         stack.push_async_callback(http.close)
@@ -93,7 +94,6 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             stack.push_async_callback(google.close)
             providers.append(google)
             inventories.append(google)
-        metrics = Metrics(VERSION)
         registry = Registry(MeasuredProvider(provider, metrics.provider_called) for provider in providers)
         bucket = game_bucket(settings, http)
         library = Library(bucket)
@@ -125,9 +125,11 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
         )
 
 
-def _database(settings: Settings) -> Database:
+def _database(settings: Settings, metrics: Metrics) -> Database:
     try:
-        return Database(secret_text(settings.mongodb_atlas_uri) or "", settings.mongodb_database)
+        return Database(
+            secret_text(settings.mongodb_atlas_uri) or "", settings.mongodb_database, failed=metrics.database_failed
+        )
     except ValueError:
         raise SettingsError(
             "MONGODB_ATLAS_URI: not a MongoDB connection string; user and password are percent-encoded in it. "

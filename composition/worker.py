@@ -67,6 +67,7 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
         prices,
         Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), _billing_export(settings, parts)),
         _spending(settings, parts),
+        failed=parts.metrics.activity_failed,
         build_id=settings.worker_build_id,
     )
     versions = WorkerVersions(client, settings.temporal_task_queue, settings.worker_build_id)

@@ -26,6 +26,7 @@ class Finding(StrEnum):
     STOPPED_OUTSIDE = "STOPPED_OUTSIDE"  # its host, its dead-man timer or an empty balance stopped it
     RUNS_OUTSIDE = "RUNS_OUTSIDE"  # it is ours as stopped, but runs and is billed
     RETENTION = "RETENTION"  # it was stopped for longer than stopped machines are kept
+    INTERRUPTED = "INTERRUPTED"  # it is STOPPING, STARTING or DELETING, and nothing is being done about it
     ENDED = "ENDED"  # its record was closed, as the sweeper does with what no cloud knows
 
 
@@ -91,7 +92,8 @@ class Memory:
     many looks in a row the machine itself gave no answer, and the counter of what clients send.
 
     `unmeasured` counts looks in a row that could not say whether the machine is played on, `unmeasured_since` is the
-    first of them: those without an answer are among them.
+    first of them: those without an answer are among them. `finishes`: the workflow knows Finding.INTERRUPTED, which
+    those of earlier builds do not.
     """
 
     there_at: datetime | None = None
@@ -101,6 +103,7 @@ class Memory:
     unmeasured_since: datetime | None = None
     counter: str | None = None
     packets: int = 0
+    finishes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,10 @@ WORKS: Final = {
     Command.START: frozenset({VmStatus.STOPPED}),
     Command.STOP: frozenset({VmStatus.RUNNING}),
     Command.RESTART: frozenset({VmStatus.RUNNING}),
-    Command.DELETE: frozenset({VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.LOST}),
+    # From STOPPING and STARTING too, once nothing is being done: a machine can always be ended.
+    Command.DELETE: frozenset(
+        {VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.LOST, VmStatus.STOPPING, VmStatus.STARTING}
+    ),
 }
 DONE_ALREADY: Final = {
     Command.START: frozenset({VmStatus.RUNNING, VmStatus.STARTING}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,24 +15,37 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from correlation import working_on
-from errors import GatewayError, NoCapacityError, ProviderBusyError, UnavailableError
+from errors import DatabaseFaultError, GatewayError, NoCapacityError, ProviderBusyError, UnavailableError
+from fleet.endless import is_endless
 from fleet.telling import lines_first
 
 log = logging.getLogger(__name__)
 
-_UNEXPECTED_TRIES = 3
+Failed = Callable[[str, str], None]  # called with the activity's name and the error's
 _SUBJECTS: Final = MappingProxyType({"launch": "launch", "machine": "vm"})  # by how the id of a workflow begins
+_UNEXPECTED: Final = "Unexpected"
+_UNEXPECTED_TRIES: Final = 3
 
 
 class Activities(Interceptor):
     """Heartbeats come from here, so that no activity has to think of them; and an activity's error says by its type
     whether asking again makes sense."""
 
+    def __init__(self, failed: Failed = lambda name, error: None, again_after: timedelta | None = None) -> None:
+        """`again_after` replaces the growing pauses of the workflows' retry policies."""
+        self._failed = failed
+        self._again_after = again_after
+
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Activity(next)
+        return _Activity(next, self._failed, self._again_after)
 
 
 class _Activity(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, failed: Failed, again_after: timedelta | None) -> None:
+        super().__init__(next)
+        self._failed = failed
+        self._again_after = again_after
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         beating = asyncio.create_task(_beat())
         try:
@@ -46,15 +59,56 @@ class _Activity(ActivityInboundInterceptor):
         try:
             async with lines_first():
                 return await super().execute_activity(input)
-        except (ProviderBusyError, UnavailableError) as error:
-            raise _told(error, final=False) from None
         except GatewayError as error:
-            raise _told(error, final=True) from None
+            raise self._expected(error) from None
+        except ExceptionGroup as group:
+            inner = next(_leaves(group))
+            if isinstance(inner, GatewayError):
+                raise self._expected(inner) from None
+            raise self._unexpected(inner) from group
         except Exception as error:
-            # A fault of ours: its text may hold anything, so it goes to the log and not to the player.
-            log.exception("an activity failed unexpectedly")
-            last = activity.info().attempt >= _UNEXPECTED_TRIES
-            raise ApplicationError("an internal error", type="Unexpected", non_retryable=last) from error
+            raise self._unexpected(error) from error
+
+    def _expected(self, error: GatewayError) -> ApplicationError:
+        """One line in the log, and no trace: these are the ordinary bad days."""
+        info = activity.info()
+        self._failed(info.activity_type, type(error).__name__)
+        log.info(
+            "a step did not succeed", extra={"step": info.activity_type, "attempt": info.attempt, "why": error.message}
+        )
+        # Workflows, also those of earlier builds, know one word for every lack of capacity.
+        kind = NoCapacityError.__name__ if isinstance(error, NoCapacityError) else type(error).__name__
+        after_s = error.retry_after_s if isinstance(error, ProviderBusyError) else None
+        return ApplicationError(
+            error.message,
+            type=kind,
+            non_retryable=not isinstance(error, (ProviderBusyError, UnavailableError)),
+            next_retry_delay=self._again_after if after_s is None else timedelta(seconds=after_s),
+            category=ApplicationErrorCategory.BENIGN,
+        )
+
+    def _unexpected(self, error: Exception) -> ApplicationError:
+        """A fault of ours: its text may hold anything, so it goes to the log and not to the player.
+
+        What the records need is tried until another version of ours comes, and logged ever more rarely; anything else
+        fails for good after some attempts, or when the time of its step is up.
+        """
+        info = activity.info()
+        self._failed(info.activity_type, _UNEXPECTED)
+        if info.attempt <= _UNEXPECTED_TRIES or info.attempt.bit_count() == 1:
+            log.exception("activity failed unexpectedly", extra={"step": info.activity_type, "attempt": info.attempt})
+        repeated = isinstance(error, DatabaseFaultError) or info.attempt < _UNEXPECTED_TRIES or is_endless(info)
+        return ApplicationError(
+            "an internal error", type=_UNEXPECTED, non_retryable=not repeated, next_retry_delay=self._again_after
+        )
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    """Yield what tasks of a group raised, first what repeating does not help."""
+    flat: list[Exception] = []
+    for each in group.exceptions:
+        flat += _leaves(each) if isinstance(each, ExceptionGroup) else [each]
+    yield from sorted(flat, key=lambda error: isinstance(error, (ProviderBusyError, UnavailableError)))
 
 
 def ids_of(workflow_id: str, parameters: Mapping[str, object]) -> dict[str, str]:
@@ -69,24 +123,6 @@ def ids_of(workflow_id: str, parameters: Mapping[str, object]) -> dict[str, str]
             if isinstance(subject_id, str):
                 found[subject] = subject_id
     return found
-
-
-def _told(error: GatewayError, *, final: bool) -> ApplicationError:
-    """One line in the log, and no trace: these are the ordinary bad days."""
-    info = activity.info()
-    log.info(
-        "a step did not succeed", extra={"step": info.activity_type, "attempt": info.attempt, "why": error.message}
-    )
-    # Workflows, also those of earlier builds, know one word for every lack of capacity.
-    kind = NoCapacityError.__name__ if isinstance(error, NoCapacityError) else type(error).__name__
-    after_s = error.retry_after_s if isinstance(error, ProviderBusyError) else None
-    return ApplicationError(
-        error.message,
-        type=kind,
-        non_retryable=final,
-        category=ApplicationErrorCategory.BENIGN,
-        next_retry_delay=None if after_s is None else timedelta(seconds=after_s),
-    )
 
 
 async def _beat() -> None:

@@ -15,11 +15,13 @@ from billing.operator_alerts import OperatorAlerts
 from errors import (
     AccountQuotaError,
     ConflictError,
+    GatewayError,
     MachineLostError,
     NoCapacityError,
     ProviderBusyError,
     ProviderError,
     ProviderRefusedError,
+    UnavailableError,
 )
 from fleet.orders import Done, Released, RentOrder
 from fleet.telling import told_to_workflow
@@ -31,7 +33,7 @@ from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
 from placement.full_sites import FullSites
 from providers.base import Machine, MachineId, MachineState, PricePart, Provider, ProviderName, Tag
 from providers.registry import Registry
-from providers.tags import tag_of
+from providers.tags import parse_tag, tag_of
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +124,19 @@ class Machines:
 
     @activity.defn(name="release")
     async def release(self, vm_id: str) -> Released:
-        """Delete everything that carries the VM's tag until the cloud says that nothing is left."""
+        """Delete everything that carries the VM's tag until the cloud says that nothing is left. A VM that has ended
+        already is a success.
+
+        While the database refuses, the machine is deleted all the same, so that it costs no longer; the records follow
+        with the next attempt.
+        """
+        try:
+            return await self._released(vm_id)
+        except UnavailableError:
+            await self._give_back(vm_id)
+            raise
+
+    async def _released(self, vm_id: str) -> Released:
         vm = await self._db.get(Vm, vm_id)
         if vm is None:
             return Released(gone=True, message="Nothing was rented")
@@ -133,7 +147,7 @@ class Machines:
         if await self._db.update(Vm, never_ordered, {"$set": {"status": VmStatus.FAILED}}) is not None:
             return Released(gone=True, message="Nothing was rented")
         # From here on no order is permitted; what stands on the record now is all there was.
-        vm = await move_vm(self._db, vm_id, VmStatus.DELETING)
+        vm = await self._moved(vm, VmStatus.DELETING)
         seen: set[MachineId] = {MachineId(vm.provider_id)} if vm.provider_id else set()
         provider = self._registry.get(vm.provider)
         while True:
@@ -142,15 +156,40 @@ class Machines:
             await asyncio.sleep(self._poll_s)
         await self._meter_end(vm, rented=bool(seen))
         await self._forgotten(vm)
-        await move_vm(self._db, vm_id, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
+        await self._moved(vm, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
         # Again: an attempt to rent that was overtaken may have told the meter before the record was closed.
         await self._meter.enter(vm, None, vm.going_since or _now())
         return Released(gone=True, message="The cloud confirmed that the machine is gone")
 
+    async def _moved(self, vm: Vm, to: VmStatus, changes: Document | None = None) -> Vm:
+        """Move the VM, unless another has ended it."""
+        try:
+            return await move_vm(self._db, vm.id, to, changes)
+        except ConflictError:
+            now = await self._vm(vm.id)
+            if now.status not in ENDED:
+                raise
+            return now
+
+    async def _give_back(self, vm_id: str) -> None:
+        """Ask every cloud for the deletion of the VM's machine, by its name alone, without a look at the records."""
+        for provider in self._registry.all():
+            try:
+                for machine in await provider.machines():
+                    tag = parse_tag(machine.tag)
+                    if tag is not None and tag.vm_id == vm_id and tag.deployment in {None, self._deployment}:
+                        log.warning("machine is deleted before its record is written", extra={"vm": vm_id})
+                        await provider.release(machine.id)
+            except GatewayError as error:
+                log.warning("machine could not be deleted yet", extra={"vm": vm_id, "why": error.message})
+
     @activity.defn(name="give_up")
     async def give_up(self, vm_id: str) -> None:
-        """The cloud would not confirm the deletion in time: say so, and leave it to the sweeper."""
-        await move_vm(self._db, vm_id, VmStatus.LOST, {"detail": "its deletion could not be confirmed"})
+        """The cloud would not confirm the deletion in time: say so, and leave it to the sweeper. A VM that has ended
+        since then, or has no record, is left as it is."""
+        vm = await self._db.get(Vm, vm_id)
+        if vm is not None and vm.status not in ENDED:
+            await self._moved(vm, VmStatus.LOST, {"detail": "its deletion could not be confirmed"})
 
     async def _ordered(self, provider: Provider, order: RentOrder, vm: Vm) -> Machine:
         mine = {"_id": vm.id, "order_turn": vm.order_turn}

@@ -16,6 +16,8 @@ from fleet.onboard import OnBoard, address_of
 from fleet.presence import OFF
 from fleet.saving import bring_to_safety
 from models.database import Database, Document
+from models.launches import ENDED as LAUNCH_ENDED
+from models.launches import Launch
 from models.limits import AlertLevel
 from models.vms import ENDED, Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState
@@ -62,7 +64,7 @@ class Watch:
             memory = replace(memory, there_at=looked_at)
         except ProviderError as error:
             log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
-        if (seen := _clock_says(vm, self._times)) is not None:
+        if (seen := await self._record_says(vm, memory)) is not None:
             return Looked(seen, memory)
         if vm.status is not VmStatus.RUNNING:
             cheap = vm.status is VmStatus.STOPPED and not vm.billed_in_full
@@ -73,6 +75,19 @@ class Watch:
             return Looked(seen, memory)
         cared_at = await self._keep_safe(vm, memory.cared_at)
         return Looked(None, replace(memory, cared_at=cared_at), self._times.look_s)
+
+    async def _record_says(self, vm: Vm, memory: Memory) -> Seen | None:
+        if memory.finishes and await self._is_interrupted(vm):
+            return Seen(Finding.INTERRUPTED, f"going on with what was interrupted while it was {vm.status}")
+        return _clock_says(vm, self._times)
+
+    async def _is_interrupted(self, vm: Vm) -> bool:
+        """Whether the VM is between two states although its workflow, which asks for this look, does nothing about it.
+        A launch that is under way deletes its machine itself."""
+        if vm.status is not VmStatus.DELETING:
+            return vm.status in {VmStatus.STOPPING, VmStatus.STARTING}
+        launch = await self._db.get(Launch, vm.launch_id)
+        return launch is None or launch.status in LAUNCH_ENDED
 
     async def _cloud_says(self, vm: Vm, memory: Memory) -> Seen | None:
         machine = await self._machine(vm, memory)

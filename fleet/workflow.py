@@ -19,6 +19,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Memory, Paired, Pin, Seen
+    from fleet.endless import ENDLESS
     from fleet.failures import kind_of, words_of
     from fleet.machines import Machines
     from fleet.power import Power
@@ -36,8 +37,8 @@ _POWER_TIME: Final = timedelta(minutes=20)
 _RELEASE_TIME: Final = timedelta(minutes=30)
 _PAIR_TIME: Final = timedelta(seconds=40)
 _TURN: Final = timedelta(seconds=4)  # less than whoever asks waits for an answer
+_BETWEEN: Final = frozenset({VmStatus.STOPPING, VmStatus.STARTING, VmStatus.DELETING})
 _PAUSE: Final = timedelta(seconds=5)
-_FOREVER: Final = timedelta(days=365)
 _BEAT: Final = timedelta(seconds=10)
 
 
@@ -59,7 +60,7 @@ class MachineWorkflow:
     async def run(self, vm_id: str, memory: Memory | None = None) -> None:
         self._vm_id = vm_id
         self._memory = memory or self._memory
-        self._status = await self._run(Power.status, vm_id, time=_FOREVER)
+        self._status = await self._run(Power.status, vm_id, time=ENDLESS)
         while self._status not in ENDED:
             if self._asked:
                 await self._carry_out(self._asked.popleft())
@@ -148,7 +149,7 @@ class MachineWorkflow:
 
     async def _heed(self, seen: Seen) -> None:
         if seen.finding is Finding.ENDED:
-            self._status = await self._run(Power.status, self._vm_id, time=_FOREVER)
+            self._status = await self._run(Power.status, self._vm_id, time=ENDLESS)
         else:
             await self._whole(self._act_on(seen))
 
@@ -159,7 +160,7 @@ class MachineWorkflow:
             await work
         except ActivityError:
             await workflow.sleep(_PAUSE)
-            self._status = await self._run(Power.status, self._vm_id, time=_FOREVER)
+            self._status = await self._run(Power.status, self._vm_id, time=ENDLESS)
         finally:
             self._begun = self._number
             self._busy = False
@@ -169,7 +170,8 @@ class MachineWorkflow:
     async def _watched(self) -> Seen | None:
         """What a look found; None when it found nothing and its pause is over, or as soon as something is asked."""
         self._looked = True
-        looking = asyncio.create_task(self._run(Watch.look, self._vm_id, self._memory, time=_FOREVER))
+        memory = replace(self._memory, finishes=True)
+        looking = asyncio.create_task(self._run(Watch.look, self._vm_id, memory, time=ENDLESS))
         await workflow.wait_condition(lambda: looking.done() or bool(self._asked))
         if not looking.done():
             looking.cancel()
@@ -201,6 +203,19 @@ class MachineWorkflow:
                 await self._delete(seen.detail)
             case Finding.GONE:
                 await self._lose(seen)
+            case Finding.INTERRUPTED:
+                await self._finish(seen.detail)
+
+    async def _finish(self, reason: str) -> None:
+        """Go on with what failed, or what the end of an earlier run interrupted."""
+        self._status = await self._run(Power.status, self._vm_id, time=ENDLESS)
+        match self._status:
+            case VmStatus.STOPPING:
+                await self._stop(reason)
+            case VmStatus.STARTING:
+                await self._start()
+            case VmStatus.DELETING:
+                await self._delete(reason)
 
     async def _stopped_outside(self, seen: Seen) -> None:
         """Hardware that is still reserved is used to bring the saves to safety, and then given back. What lies on a
@@ -210,7 +225,7 @@ class MachineWorkflow:
             await self._start()
             if self._status is VmStatus.RUNNING:
                 await self._stop(seen.detail)
-            elif not await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
+            elif not await self._run(Power.saves_are_safe, self._vm_id, time=ENDLESS):
                 await self._alarm(f"what was saved last is on its disk alone: {seen.detail}, and it does not start")
 
     async def _lose(self, seen: Seen) -> None:
@@ -218,7 +233,7 @@ class MachineWorkflow:
         if self._status is VmStatus.RUNNING:
             with contextlib.suppress(ActivityError):
                 await self._run(Power.save, self._vm_id, time=_RESCUE_TIME)
-        await self._run(Power.lose, self._vm_id, seen.detail, seen.there_at, time=_FOREVER)
+        await self._run(Power.lose, self._vm_id, seen.detail, seen.there_at, time=ENDLESS)
         self._status = VmStatus.DELETED
 
     async def _stop(self, reason: str) -> None:
@@ -242,7 +257,7 @@ class MachineWorkflow:
         except ActivityError as error:
             await self._off(f"it could not be started: {words_of(error)}")
             if replace and kind_of(error) == "NoCapacityError":
-                await self._run(Power.replace, self._vm_id, f"replace:{workflow.uuid4()}", time=_FOREVER)
+                await self._run(Power.replace, self._vm_id, f"replace:{workflow.uuid4()}", time=ENDLESS)
             return
         await self._enter(VmStatus.RUNNING, "")
 
@@ -254,13 +269,13 @@ class MachineWorkflow:
     async def _delete(self, reason: str) -> None:
         """Saves first, and no deletion without them: from a stopped machine they are rescued by starting it."""
         asleep = self._status is VmStatus.STOPPED
-        if asleep and not await self._run(Power.saves_are_safe, self._vm_id, time=_FOREVER):
+        if asleep and not await self._run(Power.saves_are_safe, self._vm_id, time=ENDLESS):
             await self._start()
             if self._status is not VmStatus.RUNNING:
                 return  # its status says why
         before = self._status
         await self._enter(VmStatus.DELETING, reason)
-        if before is VmStatus.RUNNING and not await self._try_to_save():
+        if not await self._is_safe_to_delete(before):
             await self._enter(VmStatus.RUNNING, "its saves could not be brought to safety")
             if asleep:
                 await self._stop("its saves could not be brought to safety")
@@ -269,8 +284,14 @@ class MachineWorkflow:
             await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME)
             self._status = VmStatus.DELETED
         except ActivityError:
-            await self._run(Machines.give_up, self._vm_id, time=_FOREVER)
+            await self._run(Machines.give_up, self._vm_id, time=ENDLESS)
             self._status = VmStatus.LOST
+
+    async def _is_safe_to_delete(self, before: VmStatus) -> bool:
+        """Whether its saves are elsewhere. A machine between two states may have saved already, or be off."""
+        if before in _BETWEEN and await self._run(Power.saves_are_safe, self._vm_id, time=ENDLESS):
+            return True
+        return before not in {VmStatus.RUNNING, *_BETWEEN} or await self._try_to_save()
 
     async def _try_to_save(self) -> bool:
         try:
@@ -280,13 +301,13 @@ class MachineWorkflow:
             return False
 
     async def _alarm(self, what: str) -> None:
-        await self._run(Power.alarm, self._vm_id, what, time=_FOREVER)
+        await self._run(Power.alarm, self._vm_id, what, time=ENDLESS)
 
     async def _enter(
         self, status: VmStatus, reason: str, *, billed: bool = False, since: datetime | None = None
     ) -> None:
         found = "" if self._acting_on is None else str(self._acting_on)
-        await self._run(Power.enter, self._vm_id, status, reason, billed, found, since, time=_FOREVER)
+        await self._run(Power.enter, self._vm_id, status, reason, billed, found, since, time=ENDLESS)
         self._status = status
         self._begun = self._number
 

@@ -14,7 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from billing.price_refreshing import PriceRefreshWorkflow
 from billing.schedules import CheckWorkflow, FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
-from fleet.interceptor import Activities
+from fleet.interceptor import Activities, Failed
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
@@ -27,6 +27,7 @@ _PLAIN: Final = (
     *("errors", "models", "providers", "placement", "billing", "streaming", "odmantic", "pymongo", "bson", "numpy"),
     *(
         "fleet.commands",
+        "fleet.endless",
         "fleet.failures",
         "fleet.machines",
         "fleet.onboard",
@@ -63,8 +64,16 @@ _WORKFLOWS: Final = (
 )
 
 
-def build_worker(client: Client, task_queue: str, *bearers: object, build_id: str | None = None) -> Worker:
-    """A worker for all workflows; `bearers` are the objects whose methods are the activities.
+def build_worker(
+    client: Client,
+    task_queue: str,
+    *bearers: object,
+    failed: Failed = lambda name, error: None,
+    again_after: timedelta | None = None,
+    build_id: str | None = None,
+) -> Worker:
+    """A worker for all workflows; `bearers` are the objects whose methods are the activities; `failed` is called with
+    the names of each activity that failed and of its error; `again_after` replaces the pauses before they are repeated.
 
     It takes over a killed one's step within seconds: short heartbeats, short sticky queues. With a `build_id` it is
     versioned, and workflows are pinned to the build that began them.
@@ -74,7 +83,7 @@ def build_worker(client: Client, task_queue: str, *bearers: object, build_id: st
         task_queue=task_queue,
         workflows=_WORKFLOWS,
         activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
-        interceptors=[Activities()],
+        interceptors=[Activities(failed, again_after)],
         workflow_runner=_runner(),
         deployment_config=None if build_id is None else _versioned(task_queue, build_id),
         max_concurrent_activities=1000,

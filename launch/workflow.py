@@ -6,6 +6,7 @@ Nothing here touches the world: activities do. Their order and every timer survi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -14,11 +15,14 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
+    FailureError,
+    WorkflowAlreadyStartedError,
     is_cancelled_exception,
 )
 
 with workflow.unsafe.imports_passed_through():
     from fleet.commands import machine_workflow_id
+    from fleet.endless import ENDLESS
     from fleet.failures import kind_of, time_is_up, words_of
     from fleet.machines import Machines
     from fleet.orders import Released
@@ -102,7 +106,7 @@ class LaunchWorkflow:
             if not written.accepted:
                 raise _CancelledByPlayerError
             status = LaunchStatus.READY
-        except (asyncio.CancelledError, ActivityError, _CancelledByPlayerError, _FailedError) as error:
+        except (asyncio.CancelledError, FailureError, _CancelledByPlayerError, _FailedError) as error:
             status = await asyncio.shield(self._undo(error))
         await workflow.wait_condition(workflow.all_handlers_finished)
         return status
@@ -162,7 +166,7 @@ class LaunchWorkflow:
         """One attempt. False: this site is full, nothing was rented, the next one may do."""
         assert self._vm_id is not None
         await self._begin(LaunchStepName.CREATE_VM)
-        order = await self._run(LaunchSteps.order, OnVm(self._launch_id, self._vm_id), candidate, time=_NOTE_TIME)
+        order = await self._book(LaunchSteps.order, OnVm(self._launch_id, self._vm_id), candidate)
         self._rented_by_us = True
         try:
             done = await self._run(Machines.rent, order, time=self._create_time(candidate.offer.provider))
@@ -170,7 +174,7 @@ class LaunchWorkflow:
             if kind_of(error) != "NoCapacityError":
                 raise
             reason = words_of(error)
-            await self._run(LaunchSteps.remember_full, candidate, reason, time=_NOTE_TIME)
+            await self._book(LaunchSteps.remember_full, candidate, reason)
             await self._tell(
                 LaunchStatus.RUNNING,
                 f"No luck in {candidate.site.city or candidate.site.country}: {reason}",
@@ -193,13 +197,15 @@ class LaunchWorkflow:
         await self._do(LaunchStepName.CONNECT, LaunchSteps.connect, on, _message)
         await self._do(LaunchStepName.INSTALL_STREAMING, LaunchSteps.install, on, _message)
         await self._game_steps(on)
-        await self._run(Machines.mark_running, on.vm_id, time=_NOTE_TIME)
-        await workflow.start_child_workflow(
-            "Machine",
-            on.vm_id,
-            id=machine_workflow_id(on.vm_id),
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-        )
+        await self._book(Machines.mark_running, on.vm_id)
+        # The sweeper may have been quicker: it starts one for every machine that runs without.
+        with contextlib.suppress(WorkflowAlreadyStartedError):
+            await workflow.start_child_workflow(
+                "Machine",
+                on.vm_id,
+                id=machine_workflow_id(on.vm_id),
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            )
 
     async def _game_steps(self, on: OnVm) -> None:
         await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchSteps.mount_library, on, _message)
@@ -222,8 +228,23 @@ class LaunchWorkflow:
         )
 
     async def _undo(self, error: BaseException) -> LaunchStatus:
-        """Compensate, then say how it ended. CANCELLED and FAILED both wait for the cloud's word."""
+        """Compensate, then say how it ended. CANCELLED and FAILED both wait for the cloud's word.
+
+        The machine is given back at once, also while the database takes no word of it.
+        """
         self._underway = None
+        if not workflow.patched("release-before-notes"):
+            cancelled = await self._why_it_ends(error)
+            return await self._ended(error, await self._release(), cancelled=cancelled)
+        releasing = asyncio.create_task(self._release())
+        try:
+            cancelled = await self._why_it_ends(error)
+        finally:
+            released = await releasing
+        return await self._ended(error, released, cancelled=cancelled)
+
+    async def _why_it_ends(self, error: BaseException) -> bool:
+        """Tell that the launch is ending; returns whether its player cancelled it."""
         cancelled = isinstance(error, _CancelledByPlayerError) or is_cancelled_exception(error)
         if not cancelled and self._step is not None:
             # A step that was told to end may fail at it, and a cancel may come now: the player asked for it.
@@ -231,7 +252,9 @@ class LaunchWorkflow:
             cancelled = written.status is LaunchStatus.CANCELLING
         if cancelled:
             await self._tell(LaunchStatus.CANCELLING, "Cancelling: what was rented is given back")
-        released = await self._release()
+        return cancelled
+
+    async def _ended(self, error: BaseException, released: Released, *, cancelled: bool) -> LaunchStatus:
         if cancelled and released.gone:
             return await self._end(LaunchStatus.CANCELLED, f"Cancelled. {released.message}")
         return await self._end(LaunchStatus.FAILED, words_of(error) if released.gone else released.message)
@@ -248,7 +271,7 @@ class LaunchWorkflow:
         try:
             return await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME * self._patience)
         except ActivityError:
-            await self._run(Machines.give_up, self._vm_id, time=timedelta(days=1))
+            await self._book(Machines.give_up, self._vm_id)
             return Released(gone=False, message="The cloud did not confirm the deletion; the sweeper goes on with it")
 
     async def _do(
@@ -311,10 +334,14 @@ class LaunchWorkflow:
                 step_status=step_status,
                 **{"progress": self._progress, **more},
             )
-            written: Written = await self._run(LaunchSteps.tell, note, time=timedelta(days=1), attempt_time=_NOTE_TIME)
+            written: Written = await self._book(LaunchSteps.tell, note)
             if written.accepted:
                 self._sequence += 1
             return written
+
+    async def _book(self, work: Callable[..., Awaitable[T]], *arguments: object) -> T:
+        """Do what the records need, however long the database refuses it."""
+        return await self._run(work, *arguments, time=ENDLESS, attempt_time=_NOTE_TIME)
 
     async def _run(
         self,

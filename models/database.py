@@ -7,10 +7,12 @@ thread for every idle change stream. Filters are flat dictionaries: `$and` at th
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
+from time import monotonic
 from typing import Any, Final, TypeVar, cast
 
 import pymongo
@@ -21,34 +23,34 @@ from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.errors import (
-    BulkWriteError,
-    ConnectionFailure,
-    DuplicateKeyError,
-    ExecutionTimeout,
-    OperationFailure,
-    PyMongoError,
-)
+from pymongo.errors import PyMongoError
 
-from errors import ConflictError, UnavailableError
+from errors import ConflictError, DatabaseFaultError, UnavailableError
+from models.database_errors import ErrorKind, kind_of, name_of
 
+log = logging.getLogger(__name__)
 Document = dict[str, Any]
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 ASCENDING, DESCENDING = 1, -1
+_LOG_EVERY_S: Final = 60.0
 _ROWS: Final = 10_000  # in one answer, as far as its sixteen megabytes go
 
 
 class Database:
-    """One database. Every call ends within `timeout_s`; UnavailableError means that nobody answered."""
+    """One database. Every call ends within `timeout_s`; UnavailableError means that nothing usable was answered."""
 
-    def __init__(self, uri: str, name: str, timeout_s: float = 5.0) -> None:
-        """Raises ValueError when `uri` is none."""
+    def __init__(
+        self, uri: str, name: str, timeout_s: float = 5.0, failed: Callable[[str, str], None] = lambda kind, name: None
+    ) -> None:
+        """Raises ValueError when `uri` is none. `failed` is called with the kind and name of every error."""
         self._client = _client(uri, int(timeout_s * 1000))
         # ODMantic is typed for Motor; what is used of its engine works on pymongo's client unchanged.
         self._engine = AIOEngine(client=cast(Any, self._client), database=name)
         self.name = name
         self._timeout_s = timeout_s
+        self._failed = failed
+        self._logged_at: dict[str, float] = {}
         self._prepared = asyncio.Event()
         self._prepared.set()
         self._only: type[Model] | None = None
@@ -63,7 +65,7 @@ class Database:
         """Raises UnavailableError when the database does not answer, or may not be used yet."""
         if self._only is not None:
             raise UnavailableError(_NOT_CHECKED)
-        with _translated():
+        with self._translated():
             await self._client.admin.command("ping")
 
     def restrict_to(self, model: type[Model]) -> None:
@@ -88,7 +90,7 @@ class Database:
 
     async def ensure_indexes(self, models: Sequence[type[Model]]) -> None:
         """Create what is missing. May be repeated, by several processes at once."""
-        with _translated():
+        with self._translated():
             await self._engine.configure_database(models)
         self._prepared.set()
 
@@ -100,7 +102,7 @@ class Database:
         return await self.find(model, {"_id": {"$in": list(keys)}})
 
     async def find_one(self, model: type[M], query: Document) -> M | None:
-        with _translated():
+        with self._translated():
             raw = await self._collection(model).find_one(query)
         return None if raw is None else model.model_validate_doc(raw)
 
@@ -108,38 +110,38 @@ class Database:
         self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
     ) -> list[M]:
         """Documents that match, at most `limit` (0: all of them)."""
-        with _translated():
+        with self._translated():
             cursor = self._collection(model).find(query, limit=limit)
             raws = await (cursor.sort(list(sort)) if sort else cursor).to_list()
         return [model.model_validate_doc(raw) for raw in raws]
 
     async def rows(self, model: type[Model], query: Document) -> list[Document]:
         """Documents that match, as they are stored: for those who read thousands."""
-        with _translated():
+        with self._translated():
             return await self._collection(model).find(query, batch_size=_ROWS).to_list()
 
     async def insert(self, document: Model) -> None:
         """Raises ConflictError when a unique key is taken."""
-        with _translated():
+        with self._translated():
             await self._collection(type(document)).insert_one(document.model_dump_doc())
 
     async def insert_many(self, documents: Sequence[Model]) -> None:
         """All of one model. Raises ConflictError when a unique key is taken; those before it are written then."""
         if not documents:
             return
-        with _translated():
+        with self._translated():
             await self._collection(type(documents[0])).insert_many([each.model_dump_doc() for each in documents])
 
     async def replace(self, document: Model) -> None:
         """Insert, or overwrite the document with the same id. For derived data that has no rival writer."""
         raw = document.model_dump_doc()
-        with _translated():
+        with self._translated():
             await self._collection(type(document)).replace_one({"_id": raw["_id"]}, raw, upsert=True)
 
     async def update(self, model: type[M], guard: Document, changes: Document) -> M | None:
         """One guarded write: apply update operators to the one document that `guard` matches and return it as it is
         then. None means that nothing matched and nothing was written."""
-        with _translated():
+        with self._translated():
             raw = await self._collection(model).find_one_and_update(
                 guard, changes, return_document=ReturnDocument.AFTER
             )
@@ -147,7 +149,7 @@ class Database:
 
     async def update_or_insert(self, model: type[M], key: Document, changes: Document) -> M:
         """Update operators on the document with this key, made if absent, and the document as it is soon after."""
-        with _translated():
+        with self._translated():
             collection = self._collection(model)
             raw = await collection.find_one_and_update(key, changes, upsert=True, return_document=ReturnDocument.AFTER)
             if raw is None:
@@ -156,24 +158,24 @@ class Database:
         return model.model_validate_doc(cast(Document, raw))
 
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
-        with _translated():
+        with self._translated():
             return (await self._collection(model).update_many(guard, changes)).modified_count
 
     async def upsert(self, model: type[Model], key: Document, changes: Document) -> None:
         """Update operators on the document with this key, made if absent."""
-        with _translated():
+        with self._translated():
             await self._collection(model).update_one(key, changes, upsert=True)
 
     async def delete(self, model: type[Model], guard: Document) -> int:
-        with _translated():
+        with self._translated():
             return (await self._collection(model).delete_many(guard)).deleted_count
 
     async def count(self, model: type[Model], query: Document) -> int:
-        with _translated():
+        with self._translated():
             return await self._collection(model).count_documents(query)
 
     async def aggregate(self, model: type[Model], pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
-        with _translated():
+        with self._translated():
             cursor = await self._collection(model).aggregate(list(pipeline))
             return await cursor.to_list()
 
@@ -182,7 +184,7 @@ class Database:
         self, model: type[Model], pipeline: Sequence[Mapping[str, Any]], resume_after: Mapping[str, Any] | None = None
     ) -> AsyncIterator[AsyncCollectionChangeStream[Document]]:
         """A change stream, open before the body runs. Its own `resume_token` is where to go on after a break."""
-        with _translated():
+        with self._translated():
             # A wait for changes is not a call that must end soon: the client's time limit is lifted for it.
             collection = self._collection(model).with_options(
                 codec_options=CodecOptions(tz_aware=True, document_class=dict)
@@ -202,7 +204,7 @@ class Database:
         if _IN_TRANSACTION.get():
             return await body()
         await self._until_prepared()
-        with _translated(), pymongo.timeout(self._timeout_s):
+        with self._translated(), pymongo.timeout(self._timeout_s):
             async with self._client.start_session() as session:
                 return await session.with_transaction(lambda session: _bound(session, body))
 
@@ -215,7 +217,7 @@ class Database:
 
     async def drop(self) -> None:
         """Delete the whole database: for tests, which own theirs."""
-        with _translated():
+        with self._translated():
             await self._client.drop_database(self.name)
 
     def _collection(self, model: type[Model]) -> AsyncCollection[Document]:
@@ -223,9 +225,47 @@ class Database:
             raise UnavailableError(_NOT_CHECKED)
         return cast("AsyncCollection[Document]", self._engine.get_collection(model))
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Foreign errors become ours. A cancellation that the driver swallowed, or turned into an error, is one again:
+        a task that goes on after it was cancelled would never end."""
+        task = asyncio.current_task()
+        cancellations = task.cancelling() if task else 0
+        try:
+            with self._errors_translated():
+                yield
+        finally:
+            if task and task.cancelling() > cancellations:
+                raise asyncio.CancelledError
 
-# InternalError and OutOfDiskSpace: the database's trouble and not our request's.
-_ITS_OWN_FAULTS: Final = frozenset({1, 14031})
+    @contextmanager
+    def _errors_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except PyMongoError as error:
+            if _IN_TRANSACTION.get() and error.has_error_label("TransientTransactionError"):
+                raise  # to the driver, which runs the transaction again
+            kind, name = kind_of(error), name_of(error)
+            self._failed(kind, name)
+            match kind:
+                case ErrorKind.DUPLICATE:
+                    raise ConflictError("a document with this key exists") from error
+                case ErrorKind.TRANSIENT:
+                    raise UnavailableError("the database does not answer") from error
+                case ErrorKind.OPERATOR:
+                    self._log_refusal(name)
+                    raise UnavailableError("the database failed; its log says why") from error
+                case ErrorKind.FAULT:
+                    raise DatabaseFaultError(f"the database refused a command: {name}") from error
+
+    def _log_refusal(self, name: str) -> None:
+        """Write an error that an operator must end to the log, each name once a minute."""
+        now = monotonic()
+        if now - self._logged_at.get(name, -_LOG_EVERY_S) >= _LOG_EVERY_S:
+            self._logged_at[name] = now
+            log.error("database refuses commands, an operator must act", extra={"database": self.name, "error": name})
+
+
 _NOT_CHECKED: Final = "the database was not checked yet"
 _IN_TRANSACTION: Final = ContextVar("_IN_TRANSACTION", default=False)
 
@@ -247,36 +287,6 @@ def _as_stored(value: object) -> object:
     if isinstance(value, EmbeddedModel):
         return value.model_dump_doc()
     return value
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Foreign errors become ours. A cancellation that the driver swallowed, or turned into an error, is one again:
-    a task that goes on after it was cancelled would never end."""
-    task = asyncio.current_task()
-    cancellations = task.cancelling() if task else 0
-    try:
-        with _errors_translated():
-            yield
-    finally:
-        if task and task.cancelling() > cancellations:
-            raise asyncio.CancelledError
-
-
-@contextmanager
-def _errors_translated() -> Iterator[None]:
-    try:
-        yield
-    except (DuplicateKeyError, BulkWriteError) as error:
-        raise ConflictError("a document with this key exists") from error
-    except (ConnectionFailure, ExecutionTimeout) as error:
-        raise UnavailableError("the database does not answer") from error
-    except PyMongoError as error:
-        if isinstance(error, OperationFailure) and error.code in _ITS_OWN_FAULTS:
-            raise UnavailableError("the database failed; its log says why") from error
-        if error.timeout:
-            raise UnavailableError("the database does not answer") from error
-        raise
 
 
 def _client(uri: str, timeout_ms: int) -> AsyncMongoClient[Document]:

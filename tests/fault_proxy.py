@@ -17,7 +17,7 @@ import contextlib
 import itertools
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -46,7 +46,8 @@ class Error:
 
 @dataclass(slots=True)
 class Fault:
-    """What becomes of some commands. The first `skip` that match pass, the next `times` (None: all) are met.
+    """What becomes of some commands. The first `skip` that match pass, the next `times` (None: all) are met. `when` is
+    asked last of all.
 
     Give one of: `error`; `reset`, the connection is reset before the command is carried out; `lose_answer`, it is
     carried out, and then the connection is reset; `silent`, it is neither carried out nor answered. `delay_s` comes
@@ -63,6 +64,7 @@ class Fault:
     delay_s: float = 0.0
     skip: int = 0
     times: int | None = None
+    when: Callable[[Command], bool] | None = None
     met: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event)  # set when the first command is met
 
@@ -76,6 +78,8 @@ class Fault:
             return False
         if self.times is not None and self.met >= self.times:
             return False
+        if self.when is not None and not self.when(command):
+            return False
         self.met += 1
         self.reached.set()
         return True
@@ -83,11 +87,12 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as the driver sent it."""
+    """A command as the driver sent it. `documents`: what an insert brings, or the statements of an update or delete."""
 
     name: str
     collection: str | None
     body: dict[str, Any]
+    documents: tuple[dict[str, Any], ...] = ()
 
 
 class FaultProxy:
@@ -260,20 +265,24 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
 
 
 def _command(message: bytes) -> Command | None:
-    """The command of an OP_MSG: the document of its body section. Document sequences follow it and are passed over."""
+    """Return the command of an OP_MSG: the document of its body section, and those of its document sequences."""
     if _HEADER.unpack_from(message)[3] != _OP_MSG:
         return None
     end = len(message) - (4 if message[16] & _CHECKSUM_PRESENT else 0)
     position = 20
+    body: dict[str, Any] = {}
+    documents: list[dict[str, Any]] = []
     while position < end:
         kind, (length,) = message[position], struct.unpack_from("<i", message, position + 1)
+        section = message[position + 1 : position + 1 + length]
         if kind == 0:
-            body = bson.decode(message[position + 1 : position + 1 + length])
-            name = next(iter(body))
-            collection = body.get("collection") if name == "getMore" else body[name]
-            return Command(name, collection if isinstance(collection, str) else None, body)
+            body = bson.decode(section)
+        else:
+            documents += bson.decode_all(section[section.index(b"\0", 4) + 1 :])
         position += 1 + length
-    return None
+    name = next(iter(body))
+    collection = body.get("collection") if name == "getMore" else body[name]
+    return Command(name, collection if isinstance(collection, str) else None, body, tuple(documents))
 
 
 def _with_write_concern_error(message: bytes, error: Error) -> bytes:

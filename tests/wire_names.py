@@ -101,6 +101,8 @@ def _used() -> Metrics:
     metrics.answered(None, next(iter(Outcome)), 1)
     metrics.http_answered(200)
     metrics.provider_called(ProviderName.TENSORDOCK, "list", "ok", 1)
+    metrics.database_failed("TRANSIENT", "NotWritablePrimary")
+    metrics.activity_failed("tell", "UnavailableError")
     with metrics.following(None):
         pass
     metrics.text(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from temporalio.client import Client
@@ -114,6 +116,22 @@ class World:
 @pytest.fixture
 async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
     """A world with three hosts, a second cloud without any, and a worker at work in it."""
+    async with open_world(db, db, temporal_address) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def faulty_world(db: Database, faulty_db: Database, temporal_address: str) -> AsyncIterator[World]:
+    """The same, whose service reaches its database through `faults`; the test itself does not."""
+    async with open_world(db, faulty_db, temporal_address, again_after=timedelta(milliseconds=20)) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def open_world(
+    db: Database, served: Database, temporal_address: str, *, again_after: timedelta | None = None
+) -> AsyncIterator[World]:
+    """`served` is the database as the service reaches it, `db` as the test does."""
     await db.ensure_indexes(DOCUMENTS)
     cloud = FakeCloud(
         sites=[
@@ -123,31 +141,35 @@ async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
         ]
     )
     google = FakeCloud(ProviderName.CLOUDYPAD)
-    streaming, games, registry, meter = FakeStreaming(), FakeGames(), Registry([cloud, google]), Meter(db)
-    placements = Placements(db, registry, Geocoder(db, online=False))
+    streaming, games, registry, meter = FakeStreaming(), FakeGames(), Registry([cloud, google]), Meter(served)
+    placements = Placements(served, registry, Geocoder(served, online=False))
     address = EngineAddress(temporal_address, "default", f"test-{secrets.token_hex(4)}")
     client = await connect(address)
     engine = TemporalEngine(client, address.task_queue)
-    launches = Launches(db, engine, registry, placements, games, SpendingLimits(db))
+    launches = Launches(served, engine, registry, placements, games, SpendingLimits(served))
     worker = build_worker(
         client,
         address.task_queue,
-        LaunchSteps(db, placements, streaming, games, engine, registry, poll_s=0.02),
-        Machines(db, registry, meter, settle_s=0.2, poll_s=0.02),
-        Power(db, registry, streaming, meter, launches, poll_s=0.02),
-        Watch(db, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1)),
+        LaunchSteps(served, placements, streaming, games, engine, registry, poll_s=0.02),
+        Machines(served, registry, meter, settle_s=0.2, poll_s=0.02),
+        Power(served, registry, streaming, meter, launches, poll_s=0.02),
+        Watch(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1)),
+        again_after=again_after,
     )
     running = asyncio.create_task(worker.run())
-    yield World(
+    opened = World(
         db=db,
         cloud=cloud,
         google=google,
         registry=registry,
         streaming=streaming,
         launches=launches,
-        fleet=Fleet(db, engine),
+        fleet=Fleet(served, engine),
         client=client,
         engine=engine,
     )
-    await worker.shutdown()
-    await running
+    try:
+        yield opened
+    finally:
+        await worker.shutdown()
+        await running

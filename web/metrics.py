@@ -60,6 +60,12 @@ class Metrics:
             _CALL_S,
             *("provider", "operation"),
         )
+        self._database_errors = self._counter(
+            "gamer_database_errors", "Errors that the database answered, by what ends them.", "kind", "error"
+        )
+        self._activity_failures = self._counter(
+            "gamer_activity_failures", "Attempts of activities that failed.", "activity", "error"
+        )
         self._records = _Records()
         self.registry.register(self._records)
 
@@ -81,6 +87,12 @@ class Metrics:
     def provider_called(self, provider: ProviderName, operation: str, outcome: str, seconds: float) -> None:
         self._calls.labels(provider.value, operation, outcome).inc()
         self._call_s.labels(provider.value, operation).observe(seconds)
+
+    def database_failed(self, kind: str, error: str) -> None:
+        self._database_errors.labels(kind, error).inc()
+
+    def activity_failed(self, activity: str, error: str) -> None:
+        self._activity_failures.labels(activity, error).inc()
 
     def sockets_are(self, count: Callable[[], int]) -> None:
         """How many there are is asked for when it is told."""

@@ -1,5 +1,5 @@
 """A world to launch in."""
 
-from tests.world import world
+from tests.world import faulty_world, world
 
-__all__ = ["world"]
+__all__ = ["faulty_world", "world"]

@@ -325,6 +325,8 @@ def test_the_document_lists_each_number_and_its_labels() -> None:
     metrics.answered("Vms", Outcome.OK, 0.1)
     metrics.http_answered(200)
     metrics.provider_called(ProviderName.TENSORDOCK, "rent", "ok", 1.0)
+    metrics.database_failed("OPERATOR", "AtlasError")
+    metrics.activity_failed("tell", "UnavailableError")
     with metrics.following("VmStatus"):
         families = list(text_string_to_metric_families(metrics.text(census).decode()))
 
