@@ -157,12 +157,12 @@ class _Body:
 
 
 async def _body(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    body = bytearray()
+    body = io.BytesIO()  # unlike a bytearray it gives its content away without a copy
     async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit_bytes:
+        body.write(chunk)
+        if body.tell() > limit_bytes:
             raise aiohttp.ClientPayloadError(f"more than {limit_bytes} bytes")
-    return bytes(body)
+    return body.getvalue()
 
 
 _FAULTS: Final = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -32,9 +33,13 @@ PLAYER = 1000
 @dataclass
 class World:
     server: BucketServer
-    saves: Saves
+    bucket: Bucket
     machine: RealMachine
     ssh: Ssh
+
+    @property
+    def saves(self) -> Saves:
+        return Saves(self.bucket)
 
     @asynccontextmanager
     async def shell(self, user: str = LOGIN) -> AsyncIterator[Shell]:
@@ -70,7 +75,7 @@ async def world(machine: RealMachine, ssh: Ssh) -> AsyncIterator[World]:
         server = await stack.enter_async_context(bucket_server("games"))
         http = Http()
         stack.push_async_callback(http.close)
-        yield World(server, Saves(Bucket(http, "games", NoTokens(), endpoint_url=server.url)), machine, ssh)
+        yield World(server, Bucket(http, "games", NoTokens(), endpoint_url=server.url), machine, ssh)
         async with ssh.shell(machine.address("root")) as shell:
             await shell.run("find", "/var/lib", "-mindepth", "1", "-delete")
 
@@ -216,3 +221,41 @@ async def test_a_user_who_may_not_become_root_gets_an_error_and_no_empty_answer(
             rules.write_text(allowed)
 
     assert world.server.objects == {}
+
+
+@pytest.mark.parametrize("size", [4 * 2**20, 4 * 2**20 + 1, 20 * 2**20])
+async def test_a_file_of_any_size_is_written_whole(world: World, size: int) -> None:
+    content = os.urandom(size)
+    async with world.shell() as shell:
+        await shell.write_file("/var/lib/core's $(x).so", content, 0o644)
+
+    assert [path.name for path in world.machine.path("/var/lib/").iterdir()] == ["core's $(x).so"]
+    assert world.machine.path("/var/lib/core's $(x).so").read_bytes() == content
+
+
+async def test_a_write_that_fails_leaves_nothing_behind_and_the_old_file_as_it_was(world: World) -> None:
+    async with world.shell() as shell, world.shell("root") as root:
+        await root.run("mkdir", "/var/lib/small")
+        await root.run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "/var/lib/small")
+        await shell.write_file("/var/lib/small/core.so", b"old", 0o644)
+        with pytest.raises(CommandFailedError, match=r"dd failed on the machine with status 1: .*No space left"):
+            await shell.write_file("/var/lib/small/core.so", bytes(2**21), 0o644)
+        left = (await root.run("ls", "-A", "/var/lib/small")).text
+        content = await shell.read_file("/var/lib/small/core.so")
+        await root.run("umount", "/var/lib/small")
+
+    assert (left, content) == ("core.so", b"old")
+
+
+async def test_writing_20_megabytes_takes_at_most_10_megabytes_beside_the_content(world: World) -> None:
+    async with world.shell() as shell:
+        content = os.urandom(20 * 2**20)
+        tracemalloc.start()
+        try:
+            await shell.write_file("/var/lib/core.so", content, 0o644)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert world.machine.path("/var/lib/core.so").stat().st_size == 20 * 2**20
+    assert peak < 10 * 2**20
