@@ -68,10 +68,14 @@ class Deployment:
     processes: list[Process] = field(default_factory=list)
 
     def run(self, *arguments: str, **environment: str) -> Process:
+        return self.run_server(SERVER, *arguments, **environment)
+
+    def run_server(self, server: Path, *arguments: str, **environment: str) -> Process:
+        """As `run`, from any tree."""
         log = self.folder / f"{len(self.processes)}.log"
         with log.open("wb") as file:
             popen = subprocess.Popen(
-                [sys.executable, SERVER, *arguments],
+                [sys.executable, server, *arguments],
                 cwd=self.folder,
                 env={**surroundings(), **self.environment, **environment},
                 stdout=file,
@@ -88,8 +92,8 @@ class Deployment:
         await gateway.until_up()
         return gateway
 
-    def worker(self) -> Process:
-        return self.run("--role", "worker")
+    def worker(self, **environment: str) -> Process:
+        return self.run("--role", "worker", **environment)
 
     async def machines(self) -> list[dict[str, Any]]:
         """The simulator's own list of the machines that exist."""

@@ -1,0 +1,141 @@
+"""An upgrade with launches and machines under way, to a build that does a launch's steps in another order."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
+from temporalio.client import Client, WorkflowExecution
+
+from fleet.commands import machine_workflow_id
+from launch.engine import EngineAddress
+from launch.temporal import connect, workflow_id
+from launch.versions import deployment_name
+from schema.ids import key_of
+from tests.e2e.service import ROOT, Deployment, Gateway
+
+pytestmark = pytest.mark.timeout(300)
+
+_MOUNT = "        await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchSteps.mount_library, on, _message)\n"
+_RESTORE = "        await self._do(LaunchStepName.RESTORE_SAVES, LaunchSteps.restore_saves, on, _message)\n"
+_FAILED = {EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED}
+
+
+def reordered(folder: Path) -> Path:
+    """Return the server of a copy of the tree in which saves are restored before the library is mounted."""
+    ignored = shutil.ignore_patterns(".*", "node_modules", "tests", "bench", "__pycache__")
+    tree = Path(shutil.copytree(ROOT, folder / "second-build", ignore=ignored))
+    workflow = tree / "launch" / "workflow.py"
+    before = workflow.read_text()
+    workflow.write_text(before.replace(_MOUNT + _RESTORE, _RESTORE + _MOUNT))
+    assert workflow.read_text() != before
+    return tree / "server.py"
+
+
+class Engine:
+    """What Temporal says of this deployment's builds and workflows."""
+
+    def __init__(self, client: Client, task_queue: str) -> None:
+        self._client = client
+        self._queue = task_queue
+        self._deployment = deployment_name(task_queue)
+
+    async def current(self) -> str:
+        asked = DescribeWorkerDeploymentRequest(namespace="default", deployment_name=self._deployment)
+        described = await self._client.workflow_service.describe_worker_deployment(asked)
+        return described.worker_deployment_info.routing_config.current_deployment_version.build_id
+
+    async def build_of(self, workflow: str) -> str:
+        described = await self._client.get_workflow_handle(workflow).describe()
+        return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
+
+    async def running_on(self, build: str) -> list[str]:
+        query = f"TemporalWorkerDeploymentVersion = '{self._deployment}:{build}' AND ExecutionStatus = 'Running'"
+        return [each.id async for each in self._client.list_workflows(query)]
+
+    async def failures(self) -> list[str]:
+        """Return the workflows in which a task failed, or which failed themselves."""
+        runs = [each async for each in self._client.list_workflows(f"TaskQueue = '{self._queue}'")]
+        return [each.id for each in runs if _FAILED & await self._events(each)]
+
+    async def _events(self, run: WorkflowExecution) -> set[int]:
+        history = await self._client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        return {event.event_type for event in history.events}
+
+
+async def until(so: Callable[[], Awaitable[bool]], within_s: float = 90) -> None:
+    async with asyncio.timeout(within_s):
+        while True:
+            if await so():
+                return
+            await asyncio.sleep(0.2)
+
+
+def begun(events: list[dict[str, Any]]) -> list[str]:
+    """Return the two steps that the builds do in another order, as they ended."""
+    steps = [event["step"] for event in events if event["stepStatus"] == "DONE"]
+    return [step for step in steps if step in {"MOUNT_LIBRARY", "RESTORE_SAVES"}]
+
+
+async def held_launch(deployed: Deployment, gateway: Gateway) -> tuple[str, str]:
+    """Return a launch that cannot go on, and the cloud's id of its machine."""
+    before = {each["id"] for each in await deployed.machines()}
+    await deployed.fault(kind="ssh-refused")
+    launch = await gateway.launch(userId="held")
+    async with asyncio.timeout(60):
+        async for event in gateway.follow(launch):
+            if event["step"] == "CONNECT":
+                break
+    [machine] = [each["id"] for each in await deployed.machines() if each["id"] not in before]
+    return launch, machine
+
+
+async def test_launches_end_on_the_build_that_began_them_and_machines_move_to_the_new_one(
+    deployed: Deployment, tmp_path: Path, temporal_address: str
+) -> None:
+    queue = deployed.environment["TEMPORAL_TASK_QUEUE"]
+    engine = Engine(await connect(EngineAddress(temporal_address, "default", queue)), queue)
+    gateway = await deployed.gateway()
+    first = deployed.worker(WORKER_BUILD_ID="first")
+    running = await gateway.machine(userId="one")
+    held, machine = await held_launch(deployed, gateway)
+
+    deployed.run_server(reordered(tmp_path), "--role", "worker", WORKER_BUILD_ID="second")
+    await until(lambda: is_current(engine, "second"))
+    new = await gateway.launch(userId="two")
+    events_of_new = await gateway.until_over(new)
+    await until(lambda: is_on(engine, running, "second"))
+    build_of_held = await engine.build_of(workflow_id(key_of("Launch", held) or ""))
+    await deployed.fault(kind="ssh-refused", machine=machine, on=False)
+    events_of_held = await gateway.until_over(held)
+    vm_of_held = (await gateway.data("Launch", {"id": held}))["launch"]["vm"]["id"]
+    await until(lambda: is_on(engine, vm_of_held, "second"))
+    await until(lambda: is_drained(engine, "first"))
+    first.end()
+    answers = [await gateway.command("stop", running), await gateway.command("delete", vm_of_held)]
+    await gateway.until(running, "STOPPED")
+    await gateway.until(vm_of_held, "DELETED")
+
+    assert (build_of_held, begun(events_of_held)) == ("first", ["MOUNT_LIBRARY", "RESTORE_SAVES"])
+    assert begun(events_of_new) == ["RESTORE_SAVES", "MOUNT_LIBRARY"]
+    assert [events[-1]["status"] for events in (events_of_held, events_of_new)] == ["READY", "READY"]
+    assert [answer["errors"] for answer in answers] == [[], []]
+    assert await engine.failures() == []
+
+
+async def is_current(engine: Engine, build: str) -> bool:
+    return await engine.current() == build
+
+
+async def is_on(engine: Engine, vm_id: str, build: str) -> bool:
+    return await engine.build_of(machine_workflow_id(key_of("VM", vm_id) or "")) == build
+
+
+async def is_drained(engine: Engine, build: str) -> bool:
+    return await engine.running_on(build) == []
