@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 IpNetwork = IPv4Network | IPv6Network
 _MIN_SECRET_LENGTH: Final = 32
+ROLES: Final = ("player", "operator", "service")
 DATABASE_NAME: Final = "^[A-Za-z0-9_-]{1,38}$"
 _MONGODB_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
 _SYSTEM_DATABASES: Final = frozenset({"", "admin", "config", "local"})  # in an address they say where users are kept
@@ -214,6 +215,19 @@ class Settings(BaseSettings):
     )
     jwt_audience: str | None = Field(
         None, min_length=1, description="The `aud` that tokens must carry.", examples=["gamer-provisioner"]
+    )
+    jwt_role_claim: str | None = Field(
+        None,
+        min_length=1,
+        description="The claim that has the role or the list of roles, with dots for claims inside others; absent: "
+        "`role`, which is one word.",
+        examples=["realm_access.roles"],
+    )
+    jwt_roles: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        (),
+        description="What the identity provider calls the roles `operator`, `service` and `player`, as `theirs=ours` "
+        "with commas between them; absent: the same.",
+        examples=["gamer-admins=operator,gamer-backend=service"],
     )
     api_key_secret: SecretStr | None = Field(
         None,
@@ -463,6 +477,16 @@ class Settings(BaseSettings):
         if isinstance(value, str) and any(sign in value for sign in "\r\n\0"):
             raise ValueError("has a line end inside; it must be one line")
         return value
+
+    @field_validator("jwt_roles", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.strip().rpartition("=") for pair in value.split(",") if pair.strip()]
+        if any(not theirs.strip() or ours.strip() not in ROLES for theirs, _, ours in pairs):
+            raise ValueError(f"must be pairs such as their-word=operator, of the roles {', '.join(ROLES)}")
+        return tuple((theirs.strip(), ours.strip()) for theirs, _, ours in pairs)
 
     @field_validator("jwt_secret", "api_key_secret", "api_key_secret_previous", "alert_webhook_secret", "metrics_token")
     @classmethod

@@ -9,6 +9,7 @@ that were not used in between are void.
 from __future__ import annotations
 
 import hmac
+import logging
 import os
 import re
 import secrets
@@ -27,6 +28,8 @@ from errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from models.api_keys import ApiKey
 from models.audit import AuditEntry, Outcome, new_entry, write_with
 from models.database import Database, Document
+
+log = logging.getLogger(__name__)
 
 MIN_SECRET_BYTES: Final = 32
 _KEY: Final = re.compile(r"gamer_([0-9a-f]{16})_[A-Za-z0-9_-]{43}", re.ASCII)
@@ -120,14 +123,16 @@ class ApiKeys:
         return await self._db.get(ApiKey, key_id) if _KEY_ID.fullmatch(key_id) else None
 
     async def verify(self, key: SecretStr) -> Caller:
-        """Whoever holds this key. Raises UnauthenticatedError when it is not good, without a word on why."""
+        """Return who holds this key. Raises UnauthenticatedError when it is not good; the log alone says why."""
         parts = _KEY.fullmatch(key.get_secret_value())
         if parts is None:
-            raise _invalid()
+            raise _refused("it has not the form of a key")
         api_key = await self._db.get(ApiKey, parts[1])
         matches = self._hasher.matches(key, _NOBODYS_DIGEST if api_key is None else api_key.digest)
-        if api_key is None or not matches or not api_key.is_good_at(self._now()):
-            raise _invalid()
+        if api_key is None or not matches:
+            raise _refused("no such key", parts[1])
+        if not api_key.is_good_at(self._now()):
+            raise _refused("it is revoked or has expired", parts[1])
         await self._note_use(api_key, self._hasher.digest(key))
         return Caller(API_KEY_CALLER_PREFIX + api_key.id, api_key.role, api_key.expires_at)
 
@@ -166,5 +171,6 @@ def _digest(secret: bytes, key: SecretStr) -> str:
     return hmac.new(secret, key.get_secret_value().encode(), "sha256").hexdigest()
 
 
-def _invalid() -> UnauthenticatedError:
+def _refused(reason: str, key_id: str | None = None) -> UnauthenticatedError:
+    log.info("API key refused", extra={"reason": reason, "key": key_id})
     return UnauthenticatedError("the API key is not valid")

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import jwt
 from jwt import PyJWK
 from jwt.algorithms import HMACAlgorithm
-from jwt.exceptions import ExpiredSignatureError, InvalidKeyError, PyJWTError
+from jwt.exceptions import (
+    ExpiredSignatureError,
+    ImmatureSignatureError,
+    InvalidAudienceError,
+    InvalidIssuedAtError,
+    InvalidIssuerError,
+    InvalidKeyError,
+    InvalidSignatureError,
+    InvalidSubjectError,
+    MissingRequiredClaimError,
+    PyJWTError,
+)
 from pydantic import SecretStr
 
-from auth.callers import API_KEY_CALLER_PREFIX, Caller, Role, is_user_id
+from auth.callers import API_KEY_CALLER_PREFIX, Caller, is_user_id
+from auth.role_claims import RoleClaim, RoleError
 from errors import UnauthenticatedError
+
+log = logging.getLogger(__name__)
 
 MIN_SECRET_BYTES: Final = 32
 _MAX_TOKEN_BYTES: Final = 8192
 _MAX_KID_LENGTH: Final = 256
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
-_ROLES: Final = {role.value.lower(): role for role in Role}
 _TYPES: Final = (None, "jwt", "at+jwt", "application/at+jwt")
 # Headers by which a token would bring its own key, or change how it is to be read.
 _REFUSED_HEADERS: Final = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
+
+
+class _RefusedTokenError(Exception):
+    """`reason` is for the log, `words` for the caller. Neither quotes the token."""
+
+    def __init__(self, reason: str, words: str = "the token is not valid") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.words = words
 
 
 class TokenKeys(Protocol):
@@ -56,27 +80,52 @@ class SharedSecret:
 
 
 class TokenVerifier:
-    """Issuer and audience are compared when they are set."""
+    """Issuer and audience are compared when they are set. `role` says where the role stands."""
 
     def __init__(
-        self, keys: TokenKeys, *, issuer: str | None = None, audience: str | None = None, leeway_s: float = 10.0
+        self,
+        keys: TokenKeys,
+        *,
+        issuer: str | None = None,
+        audience: str | None = None,
+        role: RoleClaim | None = None,
+        leeway_s: float = 10.0,
     ) -> None:
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
+        self._role = role or RoleClaim()
         self._leeway_s = leeway_s
 
     async def verify(self, token: SecretStr) -> Caller:
-        """The caller, with the time at which the token ends. UnauthenticatedError when anything at all is wrong;
-        UnavailableError when the keys to tell are not to be had."""
-        text = token.get_secret_value()
+        """Return the caller, with the time at which the token ends. Raises UnauthenticatedError when anything at all is
+        wrong, which the log names and the caller is not told; UnavailableError when the keys cannot be read."""
+        try:
+            return await self._verified(token.get_secret_value())
+        except _RefusedTokenError as refused:
+            log.info("token refused", extra={"reason": refused.reason})
+            raise UnauthenticatedError(refused.words) from None
+
+    async def _verified(self, text: str) -> Caller:
         algorithm, kid = _header(text)
         if algorithm not in self._keys.algorithms:
-            raise _invalid()
+            raise _RefusedTokenError(f"its algorithm is none of {', '.join(sorted(self._keys.algorithms))}")
         key = await self._keys.find(algorithm, kid)
         if key is None:
-            raise _invalid()
-        return _caller(self._claims(text, key, algorithm))
+            raise _RefusedTokenError("its key (kid) is not known")
+        return self._caller(self._claims(text, key, algorithm))
+
+    def _caller(self, claims: dict[str, Any]) -> Caller:
+        subject = claims["sub"]
+        if not is_user_id(subject):
+            raise _RefusedTokenError("its subject (sub) has signs that no user id has, or is too long")
+        if subject.startswith(API_KEY_CALLER_PREFIX):
+            raise _RefusedTokenError(f"its subject (sub) begins with {API_KEY_CALLER_PREFIX}, as API keys do")
+        try:
+            role = self._role.role_in(claims)
+        except RoleError as error:
+            raise _RefusedTokenError(str(error)) from None
+        return Caller(subject, role, _moment(claims["exp"]))
 
     def _claims(self, text: str, key: bytes | PyJWK, algorithm: str) -> dict[str, Any]:
         try:
@@ -94,47 +143,52 @@ class TokenVerifier:
                 },
             )
         except ExpiredSignatureError:
-            raise UnauthenticatedError("the token has expired") from None
-        except PyJWTError:
-            raise _invalid() from None
+            raise _RefusedTokenError("it has expired", "the token has expired") from None
+        except PyJWTError as error:
+            raise _RefusedTokenError(_REASONS.get(type(error), "it cannot be read")) from None
 
 
 def _header(text: str) -> tuple[str, str | None]:
     """Algorithm and key id as the token claims them, when its header says nothing that is refused."""
-    if len(text) > _MAX_TOKEN_BYTES or _COMPACT.fullmatch(text) is None:
-        raise _invalid()
+    if len(text) > _MAX_TOKEN_BYTES:
+        raise _RefusedTokenError(f"it is longer than {_MAX_TOKEN_BYTES} bytes")
+    if _COMPACT.fullmatch(text) is None:
+        raise _RefusedTokenError("it is not three parts with dots between them")
     try:
         header = jwt.get_unverified_header(text)
     except PyJWTError:
-        raise _invalid() from None
+        raise _RefusedTokenError("its header cannot be read") from None
     algorithm, kid, type_ = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(algorithm, str) or not isinstance(kid, str | None) or not isinstance(type_, str | None):
-        raise _invalid()
+        raise _RefusedTokenError("its header cannot be read")
     named_too_long = kid is not None and len(kid) > _MAX_KID_LENGTH
     other_kind = (type_ and type_.lower()) not in _TYPES
-    if named_too_long or other_kind or _REFUSED_HEADERS.intersection(header):
-        raise _invalid()
+    if named_too_long or other_kind:
+        raise _RefusedTokenError(
+            "its key's name (kid) is too long" if named_too_long else "it is of another kind (typ)"
+        )
+    if brought := _REFUSED_HEADERS.intersection(header):
+        raise _RefusedTokenError(f"its header has {', '.join(sorted(brought))}")
     return algorithm, kid
-
-
-def _caller(claims: dict[str, Any]) -> Caller:
-    subject, role = claims["sub"], claims.get("role", "player")
-    if not is_user_id(subject) or subject.startswith(API_KEY_CALLER_PREFIX):
-        raise _invalid()
-    if not isinstance(role, str) or role not in _ROLES:
-        raise _invalid()
-    return Caller(subject, _ROLES[role], _moment(claims["exp"]))
 
 
 def _moment(seconds: object) -> datetime:
     """A NumericDate as JSON means it. The library alone would read numbers out of strings too."""
     if not isinstance(seconds, int | float) or not math.isfinite(seconds):
-        raise _invalid()
+        raise _RefusedTokenError("its end (exp) is no time")
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
-        raise _invalid() from None
+        raise _RefusedTokenError("its end (exp) is no time") from None
 
 
-def _invalid() -> UnauthenticatedError:
-    return UnauthenticatedError("the token is not valid")
+_REASONS: Final[Mapping[type[PyJWTError], str]] = {
+    InvalidSignatureError: "its signature is wrong",
+    InvalidIssuerError: "its issuer (iss) is not JWT_ISSUER",
+    InvalidAudienceError: "its audience (aud) has not JWT_AUDIENCE",
+    ImmatureSignatureError: "it is from the future (nbf, iat): compare the clocks",
+    InvalidIssuedAtError: "its time (iat) is no time",
+    InvalidSubjectError: "its subject (sub) is no text",
+    MissingRequiredClaimError: "it lacks exp, sub, or what JWT_ISSUER and JWT_AUDIENCE ask for",
+    InvalidKeyError: "its key is too short",
+}

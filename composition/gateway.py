@@ -11,6 +11,7 @@ from auth.authenticator import Authenticator
 from auth.jwks import RemoteKeys
 from auth.keys import ApiKeys, KeyHasher, own_secret
 from auth.rate import RequestRate, SocketsPerCaller
+from auth.role_claims import OUR_NAMES, RoleClaim
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
@@ -112,8 +113,19 @@ def _token_keys(settings: Settings, parts: Parts) -> SharedSecret | RemoteKeys |
 
 
 def _authenticator(settings: Settings, parts: Parts, keys: TokenKeys | None) -> Authenticator:
-    tokens = None if keys is None else TokenVerifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+    tokens = None
+    if keys is not None:
+        tokens = TokenVerifier(
+            keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, role=_role_claim(settings)
+        )
     return Authenticator(tokens, _api_keys(settings, parts), developer=lets_developer_in(settings))
+
+
+def _role_claim(settings: Settings) -> RoleClaim:
+    names = {theirs: OUR_NAMES[ours] for theirs, ours in settings.jwt_roles} or OUR_NAMES
+    if settings.jwt_role_claim is None:
+        return RoleClaim(names=names)
+    return RoleClaim(settings.jwt_role_claim, names, lists=True)
 
 
 def _api_keys(settings: Settings, parts: Parts) -> ApiKeys:

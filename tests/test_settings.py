@@ -114,3 +114,17 @@ def test_these_are_names_of_deployments(monkeypatch: pytest.MonkeyPatch, name: s
     monkeypatch.setenv("DEPLOYMENT", name)
 
     assert load_settings().deployment == name
+
+
+def test_the_roles_of_an_identity_provider_are_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_ROLES", "gamer-admins=operator, cn=x=service ,")
+
+    assert load_settings().jwt_roles == (("gamer-admins", "operator"), ("cn=x", "service"))
+
+
+@pytest.mark.parametrize("value", ["operator", "a=admin", "=operator", "a=operator,b"])
+def test_roles_that_are_no_pairs_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("JWT_ROLES", value)
+
+    with pytest.raises(SettingsError, match=r"^JWT_ROLES: must be pairs such as their-word=operator, "):
+        load_settings()

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from auth.callers import Caller, Role
+from auth.role_claims import OUR_NAMES, RoleClaim
 from auth.tokens import SharedSecret, TokenVerifier
 from errors import UnauthenticatedError
 
@@ -120,7 +121,16 @@ async def test_clocks_may_differ_by_seconds(verifier: TokenVerifier) -> None:
         {"sub": "alice;reboot"},
         {"sub": "alice\u0000"},
         {"sub": "alice\n"},
-        {"sub": "a" * 129},
+        {"sub": "a" * 256},
+        {"sub": "alice smith"},
+        {"sub": "=1+1"},
+        {"sub": "-rf"},
+        {"sub": 'alice"'},
+        {"sub": "alice\\n"},
+        {"sub": "<b>alice"},
+        {"sub": "älice"},
+        {"sub": "gamer:sweeper"},
+        {"sub": "address:203.0.113.1"},
         {"sub": "$where"},
         {"sub": "key-0123456789abcdef"},
     ],
@@ -160,3 +170,97 @@ async def test_a_key_id_is_no_longer_than_need_be(verifier: TokenVerifier, lengt
         assert (await verifier.verify(SecretStr(token))).id == "alice"
     else:
         assert await refused(verifier, token) == "the token is not valid"
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "auth0|5f7c8ec7c33c6c004bbafe82",
+        "google-oauth2|103547991597142817347",
+        "samlp|acme|o'brien+games@example.co.uk",
+        "103547991597142817347",
+        "f:3c1b8a9e-0d4f-4a52-9f5e-0a1b2c3d4e5f:alice@example.com",
+        "alice.o'neil/2=x@example.com",
+        "_service",
+        "a" * 255,
+    ],
+)
+async def test_subjects_of_identity_providers_are_taken_as_they_are(verifier: TokenVerifier, subject: str) -> None:
+    assert (await verifier.verify(SecretStr(signed(sub=subject)))).id == subject
+
+
+KEYCLOAK = RoleClaim("realm_access.roles", {"gamer-admins": Role.OPERATOR, "gamer-backend": Role.SERVICE}, lists=True)
+AUTH0 = RoleClaim("https://play.example.com/roles", OUR_NAMES, lists=True)
+
+
+@pytest.mark.parametrize(
+    ("claim", "claims", "role"),
+    [
+        (KEYCLOAK, {"realm_access": {"roles": ["offline_access", "gamer-admins"]}}, Role.OPERATOR),
+        (KEYCLOAK, {"realm_access": {"roles": ["gamer-backend", "gamer-admins"]}}, Role.OPERATOR),
+        (KEYCLOAK, {"realm_access": {"roles": ["gamer-backend"]}}, Role.SERVICE),
+        (KEYCLOAK, {"realm_access": {"roles": ["offline_access", "operator"]}}, Role.PLAYER),
+        (KEYCLOAK, {"realm_access": {"roles": []}}, Role.PLAYER),
+        (KEYCLOAK, {"realm_access": {}}, Role.PLAYER),
+        (KEYCLOAK, {"role": "operator"}, Role.PLAYER),
+        (KEYCLOAK, {"realm_access.roles": ["gamer-admins"]}, Role.OPERATOR),
+        (AUTH0, {"https://play.example.com/roles": ["operator"]}, Role.OPERATOR),
+        (AUTH0, {"https://play.example.com/roles": "service"}, Role.SERVICE),
+        (RoleClaim("a.b.c"), {"a": {"b.c": "service"}}, Role.SERVICE),
+    ],
+)
+async def test_the_role_stands_where_the_setting_says(claim: RoleClaim, claims: dict[str, Any], role: Role) -> None:
+    verifier = TokenVerifier(SharedSecret(SecretStr(SECRET)), role=claim)
+
+    assert (await verifier.verify(SecretStr(signed(**claims)))).role is role
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"realm_access": {"roles": "admin"}},
+        {"realm_access": {"roles": {"gamer-admins": True}}},
+        {"realm_access": {"roles": None}},
+        {"realm_access": {"roles": 1}},
+    ],
+)
+async def test_a_claim_that_is_neither_a_role_nor_a_list_is_refused(claims: dict[str, Any]) -> None:
+    verifier = TokenVerifier(SharedSecret(SecretStr(SECRET)), role=KEYCLOAK)
+
+    assert await refused(verifier, signed(**claims)) == "the token is not valid"
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (signed("another secret of enough length...."), "its signature is wrong"),
+        (signed(exp=1), "it has expired"),
+        (signed(iss="https://evil.example"), "its issuer (iss) is not JWT_ISSUER"),
+        (signed(iss="https://id.example", aud="other"), "its audience (aud) has not JWT_AUDIENCE"),
+        (signed(iss="https://id.example"), "it lacks exp, sub, or what JWT_ISSUER and JWT_AUDIENCE ask for"),
+        (
+            signed(iss="https://id.example", aud="gamer", nbf=FAR),
+            "it is from the future (nbf, iat): compare the clocks",
+        ),
+        (
+            signed(iss="https://id.example", aud="gamer", sub="canary subject"),
+            "its subject (sub) has signs that no user id has, or is too long",
+        ),
+        (signed(iss="https://id.example", aud="gamer", role="canary"), "the claim role has no role that is known here"),
+        (signed(headers={"jku": "https://canary.example"}), "its header has jku"),
+        ("canary", "it is not three parts with dots between them"),
+    ],
+)
+async def test_the_log_says_why_a_token_was_refused_and_the_caller_is_not_told(
+    caplog: pytest.LogCaptureFixture, token: str, reason: str
+) -> None:
+    verifier = TokenVerifier(SharedSecret(SecretStr(SECRET)), issuer="https://id.example", audience="gamer")
+    caplog.set_level("INFO")
+
+    said = await refused(verifier, token)
+
+    assert said in {"the token is not valid", "the token has expired"}
+    (record,) = caplog.records
+    assert (record.getMessage(), record.__dict__["reason"]) == ("token refused", reason)
+    assert "canary" not in str(record.__dict__)
+    assert token not in str(record.__dict__)

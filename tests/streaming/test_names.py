@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -40,6 +41,31 @@ def test_other_users_have_a_folder_that_no_plain_id_can_name(user_id: str) -> No
     assert folder.startswith("u-")
     assert len(folder) == 42
     assert folder_of(folder) != folder
+
+
+SUBJECTS = [
+    *("auth0|5f7c8ec7c33c6c004bbafe82", "auth0-5f7c8ec7c33c6c004bbafe82", "auth0_5f7c8ec7c33c6c004bbafe82"),
+    *("f:3c1b:alice", "f:3c1b:Alice", "f-3c1b-alice", "alice@example.com", "Alice@example.com", "alice.example.com"),
+    *("103547991597142817347", "a/b", "a|b", "a:b", "a" * 255, "a" * 254),
+]
+
+
+def test_no_two_users_share_a_folder_and_every_folder_is_one_plain_name() -> None:
+    folders = [folder_of(subject) for subject in SUBJECTS]
+
+    assert len(set(folders)) == len(SUBJECTS)
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", folder) for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("user_id", "folder"),
+    [
+        ("player-42", "player-42"),
+        ("Player.42", "u-451e436910ba51471124d1ba85c44f49e2c3383c"),
+    ],
+)
+def test_users_of_former_versions_keep_their_folders(user_id: str, folder: str) -> None:
+    assert folder_of(user_id) == folder
 
 
 def test_the_title_tells_games_and_consoles_apart() -> None:
