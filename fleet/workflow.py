@@ -51,16 +51,19 @@ class MachineWorkflow:
         self._busy = False  # a command, or what the watch found, is being carried out
         self._number = 0  # of the last command that was taken
         self._begun = 0  # of the last command that has changed the status
+        self._refused: int | None = None  # commands with greater numbers were never carried out
         self._acting_on: Finding | None = None  # what nobody asked for, while it is being done
 
         self._memory = Memory()
         self._looked = False  # at the machine, in this run
+        self._knows_status = False  # this run has read it
 
     @workflow.run
     async def run(self, vm_id: str, memory: Memory | None = None) -> None:
         self._vm_id = vm_id
         self._memory = memory or self._memory
         self._status = await self._run(Power.status, vm_id, time=ENDLESS)
+        self._knows_status = True
         while self._status not in ENDED:
             if self._asked:
                 await self._carry_out(self._asked.popleft())
@@ -71,6 +74,10 @@ class MachineWorkflow:
                     self._continue_as_new()
             elif (seen := await self._watched()) is not None and not self._asked:
                 await self._heed(seen)
+        if self._asked and workflow.patched("answer-at-the-end"):
+            self._refused = self._number - len(self._asked)
+            self._asked.clear()
+            self._begun = self._number
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     def _has_reason_to_continue_as_new(self) -> bool:
@@ -95,7 +102,7 @@ class MachineWorkflow:
 
         A command that came while another is done waits for its end, but not for long.
         """
-        await workflow.wait_condition(lambda: self._vm_id != "")
+        await self._until_status_is_known()
         await self._turn(asked.command)
         if self._status in DONE_ALREADY[asked.command]:
             return Answer(accepted=True, status=self._status)
@@ -105,12 +112,14 @@ class MachineWorkflow:
         number = self._number
         self._asked.append(asked)
         await workflow.wait_condition(lambda: self._begun >= number)
+        if self._refused is not None and number > self._refused:  # it came when the record had ended
+            return Answer(accepted=self._status in DONE_ALREADY[asked.command], status=self._status)
         return Answer(accepted=True, status=self._status)
 
     @workflow.update(name="pair")
     async def pair(self, pin: Pin) -> Paired:
         """Hand a PIN to the machine. Pairing changes no status, so it does not wait for its turn."""
-        await workflow.wait_condition(lambda: self._vm_id != "")
+        await self._until_status_is_known()
         if self._status is not VmStatus.RUNNING:
             return Paired("InvalidStateError", f"the machine is {self._status}, not RUNNING", self._status)
         try:
@@ -118,6 +127,12 @@ class MachineWorkflow:
         except ActivityError as error:
             return Paired(kind_of(error) or "ProviderBusyError", words_of(error), self._status)
         return Paired(None, "paired", self._status)
+
+    async def _until_status_is_known(self) -> None:
+        """A run that has only just begun cannot say what a command would mean."""
+        await workflow.wait_condition(lambda: self._vm_id != "")
+        if not self._knows_status and workflow.patched("wait-for-status"):
+            await workflow.wait_condition(lambda: self._knows_status)
 
     async def _turn(self, command: Command) -> None:
         """Until nothing else is done, or the command is done already, but not for long.

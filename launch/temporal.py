@@ -62,7 +62,7 @@ class TemporalEngine:
 
     def __init__(self, client: Client, task_queue: str) -> None:
         self._client = client
-        self._task_queue = task_queue
+        self.task_queue = task_queue
 
     @classmethod
     async def connect(cls, address: EngineAddress) -> Self:
@@ -75,7 +75,7 @@ class TemporalEngine:
                     "Launch",
                     ticket,
                     id=workflow_id(ticket.launch_id),
-                    task_queue=self._task_queue,
+                    task_queue=self.task_queue,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     rpc_timeout=_CALL,
                 )
