@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 
 from errors import ProviderBusyError
+from streaming.packages import install
 from streaming.ssh import ANY_STATUS, CommandFailedError, Shell
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,6 @@ _TABLE: Final = "gamer_activity"
 _LIST: Final = ("nft", "-j", "list", "table", "inet", _TABLE)
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 _CONNECTIONS: Final = "/proc/net/nf_conntrack"
-_APT: Final = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300")
-_INSTALL_S: Final = 600
 # Before connection tracking and address translation, so that containers with a network of their own are counted too.
 # The first two lines make the whole of it one atomic replacement.
 _RULES: Final = """\
@@ -65,8 +64,7 @@ async def prepare(shell: Shell) -> None:
     try:
         if (await shell.sudo("nft", "--version", expected=ANY_STATUS)).exit_status == 0:
             return
-        await shell.sudo(*_APT, "update", expected=ANY_STATUS, timeout_s=_INSTALL_S)
-        await shell.sudo(*_APT, "install", "-y", "--no-install-recommends", "nftables", timeout_s=_INSTALL_S)
+        await install(shell, "nftables")
     except ProviderBusyError as error:
         log.warning("nftables could not be installed", extra={"why": error.message})
 

@@ -9,6 +9,7 @@ from typing import Final
 from errors import ProviderBusyError, ProviderRefusedError
 from providers.storage.bucket import GOOGLE_URL
 from streaming.library import ROOT
+from streaming.packages import install
 from streaming.ssh import CommandFailedError, Shell
 
 MOUNT_POINT: Final = "/mnt/games"
@@ -20,7 +21,6 @@ _UNIT_FILE: Final = f"/etc/systemd/system/{UNIT}"
 _CACHE: Final = "/var/lib/cloudypad/game-cache"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _URL: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]/-]+")
-_INSTALL_S: Final = 600
 _LOOK_S: Final = 20  # a hung mount never answers
 _BROKEN: Final = (1, 2, 124, 137)  # what `ls` says of a dead mount, and `timeout` of one that hangs
 _NOT_FOUND: Final = 127
@@ -89,13 +89,7 @@ async def _install_programs(shell: Shell) -> None:
     ]
     if not missing:
         return
-    # A young machine installs its own updates: both commands wait for that to end.
-    await shell.sudo("apt-get", "-o", "DPkg::Lock::Timeout=300", "update", timeout_s=_INSTALL_S)
-    await shell.sudo(
-        *("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"),
-        *("install", "-y", "--no-install-recommends", *missing),
-        timeout_s=_INSTALL_S,
-    )
+    await install(shell, *missing)
 
 
 async def _write_service(shell: Shell, source: LibrarySource) -> bool:

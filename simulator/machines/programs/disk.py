@@ -23,6 +23,8 @@ async def cat(call: Call) -> int:
             if name == "-":
                 while chunk := await call.stdin.read(CHUNK):
                     call.stdout.write(chunk)
+            elif call.path(name) == "/proc/uptime":
+                call.say(f"{call.machine.clock.now() - call.machine.booted_at:.2f} 0.00")
             else:
                 call.stdout.write(call.files.read(call.path(name)))
         except BrokenPipeError:

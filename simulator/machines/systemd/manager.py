@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from simulator.machines.systemd.service import Service
@@ -17,6 +18,8 @@ SEARCHED = (SYSTEM_FOLDER, TRANSIENT_FOLDER, "/usr/lib/systemd/system")
 # Part of every machine and never off here; those with a package only where it is installed.
 ALWAYS_ON = {"ssh.service": "openssh-server", "docker.service": "docker", "cron.service": "", "cloud-init.service": ""}
 SHORTEST_ROUND_REAL_S = 0.05
+SCHEDULED_SHUTDOWN = "systemd-shutdown"  # logind's own, and no timer unit on a real machine
+MOMENT = "%Y-%m-%d %H:%M:%S UTC"
 
 
 class NoSuchUnitError(Exception):
@@ -29,6 +32,7 @@ class Systemd:
         self._services: dict[str, Service] = {}
         self._timers: dict[str, asyncio.Task[object]] = {}
         self._loaded: dict[str, Unit] = {}
+        self._moments: dict[str, float] = {}
 
     async def start(self, name: str) -> bool:
         """Start a unit and what it needs; whether it started. Raises NoSuchUnitError."""
@@ -78,7 +82,13 @@ class Systemd:
         return self._loaded[name]
 
     def reload(self) -> None:
+        """Read all units again. Running timers are set up again too: what counts from their activation begins again,
+        as in systemd itself (issue 31914); moments and what counts from the boot do not move."""
         self._loaded.clear()
+        for name in list(self._timers):
+            if self._path(name) and not name.startswith(SCHEDULED_SHUTDOWN):
+                self._timers.pop(name).cancel()
+                self._start_timer(self.unit(name))
 
     def reset_failed(self) -> None:
         for service in self._services.values():
@@ -158,6 +168,7 @@ class Systemd:
         since_boot = clock.now() - self._machine.booted_at
         firsts = [span_s(text) for text in unit.every("Timer", "OnActiveSec")]
         firsts += [max(0.0, span_s(text) - since_boot) for text in unit.every("Timer", "OnBootSec")]
+        firsts += [left for text in unit.every("Timer", "OnCalendar") if (left := self._until(text)) > 0]
         again = unit.get("Timer", "OnUnitActiveSec") or unit.get("Timer", "OnUnitInactiveSec")
         if firsts:
             await clock.sleep(min(firsts))
@@ -170,6 +181,14 @@ class Systemd:
             self._forget_transient(unit.name)
             return
         await asyncio.Event().wait()
+
+    def _until(self, moment: str) -> float:
+        """Return the simulated seconds until a moment, which keeps its place on the simulated clock."""
+        clock = self._machine.clock
+        if moment not in self._moments:
+            left_s = datetime.strptime(moment, MOMENT).replace(tzinfo=UTC).timestamp() - datetime.now(UTC).timestamp()
+            self._moments[moment] = clock.now() + left_s
+        return self._moments[moment] - clock.now()
 
     def _forget_transient(self, name: str) -> None:
         path = f"{TRANSIENT_FOLDER}/{name}"
