@@ -39,6 +39,20 @@ class Meter:
         await self._open(vm, state, 1 if last is None else last.number + 1, start)
         await self._closed_meanwhile(vm.id)
 
+    async def reprice(self, vm: Vm, since: datetime) -> None:
+        """From `since` on a VM that runs costs what it says now; earlier than the interval that is open, all of that.
+
+        May be repeated: a change that was torn by a crash is completed.
+        """
+        last = await self._last(vm.id)
+        if last is None or last.state is not UsageState.RUNNING:
+            return
+        if last.end is None and last.usd_per_hour == vm.usd_per_hour:
+            return
+        closed = last if last.end is not None else await self._close(last, since)
+        await self._open(vm, UsageState.RUNNING, last.number + 1, closed.end or since)
+        await self._closed_meanwhile(vm.id)
+
     async def knows(self, vm_id: str) -> bool:
         """Whether anything was ever metered for this VM."""
         return await self._last(vm_id) is not None
@@ -66,9 +80,10 @@ class Meter:
         return closed or await self._db.get(UsageInterval, interval.id) or interval
 
     async def _open(self, vm: Vm, state: UsageState, number: int, start: datetime) -> None:
-        storage = vm.usd_per_hour_stopped
         runs = state is UsageState.RUNNING
         egress = vm.usd_per_hour_egress if runs else Decimal(0)
+        # While it runs the parts add up to the whole, also where being stopped costs more than a part of it.
+        storage = min(vm.usd_per_hour_stopped, vm.usd_per_hour - egress) if runs else vm.usd_per_hour_stopped
         interval = UsageInterval(
             id=f"{vm.id}:{number}",
             vm_id=vm.id,

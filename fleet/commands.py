@@ -99,6 +99,7 @@ class Memory:
     there_at: datetime | None = None
     cared_at: datetime | None = None
     silent: int = 0
+    priced_at: datetime | None = None  # when its provider was last asked what it charges
     unmeasured: int = 0
     unmeasured_since: datetime | None = None
     counter: str | None = None

@@ -24,6 +24,7 @@ from errors import (
     UnavailableError,
 )
 from fleet.orders import Done, Released, RentOrder
+from fleet.prices import ProviderPrices
 from fleet.telling import told_to_workflow
 from models.database import Database, Document
 from models.limits import AlertLevel
@@ -66,6 +67,7 @@ class Machines:
         self._deployment = deployment
         self._full_sites = FullSites(db)
         self._alerts = OperatorAlerts(db)
+        self._prices = ProviderPrices(db, meter)
 
     @activity.defn(name="rent")
     async def rent(self, order: RentOrder) -> Done:
@@ -92,7 +94,8 @@ class Machines:
 
     @activity.defn(name="await_boot")
     async def await_boot(self, vm_id: str) -> Done:
-        """Until the cloud says that it runs and has an address. Raises MachineLostError when it never will."""
+        """Until the cloud says that it runs and has an address. Raises MachineLostError when it never will, or when it
+        costs more than the launch allows."""
         was_there = False
         while True:
             vm = await self._vm(vm_id)
@@ -105,7 +108,9 @@ class Machines:
             elif machine.state not in _BOOTING:
                 raise MachineLostError(f"the machine became {machine.state.lower()} while it was starting")
             elif machine.state is MachineState.RUNNING and machine.ip_address:
-                await self._db.update(Vm, {"_id": vm_id}, {"$set": _machine_fields(machine)})
+                vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": _machine_fields(machine)}) or vm
+                vm = await self._prices.follow(vm, machine, vm.started_at or _now())
+                await self._prices.require_cap(vm)
                 return Done(f"The machine runs at {machine.ip_address}")
             was_there = was_there or machine is not None
             await asyncio.sleep(self._poll_s)
@@ -382,6 +387,8 @@ def _offer_fields(order: RentOrder) -> Document:
         "storage_gb": offer.storage_gb,
         "gpu_model": offer.gpu_model,
         "usd_per_hour": offer.usd_per_hour,
+        "usd_per_hour_offered": offer.usd_per_hour,
+        "price_warning": None,
         "usd_per_hour_stopped": offer.usd_per_hour_stopped,
         "usd_per_hour_egress": offer.usd_per_hour_for(PricePart.EGRESS),
         "place": VmPlace(

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 
+from billing.meter import Meter
 from errors import MachineLostError, ProviderError
 from fleet.commands import Finding, Looked, Memory, Seen
 from fleet.health import Health, last_reading, remembered, unmeasured_too_long
 from fleet.onboard import OnBoard, address_of
 from fleet.presence import OFF
+from fleet.prices import ProviderPrices
 from fleet.saving import bring_to_safety
 from models.database import Database, Document
 from models.launches import ENDED as LAUNCH_ENDED
@@ -35,6 +37,7 @@ class WatchTimes:
     look_stopped_s: float = 300.0
     upload_every_s: float = 300.0
     upload_urgent_s: float = 60.0  # while the provider's account ends within a quarter of an hour
+    price_every_s: float = 600.0
     warn_before_s: float = 300.0
     dead_man_margin_s: float = 1800.0
     retention_h: float = 48.0
@@ -48,6 +51,7 @@ class Watch:
         self._onboard = onboard
         self._times = times
         self._health = Health(db)
+        self._prices = ProviderPrices(db, Meter(db))
 
     @activity.defn(name="look")
     async def look(self, vm_id: str, memory: Memory) -> Looked:
@@ -69,6 +73,7 @@ class Watch:
         if vm.status is not VmStatus.RUNNING:
             cheap = vm.status is VmStatus.STOPPED and not vm.billed_in_full
             return Looked(None, memory, self._times.look_stopped_s if cheap else self._times.look_s)
+        vm, memory = await self._priced(vm, memory)
         found = await self._activity(vm, memory)
         memory = remembered(vm, memory, found, _now())
         if (seen := await self._player_says(vm, found, memory)) is not None:
@@ -120,6 +125,23 @@ class Watch:
                 if machine.id == vm.provider_id:
                     return machine
         return await provider.machine(MachineId(vm.provider_id or ""))
+
+    async def _priced(self, vm: Vm, memory: Memory) -> tuple[Vm, Memory]:
+        """Now and then ask what the provider charges, and let the meter follow."""
+        now = _now()
+        if memory.priced_at is not None and now - memory.priced_at < timedelta(seconds=self._times.price_every_s):
+            return vm, memory
+        provider, machine_id = self._registry.get(vm.provider), MachineId(vm.provider_id or "")
+        try:
+            listed = next((one for one in await provider.machines() if one.id == machine_id), None)
+            says = listed is not None and listed.usd_per_hour is not None
+            machine = listed if says else await provider.machine(machine_id)
+        except ProviderError as error:
+            log.warning("the price of a machine could not be asked for", extra={"vm": vm.id, "why": error.message})
+            return vm, memory
+        if machine is not None:
+            vm = await self._prices.follow(vm, machine, now)
+        return vm, replace(memory, priced_at=now)
 
     async def _activity(self, vm: Vm, memory: Memory) -> Activity | None:
         """None: the machine does not answer."""

@@ -79,7 +79,8 @@ class Vm(Model):
     ssh_user: str = "user"
     ssh_host_key: str | None = None  # pinned at the first connection, OpenSSH public key format
     paired: bool = False
-    usd_per_hour: Decimal
+    usd_per_hour: Decimal  # what its provider says that it charges
+    usd_per_hour_offered: Decimal | None = None  # what was ordered
     usd_per_hour_stopped: Decimal = Decimal(0)
     usd_per_hour_egress: Decimal = Decimal(0)  # the part of `usd_per_hour` that is an estimate of its traffic
     idle_stop_minutes: int
@@ -102,6 +103,7 @@ class Vm(Model):
     warning: str | None = None  # what the player should know now and is not said by those below
     stop_warning: str | None = None  # a stop that is near
     health_warning: str | None = None  # it does not answer, its use cannot be measured, or its account runs dry
+    price_warning: str | None = None  # it costs more than was offered, or than its player allowed
     saves_warning: str | None = None  # what became of the saves; stays until they are well
     replacement_launch_id: str | None = None  # the launch that carries its game over to another machine
     detail: str | None = None
@@ -122,7 +124,7 @@ class Vm(Model):
         """Everything the player should know now, in one text."""
         told = [
             text
-            for text in (self.saves_warning, self.stop_warning, self.health_warning, self.warning)
+            for text in (self.saves_warning, self.stop_warning, self.health_warning, self.price_warning, self.warning)
             if text is not None
         ]
         return ". ".join(told) or None

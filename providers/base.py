@@ -110,6 +110,7 @@ class PricePart(StrEnum):
     MACHINE = "vCPUs and memory"
     GPU = "GPU"
     DISK = "disk"
+    ADDRESS = "external address"
     EGRESS = "streaming traffic (estimated)"
 
 

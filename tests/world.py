@@ -153,7 +153,7 @@ async def open_world(
         LaunchSteps(served, placements, streaming, games, engine, registry, poll_s=0.02),
         Machines(served, registry, meter, settle_s=0.2, poll_s=0.02),
         Power(served, registry, streaming, meter, launches, poll_s=0.02),
-        Watch(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1)),
+        Watch(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),
         again_after=again_after,
     )
     running = asyncio.create_task(worker.run())

@@ -20,6 +20,9 @@ __all__ = ["Part"]
 
 _SHIPPED: Final = Path(__file__).with_name("prices.json")
 HOURS_PER_MONTH: Final = 730  # Google's convention for prices by the month
+# Of an external IPv4 address, as Google's network pricing page lists it: in use, and kept for a stopped machine.
+ADDRESS_USD_PER_HOUR: Final = Decimal("0.005")
+ADDRESS_KEPT_USD_PER_HOUR: Final = Decimal("0.01")
 _BITS_PER_GIB: Final = 8 * 2**30
 _GIB_PER_VCPU: Final = {"n1-standard": Decimal("3.75"), "g2-standard": Decimal(4)}
 
@@ -70,7 +73,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class HourlyPrice:
-    """The parts add up to `usd_per_hour`, to the last digit. A stopped machine pays for its disk."""
+    """The parts add up to `usd_per_hour`, to the last digit. A stopped machine pays for its disk and its address."""
 
     lines: Mapping[Part, Decimal]
     as_of: datetime
@@ -82,7 +85,7 @@ class HourlyPrice:
 
     @property
     def usd_per_hour_stopped(self) -> Decimal:
-        return self.lines[Part.DISK]
+        return self.lines[Part.DISK] + ADDRESS_KEPT_USD_PER_HOUR
 
 
 def hourly_price(prices: RegionPrices, machine_type: str, gpu_model: str, usage: Usage) -> HourlyPrice | None:
@@ -100,6 +103,7 @@ def hourly_price(prices: RegionPrices, machine_type: str, gpu_model: str, usage:
         Part.MACHINE: machine,
         Part.GPU: gpu,
         Part.DISK: _rounded(disk * usage.disk_gib / HOURS_PER_MONTH),
+        Part.ADDRESS: ADDRESS_USD_PER_HOUR,
         Part.EGRESS: _rounded(egress * usage.stream_mbit_per_s * 10**6 * 3600 / _BITS_PER_GIB),
     }
     return HourlyPrice(MappingProxyType(lines), prices.as_of, prices.source)

@@ -82,6 +82,7 @@ async def test_the_catalogs_prices_replace_the_shipped_ones_part_by_part(db: Dat
         Part.MACHINE: Decimal("0.296"),  # 8 x 0.025 + 32 x 0.003
         Part.GPU: Decimal("0.57"),
         Part.DISK: Decimal("0.015068"),
+        Part.ADDRESS: Decimal("0.005"),
         Part.EGRESS: Decimal("1.005828"),
     }
     assert (price.source, price.as_of) == (PriceSource.CATALOG, NOON)
@@ -171,6 +172,7 @@ async def test_a_spot_machine_is_priced_as_google_prices_spot_and_no_other_is(db
         Part.MACHINE: Decimal("0.112"),  # 8 x 0.010 + 32 x 0.001
         Part.GPU: Decimal("0.22"),
         Part.DISK: Decimal("0.015068"),
+        Part.ADDRESS: Decimal("0.005"),
         Part.EGRESS: Decimal("1.005828"),
     }
     assert (on_demand.lines[Part.MACHINE], on_demand.lines[Part.GPU]) == (Decimal("0.296"), Decimal("0.57"))

@@ -47,6 +47,8 @@ class FakeCloud:
         self.given_away = False  # no start finds hardware
         self.lingers = False  # what is deleted is DELETING for ever
         self.broken_for_good = False  # what is broken does not start
+        self.charges: dict[str, Decimal] = {}  # by site, what a machine there is said to cost
+        self.placed: dict[MachineId, SiteId] = {}
         self.calls: Counter[str] = Counter()
         self._gates: dict[str, asyncio.Event] = {}
         self._counted: dict[str, tuple[int, asyncio.Event]] = {}
@@ -109,12 +111,14 @@ class FakeCloud:
         machine = Machine(MachineId(f"m{self.ever_rented + 1}"), tag, MachineState.RUNNING, ip_address="127.0.0.1")
         self.ever_rented += 1
         self.rented[machine.id] = machine
+        self.placed[machine.id] = offer.site_id
         self._answer("rent")
         return machine
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         await self._enter("machine")
-        return self.rented.get(machine_id)
+        machine, told = self.rented.get(machine_id), self.charges.get(self.placed.get(machine_id, SiteId("")))
+        return machine if machine is None or told is None else replace(machine, usd_per_hour=told)
 
     async def machines(self) -> Sequence[Machine]:
         await self._enter("machines")

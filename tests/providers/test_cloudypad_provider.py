@@ -89,8 +89,10 @@ async def test_an_offer_is_the_cheapest_machine_with_each_part_of_its_price(work
 
     assert (offer.vcpus, offer.ram_gb, offer.storage_gb, offer.gpu_model) == (8, 30, 200, "nvidia-tesla-t4")
     assert offer.usd_per_hour_for(PricePart.GPU) == Decimal("0.35")
-    assert offer.usd_per_hour_stopped == offer.usd_per_hour_for(PricePart.DISK) == Decimal("0.027397")
-    assert sum(line.usd_per_hour for line in offer.lines) == offer.usd_per_hour == Decimal("1.469857")
+    assert offer.usd_per_hour_for(PricePart.DISK) == Decimal("0.027397")
+    assert offer.usd_per_hour_for(PricePart.ADDRESS) == Decimal("0.005")
+    assert offer.usd_per_hour_stopped == Decimal("0.037397")
+    assert sum(line.usd_per_hour for line in offer.lines) == offer.usd_per_hour == Decimal("1.474857")
 
 
 async def test_a_spot_machine_is_offered_at_its_price_as_spot_and_says_it_when_it_runs(
@@ -128,7 +130,7 @@ async def test_renting_makes_a_machine_that_a_stop_cannot_harm(worker: Worker, g
     assert (machine.ip_address, machine.ssh_user, machine.usd_per_hour) == (
         "203.0.113.9",
         "ubuntu",
-        Decimal("1.469857"),
+        Decimal("1.474857"),
     )
     assert told[0] == "Ordering the machine at Google Cloud in us-central1-a"
     (line,) = google.calls("create")

@@ -107,10 +107,11 @@ def test_an_hour_is_priced_part_by_part_to_the_last_digit() -> None:
         Part.MACHINE: Decimal("0.189999"),  # 4 x 0.031611 + 15 x 0.004237
         Part.GPU: Decimal("0.35"),
         Part.DISK: Decimal("0.013699"),  # 100 GiB x 0.10 / 730 h
+        Part.ADDRESS: Decimal("0.005"),
         Part.EGRESS: Decimal("1.005828"),  # 20 Mbit/s are 8.3819 GiB/h, x 0.12
     }
-    assert price.usd_per_hour == Decimal("1.559526")
-    assert price.usd_per_hour_stopped == Decimal("0.013699")
+    assert price.usd_per_hour == Decimal("1.564526")
+    assert price.usd_per_hour_stopped == Decimal("0.023699")  # the disk, and 0.01 for the address
     assert (price.source, price.as_of.date()) == (PriceSource.SHIPPED, date(2026, 8, 20))
 
 
