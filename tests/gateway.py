@@ -234,8 +234,7 @@ async def listening(
     app: Starlette,
     http: type[PatientH11] = PatientH11,
     ws: type[PatientSocket] = PatientSocket,
-    *,
-    keep_alive_s: int = 75,
+    **options: Any,
 ) -> AsyncIterator[str]:
     """The host and port of the application, served by the server of production, for as long as the body runs."""
     config = uvicorn.Config(
@@ -250,7 +249,7 @@ async def listening(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=keep_alive_s,
+        **options,
     )
     server = uvicorn.Server(config)
     with listen("127.0.0.1", 0, "PORT") as listener:

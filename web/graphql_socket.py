@@ -44,6 +44,11 @@ class CloseCode(IntEnum):
     TOO_MANY_INITIALISATION_REQUESTS = 4429
 
 
+# Clients connect again after it, with the credentials that they have then. 4401 would end their subscriptions for good;
+# the protocol prescribes it before the acknowledgement only.
+_RENEW_CREDENTIALS: Final = CloseCode.FORBIDDEN
+
+
 class _ClosingError(Exception):
     def __init__(self, code: CloseCode, reason: str) -> None:
         super().__init__(reason)
@@ -160,7 +165,7 @@ class _Connection:
 
     async def _watch_credentials(self, caller: Caller, payload: dict[str, Any] | None) -> None:
         reason = await no_longer_good(self._gateway, caller, self._websocket.scope, payload)
-        raise _ClosingError(CloseCode.UNAUTHORIZED, reason)
+        raise _ClosingError(_RENEW_CREDENTIALS, reason)
 
     async def _count_stranger(self) -> None:
         try:
@@ -194,7 +199,7 @@ class _Connection:
     async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
         why_not = await objection(self._gateway, caller, self._websocket.scope, self._payload)
         if why_not is not None:
-            raise _ClosingError(CloseCode.UNAUTHORIZED, why_not)
+            raise _ClosingError(_RENEW_CREDENTIALS, why_not)
         try:
             await self._gateway.admit(caller)
             async with asyncio.timeout(self._limits.max_subscription_s):

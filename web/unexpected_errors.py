@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from errors import GatewayError, LimitReachedError
 from schema.faults import INTERNAL, code_of, fault_of
@@ -38,6 +39,8 @@ class UnexpectedErrors:
 
         try:
             await self._app(scope, receive, followed)
+        except WebSocketDisconnect:
+            return
         except Exception as error:
             if not isinstance(error, GatewayError):
                 log.exception("unexpected error")

@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from auth.rate import MessageRate
 from correlation import working_on
@@ -18,6 +20,9 @@ from web.access_log import REQUEST_ID, AccessLog, new_request_id
 
 _TAKEN_AT_ONCE: Final = 4096  # bytes; what they turn out to be is looked at before the next ones are parsed
 _SWITCHING_PROTOCOLS: Final = 101
+_NOT_UTF8: Final = 1007
+_GOING_AWAY: Final = 1001  # clients of graphql-transport-ws connect again after it, and not after uvicorn's 1011
+_FAREWELL_S: Final = 1.0  # so long a client may go on sending before the connection under its close frame is closed
 _TRY_AGAIN_LATER: Final = 1013
 
 
@@ -50,6 +55,7 @@ class PatientSocket(WebSocketsSansIOProtocol):
 
     slow_reader_s = 20.0
     max_frames_per_minute = 1200
+    _is_deaf = False  # the close frame is sent: what else comes in is not read
     refusal_log = AccessLog()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,7 +65,7 @@ class PatientSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         for part in slices(data):
-            if self.transport.is_closing():
+            if self._is_deaf or self.transport.is_closing():
                 return
             super().data_received(part)
 
@@ -69,10 +75,67 @@ class PatientSocket(WebSocketsSansIOProtocol):
                 self._frames.admit()
         except LimitReachedError as error:
             self.conn.events_received()
-            self.conn.send_close(_TRY_AGAIN_LATER, error.message)
-            self.handle_parser_exception()
+            if self.conn.state is State.OPEN:
+                self.conn.send_close(_TRY_AGAIN_LATER, error.message)
+                self.handle_parser_exception()
+            else:
+                self._say_farewell()  # its close frame is on the way
         else:
             super().handle_events()
+
+    def send_receive_event_to_app(self) -> None:
+        """Refuse text that is not UTF-8 without uvicorn's traceback in the log."""
+        try:
+            if self.curr_msg_data_type == "text":
+                b"".join(self.frames).decode()
+        except UnicodeDecodeError:
+            self.frames = []
+            if self.conn.state is State.OPEN:
+                self.conn.send_close(_NOT_UTF8)
+                self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        """Let the client read the close frame. uvicorn closes the connection at once: while the client is still
+        sending, the system then resets it, and the frame is lost."""
+        assert self.conn.close_sent is not None
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_sent.code})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._say_farewell()
+
+    def _say_farewell(self) -> None:
+        self._is_deaf = True
+        self.transport.resume_reading()
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+        self.close_timer = self.loop.call_later(_FAREWELL_S, self.transport.close)
+
+    def keepalive_timeout(self) -> None:
+        """Close the connection of a client that was asleep with a code after which it comes back."""
+        self.pong_timer = self.pending_ping_payload = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(_GOING_AWAY, "keepalive ping timeout")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the application. Raises ClientDisconnected, of which nothing is logged, also while the
+        connection is being closed."""
+        if not self.handshake_complete and self.transport is not None and self.transport.is_closing():
+            self.handshake_complete = True
+            raise ClientDisconnected
+        try:
+            await super().send(message)
+        except RuntimeError:
+            if self.close_sent:
+                raise ClientDisconnected from None
+            raise
+        if self.close_sent:
+            self.handshake_complete = True  # also when it was answered with an ordinary HTTP response
 
     def handle_connect(self, event: Request) -> None:
         answer = self.conn.accept(event)

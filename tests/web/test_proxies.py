@@ -247,7 +247,7 @@ async def test_of_more_idle_connections_than_allowed_the_oldest_is_closed(gatewa
 async def test_a_connection_stays_open_between_two_requests_for_as_long_as_is_set(gateway: GatewayWorld) -> None:
     app = create_app(web_gateway(gateway), Readiness())
     # The time for the head of a first request is shorter: it is not the limit here.
-    async with listening(app, patient(0.2), keep_alive_s=1) as address:
+    async with listening(app, patient(0.2), timeout_keep_alive=1) as address:
         client = Client(*await asyncio.open_connection(*address.split(":")))
         unused = Client(*await asyncio.open_connection(*address.split(":")))
         await client.ask()

@@ -304,7 +304,7 @@ class TestOpening:
             await say(opened, {**INIT, "payload": {"Authorization": f"Bearer {brief}"}})
             assert await hear(opened) == {"type": "connection_ack"}
 
-            assert await close_code(opened) == 4401
+            assert await close_code(opened) == 4403
 
     async def test_an_api_key_that_is_revoked_closes_the_socket(self, gateway: GatewayWorld) -> None:
         keys = gateway.services.api_keys
@@ -317,7 +317,7 @@ class TestOpening:
 
             await keys.revoke(OPERATOR, made.api_key.id)
 
-            assert await close_code(opened) == 4401
+            assert await close_code(opened) == 4403
 
     async def test_a_revoked_api_key_begins_nothing_more_on_a_socket(self, gateway: GatewayWorld) -> None:
         keys = gateway.services.api_keys
@@ -331,7 +331,7 @@ class TestOpening:
             mutation = 'mutation { setSpendingLimit(input: {period: DAILY, amount: "5"}) { errors { code } } }'
             await say(opened, {"id": "1", "type": "subscribe", "payload": {"query": mutation}})
 
-            assert await close_code(opened) == 4401
+            assert await close_code(opened) == 4403
         assert await gateway.db.count(SpendingLimit, {}) == 0
 
     async def test_an_api_key_whose_role_changes_closes_the_socket(self, gateway: GatewayWorld) -> None:
@@ -345,7 +345,7 @@ class TestOpening:
 
             await gateway.db.update(ApiKey, {"_id": made.api_key.id}, {"$set": {"role": Role.PLAYER}})
 
-            assert await close_code(opened) == 4401
+            assert await close_code(opened) == 4403
 
     @pytest.mark.parametrize("protocol", ["graphql-ws", "chat"])
     async def test_no_other_protocol_is_spoken(self, served: str, protocol: str) -> None:
