@@ -19,6 +19,7 @@ GatewayError
 ├── ForbiddenError            the caller's role may not do this
 ├── LimitReachedError         too many at once or too often: `limit` names which, `retry_after_s` says when again
 ├── UnavailableError          our own database or engine is away: ask again soon
+├── MigrationError            stored data does not allow what this version needs: change it, start again
 └── ConflictError             somebody moved the document first: read it again
 """
 
@@ -163,6 +164,10 @@ class UnavailableError(GatewayError):
 class DatabaseFaultError(Exception):
     """The database refused a command for a reason that no waiting and no operator ends: a fault of ours, or an error
     that this version does not know. No GatewayError: callers get it masked, as any other fault."""
+
+
+class MigrationError(GatewayError):
+    """Stored data does not allow what this version needs; an operator changes it and starts again."""
 
 
 class ConflictError(GatewayError):

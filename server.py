@@ -32,7 +32,7 @@ from composition.parts import Parts, compose
 from composition.worker import persistently, sweeper_of, work
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
-from errors import GatewayError, UnavailableError
+from errors import GatewayError, MigrationError, UnavailableError
 from fleet.sweep_plan import Action
 from models.database import Database
 from models.database_probe import check_address
@@ -51,7 +51,7 @@ log = logging.getLogger("server")
 
 _LAST_WORDS_S: Final = 10.0
 _OPEN_WITHIN_S: Final = 3.0
-_ONE_LINE: Final = (SettingsError, EmbeddedError, UnavailableError)
+_ONE_LINE: Final = (SettingsError, EmbeddedError, UnavailableError, MigrationError)
 
 
 def main() -> int:
@@ -109,10 +109,13 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
         parts = await stack.enter_async_context(compose(settings))
         parts.db.prepare_first()
         restrict(parts.db)
-        opened, claimed = asyncio.Event(), _claimed(parts, settings, asked_for, adopt=adopt)
+        opened, prepared = asyncio.Event(), asyncio.Event()
+        claimed = _claimed(parts, settings, asked_for, adopt=adopt)
+        preparing = _prepare_database(parts.db, claimed, opened, prepared)
+        failures: list[GatewayError] = []
         async with asyncio.TaskGroup() as tasks:
             jobs = [
-                tasks.create_task(_prepare_database(parts.db, claimed, opened)),
+                tasks.create_task(_or_stop(preparing, stopping, failures)),
                 tasks.create_task(_warm_up(parts, opened)),
             ]
             # Who asks right after the start finds the database open, as a rule.
@@ -120,16 +123,21 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                 await asyncio.wait_for(opened.wait(), _OPEN_WITHIN_S)
             if role != "gateway":
                 jobs.append(tasks.create_task(_work(settings, parts, opened, stopping)))
+            greetings: list[asyncio.Task[None]] = []
             if listener is not None:
                 jobs.append(
                     tasks.create_task(_serve_http(settings, parts, _served(role, settings, parts), listener, stopping))
                 )
                 if settings.environment is Environment.DEVELOPMENT and role != "worker":
-                    jobs.append(tasks.create_task(_greet(asked_for, settings, parts, listener, opened)))
+                    greetings = [tasks.create_task(_greet(asked_for, settings, parts, listener, prepared))]
             await stopping.wait()
+            for greeting in greetings:
+                greeting.cancel()
             _, late = await asyncio.wait(jobs, timeout=_LAST_WORDS_S)
             for job in late:
                 job.cancel()
+        if failures:
+            raise failures[0]
 
 
 def _served(role: str, settings: Settings, parts: Parts) -> Starlette:
@@ -185,10 +193,23 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
     return listener
 
 
-async def _prepare_database(db: Database, claimed: Callable[[], Awaitable[None]], opened: asyncio.Event) -> None:
+async def _prepare_database(
+    db: Database, claimed: Callable[[], Awaitable[None]], opened: asyncio.Event, prepared: asyncio.Event
+) -> None:
     await persistently(claimed, "mongodb")
     opened.set()
     await persistently(lambda: db.ensure_indexes(DOCUMENTS), "mongodb")
+    prepared.set()
+
+
+async def _or_stop(job: Awaitable[None], stopping: asyncio.Event, failures: list[GatewayError]) -> None:
+    """Stop the service in good order when the job fails: a task group would tear the HTTP server down with a traceback
+    of its own."""
+    try:
+        await job
+    except GatewayError as error:
+        failures.append(error)
+        stopping.set()
 
 
 async def _work(settings: Settings, parts: Parts, opened: asyncio.Event, stopping: asyncio.Event) -> None:
@@ -287,11 +308,11 @@ def _stop_signal() -> asyncio.Event:
 
 
 async def _greet(
-    asked_for: Settings, settings: Settings, parts: Parts, listener: socket.socket, opened: asyncio.Event
+    asked_for: Settings, settings: Settings, parts: Parts, listener: socket.socket, prepared: asyncio.Event
 ) -> None:
     """Print where the service is, once its database and its engine can be used. `asked_for` are the settings before
     the blanks were filled in."""
-    await opened.wait()
+    await prepared.wait()
     await persistently(parts.engine.ping, "temporal")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     simulated = {

@@ -19,13 +19,15 @@ import pymongo
 from bson.codec_options import CodecOptions, TypeRegistry
 from bson.decimal128 import Decimal128
 from odmantic import AIOEngine, EmbeddedModel, Model
-from pymongo import AsyncMongoClient, ReturnDocument
+from odmantic.index import ODMBaseIndex
+from pymongo import AsyncMongoClient, IndexModel, ReturnDocument
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
 from errors import ConflictError, DatabaseFaultError, UnavailableError
+from models import indexes
 from models.database_errors import ErrorKind, kind_of, name_of
 
 log = logging.getLogger(__name__)
@@ -89,9 +91,13 @@ class Database:
         self._prepared.clear()
 
     async def ensure_indexes(self, models: Sequence[type[Model]]) -> None:
-        """Create what is missing. May be repeated, by several processes at once."""
+        """Make the indexes those that the models ask for. May be repeated, by several processes at once.
+
+        Raises MigrationError when documents do not allow a unique index.
+        """
         with self._translated():
-            await self._engine.configure_database(models)
+            for model in models:
+                await indexes.ensure(self._collection(model), _indexes_of(model))
         self._prepared.set()
 
     async def get(self, model: type[M], key: object) -> M | None:
@@ -268,6 +274,11 @@ class Database:
 
 _NOT_CHECKED: Final = "the database was not checked yet"
 _IN_TRANSACTION: Final = ContextVar("_IN_TRANSACTION", default=False)
+
+
+def _indexes_of(model: type[Model]) -> list[IndexModel]:
+    found = model.__indexes__()
+    return [each.get_pymongo_index() if isinstance(each, ODMBaseIndex) else each for each in found]
 
 
 async def _bound(session: AsyncClientSession, body: Callable[[], Awaitable[T]]) -> T:

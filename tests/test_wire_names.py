@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 from tests.temporal_definitions import classes_of
-from tests.wire_names import LIST, wire_names
+from tests.wire_names import LIST, changed_indexes, wire_names
 
 _ADVICE = """
 Names on the wire differ from tests/wire_names.txt. A name that disappears breaks workflows under way, stored
@@ -38,3 +38,10 @@ def test_every_definition_says_its_name(decorator: str) -> None:
     ]
 
     assert unnamed == []
+
+
+def test_an_index_that_changed_under_its_name_is_found() -> None:
+    committed = ["mongodb vms index vms_by_age created_at:1", "mongodb vms index vm_tag tag:1 unique=True"]
+    now = ["mongodb vms index vms_by_age created_at:-1", "mongodb vms index vm_tag tag:1 unique=True"]
+
+    assert changed_indexes(committed, now) == ["mongodb vms index vms_by_age"]

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
@@ -117,5 +118,19 @@ def _used() -> Metrics:
     return metrics
 
 
+def changed_indexes(committed: Iterable[str], now: Iterable[str]) -> list[str]:
+    """Return the indexes, each with its collection, that changed under their names."""
+    before, after = ({_name_of(line): line for line in lines if " index " in line} for lines in (committed, now))
+    return sorted(name for name in before.keys() & after.keys() if before[name] != after[name])
+
+
+def _name_of(index: str) -> str:
+    """Return what is before the keys."""
+    return " ".join(index.split(" ")[:4])
+
+
 if __name__ == "__main__":
-    LIST.write_text("\n".join(wire_names()) + "\n")
+    names = wire_names()
+    if changed := changed_indexes(LIST.read_text().splitlines(), names):
+        sys.exit(f"changed under its name: {', '.join(changed)}; give it a new name, and retire the old one later")
+    LIST.write_text("\n".join(names) + "\n")
