@@ -9,9 +9,9 @@ from auth.tokens import SharedSecret
 from settings import Environment, Settings, SettingsError, is_loopback
 
 
-def refuse_unsafe(settings: Settings) -> None:
-    """Raises SettingsError, one line that names the variable, for the first thing that is not safe."""
-    fault = next(faults(settings), None)
+def refuse_unsafe(settings: Settings, role: str = "all") -> None:
+    """Raise SettingsError, one line that names the variable, for the first thing that is not safe in this role."""
+    fault = next(faults(settings, role), None)
     if fault is not None:
         raise SettingsError(fault)
 
@@ -23,8 +23,8 @@ def lets_developer_in(settings: Settings) -> bool:
     )
 
 
-def faults(settings: Settings) -> Iterator[str]:
-    """Everything that is not safe about these settings."""
+def faults(settings: Settings, role: str = "all") -> Iterator[str]:
+    """Yield everything that is not safe about these settings. A gateway needs nothing that only workers use."""
     yield from _token_faults(settings)
     yield from _certificate_faults(settings)
     if settings.alert_webhook_url is not None and settings.alert_webhook_secret is None:
@@ -33,7 +33,7 @@ def faults(settings: Settings) -> Iterator[str]:
             "Example: ALERT_WEBHOOK_SECRET=$(openssl rand -base64 48)"
         )
     if settings.environment is Environment.PRODUCTION:
-        yield from _production_faults(settings)
+        yield from _production_faults(settings, role)
     elif not _checks_tokens(settings) and not is_loopback(settings.host):
         yield (
             f"HOST: others can reach {settings.host}, and without JWT_SECRET or JWT_JWKS_URL each of them would be an "
@@ -61,7 +61,7 @@ def _certificate_faults(settings: Settings) -> Iterator[str]:
     yield f"{missing}: mTLS needs the certificate and its key, and only one is set. Example: {missing}={example}"
 
 
-def _production_faults(settings: Settings) -> Iterator[str]:
+def _production_faults(settings: Settings, role: str) -> Iterator[str]:
     if "deployment" not in settings.model_fields_set:
         yield "DEPLOYMENT: production says which installation it is. Example: DEPLOYMENT=main"
     if not _checks_tokens(settings):
@@ -87,11 +87,11 @@ def _production_faults(settings: Settings) -> Iterator[str]:
     for origin in ("*", "null"):
         if origin in settings.cors_origins:
             yield f"CORS_ORIGINS: {origin} lets every page call. Example: CORS_ORIGINS=https://play.example.com"
-    yield from _shared(settings)
+    yield from _shared(settings, role)
     yield from _simulated(settings)
 
 
-def _shared(settings: Settings) -> Iterator[str]:
+def _shared(settings: Settings, role: str) -> Iterator[str]:
     """What every replica must have alike, and so cannot make for itself."""
     if settings.mongodb_atlas_uri is None:
         yield (
@@ -103,8 +103,8 @@ def _shared(settings: Settings) -> Iterator[str]:
             "TEMPORAL_ADDRESS: the embedded engine is for development. "
             "Example: TEMPORAL_ADDRESS=gamer.a1b2c.tmprl.cloud:7233"
         )
-    if settings.ssh_key_path is None:
-        yield "SSH_KEY_PATH: all replicas reach machines with one key. Example: SSH_KEY_PATH=/secrets/id_ed25519"
+    if settings.ssh_key_path is None and role != "gateway":
+        yield "SSH_KEY_PATH: all workers reach machines with one key. Example: SSH_KEY_PATH=/secrets/id_ed25519"
     if settings.api_key_secret is None:
         yield (
             "API_KEY_SECRET: all replicas know API keys by hashes made with it. "

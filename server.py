@@ -70,7 +70,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with one_line_errors():
         settings = load_settings()
-        refuse_unsafe(settings)
+        refuse_unsafe(settings, arguments.role)
         configure_logs(settings.log_level, as_json=settings.environment is Environment.PRODUCTION)
         with contextlib.suppress(KeyboardInterrupt):
             if arguments.rebuild_rollups:
@@ -106,7 +106,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
         listener = None if port is None else stack.enter_context(listen(settings.host, port, name))
         running = await stack.enter_async_context(embedded(settings))
         asked_for, settings = settings, completed(settings, running)
-        parts = await stack.enter_async_context(compose(settings))
+        parts = await stack.enter_async_context(compose(settings, works=role != "gateway"))
         parts.db.prepare_first()
         restrict(parts.db)
         opened, prepared = asyncio.Event(), asyncio.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -21,11 +22,10 @@ from providers.storage.bucket import GOOGLE_URL, Bucket
 from providers.storage.tokens import CLOUD_SCOPE, GoogleTokens, NoTokens, Tokens
 from providers.tensordock.provider import TensorDockOptions
 from settings import Settings, is_loopback
-from streaming.keys import KeyPair
 from streaming.machine import LibrarySource
 
 
-def tensordock_options(settings: Settings, ssh_public_key: str) -> TensorDockOptions:
+def tensordock_options(settings: Settings, ssh_public_key: str | None) -> TensorDockOptions:
     return TensorDockOptions(
         url=str(settings.tensordock_api_url),
         token=secret_text(settings.tensordock_api_token) or "",
@@ -33,11 +33,15 @@ def tensordock_options(settings: Settings, ssh_public_key: str) -> TensorDockOpt
         ssh_public_key=ssh_public_key,
         requests_per_second=settings.tensordock_requests_per_second,
         settle_s=settings.tensordock_settle_seconds,
-        simulated=is_loopback(settings.tensordock_api_url.host or ""),
+        simulated=tensordock_is_simulated(settings),
     )
 
 
-def cloudypad_cli(settings: Settings, db: Database, key: KeyPair) -> CloudyPadCli:
+def tensordock_is_simulated(settings: Settings) -> bool:
+    return is_loopback(settings.tensordock_api_url.host or "")
+
+
+def cloudypad_cli(settings: Settings, db: Database) -> CloudyPadCli:
     """With the credentials of the settings, which need not stand in the environment."""
     credentials = settings.google_application_credentials
     own = {} if credentials is None else {"GOOGLE_APPLICATION_CREDENTIALS": str(credentials.absolute())}
@@ -45,19 +49,24 @@ def cloudypad_cli(settings: Settings, db: Database, key: KeyPair) -> CloudyPadCl
         settings.cloudypad_command or "cloudypad",
         settings.cloudypad_config_path or settings.data_dir / "cloudypad",
         store=CloudyPadStates(db),
-        key_path=key.path,
+        key_path=ssh_key_path(settings),
         inherited={**os.environ, **own},
     )
 
 
-def cloudypad_options(settings: Settings, key: KeyPair) -> CloudyPadOptions:
+def cloudypad_options(settings: Settings) -> CloudyPadOptions:
     return CloudyPadOptions(
         project_id=settings.gcp_project_id or "",
-        key_path=key.path,
+        key_path=ssh_key_path(settings),
         spot=settings.gcp_spot,
         autostop_s=60 * settings.cloudypad_autostop_minutes,
         simulated=simulates_google(settings),
     )
+
+
+def ssh_key_path(settings: Settings) -> Path:
+    """Return where our private SSH key is; that it is there is not said."""
+    return (settings.ssh_key_path or settings.data_dir / "ssh" / "id_ed25519").absolute()
 
 
 def google_tokens(settings: Settings, http: Http) -> Tokens:

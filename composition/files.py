@@ -15,11 +15,15 @@ _KINDS: Final = {
     "google_application_credentials": "a Google credentials file",
     "gcs_library_key_file": "a Google key file",
 }
+_FOR_WORKERS: Final = frozenset({"gcs_library_key_file"})
 
 
-def check_files(settings: Settings) -> None:
-    """Raise SettingsError, one line that names the variable, for the first file that cannot be used. Blocking."""
+def check_files(settings: Settings, *, works: bool = True) -> None:
+    """Raise SettingsError, one line that names the variable, for the first file that cannot be used. Blocking. What is
+    for workers alone is not looked at for a process that does not work."""
     for name, kind in _KINDS.items():
+        if name in _FOR_WORKERS and not works:
+            continue
         path: Path | None = getattr(settings, name)
         if path is not None and (fault := _fault(path, kind)) is not None:
             (example,) = Settings.model_fields[name].examples or [""]

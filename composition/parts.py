@@ -11,6 +11,7 @@ from typing import Final
 
 from billing.balance import Balance
 from billing.google_prices import GooglePrices
+from composition.blanks import simulates_google
 from composition.clouds import (
     cloudypad_cli,
     cloudypad_options,
@@ -20,25 +21,30 @@ from composition.clouds import (
     library_source,
     location_finder,
     secret_text,
+    ssh_key_path,
+    tensordock_is_simulated,
     tensordock_options,
 )
 from composition.files import check_files
 from composition.identity import Account
 from errors import ProviderRefusedError
+from fleet.provider_reports import ProviderReports, ReportedHealth
 from fleet.sweep_plan import Inventory
 from launch.engine import DeferredEngine, EngineAddress
 from models.database import Database
 from placement.geocoding import Geocoder
 from placement.network_order import NetworkOrders
 from placement.ranking import Placements, Weights
-from providers.base import Provider
+from providers.base import Provider, ProviderName
+from providers.cloudypad.cli import CloudyPadCli
 from providers.cloudypad.provider import CloudyPad
 from providers.http import Http
 from providers.measured import MeasuredProvider
 from providers.registry import Registry
+from providers.storage.bucket import Bucket
 from providers.tensordock.provider import TensorDock
-from settings import Settings, SettingsError
-from streaming.keys import KeyPair, ensure_key_pair
+from settings import Environment, Settings, SettingsError
+from streaming.keys import KeyPair, ensure_key_pair, read_key_pair
 from streaming.library import Library
 from streaming.machine import StreamingMachines
 from streaming.ssh import Ssh
@@ -58,34 +64,36 @@ class Parts:
     inventories: Sequence[Inventory]
     placements: Placements
     library: Library
-    streaming: StreamingMachines
+    streaming: StreamingMachines | None  # None: this process reaches no machine
     http: Http
+    reports: ProviderReports
     balance: Balance
     tensordock_account: Account
     metrics: Metrics
 
 
 @contextlib.asynccontextmanager
-async def compose(settings: Settings) -> AsyncIterator[Parts]:
-    """Everything that both roles share, opened; and closed again."""
+async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Parts]:
+    """Open what the roles share, and close it again. A process that does not work (a gateway) reaches no machine: it
+    has no SSH key, no CloudyPad and no key of the library, and asks for none."""
     async with AsyncExitStack() as stack:
-        await asyncio.to_thread(check_files, settings)
+        await asyncio.to_thread(check_files, settings, works=works)
         metrics = Metrics(VERSION)
         db = _database(settings, metrics)
         stack.push_async_callback(db.close)
         http = Http()
         stack.push_async_callback(http.close)
         address = _engine_address(settings)
-        key = await _key_pair(settings)
-        tensordock = TensorDock(tensordock_options(settings, key.public_key), http)
+        key = await _key_pair(settings) if works else None
+        tensordock = TensorDock(tensordock_options(settings, None if key is None else key.public_key), http)
         stack.push_async_callback(tensordock.close)
-        cloudypad = cloudypad_cli(settings, db, key)
+        cloudypad = cloudypad_cli(settings, db)
         providers: list[Provider] = [tensordock]
         inventories: list[Inventory] = []
         if settings.gcp_project_id is not None:
             tokens = google_tokens(settings, http)
             google = CloudyPad(
-                cloudypad_options(settings, key),
+                cloudypad_options(settings),
                 cloudypad,
                 tokens,
                 GooglePrices(db).current,
@@ -94,7 +102,10 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             stack.push_async_callback(google.close)
             providers.append(google)
             inventories.append(google)
-        registry = Registry(MeasuredProvider(provider, metrics.provider_called) for provider in providers)
+        registry = Registry(
+            MeasuredProvider(provider, metrics.provider_called, _reported(settings, db, provider.name).get)
+            for provider in providers
+        )
         bucket = game_bucket(settings, http)
         library = Library(bucket)
         stack.push_async_callback(library.close)
@@ -111,14 +122,9 @@ async def compose(settings: Settings) -> AsyncIterator[Parts]:
             inventories=inventories,
             placements=Placements(db, registry, geocoder, weights, orders),
             library=library,
-            streaming=StreamingMachines(
-                Ssh(key),
-                cloudypad,
-                bucket,
-                await library_source(settings),
-                control_port=settings.wolf_control_port,
-            ),
+            streaming=None if key is None else await _streaming(settings, key, cloudypad, bucket),
             http=http,
+            reports=ProviderReports(db, providers),
             balance=tensordock,
             tensordock_account=tensordock.account,
             metrics=metrics,
@@ -137,10 +143,24 @@ def _database(settings: Settings, metrics: Metrics) -> Database:
         ) from None
 
 
+def _reported(settings: Settings, db: Database, provider: ProviderName) -> ReportedHealth:
+    of_tensordock = provider is ProviderName.TENSORDOCK
+    simulated = tensordock_is_simulated(settings) if of_tensordock else simulates_google(settings)
+    return ReportedHealth(db, provider, simulated=simulated)
+
+
+async def _streaming(settings: Settings, key: KeyPair, cloudypad: CloudyPadCli, bucket: Bucket) -> StreamingMachines:
+    return StreamingMachines(
+        Ssh(key), cloudypad, bucket, await library_source(settings), control_port=settings.wolf_control_port
+    )
+
+
 async def _key_pair(settings: Settings) -> KeyPair:
-    path = (settings.ssh_key_path or settings.data_dir / "ssh" / "id_ed25519").absolute()
+    """In production a key that is named is there: a new one would reach none of the machines that run."""
+    path = ssh_key_path(settings)
+    named = settings.ssh_key_path is not None and settings.environment is Environment.PRODUCTION
     try:
-        return await asyncio.to_thread(ensure_key_pair, path)
+        return await asyncio.to_thread(read_key_pair if named else ensure_key_pair, path)
     except (ProviderRefusedError, OSError):
         raise SettingsError(
             f"SSH_KEY_PATH: {path} is not a private SSH key that can be read. Example: SSH_KEY_PATH=/secrets/id_ed25519"

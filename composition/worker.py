@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -71,8 +72,18 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
         build_id=settings.worker_build_id,
     )
     versions = WorkerVersions(client, settings.temporal_task_queue, settings.worker_build_id)
-    async with worker, versions.kept_settled():
+    async with worker, versions.kept_settled(), _kept(parts.reports.keep()):
         await stopping.wait()
+
+
+@contextlib.asynccontextmanager
+async def _kept(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object]:
@@ -82,6 +93,7 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
     from launch.steps import LaunchSteps
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
+    assert streaming is not None, "a worker was composed as one"
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
     launches = _launches(parts)
     return [

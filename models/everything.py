@@ -15,6 +15,7 @@ from models.launches import Launch, LaunchEvent
 from models.limits import SpendingAlert, SpendingLimit, SpendingStop
 from models.operator_alerts import OperatorAlert
 from models.places import FullSite, GeocodedPlace, NetworkOrder
+from models.provider_reports import ProviderReport
 from models.rates import RateWindow
 from models.rollups import RolledSpan, Rollup, RollupState
 from models.strays import Stray, Sweep
@@ -37,6 +38,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     LaunchEvent,
     NetworkOrder,
     OperatorAlert,
+    ProviderReport,
     RateWindow,
     RolledSpan,
     Rollup,

@@ -34,6 +34,11 @@ def ensure_key_pair(path: Path) -> KeyPair:
     return _load(path)
 
 
+def read_key_pair(path: Path) -> KeyPair:
+    """Return the key at `path`. Raises ProviderRefusedError when there is none that can be used."""
+    return _load(path)
+
+
 def _make(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     key = asyncssh.generate_private_key("ssh-ed25519", comment=_COMMENT)

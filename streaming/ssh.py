@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import hashlib
+import os
 import shlex
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ _HOST_KEY_ALGORITHMS: Final = (
     *("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     *("rsa-sha2-512", "rsa-sha2-256"),
 )
+_NAMELESS: Final = "gamer"
 _OUTPUT_LIMIT_BYTES: Final = 4 * 1024 * 1024
 _CHUNK_BYTES: Final = 256 * 1024
 ANY_STATUS: Final = range(256)  # for what may fail as it likes, because its failure is answered by another way
@@ -181,6 +184,7 @@ class Ssh:
     """Opens connections with our key."""
 
     def __init__(self, key: KeyPair, *, connect_timeout_s: float = 20, keepalive_s: float = 15) -> None:
+        _ensure_user_name()
         self._key = key
         self._connect_timeout_s = connect_timeout_s
         self._keepalive_s = keepalive_s
@@ -229,6 +233,15 @@ class Ssh:
                     login_timeout=self._connect_timeout_s,
                     keepalive_interval=self._keepalive_s,
                 )
+
+
+def _ensure_user_name() -> None:
+    """Give this process a name where its user has no account, as in containers: asyncssh asks for one, and uses it for
+    nothing here."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = _NAMELESS
 
 
 class _Pinning(asyncssh.SSHClient):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from settings import Settings
+from tests.images import image_of
 
 DEPLOY = Path("deploy")
 
@@ -30,6 +31,29 @@ def test_secrets_are_never_written_into_a_deployment(name: str) -> None:
     written = {variable["name"].lower() for variable in container(name)["env"] if "value" in variable}
 
     assert {name for name in written if "SecretStr" in str(Settings.model_fields[name].annotation)} == set()
+
+
+@pytest.mark.parametrize("name", ["gateway", "worker"])
+def test_the_user_of_an_image_has_an_account_and_a_name(name: str) -> None:
+    image = image_of(name)
+
+    assert image.user == "65532:65532"
+    assert "useradd --uid 65532 --gid 65532" in image.text
+    assert (image.environment["USER"], image.environment["LOGNAME"], image.environment["HOME"]) == (
+        *("gamer", "gamer"),
+        "/tmp",
+    )
+
+
+def test_the_gateway_is_given_nothing_that_only_workers_use() -> None:
+    given = {variable["name"] for variable in container("gateway")["env"]}
+
+    assert given.isdisjoint({"SSH_KEY_PATH", "GCS_LIBRARY_KEY_FILE", "CLOUDYPAD_COMMAND", "CLOUDYPAD_CONFIG_PATH"})
+
+
+@pytest.mark.parametrize("name", ["gateway", "worker"])
+def test_every_deployment_has_a_name(name: str) -> None:
+    assert {"name": "DEPLOYMENT", "value": "main"} in container(name)["env"]
 
 
 def test_the_images_hold_every_package_of_the_service() -> None:

@@ -95,6 +95,13 @@ def test_production_refuses_what_is_not_safe_and_names_the_variable(
     assert SECRET not in line
 
 
+def test_a_gateway_in_production_needs_nothing_that_only_workers_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = with_environment(monkeypatch, PRODUCTION | {"SSH_KEY_PATH": None})
+
+    assert list(faults(settings, "gateway")) == []
+    assert [fault.partition(":")[0] for fault in faults(settings, "worker")] == ["SSH_KEY_PATH"]
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])
 def test_development_that_others_can_reach_needs_tokens(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     open_door = with_environment(monkeypatch, {"HOST": host})

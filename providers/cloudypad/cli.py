@@ -39,6 +39,7 @@ _PASSED_ON: Final = (
     *("PATH", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_PROJECT", "CLOUDSDK_CORE_PROJECT"),
     *("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "SSL_CERT_FILE"),
 )
+_USER: Final = "gamer"
 # CloudyPad's log levels: 6 keeps warnings out of the JSON, 4 still names the reason of a failure.
 _SILENT, _WARNINGS = "6", "4"
 _PROMPTED: Final = "Instance initialization cancelled"
@@ -260,6 +261,7 @@ class CloudyPadCli:
             "CLOUDYPAD_HOME": str(self._home),
             "CLOUDYPAD_LOG_LEVEL": level,
             "HOME": str(self._home / "home"),
+            **_user_name(self._inherited),
             "LANG": "C.UTF-8",  # Ansible starts in no other kind of locale
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
@@ -286,6 +288,12 @@ class CloudyPadCli:
             yield file
         finally:
             os.close(file)
+
+
+def _user_name(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that name the user: Ansible, and what it starts, fail where a user has no name."""
+    name = inherited.get("USER") or inherited.get("LOGNAME") or _USER
+    return {"USER": name, "LOGNAME": name}
 
 
 async def _lock(file: int, name: str, within_s: float) -> None:

@@ -22,7 +22,7 @@ _STOPPED: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED
 
 
 class Instances:
-    def __init__(self, client: TensorDockClient, answers: Answers, tag_prefix: str, public_key: str) -> None:
+    def __init__(self, client: TensorDockClient, answers: Answers, tag_prefix: str, public_key: str | None) -> None:
         self._client = client
         self._answers = answers
         self._tag_prefix = tag_prefix
@@ -34,6 +34,8 @@ class Instances:
 
     async def order(self, offer: Offer, tag: Tag, permit: Permit) -> MachineId:
         """Order once, looking at nothing. ProviderBusyError: it may have been taken (NothingSentError: it was not)."""
+        if self._public_key is None:
+            raise ProviderRefusedError("this process has no SSH key and orders no machines")
         created = self._client.create(_attributes(offer, tag, self._public_key), permit)
         return await self._answers.must_read(Operation.CREATE, created, parse.ordered_id)
 

@@ -49,12 +49,13 @@ ORDERS_UNDER_WAY_S: Final = _LEAVE_WITHIN_S + _ORDER_TIMEOUT_S
 class TensorDockOptions:
     """One account and how to treat it. The token alone is enough; the key beside it opens the balance.
 
-    `ssh_public_key` is let into every new machine. `settle_s`: how long the list of machines may lag behind orders.
+    `ssh_public_key` is let into every new machine; without it nothing is ordered. `settle_s`: how long the list of
+    machines may lag behind orders.
     """
 
     url: str
     token: str = field(repr=False)
-    ssh_public_key: str
+    ssh_public_key: str | None
     key: str | None = field(default=None, repr=False)
     requests_per_second: float = 1.0
     settle_s: float = 45.0
@@ -86,7 +87,8 @@ class TensorDock:
             leave_within_s=options.leave_within_s,
         )
         self._answers = Answers(self._client.without_credentials, self._client.rest)
-        public_key = checked_public_key(options.ssh_public_key)
+        key = options.ssh_public_key
+        public_key = None if key is None else checked_public_key(key)
         self._instances = Instances(self._client, self._answers, options.tag_prefix, public_key)
         self._purse = Purse(self._client, self._answers)
         self._renting = Renting(
