@@ -244,7 +244,8 @@ def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool, *, by_host: b
     fields: Document = {}
     if status is not VmStatus.RUNNING:
         fields |= {"stop_warning": None, "health_warning": None}
-    if status in {VmStatus.STARTING, VmStatus.STOPPING} and not by_host:
+    runs_again = status is VmStatus.RUNNING and vm.status is VmStatus.STARTING
+    if (status is VmStatus.STOPPING or runs_again) and not by_host:
         fields["warning"] = None
     if status is VmStatus.STOPPED:
         fields["billed_in_full"] = billed
@@ -252,7 +253,7 @@ def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool, *, by_host: b
             fields |= {"stopped_at": now, "stops_at": None}
     if status is VmStatus.RUNNING and vm.status is not VmStatus.RUNNING:
         fields |= {"saves_pending": True, "billed_in_full": False}
-    if status is VmStatus.RUNNING and vm.status is VmStatus.STARTING:
+    if runs_again:
         stops_at = now + timedelta(hours=vm.max_session_hours)
         fields |= {"stopped_at": None, "last_activity_at": now, "stops_at": stops_at, "replacement_launch_id": None}
     return fields

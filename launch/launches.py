@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -57,6 +58,7 @@ class LaunchOrder:
     idle_stop_minutes: int | None = None
     max_session_hours: float | None = None
     idempotency_key: str | None = None
+    replaces_vm_id: str | None = None
     launch_id: str | None = None  # the id it shall have, if it becomes one; None makes one
 
 
@@ -139,9 +141,15 @@ class Launches:
         return cancelling
 
     async def replace(self, vm: Vm, key: str) -> str:
-        """Set up another machine with what was played on this one; the same key gives back the same launch."""
-        played = await self._db.get(Launch, vm.game_launch_id or vm.launch_id)
-        latitude, longitude = vm.place.latitude, vm.place.longitude
+        """Set up another machine with what was played on this one, on the terms of its launch; returns the launch's id.
+        The same key, or a replacement that is under way, gives back the same launch."""
+        if vm.replacement_launch_id is not None:
+            under_way = await self._db.get(Launch, vm.replacement_launch_id)
+            if under_way is not None and under_way.status not in ENDED:
+                return under_way.id
+        rented = await self._db.get(Launch, vm.launch_id)
+        played = rented if vm.game_launch_id is None else await self._db.get(Launch, vm.game_launch_id)
+        terms = [launch for launch in (played, rented) if launch is not None]
         launch = await self.request(
             LaunchOrder(
                 caller_id=vm.user_id,
@@ -149,10 +157,13 @@ class Launches:
                 console=vm.console,
                 game_id=vm.game_id,
                 save_id=None if played is None else played.save_id,
-                near=None if latitude is None or longitude is None else Position(latitude, longitude),
+                near=_near(terms, vm),
+                provider=next((each.provider for each in terms if each.provider is not None), None),
+                max_usd_per_hour=next((each.max_usd_per_hour for each in terms if each.max_usd_per_hour), None),
                 idle_stop_minutes=vm.idle_stop_minutes,
                 max_session_hours=vm.max_session_hours,
                 idempotency_key=key,
+                replaces_vm_id=vm.id,
             )
         )
         return launch.id
@@ -250,6 +261,15 @@ def _check(order: LaunchOrder) -> None:
         )
 
 
+def _near(launches: Sequence[Launch], vm: Vm) -> Position | None:
+    """Return where the player is, as the launches were told; where the machine stands, when none was."""
+    known = [(each.latitude, each.longitude) for each in launches]
+    for latitude, longitude in [*known, (vm.place.latitude, vm.place.longitude)]:
+        if latitude is not None and longitude is not None:
+            return Position(latitude, longitude)
+    return None
+
+
 def _document(order: LaunchOrder, wanted: Console) -> Launch:
     launch_id = order.launch_id or new_id()
     return Launch(
@@ -264,6 +284,7 @@ def _document(order: LaunchOrder, wanted: Console) -> Launch:
         longitude=None if order.near is None else order.near.longitude,
         provider=order.provider,
         requested_vm_id=order.vm_id,
+        replaces_vm_id=order.replaces_vm_id,
         max_usd_per_hour=order.max_usd_per_hour,
         idle_stop_minutes=order.idle_stop_minutes or wanted.idle_stop_minutes,
         max_session_hours=order.max_session_hours or wanted.max_session_hours,

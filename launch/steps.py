@@ -248,7 +248,8 @@ class LaunchSteps:
         for vm in stopped:
             right_cloud = launch.provider in {None, vm.provider}
             dear = launch.max_usd_per_hour is not None and vm.usd_per_hour > launch.max_usd_per_hour
-            if vm.preset is wanted.preset.name and right_cloud and not dear:
+            gone = vm.id == launch.replaces_vm_id
+            if vm.preset is wanted.preset.name and right_cloud and not dear and not gone:
                 return vm
         return None
 

@@ -86,6 +86,7 @@ class Launch(Model):
     longitude: float | None = None
     provider: ProviderName | None = None  # only this one, when set
     requested_vm_id: str | None = None
+    replaces_vm_id: str | None = None  # the machine whose hardware was given away, which is not tried again
     max_usd_per_hour: Decimal | None = None  # the cap on the placement's price
     idle_stop_minutes: int
     max_session_hours: float

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
 from models.launches import Launch
 from models.usage import UsageInterval, UsageState
 from models.vms import VmStatus
-from providers.base import MachineState
+from placement.positions import Position
+from providers.base import MachineState, ProviderName
 from streaming.saves import UploadOutcome
 from streaming.survey import LeftOut
 from tests.world import World
+
+TALLINN = Position(59.437, 24.7536)
 
 
 async def test_two_saves_of_one_game_are_both_kept_and_the_player_is_told(world: World) -> None:
@@ -174,6 +179,55 @@ async def test_a_game_whose_machine_lost_its_hardware_goes_on_on_another(world: 
     assert (other.status, other.id != vm.id, other.game_id) == (VmStatus.RUNNING, True, "mario-odyssey")
     assert (await world.again(vm)).status is VmStatus.STOPPED
     assert world.streaming.slots[-1] == world.streaming.slots[0]
+
+
+async def test_a_replacement_keeps_the_launchs_terms_and_leaves_the_machine_that_is_gone_alone(world: World) -> None:
+    terms = {"provider": ProviderName.TENSORDOCK, "max_usd_per_hour": Decimal("0.50"), "save_id": "second"}
+    asked = await world.until_over(await world.launch(near=TALLINN, **terms))
+    vm = await world.vm(asked)
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    world.cloud.given_away = True
+    await world.fleet.command(vm, Command.START, "asked")
+    replaced = await world.until_changed(vm, lambda now: now.replacement_launch_id is not None)
+
+    launch = await world.db.get(Launch, replaced.replacement_launch_id)
+    assert launch is not None
+    launch = await world.until_over(launch)
+
+    assert (launch.provider, launch.max_usd_per_hour, launch.save_id) == tuple(terms.values())
+    assert (launch.latitude, launch.longitude) == (TALLINN.latitude, TALLINN.longitude)
+    assert launch.replaces_vm_id == vm.id
+    assert world.cloud.calls["start"] == 1
+    kept = await world.again(vm)
+    assert kept.status is VmStatus.STOPPED
+    assert kept.warning == "Its hardware was given away: another machine is set up with the same game and saves"
+
+
+async def test_a_start_that_fails_again_keeps_the_warning_and_sets_no_second_machine_up(world: World) -> None:
+    vm = await world.machine()
+    await world.fleet.command(vm, Command.STOP, "asked")
+    await world.until(vm, VmStatus.STOPPED)
+    world.cloud.given_away = True
+    reached = world.streaming.hold("install")
+    await world.fleet.command(vm, Command.START, "asked")
+    first = await world.until_changed(vm, lambda now: now.replacement_launch_id is not None)
+    await asyncio.wait_for(reached.wait(), 20)
+
+    starting = world.cloud.hold("start")
+    await world.fleet.command(vm, Command.START, "asked")
+    await asyncio.wait_for(starting.wait(), 20)
+    warned = (await world.again(vm)).warning
+    world.cloud.let_go("start")
+    again = await world.until(vm, VmStatus.STOPPED)
+    world.streaming.let_go("install")
+    launch = await world.db.get(Launch, first.replacement_launch_id)
+    assert launch is not None
+    await world.until_over(launch)
+
+    assert warned == first.warning
+    assert again.replacement_launch_id == first.replacement_launch_id
+    assert await world.db.count(Launch, {"replaces_vm_id": vm.id}) == 1
 
 
 async def test_a_launch_that_finds_the_hardware_given_away_replaces_it_once(world: World) -> None:
