@@ -22,6 +22,10 @@ _TOLD: Final = {
         "The saves on this machine were never restored whole, so they were not uploaded and the machine is kept. "
         "Launch the game on it again to have them restored"
     ),
+    UploadOutcome.SHRUNK: (
+        "A save on this machine suddenly holds nothing. It is kept beside the slot, and the intact save from before "
+        "stays the current one"
+    ),
     UploadOutcome.VANISHED: (
         "The save folder on this machine is empty, although files were there. The bucket still has them; "
         "the machine is kept until somebody has looked for what was played after that"

@@ -38,10 +38,11 @@ class SavedFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Where an archive comes from: which machine's folder wrote it, on top of which generation."""
+    """Where an archive comes from: which machine's folder wrote it, on top of which generation, as which version."""
 
     written_by: str
     restored_from: int
+    version: str | None = None
 
 
 # Names are bytes: those that are not UTF-8 are kept as Python keeps them, with surrogates.
@@ -73,6 +74,11 @@ def pack(files: Files, manifest: Manifest | None = None) -> bytes:
     return packed.getvalue()
 
 
+def is_blank(file: SavedFile) -> bool:
+    """Whether it holds nothing: no bytes, or one byte over and over, as battery memory that was never written."""
+    return file.content == file.content[:1] * len(file.content)
+
+
 def unpack(packed: bytes, limit_bytes: int) -> tuple[dict[str, SavedFile], Manifest | None]:
     """The files of an archive, held against its manifest where it has one. Refuses absolute names, `..`, links and
     everything that is not a file, and more than `limit_bytes`."""
@@ -84,6 +90,11 @@ def unpack(packed: bytes, limit_bytes: int) -> tuple[dict[str, SavedFile], Manif
 def plain_files(packed: bytes, limit_bytes: int) -> dict[str, SavedFile]:
     """The plain files of an archive that a machine made; links and devices in it are left out."""
     return _members(packed, limit_bytes, plain_only=True)
+
+
+def packed_limit(limit_bytes: int) -> int:
+    """Return how large an archive of so many bytes can be: what cannot be compressed grows a little."""
+    return limit_bytes + limit_bytes // 100 + _FILES_LIMIT * _OVERHEAD_BYTES // 10
 
 
 def _members(packed: bytes, limit_bytes: int, *, plain_only: bool) -> dict[str, SavedFile]:
@@ -143,6 +154,7 @@ def _manifest_document(files: Files, manifest: Manifest) -> bytes:
             "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "written_by": manifest.written_by,
             "restored_from": str(manifest.restored_from),
+            **({} if manifest.version is None else {"version": manifest.version}),
             "files": [_described(path, files[path]) for path in sorted(files)],
         },
         option=orjson.OPT_INDENT_2,
@@ -163,8 +175,9 @@ def _verified(files: Files, document: bytes) -> Manifest:
     try:
         manifest = orjson.loads(document)
         said = manifest["files"]
-        found = Manifest(str(manifest["written_by"]), int(manifest["restored_from"]))
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        version = manifest.get("version")
+        found = Manifest(str(manifest["written_by"]), int(manifest["restored_from"]), version and str(version))
+    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
         raise DamagedArchiveError("a save's manifest cannot be read") from None
     if said != [_described(path, files[path]) for path in sorted(files)]:
         raise DamagedArchiveError("a save's files are not those that its manifest vouches for")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import PurePosixPath
 from typing import Final
 
 import orjson
 
+from providers.storage.bucket import ABSENT
+from streaming.archives import digest
+from streaming.save_places import SaveKind
 from streaming.slots import SaveSlot
 from streaming.ssh import Shell
 
@@ -17,7 +20,8 @@ _FOLDER: Final = "/var/lib/cloudypad/gamer-saves"  # on the disk that the homes 
 @dataclass(frozen=True, slots=True)
 class Note:
     """`generation` and `digest` are those of the bucket's archive that the files come from or went into last;
-    `writer` tells this folder from every other one that may write the slot."""
+    `writer` tells this folder from every other one that may write the slot; `began_with` is the version that was
+    restored."""
 
     home: str
     prefix: str
@@ -25,22 +29,40 @@ class Note:
     digest: str
     writer: str
     finished: bool = True
+    began_with: str | None = None
 
 
-async def read_note(shell: Shell, slot: SaveSlot) -> Note | None:
-    """None where nothing was ever restored, or the note cannot be understood."""
-    content = await shell.read_file(_path(slot.home))
+async def read_note(shell: Shell, slot: SaveSlot, kind: SaveKind) -> Note | None:
+    """Return None where nothing was ever restored, or the note cannot be understood.
+
+    A machine that was set up before states had a note of their own: nothing of them was restored from their archive.
+    """
+    note = _understood(await shell.read_file(_path(slot.home, kind)))
+    if note is None and kind is SaveKind.STATE:
+        older = _understood(await shell.read_file(_path(slot.home, SaveKind.GAME)))
+        note = None if older is None else replace(older, generation=ABSENT, digest=digest({}), began_with=None)
+    return note
+
+
+async def write_note(shell: Shell, note: Note, kind: SaveKind) -> None:
+    path = _path(note.home, kind)
+    await shell.sudo("install", "-d", "-m", "0700", _FOLDER, str(PurePosixPath(path).parent))
+    await shell.write_file(path, orjson.dumps(asdict(note)), 0o600)
+
+
+def _understood(content: bytes | None) -> Note | None:
+    """A newer release may have written more into it."""
     try:
-        return None if content is None else Note(**orjson.loads(content))
-    except (orjson.JSONDecodeError, TypeError):
+        found = None if content is None else orjson.loads(content)
+        return None if found is None else Note(**{key: found[key] for key in found.keys() & _KNOWN})
+    except (orjson.JSONDecodeError, AttributeError, TypeError):
         return None
 
 
-async def write_note(shell: Shell, note: Note) -> None:
-    await shell.sudo("install", "-d", "-m", "0700", _FOLDER)
-    await shell.write_file(_path(note.home), orjson.dumps(asdict(note)), 0o600)
+_KNOWN: Final = {field.name for field in fields(Note)}
 
 
-def _path(home: str) -> str:
+def _path(home: str, kind: SaveKind) -> str:
     user, title = PurePosixPath(home).parts[-2:]
-    return f"{_FOLDER}/{user}--{title}.json"
+    folder = _FOLDER if kind is SaveKind.GAME else f"{_FOLDER}/states"
+    return f"{folder}/{user}--{title}.json"

@@ -1,11 +1,14 @@
 """Saves between the bucket and a machine. The worker moves the bytes: no machine ever holds a credential for them.
 
-A slot in the bucket is `<prefix>/current.tar.gz`; what was ever written to it also lies under `<prefix>/versions/`, of
-which the newest are kept. A note on the machine says which generation its folder was restored from, so that
+A slot has two parts, each restored, uploaded and kept in versions on its own: what games save themselves, always first,
+and the emulator's states. A part in the bucket is `<prefix>/current.tar.gz` (`states.tar.gz`); what was ever written to
+it also lies under `<prefix>/versions/` (`state-versions/`), thinned out by age. A note on the machine says which
+generation its folder was restored from, so that
 
 - a slot that another machine wrote meanwhile is never overwritten: ours is kept as a version and reported;
 - progress on the machine that is not in the bucket yet is never replaced unseen;
-- a folder whose restore did not finish is never uploaded, and an empty one wipes nothing.
+- a folder whose restore did not finish is never uploaded, and an empty one wipes nothing;
+- a save that holds nothing all of a sudden is kept as a version and reported: it does not become current.
 """
 
 from __future__ import annotations
@@ -21,12 +24,14 @@ from typing import Final
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.storage.bucket import ABSENT, Bucket, GenerationConflictError, StoredObject
-from streaming.archives import Files, Manifest, digest, pack, unpack
+from streaming.archives import Files, Manifest, digest, is_blank, pack, packed_limit, unpack
 from streaming.folders import SaveFolder
 from streaming.notes import Note, read_note, write_note
+from streaming.save_places import SaveKind, kind_of
 from streaming.slots import SaveSlot
 from streaming.ssh import Shell
 from streaming.survey import LeftOut
+from streaming.versions import superfluous, version_name
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +45,7 @@ class UploadOutcome(StrEnum):
     EMPTY = "EMPTY"  # nothing was ever saved on the machine; the slot is left as it is
     VANISHED = "VANISHED"  # there were files, and the folder is empty; the slot is left as it is
     CONFLICT = "CONFLICT"  # another machine wrote the slot meanwhile; ours is kept as a version
+    SHRUNK = "SHRUNK"  # a save that held something holds nothing; the slot is left as it is, ours is kept as a version
     NOT_RESTORED = "NOT_RESTORED"  # the slot is not on this machine; nothing was uploaded
 
 
@@ -61,15 +67,40 @@ class UploadReport:
 
 
 _UNSAFE: Final = (UploadOutcome.NOT_RESTORED, UploadOutcome.VANISHED)
+_WORST_FIRST: Final = (
+    *(UploadOutcome.NOT_RESTORED, UploadOutcome.VANISHED, UploadOutcome.CONFLICT, UploadOutcome.SHRUNK),
+    *(UploadOutcome.UPLOADED, UploadOutcome.UNCHANGED, UploadOutcome.EMPTY),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Current:
-    """A slot as the bucket has it now."""
+    """A part of a slot as the bucket has it now."""
 
     generation: int
     files: Files
     manifest: Manifest | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One kind of saves in the bucket. `older` is where releases that knew one part only kept both kinds."""
+
+    kind: SaveKind
+    name: str
+    versions: str
+    older: str | None = None
+
+    def current(self, prefix: str) -> str:
+        return f"{prefix}/{self.name}.tar.gz"
+
+    def version(self, prefix: str, name: str) -> str:
+        return f"{prefix}/{self.versions}/{name}.tar.gz"
+
+
+_GAME: Final = _Part(SaveKind.GAME, "current", "versions")
+_STATES: Final = _Part(SaveKind.STATE, "states", "state-versions", older="current")
+_STATE_VERSIONS: Final = 3
 
 
 class Saves:
@@ -87,113 +118,179 @@ class Saves:
         """
         folder = SaveFolder(shell, slot.home, self._limit_bytes)
         await folder.prepare()
-        note = await read_note(shell, slot)
-        if note is not None and note.finished and note.prefix != slot.prefix:
-            _refuse_loss((await self._upload(folder, note)).left_out)
-        current = await self._current(slot.prefix)
-        if note is None:
-            return await self._adopt_or_replace(folder, slot, current)
-        if note.finished and note.prefix == slot.prefix:
-            if current is None or _is_ours(current, note):
-                return len((await folder.look()).files)
-            await self._keep_what_changed(folder, note)
-        return await self._replace(folder, slot, current)
+        notes = [(part, await read_note(shell, slot, part.kind)) for part in (_GAME, _STATES)]
+        return sum([await self._restore(folder, slot, part, note) for part, note in notes])
 
     async def upload(self, shell: Shell, slot: SaveSlot) -> UploadReport:
         """Bring the machine's files into the bucket, checked by count, size and checksum on the way."""
-        note = await read_note(shell, slot)
-        if note is None or not note.finished or note.prefix != slot.prefix:
-            return UploadReport(UploadOutcome.NOT_RESTORED)
-        return await self._upload(SaveFolder(shell, slot.home, self._limit_bytes), note)
+        folder = SaveFolder(shell, slot.home, self._limit_bytes)
+        reports = []
+        for part in (_GAME, _STATES):
+            note = await read_note(shell, slot, part.kind)
+            if note is None or not note.finished or note.prefix != slot.prefix:
+                return UploadReport(UploadOutcome.NOT_RESTORED)
+            reports.append(await self._upload(folder, note, part))
+        return _together(*reports)
 
-    async def _upload(self, folder: SaveFolder, note: Note) -> UploadReport:
-        taken = await folder.take()
-        report = await self._upload_files(folder.shell, note, taken.files)
+    async def _restore(self, folder: SaveFolder, slot: SaveSlot, part: _Part, note: Note | None) -> int:
+        if note is not None and note.finished and note.prefix != slot.prefix:
+            _refuse_loss((await self._upload(folder, note, part)).left_out)
+        current = await self._current(slot.prefix, part)
+        if note is None:
+            return await self._adopt_or_replace(folder, slot, current, part)
+        if note.finished and note.prefix == slot.prefix:
+            if current is None or _is_ours(current, note):
+                await write_note(folder.shell, replace(note, began_with=_version_of(current)), part.kind)
+                return len((await folder.look(part.kind)).files)
+            await self._keep_what_changed(folder, note, part)
+        return await self._replace(folder, slot, current, part)
+
+    async def _upload(self, folder: SaveFolder, note: Note, part: _Part) -> UploadReport:
+        taken = await folder.take(part.kind)
+        report = await self._upload_files(folder.shell, note, taken.files, part)
         return replace(report, left_out=taken.left_out)
 
-    async def _upload_files(self, shell: Shell, note: Note, files: Files) -> UploadReport:
+    async def _upload_files(self, shell: Shell, note: Note, files: Files, part: _Part) -> UploadReport:
         size = sum(len(file.content) for file in files.values())
         if not files:
             vouched_for = note.digest != digest({})
             return UploadReport(UploadOutcome.VANISHED if vouched_for else UploadOutcome.EMPTY)
         if digest(files) == note.digest:
-            return UploadReport(UploadOutcome.UNCHANGED, len(files), size, f"{note.prefix}/current.tar.gz")
-        stored = await self._write_current(note, files)
-        if stored is None:
-            name = await self._keep_beside(note, files)
-            return UploadReport(UploadOutcome.CONFLICT, len(files), size, name)
-        await write_note(shell, replace(note, generation=stored.generation, digest=digest(files)))
-        await self._forget_old_versions(note.prefix)
-        return UploadReport(UploadOutcome.UPLOADED, len(files), size, stored.name)
+            return UploadReport(UploadOutcome.UNCHANGED, len(files), size, part.current(note.prefix))
+        written = await self._write_current(note, files, part)
+        if isinstance(written, UploadOutcome):
+            name = await self._keep_beside(note, files, part, written.lower())
+            return UploadReport(written, len(files), size, name)
+        await write_note(shell, replace(note, generation=written.generation, digest=digest(files)), part.kind)
+        await self._forget_old_versions(note, part)
+        return UploadReport(UploadOutcome.UPLOADED, len(files), size, written.name)
 
-    async def _write_current(self, note: Note, files: Files) -> StoredObject | None:
-        """Write the slot over the generation that this machine knows; None when somebody else's is there."""
+    async def _write_current(self, note: Note, files: Files, part: _Part) -> StoredObject | UploadOutcome:
+        """Write the part over the generation that this machine knows; else why its files must not become current."""
         for _ in range(_TRIES):
-            current = await self._current(note.prefix)
+            current = await self._current(note.prefix, part)
             if current is not None and not _is_ours(current, note) and digest(current.files) != digest(files):
-                return None
+                return UploadOutcome.CONFLICT
+            if current is not None and part.kind is SaveKind.GAME and _holds_less(files, current.files):
+                return UploadOutcome.SHRUNK
             base = ABSENT if current is None else current.generation
-            packed = await asyncio.to_thread(pack, files, Manifest(note.writer, note.generation))
-            version = f"{note.prefix}/versions/{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}.tar.gz"
-            await self._bucket.write(version, packed, content_type=_ARCHIVE)
+            await self._keep_unversioned(note, current, part)
+            version = version_name(datetime.now(UTC))
+            packed = await asyncio.to_thread(pack, files, Manifest(note.writer, note.generation, version))
+            await self._bucket.write(part.version(note.prefix, version), packed, content_type=_ARCHIVE)
             try:
                 return await self._bucket.write(
-                    f"{note.prefix}/current.tar.gz", packed, content_type=_ARCHIVE, if_generation=base
+                    part.current(note.prefix), packed, content_type=_ARCHIVE, if_generation=base
                 )
             except GenerationConflictError:
                 # Either somebody was faster, or it was our own write whose answer got lost: look again.
                 continue
         raise ProviderBusyError("a save was written by others at every attempt")
 
-    async def _adopt_or_replace(self, folder: SaveFolder, slot: SaveSlot, current: _Current | None) -> int:
+    async def _keep_unversioned(self, note: Note, current: _Current | None, part: _Part) -> None:
+        """Keep what others packed before it is overwritten the first time: it has no version of its own."""
+        if current is not None and current.generation != ABSENT and current.manifest is None:
+            packed = await asyncio.to_thread(pack, current.files)
+            name = part.version(note.prefix, f"before-{note.writer}-{digest(current.files)[:12]}")
+            await self._bucket.write(name, packed, content_type=_ARCHIVE)
+
+    async def _adopt_or_replace(self, folder: SaveFolder, slot: SaveSlot, current: _Current | None, part: _Part) -> int:
         """Files without a note: nobody knows where they come from, so they are the slot's, or kept beside it."""
-        taken = await folder.take()
+        taken = await folder.take(part.kind)
         note = _note(slot, None)
         if taken.files and current is None:
-            await write_note(folder.shell, note)
+            await write_note(folder.shell, note, part.kind)
             return len(taken.files)
         _refuse_loss(taken.left_out)
         if taken.files and current is not None and digest(taken.files) != digest(current.files):
-            await self._keep_beside(note, taken.files)
-        return await self._replace(folder, slot, current)
+            await self._keep_beside(note, taken.files, part)
+        return await self._replace(folder, slot, current, part)
 
-    async def _keep_what_changed(self, folder: SaveFolder, note: Note) -> None:
-        taken = await folder.take()
+    async def _keep_what_changed(self, folder: SaveFolder, note: Note, part: _Part) -> None:
+        taken = await folder.take(part.kind)
         _refuse_loss(taken.left_out)
         if taken.files and digest(taken.files) != note.digest:
-            name = await self._keep_beside(note, taken.files)
+            name = await self._keep_beside(note, taken.files, part)
             log.warning("progress that the slot does not have is kept as a version", extra={"object": name})
 
-    async def _keep_beside(self, note: Note, files: Files) -> str:
+    async def _keep_beside(self, note: Note, files: Files, part: _Part, why: str = "conflict") -> str:
         """One version for each machine and content, however often it is kept."""
-        name = f"{note.prefix}/versions/conflict-{note.writer}-{digest(files)[:12]}.tar.gz"
+        name = part.version(note.prefix, f"{why}-{note.writer}-{digest(files)[:12]}")
         packed = await asyncio.to_thread(pack, files, Manifest(note.writer, note.generation))
         await self._bucket.write(name, packed, content_type=_ARCHIVE)
         return name
 
-    async def _replace(self, folder: SaveFolder, slot: SaveSlot, current: _Current | None) -> int:
+    async def _replace(self, folder: SaveFolder, slot: SaveSlot, current: _Current | None, part: _Part) -> int:
         files = {} if current is None else current.files
         note = _note(slot, current)
-        await write_note(folder.shell, replace(note, finished=False))
-        await folder.put(files)
-        await write_note(folder.shell, note)
+        await write_note(folder.shell, replace(note, finished=False), part.kind)
+        await folder.put(files, part.kind)
+        await write_note(folder.shell, note, part.kind)
         return len(files)
 
-    async def _current(self, prefix: str) -> _Current | None:
-        stored = await self._bucket.read(f"{prefix}/current.tar.gz", self._limit_bytes)
+    async def _current(self, prefix: str, part: _Part) -> _Current | None:
+        found = await self._unpacked(part.current(prefix))
+        if found is None and part.older is not None:
+            older = await self._unpacked(f"{prefix}/{part.older}.tar.gz")
+            found = None if older is None else _Current(ABSENT, older.files, older.manifest)
+        if found is None:
+            return None
+        files = {path: file for path, file in found.files.items() if _is_part(path, part)}
+        is_elsewhere = found.generation == ABSENT and not files
+        return None if is_elsewhere else replace(found, files=files)
+
+    async def _unpacked(self, name: str) -> _Current | None:
+        stored = await self._bucket.read(name, packed_limit(self._limit_bytes))
         if stored is None:
             return None
         about, packed = stored
         files, manifest = await asyncio.to_thread(unpack, packed, self._limit_bytes)
         return _Current(about.generation, files, manifest)
 
-    async def _forget_old_versions(self, prefix: str) -> None:
+    async def _forget_old_versions(self, note: Note, part: _Part) -> None:
+        folder = f"{note.prefix}/{part.versions}/"
         try:
-            versions = await self._bucket.list(f"{prefix}/versions/2")  # those named by their time, oldest first
-            for version in versions[: -self._versions_kept]:
-                await self._bucket.remove(version.name)
+            stored = await self._bucket.list(f"{folder}2")  # those named by their time, oldest first
+            names = [version.name.removeprefix(folder).removesuffix(".tar.gz") for version in stored]
+            for name in self._superfluous(names, note, part):
+                await self._bucket.remove(part.version(note.prefix, name))
         except ProviderError as error:
             log.warning("old versions of a save could not be removed", extra={"error": error.message})
+
+    def _superfluous(self, names: Sequence[str], note: Note, part: _Part) -> Sequence[str]:
+        if part.kind is SaveKind.STATE:
+            return names[:-_STATE_VERSIONS]
+        began_with = () if note.began_with is None else (note.began_with,)
+        return superfluous(names, datetime.now(UTC), last=self._versions_kept, began_with=began_with)
+
+
+def _together(game: UploadReport, states: UploadReport) -> UploadReport:
+    """Combine the parts' reports. A player who deletes the last state has not lost a save."""
+    if states.outcome is UploadOutcome.VANISHED and game.files:
+        states = replace(states, outcome=UploadOutcome.EMPTY)
+    outcome = min(game.outcome, states.outcome, key=_WORST_FIRST.index)
+    first = game if game.outcome is outcome else states
+    return UploadReport(
+        outcome,
+        game.files + states.files,
+        game.size_bytes + states.size_bytes,
+        first.stored_as,
+        (*game.left_out, *states.left_out),
+    )
+
+
+def _is_part(path: str, part: _Part) -> bool:
+    """What is no save by today's rules was taken by earlier releases, and stays with what games save."""
+    return (kind_of(path) or SaveKind.GAME) is part.kind
+
+
+def _holds_less(files: Files, current: Files) -> bool:
+    """Whether a save that holds something in the slot holds nothing any more."""
+    return any(is_blank(file) and path in current and not is_blank(current[path]) for path, file in files.items())
+
+
+def _version_of(current: _Current | None) -> str | None:
+    return None if current is None or current.manifest is None else current.manifest.version
 
 
 def _refuse_loss(left_out: Sequence[LeftOut]) -> None:
@@ -209,6 +306,7 @@ def _note(slot: SaveSlot, current: _Current | None) -> Note:
         generation=ABSENT if current is None else current.generation,
         digest=digest({} if current is None else current.files),
         writer=secrets.token_hex(8),
+        began_with=_version_of(current),
     )
 
 

@@ -12,25 +12,6 @@ DEFAULT_SAVE: Final = "main"
 STATE_ROOT: Final = "/var/lib/cloudypad/wolf"
 _NO_GAME: Final = "_"  # no game's id begins so
 
-# What emulators write for keeps, inside the home folder. Settings, caches and downloaded assets are not saves.
-SAVE_FOLDERS: Final = (
-    ".config/retroarch/saves",
-    ".config/retroarch/states",
-    ".local/share/dolphin-emu/GC",
-    ".local/share/dolphin-emu/Wii",
-    ".local/share/dolphin-emu/StateSaves",
-    ".local/share/azahar-emu/sdmc",
-    ".local/share/azahar-emu/states",
-    ".local/share/citra-emu/sdmc",
-    ".local/share/citra-emu/states",
-    ".local/share/melonDS",
-    ".local/share/Cemu/mlc01/usr/save",
-    ".local/share/citron/nand/user/save",
-    ".local/share/eden/nand/user/save",
-    ".local/share/yuzu/nand/user/save",
-    ".config/Ryujinx/bis/user/save",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class SaveSlot:

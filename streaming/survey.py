@@ -90,12 +90,10 @@ async def survey(shell: Shell, home: str, places: Sequence[str]) -> Survey:
 
 
 async def mend_links(shell: Shell, home: str, places: Sequence[str]) -> None:
-    """Make links above the save folders relative where they name the home as its container knows it, so that they
-    lead to the same place on the machine."""
-    above = {ancestor for place in places for ancestor in _ancestors(place)[:-1]}
-    tree = await _tree(shell, home, set(), above)
-    for path in sorted(above & tree.keys()):
-        link = tree[path]
+    """Make links above and in the save folders relative where they name the home as its container knows it, so that
+    they lead to the same place on the machine."""
+    tree = await _tree(shell, home, places)
+    for path, link in sorted(tree.items()):
         target = _inside(home, link) if link.kind == "l" and link.target.startswith("/") else None
         if target is not None:
             relative = posixpath.relpath(target, posixpath.dirname(path) or ".")
@@ -151,15 +149,14 @@ def _inside(home: str, link: Entry) -> str | None:
     return None if target.startswith(("/", "..")) else target
 
 
-async def _tree(shell: Shell, home: str, paths: Collection[str], alone: Collection[str] = ()) -> dict[str, Entry]:
-    """Return everything at and below these paths of the home and the folders that lead there, and those `alone`
-    without what is below them."""
+async def _tree(shell: Shell, home: str, paths: Collection[str]) -> dict[str, Entry]:
+    """Return everything at and below these paths of the home, and the folders that lead there."""
     if len(paths) > _PATHS_AT_ONCE:  # a command line has its limits
         halves = sorted(paths)[: len(paths) // 2], sorted(paths)[len(paths) // 2 :]
-        return {**await _tree(shell, home, halves[0], alone), **await _tree(shell, home, halves[1])}
+        return {**await _tree(shell, home, halves[0]), **await _tree(shell, home, halves[1])}
     top, user, title = home.rsplit("/", 2)
     ancestors = {ancestor for path in paths for ancestor in _ancestors(path)}
-    exact = [f"{home}/{_escaped(path)}" for path in sorted({*ancestors, *alone})]
+    exact = [f"{home}/{_escaped(path)}" for path in sorted(ancestors)]
     below = [f"{home}/{_escaped(path)}/*" for path in sorted(paths)]
     patterns = (top, f"{top}/{user}", home, *exact, *below)
     tests = [word for pattern in patterns for word in ("-path", pattern, "-o")][:-1]

@@ -171,7 +171,7 @@ async def test_a_newer_save_of_another_machine_is_not_overwritten_and_ours_is_ke
     assert second.outcome == again.outcome == UploadOutcome.CONFLICT
     assert second.stored_as == again.stored_as
     assert world.slot_holds() == {SAVE: b"level 2 here"}
-    assert world.versions() == [{SAVE: b"level 2 here"}, {SAVE: b"level 2 there"}]
+    assert world.versions() == [{SAVE: b"level 2 here"}, {SAVE: b"level 1"}, {SAVE: b"level 2 there"}]
 
 
 async def test_two_machines_that_start_the_slot_do_not_overwrite_each_other(world: World) -> None:
@@ -327,7 +327,7 @@ async def test_an_archive_that_lacks_a_file_is_not_uploaded(world: World) -> Non
     async with world.shell() as shell:
         await world.saves.restore(shell, SLOT)
         play(world.machine, b"level 7")
-        play(world.machine, b"hidden", ".config/retroarch/states/x.state")
+        play(world.machine, b"hidden", ".config/retroarch/saves/x.srm")
         world.machine.programs["tar"] = lambda argv, given: (0, pack({SAVE: SavedFile(b"level 7", 0)}))
         with pytest.raises(ProviderBusyError, match="changed while they were read"):
             await world.saves.upload(shell, SLOT)
@@ -405,3 +405,133 @@ async def lose_the_answer_of_the_second_write(world: World, shell: Shell) -> Non
     with pytest.raises(ProviderBusyError):
         await world.saves.upload(shell, SLOT)
     world.server.put = put  # type: ignore[method-assign]  # the bucket's, not ours
+
+
+STATE = ".config/retroarch/states/tetris.state1"
+STATES = f"{PREFIX}/states.tar.gz"
+
+
+def states_hold(world: World) -> dict[str, bytes]:
+    files, _ = unpack(world.server.objects[STATES][1], LIMIT)
+    return {path: file.content for path, file in files.items()}
+
+
+async def test_states_are_kept_apart_from_what_the_game_saves_and_both_come_back(world: World) -> None:
+    async with world.shell() as shell, world.shell(world.other) as other:
+        await world.saves.restore(shell, SLOT)
+        play(world.machine, b"level 7")
+        play(world.machine, b"snapshot", STATE)
+        report = await world.saves.upload(shell, SLOT)
+        count = await world.saves.restore(other, SLOT)
+
+    assert (report.outcome, report.files, report.is_safe) == (UploadOutcome.UPLOADED, 2, True)
+    assert (world.slot_holds(), states_hold(world)) == ({SAVE: b"level 7"}, {STATE: b"snapshot"})
+    assert count == 2
+    assert file(world.other, STATE).read_bytes() == b"snapshot"
+
+
+async def test_more_states_than_a_slot_keeps_never_hold_up_memory_cards_and_are_named(world: World) -> None:
+    async with world.shell() as shell:
+        await world.saves.restore(shell, SLOT)
+        play(world.machine, b"in-game progress")
+        for number in range(1, 5):
+            path = f".local/share/dolphin-emu/StateSaves/GAME01.s0{number}"
+            play(world.machine, os.urandom(3_000_000), path)
+            os.utime(file(world.machine, path), (number, number))
+        report = await world.saves.upload(shell, SLOT)
+
+    assert world.slot_holds() == {SAVE: b"in-game progress"}
+    assert sorted(states_hold(world)) == [f".local/share/dolphin-emu/StateSaves/GAME01.s0{n}" for n in (2, 3, 4)]
+    assert not report.is_safe
+    assert [str(one) for one in report.left_out] == [
+        ".local/share/dolphin-emu/StateSaves/GAME01.s01 is not uploaded: a slot keeps 10 MB of save states, "
+        "the newest first; delete some in the game"
+    ]
+
+
+async def test_a_save_larger_than_a_slot_never_holds_up_the_small_ones(world: World) -> None:
+    async with world.shell() as shell:
+        await world.saves.restore(shell, SLOT)
+        play(world.machine, b"card", ".local/share/dolphin-emu/GC/USA/Card A/game.gci")
+        play(world.machine, os.urandom(LIMIT), ".local/share/dolphin-emu/Load/WiiSD.raw")
+        report = await world.saves.upload(shell, SLOT)
+
+    assert world.slot_holds() == {".local/share/dolphin-emu/GC/USA/Card A/game.gci": b"card"}
+    assert [one.path for one in report.left_out] == [".local/share/dolphin-emu/Load/WiiSD.raw"]
+
+
+async def test_installed_titles_are_not_saves_and_stay_on_the_machine(world: World) -> None:
+    root = ".local/share/azahar-emu/sdmc/Nintendo 3DS/0/0/title/00040000/00030800"
+    async with world.shell() as shell:
+        await world.saves.restore(shell, SLOT)
+        play(world.machine, b"save", f"{root}/data/00000001/main")
+        play(world.machine, os.urandom(LIMIT), f"{root}/content/00000000.app")
+        report = await world.saves.upload(shell, SLOT)
+        await world.saves.restore(shell, replace(SLOT, save_id="second"))
+
+    assert (report.outcome, report.is_safe) == (UploadOutcome.UPLOADED, True)
+    assert world.slot_holds() == {f"{root}/data/00000001/main": b"save"}
+    assert file(world.machine, f"{root}/content/00000000.app").exists()
+    assert not file(world.machine, f"{root}/data/00000001/main").exists()
+
+
+async def test_an_archive_of_earlier_releases_brings_its_states_too(world: World) -> None:
+    both = pack({SAVE: SavedFile(b"level 7", 1), STATE: SavedFile(b"snapshot", 1)})
+    world.server.put(CURRENT, both)
+
+    async with world.shell() as shell, world.shell(world.other) as other:
+        count = await world.saves.restore(shell, SLOT)
+        play(world.machine, b"level 8")
+        play(world.machine, b"snapshot 2", STATE)
+        await world.saves.upload(shell, SLOT)
+        again = await world.saves.restore(other, SLOT)
+
+    assert (count, again) == (2, 2)
+    assert file(world.other).read_bytes() == b"level 8"
+    assert file(world.other, STATE).read_bytes() == b"snapshot 2"
+    assert {SAVE: b"level 7", STATE: b"snapshot"}.items() >= world.versions()[-1].items()
+
+
+@pytest.mark.parametrize("nothing", [b"", bytes(8192), b"\xff" * 8192], ids=["no bytes", "zeros", "unwritten memory"])
+async def test_a_save_that_holds_nothing_any_more_is_kept_beside_and_does_not_become_current(
+    world: World, nothing: bytes
+) -> None:
+    world.server.put(CURRENT, stored(b"level 7"))
+
+    async with world.shell() as shell:
+        await world.saves.restore(shell, SLOT)
+        play(world.machine, nothing)
+        report = await world.saves.upload(shell, SLOT)
+        again = await world.saves.upload(shell, SLOT)
+        play(world.machine, b"level 8")
+        after = await world.saves.upload(shell, SLOT)
+
+    assert (report.outcome, report.is_safe) == (UploadOutcome.SHRUNK, True)
+    assert again.stored_as == report.stored_as
+    assert {SAVE: nothing} in world.versions()
+    assert after.outcome == UploadOutcome.UPLOADED
+    assert world.slot_holds() == {SAVE: b"level 8"}
+
+
+async def test_the_version_that_a_session_began_with_survives_any_number_of_uploads(world: World) -> None:
+    async with world.shell() as shell, world.shell(world.other) as other:
+        await world.saves.restore(shell, SLOT)
+        play(world.machine, b"intact")
+        await world.saves.upload(shell, SLOT)
+        await world.saves.restore(other, SLOT)
+        for number in range(6):
+            play(world.other, f"damaged {number}".encode())
+            await world.saves.upload(other, SLOT)
+
+    assert [version[SAVE] for version in world.versions()] == [b"intact", b"damaged 3", b"damaged 4", b"damaged 5"]
+
+
+async def test_what_others_packed_is_kept_when_it_is_overwritten(world: World) -> None:
+    world.server.put(CURRENT, stored(b"packed by hand"))
+
+    async with world.shell() as shell:
+        await world.saves.restore(shell, SLOT)
+        play(world.machine, b"level 8")
+        await world.saves.upload(shell, SLOT)
+
+    assert {SAVE: b"packed by hand"} in world.versions()

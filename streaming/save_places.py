@@ -1,0 +1,56 @@
+"""Where emulators keep what a player saves, inside the app's home folder, and of which kind each file is.
+
+The places are those of the emulators' own sources; docs/streaming.md names them. Settings, BIOS files, caches and
+installed titles are not saves. States are snapshots of a whole machine, large and quickly made again, so that they are
+kept apart from what the games themselves save.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Final
+
+BESIDE_ROM: Final = "Games"  # links to the games: what an emulator saves beside the ROM lies beside its link
+
+
+class SaveKind(StrEnum):
+    GAME = "GAME"  # what a game saves itself: memory cards, battery memory, the index and profile files they need
+    STATE = "STATE"  # an emulator's snapshots
+
+
+_SWITCH_FAMILY: Final = ("yuzu", "citron", "eden", "suyu", "sudachi")
+_3DS_FAMILY: Final = ("azahar-emu", "citra-emu")
+_DOLPHIN: Final = (".local/share/dolphin-emu", ".dolphin-emu")
+SAVE_FOLDERS: Final = (
+    ".config/retroarch/saves",
+    ".config/retroarch/states",
+    *(f"{user}/{folder}" for user in _DOLPHIN for folder in ("GC", "Wii", "GBA/Saves", "StateSaves")),
+    *(f"{user}/Load/{folder}" for user in _DOLPHIN for folder in ("WiiSD.raw", "WiiSDSync")),
+    *(f".local/share/{user}/{folder}" for user in _3DS_FAMILY for folder in ("sdmc", "nand", "states")),
+    *(f".local/share/{user}/nand/user/save" for user in _SWITCH_FAMILY),
+    *(f".local/share/{user}/nand/system/save/8000000000000010" for user in _SWITCH_FAMILY),
+    ".config/Ryujinx/bis/user/save",
+    ".config/Ryujinx/bis/user/saveMeta",
+    ".config/Ryujinx/bis/system/save",
+    ".config/Ryujinx/system/Profiles.json",
+    ".local/share/melonDS",
+    ".local/share/Cemu/mlc01/usr/save",
+    BESIDE_ROM,
+)
+_NOT_SAVES: Final = (
+    re.compile(r".*/title/[0-9a-f]{8}/[0-9a-f]{8}/content/.*", re.IGNORECASE),  # installed titles of 3DS and Wii
+    re.compile(r".*/Wii/(ticket|import|tmp|wfs)/.*"),
+    re.compile(r".*/GC/[^/]+/IPL\.bin"),  # the console's own firmware
+    re.compile(r".*/nand/user/save/cache/.*"),
+)
+_STATE_FOLDERS: Final = re.compile(r"(.config/retroarch/states|.*/StateSaves|\.local/share/[^/]+-emu/states)/.*")
+_STATE_NAMES: Final = re.compile(r".*\.(state(\d+|\.auto)?(\.png)?|ss\d|ml\d|mln|s\d\d)", re.IGNORECASE)
+
+
+def kind_of(path: str) -> SaveKind | None:
+    """Return what a file in one of the save folders is; None for what is no save. `path` is relative to the home."""
+    if any(pattern.fullmatch(path) for pattern in _NOT_SAVES):
+        return None
+    is_state = _STATE_FOLDERS.fullmatch(path) or _STATE_NAMES.fullmatch(path)
+    return SaveKind.STATE if is_state else SaveKind.GAME
