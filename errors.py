@@ -19,6 +19,7 @@ GatewayError
 ├── ForbiddenError            the caller's role may not do this
 ├── LimitReachedError         too many at once or too often: `limit` names which, `retry_after_s` says when again
 ├── UnavailableError          our own database or engine is away: ask again soon
+│   └── UnusableError         until an operator changes something: `fault` says what
 ├── MigrationError            stored data does not allow what this version needs: change it, start again
 └── ConflictError             somebody moved the document first: read it again
 """
@@ -168,6 +169,15 @@ class DatabaseFaultError(Exception):
 
 class MigrationError(GatewayError):
     """Stored data does not allow what this version needs; an operator changes it and starts again."""
+
+
+class UnusableError(UnavailableError):
+    """Our database or engine cannot be used until an operator changes something. `fault` is the line for operators,
+    with the variable, the cause and an example; callers are told the message alone, which names no address."""
+
+    def __init__(self, message: str, fault: str) -> None:
+        super().__init__(message)
+        self.fault = fault
 
 
 class ConflictError(GatewayError):

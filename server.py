@@ -32,7 +32,7 @@ from composition.parts import Parts, compose
 from composition.worker import persistently, sweeper_of, work
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
-from errors import GatewayError, MigrationError, UnavailableError
+from errors import GatewayError, MigrationError, UnavailableError, UnusableError
 from fleet.sweep_plan import Action
 from models.database import Database
 from models.database_probe import check_address
@@ -89,7 +89,8 @@ def one_line_errors() -> Iterator[None]:
         first = _first(error)
         if not isinstance(first, _ONE_LINE):
             raise
-        print(first, file=sys.stderr)  # noqa: T201  (it is for who started it)
+        line = first.fault if isinstance(first, UnusableError) else first
+        print(line, file=sys.stderr)  # noqa: T201  (it is for who started it)
         raise SystemExit(2) from None
 
 
@@ -238,8 +239,7 @@ def _claimed(
 
 async def _warm_up(parts: Parts, opened: asyncio.Event) -> None:
     """What the first request would otherwise wait for: the engine's client, the gazetteer, the stock."""
-    with contextlib.suppress(GatewayError):
-        await parts.engine.ping()
+    await persistently(parts.engine.ping, "temporal")
     await opened.wait()
     for provider in parts.registry.all():
         with contextlib.suppress(GatewayError):

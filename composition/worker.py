@@ -17,7 +17,7 @@ from billing.rollups import Rollups
 from billing.webhooks import AlertWebhooks, Webhook
 from composition.clouds import catalog_of_prices, google_tokens
 from composition.parts import Parts
-from errors import UnavailableError
+from errors import UnavailableError, UnusableError
 from fleet.desk import Asking, Fleet
 from fleet.sweeper import Sweeper
 from launch.launches import Launches
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _AGAIN_S: Final = 2.0
+_REASONS: Final[dict[str, str]] = {}  # why each dependency that is waited for cannot be used
 _SWEEP_EVERY: Final = timedelta(minutes=1)
 log = logging.getLogger("server")
 
@@ -131,15 +132,17 @@ def sweeper_of(settings: Settings, parts: Parts) -> Sweeper:
 
 
 async def persistently(attempt: Callable[[], Awaitable[T]], dependency: str) -> T:
-    """Repeat until it works. Each reason why it does not is logged when it changes."""
-    logged = None
+    """Repeat until it works. The reason why it does not is logged when it changes, once for all who wait for it."""
     while True:
         try:
-            return await attempt()
+            outcome = await attempt()
+            _REASONS.pop(dependency, None)
+            return outcome
         except UnavailableError as error:
-            if error.message != logged:
-                log.warning("dependency unavailable, retrying", extra={"dependency": dependency, "why": error.message})
-            logged = error.message
+            why = error.fault if isinstance(error, UnusableError) else error.message
+            if why != _REASONS.get(dependency):
+                log.warning("dependency unavailable, retrying", extra={"dependency": dependency, "why": why})
+            _REASONS[dependency] = why
             await asyncio.sleep(_AGAIN_S)
 
 

@@ -15,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
-from errors import InvalidStateError, UnavailableError
+from errors import InvalidStateError, UnavailableError, UnusableError
 from fleet.commands import Answer, Asked, Paired, Pin, machine_workflow_id
 from launch.engine import EngineAddress
 from launch.engine_faults import fault_of
@@ -27,7 +27,7 @@ _PAIRING: Final = timedelta(seconds=50)
 
 
 async def connect(address: EngineAddress) -> Client:
-    """Return a client that carries our values. Raises UnavailableError, which says what is wrong with the address, the
+    """Return a client that carries our values. Raises UnusableError, which says what is wrong with the address, the
     namespace or the credentials, when Temporal cannot be used."""
     async with engine_answers(address):
         client = await Client.connect(
@@ -43,12 +43,12 @@ async def connect(address: EngineAddress) -> Client:
 
 @asynccontextmanager
 async def engine_answers(address: EngineAddress, within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
-    """Turn every failure of Temporal into UnavailableError with one line for operators."""
+    """Turn every failure of Temporal into UnusableError with one line for operators."""
     try:
         async with asyncio.timeout(within.total_seconds()):
             yield
     except (RPCError, TimeoutError, RPCTimeoutOrCancelledError, RuntimeError, ValueError) as error:
-        raise UnavailableError(fault_of(error, address)) from error
+        raise UnusableError("the engine does not answer", fault_of(error, address)) from error
 
 
 async def _check_namespace(client: Client) -> None:

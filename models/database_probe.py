@@ -12,7 +12,7 @@ from typing import Final
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
-from errors import UnavailableError
+from errors import UnusableError
 
 _EXAMPLE: Final = "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net/gamer"
 _CODES: Final = {
@@ -30,7 +30,7 @@ _WORDS: Final = (
 
 
 async def check_address(uri: str, database: str, timeout_s: float = 5.0) -> None:
-    """Raise UnavailableError with the reason when the database does not answer a read of ours."""
+    """Raise UnusableError with the reason when the database does not answer a read of ours."""
     milliseconds = int(timeout_s * 1000)
     try:
         async with asyncio.timeout(3 * timeout_s):  # DNS is asked twice
@@ -42,7 +42,8 @@ async def check_address(uri: str, database: str, timeout_s: float = 5.0) -> None
             ) as client:
                 await client[database].list_collection_names()
     except (PyMongoError, OSError, TimeoutError) as error:
-        raise UnavailableError(f"MONGODB_ATLAS_URI: {hosts_in(uri)} {_cause(error)}. {_EXAMPLE}") from None
+        fault = f"MONGODB_ATLAS_URI: {hosts_in(uri)} {_cause(error)}. {_EXAMPLE}"
+        raise UnusableError("the database does not answer", fault) from None
 
 
 def hosts_in(uri: str) -> str:

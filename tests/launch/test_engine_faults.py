@@ -6,7 +6,7 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from embedded.ports import free_port
-from errors import UnavailableError
+from errors import UnusableError
 from launch.engine import EngineAddress
 from launch.engine_faults import fault_of
 from launch.temporal import TemporalEngine, connect, engine_answers
@@ -15,10 +15,10 @@ CLOUD = "gamer.a1b2c.tmprl.cloud:7233"
 
 
 async def test_a_namespace_that_does_not_exist_is_named(temporal_address: str) -> None:
-    with pytest.raises(UnavailableError) as refused:
+    with pytest.raises(UnusableError) as refused:
         await TemporalEngine.connect(EngineAddress(temporal_address, "gamer-prod", "queue"))
 
-    assert refused.value.message == (
+    assert refused.value.fault == (
         f"TEMPORAL_NAMESPACE: Temporal at {temporal_address} has no namespace gamer-prod. "
         "Example: TEMPORAL_NAMESPACE=default"
     )
@@ -27,10 +27,10 @@ async def test_a_namespace_that_does_not_exist_is_named(temporal_address: str) -
 async def test_an_address_where_nothing_listens_is_named() -> None:
     address = EngineAddress(f"127.0.0.1:{free_port()}", "default", "queue")
 
-    with pytest.raises(UnavailableError) as refused:
+    with pytest.raises(UnusableError) as refused:
         await connect(address)
 
-    assert refused.value.message == (
+    assert refused.value.fault == (
         f"TEMPORAL_ADDRESS: {address.host} does not answer. Example: TEMPORAL_ADDRESS={CLOUD}"
     )
 
@@ -77,6 +77,9 @@ def test_each_failure_names_its_variable_and_no_credential(error: Exception, api
 async def test_an_engine_that_is_lost_between_two_calls_is_unavailable() -> None:
     address = EngineAddress(CLOUD, "default", "queue")
 
-    with pytest.raises(UnavailableError, match=r"^TEMPORAL_ADDRESS: "):
+    with pytest.raises(UnusableError) as refused:
         async with engine_answers(address):
             raise RPCError("transport error", RPCStatusCode.UNAVAILABLE, b"")
+
+    assert refused.value.fault.startswith("TEMPORAL_ADDRESS: ")
+    assert refused.value.message == "the engine does not answer"

@@ -10,21 +10,21 @@ import dns.resolver
 import pytest
 
 from embedded.ports import free_port
-from errors import UnavailableError
+from errors import UnusableError
 from models.database_probe import check_address, hosts_in
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def fault(uri: str) -> str:
-    with pytest.raises(UnavailableError) as refused:
+    with pytest.raises(UnusableError) as refused:
         await check_address(uri, "gamer", timeout_s=0.5)
-    assert "canary" not in refused.value.message
-    assert refused.value.message.startswith(f"MONGODB_ATLAS_URI: {hosts_in(uri)} ")
-    assert refused.value.message.endswith(
+    assert "canary" not in refused.value.fault
+    assert refused.value.fault.startswith(f"MONGODB_ATLAS_URI: {hosts_in(uri)} ")
+    assert refused.value.fault.endswith(
         "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net/gamer"
     )
-    return refused.value.message
+    return refused.value.fault
 
 
 async def test_a_database_that_answers_is_fine(mongodb_uri: str) -> None:
