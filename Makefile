@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: bench soak run test check format lint types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
+.PHONY: real-machine bench soak run test check format lint types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -46,6 +46,9 @@ schema: venv         ## graphql/schema.graphql from the code
 
 bench: venv          ## how long a year's costs take to report; ten minutes, and one with what .bench keeps
 	exec $(BIN)/python -m bench.costs --cache .bench
+
+real-machine: venv   ## what the service does on a machine, on a real Linux machine; needs root
+	exec $(BIN)/python -m tests.real_machine $(TESTS)
 
 soak: venv           ## 200 machines in bad days, and whether all books agree; half an hour
 	exec $(BIN)/python -m bench.soak --machines 200

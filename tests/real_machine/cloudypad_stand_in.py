@@ -8,11 +8,12 @@ import itertools
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-STATES = Path(os.environ["CLOUDYPAD_STAND_IN_STATES"])
+INSTANCES = Path(os.environ["CLOUDYPAD_HOME"]) / "instances"
 WOLF = Path(__file__).with_name("wolf_stand_in.py")
 CONFIG = 'hostname = "machine"\nconfig_version = 6\npaired_clients = []\n'
 SET_UP = """
@@ -43,19 +44,19 @@ def main() -> int:
         say("0.45.1")
         return 0
     if command == "list":
-        say(json.dumps(sorted(file.stem for file in STATES.glob("*.json"))))
+        say(json.dumps(sorted(file.parent.name for file in INSTANCES.glob("*/state.yml"))))
         return 0
     if command == "create":
         return create(rest)
     name = rest[0]
-    file = STATES / f"{name}.json"
+    file = INSTANCES / name / "state.yml"
     if not file.exists():
         sys.stderr.write(f"Error: instance {name} does not exist\n")
         return 1
     if command == "get":
         say(file.read_text())
     elif command == "destroy":
-        file.unlink()
+        shutil.rmtree(file.parent)
     return 0
 
 
@@ -89,7 +90,10 @@ def create(rest: list[str]) -> int:
             return 2
     status = {"serverStatus": "running", "provisioned": True, "configured": True, "ready": True}
     provision = {"provider": "ssh", "input": {}, "output": {"host": host}}
-    (STATES / f"{name}.json").write_text(json.dumps({"name": name, "provision": provision, "status": status}))
+    file = INSTANCES / name / "state.yml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # YAML reads JSON.
+    file.write_text(json.dumps({"version": "1", "name": name, "provision": provision, "status": status}))
     return 0
 
 

@@ -63,7 +63,7 @@ class RealMachine:
             return
         argv = [
             *("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"),
-            *("--pid", "--fork", "--kill-child=KILL", "sh", "-euc", _MOUNT_AND_BOOT, "sh"),
+            *("--pid", "--fork", "--kill-child=KILL", "--mount-proc", "sh", "-euc", _MOUNT_AND_BOOT, "sh"),
             *(str(self.disk), str(self.folder), self.name[:60]),
         ]
         self._start(argv)

@@ -49,9 +49,13 @@ class World:
         assert ran.status == 0, ran.stderr
 
     async def restored_elsewhere(self) -> None:
-        """Delete the slot's home folder and bring it back from the bucket."""
-        assert (await self.run("sudo", "rm", "-rf", self.slot.home)).status == 0
+        """Bring the slot back from the bucket on a machine that knows nothing of it."""
+        await self.forget_slot()
         await self.machines.restore_saves(address_of(self.machine), self.slot)
+
+    async def forget_slot(self) -> None:
+        note = f"/var/lib/cloudypad/gamer-saves/{self.slot.user_id}--GB-tetris.json"
+        assert (await self.run("sudo", "rm", "-r", self.slot.home, note)).status == 0
 
 
 @pytest.fixture
@@ -126,12 +130,13 @@ async def test_a_file_that_the_player_cannot_read_is_named_in_the_error(world: W
 async def test_a_look_at_the_saves_that_fails_is_no_empty_slot(world: World) -> None:
     await world.as_player(f"mkdir -p .config/retroarch/saves; echo level 1 > {MEMORY_CARD}")
     rule = "/etc/sudoers.d/zz-zz-refuse"
-    await world.run("sudo", "sh", "-c", f"echo 'user ALL=(#1000) NOPASSWD: !ALL' > {rule}; chmod 440 {rule}")
+    refuse = f"echo 'user ALL=(ALL) !ALL' > {rule}; chmod 440 {rule}"
+    assert (await run_on(world.machine, world.key.path, "sh", "-c", refuse, user="root")).status == 0
     try:
         with pytest.raises(ProviderError):
             await world.machines.upload_saves(address_of(world.machine), world.slot)
     finally:
-        await world.run("sudo", "rm", rule)
+        await run_on(world.machine, world.key.path, "rm", rule, user="root")
 
 
 async def test_a_log_in_of_another_uid_with_a_closed_home_saves_and_restores(world: World) -> None:
@@ -140,7 +145,7 @@ async def test_a_log_in_of_another_uid_with_a_closed_home_saves_and_restores(wor
         "sudo",
         "sh",
         "-euc",
-        f"id ubuntu 2>/dev/null || useradd --create-home --uid 1001 --shell /bin/bash ubuntu; chmod 0750 {home}; "
+        f"id ubuntu 2>/dev/null || useradd --create-home --uid 1234 --shell /bin/bash ubuntu; chmod 0750 {home}; "
         f"install -d -m 700 -o ubuntu -g ubuntu {home}/.ssh; "
         f"install -m 600 -o ubuntu -g ubuntu /home/user/.ssh/authorized_keys {home}/.ssh/authorized_keys; "
         "echo 'ubuntu ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/91-ubuntu; chmod 440 /etc/sudoers.d/91-ubuntu",
@@ -150,7 +155,7 @@ async def test_a_log_in_of_another_uid_with_a_closed_home_saves_and_restores(wor
     address = replace(address_of(world.machine), ssh_user="ubuntu")
 
     report = await world.machines.upload_saves(address, world.slot)
-    assert (await world.run("sudo", "rm", "-rf", world.slot.home)).status == 0
+    await world.forget_slot()
     await world.machines.restore_saves(address, world.slot)
 
     assert report.outcome == "UPLOADED"

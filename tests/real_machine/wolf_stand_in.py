@@ -17,12 +17,13 @@ import sys
 import threading
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ADDRESS, STATE_FOLDER, SOCKET, CONFIG = sys.argv[1:5]
 MEMORY = Path(STATE_FOLDER) / "cfg" / "clients.json"
 LOCK = threading.RLock()
 PENDING: dict[str, str] = {}
-SESSIONS: dict[str, dict[str, object]] = {}
+SESSIONS: dict[str, dict[str, Any]] = {}
 SERVERINFO = (
     '<?xml version="1.0" encoding="utf-8"?><root status_code="200"><hostname>machine</hostname>'
     "<uniqueid>8a5c</uniqueid><PairStatus>0</PairStatus><state>SUNSHINE_SERVER_FREE</state></root>"
@@ -30,17 +31,17 @@ SERVERINFO = (
 STRANGER = '<?xml version="1.0" encoding="utf-8"?><root status_code="401"></root>'
 
 
-def clients() -> list[dict[str, object]]:
+def clients() -> list[dict[str, Any]]:
     found = json.loads(MEMORY.read_text()) if MEMORY.exists() else []
     return list(found)
 
 
-def remember(found: list[dict[str, object]]) -> None:
+def remember(found: list[dict[str, Any]]) -> None:
     MEMORY.parent.mkdir(parents=True, exist_ok=True)
     MEMORY.write_text(json.dumps(found))
 
 
-def apps() -> list[dict[str, object]]:
+def apps() -> list[dict[str, Any]]:
     config = tomllib.loads(Path(CONFIG).read_text())
     profiles = [one for one in config.get("profiles", []) if one.get("id") == "moonlight-profile-id"]
     return [app for profile in profiles for app in profile.get("apps", [])]
@@ -55,13 +56,13 @@ def log(line: str) -> None:
     sys.stdout.flush()
 
 
-def begin_pairing(body: dict[str, object]) -> dict[str, object]:
+def begin_pairing(body: dict[str, Any]) -> dict[str, Any]:
     secret = secrets.token_hex(8)
     PENDING[secret] = str(body["pin"])
     return {"success": True, "pair_secret": secret}
 
 
-def pair(body: dict[str, object]) -> dict[str, object]:
+def pair(body: dict[str, Any]) -> dict[str, Any]:
     pin = PENDING.pop(str(body["pair_secret"]), None)
     if pin is None:
         return {"success": False, "error": "Invalid pair secret"}
@@ -72,7 +73,7 @@ def pair(body: dict[str, object]) -> dict[str, object]:
     return {"success": True}
 
 
-def settings(body: dict[str, object]) -> dict[str, object]:
+def settings(body: dict[str, Any]) -> dict[str, Any]:
     found = clients()
     for client in found:
         if client["client_id"] == str(body["client_id"]):
@@ -81,7 +82,7 @@ def settings(body: dict[str, object]) -> dict[str, object]:
     return {"success": True}
 
 
-def begin_session(body: dict[str, object]) -> dict[str, object]:
+def begin_session(body: dict[str, Any]) -> dict[str, Any]:
     """A paired client starts the app of this title: its home is made, and its container runs until it is stopped."""
     app = next(one for one in apps() if one["title"] == body["title"])
     client = clients()[-1]
@@ -114,7 +115,7 @@ def begin_session(body: dict[str, object]) -> dict[str, object]:
     return {"success": True, "home": str(home), "container": name}
 
 
-def stop_session(body: dict[str, object]) -> dict[str, object]:
+def stop_session(body: dict[str, Any]) -> dict[str, Any]:
     session = SESSIONS.pop(str(body["session_id"]), None)
     if session is None:
         return {"success": False, "error": "Session not found"}

@@ -59,7 +59,7 @@ def bucket_server(folder: Path) -> Iterator[str]:
 
 def cloudypad_command(folder: Path) -> Path:
     """Write the executable that the service runs as `cloudypad`."""
-    (folder / "states").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     command = folder / "cloudypad"
     command.write_text(
         f'#!/bin/sh\nexport CLOUDYPAD_STAND_IN_STATES={folder}/states\nexec {sys.executable} {_STAND_IN} "$@"\n'
