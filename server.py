@@ -291,6 +291,8 @@ async def _serve_http(
     server = _Server(_server_config(settings, parts, app))
     serving = asyncio.create_task(server.serve([listener]))
     await asyncio.wait([serving, asyncio.ensure_future(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
+    if hasattr(app.state, "stopping"):
+        app.state.stopping.set()  # event streams end before connections are closed under them
     server.should_exit = True
     await serving
     stopping.set()

@@ -32,7 +32,9 @@ $ curl -sN http://127.0.0.1:8000/launch/<the id of that launch>/progress
 - A body is a JSON object of type `application/json`. Where *body* stands for a whole input, its fields are those of
   that input in `graphql/schema.graphql`.
 - `/launch/{id}/progress` answers with server-sent events, in the form of GraphQL over SSE: `event: next` with data for
-  each step, `event: complete` at the end. `after` is the last sequence that was seen.
+  each step, `event: complete` at the end. `after` is the last sequence that was seen. A browser's `EventSource` comes
+  back by itself: each event has its sequence as `id`, `Last-Event-ID` goes on after it, and after the last event the
+  answer is 204.
 - The paths in the last column are names of the same thing from before GraphQL.
 
 | | path | document | variables | also |

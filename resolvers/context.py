@@ -67,12 +67,15 @@ class Services:
 class Context:
     """One operation of one caller."""
 
-    __slots__ = ("accounts", "caller", "loaders", "request_id", "services")
+    __slots__ = ("accounts", "caller", "event_id", "is_over", "loaders", "request_id", "resumes_after", "services")
 
     def __init__(self, caller: Caller, services: Services, request_id: str) -> None:
         self.caller = caller
         self.services = services
         self.request_id = request_id
+        self.resumes_after = 0  # the id of the last event that a resumed stream has had
+        self.event_id: int | None = None  # of the event that is being answered, where events are numbered
+        self.is_over = False  # a resumed stream has had all of its events
         self.accounts = 0  # entries of the audit trail that tell how something ended
         self.loaders = Loaders(services.db, services.placements)
 

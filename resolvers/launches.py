@@ -11,7 +11,7 @@ from correlation import working_on
 from errors import InvalidInputError, NotFoundError, RefusedError
 from launch.launches import LaunchOrder
 from models.database import Document
-from models.launches import Launch, LaunchEvent, LaunchStatus, new_id
+from models.launches import ENDED, Launch, LaunchEvent, LaunchStatus, new_id
 from models.pages import Mark, newest_first
 from resolvers.context import Context
 from resolvers.door import enter, on_the_trail
@@ -83,7 +83,9 @@ async def launch_progress(
     found = await _visible(context, launch_id)
     if found is None:
         raise NotFoundError("there is no such launch", ("launchId",))
-    return _told(context, found.id, after or 0)
+    start = max(after or 0, context.resumes_after)
+    context.is_over = found.status in ENDED and 0 < found.last_sequence <= start
+    return _told(context, found.id, start)
 
 
 async def _requested(context: Context, field: str, order: LaunchOrder) -> Launch:
@@ -103,6 +105,7 @@ async def _told(context: Context, launch_id: str, after: int) -> AsyncGenerator[
     async with aclosing(context.services.progress.follow(launch_id, after)) as events:
         async for event in events:
             context.forget()
+            context.event_id = event.sequence
             yield event
 
 

@@ -98,6 +98,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.sockets = socket
+    app.state.stopping = gateway.stopping
     if metrics is not None:
         metrics.metrics.sockets_are(lambda: socket.sockets)
     return app

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -22,6 +25,8 @@ from web.heads import HeadLimits
 from web.origins import is_same_origin, normal_origin
 from web.proxies import TrustedProxies
 from web.trail import request_id_of
+
+_EVENT_ID: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Gateway:
     limits: WebLimits = field(default_factory=WebLimits)
     rate: RequestRate | None = None
     sockets: SocketsPerCaller | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process begins to stop
 
     async def admit(self, caller: Caller) -> None:
         """Count one operation of a caller. Raises LimitReachedError."""
@@ -86,7 +92,11 @@ class Gateway:
             raise
 
     def context(self, caller: Caller, scope: Scope) -> Context:
-        return Context(caller, self.services, request_id_of(scope))
+        context = Context(caller, self.services, request_id_of(scope))
+        last_event_id = Headers(scope=scope).get("last-event-id", "")
+        if _EVENT_ID.fullmatch(last_event_id):
+            context.resumes_after = int(last_event_id)
+        return context
 
     def is_of_listed_origin(self, scope: Scope) -> bool:
         """Browsers let any page open a socket to any host, or send it an empty POST, so its origin is looked at here.

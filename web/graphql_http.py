@@ -15,7 +15,7 @@ from schema.execution import GraphQLRequest, OperationKind, Prepared, RequestFai
 from schema.faults import fault_of
 from web import graphiql
 from web.answers import json_answer
-from web.event_stream import Answers, open_stream
+from web.event_stream import Answers, Begin, open_stream
 from web.gateway import Gateway
 from web.negotiation import EVENT_STREAM, MediaType, accepts_events, media_type
 from web.reading import UnreadableError, read_body, read_query
@@ -93,11 +93,11 @@ class GraphQLOverHTTP:
             if prepared.kind is OperationKind.SUBSCRIPTION and not events:
                 return _refusal(400, _NEVER_HERE, kind)
             if kind is None or prepared.kind is OperationKind.SUBSCRIPTION:
-                return self._stream(request, prepared, context)
+                return await self._stream(request, prepared, context)
             return _answer(await self._gateway.execution.execute(prepared, context), kind)
         except RequestFailedError as error:
             if kind is None:
-                return self._events(request, caller, _broken(error))
+                return await self._events(request, context, _broken(error))
             status = 400 if kind is MediaType.RESPONSE or asked.query is None else 200
             return _answer({"errors": error.faults}, kind, status)
 
@@ -120,17 +120,17 @@ class GraphQLOverHTTP:
         except LimitReachedError as error:
             return {"errors": [fault_of(error)]}
 
-    def _stream(self, request: Request, prepared: Prepared, context: Context) -> Response:
+    async def _stream(self, request: Request, prepared: Prepared, context: Context) -> Response:
         async def begin() -> Answers:
             if prepared.kind is OperationKind.SUBSCRIPTION:
                 return await self._gateway.execution.subscribe(prepared, context)
             return _single(await self._gateway.execution.execute(prepared, context))
 
-        return self._events(request, context.caller, begin)
+        return await self._events(request, context, begin)
 
-    def _events(self, request: Request, caller: Caller, begin: Any) -> Response:
+    async def _events(self, request: Request, context: Context, begin: Begin) -> Response:
         try:
-            return open_stream(self._gateway, caller, request.scope, begin)
+            return await open_stream(self._gateway, context, request.scope, begin)
         except LimitReachedError as error:
             return _turned_away(error, MediaType.LEGACY)
 
@@ -139,7 +139,7 @@ async def _single(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None
     yield answer
 
 
-def _broken(error: RequestFailedError) -> Any:
+def _broken(error: RequestFailedError) -> Begin:
     async def begin() -> Answers:
         raise error
 

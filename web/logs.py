@@ -3,6 +3,7 @@ nothing that a caller sent can end a line or hide in one."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import sys
@@ -78,7 +79,8 @@ def _is_for_us(record: logging.LogRecord) -> bool:
     rest."""
     if not record.name.startswith("uvicorn"):
         return True
-    return record.levelno >= logging.WARNING and record.msg != _IN_ACCESS_LOG
+    was_cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)  # at the end
+    return record.levelno >= logging.WARNING and record.msg != _IN_ACCESS_LOG and not was_cancelled
 
 
 def _belongs_to(record: logging.LogRecord) -> bool:

@@ -11,12 +11,13 @@ from starlette.routing import Route
 
 from auth.callers import Caller
 from errors import ForbiddenError, GatewayError, LimitReachedError
+from resolvers.context import Context
 from schema.documents import sha256_of, text_of
 from schema.execution import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from schema.faults import BAD_USER_INPUT, fault_of
 from schema.variables import UnfitError, Variables
 from web.answers import json_answer
-from web.event_stream import Answers, open_stream
+from web.event_stream import Answers, has_ended, open_stream
 from web.gateway import Gateway
 from web.paths import PATHS, Part, RestPath, Source
 from web.reading import UnreadableError, read_object
@@ -97,15 +98,18 @@ class _Operation:
         execution = self._gateway.execution
         prepared = execution.prepare(GraphQLRequest(variables=values, extensions=self._extensions), context)
         if prepared.kind is OperationKind.SUBSCRIPTION:
+            if has_ended(request.scope):
+                return Response(status_code=204)
             # Begun before the status is sent, so that what is not found is 404.
-            return self._stream(request, caller, await execution.subscribe(prepared, context))
+            answers = await execution.subscribe(prepared, context)
+            return await self._stream(request, context, answers)
         return self._answered(prepared, await execution.execute(prepared, context))
 
-    def _stream(self, request: Request, caller: Caller, answers: Answers) -> Response:
+    async def _stream(self, request: Request, context: Context, answers: Answers) -> Response:
         async def begin() -> Answers:
             return answers
 
-        return open_stream(self._gateway, caller, request.scope, begin)
+        return await open_stream(self._gateway, context, request.scope, begin)
 
     def _answered(self, prepared: Prepared, answer: dict[str, Any]) -> Response:
         data: dict[str, Any] = answer["data"] or {}

@@ -55,11 +55,14 @@ class ReferenceClient:
 
 
 @asynccontextmanager
-async def following(node: str, address: str, token_s: float) -> AsyncIterator[ReferenceClient]:
+async def following(
+    node: str, address: str, token_s: float, script: str = "stay.mjs"
+) -> AsyncIterator[ReferenceClient]:
     file = (OPERATIONS / "LaunchProgress.graphql").resolve()
-    arguments = (f"ws://{address}/graphql", TOKEN_SECRET, str(token_s), str(file), global_id("Launch", LAUNCH))
+    scheme = "ws" if script == "stay.mjs" else "http"
+    arguments = (f"{scheme}://{address}/graphql", TOKEN_SECRET, str(token_s), str(file), global_id("Launch", LAUNCH))
     process = await asyncio.create_subprocess_exec(
-        *(node, "stay.mjs", *arguments), cwd=FOLDER, stdout=asyncio.subprocess.PIPE
+        *(node, script, *arguments), cwd=FOLDER, stdout=asyncio.subprocess.PIPE
     )
     client = ReferenceClient(process)
     try:
@@ -102,6 +105,20 @@ async def test_the_reference_client_comes_back_by_itself_after_its_machine_slept
         heard += [await client.line() for _ in range(2)]
 
     assert heard == [{"sequence": 1}, {"closed": 1001}, {"sequence": 2}, {"ended": "complete"}]
+
+
+async def test_the_reference_client_of_event_streams_comes_back_by_itself_when_its_token_has_expired(
+    node: str, gateway: GatewayWorld
+) -> None:
+    await gateway.db.insert(a_launch(LAUNCH, status=LaunchStatus.RUNNING))
+    await gateway.db.insert(an_event(LAUNCH, 1))
+    app = create_app(web_gateway(gateway), Readiness())
+    async with listening(app) as address, following(node, address, 1.5, "stay_sse.mjs") as client:
+        heard = [await client.line() for _ in range(2)]
+        await gateway.db.insert(an_event(LAUNCH, 2, LaunchStatus.READY))
+        heard += [await client.line() for _ in range(2)]
+
+    assert heard == [{"sequence": 1}, {"error": "UNAUTHENTICATED"}, {"sequence": 2}, {"ended": "complete"}]
 
 
 def frame(opcode: int, content: bytes = b"") -> bytes:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
@@ -149,8 +152,8 @@ async def test_a_stream_ends_when_its_token_does(gateway: GatewayWorld) -> None:
     async with streaming(gateway, WebLimits(), lasting_s=0.5) as answer:
         heard = await all_events(answer)
 
-    assert heard[0][1]["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
-    assert heard[1] == ("complete", None)
+    # Without `complete`: clients connect again then, with the credentials that they have.
+    assert [data["errors"][0]["extensions"]["code"] for _, data in heard] == ["UNAUTHENTICATED"]
     assert gateway.progress.followers == 0
 
 
@@ -211,6 +214,92 @@ async def test_streams_count_as_sockets_do(gateway: GatewayWorld) -> None:
             told = await second.json()
 
     assert (second.status, told["errors"][0]["extensions"]["limit"]) == (429, "socketsPerCaller")
+
+
+class TestComingBack:
+    """As an EventSource does: after every end, with the id of the last event that it had, until it is answered with
+    204."""
+
+    @pytest.fixture
+    async def whole(self, gateway: GatewayWorld) -> GatewayWorld:
+        await gateway.db.insert(a_launch(LAUNCH, status=LaunchStatus.READY, last_sequence=2))
+        await gateway.db.insert(an_event(LAUNCH, 1))
+        await gateway.db.insert(an_event(LAUNCH, 2, LaunchStatus.READY))
+        return gateway
+
+    @pytest.fixture(params=["GraphQL", "REST"])
+    def address(self, request: pytest.FixtureRequest, whole: GatewayWorld) -> URL:
+        asked = {"query": str(PROGRESS["query"]), "variables": json.dumps(PROGRESS["variables"])}
+        if request.param == "GraphQL":
+            return URL("/graphql").with_query(asked)
+        return URL(f"/launch/{global_id('Launch', LAUNCH)}/progress")
+
+    async def test_each_event_has_an_id_and_the_last_one_says_so(
+        self, ann: aiohttp.ClientSession, address: URL
+    ) -> None:
+        async with ann.get(address, headers=EVENTS) as answer:
+            text = await answer.text()
+
+        assert re.findall("^id: (.*)$", text, re.MULTILINE) == ["1", "2", "end"]
+
+    async def test_it_goes_on_after_the_event_whose_id_is_sent(self, ann: aiohttp.ClientSession, address: URL) -> None:
+        async with ann.get(address, headers={**EVENTS, "Last-Event-ID": "1"}) as answer:
+            heard = await all_events(answer)
+
+        assert [name for name, _ in heard] == ["next", "complete"]
+        assert heard[0][1]["data"]["launchProgress"]["sequence"] == 2
+
+    @pytest.mark.parametrize("last", ["2", "end"])
+    async def test_after_the_last_event_the_answer_is_204(
+        self, whole: GatewayWorld, ann: aiohttp.ClientSession, address: URL, last: str
+    ) -> None:
+        async with ann.get(address, headers={**EVENTS, "Last-Event-ID": last}) as answer:
+            assert (answer.status, await answer.read()) == (204, b"")
+
+        assert whole.progress.followers == 0
+
+    @pytest.mark.parametrize("last", ["-1", "1e3", "9" * 400, "1\u0661", "nonsense"])
+    async def test_an_id_that_is_none_of_ours_begins_at_the_start(
+        self, ann: aiohttp.ClientSession, address: URL, last: str
+    ) -> None:
+        async with ann.get(address, headers={**EVENTS, "Last-Event-ID": last}) as answer:
+            heard = await all_events(answer)
+
+        assert [name for name, _ in heard] == ["next", "next", "complete"]
+
+    async def test_a_stream_that_breaks_for_a_while_is_not_the_end(
+        self, gateway: GatewayWorld, ann: aiohttp.ClientSession
+    ) -> None:
+        await gateway.db.insert(a_launch(LAUNCH))
+        await gateway.db.insert(an_event(LAUNCH, 1))
+        async with ann.post("/graphql", json=PROGRESS, headers=EVENTS) as answer:
+            await anext(events_of(answer))
+            await gateway.progress.close()
+            text = await answer.text()
+
+        assert '"UNAVAILABLE"' in text
+        assert "id: end" not in text
+
+    async def test_a_service_that_stops_says_so_and_logs_no_error(
+        self, gateway: GatewayWorld, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await gateway.db.insert(a_launch(LAUNCH))
+        await gateway.db.insert(an_event(LAUNCH, 1))
+        app = create_app(web_gateway(gateway), Readiness())
+        headers = {"Authorization": f"Bearer {token(ANN)}", **EVENTS}
+        async with (
+            listening(app, log_config=None) as address,
+            aiohttp.ClientSession(headers=headers) as http,
+            http.post(f"http://{address}/graphql", json=PROGRESS) as answer,
+        ):
+            await anext(events_of(answer))
+            app.state.stopping.set()
+            text = await answer.text()
+
+        (last,) = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+        assert last["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+        assert "complete" not in text
+        assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def streaming(world: GatewayWorld, limits: WebLimits, lasting_s: float = 60) -> Any:

@@ -4,6 +4,7 @@ graphql-transport-ws. They need Node and the packages of tests/web/node."""
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import shutil
 import subprocess
@@ -26,8 +27,11 @@ def node() -> str:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("NOT TESTED against foreign clients: no Node here; `apt-get install nodejs npm`")
-    if not (FOLDER / "node_modules" / "graphql-ws").exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    with (FOLDER / "package.json").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # several processes run tests at once
+        if all((FOLDER / "node_modules" / name).exists() for name in json.loads(held.read())["dependencies"]):
+            return node
         try:
             subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=50, check=True)
         except subprocess.SubprocessError as error:
