@@ -71,6 +71,7 @@ class ApiKeys:
         self._db = db
         self._hasher = hasher
         self._now = now
+        self._noting: set[str] = set()
 
     async def create(self, actor: Caller, name: str, role: Role, expires_at: datetime | None = None) -> NewApiKey:
         """A new key and its audit entry. Raises InvalidInputError whose path names the field."""
@@ -143,13 +144,18 @@ class ApiKeys:
             changes["last_used_at"] = now
         if digest != api_key.digest:
             changes["digest"] = digest
-        if changes:
+        if not changes or api_key.id in self._noting:
+            return
+        self._noting.add(api_key.id)
+        try:
             # Guarded by what was read: of many processes one writes.
             await self._db.update(
                 ApiKey,
                 {"_id": api_key.id, "last_used_at": api_key.last_used_at, "digest": api_key.digest},
                 {"$set": changes},
             )
+        finally:
+            self._noting.discard(api_key.id)
 
     def _entry(self, actor: Caller, action: str, key_id: str, detail: str) -> AuditEntry:
         return new_entry(actor.id, actor.role, action, Outcome.DONE, subject_id=key_id, detail=detail, at=self._now())

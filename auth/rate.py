@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Final
 
-from errors import LimitReachedError, UnavailableError
+from errors import ConflictError, LimitReachedError, UnavailableError
+from models.batches import Batches
 from models.database import Database
-from models.rates import claim
+from models.rates import Claim, claim_all
 
 _MINUTE_S: Final = 60.0
 # Of what a minute has left, this part is claimed at once: a busy caller costs few writes, and near the limit the
@@ -42,6 +43,7 @@ class RequestRate:
         self._now = now
         self._minute = 0
         self._windows: dict[str, _Window] = {}
+        self._claims: Batches[tuple[Claim, int], int] = Batches(db.turn, self._claimed)
 
     async def admit(self, subject: str) -> None:
         """Count one request of a caller (or of an address, for who has no name yet)."""
@@ -64,12 +66,18 @@ class RequestRate:
     async def _claim(self, subject: str, window: _Window) -> None:
         wanted = max(1, window.left // _CLAIMED_PART)
         try:
-            count = await claim(self._db, subject, self._minute, wanted)
-        except UnavailableError:
+            count = await self._claims.get(((self._minute, subject), wanted))
+        except (UnavailableError, ConflictError):
+            count = None
+        if count is None:
             window.permits, window.left = window.left, 0
             return
         window.permits = max(0, wanted - max(0, count - self._per_minute))
         window.left = max(0, self._per_minute - count)
+
+    async def _claimed(self, wanted: list[tuple[Claim, int]]) -> dict[tuple[Claim, int], int]:
+        counts = await claim_all(self._db, dict(wanted))
+        return {one: counts[one[0]] for one in wanted}
 
 
 class SocketsPerCaller:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from models.batches import Batches
 from models.database import DESCENDING, Database
 from models.feed import ChangeFeed, Listener
 from models.launches import ENDED, LaunchEvent
@@ -16,6 +17,7 @@ class ProgressFeed:
     def __init__(self, db: Database, *, backlog: int = 256, patience_s: float = 5.0, silence_s: float = 15.0) -> None:
         self._silence_s = silence_s
         self._db = db
+        self._replays: Batches[tuple[str, int], dict[int, LaunchEvent]] = Batches(db.turn, self._read, most=1)
         self._feed = ChangeFeed(db, LaunchEvent, "launch_id", ["insert"], backlog=backlog, patience_s=patience_s)
 
     @property
@@ -38,7 +40,7 @@ class ProgressFeed:
         """
         async with self._feed.listen(launch_id) as live:
             ahead = await self._told(launch_id, after)
-            if not ahead and await self._was_over(launch_id, after):
+            if after and not ahead and await self._was_over(launch_id, after):
                 return
             while True:
                 while (event := ahead.pop(after + 1, None)) is not None:
@@ -66,8 +68,13 @@ class ProgressFeed:
             return None
 
     async def _told(self, launch_id: str, after: int) -> dict[int, LaunchEvent]:
+        return dict(await self._replays.get((launch_id, after)) or {})
+
+    async def _read(self, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], dict[int, LaunchEvent]]:
+        """What a launch told so far, for all who begin to follow it at the same moment."""
+        ((launch_id, after),) = wanted
         events = await self._db.find(LaunchEvent, {"launch_id": launch_id, "sequence": {"$gt": after}})
-        return {event.sequence: event for event in events}
+        return {(launch_id, after): {event.sequence: event for event in events}}
 
     async def _was_over(self, launch_id: str, after: int) -> bool:
         """Whether the last event is among those up to `after`. One that came since then is still to be told."""

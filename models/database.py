@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
+from functools import wraps
 from time import monotonic
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 import pymongo
 from bson.codec_options import CodecOptions, TypeRegistry
@@ -28,19 +29,38 @@ from pymongo.errors import PyMongoError
 
 from errors import ConflictError, DatabaseFaultError, UnavailableError
 from models import indexes
+from models.batches import Batches
 from models.database_errors import ErrorKind, kind_of, name_of
+from models.turns import Turns
 
 log = logging.getLogger(__name__)
 Document = dict[str, Any]
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
+P = ParamSpec("P")
 ASCENDING, DESCENDING = 1, -1
 _LOG_EVERY_S: Final = 60.0
 _ROWS: Final = 10_000  # in one answer, as far as its sixteen megabytes go
+_AT_ONCE: Final = 32  # calls under way: more make no database faster, and the driver opens a connection for each
+_LONGEST_S: Final = 60.0  # that a call waits for its turn while others are answered
+
+
+def _in_turn(
+    call: Callable[Concatenate[Database, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Database, P], Coroutine[Any, Any, T]]:
+    """Wait for a turn before the call: its time limit begins when it is sent, not when a crowd came."""
+
+    @wraps(call)
+    async def waiting(self: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self.turn():
+            return await call(self, *args, **kwargs)
+
+    return waiting
 
 
 class Database:
-    """One database. Every call ends within `timeout_s`; UnavailableError means that nothing usable was answered."""
+    """One database. Every call ends within `timeout_s` of its turn; UnavailableError means that nothing usable was
+    answered."""
 
     def __init__(
         self, uri: str, name: str, timeout_s: float = 5.0, failed: Callable[[str, str], None] = lambda kind, name: None
@@ -53,6 +73,8 @@ class Database:
         self._timeout_s = timeout_s
         self._failed = failed
         self._logged_at: dict[str, float] = {}
+        self._turns = Turns(_AT_ONCE, timeout_s, _LONGEST_S)
+        self._by_id: dict[type[Model], Batches[str, Document]] = {}
         self._prepared = asyncio.Event()
         self._prepared.set()
         self._only: type[Model] | None = None
@@ -62,6 +84,13 @@ class Database:
 
     async def close(self) -> None:
         await self._client.close()
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Hold a turn for several calls, one after another. Each call of this database takes one by itself.
+
+        Raises UnavailableError when the database does not answer those who came before.
+        """
+        return self._turns.turn()
 
     async def ping(self) -> None:
         """Raises UnavailableError when the database does not answer, or may not be used yet."""
@@ -100,18 +129,29 @@ class Database:
                 await indexes.ensure(self._collection(model), _indexes_of(model))
         self._prepared.set()
 
-    async def get(self, model: type[M], key: object) -> M | None:
-        return await self.find_one(model, {"_id": key})
+    async def get(self, model: type[M], key: str | None) -> M | None:
+        """Read one document, together with others that are asked for at the same moment; None for no key."""
+        if key is None:
+            return None
+        if _IN_TRANSACTION.get():
+            return await self.find_one(model, {"_id": key})
+        raw = await self._batches(model).get(key)
+        return None if raw is None else model.model_validate_doc(raw)
 
-    async def get_many(self, model: type[M], keys: Iterable[object]) -> list[M]:
+    async def get_many(self, model: type[M], keys: Iterable[str]) -> list[M]:
         """Those that exist, in no particular order."""
-        return await self.find(model, {"_id": {"$in": list(keys)}})
+        if _IN_TRANSACTION.get():
+            return await self.find(model, {"_id": {"$in": list(keys)}})
+        raws = await self._batches(model).get_all(keys)
+        return [model.model_validate_doc(raw) for raw in raws.values()]
 
+    @_in_turn
     async def find_one(self, model: type[M], query: Document) -> M | None:
         with self._translated():
             raw = await self._collection(model).find_one(query)
         return None if raw is None else model.model_validate_doc(raw)
 
+    @_in_turn
     async def find(
         self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
     ) -> list[M]:
@@ -121,16 +161,19 @@ class Database:
             raws = await (cursor.sort(list(sort)) if sort else cursor).to_list()
         return [model.model_validate_doc(raw) for raw in raws]
 
+    @_in_turn
     async def rows(self, model: type[Model], query: Document) -> list[Document]:
         """Documents that match, as they are stored: for those who read thousands."""
         with self._translated():
             return await self._collection(model).find(query, batch_size=_ROWS).to_list()
 
+    @_in_turn
     async def insert(self, document: Model) -> None:
         """Raises ConflictError when a unique key is taken."""
         with self._translated():
             await self._collection(type(document)).insert_one(document.model_dump_doc())
 
+    @_in_turn
     async def insert_many(self, documents: Sequence[Model]) -> None:
         """All of one model. Raises ConflictError when a unique key is taken; those before it are written then."""
         if not documents:
@@ -138,12 +181,14 @@ class Database:
         with self._translated():
             await self._collection(type(documents[0])).insert_many([each.model_dump_doc() for each in documents])
 
+    @_in_turn
     async def replace(self, document: Model) -> None:
         """Insert, or overwrite the document with the same id. For derived data that has no rival writer."""
         raw = document.model_dump_doc()
         with self._translated():
             await self._collection(type(document)).replace_one({"_id": raw["_id"]}, raw, upsert=True)
 
+    @_in_turn
     async def update(self, model: type[M], guard: Document, changes: Document) -> M | None:
         """One guarded write: apply update operators to the one document that `guard` matches and return it as it is
         then. None means that nothing matched and nothing was written."""
@@ -153,6 +198,7 @@ class Database:
             )
         return None if raw is None else model.model_validate_doc(raw)
 
+    @_in_turn
     async def update_or_insert(self, model: type[M], key: Document, changes: Document) -> M:
         """Update operators on the document with this key, made if absent, and the document as it is soon after."""
         with self._translated():
@@ -163,23 +209,35 @@ class Database:
                 raw = await collection.find_one(key)
         return model.model_validate_doc(cast(Document, raw))
 
+    @_in_turn
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
         with self._translated():
             return (await self._collection(model).update_many(guard, changes)).modified_count
 
+    @_in_turn
     async def upsert(self, model: type[Model], key: Document, changes: Document) -> None:
         """Update operators on the document with this key, made if absent."""
         with self._translated():
             await self._collection(model).update_one(key, changes, upsert=True)
 
+    @_in_turn
+    async def upsert_many(self, model: type[Model], changes: Mapping[str, Document]) -> None:
+        """Update operators on the documents with these ids, made if absent, in one call."""
+        updates = [pymongo.UpdateOne({"_id": key}, change, upsert=True) for key, change in changes.items()]
+        with self._translated():
+            await self._collection(model).bulk_write(updates, ordered=False)
+
+    @_in_turn
     async def delete(self, model: type[Model], guard: Document) -> int:
         with self._translated():
             return (await self._collection(model).delete_many(guard)).deleted_count
 
+    @_in_turn
     async def count(self, model: type[Model], query: Document) -> int:
         with self._translated():
             return await self._collection(model).count_documents(query)
 
+    @_in_turn
     async def aggregate(self, model: type[Model], pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
         with self._translated():
             cursor = await self._collection(model).aggregate(list(pipeline))
@@ -210,6 +268,10 @@ class Database:
         if _IN_TRANSACTION.get():
             return await body()
         await self._until_prepared()
+        async with self.turn():
+            return await self._transaction(body)
+
+    async def _transaction(self, body: Callable[[], Awaitable[T]]) -> T:
         with self._translated(), pymongo.timeout(self._timeout_s):
             async with self._client.start_session() as session:
                 return await session.with_transaction(lambda session: _bound(session, body))
@@ -225,6 +287,14 @@ class Database:
         """Delete the whole database: for tests, which own theirs."""
         with self._translated():
             await self._client.drop_database(self.name)
+
+    def _batches(self, model: type[Model]) -> Batches[str, Document]:
+        async def look_up(keys: list[str]) -> dict[str, Document]:
+            return {raw["_id"]: raw for raw in await self.rows(model, {"_id": {"$in": keys}})}
+
+        if model not in self._by_id:
+            self._by_id[model] = Batches(self.turn, look_up)
+        return self._by_id[model]
 
     def _collection(self, model: type[Model]) -> AsyncCollection[Document]:
         if self._only is not None and model is not self._only:

@@ -1,7 +1,8 @@
-"""How many requests somebody sent in a minute, counted by all processes together."""
+"""How many requests each caller sent in a minute, counted by all processes together."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -9,9 +10,12 @@ from odmantic import Field, Model
 from pymongo import ASCENDING, IndexModel
 
 from errors import ConflictError
-from models.database import Database
+from models.database import Database, Document
 
 _KEPT_FOR: Final = timedelta(minutes=2)
+
+
+Claim = tuple[int, str]  # a minute since 1970, and a subject
 
 
 class RateWindow(Model):
@@ -27,13 +31,34 @@ class RateWindow(Model):
     }
 
 
+async def claim_all(db: Database, claims: Mapping[Claim, int]) -> dict[Claim, int]:
+    """Add to the counts of several subjects, and tell the counts as they are then: one transaction for a crowd."""
+    if len(claims) == 1:
+        ((minute, subject), permits) = next(iter(claims.items()))
+        return {(minute, subject): await claim(db, subject, minute, permits)}
+
+    async def add() -> dict[str, int]:
+        await db.upsert_many(RateWindow, {_id(*one): _added(one[0], permits) for one, permits in claims.items()})
+        return {window.id: window.count for window in await db.get_many(RateWindow, [_id(*one) for one in claims])}
+
+    counts = await db.transaction(add)
+    return {one: counts[_id(*one)] for one in claims}
+
+
 async def claim(db: Database, subject: str, minute: int, permits: int) -> int:
     """Add to a minute's count in one write, and tell the count as it is then."""
-    key = {"_id": f"{minute}:{subject}"}
-    begin = datetime.fromtimestamp(minute * 60, UTC)
-    changes = {"$inc": {"count": permits}, "$setOnInsert": {"expires_at": begin + _KEPT_FOR}}
+    key, changes = {"_id": _id(minute, subject)}, _added(minute, permits)
     try:
         window = await db.update_or_insert(RateWindow, key, changes)
     except ConflictError:  # another process made the document at the same moment: now it is there
         window = await db.update_or_insert(RateWindow, key, changes)
     return window.count
+
+
+def _id(minute: int, subject: str) -> str:
+    return f"{minute}:{subject}"
+
+
+def _added(minute: int, permits: int) -> Document:
+    expires_at = datetime.fromtimestamp(minute * 60, UTC) + _KEPT_FOR
+    return {"$inc": {"count": permits}, "$setOnInsert": {"expires_at": expires_at}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from auth.callers import Caller
@@ -19,6 +19,7 @@ from models.launches import Launch, LaunchEvent
 from placement.ranking import Placements
 from providers.registry import Registry
 from resolvers.loaders import Loaders
+from resolvers.pace import Pace
 
 if TYPE_CHECKING:
     from streaming.library import Game
@@ -62,6 +63,7 @@ class Services:
     operator_alerts: OperatorAlertFeed
     fleet: Fleet
     api_keys: ApiKeys
+    pace: Pace = field(default_factory=Pace)
 
 
 class Context:

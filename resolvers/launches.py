@@ -104,6 +104,7 @@ async def _requested(context: Context, field: str, order: LaunchOrder) -> Launch
 async def _told(context: Context, launch_id: str, after: int) -> AsyncGenerator[LaunchEvent, None]:
     async with aclosing(context.services.progress.follow(launch_id, after)) as events:
         async for event in events:
+            await context.services.pace.step()
             context.forget()
             context.event_id = event.sequence
             yield event

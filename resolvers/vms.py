@@ -53,6 +53,7 @@ async def vm_status(context: Context, vm_id: str | None) -> AsyncGenerator[Vm, N
 async def _told(context: Context, vm_id: str) -> AsyncGenerator[Vm, None]:
     async with aclosing(context.services.machines.follow(vm_id)) as states:
         async for state in states:
+            await context.services.pace.step()
             context.forget(state)
             yield state
 

@@ -148,6 +148,7 @@ class GraphQLExecution:
     async def _executed(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         try:
             with strays_as_errors():
+                await context.services.pace.step()
                 answer = _answer(await self._result(prepared, context))
         except StrayCancellationError as error:
             answer = {"errors": [masked(error)], "data": None}

@@ -43,6 +43,7 @@ class GraphQLOverHTTP:
             return refused
         try:
             asked = await self._read(request)
+            await self._gateway.services.pace.step()
             caller = await self._gateway.visitor(request.scope)
             if isinstance(asked, list):
                 return await self._run_all(request, asked, caller, kind or MediaType.LEGACY)

@@ -133,8 +133,8 @@ class _Connection:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
         match message.get("type"):
             case "connection_init":
+                patience.reschedule(None)  # the client did its part: what is slow from here on is this service
                 await self._initialise(_optional_object(message), tasks)
-                patience.reschedule(None)
             case "ping":
                 payload = _optional_object(message)
                 await self._send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
@@ -150,6 +150,7 @@ class _Connection:
     async def _initialise(self, payload: dict[str, Any] | None, tasks: asyncio.TaskGroup) -> None:
         if self._caller is not None:
             raise _ClosingError(CloseCode.TOO_MANY_INITIALISATION_REQUESTS, "Too many initialisation requests")
+        await self._gateway.services.pace.step()
         try:
             caller = await self._gateway.caller(self._websocket.scope, payload)
             await self._gateway.admit(caller)
@@ -197,6 +198,7 @@ class _Connection:
             operation.cancel()
 
     async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
+        await self._gateway.services.pace.step()
         why_not = await objection(self._gateway, caller, self._websocket.scope, self._payload)
         if why_not is not None:
             raise _ClosingError(_RENEW_CREDENTIALS, why_not)

@@ -38,7 +38,7 @@ class StubbedDatabase(Database):
 @pytest.mark.parametrize("error", [None, AutoReconnect("operation cancelled")])
 async def test_a_cancellation_that_the_driver_swallows_still_ends_the_task(error: Exception | None) -> None:
     db = StubbedDatabase(Swallowing(error))
-    task = asyncio.create_task(db.get(Launch, "1"))
+    task = asyncio.create_task(db.find_one(Launch, {"_id": "1"}))
     await asyncio.sleep(0)
 
     task.cancel()
@@ -52,7 +52,7 @@ async def test_what_is_read_while_a_cancelled_task_cleans_up_is_read(db: Databas
     async def cleaning() -> str:
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
-        return "cleaned" if await db.get(Launch, "1") is None else "found"
+        return "cleaned" if await db.find_one(Launch, {"_id": "1"}) is None else "found"
 
     task = asyncio.create_task(cleaning())
     await asyncio.sleep(0)

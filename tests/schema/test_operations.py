@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from graphql import OperationDefinitionNode, parse, validate
+from odmantic import Model
 
 from auth.callers import Caller
 from models.catalog import ConsoleType
-from models.database import Database, M
+from models.database import Database, Document, M
 from models.launches import Attempt, LaunchStatus, LaunchStepName, Step, StepStatus
 from models.usage import UsageInterval, UsageState
 from models.vms import VmStatus
@@ -348,6 +349,10 @@ class CountedDatabase(Database):
     async def find(self, model: type[M], *args: Any, **kwargs: Any) -> list[M]:
         self.finds[model.__name__] += 1
         return await super().find(model, *args, **kwargs)
+
+    async def rows(self, model: type[Model], query: Document) -> list[Document]:
+        self.finds[model.__name__] += 1
+        return await super().rows(model, query)
 
 
 def an_hour_of_use(vm_id: str) -> UsageInterval:
