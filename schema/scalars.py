@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import strawberry
 from graphql import FloatValueNode, IntValueNode, StringValueNode, ValueNode
 from strawberry.types.scalar import ScalarDefinition
 
-_MAX_DIGITS: Final = 40
+_MAX_DIGITS: Final = 33  # of a number in full: what is stored holds 34, and sums of it need room
+_EXACT_DIGITS: Final = 15  # of a JSON number that came through a float
+_EXACT_WHOLE: Final = 2**53  # up to which a float holds every whole number
+_DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_MOMENT: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}):([0-9]{2})(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def decimal_text(value: object) -> str:
@@ -21,28 +30,40 @@ def decimal_text(value: object) -> str:
 
 
 def parsed_decimal(value: object) -> Decimal:
-    """From a string or an integer. A float is read as the digits it is written with, which are what was sent."""
+    """Read a string or a number. ValueError for a JSON number that a float does not hold exactly."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError('Decimal must be a string such as "0.45".')
-    return _decimal(str(value))
+        raise _no_decimal()
+    read = _decimal(str(value))
+    if isinstance(value, float) and (len(read.as_tuple().digits) > _EXACT_DIGITS or abs(value) >= _EXACT_WHOLE):
+        raise ValueError("Decimal with so many digits must be a string.")
+    return read
 
 
 def decimal_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> Decimal:
     if not isinstance(node, StringValueNode | IntValueNode | FloatValueNode):
-        raise ValueError('Decimal must be a string such as "0.45".')
+        raise _no_decimal()
     return _decimal(node.value)
 
 
 def _decimal(text: str) -> Decimal:
-    if len(text) > _MAX_DIGITS:
-        raise ValueError(f"Decimal must have at most {_MAX_DIGITS} digits.")
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        raise ValueError('Decimal must be a string such as "0.45".') from None
-    if not value.is_finite() or abs(value.adjusted()) > _MAX_DIGITS:
-        raise ValueError("Decimal must be a finite number of ordinary size.")
+    if len(text) > 2 * _MAX_DIGITS:
+        raise _too_long()
+    if not _DECIMAL.fullmatch(text):
+        raise _no_decimal()
+    value = Decimal(text)
+    _, digits, exponent = value.as_tuple()
+    assert isinstance(exponent, int)
+    if max(len(digits) + exponent, 1) + max(-exponent, 0) > _MAX_DIGITS:
+        raise _too_long()
     return value
+
+
+def _no_decimal() -> ValueError:
+    return ValueError('Decimal must be a number in a string such as "0.45".')
+
+
+def _too_long() -> ValueError:
+    return ValueError(f"Decimal must have at most {_MAX_DIGITS} digits.")
 
 
 def moment_text(value: object) -> str:
@@ -52,24 +73,34 @@ def moment_text(value: object) -> str:
 
 
 def parsed_moment(value: object) -> datetime:
+    """Read RFC 3339. A leap second is the first second of the next minute."""
+    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise _no_moment()
+    minute, second, fraction, offset = match.groups(default="")
+    leap = second == "60"
+    text = f"{minute}:{'59' if leap else second}{fraction}{offset}".upper()
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError('DateTime must be an RFC 3339 string with an offset, such as "2026-05-01T12:00:00Z".')
-    return moment.astimezone(UTC)
+        return datetime.fromisoformat(text).astimezone(UTC) + timedelta(seconds=int(leap))
+    except (ValueError, OverflowError):
+        raise _no_moment() from None
+
+
+def _no_moment() -> ValueError:
+    return ValueError('DateTime must be an RFC 3339 string with an offset, such as "2026-05-01T12:00:00Z".')
 
 
 def parsed_date(value: object) -> date:
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        raise _no_date()
     try:
-        return date.fromisoformat(value) if isinstance(value, str) else _no_date()
+        return date.fromisoformat(value)
     except ValueError:
-        return _no_date()
+        raise _no_date() from None
 
 
-def _no_date() -> date:
-    raise ValueError('Date must be a string such as "2026-05-01".')
+def _no_date() -> ValueError:
+    return ValueError('Date must be a string such as "2026-05-01".')
 
 
 def _date_text(value: object) -> str:
@@ -80,15 +111,22 @@ def _date_text(value: object) -> str:
 SCALARS: Final[dict[object, ScalarDefinition]] = {
     Decimal: strawberry.scalar(
         name="Decimal",
-        description="Exact, serialised as a string: money never passes through a float.",
+        description="Exact, serialised as a string: money never passes through a float. "
+        "Taken as a string or a number of at most 33 digits.",
         serialize=decimal_text,
         parse_value=parsed_decimal,
         parse_literal=decimal_literal,
     ),
     datetime: strawberry.scalar(
-        name="DateTime", description="RFC 3339, UTC.", serialize=moment_text, parse_value=parsed_moment
+        name="DateTime",
+        description="RFC 3339, UTC. Taken with any offset.",
+        serialize=moment_text,
+        parse_value=parsed_moment,
     ),
     date: strawberry.scalar(
-        name="Date", description="ISO 8601 calendar date, UTC.", serialize=_date_text, parse_value=parsed_date
+        name="Date",
+        description="ISO 8601 calendar date, UTC: four digits, two and two, with hyphens.",
+        serialize=_date_text,
+        parse_value=parsed_date,
     ),
 }
