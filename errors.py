@@ -20,6 +20,7 @@ GatewayError
 ├── LimitReachedError         too many at once or too often: `limit` names which, `retry_after_s` says when again
 ├── UnavailableError          our own database or engine is away: ask again soon
 │   └── UnusableError         until an operator changes something: `fault` says what
+├── UnreadableRecordError     another version wrote this record: leave it alone
 ├── MigrationError            stored data does not allow what this version needs: change it, start again
 └── ConflictError             somebody moved the document first: read it again
 """
@@ -160,6 +161,12 @@ class LimitReachedError(GatewayError):
 
 class UnavailableError(GatewayError):
     """Our own database or engine is away. Nothing was done; asking again soon is right."""
+
+
+class UnreadableRecordError(GatewayError):
+    """This version cannot read the record, which another one wrote. It is left as it is."""
+
+    code = "UNREADABLE_RECORD"
 
 
 class DatabaseFaultError(Exception):

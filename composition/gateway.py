@@ -101,7 +101,7 @@ def _services(
         machines=machines,
         alerts=alerts,
         operator_alerts=operator_alerts,
-        fleet=Fleet(parts.db, parts.engine),
+        fleet=Fleet(parts.db, parts.engine, parts.engine),
         api_keys=_api_keys(settings, parts),
     )
 

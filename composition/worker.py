@@ -41,6 +41,7 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
     from billing.schedules import Bookkeeping, ensure_cost_schedules
     from fleet.schedules import Sweeping, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
+    from launch.interrupted import InterruptedLaunches
     from launch.stranded import Stranded, ensure_rescue_schedule
     from launch.temporal import TemporalEngine, connect, engine_answers
     from launch.versions import WorkerVersions
@@ -64,7 +65,7 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
         client,
         settings.temporal_task_queue,
         *_activities(settings, parts, engine),
-        Stranded(parts.db, engine),
+        Stranded(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine)),
         Sweeping(sweeper_of(settings, parts)),
         prices,
         Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), _billing_export(settings, parts)),
@@ -113,7 +114,7 @@ def _spending(settings: Settings, parts: Parts) -> object:
         webhook = Webhook(str(settings.alert_webhook_url), settings.alert_webhook_secret)
     webhooks = AlertWebhooks(parts.db, parts.http, webhook)
     grace = timedelta(seconds=settings.spending_stop_grace_seconds)
-    return Spending(parts.db, Fleet(parts.db, parts.engine), _launches(parts), webhooks, grace=grace)
+    return Spending(parts.db, Fleet(parts.db, parts.engine, parts.engine), _launches(parts), webhooks, grace=grace)
 
 
 def _launches(parts: Parts) -> Launches:
@@ -128,6 +129,7 @@ def sweeper_of(settings: Settings, parts: Parts) -> Sweeper:
         Meter(parts.db),
         deployment=settings.deployment,
         inventories=parts.inventories,
+        workflows=parts.engine,
     )
 
 

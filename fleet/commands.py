@@ -26,7 +26,7 @@ class Finding(StrEnum):
     STOPPED_OUTSIDE = "STOPPED_OUTSIDE"  # its host, its dead-man timer or an empty balance stopped it
     RUNS_OUTSIDE = "RUNS_OUTSIDE"  # it is ours as stopped, but runs and is billed
     RETENTION = "RETENTION"  # it was stopped for longer than stopped machines are kept
-    INTERRUPTED = "INTERRUPTED"  # it is STOPPING, STARTING or DELETING, and nothing is being done about it
+    INTERRUPTED = "INTERRUPTED"  # it is between two states, and nothing is being done about it
     ENDED = "ENDED"  # its record was closed, as the sweeper does with what no cloud knows
 
 
@@ -93,7 +93,7 @@ class Memory:
 
     `unmeasured` counts looks in a row that could not say whether the machine is played on, `unmeasured_since` is the
     first of them: those without an answer are among them. `finishes`: the workflow knows Finding.INTERRUPTED, which
-    those of earlier builds do not.
+    those of earlier builds do not. `abandoned`: the run of the launch that was setting it up has ended without it.
     """
 
     there_at: datetime | None = None
@@ -105,6 +105,7 @@ class Memory:
     counter: str | None = None
     packets: int = 0
     finishes: bool = False
+    abandoned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,11 @@ class Looked:
     seen: Seen | None
     memory: Memory
     again_s: float = 0.0
+
+
+def launch_workflow_id(launch_id: str) -> str:
+    """Return the id under which Temporal runs this launch's workflow."""
+    return f"launch-{launch_id}"
 
 
 def machine_workflow_id(vm_id: str) -> str:

@@ -7,8 +7,11 @@ from typing import Final, Protocol
 
 from errors import InvalidInputError, InvalidStateError, ProviderDownError
 from fleet.commands import Answer, Asked, Command, Paired, Pin
+from fleet.owners import Workflows
 from models.database import Database
-from models.vms import ENDED, Vm
+from models.launches import ENDED as LAUNCH_ENDED
+from models.launches import Launch
+from models.vms import ENDED, Vm, VmStatus
 
 _COME_BACK: Final = {Command.START, Command.RESTART}  # after these the player means to play
 _PIN: Final = re.compile(r"[0-9]{4}")
@@ -23,9 +26,11 @@ class Asking(Protocol):
 
 
 class Fleet:
-    def __init__(self, db: Database, engine: Asking) -> None:
+    def __init__(self, db: Database, engine: Asking, workflows: Workflows | None = None) -> None:
+        """`workflows` starts that of a machine which has none any more, so that a command finds one."""
         self._db = db
         self._engine = engine
+        self._workflows = workflows
 
     async def command(self, vm: Vm, command: Command, reason: str) -> Vm:
         """Returns the VM as soon as the command has begun; asking for what is so already changes nothing.
@@ -37,7 +42,7 @@ class Fleet:
         if vm.status in ENDED:
             return vm
         try:
-            answer = await self._engine.ask_machine(vm.id, Asked(command, reason, replace=command in _COME_BACK))
+            answer = await self._ask(vm, Asked(command, reason, replace=command in _COME_BACK))
         except InvalidStateError:
             vm = await self._db.get(Vm, vm.id) or vm
             if vm.status in ENDED and command is Command.DELETE:
@@ -46,6 +51,23 @@ class Fleet:
         if not answer.accepted:
             raise _not_now(command, answer.status)
         return await self._db.get(Vm, vm.id) or vm
+
+    async def _ask(self, vm: Vm, asked: Asked) -> Answer:
+        try:
+            return await self._engine.ask_machine(vm.id, asked)
+        except InvalidStateError:
+            if self._workflows is None or not await self._lacks_a_workflow(vm.id):
+                raise
+            await self._workflows.start_machine(vm.id)
+            return await self._engine.ask_machine(vm.id, asked)
+
+    async def _lacks_a_workflow(self, vm_id: str) -> bool:
+        """Whether a machine without a workflow should have one. A launch that is under way starts it itself."""
+        vm = await self._db.get(Vm, vm_id)
+        if vm is None or vm.status in {*ENDED, VmStatus.PROVISIONING}:
+            return False
+        launch = await self._db.get(Launch, vm.launch_id)
+        return launch is None or launch.status in LAUNCH_ENDED
 
     async def pair(self, vm: Vm, pin: str) -> Vm:
         """Pair the device whose Moonlight shows this PIN.

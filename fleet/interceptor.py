@@ -15,7 +15,14 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from correlation import working_on
-from errors import DatabaseFaultError, GatewayError, NoCapacityError, ProviderBusyError, UnavailableError
+from errors import (
+    DatabaseFaultError,
+    GatewayError,
+    NoCapacityError,
+    ProviderBusyError,
+    UnavailableError,
+    UnreadableRecordError,
+)
 from fleet.endless import is_endless
 from fleet.telling import lines_first
 
@@ -25,6 +32,7 @@ Failed = Callable[[str, str], None]  # called with the activity's name and the e
 _SUBJECTS: Final = MappingProxyType({"launch": "launch", "machine": "vm"})  # by how the id of a workflow begins
 _UNEXPECTED: Final = "Unexpected"
 _UNEXPECTED_TRIES: Final = 3
+_WORTH_REPEATING: Final = (ProviderBusyError, UnavailableError, UnreadableRecordError)
 
 
 class Activities(Interceptor):
@@ -82,7 +90,7 @@ class _Activity(ActivityInboundInterceptor):
         return ApplicationError(
             error.message,
             type=kind,
-            non_retryable=not isinstance(error, (ProviderBusyError, UnavailableError)),
+            non_retryable=not isinstance(error, _WORTH_REPEATING),
             next_retry_delay=self._again_after if after_s is None else timedelta(seconds=after_s),
             category=ApplicationErrorCategory.BENIGN,
         )
@@ -108,7 +116,7 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
     flat: list[Exception] = []
     for each in group.exceptions:
         flat += _leaves(each) if isinstance(each, ExceptionGroup) else [each]
-    yield from sorted(flat, key=lambda error: isinstance(error, (ProviderBusyError, UnavailableError)))
+    yield from sorted(flat, key=lambda error: isinstance(error, _WORTH_REPEATING))
 
 
 def ids_of(workflow_id: str, parameters: Mapping[str, object]) -> dict[str, str]:

@@ -23,6 +23,7 @@ class Verdict(StrEnum):
     DELETE = "DELETE"  # at the cloud, and no live record needs it
     HOLD = "HOLD"  # as DELETE, but it waits for an operator
     LOSE = "LOSE"  # on record, and unknown to the cloud: it stops costing
+    RESTART = "RESTART"  # on record, and no workflow ran for it: it has got one again
     FOREIGN = "FOREIGN"  # of another installation: never touched
 
 

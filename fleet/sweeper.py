@@ -7,6 +7,7 @@ would make look like orphans waits for an operator: see `fleet.sweep_plan`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from billing.meter import Meter
-from errors import ConflictError, ProviderError
+from errors import ConflictError, ProviderError, UnavailableError, UnreadableRecordError
 from fleet.machines import lost, released
+from fleet.owners import Owners, Workflows, launches_of
+from fleet.reconciliation import Reconciliation
 from fleet.sweep_alerts import SweepAlerts
 from fleet.sweep_plan import Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
 from models.audit import AuditEntry, Outcome, accounted, by_the_service, write_entry
@@ -31,17 +34,21 @@ from providers.tags import parse_tag
 
 log = logging.getLogger(__name__)
 
+_AT_ONCE: Final = 16  # questions to a cloud, and ids in one question to the database
 _GAP: Final = timedelta(minutes=15)
 UNMANAGED: Final = "at its cloud, and CloudyPad's state of it is lost"
-_IN_USE: Final = [VmStatus.RUNNING, VmStatus.STOPPING, VmStatus.STOPPED, VmStatus.STARTING, VmStatus.DELETING]
+_ALIVE: Final = sorted(frozenset(VmStatus) - ENDED)
+_IN_USE: Final = frozenset(VmStatus) - ENDED - {VmStatus.PROVISIONING}
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One cloud compared with our records. `ours` are all its machines with our name."""
+    """One cloud compared with our records. `ours` are all its machines with our name, `vms` the records of it that have
+    not ended."""
 
     provider: Provider
     ours: Sequence[Machine]
+    vms: Sequence[Vm]
     found: Sequence[Found]
     foreign: Sequence[Action]
 
@@ -56,9 +63,10 @@ class Sweeper:
         deployment: str = "main",
         inventories: Sequence[Inventory] = (),
         spare_s: float = 300.0,
+        workflows: Workflows | None = None,
     ) -> None:
         """`deployment` is the part of our machines' names. `spare_s`: how long a machine without a live record is left
-        alone after it was first seen."""
+        alone after it was first seen. Records that one of `workflows` answers for are left to it."""
         self._db = db
         self._registry = registry
         self._meter = meter
@@ -66,6 +74,7 @@ class Sweeper:
         self._inventories = inventories
         self._alerts = SweepAlerts(db)
         self._spare = timedelta(seconds=spare_s)
+        self._workflows = workflows
 
     async def sweep(self, *, dry_run: bool = False, confirm: bool = False) -> list[Action]:
         """Settle every difference once, cloud by cloud. A cloud that does not answer is left for the next round.
@@ -80,11 +89,12 @@ class Sweeper:
         else:
             found = [_confirmed(each) for each in found]
         actions = [action for look in looks for action in look.foreign]
+        actions += await self._restarted([vm for look in looks for vm in look.vms], dry_run)
         for look in looks:
             here = [each for each in found if each.action.provider is look.provider.name]
             actions += [await self._do(look.provider, each, dry_run) for each in here]
             await self._forget_strays(look.provider.name, [each.machine for each in here], dry_run)
-            actions += await self._unknown_to_the_cloud(look.provider, look.ours, dry_run)
+            actions += await self._unknown_to_the_cloud(look, dry_run)
         actions += await self._unmanaged()
         if not dry_run:
             await self._alerts.tell(actions, [look.provider.name for look in looks])
@@ -93,21 +103,34 @@ class Sweeper:
     async def _look(self, provider: Provider, dry_run: bool) -> _Look | None:
         """Compare a cloud's list with our records. None when it does not answer."""
         try:
-            listed = [machine for machine in await provider.machines() if parse_tag(machine.tag) is not None]
+            named = [machine for machine in await provider.machines() if parse_tag(machine.tag) is not None]
         except ProviderError as error:
             log.warning("a cloud could not be swept", extra={"provider": provider.name, "why": error.message})
             return None
-        records = await self._records(listed)
+        vms, _ = await self._db.find_readable(Vm, {"status": {"$in": _ALIVE}, "provider": provider.name})
+        records, unreadable = await self._records(named, vms)
+        listed = [machine for machine in named if not _is_of(machine, unreadable)]
         strangers = {each.id for each in listed if is_foreign(each, self._deployment, records.get(each.tag))}
         ours = [machine for machine in listed if machine.id not in strangers]
         after_gap = await self._after_gap(provider.name, dry_run)
         found = [each for one in ours if (each := await self._judge(provider, one, records, after_gap, dry_run))]
         foreign = [_foreign(provider.name, machine) for machine in listed if machine.id in strangers]
-        return _Look(provider, ours, found, foreign)
+        return _Look(provider, ours, vms, found, foreign)
 
-    async def _records(self, machines: Sequence[Machine]) -> dict[str, Vm]:
-        found = await self._db.find(Vm, {"tag": {"$in": [machine.tag for machine in machines]}})
-        return {vm.tag: vm for vm in found}
+    async def _records(
+        self, machines: Sequence[Machine], known: Sequence[Vm] = ()
+    ) -> tuple[dict[str, Vm], frozenset[str]]:
+        """Return the records of machines by their names, and the ids of those that this version cannot read. `known`
+        were read already."""
+        records = {vm.tag: vm for vm in known}
+        unread = [parts.vm_id for one in machines if one.tag not in records and (parts := parse_tag(one.tag))]
+        unreadable: set[str] = set()
+        for start in range(0, len(unread), _AT_ONCE):
+            some = {"_id": {"$in": unread[start : start + _AT_ONCE]}}
+            found, strange = await self._db.find_readable(Vm, some)
+            records |= {vm.tag: vm for vm in found}
+            unreadable |= {each.id for each in strange}
+        return records, frozenset(unreadable)
 
     async def _after_gap(self, provider: ProviderName, dry_run: bool) -> bool:
         """Return whether this cloud was not swept for a while, or never, by this database's account."""
@@ -142,7 +165,10 @@ class Sweeper:
             return False  # a second machine under one tag
         if vm.status is not VmStatus.PROVISIONING:
             return True
-        launch = await self._db.get(Launch, vm.launch_id)
+        try:
+            launch = await self._db.get(Launch, vm.launch_id)
+        except UnreadableRecordError:
+            return True
         return launch is not None and launch.status not in LAUNCH_ENDED
 
     async def _stray(self, provider: ProviderName, machine: Machine, after_gap: bool, dry_run: bool) -> Stray:
@@ -179,8 +205,10 @@ class Sweeper:
             except ProviderError as error:
                 log.warning("a cloud could not be swept", extra={"provider": inventory.name, "why": error.message})
                 continue
-            records = await self._records(machines)
+            records, unreadable = await self._records(machines)
             for machine in machines:
+                if _is_of(machine, unreadable):
+                    continue
                 foreign = is_foreign(machine, self._deployment, records.get(machine.tag))
                 verdict = Verdict.FOREIGN if foreign else Verdict.HOLD
                 actions.append(Action(verdict, inventory.name, machine.id, machine.tag, None, UNMANAGED))
@@ -228,15 +256,28 @@ class Sweeper:
         else:
             await provider.release(machine.id)
 
-    async def _unknown_to_the_cloud(self, provider: Provider, listed: Sequence[Machine], dry_run: bool) -> list[Action]:
-        """Records of machines that the cloud does not know. Lists lag, so each is asked for by its id as well."""
-        known = {machine.id for machine in listed}
+    async def _restarted(self, vms: Sequence[Vm], dry_run: bool) -> list[Action]:
+        """Start the workflows of records that have none. Temporal that does not answer is asked in the next round."""
+        if self._workflows is None or dry_run:
+            return []
+        try:
+            owners = await Owners.now(self._workflows)
+            restarted = await Reconciliation(self._db, self._workflows).restart_workflows(owners, vms)
+        except UnavailableError as error:
+            log.warning("records and workflows could not be compared", extra={"why": error.message})
+            return []
+        why = "no workflow ran for it"
+        return [
+            Action(Verdict.RESTART, vm.provider, vm.provider_id or "", vm.tag, vm.id, why, done=True)
+            for vm in restarted
+        ]
+
+    async def _unknown_to_the_cloud(self, look: _Look, dry_run: bool) -> list[Action]:
+        """Settle records of machines that the cloud does not know, of which no workflow takes care."""
+        provider, known = look.provider, {machine.id for machine in look.ours}
+        unlisted = [vm for vm in look.vms if vm.provider_id not in known and vm.status in _IN_USE]
         actions: list[Action] = []
-        for vm in await self._db.find(Vm, {"status": {"$in": [*_IN_USE, VmStatus.LOST]}, "provider": provider.name}):
-            if vm.provider_id in known or (
-                vm.provider_id is not None and await provider.machine(MachineId(vm.provider_id)) is not None
-            ):
-                continue
+        for vm in await self._unowned(await self._gone(provider, unlisted)):
             action = Action(
                 Verdict.LOSE, provider.name, vm.provider_id or "", vm.tag, vm.id, f"{vm.status}, unknown to the cloud"
             )
@@ -246,6 +287,37 @@ class Sweeper:
                 action = _done(action)
             actions.append(action)
         return actions
+
+    async def _gone(self, provider: Provider, vms: Sequence[Vm]) -> list[Vm]:
+        """Return those that the cloud does not know by their ids either: lists lag."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def is_gone(vm: Vm) -> bool:
+            if vm.provider_id is None:
+                return True
+            async with slots:
+                try:
+                    return await provider.machine(MachineId(vm.provider_id)) is None
+                except ProviderError as error:
+                    log.warning("machine could not be asked for", extra={"vm": vm.id, "why": error.message})
+                    return False
+
+        gone = await asyncio.gather(*map(is_gone, vms))
+        return [vm for vm, is_one in zip(vms, gone, strict=True) if is_one]
+
+    async def _unowned(self, vms: Sequence[Vm]) -> list[Vm]:
+        """Return those that no running workflow answers for: each state has one owner. LOST ones are the sweeper's."""
+        lost_ones = [vm for vm in vms if vm.status is VmStatus.LOST]
+        others = [vm for vm in vms if vm.status is not VmStatus.LOST]
+        if self._workflows is None or not others:
+            return [*lost_ones, *others]
+        try:
+            owners = await Owners.now(self._workflows)
+            launches, unreadable = await launches_of(self._db, others)
+            return lost_ones + await owners.unowned([vm for vm in others if vm.launch_id not in unreadable], launches)
+        except UnavailableError as error:
+            log.warning("records and workflows could not be compared", extra={"why": error.message})
+            return lost_ones
 
     async def _settle(self, vm: Vm, *, rented: bool) -> None:
         """The cloud does not have it: it stops costing, and its record is closed."""
@@ -266,6 +338,11 @@ class Sweeper:
         if not dry_run:
             keys = [f"{provider}:{machine.id}" for machine in still]
             await self._db.delete(Stray, {"_id": {"$nin": keys}, "provider": provider})
+
+
+def _is_of(machine: Machine, vm_ids: frozenset[str]) -> bool:
+    parts = parse_tag(machine.tag)
+    return parts is not None and parts.vm_id in vm_ids
 
 
 def _done(action: Action) -> Action:

@@ -59,8 +59,8 @@ class Watch:
         vm = await self._db.get(Vm, vm_id)
         if vm is None:
             raise MachineLostError(f"VM {vm_id} has no record")
-        if vm.status in ENDED:
-            return Looked(Seen(Finding.ENDED, "its record was closed"), memory)
+        if (looked := await self._without_its_cloud(vm, memory)) is not None:
+            return looked
         looked_at = _now()
         try:
             if (seen := await self._cloud_says(vm, memory)) is not None:
@@ -68,7 +68,7 @@ class Watch:
             memory = replace(memory, there_at=looked_at)
         except ProviderError as error:
             log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
-        if (seen := await self._record_says(vm, memory)) is not None:
+        if (seen := self._record_says(vm, memory)) is not None:
             return Looked(seen, memory)
         if vm.status is not VmStatus.RUNNING:
             cheap = vm.status is VmStatus.STOPPED and not vm.billed_in_full
@@ -81,18 +81,22 @@ class Watch:
         cared_at = await self._keep_safe(vm, memory.cared_at)
         return Looked(None, replace(memory, cared_at=cared_at), self._times.look_s)
 
-    async def _record_says(self, vm: Vm, memory: Memory) -> Seen | None:
-        if memory.finishes and await self._is_interrupted(vm):
-            return Seen(Finding.INTERRUPTED, f"going on with what was interrupted while it was {vm.status}")
+    def _record_says(self, vm: Vm, memory: Memory) -> Seen | None:
+        if memory.finishes and vm.status in {VmStatus.STOPPING, VmStatus.STARTING}:
+            return _interrupted(vm)
         return _clock_says(vm, self._times)
 
-    async def _is_interrupted(self, vm: Vm) -> bool:
-        """Whether the VM is between two states although its workflow, which asks for this look, does nothing about it.
-        A launch that is under way deletes its machine itself."""
-        if vm.status is not VmStatus.DELETING:
-            return vm.status in {VmStatus.STOPPING, VmStatus.STARTING}
+    async def _without_its_cloud(self, vm: Vm, memory: Memory) -> Looked | None:
+        """Of a machine that has ended, or that is being rented or deleted. A launch that is under way does the latter
+        two itself."""
+        if vm.status in ENDED:
+            return Looked(Seen(Finding.ENDED, "its record was closed"), memory)
+        if vm.status not in {VmStatus.PROVISIONING, VmStatus.DELETING}:
+            return None
         launch = await self._db.get(Launch, vm.launch_id)
-        return launch is None or launch.status in LAUNCH_ENDED
+        abandoned = memory.abandoned or launch is None or launch.status in LAUNCH_ENDED
+        seen = _interrupted(vm) if abandoned and memory.finishes else None
+        return Looked(seen, memory, self._times.look_s)
 
     async def _cloud_says(self, vm: Vm, memory: Memory) -> Seen | None:
         machine = await self._machine(vm, memory)
@@ -202,6 +206,10 @@ class Watch:
     async def _note(self, vm: Vm, fields: Document) -> None:
         if any(getattr(vm, name) != value for name, value in fields.items()):
             await self._db.update(Vm, {"_id": vm.id}, {"$set": fields})
+
+
+def _interrupted(vm: Vm) -> Seen:
+    return Seen(Finding.INTERRUPTED, f"going on with what was interrupted while it was {vm.status}")
 
 
 def _clock_says(vm: Vm, times: WatchTimes) -> Seen | None:

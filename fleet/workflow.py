@@ -231,6 +231,8 @@ class MachineWorkflow:
                 await self._start()
             case VmStatus.DELETING:
                 await self._delete(reason)
+            case VmStatus.PROVISIONING:
+                await self._release()
 
     async def _stopped_outside(self, seen: Seen) -> None:
         """Hardware that is still reserved is used to bring the saves to safety, and then given back. What lies on a
@@ -295,6 +297,9 @@ class MachineWorkflow:
             if asleep:
                 await self._stop("its saves could not be brought to safety")
             return
+        await self._release()
+
+    async def _release(self) -> None:
         try:
             await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME)
             self._status = VmStatus.DELETED

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fleet.commands import Answer, Asked, Paired, Pin
+from fleet.owners import Workflows
 from launch.plan import Ticket
 
 
@@ -38,6 +39,10 @@ class Engine(LaunchStarter, Protocol):
     async def ping(self) -> None: ...
 
 
+class WholeEngine(Engine, Workflows, Protocol):
+    """What the service needs of the engine."""
+
+
 @dataclass(frozen=True, slots=True)
 class EngineAddress:
     """Where Temporal is and how to get in. The repr shows no credential."""
@@ -58,7 +63,7 @@ class DeferredEngine:
 
     def __init__(self, address: EngineAddress) -> None:
         self._address = address
-        self._engine: Engine | None = None
+        self._engine: WholeEngine | None = None
         self._loading = asyncio.Lock()
 
     async def start_launch(self, ticket: Ticket) -> None:
@@ -73,10 +78,19 @@ class DeferredEngine:
     async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
         return await (await self._loaded()).pair_machine(vm_id, pin)
 
+    async def start_machine(self, vm_id: str, *, abandoned: bool = False) -> bool:
+        return await (await self._loaded()).start_machine(vm_id, abandoned=abandoned)
+
+    async def open_workflows(self) -> frozenset[str]:
+        return await (await self._loaded()).open_workflows()
+
+    async def is_open(self, workflow_id: str) -> bool:
+        return await (await self._loaded()).is_open(workflow_id)
+
     async def ping(self) -> None:
         await (await self._loaded()).ping()
 
-    async def _loaded(self) -> Engine:
+    async def _loaded(self) -> WholeEngine:
         async with self._loading:
             if self._engine is None:
                 module = await asyncio.to_thread(importlib.import_module, "launch.temporal")

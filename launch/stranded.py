@@ -17,6 +17,7 @@ with workflow.unsafe.imports_passed_through():
     from billing.schedules import ensure_schedule
     from errors import UnavailableError
     from launch.engine import LaunchStarter
+    from launch.interrupted import InterruptedLaunches
     from launch.plan import Ticket
     from launch.story import Note, write
     from models.database import Database
@@ -39,17 +40,19 @@ class Stranded:
         *,
         after: timedelta = timedelta(seconds=15),
         too_late: timedelta = timedelta(minutes=15),
+        interrupted: InterruptedLaunches | None = None,
     ) -> None:
         self._db = db
         self._engine = engine
         self._after = after
         self._too_late = too_late
+        self._interrupted = interrupted
 
     @activity.defn(name="rescue")
     async def rescue(self) -> int:
         """How many were found, the oldest first. An engine that does not answer is asked again the next time."""
         now = datetime.now(UTC)
-        stranded = await self._db.find(
+        stranded, _ = await self._db.find_readable(
             Launch,
             {
                 "status": {"$in": [LaunchStatus.QUEUED, LaunchStatus.CANCELLING]},
@@ -65,7 +68,17 @@ class Stranded:
                 await self._end(launch, now)
             else:
                 await self._begin(launch)
-        return len(stranded)
+        return len(stranded) + await self._settled()
+
+    async def _settled(self) -> int:
+        """Launches that were begun and lost their run."""
+        if self._interrupted is None:
+            return 0
+        try:
+            return await self._interrupted.settle()
+        except UnavailableError as error:
+            log.warning("launches and workflows could not be compared", extra={"why": error.message})
+            return 0
 
     async def _begin(self, launch: Launch) -> None:
         try:

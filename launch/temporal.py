@@ -9,14 +9,14 @@ from datetime import timedelta
 from typing import Final, Self
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client, RPCTimeoutOrCancelledError
+from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from errors import InvalidStateError, UnavailableError, UnusableError
-from fleet.commands import Answer, Asked, Paired, Pin, machine_workflow_id
+from fleet.commands import Answer, Asked, Memory, Paired, Pin, launch_workflow_id, machine_workflow_id
 from launch.engine import EngineAddress
 from launch.engine_faults import fault_of
 from launch.plan import Ticket
@@ -24,6 +24,8 @@ from launch.plan import Ticket
 _CALL: Final = timedelta(seconds=5)
 _ASKING: Final = timedelta(seconds=9)  # a machine lets a command wait a little for the end of the one before
 _PAIRING: Final = timedelta(seconds=50)
+_LISTING: Final = timedelta(seconds=20)
+_PAGE: Final = 1000
 
 
 async def connect(address: EngineAddress) -> Client:
@@ -74,7 +76,7 @@ class TemporalEngine:
                 await self._client.start_workflow(
                     "Launch",
                     ticket,
-                    id=workflow_id(ticket.launch_id),
+                    id=launch_workflow_id(ticket.launch_id),
                     task_queue=self.task_queue,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     rpc_timeout=_CALL,
@@ -84,7 +86,7 @@ class TemporalEngine:
 
     async def cancel_launch(self, launch_id: str) -> None:
         async with _answered():
-            await self._client.get_workflow_handle(workflow_id(launch_id)).cancel(rpc_timeout=_CALL)
+            await self._client.get_workflow_handle(launch_workflow_id(launch_id)).cancel(rpc_timeout=_CALL)
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
         async with _answered(_ASKING):
@@ -100,14 +102,40 @@ class TemporalEngine:
             )
         return paired
 
+    async def start_machine(self, vm_id: str, *, abandoned: bool = False) -> bool:
+        async with _answered():
+            try:
+                await self._client.start_workflow(
+                    "Machine",
+                    args=[vm_id, Memory(abandoned=abandoned)],
+                    id=machine_workflow_id(vm_id),
+                    task_queue=self.task_queue,
+                    rpc_timeout=_CALL,
+                )
+            except WorkflowAlreadyStartedError:
+                return False
+        return True
+
+    async def open_workflows(self) -> frozenset[str]:
+        query = (
+            f"ExecutionStatus = 'Running' AND WorkflowType IN ('Machine', 'Launch') AND TaskQueue = '{self.task_queue}'"
+        )
+        async with _answered(_LISTING):
+            found = self._client.list_workflows(query, page_size=_PAGE, rpc_timeout=_CALL)
+            return frozenset([each.id async for each in found])
+
+    async def is_open(self, workflow_id: str) -> bool:
+        try:
+            async with _answered():
+                found = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL)
+        except InvalidStateError:
+            return False
+        return found.status is WorkflowExecutionStatus.RUNNING
+
     async def ping(self) -> None:
         async with _answered():
             if not await self._client.service_client.check_health(timeout=_CALL):
                 raise UnavailableError("the engine is not ready")
-
-
-def workflow_id(launch_id: str) -> str:
-    return f"launch-{launch_id}"
 
 
 @asynccontextmanager

@@ -27,11 +27,12 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import PyMongoError
 
-from errors import ConflictError, DatabaseFaultError, UnavailableError
+from errors import ConflictError, DatabaseFaultError, UnavailableError, UnreadableRecordError
 from models import indexes
 from models.batches import Batches
 from models.database_errors import ErrorKind, kind_of, name_of
 from models.turns import Turns
+from models.unreadable import Unreadable, notice, reason_of
 
 log = logging.getLogger(__name__)
 Document = dict[str, Any]
@@ -39,6 +40,7 @@ M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 P = ParamSpec("P")
 ASCENDING, DESCENDING = 1, -1
+_BATCH: Final = 500
 _LOG_EVERY_S: Final = 60.0
 _ROWS: Final = 10_000  # in one answer, as far as its sixteen megabytes go
 _AT_ONCE: Final = 32  # calls under way: more make no database faster, and the driver opens a connection for each
@@ -136,30 +138,71 @@ class Database:
         if _IN_TRANSACTION.get():
             return await self.find_one(model, {"_id": key})
         raw = await self._batches(model).get(key)
-        return None if raw is None else model.model_validate_doc(raw)
+        return None if raw is None else self._parsed(model, raw)
 
     async def get_many(self, model: type[M], keys: Iterable[str]) -> list[M]:
         """Those that exist, in no particular order."""
         if _IN_TRANSACTION.get():
             return await self.find(model, {"_id": {"$in": list(keys)}})
         raws = await self._batches(model).get_all(keys)
-        return [model.model_validate_doc(raw) for raw in raws.values()]
+        return [self._parsed(model, raw) for raw in raws.values()]
 
     @_in_turn
     async def find_one(self, model: type[M], query: Document) -> M | None:
         with self._translated():
             raw = await self._collection(model).find_one(query)
-        return None if raw is None else model.model_validate_doc(raw)
+        return None if raw is None else self._parsed(model, raw)
 
     @_in_turn
     async def find(
         self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
     ) -> list[M]:
-        """Documents that match, at most `limit` (0: all of them)."""
+        """Documents that match, at most `limit` (0: all of them). Raises UnreadableRecordError when one of them cannot
+        be read: for decisions, which must know of all."""
+        return [self._parsed(model, raw) for raw in await self._found(model, query, sort, limit)]
+
+    @_in_turn
+    async def find_readable(
+        self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
+    ) -> tuple[list[M], list[Unreadable]]:
+        """As `find`, for lists: documents that cannot be read are left out, noticed and returned beside the others."""
+        read: list[M] = []
+        unreadable: list[Unreadable] = []
+        async for raw in self._each(model, query, sort, limit):
+            try:
+                read.append(self._parsed(model, raw))
+            except UnreadableRecordError as error:
+                unreadable.append(Unreadable(model.__name__, str(raw["_id"]), error.message))
+                notice(unreadable[-1])
+        return read, unreadable
+
+    async def _found(
+        self, model: type[Model], query: Document, sort: Sequence[tuple[str, int]], limit: int
+    ) -> list[Document]:
         with self._translated():
             cursor = self._collection(model).find(query, limit=limit)
-            raws = await (cursor.sort(list(sort)) if sort else cursor).to_list()
-        return [model.model_validate_doc(raw) for raw in raws]
+            return await (cursor.sort(list(sort)) if sort else cursor).to_list()
+
+    async def _each(
+        self, model: type[Model], query: Document, sort: Sequence[tuple[str, int]], limit: int
+    ) -> AsyncIterator[Document]:
+        """Yield documents by the hundred: the time limit is that of each batch, so that thousands can be read."""
+        with self._translated():
+            cursor = self._collection(model).find(query, limit=limit, batch_size=_BATCH)
+            async with cursor.sort(list(sort)) if sort else cursor:
+                async for raw in cursor:
+                    yield raw
+
+    def _parsed(self, model: type[M], raw: Document) -> M:
+        try:
+            return model.model_validate_doc(raw)
+        except Exception as error:  # what odmantic raises depends on what is wrong
+            reason = reason_of(error)
+            self._failed("UNREADABLE", model.__name__)
+            record = f"{model.__name__} {raw['_id']}"
+            if self._is_log_due(record):
+                log.warning("record cannot be read", extra={"record": record, "why": reason})
+            raise UnreadableRecordError(reason) from error
 
     @_in_turn
     async def rows(self, model: type[Model], query: Document) -> list[Document]:
@@ -196,7 +239,7 @@ class Database:
             raw = await self._collection(model).find_one_and_update(
                 guard, changes, return_document=ReturnDocument.AFTER
             )
-        return None if raw is None else model.model_validate_doc(raw)
+        return None if raw is None else self._parsed(model, raw)
 
     @_in_turn
     async def update_or_insert(self, model: type[M], key: Document, changes: Document) -> M:
@@ -207,7 +250,7 @@ class Database:
             if raw is None:
                 # SecantusDB's answer to whoever lost a race to insert, although the update was made.
                 raw = await collection.find_one(key)
-        return model.model_validate_doc(cast(Document, raw))
+        return self._parsed(model, cast(Document, raw))
 
     @_in_turn
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
@@ -329,17 +372,19 @@ class Database:
                 case ErrorKind.TRANSIENT:
                     raise UnavailableError("the database does not answer") from error
                 case ErrorKind.OPERATOR:
-                    self._log_refusal(name)
+                    if self._is_log_due(name):
+                        log.error("database refuses commands, an operator must act", extra={"error": name})
                     raise UnavailableError("the database failed; its log says why") from error
                 case ErrorKind.FAULT:
                     raise DatabaseFaultError(f"the database refused a command: {name}") from error
 
-    def _log_refusal(self, name: str) -> None:
-        """Write an error that an operator must end to the log, each name once a minute."""
+    def _is_log_due(self, subject: str) -> bool:
+        """Return whether nothing was logged about it for a minute, and note that something is now."""
         now = monotonic()
-        if now - self._logged_at.get(name, -_LOG_EVERY_S) >= _LOG_EVERY_S:
-            self._logged_at[name] = now
-            log.error("database refuses commands, an operator must act", extra={"database": self.name, "error": name})
+        if now - self._logged_at.get(subject, -_LOG_EVERY_S) < _LOG_EVERY_S:
+            return False
+        self._logged_at[subject] = now
+        return True
 
 
 _NOT_CHECKED: Final = "the database was not checked yet"

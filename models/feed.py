@@ -169,6 +169,10 @@ class ChangeFeed(Generic[M]):
     def _tell(self, raw: dict[str, Any] | None) -> None:
         if raw is None or not (listeners := self._listeners.get(raw[self._key_field])):
             return
-        document = self._model.model_validate_doc(raw)
+        try:
+            document: M | None = self._model.model_validate_doc(raw)
+        except Exception:  # what odmantic raises depends on what is wrong
+            log.warning("record cannot be read", extra={"record": f"{self._model.__name__} {raw['_id']}"})
+            document = None  # whoever listens reads it, and meets the error
         for listener in listeners:
             listener.tell(document)

@@ -19,11 +19,10 @@ from odmantic.index import ODMBaseIndex
 
 from billing.price_refreshing import REFRESH_PRICES
 from billing.schedules import INTERVALS, schedule_name
-from fleet.commands import machine_workflow_id
+from fleet.commands import launch_workflow_id, machine_workflow_id
 from fleet.schedules import SWEEP
 from fleet.spending_workflows import WATCH_SPENDING, alert_workflow_id
 from launch.stranded import RESCUE
-from launch.temporal import workflow_id
 from launch.versions import deployment_name
 from models.everything import DOCUMENTS
 from providers.base import ProviderName
@@ -51,7 +50,7 @@ def _of_temporal() -> Iterator[str]:
         for annotation in (*message.arguments, message.result):
             yield from (f"temporal word {word}" for word in _words(annotation))
     yield f"temporal worker deployment {deployment_name('task.queue')}"
-    ids = (workflow_id("<launch>"), machine_workflow_id("<vm>"), alert_workflow_id("<alert>"))
+    ids = (launch_workflow_id("<launch>"), machine_workflow_id("<vm>"), alert_workflow_id("<alert>"))
     yield from (f"temporal workflow id {each}" for each in ids)
     yield from (f"temporal schedule {schedule_name(each, '<task queue>')}" for each in _SCHEDULED)
 

@@ -164,7 +164,7 @@ async def open_world(
         registry=registry,
         streaming=streaming,
         launches=launches,
-        fleet=Fleet(served, engine),
+        fleet=Fleet(served, engine, engine),
         client=client,
         engine=engine,
     )

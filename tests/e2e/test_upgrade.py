@@ -13,9 +13,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 from temporalio.client import Client, WorkflowExecution
 
-from fleet.commands import machine_workflow_id
+from fleet.commands import launch_workflow_id, machine_workflow_id
 from launch.engine import EngineAddress
-from launch.temporal import connect, workflow_id
+from launch.temporal import connect
 from launch.versions import deployment_name
 from schema.ids import key_of
 from tests.e2e.service import ROOT, Deployment, Gateway
@@ -111,7 +111,7 @@ async def test_launches_end_on_the_build_that_began_them_and_machines_move_to_th
     new = await gateway.launch(userId="two")
     events_of_new = await gateway.until_over(new)
     await until(lambda: is_on(engine, running, "second"))
-    build_of_held = await engine.build_of(workflow_id(key_of("Launch", held) or ""))
+    build_of_held = await engine.build_of(launch_workflow_id(key_of("Launch", held) or ""))
     await deployed.fault(kind="ssh-refused", machine=machine, on=False)
     events_of_held = await gateway.until_over(held)
     vm_of_held = (await gateway.data("Launch", {"id": held}))["launch"]["vm"]["id"]

@@ -32,14 +32,13 @@ from billing.schedules import (
 )
 from billing.webhooks import AlertWebhooks, Webhook
 from errors import MachineLostError, NoCapacityError, ProviderRefusedError
-from fleet.commands import Command, Memory, machine_workflow_id
+from fleet.commands import Command, Memory, launch_workflow_id, machine_workflow_id
 from fleet.schedules import Sweeping, SweepWorkflow
 from fleet.spending import Spending
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow, alert_workflow_id
 from fleet.sweeper import Sweeper
 from fleet.workflow import MachineWorkflow
 from launch.stranded import RescueWorkflow, Stranded
-from launch.temporal import workflow_id
 from launch.worker import build_worker
 from models.launches import LaunchStatus
 from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
@@ -82,7 +81,7 @@ async def test_launch_ready_and_machine_running(world: World, record: Record) ->
     launch = await world.until_over(await world.launch())
     assert launch.status is LaunchStatus.READY
 
-    await record("launch-ready", workflow_id(launch.id))
+    await record("launch-ready", launch_workflow_id(launch.id))
     await world.fleet.pair(await world.vm(launch), "1234")
     await record("machine-running", machine_workflow_id(launch.vm_id or ""), ended=False)
 
@@ -93,7 +92,7 @@ async def test_launch_failover(world: World, record: Record) -> None:
     launch = await world.until_over(await world.launch())
     assert launch.status is LaunchStatus.READY
 
-    await record("launch-failover", workflow_id(launch.id))
+    await record("launch-failover", launch_workflow_id(launch.id))
 
 
 async def test_launch_cancelled(world: World, record: Record) -> None:
@@ -104,7 +103,7 @@ async def test_launch_cancelled(world: World, record: Record) -> None:
     world.streaming.let_go("install")
     assert (await world.until_over(launch)).status is LaunchStatus.CANCELLED
 
-    await record("launch-cancelled", workflow_id(launch.id))
+    await record("launch-cancelled", launch_workflow_id(launch.id))
 
 
 async def test_launch_failed_and_compensated(world: World, record: Record) -> None:
@@ -112,7 +111,7 @@ async def test_launch_failed_and_compensated(world: World, record: Record) -> No
     launch = await world.until_over(await world.launch())
     assert (launch.status, world.cloud.rented) == (LaunchStatus.FAILED, {})
 
-    await record("launch-failed", workflow_id(launch.id))
+    await record("launch-failed", launch_workflow_id(launch.id))
 
 
 async def test_launch_on_a_running_machine(world: World, record: Record) -> None:
@@ -120,7 +119,7 @@ async def test_launch_on_a_running_machine(world: World, record: Record) -> None
     launch = await world.until_over(await world.launch())
     assert world.cloud.ever_rented == 1
 
-    await record("launch-on-running-machine", workflow_id(launch.id))
+    await record("launch-on-running-machine", launch_workflow_id(launch.id))
 
 
 async def test_launch_that_starts_a_stopped_machine(world: World, record: Record) -> None:
@@ -128,7 +127,7 @@ async def test_launch_that_starts_a_stopped_machine(world: World, record: Record
     launch = await world.until_over(await world.launch())
     assert launch.vm_id == vm.id
 
-    await record("launch-starts-machine", workflow_id(launch.id))
+    await record("launch-starts-machine", launch_workflow_id(launch.id))
 
 
 async def test_launch_that_replaces_a_machine_without_hardware(world: World, record: Record) -> None:
@@ -137,7 +136,7 @@ async def test_launch_that_replaces_a_machine_without_hardware(world: World, rec
     launch = await world.until_over(await world.launch())
     assert launch.vm_id not in {vm.id, None}
 
-    await record("launch-replaces-machine", workflow_id(launch.id))
+    await record("launch-replaces-machine", launch_workflow_id(launch.id))
 
 
 async def test_machine_stopped_and_started(world: World, record: Record) -> None:

@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 
 from errors import ProviderRefusedError
-from launch.temporal import workflow_id
+from fleet.commands import launch_workflow_id
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
@@ -51,7 +51,7 @@ def _key(command: Command) -> str:
 async def agrees(world: World, launch: Launch) -> Launch:
     """The launch at its end, when records, events, meter, cloud and workflow say the same."""
     ended = await world.until_over(launch)
-    run = await world.client.get_workflow_handle(workflow_id(launch.id)).describe()
+    run = await world.client.get_workflow_handle(launch_workflow_id(launch.id)).describe()
     events = await world.events(ended)
     vms = await world.db.find(Vm, {"launch_id": launch.id})
     running = [vm for vm in vms if vm.status is VmStatus.RUNNING]

@@ -1,0 +1,101 @@
+"""Launches whose run has ended without them: terminated by an operator, failed, or lost with a namespace.
+
+Their machines are given back first, by workflows of the machines' own; a launch ends when nothing of it is left.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from errors import InvalidStateError, UnavailableError, UnreadableRecordError
+from fleet.commands import Answer, Asked, Command
+from fleet.owners import Owners, Workflows
+from launch.story import Note, write
+from models.audit import by_the_service, write_entry
+from models.database import Database
+from models.launches import OPEN, Launch, LaunchStatus
+from models.vms import ENDED as VM_ENDED
+from models.vms import Vm, VmStatus
+
+log = logging.getLogger(__name__)
+
+END_LAUNCH: Final = "endLaunch"
+RELEASE_MACHINE: Final = "releaseMachine"
+_WHY: Final = "its launch was interrupted"
+_UNFINISHED: Final = frozenset({VmStatus.PROVISIONING, VmStatus.DELETING})
+
+
+class Machines(Workflows, Protocol):
+    """The engine's part: workflows, and commands for those of machines."""
+
+    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer: ...
+
+
+class InterruptedLaunches:
+    def __init__(self, db: Database, workflows: Machines) -> None:
+        self._db = db
+        self._workflows = workflows
+
+    async def settle(self) -> int:
+        """Give back the machines of launches whose run has ended, and end those that have none left. Returns how many
+        launches were ended. Raises UnavailableError when the engine does not answer."""
+        begun = {"status": {"$in": sorted(OPEN)}, "last_sequence": {"$gt": 0}}
+        launches, _ = await self._db.find_readable(Launch, begun)
+        if not launches:
+            return 0
+        owners = await Owners.now(self._workflows)
+        return sum([await self._settle(launch.id) for launch in await owners.interrupted(launches)])
+
+    async def _settle(self, launch_id: str) -> bool:
+        """Whether the launch has been ended. What cannot be read is left alone."""
+        try:
+            launch = await self._db.get(Launch, launch_id)  # once more: it may have ended since the list was read
+            if launch is None or launch.status not in OPEN:
+                return False
+            vms = await self._db.find(Vm, {"launch_id": launch.id})
+        except UnreadableRecordError:
+            return False
+        left = [vm for vm in vms if _is_left(vm, launch)]
+        for vm in left:
+            await self._give_back(vm)
+        if not left:
+            await self._end(launch, lost=any(vm.status is VmStatus.LOST for vm in vms))
+        return not left
+
+    async def _give_back(self, vm: Vm) -> None:
+        started = await self._workflows.start_machine(vm.id, abandoned=vm.status in _UNFINISHED)
+        if started:
+            log.warning("launch was interrupted, its machine is given back", extra={"vm": vm.id, "status": vm.status})
+            await write_entry(self._db, by_the_service("sweeper", RELEASE_MACHINE, vm.id, f"{vm.status}, {_WHY}"))
+        if vm.status not in _UNFINISHED:
+            try:
+                await self._workflows.ask_machine(vm.id, Asked(Command.DELETE, _WHY))
+            except (InvalidStateError, UnavailableError) as error:
+                log.warning("machine could not be asked yet", extra={"vm": vm.id, "why": error.message})
+
+    async def _end(self, launch: Launch, *, lost: bool) -> None:
+        cancelled = launch.status is LaunchStatus.CANCELLING and not lost
+        message = (
+            "Cancelled. Nothing is left of it" if cancelled else "It was interrupted; what was rented is given back"
+        )
+        note = Note(
+            launch_id=launch.id,
+            sequence=launch.last_sequence + 1,
+            at=datetime.now(UTC),
+            status=LaunchStatus.CANCELLED if cancelled else LaunchStatus.FAILED,
+            progress=launch.progress,
+            message=message,
+            failure=None if cancelled else message,
+        )
+        await write(self._db, note)
+        log.warning("launch was interrupted and is ended", extra={"launch": launch.id, "status": note.status})
+        await write_entry(self._db, by_the_service("sweeper", END_LAUNCH, launch.id, f"{launch.status}, no workflow"))
+
+
+def _is_left(vm: Vm, launch: Launch) -> bool:
+    """Whether the launch's machine is still to be given back. One that another launch plays on is that one's."""
+    if vm.status in VM_ENDED or vm.status is VmStatus.LOST:
+        return False
+    return vm.status in _UNFINISHED or vm.game_launch_id in {None, launch.id}
