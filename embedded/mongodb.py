@@ -20,7 +20,8 @@ def mongodb_spec(folder: Path) -> ChildSpec:
     executable = Path(sys.executable).with_name("secantusd-py")
     if not executable.exists():
         raise EmbeddedError(
-            f"MONGODB_ATLAS_URI: missing, and the embedded database is not installed ({executable}). "
+            f"MONGODB_ATLAS_URI: missing, and the embedded database is not installed ({executable}); "
+            "it needs Python 3.11, 3.12 or 3.13. "
             "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net"
         )
     # Its own search for a configuration would end in the user's home folder.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,70 @@ def test_a_python_without_venv_is_told_which_package_has_it(machine: Path) -> No
     assert chosen.stderr == (
         f"Python {version} is here without venv. To get it: sudo apt-get install python{version}-venv\n"
     )
+
+
+def of_version(machine: Path, name: str, version: str) -> None:
+    """An interpreter that says it is of this version, which is newer than all that fit."""
+    lies = f"import sys; sys.version_info = ({version.replace('.', ', ')}, 0)"
+    install(machine, name, answers=f'shift; exec {sys.executable} -c "{lies}; $*"')
+
+
+def test_a_machine_with_only_a_newer_python_is_told_so_and_how_to_get_one_that_fits(machine: Path) -> None:
+    of_version(machine, "python3", "3.14")
+
+    chosen = choose(machine)
+
+    assert (chosen.returncode, chosen.stdout) == (1, "")
+    assert chosen.stderr == (
+        "Python 3.14 is too new: the embedded database has packages for 3.11, 3.12 and 3.13. To get one: "
+        "python3 -m venv ~/.uv && ~/.uv/bin/pip install uv && ~/.uv/bin/uv python install 3.13\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tool", "answers", "cure"),
+    [
+        ("uv", "exit 2", "uv python install 3.13"),
+        ("dnf", "exit 1", "sudo dnf install python3.13"),
+        ("apt-cache", '[ "$2" = python3.12-venv ]', "sudo apt-get install python3.12-venv"),
+    ],
+)
+def test_the_cure_is_one_that_works_on_the_machine(machine: Path, tool: str, answers: str, cure: str) -> None:
+    of_version(machine, "python3", "3.15")
+    install(machine, tool, answers=answers)
+
+    chosen = choose(machine)
+
+    assert chosen.stderr.endswith(f" To get one: {cure}\n")
+
+
+def test_an_older_python_beside_a_newer_one_is_taken(machine: Path) -> None:
+    of_version(machine, "python3", "3.14")
+    install(machine, "python3.11", answers=f'exec {sys.executable} "$@"')
+
+    assert choose(machine).stdout == "chosen\n"
+
+
+def test_a_python_that_only_uv_knows_is_taken(machine: Path) -> None:
+    of_version(machine, "python3", "3.14")
+    install(machine, "uv", answers=f"echo {sys.executable}")
+
+    assert choose(machine).stdout == "chosen\n"
+
+
+def test_the_project_asks_for_what_the_chooser_takes() -> None:
+    asked = tomllib.loads(Path("pyproject.toml").read_text())["project"]["requires-python"]
+
+    assert asked == ">=3.11,<3.14"
+    assert "(3, 11) <= sys.version_info[:2] <= (3, 13)" in CHOOSER.read_text()
+
+
+def test_what_gateways_and_workers_need_is_not_bound_to_older_pythons() -> None:
+    """Without embedded parts they run on any later Python for which the locked packages exist."""
+    markers = re.findall(r"^[\w.-]+==\S+ ; (.*?)(?: \\\\)?$", Path("requirements.lock").read_text(), re.MULTILINE)
+
+    assert [marker for marker in markers if re.search(r"python_(full_)?version <=? '3\.1[3-9]", marker)] == []
+    assert "secantusdb" not in Path("requirements.lock").read_text()
 
 
 def test_progress_counts_the_packages_and_keeps_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
