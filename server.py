@@ -29,7 +29,7 @@ from composition.clouds import secret_text
 from composition.identity import claim_database, identity_of, restrict
 from composition.numbers import page_of_a_worker
 from composition.parts import Parts, compose
-from composition.worker import persistently, sweeper_of, work
+from composition.worker import adoption_of, persistently, sweeper_of, work
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
 from errors import GatewayError, MigrationError, UnavailableError, UnusableError
@@ -162,6 +162,14 @@ async def sweep_once(*, dry_run: bool, confirm: bool) -> list[Action]:
     settings = load_settings()
     async with _claimed_parts(settings) as parts:
         return await sweeper_of(settings, parts).sweep(dry_run=dry_run, confirm=confirm)
+
+
+async def adopt_once() -> list[Action]:
+    """Give machines that the sweeper holds, and that no record knows, a record again; what became of each."""
+    settings = load_settings()
+    async with _claimed_parts(settings) as parts:
+        held = await sweeper_of(settings, parts).sweep(dry_run=True)
+        return await adoption_of(parts).adopt(held)
 
 
 @contextlib.asynccontextmanager

@@ -18,6 +18,7 @@ from billing.webhooks import AlertWebhooks, Webhook
 from composition.clouds import catalog_of_prices, google_tokens
 from composition.parts import Parts
 from errors import UnavailableError, UnusableError
+from fleet.adoption import Adoption
 from fleet.desk import Asking, Fleet
 from fleet.sweeper import Sweeper
 from launch.launches import Launches
@@ -131,6 +132,11 @@ def sweeper_of(settings: Settings, parts: Parts) -> Sweeper:
         inventories=parts.inventories,
         workflows=parts.engine,
     )
+
+
+def adoption_of(parts: Parts) -> Adoption:
+    assert parts.streaming is not None, "adoption asks machines whose they are"
+    return Adoption(parts.db, parts.registry, parts.streaming, Meter(parts.db))
 
 
 async def persistently(attempt: Callable[[], Awaitable[T]], dependency: str) -> T:

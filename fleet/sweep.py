@@ -1,4 +1,4 @@
-"""`python -m fleet.sweep [--dry-run | --confirm]`: one round of the sweeper by hand, and what it did in a table."""
+"""`python -m fleet.sweep [--dry-run | --adopt | --confirm]`: the sweeper by hand, and what it did in a table."""
 
 from __future__ import annotations
 
@@ -25,14 +25,18 @@ def table(actions: Sequence[Action]) -> str:
 
 def main() -> int:
     # The composition root reads the settings; this is the one place below it that asks it to.
-    from server import one_line_errors, sweep_once  # noqa: PLC0415 - by then it may
+    from server import adopt_once, one_line_errors, sweep_once  # noqa: PLC0415 - by then it may
 
     parser = argparse.ArgumentParser(description="Settle what differs between the clouds and our records.")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     parser.add_argument("--confirm", action="store_true", help="delete also what waits for an operator (HOLD)")
+    parser.add_argument("--adopt", action="store_true", help="give machines that wait without a record one again")
     arguments = parser.parse_args()
     with one_line_errors():
-        actions = asyncio.run(sweep_once(dry_run=arguments.dry_run, confirm=arguments.confirm))
+        if arguments.adopt:
+            actions = asyncio.run(adopt_once())
+        else:
+            actions = asyncio.run(sweep_once(dry_run=arguments.dry_run, confirm=arguments.confirm))
     print(table(actions))  # noqa: T201  (for whoever ran it in a terminal)
     return 0
 

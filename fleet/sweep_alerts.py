@@ -35,7 +35,7 @@ class SweepAlerts:
             return
         message = (
             f"{len(held)} machines wait for an operator before they are deleted. `python -m fleet.sweep --dry-run` "
-            "lists them with the reasons, `--confirm` deletes them"
+            "lists them with the reasons, `--adopt` gives them their records again, `--confirm` deletes them"
         )
         if await self._alerts.raise_alert(AlertLevel.CRITICAL, OperatorAlertCode.SWEEP_PAUSED, _SUBJECT, message):
             log.error("the sweeper waits for an operator", extra={"machines": len(held), "why": held[0].reason})

@@ -15,6 +15,7 @@ _ALWAYS_ALLOWED: Final = 3
 _SHARE: Final = 10  # one of so many may be deleted in a sweep
 OLDER: Final = "no record of it, and it is older than what this database knows"
 UNSAVED: Final = "what was saved on it last is on its disk alone"
+UNMANAGED: Final = "at its cloud, and CloudyPad's state of it is lost"
 MANY: Final = "the sweep would delete {count} of {total} machines"
 
 
@@ -24,6 +25,7 @@ class Verdict(StrEnum):
     HOLD = "HOLD"  # as DELETE, but it waits for an operator
     LOSE = "LOSE"  # on record, and unknown to the cloud: it stops costing
     RESTART = "RESTART"  # on record, and no workflow ran for it: it has got one again
+    ADOPT = "ADOPT"  # it gets a record again, because an operator said so
     FOREIGN = "FOREIGN"  # of another installation: never touched
 
 

@@ -20,7 +20,7 @@ from fleet.machines import lost, released
 from fleet.owners import Owners, Workflows, launches_of
 from fleet.reconciliation import Reconciliation
 from fleet.sweep_alerts import SweepAlerts
-from fleet.sweep_plan import Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
+from fleet.sweep_plan import UNMANAGED, Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
 from models.audit import AuditEntry, Outcome, accounted, by_the_service, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 16  # questions to a cloud, and ids in one question to the database
 _GAP: Final = timedelta(minutes=15)
-UNMANAGED: Final = "at its cloud, and CloudyPad's state of it is lost"
 _ALIVE: Final = sorted(frozenset(VmStatus) - ENDED)
 _IN_USE: Final = frozenset(VmStatus) - ENDED - {VmStatus.PROVISIONING}
 

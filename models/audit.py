@@ -72,7 +72,7 @@ def new_entry(
 
 
 def by_the_service(part: str, action: str, subject_id: str, detail: str) -> AuditEntry:
-    """An entry of what a part of the service does by itself. No caller can have its name: user ids have no colon."""
+    """An entry of what a part of the service does by itself. No caller can have its name."""
     return new_entry(f"gamer:{part}", Role.SERVICE, action, Outcome.DONE, subject_id=subject_id, detail=detail)
 
 

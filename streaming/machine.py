@@ -20,6 +20,7 @@ from streaming.addresses import Address
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, prepare
 from streaming.dead_man import arm
+from streaming.found_saves import FoundSlot, found_slots
 from streaming.mount import LibrarySource, mount
 from streaming.pairing import Pairing
 from streaming.saves import Saves, UploadReport
@@ -97,6 +98,10 @@ class StreamingMachines:
     async def forget(self, tag: str) -> None:
         """Drop what CloudyPad keeps here about a machine of its ssh provider; nothing happens on the machine."""
         await self._cloudypad.destroy(tag)
+
+    async def found_slots(self, address: Address) -> list[FoundSlot]:
+        """Return the slots whose saves were put on this machine, the one used last first."""
+        return await self._on(address, found_slots)
 
     async def mount_library(self, address: Address) -> None:
         """Mount the game library, read-only."""

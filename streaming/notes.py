@@ -14,7 +14,7 @@ from streaming.save_places import SaveKind
 from streaming.slots import SaveSlot
 from streaming.ssh import Shell
 
-_FOLDER: Final = "/var/lib/cloudypad/gamer-saves"  # on the disk that the homes are on: they share their fate
+FOLDER: Final = "/var/lib/cloudypad/gamer-saves"  # on the disk that the homes are on: they share their fate
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,14 @@ async def read_note(shell: Shell, slot: SaveSlot, kind: SaveKind) -> Note | None
 
 async def write_note(shell: Shell, note: Note, kind: SaveKind) -> None:
     path = _path(note.home, kind)
-    await shell.sudo("install", "-d", "-m", "0700", _FOLDER, str(PurePosixPath(path).parent))
+    await shell.sudo("install", "-d", "-m", "0700", FOLDER, str(PurePosixPath(path).parent))
     await shell.write_file(path, orjson.dumps(asdict(note)), 0o600)
+
+
+def prefix_in(content: bytes | None) -> str:
+    """Return the slot's folder in the bucket that a note's content names; empty when it cannot be understood."""
+    note = _understood(content)
+    return "" if note is None or not isinstance(note.prefix, str) else note.prefix
 
 
 def _understood(content: bytes | None) -> Note | None:
@@ -64,5 +70,5 @@ _KNOWN: Final = {field.name for field in fields(Note)}
 
 def _path(home: str, kind: SaveKind) -> str:
     user, title = PurePosixPath(home).parts[-2:]
-    folder = _FOLDER if kind is SaveKind.GAME else f"{_FOLDER}/states"
+    folder = FOLDER if kind is SaveKind.GAME else f"{FOLDER}/states"
     return f"{folder}/{user}--{title}.json"

@@ -103,6 +103,8 @@ def _listed(call: Call, path: str, found: Mapping[str, str]) -> list[tuple[str, 
     names = call.files.listdir(path)
     if not {"-a", "-A", "--all", "--almost-all"} & found.keys():
         names = [name for name in names if not name.startswith(".")]
+    if "-t" in found:
+        names.sort(key=lambda name: -call.files.stat(posixpath.join(path, name), follow=False).st_mtime)
     return [(name, posixpath.join(path, name)) for name in names]
 
 
