@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from errors import (
     UnreadableRecordError,
 )
 from fleet.endless import is_endless
-from fleet.telling import lines_first
+from fleet.telling import lines_first, tell_trouble
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,13 @@ _SUBJECTS: Final = MappingProxyType({"launch": "launch", "machine": "vm"})  # by
 _UNEXPECTED: Final = "Unexpected"
 _UNEXPECTED_TRIES: Final = 3
 _WORTH_REPEATING: Final = (ProviderBusyError, UnavailableError, UnreadableRecordError)
+_HEALS_WITHIN: Final = timedelta(seconds=20)
+_STEPS: Final = frozenset(
+    {
+        *("choose", "rent", "await_boot", "wake", "connect", "install"),
+        *("mount_library", "restore_saves", "configure_game", "verify_stream"),
+    }
+)
 
 
 class Activities(Interceptor):
@@ -68,6 +75,8 @@ class _Activity(ActivityInboundInterceptor):
             async with lines_first():
                 return await super().execute_activity(input)
         except GatewayError as error:
+            if isinstance(error, ProviderBusyError) and is_worth_telling(activity.info(), datetime.now(UTC)):
+                await tell_trouble(error.message)
             raise self._expected(error) from None
         except ExceptionGroup as group:
             inner = next(_leaves(group))
@@ -109,6 +118,13 @@ class _Activity(ActivityInboundInterceptor):
         return ApplicationError(
             "an internal error", type=_UNEXPECTED, non_retryable=not repeated, next_retry_delay=self._again_after
         )
+
+
+def is_worth_telling(info: activity.Info, now: datetime) -> bool:
+    """Whether the player of a launch should hear of this failed try: not of what heals within seconds, and of a step
+    that goes on failing ever more rarely."""
+    is_step = (info.workflow_id or "").startswith("launch-") and info.activity_type in _STEPS
+    return is_step and now - info.scheduled_time >= _HEALS_WITHIN and info.attempt.bit_count() == 1
 
 
 def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:

@@ -16,23 +16,40 @@ from providers.base import Tell
 log = logging.getLogger(__name__)
 
 NOTE_SIGNAL: Final = "note"
-_LINES_PER_ACTIVITY: Final = 40
+TROUBLE_SIGNAL: Final = "trouble"
+_LINES_PER_ACTIVITY: Final = 80
+_TICK_S: Final = 30.0
 _LAST_LINES_S: Final = 3.0
 
 _sending: ContextVar[set[asyncio.Task[None]] | None] = ContextVar("lines on their way", default=None)
+_ticking: ContextVar[set[asyncio.Task[None]] | None] = ContextVar("clocks of long work", default=None)
 
 
 @asynccontextmanager
 async def lines_first() -> AsyncIterator[None]:
     """What is told within the body has reached the workflow before the body's outcome does."""
     sending: set[asyncio.Task[None]] = set()
-    token = _sending.set(sending)
+    ticking: set[asyncio.Task[None]] = set()
+    tokens = _sending.set(sending), _ticking.set(ticking)
     try:
         yield
     finally:
-        _sending.reset(token)
+        _sending.reset(tokens[0])
+        _ticking.reset(tokens[1])
+        for clock in ticking:
+            clock.cancel()
         if sending:
             await asyncio.wait(set(sending), timeout=_LAST_LINES_S)
+
+
+async def tell_trouble(line: str) -> None:
+    """Tell the workflow of this activity that a try failed and is repeated. A signal that fails is dropped."""
+    try:
+        async with asyncio.timeout(_LAST_LINES_S):
+            workflow_id = activity.info().workflow_id or ""
+            await activity.client().get_workflow_handle(workflow_id).signal(TROUBLE_SIGNAL, line[:200])
+    except Exception:
+        log.warning("a failed try could not be told", exc_info=True)
 
 
 def told_to_workflow() -> Tell:
@@ -40,12 +57,14 @@ def told_to_workflow() -> Tell:
     are waited for.
 
     Repeated lines and those beyond a bound are dropped: a player reads phases, not logs. A signal that fails is
-    dropped too; progress is never worth a failed step.
+    dropped too; progress is never worth a failed step. Within `lines_first` the latest line is sent again every
+    half minute, so that the bar moves while a long task prints nothing.
     """
     workflow_id = activity.info().workflow_id
     assert workflow_id is not None, "told_to_workflow is for activities of a workflow"
     workflow = activity.client().get_workflow_handle(workflow_id)
     told: set[str] = set()
+    latest = [""]
     awaited = _sending.get()
     sending: set[asyncio.Task[None]] = set() if awaited is None else awaited
     turn = asyncio.Lock()
@@ -57,10 +76,18 @@ def told_to_workflow() -> Tell:
             except Exception:
                 log.warning("a line of progress could not be told", exc_info=True)
 
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            await send(latest[-1])
+
     def tell(line: str) -> None:
         if line in told or len(told) >= _LINES_PER_ACTIVITY:
             return
+        if not told and (ticking := _ticking.get()) is not None:
+            ticking.add(asyncio.ensure_future(tick()))
         told.add(line)
+        latest[-1] = line[:200]
         task = asyncio.ensure_future(send(line[:200]))
         sending.add(task)
         task.add_done_callback(sending.discard)

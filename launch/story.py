@@ -36,6 +36,24 @@ STEP_SHARES: Final = {
     LaunchStepName.CONFIGURE_GAME: 0.05,
     LaunchStepName.VERIFY_STREAM: 0.05,
 }
+# What CloudyPad rents at Google Cloud it also sets up, within the step that creates the machine.
+_SHARES_AT_GOOGLE: Final = {
+    **STEP_SHARES,
+    LaunchStepName.CREATE_VM: 0.68,
+    LaunchStepName.BOOT: 0.02,
+    LaunchStepName.CONNECT: 0.02,
+    LaunchStepName.INSTALL_STREAMING: 0.02,
+}
+# How many seconds the long steps usually take.
+_USUAL_S: Final = {
+    LaunchStepName.CREATE_VM: 30.0,
+    LaunchStepName.BOOT: 90.0,
+    LaunchStepName.INSTALL_STREAMING: 720.0,
+    LaunchStepName.MOUNT_LIBRARY: 60.0,
+}
+_USUAL_S_AT_GOOGLE: Final = {**_USUAL_S, LaunchStepName.CREATE_VM: 960.0, LaunchStepName.INSTALL_STREAMING: 20.0}
+_USUAL_S_OTHERWISE: Final = 30.0
+_NEVER_MORE: Final = 0.95  # of a step that has not ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +85,7 @@ class Note:
     attempt: AttemptNote | None = None
     restart: bool = False
     failure: str | None = None
+    trouble: str | None = None  # why a try failed and is repeated; empty when that is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +143,10 @@ def _changes(note: Note, status: LaunchStatus | None = None) -> Document:
     values |= {
         name: value for name in ("vm_id", "placed_with", "failure") if (value := getattr(note, name)) is not None
     }
+    if note.trouble is not None:
+        values["trouble"] = note.trouble or None
     if note.status in ENDED:
+        values["trouble"] = None
         values["ended_at"] = note.at
         values["estimated_ready_at"] = None
     if note.status is LaunchStatus.READY:
@@ -184,8 +206,15 @@ def _told(note: Note, launch: Launch) -> str:
     return note.message
 
 
-def share_done(step: LaunchStepName, within: float = 0.0) -> float:
-    """The progress, 0 to 1, when everything before `step` and a part `within` of it is done."""
+def share_done(step: LaunchStepName, within: float = 0.0, provider: ProviderName | None = None) -> float:
+    """Return the progress, 0 to 1, when everything before `step` and a part `within` of it is done."""
+    shares = _SHARES_AT_GOOGLE if provider is ProviderName.CLOUDYPAD else STEP_SHARES
     steps = list(LaunchStepName)
-    before = sum(STEP_SHARES[name] for name in steps[: steps.index(step)])
-    return round(min(1.0, before + STEP_SHARES[step] * within), 4)
+    before = sum(shares[name] for name in steps[: steps.index(step)])
+    return round(min(1.0, before + shares[step] * within), 4)
+
+
+def expected_share(step: LaunchStepName, elapsed_s: float, provider: ProviderName | None) -> float:
+    """Return the part of a step, 0 to 0.95, that is usually done after so many seconds."""
+    usual = _USUAL_S_AT_GOOGLE if provider is ProviderName.CLOUDYPAD else _USUAL_S
+    return min(_NEVER_MORE, max(0.0, elapsed_s) / usual.get(step, _USUAL_S_OTHERWISE))

@@ -26,10 +26,10 @@ with workflow.unsafe.imports_passed_through():
     from fleet.failures import kind_of, time_is_up, words_of
     from fleet.machines import Machines
     from fleet.orders import Released
-    from fleet.telling import NOTE_SIGNAL
+    from fleet.telling import NOTE_SIGNAL, TROUBLE_SIGNAL
     from launch.plan import Candidate, OnVm, Plan, Ticket
     from launch.steps import LaunchSteps
-    from launch.story import AttemptNote, Note, Written, share_done
+    from launch.story import AttemptNote, Note, Written, expected_share, share_done
     from models.launches import ENDED, LaunchStatus, LaunchStepName, StepStatus
     from providers.base import ProviderName
 
@@ -89,13 +89,26 @@ class LaunchWorkflow:
         self._underway: LaunchStepName | None = None  # the same, until it ends
         self._vm_id: str | None = None
         self._rented_by_us = False
+        self._provider: ProviderName | None = None  # the cloud that is tried, which says how long steps take
+        self._began_at: datetime | None = None  # the step under way
+        self._troubled = False
         self._pen = asyncio.Lock()
 
     @workflow.signal(name=NOTE_SIGNAL)
     async def note(self, line: str) -> None:
         """A line about the step in progress, from its activity. One that comes after the step's end is dropped."""
         if self._underway is not None:
+            self._move_on(self._underway)
             await self._tell(LaunchStatus.RUNNING, line, self._underway, StepStatus.RUNNING)
+
+    @workflow.signal(name=TROUBLE_SIGNAL)
+    async def trouble(self, reason: str) -> None:
+        """A try of the step in progress failed, and is repeated."""
+        if self._underway is not None:
+            self._troubled = True
+            self._move_on(self._underway)
+            line = f"{_BEGINNINGS[self._underway]}: a try failed and is repeated. {reason}"
+            await self._tell(LaunchStatus.RUNNING, line, self._underway, StepStatus.RUNNING, trouble=line)
 
     @workflow.run
     async def run(self, ticket: Ticket) -> LaunchStatus:
@@ -165,6 +178,7 @@ class LaunchWorkflow:
     async def _rent(self, candidate: Candidate, started: datetime) -> bool:
         """One attempt. False: this site is full, nothing was rented, the next one may do."""
         assert self._vm_id is not None
+        self._provider = candidate.offer.provider
         await self._begin(LaunchStepName.CREATE_VM)
         order = await self._book(LaunchSteps.order, OnVm(self._launch_id, self._vm_id), candidate)
         self._rented_by_us = True
@@ -283,15 +297,24 @@ class LaunchWorkflow:
         await self._finish(step, words(result))
         return result
 
+    def _move_on(self, step: LaunchStepName) -> None:
+        """Move the bar by the time that the step usually takes."""
+        elapsed_s = 0.0 if self._began_at is None else (workflow.now() - self._began_at).total_seconds()
+        within = expected_share(step, elapsed_s, self._provider)
+        self._progress = max(self._progress, share_done(step, within, self._provider))
+
     async def _begin(self, step: LaunchStepName) -> None:
         self._step = self._underway = step
-        self._progress = max(self._progress, share_done(step))
+        self._began_at = workflow.now()
+        self._progress = max(self._progress, share_done(step, provider=self._provider))
         self._obey(await self._tell(LaunchStatus.RUNNING, _BEGINNINGS[step], step, StepStatus.RUNNING, begins=True))
 
     async def _finish(self, step: LaunchStepName, message: str, **more: Any) -> None:
         self._underway = None
-        self._progress = share_done(step, within=1.0)
-        self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.DONE, **more))
+        self._progress = max(self._progress, share_done(step, 1.0, self._provider))
+        trouble = "" if self._troubled else None
+        self._troubled = False
+        self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.DONE, trouble=trouble, **more))
 
     async def _skip(self, step: LaunchStepName, message: str) -> None:
         self._progress = share_done(step, within=1.0)

@@ -103,6 +103,7 @@ class Launch(Model):
     estimated_ready_at: datetime | None = None
     failure: str | None = None  # also why the service cancelled it
     warning: str | None = None  # what will end it soon
+    trouble: str | None = None  # why a try of the step under way failed and is repeated
 
     model_config = {
         "collection": "launches",
@@ -113,6 +114,12 @@ class Launch(Model):
             Index(Launch.requested_at, name="launches_by_age"),
         ],
     }
+
+    @property
+    def warnings(self) -> str | None:
+        """Everything the player should know now, in one text."""
+        told = [text for text in (self.warning, self.trouble) if text is not None]
+        return ". ".join(told) or None
 
 
 class LaunchEvent(Model):

@@ -59,7 +59,9 @@ class Launch(Node):
     ready_at: datetime | None
     estimated_ready_at: datetime | None
     failure: str | None = strawberry.field(description="Why it failed, or why the service cancelled it.")
-    warning: str | None = strawberry.field(description="What will end it soon, such as a spending limit.")
+    warning: str | None = strawberry.field(
+        description="What will end it soon, such as a spending limit, or why a step is tried again."
+    )
     document: strawberry.Private[models.launches.Launch]
 
     @strawberry.field
@@ -88,7 +90,7 @@ class Launch(Node):
             ready_at=launch.ready_at,
             estimated_ready_at=launch.estimated_ready_at,
             failure=launch.failure,
-            warning=launch.warning,
+            warning=launch.warnings,
             document=launch,
         )
 

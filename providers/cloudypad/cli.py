@@ -262,6 +262,8 @@ class CloudyPadCli:
             "CLOUDYPAD_LOG_LEVEL": level,
             "HOME": str(self._home / "home"),
             **_user_name(self._inherited),
+            "ANSIBLE_STDOUT_CALLBACK": "default",  # named tasks, with what every Ansible brings
+            "ANSIBLE_NOCOLOR": "true",
             "LANG": "C.UTF-8",  # Ansible starts in no other kind of locale
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }

@@ -7,12 +7,16 @@ Its logger writes an error over many coloured lines: ` Error  <what failed>`, a 
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
 
 from providers.redaction import clean_line, plain
 
 _FAILED_TASK: Final = " failed | msg:"
+_FATAL: Final = re.compile(r"^(?:fatal|failed): \[[^\]]+\].*?(?:FAILED|UNREACHABLE)! => (?P<said>\{.*)$")
+_TASK: Final = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?P<name>[^\]]+)\] \**$")
+_IGNORED: Final = "...ignoring"
 _CAUSE: Final = re.compile(r"^Caused by \(\d+\): (?:\w*Error: )?")
 _ERROR: Final = re.compile(r"^\s*\w*Error\s+(\S.*)$")
 _LOGGED: Final = re.compile(r"\tERROR\t(?:[^\t]*\t)*(\S[^\t]*)$")
@@ -31,7 +35,27 @@ def reason_in(printed: str) -> str:
 
 
 def _failed_task(lines: list[str]) -> str:
-    return next((line for line in reversed(lines) if _FAILED_TASK in line), "")
+    """Return the last task that failed for good, in either of Ansible's forms."""
+    for number in range(len(lines) - 1, -1, -1):
+        if _FAILED_TASK in lines[number]:
+            return lines[number]
+        ignored = lines[number + 1 : number + 2] == [_IGNORED]
+        if not ignored and (fatal := _FATAL.match(lines[number])) is not None:
+            task = next((found["name"] for line in reversed(lines[:number]) if (found := _TASK.match(line))), "a task")
+            return f"{task}: {_said(fatal['said'])}"
+    return ""
+
+
+def _said(document: str) -> str:
+    """Return the `msg` of what Ansible prints of a failure as JSON, and the last line of what the program printed."""
+    try:
+        said = json.loads(document)
+    except ValueError:
+        return document
+    if not isinstance(said, dict):
+        return document
+    lines = str(said.get("stderr") or "").strip().splitlines()
+    return ": ".join(filter(None, [str(said.get("msg") or "it failed"), lines[-1] if lines else ""]))
 
 
 def _root(lines: list[str]) -> str:

@@ -1,4 +1,8 @@
-"""What CloudyPad prints for hours, in a few short sentences for the player."""
+"""Turns what CloudyPad prints for many minutes into short sentences for the player.
+
+Ansible names a task as `TASK [role : name] ****` by its default callback, which is what we ask for, and as `name...` by
+the callback of CloudyPad's own image. Pulumi prints ` +  <type> <name> creating`.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,61 @@ import re
 from typing import Final
 
 from providers.base import Tell
+from providers.redaction import clean_line, plain
 
-# The first entry that matches a line speaks for it. Ansible prints a task as "<name>...", Pulumi " +  <type> <name>".
+_NAME_LIMIT: Final = 80
+
+# The first entry that matches a task's name speaks for it; where none does, the first that matches its role.
 _PHASES: Final = (
     (re.compile(r"^executing playbook", re.I), "Setting the machine up"),
-    (re.compile(r"wait for machine to be reachable", re.I), "Waiting for the machine to answer"),
+    (re.compile(r"wait for machine to be reachable|wait_for_connection", re.I), "Waiting for the machine to answer"),
     (re.compile(r"reboot", re.I), "Restarting the machine"),
     (re.compile(r"nvidia|nouveau|gpu driver|graphics driver", re.I), "Installing the graphics driver"),
-    (re.compile(r"wolf", re.I), "Installing the streaming server"),
+    (re.compile(r"wolf|uinput|uhid", re.I), "Installing the streaming server"),
     (re.compile(r"autostop", re.I), "Setting the machine's own switch-off"),
     (re.compile(r"rate.?limit", re.I), "Setting the network limits"),
     (re.compile(r"docker", re.I), "Installing the container engine"),
     (re.compile(r"data.?disk", re.I), "Preparing the data disk"),
-    (re.compile(r"apparmor|ubuntu", re.I), "Preparing the system"),
+    (re.compile(r"apparmor|ubuntu|prepare.?install", re.I), "Preparing the system"),
     (re.compile(r"base.?image|snapshot", re.I), "Saving an image of the machine"),
     (re.compile(r"gcp:compute:\w*.* creating", re.I), "Creating the machine at Google Cloud"),
 )
-_STEP: Final = re.compile(r"\.\.\.$|^executing playbook|^ *[+@~] |^Updating ", re.I)
+_DEFAULT_TASK: Final = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?:(?P<role>[^\]]*?) : )?(?P<name>[^\]]+)\] \**$")
+_DEFAULT_PLAY: Final = re.compile(r"^PLAY \[(?P<name>[^\]]+)\] \**$")
+_UNIXY_TASK: Final = re.compile(r"^(?P<name>\S.*)\.\.\.$")
+_OTHER_STEP: Final = re.compile(r"^executing playbook|^ *[+@~] |^Updating ", re.I)
+_QUIET: Final = frozenset({"Gathering Facts", "include_tasks", "include_role", "set_fact", "debug", "meta"})
 
 
 class Storyteller:
-    """Turns lines into sentences, each told once in a row."""
+    """Turns lines into sentences, each told once in a row. Every task is told of: by its phase, else by its name."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._last = ""
 
     def hear(self, line: str) -> None:
-        if not _STEP.search(line):
-            return
-        sentence = next((sentence for pattern, sentence in _PHASES if pattern.search(line)), "")
+        sentence = _sentence(plain(line).rstrip())
         if sentence and sentence != self._last:
             self._last = sentence
             self._tell(sentence)
+
+
+def _sentence(line: str) -> str:
+    """Return what a line says of the work; empty for lines that begin no step."""
+    if (task := _DEFAULT_TASK.match(line) or _UNIXY_TASK.match(line)) is not None:
+        role = task.groupdict().get("role") or ""
+        return _phase(task["name"]) or _phase(role) or _named(task["name"])
+    if (play := _DEFAULT_PLAY.match(line)) is not None:
+        return _phase(play["name"])
+    return _phase(line) if _OTHER_STEP.search(line) else ""
+
+
+def _phase(words: str) -> str:
+    return next((sentence for pattern, sentence in _PHASES if pattern.search(words)), "")
+
+
+def _named(task: str) -> str:
+    """Return a sentence with the task's own name, for tasks that belong to no known phase."""
+    name = clean_line(task, _NAME_LIMIT).rstrip(".")
+    return "" if name in _QUIET else f"Setting the machine up: {name}"

@@ -15,6 +15,7 @@ import asyncssh
 
 from simulator.cloudypad import templates, world
 from simulator.cloudypad.connection import Login
+from simulator.cloudypad.output import output_for
 
 REACHABLE_WITHIN_S = 600
 LOOK_EVERY_S = 5
@@ -34,11 +35,11 @@ class Playbook:
         self._host = str(inventory["host"])
         self._login = Login.of(self._host, str(inventory["name"]), inventory["ssh"])
         self._connection: asyncssh.SSHClientConnection | None = None
+        self._output = output_for(self._host)
         self._counts = {"ok": 0, "changed": 0, "failed": 0, "skipped": 0}
 
     async def run(self) -> int:
-        _print("Executing playbook wolf.yml\n")
-        _print("- Configure instance on hosts: all -")
+        self._output.begin("Configure instance")
         try:
             for name, task in self._tasks():
                 await self._do(name, task)
@@ -46,9 +47,8 @@ class Playbook:
             pass
         finally:
             await self._hang_up()
-        _print("\n- Play recap -")
         numbers = " ".join(f"{key}={self._counts[key]}" for key in ("ok", "changed"))
-        _print(f"  {self._host}  : {numbers} unreachable=0 failed={self._counts['failed']} rescued=0 ignored=0")
+        self._output.recap(f"{numbers} unreachable=0 failed={self._counts['failed']} rescued=0 ignored=0")
         return FAILED if self._counts["failed"] else 0
 
     def _tasks(self) -> list[tuple[str, Callable[[], Awaitable[bool | None]]]]:
@@ -79,20 +79,20 @@ class Playbook:
         ]
 
     async def _do(self, name: str, task: Callable[[], Awaitable[bool | None]]) -> None:
-        _print(f"{name}...")
+        self._output.task(name)
         try:
             changed = await task()
         except (TaskFailedError, OSError, asyncssh.Error) as error:
             self._counts["failed"] += 1
-            _print(f"  {self._host} failed | msg: {error}")
+            self._output.failed(str(error))
             raise TaskFailedError from error
         if changed is None:
             self._counts["skipped"] += 1
-            _print(f"  {self._host} skipped | msg: Conditional result was False")
+            self._output.skipped()
             return
         self._counts["ok"] += 1
         self._counts["changed"] += changed
-        _print(f"  {self._host} {'done' if changed else 'ok'}")
+        self._output.done(changed=bool(changed))
 
     async def _wait(self) -> bool:
         deadline = time.monotonic() + max(REACHABLE_WITHIN_S / world.factor(), SHORTEST_WAIT_S)
@@ -236,11 +236,6 @@ class Playbook:
         if connection:
             connection.abort()
             await connection.wait_closed()
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

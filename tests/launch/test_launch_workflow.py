@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from errors import InvalidStateError, MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
-from models.launches import LaunchStatus, LaunchStepName, StepStatus
+from fleet.interceptor import is_worth_telling
+from fleet.telling import TROUBLE_SIGNAL
+from launch.story import expected_share, share_done
+from models.launches import Launch, LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
-from providers.base import MachineState
+from providers.base import MachineState, ProviderName
 from tests.world import World
 
 
@@ -227,6 +233,61 @@ async def test_a_stopped_machine_whose_hardware_was_given_away_is_replaced(world
     assert world.cloud.ever_rented == 2
     assert world.streaming.slots[-1].game_id == "mario-odyssey"
     assert (await world.again(vm)).status is VmStatus.STOPPED
+
+
+async def test_a_step_that_fails_and_is_repeated_says_so_until_it_has_succeeded(world: World) -> None:
+    reached = world.streaming.hold("install")
+    launch = await world.launch()
+    await asyncio.wait_for(reached.wait(), 30)
+    handle = world.client.get_workflow_handle(f"launch-{launch.id}")
+    told = "Installing the streaming server: a try failed and is repeated. apt is locked"
+
+    await handle.signal(TROUBLE_SIGNAL, "apt is locked")
+    async with asyncio.timeout(20), world.db.watch(Launch, []) as changes:
+        while (during := await world.now(launch)).trouble is None:
+            await changes.try_next()
+    world.streaming.let_go("install")
+    after = await world.until_over(launch)
+
+    assert (during.warnings, after.warnings) == (told, None)
+    assert told in [event.message for event in await world.events(launch)]
+
+
+@pytest.mark.parametrize(
+    ("activity", "workflow_id", "attempt", "age_s", "told"),
+    [
+        ("install", "launch-1", 1, 600, True),
+        ("install", "launch-1", 1, 5, False),  # it may heal within seconds
+        ("install", "launch-1", 3, 600, False),  # ever more rarely: 1, 2, 4, 8, ...
+        ("install", "launch-1", 4, 600, True),
+        ("tell", "launch-1", 1, 600, False),
+        ("look", "machine-1", 1, 600, False),
+    ],
+)
+def test_which_failed_tries_a_player_hears_of(
+    activity: str, workflow_id: str, attempt: int, age_s: float, told: bool
+) -> None:
+    now = datetime.now(UTC)
+    info = replace(
+        ActivityEnvironment().info,
+        activity_type=activity,
+        workflow_id=workflow_id,
+        attempt=attempt,
+        scheduled_time=now - timedelta(seconds=age_s),
+    )
+
+    assert is_worth_telling(info, now) is told
+
+
+@pytest.mark.parametrize("provider", list(ProviderName))
+def test_the_bar_of_a_step_moves_with_the_time_that_it_usually_takes(provider: ProviderName) -> None:
+    step = LaunchStepName.CREATE_VM if provider is ProviderName.CLOUDYPAD else LaunchStepName.INSTALL_STREAMING
+    bars = [share_done(step, expected_share(step, minutes * 60, provider), provider) for minutes in (0, 3, 6, 60)]
+
+    assert bars == sorted(set(bars))
+    assert bars[2] - bars[0] > 0.2
+    assert bars[-1] < share_done(step, 1.0, provider)
+    assert share_done(LaunchStepName.VERIFY_STREAM, 1.0, provider) == 1.0
 
 
 async def test_two_players_never_share_a_machine(world: World) -> None:

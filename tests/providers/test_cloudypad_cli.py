@@ -177,6 +177,7 @@ async def test_it_sees_only_the_environment_that_it_needs(
     assert seen["CLOUDYPAD_HOME"] == str(home)
     assert seen["HOME"] == str(home / "home")
     assert seen["CLOUDYPAD_LOG_LEVEL"] == "6"
+    assert seen["ANSIBLE_STDOUT_CALLBACK"] == "default"
     assert seen["GOOGLE_APPLICATION_CREDENTIALS"] == "/secrets/google.json"
     assert "TENSORDOCK_API_TOKEN" not in seen
 

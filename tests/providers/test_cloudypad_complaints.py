@@ -47,6 +47,17 @@ REFUSED_BY_GOOGLE = (
             f"  gw-1 failed | msg: no space left\n{block('Cannot configure', 'Error: Ansible run failed')}",
             "gw-1 failed | msg: no space left",
         ),
+        (
+            "TASK [roles/wolf : Start Wolf] ****\n"
+            'fatal: [203.0.113.7]: FAILED! => {"changed": false, "msg": "no space left", "stderr": "a\\nb"}\n'
+            "PLAY RECAP ****\n203.0.113.7 : ok=1 failed=1\n",
+            "roles/wolf : Start Wolf: no space left: b",
+        ),
+        (
+            'TASK [one] ****\nfatal: [h]: FAILED! => {"msg": "expected"}\n...ignoring\nTASK [two] ****\n'
+            'fatal: [h]: UNREACHABLE! => {"msg": "no route", "unreachable": true}\n',
+            "two: no route",
+        ),
         ("2026-11-21 19:22:29.362\tERROR\tx.js:1\tansible\tit broke\n    at run (x.js:1)\n", "it broke"),
         ("error: unknown option '--nam'\n", "error: unknown option '--nam'"),
         ("node: not found\n", "node: not found"),

@@ -12,6 +12,7 @@ import aiohttp
 import asyncssh
 import pytest
 
+from providers.cloudypad.complaints import reason_in
 from simulator.clock import Clock
 from simulator.machines.park import MachineAddress, MachinePark
 from simulator.simulation import Simulation, SimulationOptions
@@ -85,6 +86,19 @@ async def test_configuring_again_forgets_the_pairings(
     assert ended.status == 0, ended
     assert ended.stdout.endswith("\nConfigured instance gw-2001\n")
     assert park_of(world).wolf("m-1").config.clients == []
+
+
+async def test_without_a_callback_of_its_image_it_prints_as_ansible_does(
+    tool: Tool, machine: MachineAddress, key: Path, world: Simulation
+) -> None:
+    park_of(world).set_fault("m-1", "install-fails", True)
+
+    ended = await tool.run(*create(machine, key), ANSIBLE_STDOUT_CALLBACK="default")
+
+    assert "\nPLAY [Configure instance] ****" in ended.stdout
+    assert "\nTASK [geerlingguy.docker : Install Docker packages] ****" in ended.stdout
+    assert 'FAILED! => {"changed": false, "msg": "E: Failed to fetch' in ended.stdout
+    assert reason_in(ended.stdout).startswith("geerlingguy.docker : Install Docker packages: E: Failed to fetch")
 
 
 async def test_a_failing_install_is_tried_four_times_and_told_on_stdout(

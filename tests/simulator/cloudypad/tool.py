@@ -22,6 +22,9 @@ class Ended:
     stderr: str
 
 
+CALLBACK = {"ANSIBLE_STDOUT_CALLBACK": "community.general.unixy"}  # as CloudyPad's own image sets it
+
+
 class Tool:
     def __init__(self, command: str, home: Path) -> None:
         self._command = command
@@ -37,7 +40,7 @@ class Tool:
         return await asyncio.create_subprocess_exec(
             self._command,
             *argv,
-            env={"CLOUDYPAD_HOME": str(self.home), "PATH": "/usr/bin:/bin", **environment},
+            env={"CLOUDYPAD_HOME": str(self.home), "PATH": "/usr/bin:/bin", **CALLBACK, **environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
