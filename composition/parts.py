@@ -83,7 +83,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Pa
         stack.push_async_callback(db.close)
         http = Http()
         stack.push_async_callback(http.close)
-        address = _engine_address(settings)
+        address = engine_address(settings)
         key = await _key_pair(settings) if works else None
         tensordock = TensorDock(tensordock_options(settings, None if key is None else key.public_key), http)
         stack.push_async_callback(tensordock.close)
@@ -167,7 +167,7 @@ async def _key_pair(settings: Settings) -> KeyPair:
         ) from None
 
 
-def _engine_address(settings: Settings) -> EngineAddress:
+def engine_address(settings: Settings) -> EngineAddress:
     return EngineAddress(
         host=settings.temporal_address or "",
         namespace=settings.temporal_namespace,

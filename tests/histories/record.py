@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +48,7 @@ from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
 from providers.base import MachineState
 from providers.http import Http
+from tests.launch.test_versions import Builds, until_on
 from tests.world import World, world
 
 __all__ = ["world"]
@@ -58,9 +60,9 @@ Record = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 def record(world: World) -> Record:
-    async def record(name: str, workflow: str, *, ended: bool = True) -> None:
-        handle = world.client.get_workflow_handle(workflow)
-        if ended:
+    async def record(name: str, workflow: str, *, ended: bool = True, run_id: str | None = None) -> None:
+        handle = world.client.get_workflow_handle(workflow, run_id=run_id)
+        if ended and run_id is None:
             await handle.result(follow_runs=False)
         history = json.loads((await handle.fetch_history()).to_json())
         FOLDER.mkdir(exist_ok=True)
@@ -148,6 +150,31 @@ async def test_machine_stopped_and_started(world: World, record: Record) -> None
     await world.until(vm, VmStatus.RUNNING)
 
     await record("machine-stop-start", machine_workflow_id(vm.id), ended=False)
+
+
+async def test_machine_with_several_commands_at_once(world: World, record: Record) -> None:
+    vm = await world.machine()
+    commands = (Command.STOP, Command.STOP, Command.RESTART, Command.START)
+    await asyncio.gather(*(world.fleet.command(vm, each, "asked") for each in commands), return_exceptions=True)
+    await world.until(vm, VmStatus.STOPPED)
+    await asyncio.gather(*(world.fleet.command(vm, Command.START, "asked") for _ in range(2)))
+    await world.until(vm, VmStatus.RUNNING)
+
+    await record("machine-commands-at-once", machine_workflow_id(vm.id), ended=False)
+
+
+async def test_machine_that_moves_to_a_new_build(world: World, record: Record) -> None:
+    async with AsyncExitStack() as stack:
+        builds = Builds(world.client, stack)
+        old = await builds.start("old", number=1)
+        await old.settle()
+        machine = await builds.machine()
+        await until_on("old", machine)
+        new = await builds.start("new", number=1)
+        await new.settle()
+        await until_on("new", machine)
+        await record("machine-moved", machine.id, run_id=machine.first_execution_run_id)
+        await builds.client.get_workflow_handle(machine.id).terminate()
 
 
 async def test_machine_deleted(world: World, record: Record) -> None:
