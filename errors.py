@@ -160,7 +160,8 @@ class LimitReachedError(GatewayError):
 
 
 class UnavailableError(GatewayError):
-    """Our own database or engine is away. Nothing was done; asking again soon is right."""
+    """Our own database or engine is away. Nothing was done, unless the message says otherwise; asking again soon is
+    right."""
 
 
 class UnreadableRecordError(GatewayError):

@@ -33,27 +33,33 @@ class Finding(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A command, and why, in words for the record. `replace`: when a start finds the machine's hardware given away,
-    have another machine set up with its game and saves."""
+    have another machine set up with its game and saves. `until`: whoever asked waits no longer than that, and is told
+    that nothing is done afterwards; None of earlier builds."""
 
     command: Command
     reason: str
     replace: bool = False
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`accepted` is False when the machine's `status` does not allow the command; nothing was done then."""
+    """`accepted` is False when the machine's `status` does not allow the command, or when it came too `late`; nothing
+    was done then. `at` is Temporal's time of a late one."""
 
     accepted: bool
     status: VmStatus
+    late: bool = False
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What the player's Moonlight shows, and whose device it is."""
+    """What the player's Moonlight shows, and whose device it is. `until` as of `Asked`."""
 
     pin: str
     user_id: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

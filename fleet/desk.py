@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, Protocol
 
-from errors import InvalidInputError, InvalidStateError, ProviderDownError
+from errors import InvalidInputError, InvalidStateError, ProviderDownError, UnavailableError
 from fleet.commands import Answer, Asked, Command, Paired, Pin
 from fleet.owners import Workflows
 from models.database import Database
@@ -84,6 +84,8 @@ class Fleet:
         match paired.fault:
             case None:
                 return await self._db.get(Vm, vm.id) or vm
+            case "UnavailableError":
+                raise UnavailableError(paired.message)
             case "InvalidInputError":
                 raise InvalidInputError(paired.message, ("pin",))
             case "InvalidStateError":

@@ -51,6 +51,7 @@ class MachineWorkflow:
         self._busy = False  # a command, or what the watch found, is being carried out
         self._number = 0  # of the last command that was taken
         self._begun = 0  # of the last command that has changed the status
+        self._late = 0  # the last command whose time was up before it could begin
         self._refused: int | None = None  # commands with greater numbers were never carried out
         self._acting_on: Finding | None = None  # what nobody asked for, while it is being done
 
@@ -108,18 +109,27 @@ class MachineWorkflow:
             return Answer(accepted=True, status=self._status)
         if not self._free() or self._status not in WORKS[asked.command]:
             return Answer(accepted=False, status=self._status)
+        if _is_late(asked.until):
+            return self._too_late()
         self._number += 1
         number = self._number
         self._asked.append(asked)
         await workflow.wait_condition(lambda: self._begun >= number)
+        if number == self._late:
+            return self._too_late()
         if self._refused is not None and number > self._refused:  # it came when the record had ended
             return Answer(accepted=self._status in DONE_ALREADY[asked.command], status=self._status)
         return Answer(accepted=True, status=self._status)
+
+    def _too_late(self) -> Answer:
+        return Answer(accepted=False, status=self._status, late=True, at=workflow.now())
 
     @workflow.update(name="pair")
     async def pair(self, pin: Pin) -> Paired:
         """Hand a PIN to the machine. Pairing changes no status, so it does not wait for its turn."""
         await self._until_status_is_known()
+        if _is_late(pin.until):
+            return Paired("UnavailableError", "it came too late to the machine, and was not done", self._status)
         if self._status is not VmStatus.RUNNING:
             return Paired("InvalidStateError", f"the machine is {self._status}, not RUNNING", self._status)
         try:
@@ -152,6 +162,9 @@ class MachineWorkflow:
         return self._number == self._begun and not self._busy
 
     async def _carry_out(self, asked: Asked) -> None:
+        if _is_late(asked.until):
+            self._late = self._begun = self._number
+            return
         match asked.command:
             case Command.START:
                 await self._whole(self._start(replace=asked.replace))
@@ -341,3 +354,8 @@ class MachineWorkflow:
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
         return result
+
+
+def _is_late(until: datetime | None) -> bool:
+    """Return whether whoever asked was told already that nothing would be done."""
+    return until is not None and workflow.now() > until

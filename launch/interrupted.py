@@ -5,7 +5,9 @@ Their machines are given back first, by workflows of the machines' own; a launch
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -32,6 +34,8 @@ class Machines(Workflows, Protocol):
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer: ...
 
+    async def cancel_launch(self, launch_id: str) -> None: ...
+
 
 class InterruptedLaunches:
     def __init__(self, db: Database, workflows: Machines) -> None:
@@ -46,7 +50,16 @@ class InterruptedLaunches:
         if not launches:
             return 0
         owners = await Owners.now(self._workflows)
-        return sum([await self._settle(launch.id) for launch in await owners.interrupted(launches)])
+        interrupted = await owners.interrupted(launches)
+        await self._cancel_again(launch for launch in launches if launch not in interrupted)
+        return sum([await self._settle(launch.id) for launch in interrupted])
+
+    async def _cancel_again(self, launches: Iterable[Launch]) -> None:
+        """Pass on cancels that the engine may have missed. Asking twice is asking once."""
+        for launch in launches:
+            if launch.status is LaunchStatus.CANCELLING:
+                with contextlib.suppress(InvalidStateError):
+                    await self._workflows.cancel_launch(launch.id)
 
     async def _settle(self, launch_id: str) -> bool:
         """Whether the launch has been ended. What cannot be read is left alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import re
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ from placement.ranking import Placements
 from providers.base import ProviderName
 from providers.registry import Registry
 from streaming.library import Game
+
+log = logging.getLogger(__name__)
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _NAME_WORDS: Final = "must be 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
@@ -124,7 +127,7 @@ class Launches:
         for the player, where it was not the player who asked.
 
         The record is moved first: a launch that is CANCELLING there never becomes READY, even if the engine hears of
-        the cancel late.
+        the cancel late. While the engine is away it is told later, by `launch.interrupted`.
         """
         cancelling = await self._db.update(
             Launch,
@@ -138,6 +141,8 @@ class Launches:
             await self._engine.cancel_launch(launch.id)
         except InvalidStateError:
             return await self._db.get(Launch, launch.id) or cancelling
+        except UnavailableError as error:
+            log.warning("launch will be cancelled later", extra={"launch": launch.id, "why": error.message})
         return cancelling
 
     async def replace(self, vm: Vm, key: str) -> str:
@@ -174,10 +179,21 @@ class Launches:
             return launch
         try:
             await self._engine.start_launch(Ticket(launch.id, self._patience))
-        except UnavailableError:
-            await self._db.delete(Launch, {"_id": launch.id, "status": LaunchStatus.QUEUED, "last_sequence": 0})
-            raise
+        except UnavailableError as error:
+            return await self._not_started(launch, error)
         return launch
+
+    async def _not_started(self, launch: Launch, error: UnavailableError) -> Launch:
+        """Take the record back, so that nothing begins after the refusal; unless it has begun all the same."""
+        untouched = {"_id": launch.id, "status": LaunchStatus.QUEUED, "last_sequence": 0}
+        try:
+            taken_back = await self._db.delete(Launch, untouched)
+            begun = None if taken_back else await self._db.get(Launch, launch.id)
+        except UnavailableError:
+            raise UnavailableError(f"{error.message}: the launch may still begin. It is {launch.id}") from error
+        if begun is None:
+            raise error
+        return begun
 
     async def _known(self, order: LaunchOrder, key: str) -> Launch | None:
         return await self._db.find_one(Launch, {"caller_id": order.caller_id, "idempotency_key": key})

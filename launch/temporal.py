@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Final, Self
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -62,9 +64,19 @@ async def _check_namespace(client: Client) -> None:
 class TemporalEngine:
     """launch.engine.Engine over a connected client, which heals its connection by itself."""
 
-    def __init__(self, client: Client, task_queue: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        task_queue: str,
+        *,
+        asking: timedelta = _ASKING,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`asking`: how long a machine may take to begin a command, after which it must not begin it."""
         self._client = client
         self.task_queue = task_queue
+        self._asking = asking
+        self._now = now
 
     @classmethod
     async def connect(cls, address: EngineAddress) -> Self:
@@ -89,17 +101,37 @@ class TemporalEngine:
             await self._client.get_workflow_handle(launch_workflow_id(launch_id)).cancel(rpc_timeout=_CALL)
 
     async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
-        async with _answered(_ASKING):
+        until = self._now() + self._asking
+        give_up = monotonic() + self._asking.total_seconds()
+        try:
+            answer = await self._ask(vm_id, replace(asked, until=until))
+            if answer.late and answer.at is not None and (left_s := give_up - monotonic()) > 0:
+                # It came in time by our clock, which differs from Temporal's.
+                until = answer.at + timedelta(seconds=left_s)
+                answer = await self._ask(vm_id, replace(asked, until=until))
+        except UnavailableError as error:
+            raise _perhaps_done(error, until) from error
+        if answer.late:
+            raise UnavailableError("it came too late to the machine, and was not done")
+        return answer
+
+    async def _ask(self, vm_id: str, asked: Asked) -> Answer:
+        async with _answered(self._asking):
             answer: Answer = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
-                "ask", asked, result_type=Answer, rpc_timeout=_ASKING
+                "ask", asked, result_type=Answer, rpc_timeout=self._asking
             )
         return answer
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
-        async with _answered(_PAIRING):
-            paired: Paired = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
-                "pair", pin, result_type=Paired, rpc_timeout=_PAIRING
-            )
+        # A minute for clocks that differ: a PIN is good for little longer.
+        until = self._now() + _PAIRING + timedelta(minutes=1)
+        try:
+            async with _answered(_PAIRING):
+                paired: Paired = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
+                    "pair", replace(pin, until=until), result_type=Paired, rpc_timeout=_PAIRING
+                )
+        except UnavailableError as error:
+            raise _perhaps_done(error, until) from error
         return paired
 
     async def start_machine(self, vm_id: str, *, abandoned: bool = False) -> bool:
@@ -136,6 +168,15 @@ class TemporalEngine:
         async with _answered():
             if not await self._client.service_client.check_health(timeout=_CALL):
                 raise UnavailableError("the engine is not ready")
+
+
+def _perhaps_done(error: UnavailableError, until: datetime) -> UnavailableError:
+    """The same error, which says what may still become of the command."""
+    if isinstance(error, UnusableError):
+        return error
+    return UnavailableError(
+        f"{error.message} in time: the command may have begun, and does not begin after {until:%H:%M:%S} UTC"
+    )
 
 
 @asynccontextmanager

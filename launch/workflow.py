@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -120,7 +120,7 @@ class LaunchWorkflow:
                 raise _CancelledByPlayerError
             status = LaunchStatus.READY
         except (asyncio.CancelledError, FailureError, _CancelledByPlayerError, _FailedError) as error:
-            status = await asyncio.shield(self._undo(error))
+            status = await _to_its_end(self._undo(error))
         await workflow.wait_condition(workflow.all_handlers_finished)
         return status
 
@@ -393,6 +393,15 @@ class LaunchWorkflow:
 
     def _new_vm_id(self) -> str:
         return str(workflow.random().randrange(10**17, 10**18))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for this work, whatever cancels come in between."""
+    working = asyncio.ensure_future(work)
+    while not working.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(working)
+    return working.result()
 
 
 def _message(result: Any) -> str:

@@ -351,3 +351,18 @@ async def test_no_capacity_at_all_is_told_when_the_place_is_chosen(world: World)
 
     assert launch.status is LaunchStatus.FAILED
     assert [each.outcome for each in launch.attempts] == ["gone"]
+
+
+async def test_a_cancel_that_comes_while_a_failure_is_undone_interrupts_nothing(world: World) -> None:
+    world.streaming.failures["mount_library"] = [ProviderRefusedError("no bucket")]
+    releasing = world.cloud.hold("release")
+    launch = await world.launch()
+    await asyncio.wait_for(releasing.wait(), 30)
+
+    await world.launches.cancel(await world.now(launch))
+    world.cloud.let_go("release")
+    ended = await world.until_over(launch)
+
+    assert ended.status in {LaunchStatus.CANCELLED, LaunchStatus.FAILED}
+    assert world.cloud.rented == {}
+    assert (await world.vm(launch)).status is VmStatus.DELETED
