@@ -77,6 +77,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Mutation.stopVm": OWNED,
         "Mutation.restartVm": OWNED,
         "Mutation.deleteVm": OWNED,
+        "Mutation.deleteVmWithoutSaves": OWNED,
         "Mutation.pairClient": OWNED,
         "Mutation.configureConsole": OPERATORS,
         "Mutation.setSpendingLimit": OPERATORS,

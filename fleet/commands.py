@@ -34,12 +34,13 @@ class Finding(StrEnum):
 class Asked:
     """A command, and why, in words for the record. `replace`: when a start finds the machine's hardware given away,
     have another machine set up with its game and saves. `until`: whoever asked waits no longer than that, and is told
-    that nothing is done afterwards; None of earlier builds."""
+    that nothing is done afterwards; None of earlier builds. `discard`: delete it although saves are on it alone."""
 
     command: Command
     reason: str
     replace: bool = False
     until: datetime | None = None
+    discard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,10 @@ class Fleet:
         self._engine = engine
         self._workflows = workflows
 
-    async def command(self, vm: Vm, command: Command, reason: str) -> Vm:
+    async def command(self, vm: Vm, command: Command, reason: str, *, discard: bool = False) -> Vm:
         """Returns the VM as soon as the command has begun; asking for what is so already changes nothing.
+
+        `discard` gives up what could not be uploaded, and counts only where the VM has named that loss before.
 
         Raises InvalidStateError, with the status, when the command is not possible now.
         """
@@ -42,7 +44,8 @@ class Fleet:
         if vm.status in ENDED:
             return vm
         try:
-            answer = await self._ask(vm, Asked(command, reason, replace=command in _COME_BACK))
+            discard = discard and vm.saves_warning is not None
+            answer = await self._ask(vm, Asked(command, reason, command in _COME_BACK, discard=discard))
         except InvalidStateError:
             vm = await self._db.get(Vm, vm.id) or vm
             if vm.status in ENDED and command is Command.DELETE:

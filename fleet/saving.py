@@ -63,5 +63,5 @@ def _told(report: UploadReport) -> str | None:
     if report.left_out:
         more = len(report.left_out) - _LISTED
         named = [str(one) for one in report.left_out[:_LISTED]] + ([f"{more} more"] if more > 0 else [])
-        texts.append(f"Not all saves could be uploaded, and the machine is kept: {'; '.join(named)}")
+        texts.append(f"Not all saves could be uploaded, and these are on this machine alone: {'; '.join(named)}")
     return ". ".join(texts) or None

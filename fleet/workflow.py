@@ -173,7 +173,7 @@ class MachineWorkflow:
             case Command.RESTART:
                 await self._whole(self._restart(asked.reason, replace=asked.replace))
             case Command.DELETE:
-                await self._whole(self._delete(asked.reason))
+                await self._whole(self._delete(asked.reason, discard=asked.discard))
 
     async def _heed(self, seen: Seen) -> None:
         if seen.finding is Finding.ENDED:
@@ -296,16 +296,17 @@ class MachineWorkflow:
         if self._status is VmStatus.STOPPED:
             await self._start(replace=replace)
 
-    async def _delete(self, reason: str) -> None:
-        """Saves first, and no deletion without them: from a stopped machine they are rescued by starting it."""
+    async def _delete(self, reason: str, *, discard: bool = False) -> None:
+        """Saves first, and no deletion without them: from a stopped machine they are rescued by starting it. With
+        `discard` they are tried where the machine runs, and it goes whatever came of it."""
         asleep = self._status is VmStatus.STOPPED
-        if asleep and not await self._run(Power.saves_are_safe, self._vm_id, time=ENDLESS):
+        if asleep and not discard and not await self._run(Power.saves_are_safe, self._vm_id, time=ENDLESS):
             await self._start()
             if self._status is not VmStatus.RUNNING:
                 return  # its status says why
         before = self._status
         await self._enter(VmStatus.DELETING, reason)
-        if not await self._is_safe_to_delete(before):
+        if not await self._is_safe_to_delete(before) and not discard:
             await self._enter(VmStatus.RUNNING, "its saves could not be brought to safety")
             if asleep:
                 await self._stop("its saves could not be brought to safety")

@@ -11,13 +11,16 @@ from resolvers.context import Context
 from resolvers.door import enter, on_the_trail
 
 
-async def command(context: Context, field: str, vm_id: str | None, wanted: Command) -> Vm:
-    """`field` is the mutation's name. NotFoundError alike for an unknown machine and somebody else's."""
+async def command(context: Context, field: str, vm_id: str | None, wanted: Command, *, discard: bool = False) -> Vm:
+    """`field` is the mutation's name; `discard` accepts the loss of saves that the VM has named before. NotFoundError
+    alike for an unknown machine and somebody else's."""
     found = await _own(context, field, vm_id)
     async with on_the_trail(context, field, found.id):
         if wanted is Command.START:
             await SpendingLimits(context.services.db).check(found.user_id)
-        return await context.services.fleet.command(found, wanted, f"asked for by {context.caller.id}")
+        accepted = ", who accepts the loss of what was not uploaded" if discard else ""
+        reason = f"asked for by {context.caller.id}{accepted}"
+        return await context.services.fleet.command(found, wanted, reason, discard=discard)
 
 
 async def pair(context: Context, vm_id: str | None, pin: str) -> Vm:

@@ -36,25 +36,34 @@ class PowerMutation:
         description="Start a stopped machine. One that runs is left as it is.", extensions=[RefusalsAsData(VmPayload)]
     )
     async def start_vm(self, info: Info, input: VmInput) -> VmPayload:
-        return _payload(await power.command(info.context, "startVm", key_of("VM", input.vm_id), Command.START))
+        return _payload(await _command(info, "startVm", input, Command.START))
 
     @strawberry.mutation(
         description="Stop a machine; its saves are uploaded first. What is stopped costs its storage alone.",
         extensions=[RefusalsAsData(VmPayload)],
     )
     async def stop_vm(self, info: Info, input: VmInput) -> VmPayload:
-        return _payload(await power.command(info.context, "stopVm", key_of("VM", input.vm_id), Command.STOP))
+        return _payload(await _command(info, "stopVm", input, Command.STOP))
 
     @strawberry.mutation(description="Stop, then start.", extensions=[RefusalsAsData(VmPayload)])
     async def restart_vm(self, info: Info, input: VmInput) -> VmPayload:
-        return _payload(await power.command(info.context, "restartVm", key_of("VM", input.vm_id), Command.RESTART))
+        return _payload(await _command(info, "restartVm", input, Command.RESTART))
 
     @strawberry.mutation(
         description="Give a machine back. It is DELETED when the cloud says so, and never before its saves are safe.",
         extensions=[RefusalsAsData(VmPayload)],
     )
     async def delete_vm(self, info: Info, input: VmInput) -> VmPayload:
-        return _payload(await power.command(info.context, "deleteVm", key_of("VM", input.vm_id), Command.DELETE))
+        return _payload(await _command(info, "deleteVm", input, Command.DELETE))
+
+    @strawberry.mutation(
+        description="Give a machine back although its `warning` says that saves are on it alone: they are tried once "
+        "more, and what cannot be uploaded is lost. Where no such loss was named before, this is deleteVm: the machine "
+        "is kept and the loss is named first.",
+        extensions=[RefusalsAsData(VmPayload)],
+    )
+    async def delete_vm_without_saves(self, info: Info, input: VmInput) -> VmPayload:
+        return _payload(await _command(info, "deleteVmWithoutSaves", input, Command.DELETE, discard=True))
 
     @strawberry.mutation(
         description="Pair the device that shows this PIN. Choose the machine in Moonlight first.",
@@ -62,6 +71,10 @@ class PowerMutation:
     )
     async def pair_client(self, info: Info, input: PairClientInput) -> VmPayload:
         return _payload(await power.pair(info.context, key_of("VM", input.vm_id), input.pin))
+
+
+async def _command(info: Info, field: str, input: VmInput, wanted: Command, *, discard: bool = False) -> models.vms.Vm:
+    return await power.command(info.context, field, key_of("VM", input.vm_id), wanted, discard=discard)
 
 
 def _payload(vm: models.vms.Vm) -> VmPayload:

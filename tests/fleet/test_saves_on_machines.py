@@ -6,6 +6,8 @@ import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
+
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
 from models.launches import Launch
@@ -70,9 +72,41 @@ async def test_a_machine_with_a_save_that_no_upload_takes_is_not_deleted_and_the
 
     assert kept.saves_pending is True
     assert kept.warnings == (
-        "Not all saves could be uploaded, and the machine is kept: saves/a.srm cannot be read; "
+        "Not all saves could be uploaded, and these are on this machine alone: saves/a.srm cannot be read; "
         "saves/b.srm cannot be read; saves/c.srm cannot be read; 1 more"
     )
+    assert len(world.cloud.rented) == 1
+
+
+@pytest.mark.parametrize("stopped_first", [False, True])
+async def test_a_player_who_accepts_the_named_loss_gets_the_machine_deleted(world: World, stopped_first: bool) -> None:
+    vm = await world.machine()
+    world.streaming.left_out = (LeftOut("saves/a.srm", "cannot be read"),)
+    await world.fleet.command(vm, Command.STOP if stopped_first else Command.DELETE, "asked")
+    kept = await world.until_changed(
+        vm,
+        lambda now: (
+            now.status is (VmStatus.STOPPED if stopped_first else VmStatus.RUNNING) and now.saves_warning is not None
+        ),
+    )
+
+    await world.fleet.command(kept, Command.DELETE, "asked", discard=True)
+    gone = await world.until(vm, VmStatus.DELETED)
+
+    assert world.cloud.rented == {} or not world.cloud.states()
+    assert "saves/a.srm cannot be read" in (gone.saves_warning or "")
+
+
+async def test_a_loss_that_was_not_named_before_is_not_accepted_in_advance(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.left_out = (LeftOut("saves/a.srm", "cannot be read"),)
+
+    await world.fleet.command(vm, Command.DELETE, "asked", discard=True)
+    kept = await world.until_changed(
+        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be brought to safety"
+    )
+
+    assert "saves/a.srm cannot be read" in (kept.warnings or "")
     assert len(world.cloud.rented) == 1
 
 

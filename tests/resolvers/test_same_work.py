@@ -65,6 +65,7 @@ ASKED: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "Mutation.stopVm": ("StopVm", {}, "vmId", "VM"),
     "Mutation.restartVm": ("RestartVm", {}, "vmId", "VM"),
     "Mutation.deleteVm": ("DeleteVm", {}, "vmId", "VM"),
+    "Mutation.deleteVmWithoutSaves": ("DeleteVmWithoutSaves", {}, "vmId", "VM"),
     "Mutation.pairClient": ("PairClient", {"pin": "4821"}, "vmId", "VM"),
     "Mutation.launchGame": (
         'mutation($vmId: ID!) { launchGame(input: {console: SWITCH, gameId: "mario-odyssey", vmId: $vmId}) '

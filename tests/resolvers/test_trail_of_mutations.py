@@ -27,7 +27,7 @@ from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, StubEngine, a_
 
 LAUNCH, VM, NOBODYS, KEY = "100000000000000001", "200000000000000001", "300000000000000001", "0123456789abcdef"
 ON_VM: Final = {"vmId": global_id("VM", VM)}
-COMMANDS: Final = ("startVm", "stopVm", "restartVm", "deleteVm")
+COMMANDS: Final = ("startVm", "stopVm", "restartVm", "deleteVm", "deleteVmWithoutSaves")
 # field: (who may, good variables, subject of the entry; None for the id of a new record)
 GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
     "launchGame": (ANN, {"input": {"console": "SWITCH", "gameId": "mario-odyssey"}}, None),
