@@ -161,6 +161,8 @@ async def sweep_once(*, dry_run: bool, confirm: bool) -> list[Action]:
     """One round of the sweeper, composed as the service is. Started beside a running service it shares its children."""
     settings = load_settings()
     async with _claimed_parts(settings) as parts:
+        if not dry_run:
+            await parts.db.ensure_indexes(DOCUMENTS)
         return await sweeper_of(settings, parts).sweep(dry_run=dry_run, confirm=confirm)
 
 
@@ -168,6 +170,7 @@ async def adopt_once() -> list[Action]:
     """Give machines that the sweeper holds, and that no record knows, a record again; what became of each."""
     settings = load_settings()
     async with _claimed_parts(settings) as parts:
+        await parts.db.ensure_indexes(DOCUMENTS)
         held = await sweeper_of(settings, parts).sweep(dry_run=True)
         return await adoption_of(parts).adopt(held)
 
