@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
 
-from billing.amounts import EXACT, Cell, usd_ms_of
+from billing.amounts import DAY, EXACT, Cell, usd_ms_of
 from billing.grid import Grid
 from billing.reports import Report, Reports, report_of
 from billing.windows import Granularity, Window
-from models.billed import BilledAmount, BilledState
+from models.billed import BalanceSample, BilledAmount, BilledState
 from models.database import Database, Document
 from models.rollups import RollupKind
 from models.vms import Vm
@@ -51,41 +52,64 @@ class Billed:
         *,
         user_id: str | None = None,
     ) -> Report:
-        """Without hours of running and without a forecast: no provider tells. `as_of` is how far all of them go that
-        have said anything. For one user only what a provider charged for its VMs."""
+        """Return what was billed, without hours of running and without a forecast, which no provider tells.
+
+        `as_of` is how far all providers go that have said anything, and the report ends there: what lies beyond is
+        unknown, not zero. For one user only what a provider charged for its VMs.
+        """
+        as_of = await self.as_of()
+        if as_of is None or as_of <= window.start:
+            return _nothing_known(window, as_of)
+        window = Window(window.start, min(window.end, as_of))
         grid = Grid(window.buckets(granularity))
         for row in await self._sums(window, granularity, _FIELDS.get(group_by, "vm_id"), user_id):
             moment, group = max(row["_id"]["at"], window.start), row["_id"]["group"]
             grid.add(moment, group or UNATTRIBUTED, Cell(usd_ms_of(row["usd"].to_decimal())))
-        return report_of(window, grid, None, await self.as_of())
+        return report_of(window, grid, None, as_of)
 
     async def as_of(self) -> datetime | None:
         states = await self._db.find(BilledState, {})
         return min((state.as_of for state in states), default=None)
 
+    async def known(self) -> dict[ProviderName, Window]:
+        """Return what each provider has told of: from its first amount on, as far as its word goes."""
+        found: dict[ProviderName, Window] = {}
+        for state in await self._db.find(BilledState, {}):
+            first = await self._first(state.id)
+            found[state.id] = Window(min(first or state.as_of, state.as_of), state.as_of)
+        return found
+
+    async def _first(self, provider: ProviderName) -> datetime | None:
+        """Return the moment of a provider's first word: a look at its balance, or an hour of its export."""
+        of_provider: Document = {"provider": provider}
+        samples = await self._db.find(BalanceSample, of_provider, sort=[("at", 1)], limit=1)
+        amounts = await self._db.find(BilledAmount, of_provider, sort=[("at", 1)], limit=1)
+        return min([*(each.at for each in samples), *(each.at for each in amounts)], default=None)
+
     async def compared(self, window: Window) -> list[Compared]:
         """Day by day: each provider as a whole, then its VMs."""
-        telling = {state.id for state in await self._db.find(BilledState, {})}
+        known = await self.known()
         now = datetime.now(UTC)  # one for all, so that the VMs add up to their provider
-        rows = [*await self._by_provider(window, telling, now), *await self._by_vm(window, now)]
+        rows = [*await self._by_provider(window, known, now), *await self._by_vm(window, now)]
         return sorted(rows, key=lambda row: (row.day, row.provider, row.vm_id or ""))
 
-    async def _by_provider(self, window: Window, telling: set[ProviderName], now: datetime) -> list[Compared]:
-        metered, billed = _lines(await Reports(self._db).report(window, now=now)), _lines(await self.report(window))
+    async def _by_provider(self, window: Window, known: Mapping[ProviderName, Window], now: datetime) -> list[Compared]:
+        metered = _lines(await Reports(self._db).report(window, now=now))
+        billed = await self._by_day(window, "provider")
         return [
             Compared(
                 day,
                 ProviderName(name),
                 None,
                 metered.get((day, name), _NOTHING),
-                billed.get((day, name), _NOTHING) if ProviderName(name) in telling else None,
+                _known_amount(billed.get((day, name)), day, known.get(ProviderName(name))),
             )
             for day, name in metered.keys() | billed.keys()
         ]
 
     async def _by_vm(self, window: Window, now: datetime) -> list[Compared]:
         metered = _lines(await Reports(self._db).report(window, group_by=RollupKind.VM, now=now))
-        billed = _lines(await self.report(window, group_by=RollupKind.VM))
+        billed = await self._by_day(window, "vm_id")
         keys = {key for key in metered.keys() | billed.keys() if key[1] != UNATTRIBUTED}
         vms = {vm.id: vm for vm in await self._db.get_many(Vm, {vm_id for _, vm_id in keys})}
         return [
@@ -93,6 +117,13 @@ class Billed:
             for day, vm_id in keys
             if vm_id in vms
         ]
+
+    async def _by_day(self, window: Window, field: str) -> dict[tuple[datetime, str], Decimal]:
+        rows = await self._sums(window, Granularity.DAY, field, None)
+        return {
+            (max(row["_id"]["at"], window.start), row["_id"]["group"] or UNATTRIBUTED): row["usd"].to_decimal()
+            for row in rows
+        }
 
     async def _sums(self, window: Window, granularity: Granularity, field: str, user_id: str | None) -> list[Document]:
         """Added up by the database."""
@@ -102,6 +133,28 @@ class Billed:
         bucket = {"$dateTrunc": {"date": "$at", "unit": _UNITS[granularity]}}
         group = {"_id": {"at": bucket, "group": f"${field}"}, "usd": {"$sum": "$usd"}}
         return await self._db.aggregate(BilledAmount, [{"$match": match}, {"$group": group}])
+
+
+def _known_amount(usd: Decimal | None, day: datetime, known: Window | None) -> Decimal | None:
+    """Return what was billed for a day: nothing for one that the provider's word covers and does not mention, None for
+    one outside of it."""
+    if known is None:
+        return None
+    if usd is not None:
+        return usd
+    return _NOTHING if known.start <= day and day + DAY <= known.end else None
+
+
+def _nothing_known(window: Window, as_of: datetime | None) -> Report:
+    return Report(
+        window=Window(window.start, window.start),
+        total_usd=_NOTHING,
+        running_ms=0,
+        forecast_usd=None,
+        buckets=(),
+        groups=(),
+        as_of=as_of,
+    )
 
 
 def _lines(report: Report) -> dict[tuple[datetime, str], Decimal]:

@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Protocol
 
-from billing.amounts import EXACT, PLACES, midnight
+from billing.amounts import EXACT, HOUR, PLACES, midnight
+from billing.operator_alerts import OperatorAlerts
 from models.billed import BilledAmount, BilledState
 from models.database import Database
+from models.limits import AlertLevel
+from models.operator_alerts import OperatorAlertCode
 from models.vms import Vm
 from providers.base import ProviderName
 from providers.google.billing_export import ExportedCost
@@ -29,27 +32,48 @@ class ExportBook:
     def __init__(self, db: Database, export: Export) -> None:
         self._db = db
         self._export = export
+        self._alerts = OperatorAlerts(db)
 
     async def fetch(self, now: datetime) -> int:
-        """Take over what Google says of the last weeks; how many amounts. May be repeated."""
+        """Take over what Google says of the last weeks; returns how many amounts. May be repeated.
+
+        An answer without rows after one with rows is an outage of the export, and deletes nothing. What Google no
+        longer says is forgotten only from the first hour of its answer on.
+        """
         since = midnight(now - _READ_AGAIN)
         costs = await self._export.costs(since, now)
+        if not costs:
+            await self._missing(since)
+            return 0
         vms = await self._vms(costs)
         amounts = {amount.id: amount for amount in (_amount(cost, vms) for cost in costs)}
         for amount in amounts.values():
             await self._db.replace(amount)
-        await self._forget_others(since, set(amounts))
-        if costs:
-            await self._db.replace(BilledState(id=_GOOGLE, as_of=max(cost.exported_at for cost in costs)))
+        hours = [cost.hour for cost in costs]
+        await self._forget_others(min(hours), set(amounts))
+        await self._note_covered(max(hours) + HOUR)
+        await self._alerts.clear(OperatorAlertCode.BILLING_EXPORT_STALE, _GOOGLE)
         return len(amounts)
+
+    async def _missing(self, since: datetime) -> None:
+        if await self._db.find_one(BilledAmount, {"provider": _GOOGLE, "at": {"$gte": since}}) is None:
+            return  # it has not begun
+        message = "Google's billing export answers without rows; what it said before is kept"
+        await self._alerts.raise_alert(AlertLevel.WARNING, OperatorAlertCode.BILLING_EXPORT_STALE, _GOOGLE, message)
+
+    async def _note_covered(self, until: datetime) -> None:
+        """Remember the end of the last hour of use that the export covers; it never goes back."""
+        known = await self._db.get(BilledState, _GOOGLE)
+        if known is None or known.as_of < until:
+            await self._db.replace(BilledState(id=_GOOGLE, as_of=until))
 
     async def _vms(self, costs: Sequence[ExportedCost]) -> dict[str, Vm]:
         tags = sorted({cost.tag for cost in costs if cost.tag is not None})
         return {vm.tag: vm for vm in await self._db.find(Vm, {"tag": {"$in": tags}})}
 
-    async def _forget_others(self, since: datetime, kept: set[str]) -> None:
-        """What Google said before and says no more."""
-        known = await self._db.find(BilledAmount, {"provider": _GOOGLE, "at": {"$gte": since}})
+    async def _forget_others(self, first: datetime, kept: set[str]) -> None:
+        """Delete what Google said before and no longer says."""
+        known = await self._db.find(BilledAmount, {"provider": _GOOGLE, "at": {"$gte": first}})
         gone = [amount.id for amount in known if amount.id not in kept]
         if gone:
             await self._db.delete(BilledAmount, {"_id": {"$in": gone}})

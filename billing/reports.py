@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
@@ -30,7 +30,8 @@ from models.rollups import (
     cells_name,
     rollup_rows,
 )
-from models.usage import UsageRow
+from models.usage import UsageRow, UsageState
+from models.vms import Vm
 
 CURRENCY: Final = "USD"
 MAX_LINES: Final = 100_000  # of a report, and of the sums that it is made of
@@ -63,9 +64,11 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`total_usd` is the sum of the buckets and of the groups, to the last digit. `forecast_usd` is what the window
-    will have cost at its end if what runs now goes on; None for a window that is over or has not begun. `as_of` is
-    how far it knows."""
+    """`total_usd` is the sum of the buckets and of the groups, to the last digit.
+
+    `forecast_usd` is what the window will have cost at its end if what runs now goes on until it is due to stop; None
+    for a window that is over or has not begun. `as_of` is how far it knows.
+    """
 
     window: Window
     total_usd: Decimal
@@ -78,6 +81,11 @@ class Report:
     @property
     def running_hours(self) -> float:
         return hours(self.running_ms)
+
+    @property
+    def known_until(self) -> datetime | None:
+        """Up to where the amounts of this report are whole."""
+        return None if self.as_of is None else min(self.as_of, self.window.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,9 @@ class Reports:
             still_open |= await self._add_intervals(grid, gap, group_by, user_id, now)
         if grid.size > MAX_LINES:
             raise _too_long()
-        return report_of(window, grid, _forecast(window, grid, still_open.values(), now), min(now, window.end))
+        stops = await self._stops(window, still_open.values(), now)
+        forecast = _forecast(window, grid, still_open.values(), now, stops)
+        return report_of(window, grid, forecast, min(now, window.end))
 
     async def spent(self, window: Window, *, user_id: str | None = None, now: datetime | None = None) -> Report:
         """The window in as few sums as it can be had."""
@@ -165,6 +175,14 @@ class Reports:
             for row in await rollup_rows(self._db, asked.query(alike.values(), unit)):
                 if row.version in alike:
                     _add_row(grid, row, asked.group_by)
+
+    async def _stops(self, window: Window, still_open: Iterable[UsageRow], now: datetime) -> dict[str, Vm]:
+        """Return the machines that run now and are going to be stopped before the window ends, by their ids."""
+        running = [each.vm_id for each in still_open if each.state is UsageState.RUNNING]
+        if not running or not window.start <= now < window.end:
+            return {}
+        stopping = {"_id": {"$in": running}, "stops_at": {"$lt": window.end}}
+        return {vm.id: vm for vm in await self._db.find(Vm, stopping)}
 
     async def _add_intervals(
         self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime
@@ -191,11 +209,24 @@ def _add_row(grid: Grid, row: RollupRow, group_by: RollupKind) -> None:
             put(bucket, names[group], Cell(usd_ms, running_ms))
 
 
-def _forecast(window: Window, grid: Grid, still_open: Iterable[UsageRow], now: datetime) -> Decimal | None:
+def _forecast(
+    window: Window, grid: Grid, still_open: Iterable[UsageRow], now: datetime, stops: Mapping[str, Vm]
+) -> Decimal | None:
+    """Return the sum at the window's end: what runs goes on until its `stops_at`, and is stopped afterwards."""
     if not window.start <= now < window.end:
         return None
-    rest = total(used(interval, now, window.end).usd_ms for interval in still_open)
+    ahead = [part for interval in still_open for part in _ahead(interval, now, stops.get(interval.vm_id))]
+    rest = total(used(part, now, window.end).usd_ms for part in ahead)
     return rounded(EXACT.add(grid.usd_ms(), rest))
+
+
+def _ahead(interval: UsageRow, now: datetime, stopping: Vm | None) -> list[UsageRow]:
+    """Return an interval that is open as it will go on."""
+    if stopping is None or stopping.stops_at is None or interval.state is not UsageState.RUNNING:
+        return [interval]
+    stop = max(now, stopping.stops_at)
+    stopped = replace(interval, start=stop, state=UsageState.STOPPED, usd_per_hour=stopping.usd_per_hour_stopped)
+    return [replace(interval, end=stop), stopped]
 
 
 def report_of(window: Window, grid: Grid, forecast_usd: Decimal | None, as_of: datetime | None) -> Report:

@@ -25,11 +25,12 @@ from errors import (
 from launch.engine import Engine
 from launch.plan import Ticket
 from models.catalog import Console, ConsoleType, console
-from models.database import Database
+from models.database import Database, Document
 from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, Step, new_id
 from models.vms import Vm, VmStatus
 from placement.positions import Position
 from placement.ranking import Placements
+from placement.words import price_words
 from providers.base import ProviderName
 from providers.registry import Registry
 from streaming.library import Game
@@ -225,7 +226,9 @@ class Launches:
 
     async def _has_machine(self, order: LaunchOrder) -> bool:
         """Whether the launch will use a machine that runs already."""
-        running = {"user_id": order.user_id, "status": VmStatus.RUNNING, "console": order.console}
+        running: Document = {"user_id": order.user_id, "status": VmStatus.RUNNING, "console": order.console}
+        if order.max_usd_per_hour is not None:
+            running["usd_per_hour"] = {"$lte": order.max_usd_per_hour}
         return order.game_id is not None and await self._db.find_one(Vm, running) is not None
 
     async def _check_stock(self, order: LaunchOrder, wanted: Console) -> None:
@@ -251,6 +254,12 @@ class Launches:
             raise InvalidInputError(f"this machine is set up for {vm.console}", ("vmId",))
         if vm.status is not VmStatus.RUNNING:
             raise InvalidStateError(f"the machine is {vm.status}, not RUNNING", vm.status, ("vmId",))
+        if order.max_usd_per_hour is not None and vm.usd_per_hour > order.max_usd_per_hour:
+            raise InvalidInputError(
+                f"this machine costs {price_words(vm.usd_per_hour)}; maxHourlyPrice allows "
+                f"{price_words(order.max_usd_per_hour)}",
+                ("maxHourlyPrice",),
+            )
 
 
 def _check(order: LaunchOrder) -> None:

@@ -224,6 +224,8 @@ class LaunchSteps:
             vm = await self._db.get(Vm, launch.requested_vm_id)
             if vm is None or vm.user_id != launch.user_id or vm.status is not VmStatus.RUNNING:
                 raise ProviderRefusedError("the machine that was asked for is not running any more")
+            if not _within_cap(vm, launch):
+                raise ProviderRefusedError("the machine that was asked for costs more than the launch allows")
             return vm
         if launch.game_id is None:
             return None
@@ -231,9 +233,9 @@ class LaunchSteps:
             Vm,
             {"user_id": launch.user_id, "status": VmStatus.RUNNING, "console": launch.console},
             sort=[("created_at", -1)],
-            limit=1,
+            limit=_CANDIDATES,
         )
-        return running[0] if running else None
+        return next((vm for vm in running if _within_cap(vm, launch)), None)
 
     async def _stopped_machine(self, launch: Launch, wanted: Console) -> Vm | None:
         """A machine of the player's that was made for this console as it is now, and does not cost too much."""
@@ -247,9 +249,8 @@ class LaunchSteps:
         )
         for vm in stopped:
             right_cloud = launch.provider in {None, vm.provider}
-            dear = launch.max_usd_per_hour is not None and vm.usd_per_hour > launch.max_usd_per_hour
             gone = vm.id == launch.replaces_vm_id
-            if vm.preset is wanted.preset.name and right_cloud and not dear and not gone:
+            if vm.preset is wanted.preset.name and right_cloud and _within_cap(vm, launch) and not gone:
                 return vm
         return None
 
@@ -289,6 +290,10 @@ def with_every_cloud(ranked: Sequence[RankedPlacement]) -> list[RankedPlacement]
         if sum(each.offer.provider is placement.offer.provider for each in chosen) < _OF_EACH_CLOUD:
             chosen.append(placement)
     return chosen
+
+
+def _within_cap(vm: Vm, launch: Launch) -> bool:
+    return launch.max_usd_per_hour is None or vm.usd_per_hour <= launch.max_usd_per_hour
 
 
 def _candidate(placement: RankedPlacement) -> Candidate:

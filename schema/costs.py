@@ -76,9 +76,12 @@ class CostReport:
     total: Decimal
     running_hours: float
     forecast: Decimal | None = strawberry.field(
-        description="To the end of the running period, at the rate of the machines now on."
+        description="To the end of the running period; each machine runs until its `stopsAt`."
     )
     as_of: datetime | None = strawberry.field(description="How far it knows. Null: nothing is known yet.")
+    known_until: datetime | None = strawberry.field(
+        description="Up to where its amounts are whole; PROVIDER_BILLED ends there. Null: nothing is known."
+    )
     buckets: list[CostBucket]
     groups: list[CostLine]
 
@@ -93,6 +96,7 @@ class CostReport:
             running_hours=report.running_hours,
             forecast=None if report.forecast_usd is None else tidy(report.forecast_usd),
             as_of=report.as_of,
+            known_until=report.known_until,
             buckets=[CostBucket.of(bucket, group_by) for bucket in report.buckets],
             groups=[CostLine.of(line, group_by) for line in report.groups],
         )
@@ -124,7 +128,7 @@ class ComparedCost:
     provider: ProviderName
     vm_id: strawberry.ID | None = strawberry.field(description="Null: the provider as a whole.")
     metered: Decimal
-    billed: Decimal | None = strawberry.field(description="Null: the provider says nothing about this.")
+    billed: Decimal | None = strawberry.field(description="Null: the provider says nothing about this, or not yet.")
     difference: Decimal | None = strawberry.field(description="Billed less metered.")
 
     @classmethod

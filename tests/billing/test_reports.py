@@ -22,6 +22,7 @@ from models.rollups import RolledSpan, Rollup, RollupKind, RollupState
 from models.usage import UsageInterval, UsageState
 from providers.base import ProviderName
 from tests.billing.exact import an_interval, cost, running, utc
+from tests.gateway import a_vm
 
 MODELS: list[type[Model]] = [UsageInterval, Rollup, RolledSpan, RollupState]
 NOW = utc(2024, 3, 4, 5, 6, 7)
@@ -176,6 +177,17 @@ async def test_what_runs_counts_up_to_now_and_is_forecast_to_the_end_of_the_mont
 
     assert report.total_usd == Decimal("0.9")
     assert report.forecast_usd == Decimal("0.9") + 36 * Decimal("0.45")
+
+
+async def test_the_forecast_knows_when_a_machine_is_going_to_be_stopped(db: Database) -> None:
+    now = utc(2026, 5, 30, 12)
+    await db.insert(a_vm("1", stops_at=now + timedelta(hours=2), usd_per_hour_stopped=Decimal("0.05")))
+    await db.insert(an_interval("1", 1, now - timedelta(hours=2), None))
+
+    report = await Reports(db).report(month_of(now), now=now)
+
+    running, stopped = 4 * Decimal("0.45"), 34 * Decimal("0.05")
+    assert report.forecast_usd == running + stopped
 
 
 async def test_in_the_first_moment_of_a_period_what_runs_is_forecast_too(db: Database) -> None:

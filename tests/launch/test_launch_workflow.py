@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from errors import InvalidStateError, MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
+from errors import (
+    InvalidInputError,
+    InvalidStateError,
+    MachineLostError,
+    NoCapacityError,
+    ProviderBusyError,
+    ProviderRefusedError,
+)
 from fleet.commands import Command
 from fleet.interceptor import is_worth_telling
 from fleet.telling import TROUBLE_SIGNAL
@@ -288,6 +296,29 @@ def test_the_bar_of_a_step_moves_with_the_time_that_it_usually_takes(provider: P
     assert bars[2] - bars[0] > 0.2
     assert bars[-1] < share_done(step, 1.0, provider)
     assert share_done(LaunchStepName.VERIFY_STREAM, 1.0, provider) == 1.0
+
+
+async def test_a_running_machine_above_the_cap_is_not_reused(world: World) -> None:
+    running = await world.machine()
+    await world.db.update(Vm, {"_id": running.id}, {"$set": {"usd_per_hour": Decimal("0.90")}})
+
+    launch = await world.until_over(await world.launch(max_usd_per_hour=Decimal("0.50")))
+    cheap = await world.until_over(await world.launch(max_usd_per_hour=Decimal("0.50")))
+
+    assert launch.status is LaunchStatus.READY
+    assert launch.vm_id != running.id
+    assert cheap.vm_id == launch.vm_id
+
+
+async def test_a_machine_that_is_asked_for_must_keep_to_the_cap(world: World) -> None:
+    running = await world.machine()
+
+    with pytest.raises(InvalidInputError) as refused:
+        await world.launch(vm_id=running.id, max_usd_per_hour=Decimal("0.10"))
+
+    assert refused.value.path == ("maxHourlyPrice",)
+    assert "maxHourlyPrice allows 0.1 USD per hour" in refused.value.message
+    assert await world.db.count(Launch, {}) == 1
 
 
 async def test_two_players_never_share_a_machine(world: World) -> None:

@@ -13,14 +13,18 @@ from aiohttp.test_utils import TestServer
 
 from billing.billed import UNATTRIBUTED, Billed
 from billing.exported import ExportBook
+from billing.operator_alerts import OperatorAlerts
 from billing.windows import Granularity, Window
 from errors import ProviderBusyError, ProviderRefusedError
+from models.billed import BilledAmount
 from models.database import Database
+from models.operator_alerts import OperatorAlert, OperatorAlertCode
 from models.rollups import RollupKind
+from providers.base import ProviderName
 from providers.google.billing_export import BillingExport, ExportedCost
 from providers.http import Http
 from providers.storage.tokens import NoTokens
-from tests.billing.exact import utc
+from tests.billing.exact import an_interval, utc
 from tests.gateway import a_vm
 
 TABLE = "gamer-prod.billing.gcp_billing_export_resource_v1_012345_567890_ABCDEF"
@@ -218,8 +222,80 @@ async def test_costs_are_laid_beside_our_machines_and_corrections_replace_them(d
     window = Window(utc(2026, 5, 1), utc(2026, 5, 2))
     report = await Billed(db).report(window, Granularity.HOUR, RollupKind.VM)
     assert [(line.group, line.usd) for line in report.groups] == [(VM, Decimal("0.5")), (UNATTRIBUTED, Decimal("0.2"))]
-    assert report.as_of == HOUR + timedelta(hours=9)
+    assert report.as_of == HOUR + timedelta(hours=2)  # the end of the last hour that it ever covered
     assert (await Billed(db).report(window, user_id="ann")).total_usd == Decimal("0.5")
+
+
+async def test_an_answer_without_rows_after_one_with_rows_is_an_outage_and_not_five_weeks_of_nothing(
+    db: Database,
+) -> None:
+    await db.ensure_indexes([OperatorAlert])
+    exported, alerts = FakeExport(), OperatorAlerts(db)
+    book = ExportBook(db, exported)
+    await book.fetch(HOUR + timedelta(days=1))
+    before = await alerts.newest(with_cleared=True, limit=5)
+    exported.costs_ = [ExportedCost(HOUR, None, Decimal("0.2"), HOUR)]
+    await book.fetch(HOUR + timedelta(days=1))
+    exported.costs_ = []
+    for _ in range(2):
+        await book.fetch(HOUR + timedelta(days=1))
+    (during,) = await alerts.newest(with_cleared=False, limit=5)
+    kept = await db.find(BilledAmount, {})
+    exported.costs_ = [ExportedCost(HOUR, None, Decimal("0.2"), HOUR)]
+
+    await book.fetch(HOUR + timedelta(days=1))
+
+    assert before == []  # an export that has not begun is no outage
+    assert (during.code, [amount.usd for amount in kept]) == (
+        OperatorAlertCode.BILLING_EXPORT_STALE,
+        [Decimal("0.2")],
+    )
+    assert await alerts.newest(with_cleared=False, limit=5) == []
+
+
+async def test_an_answer_that_begins_late_deletes_nothing_before_it(db: Database) -> None:
+    exported = FakeExport()
+    book = ExportBook(db, exported)
+    exported.costs_ = [ExportedCost(HOUR, None, Decimal("0.2"), HOUR)]
+    await book.fetch(HOUR + timedelta(days=2))
+    exported.costs_ = [ExportedCost(HOUR + timedelta(days=1), None, Decimal("0.3"), HOUR)]
+
+    await book.fetch(HOUR + timedelta(days=2))
+
+    assert sorted(amount.usd for amount in await db.find(BilledAmount, {})) == [Decimal("0.2"), Decimal("0.3")]
+
+
+async def test_days_outside_of_what_the_export_covers_are_unknown_and_days_within_it_are_not(db: Database) -> None:
+    day, vm = timedelta(days=1), a_vm(VM, provider=ProviderName.CLOUDYPAD)
+    await db.insert(vm)
+    await db.insert(an_interval(VM, 1, utc(2026, 5, 1), utc(2026, 5, 6), provider=ProviderName.CLOUDYPAD))
+    exported = FakeExport()
+    exported.costs_ = [
+        ExportedCost(utc(2026, 5, 2, 22), None, Decimal("0.5"), HOUR),
+        ExportedCost(utc(2026, 5, 4, 1), None, Decimal("0.25"), HOUR),
+    ]
+    await ExportBook(db, exported).fetch(utc(2026, 5, 6))
+
+    rows = await Billed(db).compared(Window(utc(2026, 5, 1), utc(2026, 5, 6)))
+    billed = {row.day: row.billed_usd for row in rows if row.vm_id is None}
+
+    assert billed == {
+        utc(2026, 5, 1): None,  # before its first hour
+        utc(2026, 5, 2): Decimal("0.5"),
+        utc(2026, 5, 3): Decimal(0),  # within, and nothing was charged
+        utc(2026, 5, 4): Decimal("0.25"),
+        utc(2026, 5, 5): None,  # not billed yet
+    }
+    report = await Billed(db).report(Window(utc(2026, 5, 1), utc(2026, 5, 6)))
+    assert (report.window.end, report.known_until) == (utc(2026, 5, 4, 2), utc(2026, 5, 4, 2))
+    assert [bucket.window.start for bucket in report.buckets] == [utc(2026, 5, 1) + number * day for number in range(4)]
+    assert report.total_usd == Decimal("0.75")
+
+
+async def test_a_report_of_a_time_that_no_provider_has_told_of_has_no_buckets(db: Database) -> None:
+    report = await Billed(db).report(Window(utc(2026, 5, 1), utc(2026, 5, 6)))
+
+    assert (report.buckets, report.total_usd, report.known_until) == ((), Decimal(0), None)
 
 
 class FakeExport:
