@@ -123,7 +123,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(opened.wait(), _OPEN_WITHIN_S)
             if role != "gateway":
-                jobs.append(tasks.create_task(_work(settings, parts, opened, stopping)))
+                jobs.append(tasks.create_task(_work(settings, parts, opened, stopping, adopt=adopt)))
             greetings: list[asyncio.Task[None]] = []
             if listener is not None:
                 jobs.append(
@@ -224,9 +224,11 @@ async def _or_stop(job: Awaitable[None], stopping: asyncio.Event, failures: list
         stopping.set()
 
 
-async def _work(settings: Settings, parts: Parts, opened: asyncio.Event, stopping: asyncio.Event) -> None:
+async def _work(
+    settings: Settings, parts: Parts, opened: asyncio.Event, stopping: asyncio.Event, *, adopt: bool
+) -> None:
     await opened.wait()
-    await work(settings, parts, stopping)
+    await work(settings, parts, stopping, adopt=adopt)
 
 
 def _claimed(

@@ -24,7 +24,7 @@ from fleet.sweeper import Sweeper
 from launch.launches import Launches
 from providers.google.billing_export import BillingExport
 from providers.tensordock.provider import ORDERS_UNDER_WAY_S
-from settings import Settings
+from settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -36,11 +36,12 @@ _SWEEP_EVERY: Final = timedelta(minutes=1)
 log = logging.getLogger("server")
 
 
-async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> None:
-    """Be a worker until told to stop. An engine that is away is waited for."""
+async def work(settings: Settings, parts: Parts, stopping: asyncio.Event, *, adopt: bool = False) -> None:
+    """Be a worker until told to stop. An engine that is away is waited for. `adopt` takes the task queue over from
+    another deployment. Raises SettingsError when it is another's."""
     from billing.price_refreshing import PriceRefreshing
     from billing.schedules import Bookkeeping, ensure_cost_schedules
-    from fleet.schedules import Sweeping, ensure_schedules
+    from fleet.schedules import Sweeping, claim_queue, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
     from launch.interrupted import InterruptedLaunches
     from launch.stranded import Stranded, ensure_rescue_schedule
@@ -58,6 +59,13 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event) -> Non
             await ensure_spending_schedule(client, queue)
             await ensure_rescue_schedule(client, queue)
             await prices.ensure_schedule(client, queue)
+            other = await claim_queue(client, queue, settings.deployment, adopt=adopt)
+        if other is not None:
+            raise SettingsError(
+                f"TEMPORAL_TASK_QUEUE: {queue} is served by the workers of the deployment {other}, and this is "
+                f"{settings.deployment}. Use another queue, or take this one over for good with --adopt-database. "
+                f"Example: TEMPORAL_TASK_QUEUE=gamer-{settings.deployment}"
+            )
 
     client = await persistently(lambda: connect(address), "temporal")
     await persistently(lambda: ensure_all_schedules(client), "temporal")

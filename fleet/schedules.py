@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 from temporalio import activity, workflow
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleUpdate, ScheduleUpdateInput
 
 with workflow.unsafe.imports_passed_through():
-    from billing.schedules import ensure_schedule
+    from billing.schedules import ensure_schedule, schedule_name
     from fleet.sweeper import Sweeper
 
 SWEEP: Final = "Sweep"
+_OF_DEPLOYMENT: Final = "of the deployment "
 
 
 class Sweeping:
@@ -39,3 +41,26 @@ class SweepWorkflow:
 async def ensure_schedules(client: Client, task_queue: str, every: timedelta) -> None:
     """Make sure that the engine sweeps at this interval. May be called by every worker at every start."""
     await ensure_schedule(client, task_queue, SWEEP, every, at_once=False)
+
+
+async def claim_queue(client: Client, task_queue: str, deployment: str, *, adopt: bool = False) -> str | None:
+    """Note on the sweeper's schedule whose workers serve this queue, or return the other deployment that it names.
+
+    A worker that took the work of another deployment would find none of its records, and call its machines gone. The
+    schedule must exist. With `adopt` the note is overwritten. May be called by every worker at every start.
+    """
+    ours, other = f"{_OF_DEPLOYMENT}{deployment}", None
+
+    def noted(asked: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        nonlocal other
+        kept = asked.description.schedule
+        note = kept.state.note or ""
+        other = None
+        if note.startswith(_OF_DEPLOYMENT) and note != ours and not adopt:
+            other = note.removeprefix(_OF_DEPLOYMENT)
+        if note == ours or other is not None:
+            return None
+        return ScheduleUpdate(replace(kept, state=replace(kept.state, note=ours)))
+
+    await client.get_schedule_handle(schedule_name(SWEEP, task_queue)).update(noted)
+    return other

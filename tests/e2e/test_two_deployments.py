@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from datetime import timedelta
 from typing import Final
 
 import pytest
 
+from fleet.schedules import claim_queue, ensure_schedules
+from launch.engine import EngineAddress
+from launch.temporal import connect
 from models.database import Database
 from tests.e2e.service import ROOT, Deployment, Gateway, Process, surroundings
 
@@ -32,6 +36,22 @@ async def test_another_deployment_does_not_start_on_a_database(deployed: Deploym
         "is staging. Use another database, or take this one over for good with --adopt-database. "
         "Example: DEPLOYMENT=main"
     ]
+
+
+async def test_a_worker_does_not_take_the_work_of_another_deployment(deployed: Deployment) -> None:
+    queue = deployed.environment["TEMPORAL_TASK_QUEUE"]
+    client = await connect(EngineAddress(deployed.environment["TEMPORAL_ADDRESS"], "default", queue))
+    await ensure_schedules(client, queue, timedelta(hours=1))
+    await claim_queue(client, queue, "main")
+
+    code, said = await ended(deployed.run("--role", "worker", DEPLOYMENT="staging"))
+
+    assert code == 2
+    assert said.splitlines()[-1] == (
+        f"TEMPORAL_TASK_QUEUE: {queue} is served by the workers of the deployment main, and this is staging. Use "
+        "another queue, or take this one over for good with --adopt-database. "
+        "Example: TEMPORAL_TASK_QUEUE=gamer-staging"
+    )
 
 
 @pytest.mark.timeout(300)
