@@ -165,9 +165,14 @@ class UnavailableError(GatewayError):
 
 
 class UnreadableRecordError(GatewayError):
-    """This version cannot read the record, which another one wrote. It is left as it is."""
+    """This version cannot read the record, which another one wrote. It is left as it is. `user_id`: whose it is, as far
+    as that can be read."""
 
     code = "UNREADABLE_RECORD"
+
+    def __init__(self, message: str, user_id: str | None = None) -> None:
+        super().__init__(message)
+        self.user_id = user_id
 
 
 class DatabaseFaultError(Exception):

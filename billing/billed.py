@@ -111,7 +111,8 @@ class Billed:
         metered = _lines(await Reports(self._db).report(window, group_by=RollupKind.VM, now=now))
         billed = await self._by_day(window, "vm_id")
         keys = {key for key in metered.keys() | billed.keys() if key[1] != UNATTRIBUTED}
-        vms = {vm.id: vm for vm in await self._db.get_many(Vm, {vm_id for _, vm_id in keys})}
+        read = await self._db.read_many(Vm, {vm_id for _, vm_id in keys})
+        vms = {vm_id: vm for vm_id, vm in read.items() if isinstance(vm, Vm)}
         return [
             Compared(day, vms[vm_id].provider, vm_id, metered.get((day, vm_id), _NOTHING), billed.get((day, vm_id)))
             for day, vm_id in keys

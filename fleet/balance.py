@@ -61,7 +61,9 @@ class BalanceGuard:
     async def _usd_per_hour(self, provider: ProviderName) -> Decimal:
         """Return what the machines of this provider cost now, without estimates of traffic, which no balance pays."""
         total = Decimal(0)
-        for vm in await self._db.find(Vm, {"status": {"$in": [*_ON, VmStatus.STOPPED]}, "provider": provider}):
+        alive = {"status": {"$in": [*_ON, VmStatus.STOPPED]}, "provider": provider}
+        vms, _ = await self._db.find_readable(Vm, alive)
+        for vm in vms:
             if vm.provider_id is None:
                 continue
             full = vm.status is not VmStatus.STOPPED or vm.billed_in_full

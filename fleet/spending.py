@@ -93,8 +93,10 @@ class Spending:
 
     async def _spenders(self) -> list[Vm | Launch]:
         """What costs money now, or will soon. Launches first: one that gets ready meanwhile is found as its machine."""
-        launches = await self._db.find(Launch, {"status": {"$in": [LaunchStatus.QUEUED, LaunchStatus.RUNNING]}})
-        return [*launches, *await self._db.find(Vm, {"status": VmStatus.RUNNING})]
+        begun = {"status": {"$in": [LaunchStatus.QUEUED, LaunchStatus.RUNNING]}}
+        launches, _ = await self._db.find_readable(Launch, begun)
+        vms, _ = await self._db.find_readable(Vm, {"status": VmStatus.RUNNING})
+        return [*launches, *vms]
 
     async def _warn(self, spender: Vm | Launch, reason: str, now: datetime) -> None:
         stop_at = now + self._grace

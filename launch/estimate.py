@@ -41,7 +41,7 @@ class Estimator:
     async def _learned(self) -> dict[ProviderName | None, dict[LaunchStepName, float]]:
         if self._medians.get(None) and time.monotonic() - self._read_at < _MEMORY_S:
             return self._medians
-        launches = await self._db.find(
+        launches, _ = await self._db.find_readable(
             Launch,
             {"status": LaunchStatus.READY},
             sort=[("requested_at", DESCENDING)],

@@ -229,7 +229,7 @@ class LaunchSteps:
             return vm
         if launch.game_id is None:
             return None
-        running = await self._db.find(
+        running, _ = await self._db.find_readable(
             Vm,
             {"user_id": launch.user_id, "status": VmStatus.RUNNING, "console": launch.console},
             sort=[("created_at", -1)],
@@ -241,7 +241,7 @@ class LaunchSteps:
         """A machine of the player's that was made for this console as it is now, and does not cost too much."""
         if launch.game_id is None:
             return None
-        stopped = await self._db.find(
+        stopped, _ = await self._db.find_readable(
             Vm,
             {"user_id": launch.user_id, "status": VmStatus.STOPPED, "console": launch.console},
             sort=[("created_at", -1)],

@@ -147,6 +147,16 @@ class Database:
         raws = await self._batches(model).get_all(keys)
         return [self._parsed(model, raw) for raw in raws.values()]
 
+    async def read_many(self, model: type[M], keys: Iterable[str]) -> dict[str, M | UnreadableRecordError]:
+        """Those that exist, by their ids; for each that this version cannot read, the error that says so."""
+        read: dict[str, M | UnreadableRecordError] = {}
+        for key, raw in (await self._batches(model).get_all(keys)).items():
+            try:
+                read[key] = self._parsed(model, raw)
+            except UnreadableRecordError as error:
+                read[key] = error
+        return read
+
     @_in_turn
     async def find_one(self, model: type[M], query: Document) -> M | None:
         with self._translated():
@@ -202,7 +212,8 @@ class Database:
             record = f"{model.__name__} {raw['_id']}"
             if self._is_log_due(record):
                 log.warning("record cannot be read", extra={"record": record, "why": reason})
-            raise UnreadableRecordError(reason) from error
+            owner = raw.get("user_id")
+            raise UnreadableRecordError(reason, owner if isinstance(owner, str) else None) from error
 
     @_in_turn
     async def rows(self, model: type[Model], query: Document) -> list[Document]:

@@ -29,10 +29,19 @@ async def newest_first(
     db: Database, model: type[M], query: Document, moment: str, after: Mark | None, limit: int
 ) -> list[M]:
     """At most `limit` documents that match, ordered by the field `moment` and the id, both falling."""
-    order = [(moment, DESCENDING), ("_id", DESCENDING)]
     if after is None:
-        return await db.find(model, query, order, limit)
-    same = await db.find(model, {**query, moment: after.at, "_id": {"$lt": after.id}}, order, limit)
+        return await _readable(db, model, query, moment, limit)
+    same = await _readable(db, model, {**query, moment: after.at, "_id": {"$lt": after.id}}, moment, limit)
     if len(same) == limit:
         return same
-    return [*same, *await db.find(model, {**query, moment: {"$lt": after.at}}, order, limit - len(same))]
+    return [*same, *await _readable(db, model, {**query, moment: {"$lt": after.at}}, moment, limit - len(same))]
+
+
+async def _readable(db: Database, model: type[M], query: Document, moment: str, limit: int) -> list[M]:
+    """At most `limit` documents that can be read. Those that cannot are noticed, and do not shorten the page."""
+    order, more = [(moment, DESCENDING), ("_id", DESCENDING)], 0
+    while True:
+        found, unreadable = await db.find_readable(model, query, order, limit + more)
+        if len(unreadable) <= more or len(found) + len(unreadable) < limit + more:
+            return found[:limit]
+        more = len(unreadable)

@@ -69,7 +69,8 @@ async def _launches(db: Database, now: datetime) -> dict[Labels, int]:
 async def _step_seconds(db: Database) -> dict[Labels, list[float]]:
     ready: Document = {"status": LaunchStatus.READY}
     seconds: dict[Labels, list[float]] = {}
-    for launch in await db.find(Launch, ready, sort=[("requested_at", DESCENDING)], limit=_LATEST):
+    launches, _ = await db.find_readable(Launch, ready, sort=[("requested_at", DESCENDING)], limit=_LATEST)
+    for launch in launches:
         for step in launch.steps:
             if step.status is StepStatus.DONE and step.started_at and step.finished_at and launch.placed_with:
                 taken = seconds.setdefault((launch.placed_with, step.name), [])

@@ -16,6 +16,7 @@ from models.pages import Mark, newest_first
 from resolvers.context import Context
 from resolvers.door import enter, on_the_trail
 from resolvers.pages import Page, page_from, page_size, read_mark
+from resolvers.unreadable import own_or_none
 
 _LAUNCHES = "launches"
 
@@ -111,7 +112,7 @@ async def _told(context: Context, launch_id: str, after: int) -> AsyncGenerator[
 
 
 async def _visible(context: Context, launch_id: str | None) -> Launch | None:
-    found = await context.loaders.launch.load(launch_id) if launch_id else None
+    found = await own_or_none(context, context.loaders.launch.load(launch_id)) if launch_id else None
     return found if found and context.caller.may_act_for(found.user_id) else None
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from aiodataloader import DataLoader
 
 from billing.so_far import NO_USAGE, Usage, usage_of
+from errors import UnreadableRecordError
 from models.catalog import Console, ConsoleType, consoles
 from models.database import Database
 from models.launches import Launch
@@ -51,16 +52,14 @@ class Loaders:
     @cached_property
     def launch(self) -> Loader[str, Launch | None]:
         async def load(ids: list[str]) -> list[Launch | None]:
-            found = {launch.id: launch for launch in await self._db.get_many(Launch, ids)}
-            return [found.get(id_) for id_ in ids]
+            return _by_key(await self._db.read_many(Launch, ids), ids)
 
         return Loader(load)
 
     @cached_property
     def vm(self) -> Loader[str, Vm | None]:
         async def load(ids: list[str]) -> list[Vm | None]:
-            found = {vm.id: vm for vm in await self._db.get_many(Vm, ids)}
-            return [found.get(id_) for id_ in ids]
+            return _by_key(await self._db.read_many(Vm, ids), ids)
 
         return Loader(load)
 
@@ -90,3 +89,8 @@ class Loaders:
             return [{one.site.id: one for one in await self._placements.sites(name)} for name in providers]
 
         return Loader(load)
+
+
+def _by_key(found: Mapping[str, V | UnreadableRecordError], ids: Sequence[str]) -> list[V | None]:
+    """In the order of `ids`. An error among them is raised for those who asked for that id."""
+    return [cast("V | None", found.get(id_)) for id_ in ids]

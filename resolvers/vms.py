@@ -12,6 +12,7 @@ from models.pages import Mark, newest_first
 from models.vms import Vm, VmStatus
 from resolvers.context import Context
 from resolvers.pages import Page, page_from, page_size, read_mark
+from resolvers.unreadable import own_or_none
 
 _VMS = "vms"
 
@@ -59,7 +60,7 @@ async def _told(context: Context, vm_id: str) -> AsyncGenerator[Vm, None]:
 
 
 async def visible(context: Context, vm_id: str | None) -> Vm | None:
-    found = await context.loaders.vm.load(vm_id) if vm_id else None
+    found = await own_or_none(context, context.loaders.vm.load(vm_id)) if vm_id else None
     return found if found and context.caller.may_act_for(found.user_id) else None
 
 

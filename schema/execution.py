@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,10 +24,12 @@ from strawberry.execution import optimized_is_awaitable
 
 from auth.callers import Role
 from errors import ForbiddenError, GatewayError
+from models.unreadable import Unreadable, noticing
 from resolvers.context import Context
 from resolvers.door import denied
 from schema.documents import TrustedDocuments, sha256_of
 from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, bad_variable, cause_of, fault, fault_of, masked
+from schema.ids import global_id
 from schema.limits import Limits, check_document, cost_report, parse_within
 from schema.listening import Listener, Nobody, Outcome
 from schema.measuring import Measurement
@@ -147,12 +149,12 @@ class GraphQLExecution:
 
     async def _executed(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         try:
-            with strays_as_errors():
+            with strays_as_errors(), noticing() as left_out:
                 await context.services.pace.step()
                 answer = _answer(await self._result(prepared, context))
         except StrayCancellationError as error:
             answer = {"errors": [masked(error)], "data": None}
-        answer["extensions"] = {"cost": cost_report(prepared.measured, self._limits)}
+        answer["extensions"] = {"cost": cost_report(prepared.measured, self._limits), **_unreadable(left_out)}
         return answer
 
     async def _result(self, prepared: Prepared, context: Context) -> ExecutionResult:
@@ -273,6 +275,20 @@ def _answer(result: ExecutionResult) -> dict[str, Any]:
     if result.data is None and all(error.path is None for error in result.errors):
         raise RequestFailedError(*map(bad_variable, result.errors))
     return {"errors": [fault(error) for error in result.errors], "data": result.data}
+
+
+_TYPES: Final = {"Vm": "VM"}  # models whose GraphQL type is called otherwise
+
+
+def _unreadable(left_out: Sequence[Unreadable]) -> dict[str, Any]:
+    """What lists lack, because this version cannot read it."""
+    if not left_out:
+        return {}
+    return {
+        "unreadable": [
+            {"id": global_id(_TYPES.get(one.model, one.model), one.id), "reason": one.reason} for one in left_out
+        ]
+    }
 
 
 def _chosen(operations: tuple[OperationDefinitionNode, ...], name: str | None) -> OperationDefinitionNode:

@@ -18,6 +18,7 @@ from errors import (
     RefusedError,
     UnauthenticatedError,
     UnavailableError,
+    UnreadableRecordError,
 )
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ _CODES: Final[tuple[tuple[type[GatewayError], str], ...]] = (
     (UnavailableError, UNAVAILABLE),
     (ConflictError, UNAVAILABLE),
     (ProviderError, UNAVAILABLE),
+    (UnreadableRecordError, UnreadableRecordError.code),
 )
 
 Fault = dict[str, Any]

@@ -27,6 +27,7 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "SPENDING_LIMIT_REACHED": 409,
         "LIMIT_REACHED": 429,
         "INTERNAL": 500,
+        "UNREADABLE_RECORD": 500,
         "NO_CAPACITY": 503,
         "PROVIDER_UNAVAILABLE": 503,
         "UNAVAILABLE": 503,
