@@ -9,7 +9,18 @@ from simulator.machines.files import Files
 from simulator.machines.tree import ROOT_UID, FileTree
 
 INSTALLED_FILE = "/var/lib/dpkg/installed"
-BASE = ("bash", "ca-certificates", "cloud-init", "coreutils", "curl", "openssh-server", "sudo", "systemd", "tar")
+BASE = (
+    "bash",
+    "ca-certificates",
+    "cloud-init",
+    "coreutils",
+    "curl",
+    "nftables",
+    "openssh-server",
+    "sudo",
+    "systemd",
+    "tar",
+)
 # The packages that somebody installs here, with their version in Ubuntu 24.04 or their maker's archive.
 VERSIONS: Mapping[str, str] = {
     "ca-certificates": "20240203",
@@ -26,7 +37,6 @@ VERSIONS: Mapping[str, str] = {
     "jq": "1.7.1-3build1",
     "linux-modules-extra": "6.8.0-55.57",
     "netcat-openbsd": "1.226-1ubuntu2",
-    "nftables": "1.0.9-1build1",
     "nvidia-container-toolkit": "1.19.0-1",
     "nvidia-driver-590-server": "590.48.01-0ubuntu1",
     "nvidia-utils-590-server": "590.48.01-0ubuntu1",
@@ -39,7 +49,6 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "docker-ce": ("docker",),
     "docker.io": ("docker",),
     "fuse3": ("fusermount3",),
-    "nftables": ("nft",),
     "nvidia-driver-590-server": ("nvidia-smi",),
     "rclone": ("rclone",),
 }

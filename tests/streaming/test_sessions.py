@@ -26,7 +26,6 @@ ODYSSEY = GameToPlay(CONSOLES[ConsoleType.SWITCH], "mario-odyssey", "Odyssey", "
 @pytest.fixture(params=list(WolfShape))
 async def simulated(request: pytest.FixtureRequest, tmp_path: Path, key: KeyPair) -> AsyncIterator[Simulated]:
     async with machine_with_wolf(tmp_path, key, request.param) as simulated:
-        simulated.machine.packages.add("nftables")
         yield simulated
 
 
