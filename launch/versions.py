@@ -87,13 +87,16 @@ class WorkerVersions:
             await asyncio.wait([settling])
 
     async def _keep_settling(self) -> None:
+        logged = None
         while True:
-            known = False
             try:
-                known = await self.settle()
+                pause = _AGAIN_S if await self.settle() else _SOON_S
+                logged = None
             except RPCError as error:
-                log.warning("worker versions could not be settled", extra={"why": error.message})
-            await asyncio.sleep(_AGAIN_S if known else _SOON_S)
+                if error.message != logged:
+                    log.warning("worker versions could not be settled, retrying", extra={"why": error.message})
+                logged, pause = error.message, _AGAIN_S
+            await asyncio.sleep(pause)
 
     async def settle(self) -> bool:
         """Do what is due now. Returns False while Temporal does not know this worker's version yet."""
