@@ -107,55 +107,75 @@ CONSOLES: Final = {
             ConsoleType.NES,
             "Nintendo Entertainment System",
             _RETRO,
-            Emulator("RetroArch (FCEUmm)", _RETROARCH, ("nes", "unf", "fds", "zip"), "nes", "fceumm"),
+            Emulator("RetroArch (FCEUmm)", _RETROARCH, ("nes", "unf", "fds", "zip", "unif", "7z"), "nes", "fceumm"),
         ),
         Console(
             ConsoleType.SNES,
             "Super Nintendo Entertainment System",
             _RETRO,
-            Emulator("RetroArch (Snes9x)", _RETROARCH, ("sfc", "smc", "zip"), "snes", "snes9x"),
+            Emulator(
+                "RetroArch (Snes9x)",
+                _RETROARCH,
+                ("sfc", "smc", "zip", "swc", "fig", "bs", "st", "7z"),
+                "snes",
+                "snes9x",
+            ),
         ),
         Console(
             ConsoleType.GB,
             "Game Boy",
             _RETRO,
-            Emulator("RetroArch (Gambatte)", _RETROARCH, ("gb", "gbc", "zip"), "gb", "gambatte"),
+            Emulator("RetroArch (Gambatte)", _RETROARCH, ("gb", "gbc", "zip", "dmg", "7z"), "gb", "gambatte"),
         ),
         Console(
             ConsoleType.GBA,
             "Game Boy Advance",
             _RETRO,
-            Emulator("RetroArch (mGBA)", _RETROARCH, ("gba", "zip"), "gba", "mgba"),
+            Emulator("RetroArch (mGBA)", _RETROARCH, ("gba", "zip", "7z"), "gba", "mgba"),
         ),
         Console(
             ConsoleType.DS,
             "Nintendo DS",
             _ADVANCED,
-            Emulator("RetroArch (melonDS DS)", _RETROARCH, ("nds",), "nds", "melondsds"),
+            Emulator("RetroArch (melonDS DS)", _RETROARCH, ("nds", "dsi", "zip", "7z"), "nds", "melondsds"),
         ),
         Console(
             ConsoleType.N3DS,
             "Nintendo 3DS",
             _ADVANCED,
-            Emulator("Pegasus (no 3DS emulator; configure an image)", _PEGASUS, ("3ds", "cci", "cxi", "cia"), "n3ds"),
+            Emulator(
+                "Pegasus (no 3DS emulator; configure an image)",
+                _PEGASUS,
+                ("3ds", "cci", "cxi", "cia", "3dsx", "app", "z3ds", "zcci", "zcxi", "z3dsx"),
+                "n3ds",
+            ),
         ),
         Console(
             ConsoleType.GC,
             "Nintendo GameCube",
             _PREMIUM,
-            Emulator("Dolphin", _PEGASUS, ("iso", "gcm", "gcz", "rvz", "ciso"), "gc"),
+            Emulator(
+                "Dolphin", _PEGASUS, ("iso", "gcm", "gcz", "rvz", "ciso", "wia", "tgc", "m3u", "dol", "elf"), "gc"
+            ),
         ),
         Console(
             ConsoleType.WII,
             "Nintendo Wii",
             _PREMIUM,
-            Emulator("Dolphin", _PEGASUS, ("iso", "wbfs", "rvz", "gcz", "wad"), "wii"),
+            Emulator(
+                "Dolphin", _PEGASUS, ("iso", "wbfs", "rvz", "gcz", "wad", "ciso", "wia", "m3u", "dol", "elf"), "wii"
+            ),
         ),
         Console(
             ConsoleType.SWITCH,
             "Nintendo Switch",
             _PREMIUM,
-            Emulator("Pegasus (no Switch emulator; configure an image)", _PEGASUS, ("nsp", "xci"), "switch"),
+            Emulator(
+                "Pegasus (no Switch emulator; configure an image)",
+                _PEGASUS,
+                ("nsp", "xci", "nca", "nro", "nso"),
+                "switch",
+            ),
         ),
     )
 }

@@ -15,6 +15,7 @@ world is searched; with a country that is not understood, town and region must a
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,12 +28,13 @@ from typing import Final
 import numpy as np
 
 from placement.distance import Floats, distances_km
-from placement.names import country_codes_by_name, normalised, region_spellings, spellings
+from placement.names import country_code, country_codes_by_name, normalised, region_spellings, spellings
 from placement.positions import Position
 from placement.towns import Indices, Towns, country_rows, load_towns
 from providers.base import Place
 from providers.sharing import Shared
 
+_ISO_REGION: Final = re.compile(r"[A-Z]{2}-[A-Z]{1,3}")  # ISO 3166-2, as "US-TX"
 _REGION_LIST: Final = Path(__file__).with_name("regions.tsv")
 _NEIGHBOURHOOD_KM: Final = 200.0  # how far from the middle of a region a town may lie that is said to be in it
 _WIDEST_SPREAD_KM: Final = 500.0  # root mean square distance of an area's people from its middle
@@ -66,7 +68,7 @@ class Gazetteer:
 
     def locate(self, place: Place) -> Located | None:
         """None when the name means nothing to us."""
-        country = self._countries.get(normalised(place.country))
+        country = country_code(place.country, self._countries)
         if country is None and normalised(place.country):
             return self._town_in_region(place.city, place.region, None)
         return (
@@ -110,6 +112,8 @@ class Gazetteer:
 
     def _regions_named(self, name: str, country: str | None) -> list[str]:
         """Codes like "US.TX"; the first spelling that is known decides."""
+        if _ISO_REGION.fullmatch(name.strip().upper()):
+            name = name.strip()[3:]
         for spelling in region_spellings(name):
             codes = self._regions.get(spelling, [])
             if known := [code for code in codes if country is None or code.startswith(f"{country}.")]:

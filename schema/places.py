@@ -12,6 +12,7 @@ import models.vms
 import placement.ranking
 import placement.summaries
 import providers.base
+from errors import InvalidInputError
 from placement.positions import Position
 from resolvers import catalog, places
 from resolvers.pages import Page
@@ -27,7 +28,9 @@ class CoordinatesInput:
     longitude: float
 
     def position(self, *path: str) -> Position:
-        """Raises InvalidInputError that names the field."""
+        """Raises InvalidInputError that names the field. (0, 0), in the sea, is what a failed geolocation sends."""
+        if self.latitude == 0 and self.longitude == 0:
+            raise InvalidInputError("(0, 0) is what a failed geolocation sends: leave the place out instead", path)
         return Position.checked(self.latitude, self.longitude, path)
 
 

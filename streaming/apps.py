@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from models.catalog import Console
 from streaming.mount import MOUNT_POINT
-from streaming.names import app_title, checked_id, checked_image, checked_rom, folder_of
+from streaming.names import app_title, checked_id, checked_image, checked_rom, folder_of, is_plain_rom
+from streaming.save_places import BESIDE_ROM
+from streaming.survey import CONTAINER_HOME
 
 START_FOLDER: Final = "/var/lib/gamer/start"
 CORE_FOLDER: Final = "/var/lib/gamer/cores"
@@ -89,6 +91,15 @@ class StartScript:
 
 
 @dataclass(frozen=True, slots=True)
+class GameLink:
+    """A link of ours in the app's home folder, by a name that may be pasted anywhere, to the game's own file as the
+    container sees it. What an emulator saves beside its game then lies in the home folder, which is kept."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """A game as Wolf and its container know it."""
 
@@ -99,6 +110,7 @@ class App:
     script: StartScript | None
     core: str | None
     rom: str | None
+    link: GameLink | None = None
 
     def table(self) -> dict[str, Any]:
         """The app's entry in Wolf's configuration."""
@@ -130,9 +142,11 @@ def app_of(game: GameToPlay) -> App:
     """Raises InvalidInputError for names that must not reach a machine."""
     emulator = game.console.emulator
     image = checked_image(emulator.image)
-    rom = None if game.rom is None else f"{_ROMS}/{checked_rom(game.rom)}"
     core = None if emulator.core is None else checked_id(emulator.core)
     title = app_title(game.console.type, game.game_id)
+    is_ours = image.startswith((_RETROARCH, _PEGASUS))
+    link = None if game.rom is None or (is_ours and is_plain_rom(game.rom)) else _link(game)
+    rom = f"{CONTAINER_HOME}/{link.path}" if link else None if game.rom is None else f"{_ROMS}/{game.rom}"
     return App(
         title=title,
         runner=f"gamer-{game.console.type.value.lower()}",
@@ -141,7 +155,18 @@ def app_of(game: GameToPlay) -> App:
         script=_script(image, emulator.platform, title, rom, core),
         core=core if image.startswith(_RETROARCH) else None,
         rom=rom,
+        link=link,
     )
+
+
+def _link(game: GameToPlay) -> GameLink | None:
+    """Return the link for a game whose own name must not be pasted, or whose emulator may save beside it."""
+    if game.rom is None:
+        return None
+    rom = checked_rom(game.rom)
+    extension = rom.rpartition(".")[2].lower()
+    name = checked_id(f"{checked_id(game.game_id or 'game')}.{extension}")
+    return GameLink(f"{BESIDE_ROM}/{game.console.emulator.platform}/{name}", f"{_ROMS}/{rom}")
 
 
 def _script(image: str, platform: str, title: str, rom: str | None, core: str | None) -> StartScript | None:

@@ -23,6 +23,7 @@ from errors import ProviderRefusedError
 MANIFEST: Final = "manifest.json"
 PLAYER_ID: Final = 1000  # the user that games run as, on the machine and in their containers
 _FILES_LIMIT: Final = 20_000
+_GZIP_BEGINS: Final = b"\x1f\x8b"
 _OVERHEAD_BYTES: Final = 2048  # of a file in a tar archive, at most: its headers and its padding
 
 
@@ -74,6 +75,16 @@ def pack(files: Files, manifest: Manifest | None = None) -> bytes:
     return packed.getvalue()
 
 
+def pack_link(path: str, target: str) -> bytes:
+    """Return an archive that holds one link."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
+        member = tarfile.TarInfo(path)
+        member.type, member.linkname = tarfile.SYMTYPE, target
+        archive.addfile(member)
+    return packed.getvalue()
+
+
 def is_blank(file: SavedFile) -> bool:
     """Whether it holds nothing: no bytes, or one byte over and over, as battery memory that was never written."""
     return file.content == file.content[:1] * len(file.content)
@@ -108,6 +119,8 @@ def _members(packed: bytes, limit_bytes: int, *, plain_only: bool) -> dict[str, 
 
 def _unzipped(packed: bytes, limit_bytes: int) -> bytes:
     """Unzipped to its checksum at the end; never more than an archive of that size can be."""
+    if not packed.startswith(_GZIP_BEGINS):
+        return packed  # stored with Content-Encoding: gzip, the bucket or the HTTP client has unzipped it already
     unzip = zlib.decompressobj(wbits=31)
     content = unzip.decompress(packed, limit_bytes + _FILES_LIMIT * _OVERHEAD_BYTES)
     if not unzip.eof:

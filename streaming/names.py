@@ -16,6 +16,8 @@ _ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _PLAIN_USER: Final = re.compile(r"(?!u-)[a-z0-9][a-z0-9_-]{0,63}")
 _IMAGE: Final = re.compile(r"[a-z0-9][a-zA-Z0-9._/:@-]{0,254}")
 _ROM: Final = re.compile(r"[a-z0-9]{1,16}/[a-z0-9][a-z0-9._-]{0,127}\.[a-z0-9]{1,8}")
+_PLATFORM: Final = re.compile(r"[a-z0-9]{1,16}")
+_NAME_BYTES: Final = 250
 _PIN: Final = re.compile(r"[0-9]{4,8}")
 
 
@@ -32,9 +34,24 @@ def checked_image(text: str) -> str:
     return _checked(_IMAGE, text, "the name of a container image")
 
 
+def is_plain_rom(text: str) -> bool:
+    """Whether the path of a game inside the library may be pasted anywhere: its platform's folder and its file."""
+    return _ROM.fullmatch(text) is not None
+
+
 def checked_rom(text: str) -> str:
-    """The path of a game inside the library: its platform's folder and its file."""
-    return _checked(_ROM, text, "the path of a game")
+    """Return the path of a game inside the library, whose file may have any name. Such a path is data only: it goes
+    into no command and no configuration."""
+    platform, _, file = text.partition("/")
+    if not _PLATFORM.fullmatch(platform) or not is_file_name(file):
+        raise InvalidInputError(f"{text[:40]!r} is not the path of a game")
+    return text
+
+
+def is_file_name(text: str) -> bool:
+    """Whether this may be the name of one file: no folders, no control characters, not too long for a disk."""
+    harmless = text.isprintable() and "/" not in text and text not in ("", ".", "..")
+    return harmless and len(text.encode(errors="replace")) <= _NAME_BYTES
 
 
 def checked_pin(text: str) -> str:

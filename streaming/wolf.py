@@ -13,7 +13,9 @@ import tomlkit
 
 from errors import ProviderBusyError
 from providers.storage.bucket import Bucket
-from streaming.apps import CORE_FOLDER, START_FOLDER, App
+from streaming.apps import CORE_FOLDER, START_FOLDER, App, GameLink
+from streaming.archives import PLAYER_ID, pack_link
+from streaming.slots import STATE_ROOT
 from streaming.ssh import Shell
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,19 @@ async def configure(shell: Shell, bucket: Bucket, app: App) -> None:
     if app.script is not None:
         await shell.sudo("install", "-d", "-m", "0755", START_FOLDER)
         await shell.write_file(app.script.path, app.script.text.encode(), 0o755)
+    if app.link is not None:
+        await _place_link(shell, app, app.link)
     await _rewrite(shell, lambda text: configuration(text, app))
+
+
+async def _place_link(shell: Shell, app: App, link: GameLink) -> None:
+    """Make the link as the player's user. Where it leads goes in as data: the file's own name is in no command."""
+    user, home = str(PLAYER_ID), f"{STATE_ROOT}/{app.state_folder}/{app.title}"
+    parent = home.rpartition("/")[0]
+    await shell.sudo("install", "-d", "-o", user, "-g", user, "-m", "0755", parent, home)
+    await shell.as_user(PLAYER_ID, "mkdir", "-p", f"{home}/{link.path.rpartition('/')[0]}")
+    packed = pack_link(link.path, link.target)
+    await shell.as_user(PLAYER_ID, "tar", "-C", home, "-xzf", "-", input=packed)
 
 
 async def keep_state_of_all_clients(shell: Shell, state_folder: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from placement.distance import distance_km
 from placement.gazetteer import Gazetteer, LazyGazetteer, Precision, load_gazetteer
-from placement.names import normalised
+from placement.names import country_code, normalised
 from placement.positions import Position
 from providers.base import Place
 
@@ -169,3 +169,50 @@ async def test_it_is_loaded_once_for_all_who_ask_at_the_same_time() -> None:
     first, second = await asyncio.gather(lazy.get(), lazy.get())
 
     assert first is second
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Korea, Republic of", "KR"),
+        ("Korea (the Republic of)", "KR"),
+        ("Korea, Democratic People's Republic of", "KP"),
+        ("Korea (the Democratic People's Republic of)", "KP"),
+        ("Bolivia (Plurinational State of)", "BO"),
+        ("Netherlands (Kingdom of the)", "NL"),
+        ("United States of America (the)", "US"),
+        ("United Kingdom of Great Britain and Northern Ireland (the)", "GB"),
+        ("Moldova (the Republic of)", "MD"),
+        ("Taiwan (Province of China)", "TW"),
+        ("Congo (the Democratic Republic of the)", "CD"),
+        ("Congo (the)", "CG"),
+        ("Kingdom of Sweden", "SE"),
+        ("Federal Republic of Germany", "DE"),
+        ("Viet Nam", "VN"),
+        ("Tanzania, United Republic of", "TZ"),
+        ("Virgin Islands (British)", "VG"),
+        ("Atlantis, Republic of", None),
+    ],
+)
+def test_countries_are_understood_as_standards_write_them(name: str, code: str | None) -> None:
+    assert country_code(name, load_gazetteer()._countries) == code
+
+
+@pytest.mark.parametrize(
+    ("place", "latitude", "longitude"),
+    [
+        (Place("Hague, The", "", "Netherlands"), 52.08, 4.30),
+        (Place("Den Haag ('s-Gravenhage)", "", "Netherlands (Kingdom of the)"), 52.08, 4.30),
+        (Place("City of London", "", "United Kingdom"), 51.51, -0.09),
+        (Place("St. Louis", "US-MO", "United States of America (the)"), 38.63, -90.20),
+        (Place("Québec", "CA-QC", "Canada"), 46.81, -71.21),
+        (Place("Seoul", "", "Korea, Republic of"), 37.57, 126.98),
+    ],
+)
+def test_towns_are_understood_as_standards_write_them(place: Place, latitude: float, longitude: float) -> None:
+    found = load_gazetteer().locate(place)
+
+    assert found is not None
+    away_km = distance_km(found.position, Position(latitude, longitude))
+    assert away_km is not None
+    assert away_km < 10

@@ -21,6 +21,7 @@ class BucketServer:
     path: str = ""
     objects: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     faults: deque[web.Response] = field(default_factory=deque)
+    encodings: dict[str, str] = field(default_factory=dict)
     requests: list[web.Request] = field(default_factory=list)
     lose_next_write_answer: bool = False
     page_size: int = 1000
@@ -49,7 +50,8 @@ class BucketServer:
             del self.objects[name]
             return web.Response(status=204)
         if request.query.get("alt") == "media":
-            return web.Response(body=self.objects[name][1], content_type="application/octet-stream")
+            headers = {"Content-Encoding": self.encodings[name]} if name in self.encodings else {}
+            return web.Response(body=self.objects[name][1], content_type="application/octet-stream", headers=headers)
         return web.json_response(self._about(name))
 
     async def _write(self, request: web.Request) -> web.StreamResponse:
@@ -80,6 +82,7 @@ class BucketServer:
             "size": str(len(content)),
             "generation": str(generation),
             "md5Hash": md5,
+            **({"contentEncoding": self.encodings[name]} if name in self.encodings else {}),
             "mediaLink": f"{self.url}{self.path}/{quote(name, safe='')}?generation={generation}&alt=media",
             "updated": "2026-11-21T12:00:00.000Z",
             "timeCreated": "2026-11-21T12:00:00.000Z",

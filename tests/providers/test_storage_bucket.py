@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from aiohttp import web
 
@@ -198,3 +200,22 @@ async def test_odd_names_arrive_as_they_are(bucket: Bucket, server: BucketServer
     assert list(server.objects) == [name]
     assert read is not None
     assert read[1] == b"x"
+
+
+async def test_an_object_that_is_stored_zipped_is_read_as_what_it_is(bucket: Bucket, server: BucketServer) -> None:
+    content = b"level 7 " * 1000
+    server.put(NAME, gzip.compress(content))
+    server.encodings[NAME] = "gzip"
+
+    read = await bucket.read(NAME, 10_000)
+
+    assert read is not None
+    assert (read[0].encoding, read[1]) == ("gzip", content)
+
+
+async def test_an_object_that_unzips_to_more_than_allowed_is_refused(bucket: Bucket, server: BucketServer) -> None:
+    server.put(NAME, gzip.compress(bytes(10**6)))
+    server.encodings[NAME] = "gzip"
+
+    with pytest.raises(ProviderError, match=r"more than|allowed|too large"):
+        await bucket.read(NAME, 100_000)

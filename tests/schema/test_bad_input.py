@@ -33,6 +33,7 @@ WISH = {"console": "SWITCH", "gameId": "mario-odyssey", "location": DALLAS}
         ({"gameId": "pong"}, "NotFound", ["input", "gameId"]),
         ({"saveId": "../slot"}, "InvalidInput", ["input", "saveId"]),
         ({"location": {"latitude": 91, "longitude": 0}}, "InvalidInput", ["input", "location", "latitude"]),
+        ({"location": {"latitude": 0, "longitude": 0}}, "InvalidInput", ["input", "location"]),
         ({"location": {"latitude": 0, "longitude": -180.5}}, "InvalidInput", ["input", "location", "longitude"]),
         ({"maxHourlyPrice": "-1"}, "InvalidInput", ["input", "maxHourlyPrice"]),
         ({"maxHourlyPrice": "0.00001"}, "NoCapacity", ["input", "maxHourlyPrice"]),
@@ -113,6 +114,7 @@ async def test_a_document_nested_without_end_is_refused(gateway: GatewayWorld) -
     ("document", "variables", "field"),
     [
         ("Placements", {"from": {"latitude": 91, "longitude": 0}, "console": "NES"}, "from.latitude"),
+        ("ClosestHostnodes", {"from": {"latitude": 0, "longitude": 0}, "console": "NES"}, "from"),
         ("ClosestHostnodes", {"from": {"latitude": 0, "longitude": 181}, "console": "NES"}, "from.longitude"),
         ("{ placements(console: NES, from: {latitude: 2e400, longitude: 0}) { rank } }", {}, "from.latitude"),
         ("HostnodePrices", {"from": {"latitude": -90.1, "longitude": 0}, "console": "SWITCH"}, "from.latitude"),

@@ -23,6 +23,19 @@ def test_an_archive_without_a_manifest_is_taken_as_it_is() -> None:
     assert unpack(pack(FILES), LIMIT) == (FILES, None)
 
 
+def test_an_archive_that_was_unzipped_on_its_way_is_read() -> None:
+    assert unpack(gzip.decompress(pack(FILES, Manifest("machine", 42))), 100_000) == (FILES, Manifest("machine", 42))
+
+
+def test_names_that_are_no_text_are_kept_and_vouched_for() -> None:
+    files = {b"saves/\x83e\x83g.srm".decode(errors="surrogateescape"): SavedFile(b"level 7", 1_700_000_000)}
+
+    assert unpack(pack(files, Manifest("machine", 42, "20261130T141500000000Z")), LIMIT) == (
+        files,
+        Manifest("machine", 42, "20261130T141500000000Z"),
+    )
+
+
 def test_files_that_the_manifest_does_not_vouch_for_are_refused() -> None:
     with tarfile.open(fileobj=io.BytesIO(pack(FILES, Manifest("machine", 42)))) as honest:
         document = honest.extractfile("manifest.json")

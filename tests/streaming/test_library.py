@@ -8,7 +8,7 @@ import pytest
 from errors import ProviderRefusedError
 from models.catalog import ConsoleType
 from providers.storage.bucket import Bucket
-from streaming.library import Game, Library, title_of
+from streaming.library import Game, Library, PassedOver, title_of
 from tests.providers.games_bucket import bucket, server
 from tests.providers.gcs_stand_in import BucketServer, error
 
@@ -35,26 +35,72 @@ async def test_a_game_is_a_file_in_its_platforms_folder(library: Library, server
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "why"),
     [
-        *(
-            "Tetris.gb",
-            "a b.gb",
-            "$(reboot).gb",
-            "-tetris.gb",
-            ".hidden.gb",
-            ".gb",
-            "tetris",
-            "tetris.exe",
-            "tetris.GB",
-        ),
-        *("sub/tetris.gb", "../tetris.gb", f"{'x' * 129}.gb", "tétris.gb", "tetris;.gb", ""),
+        (".hidden.gb", PassedOver.HIDDEN),
+        (".gb", PassedOver.HIDDEN),
+        ("tetris", PassedOver.EXTENSION),
+        ("tetris.exe", PassedOver.EXTENSION),
+        ("sub/tetris.gb", PassedOver.FOLDER),
+        ("../tetris.gb", PassedOver.FOLDER),
+        ("tet\nris.gb", PassedOver.NAME),
+        (f"{'x' * 251}.gb", PassedOver.NAME),
     ],
 )
-async def test_files_that_are_no_games_are_passed_over(library: Library, server: BucketServer, name: str) -> None:
+async def test_files_that_are_no_games_are_passed_over_and_counted_with_the_reason(
+    library: Library, server: BucketServer, name: str, why: PassedOver
+) -> None:
     server.put(f"roms/gb/{name}", b"x")
 
     assert await library.games(ConsoleType.GB) == []
+    assert await library.passed_over() == {f"gb/{name}": why}
+
+
+@pytest.mark.parametrize(
+    ("name", "game_id", "title"),
+    [
+        ("Pokémon - 'A' (USA) [!].gb", "pokemon-a-usa", "Pokémon - 'A' (USA) [!]"),
+        ("Tetris.GB", "tetris", "Tetris"),
+        ("tetris.GB", "tetris", "Tetris"),
+        ("$(reboot).gb", "reboot", "$(reboot)"),
+        ("-rf.gb", "rf", "-rf"),
+        ("Dr. Mario.zip", "dr.mario", "Dr. Mario"),
+        ("Straße & Łódź.gbc", "strasse-lodz", "Straße & Łódź"),
+        ("ポケモン.gb", "game-777e8667", "ポケモン"),
+        (f"{'x' * 129}.gb", "x" * 100, "x" * 129),
+    ],
+)
+async def test_the_id_comes_from_the_files_name_and_the_file_stays_as_it_is(
+    library: Library, server: BucketServer, name: str, game_id: str, title: str
+) -> None:
+    server.put(f"roms/gb/{name}", b"x")
+
+    assert await library.games(ConsoleType.GB) == [Game(ConsoleType.GB, game_id, title, f"gb/{name}")]
+    assert await library.passed_over() == {}
+
+
+async def test_where_two_ids_meet_the_newer_file_gets_a_suffix_and_ids_that_were_valid_stay(
+    library: Library, server: BucketServer
+) -> None:
+    for name in ("Zelda!.gb", "Tetris.gb", "ZELDA.gb", "tetris.gb"):
+        server.put(f"roms/gb/{name}", b"x")
+
+    assert {game.rom_path: game.game_id for game in await library.games()} == {
+        "gb/Zelda!.gb": "zelda",
+        "gb/ZELDA.gb": "zelda-ea99f081",
+        "gb/tetris.gb": "tetris",
+        "gb/Tetris.gb": "tetris-c2028759",
+    }
+
+
+async def test_the_same_game_in_two_formats_is_one_and_the_other_file_is_counted(
+    library: Library, server: BucketServer
+) -> None:
+    server.put("roms/gb/Tetris (JP).zip", b"x")
+    server.put("roms/gb/Tetris (JP).GB", b"x")
+
+    assert [game.rom_path for game in await library.games()] == ["gb/Tetris (JP).GB"]
+    assert await library.passed_over() == {"gb/Tetris (JP).zip": PassedOver.DOUBLE}
 
 
 async def test_of_two_files_for_one_game_the_emulators_first_choice_wins(

@@ -18,6 +18,7 @@ from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
 from streaming.keys import KeyPair
+from streaming.library import Library
 from streaming.machine import Address, GameToPlay, LibrarySource, SaveSlot, StreamingMachines
 from streaming.pairing import Pairing
 from streaming.saves import UploadOutcome
@@ -40,6 +41,7 @@ class World:
     machines: StreamingMachines
     calls: Path
     state: Path
+    bucket: Bucket
 
     @property
     def address(self) -> Address:
@@ -62,15 +64,16 @@ async def world(tmp_path: Path, key: KeyPair) -> AsyncIterator[World]:
         http = Http()
         stack.push_async_callback(http.close)
         simulated = await stack.enter_async_context(machine_with_wolf(tmp_path / "park", key))
+        bucket = Bucket(http, "games", NoTokens(), endpoint_url=server.url)
         machines = StreamingMachines(
             Ssh(key, connect_timeout_s=5),
             CloudyPadCli(str(cloudypad(tmp_path, simulated.address.host)), tmp_path / "cloudypad-home"),
-            Bucket(http, "games", NoTokens(), endpoint_url=server.url),
+            bucket,
             LibrarySource("games", server.url),
             pairing=Pairing(patience_s=0.3, settle_s=0.3, pause_s=0.02),
             sample_s=0.05,
         )
-        yield World(simulated, server, machines, tmp_path / "calls", tmp_path / "state.json")
+        yield World(simulated, server, machines, tmp_path / "calls", tmp_path / "state.json", bucket)
 
 
 def cloudypad(folder: Path, host: str) -> Path:
@@ -131,6 +134,35 @@ async def test_what_a_player_saved_is_in_the_bucket_when_the_machine_may_stop(wo
     assert session.home == SLOT.home
     assert (report.outcome, report.files, report.size_bytes) == (UploadOutcome.UPLOADED, 1, 7)
     assert f"{SLOT.prefix}/current.tar.gz" in world.server.objects
+
+
+async def test_a_game_whose_file_has_any_name_is_played(world: World) -> None:
+    file = "Pokémon - 'A' (USA) [!].gb"
+    world.server.put(f"roms/gb/{file}", b"the game itself")
+    library = Library(world.bucket)
+    game = await library.find(ConsoleType.GB, "pokemon-a-usa")
+    await library.close()
+    assert game is not None
+    console = CONSOLES[game.console]
+    slot = replace(SLOT, game_id=game.game_id)
+
+    await world.machines.mount_library(world.address)
+    await world.machines.restore_saves(world.address, slot)
+    to_play = GameToPlay(console, game.game_id, game.title, game.rom_path, "player-1")
+    await world.machines.configure_game(world.address, to_play)
+    world.simulated.wolf.begin_pairing(pin="4821")
+    await world.machines.pair(world.address, "4821", "player-1")
+    session = await world.simulated.wolf.begin_session(title="GB-pokemon-a-usa")
+
+    files = world.simulated.machine.root_files
+    script = world.simulated.read("/var/lib/gamer/start/GB-pokemon-a-usa.sh")
+    config = world.simulated.read("/home/user/wolf/config.toml")
+    assert "rom=/home/retro/Games/gb/pokemon-a-usa.gb\n" in script
+    assert "Pok" not in script + config
+    assert session.home == slot.home
+    target = files.readlink(f"{session.home}/Games/gb/pokemon-a-usa.gb")
+    assert target == f"/ROMs/gb/{file}"
+    assert files.read(target.replace("/ROMs", "/mnt/games")) == b"the game itself"
 
 
 async def test_every_step_may_be_repeated(world: World) -> None:

@@ -260,7 +260,17 @@ def test_an_image_that_we_do_not_know_is_told_the_game_and_starts_as_it_is() -> 
 
     assert runner["image"] == "registry.example.net/switch:1"
     assert runner["mounts"] == ["/mnt/games:/ROMs:ro"]
-    assert "GAMER_ROM=/ROMs/switch/mario-odyssey.nsp" in runner["env"]
+    assert "GAMER_ROM=/home/retro/Games/switch/mario-odyssey.nsp" in runner["env"]
+
+
+@pytest.mark.parametrize("file", ["a b.gb", "a;reboot.gb", "$(reboot).gb", "Pokémon - 'A' (USA) [!].GB"])
+def test_a_files_own_name_is_in_nothing_but_where_our_link_leads(file: str) -> None:
+    app = app_of(replace(TETRIS, rom=f"gb/{file}"))
+
+    assert app.link is not None
+    assert app.script is not None
+    assert (app.link.path, app.link.target) == ("Games/gb/tetris.gb", f"/ROMs/gb/{file}")
+    assert file not in f"{app.table()}{app.script.text}"
 
 
 def test_a_machine_without_a_game_shows_the_menu() -> None:
@@ -274,9 +284,9 @@ def test_a_machine_without_a_game_shows_the_menu() -> None:
     [
         replace(TETRIS, game_id="$(reboot)"),
         replace(TETRIS, game_id="../x"),
-        replace(TETRIS, rom="gb/a b.gb"),
+        replace(TETRIS, rom="gb/a\nb.gb"),
         replace(TETRIS, rom="../../etc/passwd"),
-        replace(TETRIS, rom="gb/a;reboot.gb"),
+        replace(TETRIS, rom="gb/sub/a.gb"),
         replace(TETRIS, console=replace(TETRIS.console, emulator=replace(TETRIS.console.emulator, image="x y"))),
     ],
 )
