@@ -98,4 +98,6 @@ class Fleet:
 
 
 def _not_now(command: Command, status: str) -> InvalidStateError:
+    if status == VmStatus.PROVISIONING:
+        return InvalidStateError("its launch is setting the machine up: cancel the launch to end it", status, ("vmId",))
     return InvalidStateError(f"a machine that is {status} cannot be asked to {command}", status, ("vmId",))

@@ -67,6 +67,7 @@ class Fault:
     when: Callable[[Command], bool] | None = None
     met: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event)  # set when the first command is met
+    counted: dict[int, asyncio.Event] = field(default_factory=dict)
 
     def takes(self, command: Command) -> bool:
         """Whether this fault meets the command. Counts it."""
@@ -82,7 +83,16 @@ class Fault:
             return False
         self.met += 1
         self.reached.set()
+        if (counted := self.counted.get(self.met)) is not None:
+            counted.set()
         return True
+
+    def after(self, count: int) -> asyncio.Event:
+        """Return an event that is set when so many commands were met."""
+        event = self.counted.setdefault(count, asyncio.Event())
+        if self.met >= count:
+            event.set()
+        return event
 
 
 @dataclass(frozen=True, slots=True)

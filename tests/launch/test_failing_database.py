@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Callable
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus
@@ -14,38 +12,12 @@ from fleet.commands import launch_workflow_id
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
-from tests.fault_proxy import WRITES, Command, Error, Fault, FaultProxy
+from tests.fault_proxy import WRITES, Fault, FaultProxy
+from tests.fault_walk import ERRORS, each_fails_once
 from tests.world import World
 
 # Some hundred attempts of activities take a busy machine longer than the time that other tests have.
 pytestmark = pytest.mark.timeout(240)
-ERRORS = (
-    Error(10107, "NotWritablePrimary"),
-    Error(262, "ExceededTimeLimit"),
-    Error(13, "Unauthorized"),
-    Error(8000, "AtlasError"),
-    Error(14031, "OutOfDiskSpace", write_concern=True),
-    Error(777_777, "FromAVersionToCome"),
-)
-
-
-def once_each() -> Callable[[Command], bool]:
-    """True for the first time that a write comes, whatever its times are."""
-    seen: set[str] = set()
-
-    def is_new(command: Command) -> bool:
-        return (key := _key(command)) not in seen and not seen.add(key)  # type: ignore[func-returns-value]
-
-    return is_new
-
-
-def _key(command: Command) -> str:
-    body, documents = command.body, command.documents
-    changed = body.get("update", {})
-    number = changed.get("$set", {}).get("last_sequence") if isinstance(changed, dict) else None
-    fields = sorted(changed.get("$set", changed)) if isinstance(changed, dict) else []
-    which = [document.get("_id", document.get("q")) for document in documents]
-    return repr((command.name, command.collection, body.get("query", {}).get("_id"), number, fields, which))
 
 
 async def agrees(world: World, launch: Launch) -> Launch:
@@ -62,22 +34,6 @@ async def agrees(world: World, launch: Launch) -> Launch:
     assert [each.vm_id for each in metered] == [vm.id for vm in running]
     assert run.status in {WorkflowExecutionStatus.COMPLETED, WorkflowExecutionStatus.RUNNING}
     return ended
-
-
-def each_fails_once(faults: FaultProxy) -> list[Fault]:
-    """Every write of the service fails the first time that it is tried, each with the next of ERRORS."""
-    is_new, turn = once_each(), itertools.count()
-    now: list[int] = []
-
-    def meets(index: int) -> Callable[[Command], bool]:
-        def when(command: Command) -> bool:
-            if index == 0:
-                now[:] = [next(turn) % len(ERRORS)] if is_new(command) else []
-            return now == [index]
-
-        return when
-
-    return [faults.add(Fault(WRITES, error=error, when=meets(index))) for index, error in enumerate(ERRORS)]
 
 
 async def test_a_launch_becomes_ready_although_every_write_fails_once(faulty_world: World, faults: FaultProxy) -> None:
@@ -151,3 +107,18 @@ async def test_a_launch_becomes_ready_although_connections_break_at_every_third_
 
     assert ready.status is LaunchStatus.READY
     assert faulty_world.cloud.ever_rented == 1
+
+
+async def test_a_release_that_finds_its_record_closed_ends_the_launch(world: World) -> None:
+    reached = world.streaming.hold("install")
+    launch = await world.launch()
+    await asyncio.wait_for(reached.wait(), 20)
+    releasing = world.cloud.hold("release")
+    await world.launches.cancel(launch)
+    await asyncio.wait_for(releasing.wait(), 20)
+
+    await world.db.update_many(Vm, {"launch_id": launch.id}, {"$set": {"status": VmStatus.FAILED}})
+    world.cloud.let_go("release")
+    cancelled = await agrees(world, launch)
+
+    assert cancelled.status is LaunchStatus.CANCELLED

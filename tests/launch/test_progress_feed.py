@@ -18,6 +18,7 @@ from errors import UnavailableError
 from launch.feed import ProgressFeed
 from models.database import Database
 from models.launches import LaunchEvent, LaunchStatus
+from tests.fault_proxy import Error, Fault, FaultProxy
 from tests.servers import await_port
 
 LAUNCH = "100000000000000001"
@@ -100,6 +101,45 @@ async def test_a_break_that_cannot_be_gone_on_from_is_bridged_from_the_record(db
     assert await following == [1, 2, 3]
     await feed.close()
     await breaking.close()
+
+
+async def broken_by(faults: FaultProxy, how: str) -> None:
+    match how:
+        case "connections reset between two reads":
+            faults.reset_connections()
+        case "a read that is reset":
+            await faults.add(Fault("getMore", reset=True, times=1)).reached.wait()
+        case "a read that is never answered":
+            await faults.add(Fault("getMore", silent=True, times=1)).reached.wait()
+        case "a history that is lost":
+            lost = Error(286, "ChangeStreamHistoryLost", ["NonResumableChangeStreamError"])
+            await faults.add(Fault("getMore", error=lost, times=1)).reached.wait()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("connections reset between two reads", "a read that is reset"),
+        *("a read that is never answered", "a history that is lost"),
+    ],
+)
+async def test_followers_miss_nothing_when_the_stream_breaks(
+    db: Database, faulty_db: Database, faults: FaultProxy, how: str, forgotten_sockets: None
+) -> None:
+    await db.ensure_indexes([LaunchEvent])
+    feed = ProgressFeed(faulty_db)
+    await tell(db, 1)
+    following = asyncio.create_task(sequences(feed))
+    await until(lambda: feed.following and feed.followers == 1)
+
+    await tell(db, 2)
+    await asyncio.wait_for(broken_by(faults, how), 20)
+    await tell(db, 3, 4)
+    await broken_by(faults, "connections reset between two reads")
+    await tell(db, last=5)
+
+    assert await asyncio.wait_for(following, 40) == [1, 2, 3, 4, 5]
+    await feed.close()
 
 
 async def test_events_of_another_launch_are_not_told(db: Database, feed: ProgressFeed) -> None:
