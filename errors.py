@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Self
 
 MESSAGE_LIMIT = 256
 
@@ -42,7 +43,19 @@ class GatewayError(Exception):
 
 
 class ProviderError(GatewayError):
-    """Something outside (a cloud, a machine, the bucket) let us down."""
+    """Something outside (a cloud, a machine, the bucket) let us down.
+
+    `log_detail` is for the log alone: addresses, names of buckets, foreign text. `str()` has it, the message has not.
+    """
+
+    log_detail = ""
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.log_detail})" if self.log_detail else self.message
+
+    def with_log_detail(self, detail: str) -> Self:
+        self.log_detail = detail[:MESSAGE_LIMIT]
+        return self
 
 
 class NoCapacityError(ProviderError):

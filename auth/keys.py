@@ -27,7 +27,7 @@ from auth.callers import API_KEY_CALLER_PREFIX, Caller, Role
 from errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from models.api_keys import ApiKey
 from models.audit import AuditEntry, Outcome, new_entry, write_with
-from models.database import Database, Document
+from models.database import Database, Document, best_effort
 
 log = logging.getLogger(__name__)
 
@@ -149,11 +149,9 @@ class ApiKeys:
         self._noting.add(api_key.id)
         try:
             # Guarded by what was read: of many processes one writes.
-            await self._db.update(
-                ApiKey,
-                {"_id": api_key.id, "last_used_at": api_key.last_used_at, "digest": api_key.digest},
-                {"$set": changes},
-            )
+            guard: Document = {"_id": api_key.id, "last_used_at": api_key.last_used_at, "digest": api_key.digest}
+            with best_effort():
+                await self._db.update(ApiKey, guard, {"$set": changes})
         finally:
             self._noting.discard(api_key.id)
 

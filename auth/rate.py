@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from time import monotonic, time
 from typing import Final
 
-from errors import ConflictError, LimitReachedError, UnavailableError
+from errors import ConflictError, DatabaseFaultError, LimitReachedError, UnavailableError
 from models.batches import Batches
 from models.database import Database
 from models.rates import Claim, claim_all
@@ -34,7 +34,7 @@ class RequestRate:
     """Requests per subject and minute, shared by all processes. Never more than allowed; with several processes
     a few less, where one holds claims that it does not use.
 
-    When the database is away each process counts by itself, until the minute is over.
+    When the database is away or takes no writes, each process counts by itself until the minute is over.
     """
 
     def __init__(self, db: Database, per_minute: int, *, now: Callable[[], float] = time) -> None:
@@ -67,7 +67,7 @@ class RequestRate:
         wanted = max(1, window.left // _CLAIMED_PART)
         try:
             count = await self._claims.get(((self._minute, subject), wanted))
-        except (UnavailableError, ConflictError):
+        except (UnavailableError, DatabaseFaultError, ConflictError):  # counting is not worth a refusal
             count = None
         if count is None:
             window.permits, window.left = window.left, 0

@@ -31,7 +31,7 @@ from settings import Environment, Settings
 from web.app import create_app
 from web.gateway import Gateway, WebLimits
 from web.heads import HeadLimits
-from web.health import Readiness
+from web.health import Readiness, database_check
 from web.proxies import TrustedProxies
 
 
@@ -170,4 +170,7 @@ def _readiness(parts: Parts) -> Readiness:
             if not health.healthy:
                 raise ProviderError(f"{provider.name}: {health.detail}")
 
-    return Readiness(needed={"database": parts.db.ping, "engine": parts.engine.ping}, helpful={"providers": providers})
+    return Readiness(
+        needed={"database": database_check(parts.write_probe), "engine": parts.engine.ping},
+        helpful={"providers": providers},
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from composition.parts import Parts
-from resolvers.census import take_census
+from models.write_probe import WriteProbe
+from resolvers.census import Census, take_census
 from settings import Environment, Settings
+from web.metrics import Metrics
 from web.metrics_page import Check, MetricsPage, RememberedCensus, bearers_of, everybody, staff
 
 if TYPE_CHECKING:
@@ -23,4 +26,14 @@ def page_of_a_worker(settings: Settings, parts: Parts) -> MetricsPage:
 
 def _page(settings: Settings, parts: Parts, in_production: Check) -> MetricsPage:
     check = everybody if settings.environment is Environment.DEVELOPMENT else in_production
-    return MetricsPage(parts.metrics, RememberedCensus(lambda: take_census(parts.db)), check)
+    return MetricsPage(parts.metrics, RememberedCensus(lambda: _taken(parts)), check)
+
+
+async def _taken(parts: Parts) -> Census:
+    census, _ = await asyncio.gather(take_census(parts.db), record_write_check(parts.metrics, parts.write_probe))
+    return census
+
+
+async def record_write_check(metrics: Metrics, probe: WriteProbe) -> None:
+    """Set the metric to what a write of this process finds out now, or found out a moment ago."""
+    metrics.database_takes_writes(await probe.check())

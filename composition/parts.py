@@ -32,6 +32,7 @@ from fleet.provider_reports import ProviderReports, ReportedHealth
 from fleet.sweep_plan import Inventory
 from launch.engine import DeferredEngine, EngineAddress
 from models.database import Database
+from models.write_probe import WriteProbe
 from placement.geocoding import Geocoder
 from placement.network_order import NetworkOrders
 from placement.ranking import Placements, Weights
@@ -58,6 +59,7 @@ class Parts:
     """What gateway and worker are made of."""
 
     db: Database
+    write_probe: WriteProbe
     engine: DeferredEngine
     engine_address: EngineAddress
     registry: Registry
@@ -116,6 +118,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Pa
         weights = Weights(settings.placement_weight_rtt_ms, settings.placement_weight_usd_per_hour)
         yield Parts(
             db=db,
+            write_probe=WriteProbe(db),
             engine=DeferredEngine(address),
             engine_address=address,
             registry=registry,

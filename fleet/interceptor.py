@@ -91,7 +91,7 @@ class _Activity(ActivityInboundInterceptor):
         info = activity.info()
         self._failed(info.activity_type, type(error).__name__)
         log.info(
-            "a step did not succeed", extra={"step": info.activity_type, "attempt": info.attempt, "why": error.message}
+            "a step did not succeed", extra={"step": info.activity_type, "attempt": info.attempt, "why": str(error)}
         )
         # Workflows, also those of earlier builds, know one word for every lack of capacity.
         kind = NoCapacityError.__name__ if isinstance(error, NoCapacityError) else type(error).__name__

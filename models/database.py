@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from decimal import Decimal
 from functools import wraps
@@ -405,6 +405,13 @@ _IN_TRANSACTION: Final = ContextVar("_IN_TRANSACTION", default=False)
 def _indexes_of(model: type[Model]) -> list[IndexModel]:
     found = model.__indexes__()
     return [each.get_pymongo_index() if isinstance(each, ODMBaseIndex) else each for each in found]
+
+
+@contextmanager
+def best_effort() -> Iterator[None]:
+    """For writes that no answer is worth failing for: a counter, a cache. The error is logged where it happens."""
+    with suppress(UnavailableError, ConflictError, DatabaseFaultError):
+        yield
 
 
 async def _bound(session: AsyncClientSession, body: Callable[[], Awaitable[T]]) -> T:

@@ -21,6 +21,7 @@ from models.rollups import RolledSpan, Rollup, RollupState
 from models.strays import Stray, Sweep
 from models.usage import UsageInterval
 from models.vms import Vm
+from models.write_probe import WriteCheck
 
 DOCUMENTS: Final[tuple[type[Model], ...]] = (
     ApiKey,
@@ -50,4 +51,5 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     Sweep,
     UsageInterval,
     Vm,
+    WriteCheck,
 )

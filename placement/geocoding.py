@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from errors import UnavailableError
-from models.database import Database
+from models.database import Database, best_effort
 from models.places import GeocodedPlace
 from placement.gazetteer import LazyGazetteer, Located, Precision
 from placement.nominatim import Nominatim, ask, geopy_nominatim
@@ -82,7 +82,8 @@ class Geocoder:
         for place in unknown:
             assert gazetteer is not None
             stored[place] = _row(place, gazetteer.locate(place), "gazetteer", self._now())
-        await asyncio.gather(*(self._db.replace(stored[place]) for place in unknown))
+        with best_effort():
+            await asyncio.gather(*(self._db.replace(stored[place]) for place in unknown))
         self._doubtful |= {place for place, row in stored.items() if _is_doubtful(row)}
         self._known |= {place: _located(row) for place, row in stored.items()}
 

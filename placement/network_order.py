@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from errors import GatewayError, ProviderBusyError, ProviderRefusedError
-from models.database import Database
+from models.database import Database, best_effort
 from models.places import NetworkOrder
 from providers.google.location_finder import CloudLocation
 from providers.google.regions import find_region, regions
@@ -102,7 +102,8 @@ class NetworkOrders:
             stored = await self._db.get(NetworkOrder, anchor)
             if stored is None or stored.at < self._now() - _KEPT_FOR:
                 stored = _row(anchor, await finder.around(anchor), self._now())
-                await self._db.replace(stored)
+                with best_effort():
+                    await self._db.replace(stored)
         except GatewayError as error:
             refused = isinstance(error, ProviderRefusedError)
             self._silence = "Location Finder refused" if refused else "Location Finder gave no answer"

@@ -177,18 +177,18 @@ _FAULTS: Final = (
 
 
 def _too_late(request: Request) -> NothingSentError:
-    return NothingSentError(f"{request.method} {_without_secrets(request.url)}: it could not leave in time")
+    return NothingSentError("the request could not leave in time").with_log_detail(_target(request))
 
 
 def _fault(request: Request, error: Exception) -> ProviderError:
     ours, reason = next((ours, reason) for theirs, ours, reason in _FAULTS if isinstance(error, theirs))
-    return ours(f"{request.method} {_without_secrets(request.url)}: {reason}")
+    return ours(reason).with_log_detail(_target(request))
 
 
-def _without_secrets(url: str) -> str:
-    """Host and path alone: a user part or a query may hold what must not be told."""
+def _target(request: Request) -> str:
+    """Return method, host and path alone: a user part or a query may hold what must not be told."""
     try:
-        parts = urlsplit(url)
-        return f"{parts.hostname or ''}{parts.path}"
+        parts = urlsplit(request.url)
     except ValueError:
-        return "(unreadable address)"
+        return f"{request.method} (unreadable address)"
+    return f"{request.method} {parts.hostname or ''}{parts.path}"

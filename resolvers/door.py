@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 
 from auth.access import require
-from errors import RefusedError, UnavailableError
+from errors import RefusedError
 from models.audit import Account, AuditEntry, Outcome, accounted, new_entry, write_entry
+from models.database import best_effort
 from resolvers.context import Context
 
 
@@ -17,14 +18,14 @@ async def enter(context: Context, field: str) -> None:
 
 async def denied(context: Context, field: str) -> None:
     """Somebody asked for what it may not. That it cannot be noted must not change the answer."""
-    with suppress(UnavailableError):
+    with best_effort():
         await write_entry(context.services.db, _entry(context, field, None, Outcome.DENIED))
 
 
 async def refused(context: Context, field: str, subject_id: str | None, refusal: RefusedError) -> None:
     """Somebody was told no before anything began: asked for what is not its own, or is nobody's. As for `denied`."""
     entry = _entry(context, field, subject_id, Outcome.REFUSED, refusal.message)
-    with suppress(UnavailableError):
+    with best_effort():
         await write_entry(context.services.db, entry)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from errors import ProviderError
 from models.catalog import CONSOLES, ConsoleType, Emulator
 from providers.sharing import Depart, Shared
 from providers.storage.bucket import Bucket
@@ -90,7 +91,11 @@ class _Reading:
     async def shelf(self, _: Depart) -> Shelf:
         emulator = CONSOLES[self.console].emulator
         prefix = f"{ROOT}/{emulator.platform}/"
-        objects = sorted(await self.bucket.list(prefix), key=lambda stored: stored.generation)
+        try:
+            objects = sorted(await self.bucket.list(prefix), key=lambda stored: stored.generation)
+        except ProviderError as error:
+            error.message = f"the game library cannot be read: {error.message}"
+            raise
         shelf = _sorted(self.console, emulator, [stored.name.removeprefix(prefix) for stored in objects])
         self._report(shelf)
         return shelf

@@ -78,7 +78,8 @@ async def mount(shell: Shell, source: LibrarySource) -> None:
     if listing is None:
         raise ProviderBusyError("the game library is mounted, but does not answer")
     if not listing:
-        raise ProviderRefusedError(f"the game library is empty: bucket {source.bucket} has nothing under {ROOT}/")
+        detail = f"bucket {source.bucket} has nothing under {ROOT}/"
+        raise ProviderRefusedError("the game library is empty").with_log_detail(detail)
 
 
 async def _install_programs(shell: Shell) -> None:

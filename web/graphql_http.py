@@ -19,7 +19,7 @@ from web.event_stream import Answers, Begin, open_stream
 from web.gateway import Gateway
 from web.negotiation import EVENT_STREAM, MediaType, accepts_events, media_type
 from web.reading import UnreadableError, read_body, read_query
-from web.statuses import turned_away
+from web.statuses import retry_headers, turned_away
 
 _VARY: Final = {"Vary": "Accept"}
 _METHODS: Final = "GET, POST"
@@ -95,7 +95,8 @@ class GraphQLOverHTTP:
                 return _refusal(400, _NEVER_HERE, kind)
             if kind is None or prepared.kind is OperationKind.SUBSCRIPTION:
                 return await self._stream(request, prepared, context)
-            return _answer(await self._gateway.execution.execute(prepared, context), kind)
+            answer = await self._gateway.execution.execute(prepared, context)
+            return _answer(answer, kind, headers=retry_headers(answer.get("errors", ())))
         except RequestFailedError as error:
             if kind is None:
                 return await self._events(request, context, _broken(error))

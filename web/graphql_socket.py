@@ -208,7 +208,7 @@ class _Connection:
                 await self._answer(operation_id, request, self._gateway.context(caller, self._websocket.scope))
         except RequestFailedError as error:
             await self._fail(operation_id, error.faults)
-        except LimitReachedError as error:
+        except GatewayError as error:
             await self._fail(operation_id, [fault_of(error)])
         except TimeoutError:
             await self._fail(operation_id, [lasted_too_long(self._limits.max_subscription_s)])

@@ -12,19 +12,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from errors import GatewayError
+from models.write_probe import WriteProbe
 from resolvers.platform import SERVICE_NAME
 from web.answers import json_answer
 
 log = logging.getLogger(__name__)
 
-Check = Callable[[], Awaitable[None]]
+Check = Callable[[], Awaitable[Mapping[str, Any] | None]]
 _PATIENCE_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Named checks, each of which raises when something is wrong. The `needed` decide; the `helpful` are only told:
-    a cloud that is away does not make this process useless."""
+    """Named checks, each of which raises when something is wrong, and may return more to tell; `ok` among it counts.
+    The `needed` decide; the `helpful` are only told: a cloud that is away does not make this process useless."""
 
     needed: Mapping[str, Check] = field(default_factory=dict)
     helpful: Mapping[str, Check] = field(default_factory=dict)
@@ -44,7 +45,7 @@ async def alive(_: Request) -> Response:
 async def _checked(name: str, check: Check) -> dict[str, Any]:
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            await check()
+            told = await check()
     except GatewayError as error:
         return {"ok": False, "detail": error.message}
     except TimeoutError:
@@ -52,4 +53,17 @@ async def _checked(name: str, check: Check) -> dict[str, Any]:
     except Exception:
         log.exception("a readiness check failed unforeseen", extra={"check": name})
         return {"ok": False, "detail": "failed"}
-    return {"ok": True}
+    return {"ok": True, **(told or {})}
+
+
+def database_check(probe: WriteProbe) -> Check:
+    """Return a check that fails while reads fail, and until the first write since the start. Afterwards it tells
+    whether the database takes writes: reads are worth serving without."""
+
+    async def check() -> Mapping[str, Any]:
+        _, writable = await asyncio.gather(probe.read(), probe.check())
+        if probe.has_written:
+            return {"writable": writable}
+        return {"ok": False, "writable": False, "detail": "the database has not taken a write since the start"}
+
+    return check

@@ -50,6 +50,7 @@ class Metrics:
         )
         self._following = self._gauge("gamer_subscriptions", "Subscriptions that go on now.", "operation")
         self._sockets = self._gauge("gamer_websockets", "WebSockets that are open now.")
+        self._writable = self._gauge("gamer_database_writable", "Whether the database takes writes of this process.")
         self._answers = self._counter("gamer_http_answers", "HTTP answers by their status.", "status")
         self._calls = self._counter(
             "gamer_provider_calls", "Calls to clouds by how they ended.", "provider", "operation", "outcome"
@@ -80,6 +81,9 @@ class Metrics:
 
     def following(self, document: str | None) -> AbstractContextManager[None]:
         return self._following.labels(document or OTHER).track_inprogress()
+
+    def database_takes_writes(self, writable: bool) -> None:
+        self._writable.set(int(writable))
 
     def http_answered(self, status: int) -> None:
         self._answers.labels(str(status)).inc()

@@ -21,7 +21,7 @@ from web.event_stream import Answers, has_ended, open_stream
 from web.gateway import Gateway
 from web.paths import PATHS, Part, RestPath, Source
 from web.reading import UnreadableError, read_object
-from web.statuses import headers_of, status_of
+from web.statuses import headers_of, retry_headers, status_of
 
 Problem = dict[str, Any]
 _MESSAGE_LIMIT: Final = 512
@@ -117,7 +117,8 @@ class _Operation:
         if prepared.kind is OperationKind.MUTATION:
             problems += [self._refused(entry) for payload in data.values() if payload for entry in payload["errors"]]
         elif problems and all(value is not None for value in data.values()) and data:
-            return json_answer({**data, "errors": problems})  # some of it is lacking, and the rest is good
+            # some of it is lacking, and the rest is good
+            return json_answer({**data, "errors": problems}, headers=retry_headers(problems))
         elif not problems and None in data.values():
             problems = [_NOT_FOUND]
         return _problems(problems) if problems else json_answer(data)

@@ -9,7 +9,7 @@ from math import inf
 from starlette.types import Scope
 
 from auth.callers import Caller
-from errors import UnauthenticatedError, UnavailableError
+from errors import DatabaseFaultError, UnauthenticatedError, UnavailableError
 from web.gateway import Gateway
 
 
@@ -33,7 +33,7 @@ async def objection(gateway: Gateway, caller: Caller, scope: Scope, payload: obj
         now = await gateway.caller(scope, payload)
     except UnauthenticatedError:
         return "the credentials are no longer good"
-    except UnavailableError:
+    except (UnavailableError, DatabaseFaultError):
         return None
     return None if (now.id, now.role) == (caller.id, caller.role) else "the credentials are no longer good"
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from errors import GatewayError, LimitReachedError
-from schema.faults import code_of, fault_of
+from schema.faults import UNAVAILABLE, code_of, fault_of
 from web.answers import json_answer
 
 STATUSES: Final[Mapping[str, int]] = MappingProxyType(
@@ -50,6 +50,12 @@ def headers_of(status: int, retry_after_s: float | None = None) -> dict[str, str
         case 503:
             return {"Retry-After": str(_RETRY_AFTER_S)}
     return {}
+
+
+def retry_headers(faults: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return when to ask again, of an answer of which a part failed because something is away for a while."""
+    codes = {fault.get("extensions", fault).get("code") for fault in faults}
+    return headers_of(503) if UNAVAILABLE in codes else {}
 
 
 def turned_away(

@@ -45,7 +45,7 @@ class Truth:
         try:
             server = await self._compute.server(name, instance.zone, (MACHINE_LABEL, machine.tag))
         except ProviderError as error:
-            self._outage.failed("look", error.message)
+            self._outage.failed("look", str(error))
             return machine
         self._outage.went_well("look")
         if server is None:
@@ -65,7 +65,7 @@ class Truth:
         try:
             await compute.label(server, MACHINE_LABEL, machine.tag)
         except ProviderError as error:
-            self._outage.failed("label", error.message)
+            self._outage.failed("label", str(error))
         else:
             self._outage.went_well("label")
 

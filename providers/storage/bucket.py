@@ -65,7 +65,7 @@ class Bucket:
             if not page:
                 return tuple(found)
             if page == last:
-                raise ProviderBusyError(f"the list of bucket {self.name} does not end")
+                raise ProviderBusyError("the list of objects does not end").with_log_detail(f"bucket {self.name}")
 
     async def stat(self, name: str) -> StoredObject | None:
         """None when there is no such object; a bucket that is not there says nothing of its objects."""
@@ -189,12 +189,12 @@ def _parsed(item: Any) -> StoredObject:
 
 def _failure(bucket: str, reply: Reply) -> ProviderError:
     reason, message = _reason(reply)
-    said = f"bucket {bucket}: status {reply.status} {message}".strip()
+    said, detail = f"the storage answered {reply.status}", f"bucket {bucket}: {message}"
     if reply.status == 412:
-        return GenerationConflictError(said)
+        return GenerationConflictError(said).with_log_detail(detail)
     if reply.status in (400, 401, 404) or (reply.status == 403 and "rate" not in reason.lower()):
-        return ProviderRefusedError(said)
-    return ProviderBusyError(said)
+        return ProviderRefusedError(said).with_log_detail(detail)
+    return ProviderBusyError(said).with_log_detail(detail)
 
 
 def _lacks_bucket(reply: Reply) -> bool:

@@ -39,7 +39,7 @@ class Answers:
         try:
             reply = await asked
         except (ProviderBusyError, ProviderRefusedError) as error:
-            self._outage.failed(operation, error.message)
+            self._outage.failed(operation, str(error))
             raise
         found = parse.answer(reply, says_success=operation in _VERSION_0)
         if isinstance(found, Failure):
@@ -67,13 +67,13 @@ class Answers:
         if means is None or (means is Meaning.FAILED and 400 <= failure.status < 500):
             self._puzzle(operation, failure)
         if means is Meaning.BUSY or failure.status in (401, 403):
-            self._outage.failed(operation, error.message)
+            self._outage.failed(operation, str(error))
         else:
             self._outage.went_well(operation)
         if means in _ORDINARY:
             return Meaning(means)
         if failure.status == 429:
-            raise NothingSentError(error.message)
+            raise NothingSentError(error.message).with_log_detail(error.log_detail)
         raise error
 
     def _fit_to_show(self, words: str) -> str:
