@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: real-machine bench soak run test check format lint types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
+.PHONY: real-machine bench soak run test quick check format lint types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -28,7 +28,12 @@ audit: venv          ## known weaknesses of the packages we lock; says loudly wh
 	exec $(BIN)/python deploy/audit.py
 
 pytest: venv         ## the tests on all cores, or those that TESTS names: TESTS=tests/launch
-	exec $(BIN)/pytest -n auto --maxschedchunk 1 $(TESTS)
+	exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n auto --maxschedchunk 1 $(TESTS)
+
+# All that needs no engine, no process of its own and no time to pass.
+QUICK := auth bench billing composition models placement providers resolvers schema simulator/bucket simulator/tensordock
+quick: venv          ## the tests for while one works: in under two minutes, most of what can break
+	exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n auto -q $(addprefix tests/,$(QUICK))
 
 fmt: venv            ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

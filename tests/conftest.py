@@ -16,6 +16,7 @@ from embedded.ports import free_port
 from models.database import Database
 from settings import Settings
 from tests.children import Run, end_all
+from tests.databases import PreparedDatabases
 from tests.fault_proxy import FaultProxy, fault_proxy
 from tests.servers import MONGODB, TEMPORAL, shared_port
 
@@ -86,9 +87,22 @@ def mongodb_uri(pytestconfig: pytest.Config) -> str:
     return f"mongodb://127.0.0.1:{port}"
 
 
+@pytest.fixture(scope="session")
+def prepared(mongodb_uri: str) -> Iterator[PreparedDatabases]:
+    with PreparedDatabases(mongodb_uri).opened() as databases:
+        yield databases
+
+
 @pytest.fixture
-async def db(mongodb_uri: str) -> AsyncIterator[Database]:
-    """An empty database of this test's own, dropped afterwards."""
+async def db(prepared: PreparedDatabases) -> AsyncIterator[Database]:
+    """An empty database of this test's own, with all indexes of the service. Others had it before."""
+    async with prepared.one() as database:
+        yield database
+
+
+@pytest.fixture
+async def bare_db(mongodb_uri: str) -> AsyncIterator[Database]:
+    """A new database without collections and indexes, dropped afterwards: for tests of what makes them."""
     database = Database(mongodb_uri, f"test_{secrets.token_hex(6)}")
     yield database
     await database.drop()

@@ -15,7 +15,6 @@ from typing import Any, Final
 import jwt
 import pytest
 import uvicorn
-from odmantic import Model
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
@@ -34,14 +33,9 @@ from fleet.feed import VmFeed
 from launch.feed import ProgressFeed
 from launch.launches import Launches
 from launch.plan import Ticket
-from models.api_keys import ApiKey
-from models.catalog import ConsoleSettings, ConsoleType, PresetName
+from models.catalog import ConsoleType, PresetName
 from models.database import Database
 from models.launches import Launch, LaunchEvent, LaunchStatus, LaunchStepName, Step
-from models.limits import SpendingAlert, SpendingLimit
-from models.operator_alerts import OperatorAlert
-from models.places import FullSite, GeocodedPlace
-from models.usage import UsageInterval
 from models.vms import Vm, VmPlace, VmStatus
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
@@ -62,19 +56,6 @@ BOB: Final = Caller("bob", Role.PLAYER)
 OPERATOR: Final = Caller("olga", Role.OPERATOR)
 SERVICE: Final = Caller("webshop", Role.SERVICE)
 NOON: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
-MODELS: Final[list[type[Model]]] = [
-    Launch,
-    LaunchEvent,
-    Vm,
-    ConsoleSettings,
-    GeocodedPlace,
-    FullSite,
-    UsageInterval,
-    SpendingAlert,
-    SpendingLimit,
-    OperatorAlert,
-    ApiKey,
-]
 TOKEN_SECRET: Final = "a secret for the tokens of these tests"
 DALLAS: Final = {"latitude": 32.7767, "longitude": -96.7970}
 
@@ -183,11 +164,7 @@ class GatewayWorld:
 
 
 @asynccontextmanager
-async def gateway_world(
-    db: Database, *, indexes: bool = True, engine: StubEngine | None = None
-) -> AsyncIterator[GatewayWorld]:
-    if indexes:
-        await db.ensure_indexes(MODELS)
+async def gateway_world(db: Database, *, engine: StubEngine | None = None) -> AsyncIterator[GatewayWorld]:
     cloud = FakeCloud(
         sites=[
             site("dallas", Place("Dallas", "Texas", "United States"), "0.45"),

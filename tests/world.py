@@ -26,7 +26,6 @@ from launch.temporal import TemporalEngine, connect
 from launch.worker import build_worker
 from models.catalog import ConsoleType
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.launches import Launch, LaunchEvent
 from models.vms import Vm, VmStatus
 from placement.geocoding import Geocoder
@@ -132,7 +131,6 @@ async def open_world(
     db: Database, served: Database, temporal_address: str, *, again_after: timedelta | None = None
 ) -> AsyncIterator[World]:
     """`served` is the database as the service reaches it, `db` as the test does."""
-    await db.ensure_indexes(DOCUMENTS)
     cloud = FakeCloud(
         sites=[
             site("dallas", Place("Dallas", "Texas", "United States")),

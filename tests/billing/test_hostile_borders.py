@@ -19,7 +19,6 @@ from billing.rollups import Rollups
 from billing.windows import Granularity, Window, month_of
 from models.catalog import ConsoleType
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.rollups import RolledSpan, Rollup, RollupKind, RollupState
 from models.usage import UsageInterval, UsageState
 from providers.base import ProviderName
@@ -61,7 +60,6 @@ def histories(draw: st.DrawFn, now: datetime) -> list[UsageInterval]:
 
 
 async def written(db: Database, history: list[UsageInterval], rolled_up_at: datetime | None) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     for model in (UsageInterval, Rollup, RolledSpan, RollupState):
         await db.delete(model, {})
     await db.insert_many(history)

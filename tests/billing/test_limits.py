@@ -12,7 +12,7 @@ from billing.alerts import Alerts
 from billing.limits import SpendingLimits
 from errors import SpendingLimitError
 from models.database import Database
-from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingLimit
+from models.limits import AlertLevel, LimitPeriod, SpendingAlert
 from models.roles import Role
 from models.usage import UsageInterval
 from tests.billing.exact import an_interval, utc
@@ -23,7 +23,6 @@ NOON = utc(2026, 5, 15, 12)
 
 @pytest.fixture
 async def limits(db: Database) -> SpendingLimits:
-    await db.ensure_indexes([SpendingLimit, SpendingAlert, UsageInterval])
     return SpendingLimits(db)
 
 

@@ -93,7 +93,6 @@ async def test_a_change_that_was_torn_by_a_crash_is_completed_where_it_broke_off
 
 
 async def test_processes_that_tell_at_once_open_one_interval(db: Database) -> None:
-    await db.ensure_indexes([UsageInterval])
 
     await asyncio.gather(*(Meter(db).enter(VM, UsageState.RUNNING, NOON) for _ in range(5)))
 

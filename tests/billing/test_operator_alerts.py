@@ -16,7 +16,6 @@ LOW = OperatorAlertCode.BALANCE_LOW
 
 @pytest.fixture
 async def alerts(db: Database) -> OperatorAlerts:
-    await db.ensure_indexes([OperatorAlert])
     return OperatorAlerts(db)
 
 

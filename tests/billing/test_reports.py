@@ -235,7 +235,6 @@ def test_the_last_month_of_the_calendar_is_refused_and_the_one_before_it_is_cut_
 
 async def emptied(db: Database) -> None:
     """With the indexes of the service: a wrong answer by index would be a wrong amount."""
-    await db.ensure_indexes(MODELS)
     for model in MODELS:
         await db.delete(model, {})
 

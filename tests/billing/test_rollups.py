@@ -13,8 +13,8 @@ from billing.reports import Reports
 from billing.rollups import Rollups
 from billing.windows import Granularity, window_of
 from models.database import Database
-from models.rollups import EVERYBODY, RolledSpan, Rollup, RollupKind, RollupState, Span
-from models.usage import UsageInterval, UsageState
+from models.rollups import EVERYBODY, RolledSpan, Rollup, RollupKind, Span
+from models.usage import UsageState
 from tests.billing.exact import an_interval, utc
 from tests.gateway import a_vm
 
@@ -24,7 +24,6 @@ WEEK = window_of(date(2024, 2, 26), date(2024, 3, 3))
 
 @pytest.fixture
 async def rolled(db: Database) -> Rollups:
-    await db.ensure_indexes([UsageInterval, Rollup, RolledSpan, RollupState])
     await db.insert(an_interval("1", 1, utc(2024, 2, 27), utc(2024, 2, 29)))
     rollups = Rollups(db)
     await rollups.roll_up(NOW)

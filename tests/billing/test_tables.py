@@ -12,7 +12,6 @@ from billing.rollups import Rollups
 from billing.tables import CELLS_PER_DOCUMENT, documents, vms_from
 from billing.windows import Granularity, window_of
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.rollups import EVERYBODY, Rollup, RollupKind, Span, Unit, rollup_rows
 from models.usage import UsageInterval
 from tests.billing.exact import an_interval, utc
@@ -22,7 +21,6 @@ MANY = CELLS_PER_DOCUMENT // 24 + 1  # machines that run all day
 
 
 async def test_a_table_that_is_too_large_for_one_document_is_split_and_read_as_one(db: Database) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     intervals = [an_interval(f"{n:06d}", 1, DAY, DAY + timedelta(days=1)) for n in range(MANY)]
     vms = by_day(intervals, DAY, DAY + timedelta(days=1))[DAY]
 
@@ -53,7 +51,6 @@ async def test_everybodys_tables_say_the_same_by_every_kind_and_in_every_cut(db:
 
 
 async def test_a_month_whose_whole_is_not_the_sum_of_its_days_is_found(db: Database) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     await db.insert(an_interval("1", 1, DAY, DAY + timedelta(hours=1)))
     rollups, now = Rollups(db), utc(2024, 3, 4, 12)
     await rollups.roll_up(now)
@@ -66,7 +63,6 @@ async def test_a_month_whose_whole_is_not_the_sum_of_its_days_is_found(db: Datab
 
 
 async def test_a_users_own_table_that_is_wrong_is_found(db: Database) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     await db.insert(an_interval("1", 1, DAY, DAY + timedelta(hours=1)))
     rollups = Rollups(db)
     await rollups.roll_up(utc(2024, 3, 4, 12))
@@ -76,7 +72,6 @@ async def test_a_users_own_table_that_is_wrong_is_found(db: Database) -> None:
 
 
 async def test_a_month_that_lies_in_the_window_in_part_counts_by_its_days(db: Database) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     await db.insert(an_interval("1", 1, utc(2024, 1, 30), utc(2024, 3, 3)))
     now = utc(2024, 3, 4, 12)
     await Rollups(db).roll_up(now)
@@ -88,7 +83,6 @@ async def test_a_month_that_lies_in_the_window_in_part_counts_by_its_days(db: Da
 
 
 async def test_prices_of_many_digits_are_added_up_to_the_last_one(db: Database) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     price, storage = Decimal("1.234567890123456789012345678901234"), Decimal("0.000000000000000000000000000000001")
     prices = {"machine_usd_per_hour": price, "storage_usd_per_hour": storage}
     await db.insert(an_interval("1", 1, DAY, DAY + timedelta(hours=1), **prices))

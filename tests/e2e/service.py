@@ -11,17 +11,19 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import aiohttp
 from temporalio.client import Client
 
 from embedded.ports import free_port
 from settings import Settings
+from tests.e2e.forks import Fork
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "server.py"
@@ -40,7 +42,7 @@ def surroundings() -> dict[str, str]:
 class Process:
     """One process of ours; `kill` is kill -9."""
 
-    popen: subprocess.Popen[bytes]
+    popen: subprocess.Popen[bytes] | Fork
     log: Path
 
     def kill(self) -> None:
@@ -68,20 +70,32 @@ class Deployment:
     processes: list[Process] = field(default_factory=list)
 
     def run(self, *arguments: str, **environment: str) -> Process:
-        return self.run_server(SERVER, *arguments, **environment)
+        """Start the service with these arguments, and these variables beside those of the deployment.
+
+        Variables that are no settings are for libraries, which read them as early as they are imported.
+        """
+        if not all(name.lower() in Settings.model_fields for name in (*self.environment, *environment)):
+            return self.run_server(SERVER, *arguments, **environment)
+        return self._added(Fork("server", arguments, self.folder, self._whole(environment), self._log()))
 
     def run_server(self, server: Path, *arguments: str, **environment: str) -> Process:
-        """As `run`, from any tree."""
-        log = self.folder / f"{len(self.processes)}.log"
-        with log.open("wb") as file:
-            popen = subprocess.Popen(
-                [sys.executable, server, *arguments],
-                cwd=self.folder,
-                env={**surroundings(), **self.environment, **environment},
-                stdout=file,
-                stderr=subprocess.STDOUT,
+        """Start the service as a program, from any tree."""
+        command = [sys.executable, str(server), *arguments]
+        with self._log().open("wb") as file:
+            return self._added(
+                subprocess.Popen(
+                    command, cwd=self.folder, env=self._whole(environment), stdout=file, stderr=subprocess.STDOUT
+                )
             )
-        process = Process(popen, log)
+
+    def _whole(self, environment: Mapping[str, str]) -> dict[str, str]:
+        return {**surroundings(), **self.environment, **environment}
+
+    def _log(self) -> Path:
+        return self.folder / f"{len(self.processes)}.log"
+
+    def _added(self, popen: subprocess.Popen[bytes] | Fork) -> Process:
+        process = Process(popen, self._log())
         self.processes.append(process)
         return process
 
@@ -231,11 +245,11 @@ async def deployment(
     folder: Path, mongodb_uri: str, temporal_address: str, *, clock_factor: float = 50
 ) -> AsyncIterator[Deployment]:
     """Everything ends with the block: gateways, workers, and the simulator."""
-    log = (folder / "simulator.log").open("wb")
-    command = [sys.executable, "-m", "simulator", "--port", "0", "--state-dir", str(folder / "world")]
-    simulator = _simulator([*command, "--clock-factor", str(clock_factor)], log)
+    output = folder / "simulator.log"
+    arguments = ["--port", "0", "--state-dir", str(folder / "world"), "--clock-factor", str(clock_factor)]
+    simulator = Fork("simulator", arguments, folder, os.environ, output)
     try:
-        given = await asyncio.to_thread(_exported, simulator)
+        given = await asyncio.to_thread(_exported, simulator, output)
         environment = {
             **given,
             "MONGODB_ATLAS_URI": mongodb_uri,
@@ -257,10 +271,7 @@ async def deployment(
                 await forget_schedules(temporal_address, environment["TEMPORAL_TASK_QUEUE"])
     finally:
         simulator.terminate()
-        simulator.wait(20)
-        assert simulator.stdout is not None
-        simulator.stdout.close()
-        log.close()
+        await asyncio.to_thread(simulator.wait, 20)
 
 
 async def forget_schedules(temporal_address: str, task_queue: str) -> None:
@@ -271,19 +282,10 @@ async def forget_schedules(temporal_address: str, task_queue: str) -> None:
             await client.get_schedule_handle(schedule.id).delete()
 
 
-def _simulator(command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
-
-
-def _exported(simulator: subprocess.Popen[bytes]) -> dict[str, str]:
+def _exported(simulator: Fork, output: Path) -> dict[str, str]:
     """The variables that it prints for a shell, up to the line that says it serves."""
-    assert simulator.stdout is not None
-    variables = {}
-    for line in simulator.stdout:
-        words = shlex.split(line.decode(), comments=True)
-        if words[:1] == ["export"]:
-            name, _, value = words[1].partition("=")
-            variables[name] = value
-        elif not words:
-            return variables
-    raise AssertionError("the simulator ended before it served")
+    while not (said := output.read_text() if output.exists() else "").endswith("\n") or "# the simulator" not in said:
+        assert simulator.poll() is None, said
+        time.sleep(0.02)
+    exports = [words[1] for line in said.splitlines() if (words := shlex.split(line, comments=True))[:1] == ["export"]]
+    return dict(variable.split("=", 1) for variable in exports)

@@ -18,7 +18,6 @@ from fleet.sweeper import Sweeper
 from models.audit import AuditEntry
 from models.catalog import ConsoleType
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
@@ -53,7 +52,6 @@ class Said:
 @pytest.fixture
 async def cloud(db: Database) -> FakeCloud:
     """One machine of ours that no record knows."""
-    await db.ensure_indexes(DOCUMENTS)
     cloud = FakeCloud()
     at_cloud(cloud, "m1", f"gamer-main-{VM}")
     priced(cloud, Decimal("0.45"))

@@ -12,7 +12,6 @@ from billing.operator_alerts import OperatorAlerts
 from fleet.balance import BalanceGuard, time_left
 from models.billed import BalanceSample
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.operator_alerts import OperatorAlert
 from models.vms import VmStatus
 from providers.base import ProviderName
@@ -24,7 +23,6 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 @pytest.fixture
 async def machines(db: Database) -> Database:
     """Two that run for 0.50 USD an hour without estimated traffic, and one whose disk costs 0.10."""
-    await db.ensure_indexes(DOCUMENTS)
     await db.insert(a_vm("1", usd_per_hour=Decimal("0.30"), usd_per_hour_egress=Decimal("0.10")))
     await db.insert(a_vm("2", usd_per_hour=Decimal("0.30")))
     stopped: dict[str, Any] = {"status": VmStatus.STOPPED, "usd_per_hour_stopped": Decimal("0.10")}

@@ -12,7 +12,6 @@ from billing.meter import Meter
 from errors import MachineLostError
 from fleet.prices import ProviderPrices, charged
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.launches import LaunchStatus
 from models.places import FullSite
 from models.usage import UsageInterval, UsageState
@@ -27,7 +26,6 @@ MACHINE = Machine(MachineId("m1"), Tag("gamer-1"), MachineState.RUNNING, ip_addr
 
 @pytest.fixture
 async def meter(db: Database) -> Meter:
-    await db.ensure_indexes(DOCUMENTS)
     return Meter(db)
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from fleet.provider_reports import ProviderReports, ReportedHealth
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.provider_reports import ProviderReport
 from providers.base import ProviderHealth, ProviderName
 from tests.fakes.cloud import FakeCloud
@@ -27,7 +26,6 @@ class Cloud(FakeCloud):
 
 @pytest.fixture
 async def reported(db: Database) -> ReportedHealth:
-    await db.ensure_indexes(DOCUMENTS)
     return ReportedHealth(db, TENSORDOCK, simulated=True)
 
 

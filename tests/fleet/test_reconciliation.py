@@ -14,7 +14,6 @@ from fleet.sweep_plan import Action, Verdict
 from fleet.sweeper import Sweeper
 from models.audit import AuditEntry
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.launches import Launch, LaunchStatus
 from models.vms import Vm, VmStatus
 from providers.base import MachineId
@@ -40,7 +39,6 @@ def workflows() -> FakeWorkflows:
 
 @pytest.fixture
 async def sweeper(db: Database, cloud: FakeCloud, workflows: FakeWorkflows) -> Sweeper:
-    await db.ensure_indexes(DOCUMENTS)
     return Sweeper(db, Registry([cloud]), Meter(db), spare_s=0, workflows=workflows)
 
 

@@ -30,7 +30,7 @@ from models.audit import AuditEntry, Outcome
 from models.database import Database
 from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
-from models.operator_alerts import OperatorAlert, OperatorAlertCode
+from models.operator_alerts import OperatorAlertCode
 from models.roles import Role
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
@@ -279,7 +279,6 @@ async def test_an_alert_that_is_not_taken_goes_on_waiting(
 async def test_an_operator_alert_is_sent_when_it_is_raised_and_when_it_is_cleared(
     db: Database, http: Http, receiver: Receiver
 ) -> None:
-    await db.ensure_indexes([OperatorAlert])
     alerts, sender = OperatorAlerts(db), webhooks(db, http, receiver)
     await alerts.raise_alert(AlertLevel.CRITICAL, OperatorAlertCode.BALANCE_LOW, "TENSORDOCK", "ten minutes")
     (raised_id,) = await sender.waiting()

@@ -12,7 +12,6 @@ from billing.meter import Meter
 from fleet.sweep_plan import Action, Verdict
 from fleet.sweeper import Sweeper
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlert, OperatorAlertCode
 from models.strays import Sweep
@@ -33,7 +32,6 @@ def cloud() -> FakeCloud:
 @pytest.fixture
 async def sweeper(db: Database, cloud: FakeCloud) -> Sweeper:
     """It has swept before, so that what turns up now is not older than its records."""
-    await db.ensure_indexes(DOCUMENTS)
     sweeper = Sweeper(db, Registry([cloud]), Meter(db), spare_s=0)
     await sweeper.sweep()
     return sweeper
@@ -100,7 +98,6 @@ async def test_what_the_brake_has_caught_waits_also_when_few_are_left(
 
 
 async def test_an_empty_database_deletes_nothing_of_what_is_there(db: Database, cloud: FakeCloud) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     orphans(cloud, 1)
     sweeper = Sweeper(db, Registry([cloud]), Meter(db), spare_s=0)
 
@@ -123,7 +120,6 @@ async def test_a_database_as_it_was_last_night_deletes_nothing_that_came_since(
 
 
 async def test_a_dry_run_ends_no_gap(db: Database, cloud: FakeCloud) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     orphans(cloud, 1)
     sweeper = Sweeper(db, Registry([cloud]), Meter(db), spare_s=0)
 
@@ -205,7 +201,6 @@ class Labelled:
 
 
 async def test_machines_whose_state_was_lost_are_reported(db: Database, cloud: FakeCloud) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     sweeper = Sweeper(db, Registry([cloud]), Meter(db), inventories=[Labelled()])
 
     actions = await sweeper.sweep(confirm=True)

@@ -14,7 +14,6 @@ from fleet.sweeper import Sweeper
 from models.audit import AuditEntry, Outcome
 from models.catalog import ConsoleType, PresetName
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.launches import Launch, LaunchStatus, LaunchStepName, Step
 from models.strays import Stray
 from models.usage import UsageInterval, UsageState
@@ -33,7 +32,6 @@ def cloud() -> FakeCloud:
 
 @pytest.fixture
 async def sweeper(db: Database, cloud: FakeCloud) -> Sweeper:
-    await db.ensure_indexes(DOCUMENTS)
     return Sweeper(db, Registry([cloud]), Meter(db), spare_s=0)
 
 

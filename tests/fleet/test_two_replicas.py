@@ -20,7 +20,6 @@ from aiohttp.test_utils import TestServer
 from billing.limits import SpendingLimits
 from models.audit import AuditEntry
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.launches import Launch, LaunchStatus
 from models.limits import LimitPeriod, SpendingAlert, SpendingStop
 from models.roles import Role
@@ -91,7 +90,6 @@ def started(*arguments: str) -> Iterator[Replicas]:
 async def test_two_processes_raise_each_alert_once_and_tell_it_once(
     db: Database, mongodb_uri: str, temporal_address: str, receiver: Receiver
 ) -> None:
-    await db.ensure_indexes(DOCUMENTS)
     await spenders(db)
 
     with started(mongodb_uri, db.name, temporal_address, receiver.url) as replicas:

@@ -14,7 +14,6 @@ from fleet.commands import Finding, Looked, Memory, Seen
 from fleet.health import Health
 from fleet.watch import Watch, WatchTimes
 from models.database import Database
-from models.everything import DOCUMENTS
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlert, OperatorAlertCode
 from models.vms import Vm, VmStatus
@@ -63,7 +62,6 @@ class Watched:
 
 @pytest.fixture
 async def watched(db: Database) -> Watched:
-    await db.ensure_indexes(DOCUMENTS)
     return Watched(db)
 
 

@@ -26,7 +26,6 @@ LAUNCH = "100000000000000001"
 
 @pytest.fixture
 async def feed(db: Database) -> AsyncIterator[ProgressFeed]:
-    await db.ensure_indexes([LaunchEvent])
     progress = ProgressFeed(db)
     yield progress
     await progress.close()

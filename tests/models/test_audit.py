@@ -37,7 +37,6 @@ async def test_an_entry_is_read_back_as_it_was_written(db: Database) -> None:
 
 
 async def test_a_subjects_entries_come_newest_first_and_page_without_gap_or_double(db: Database) -> None:
-    await db.ensure_indexes([AuditEntry])
     written = [entry(f"a{n}", "vm-1" if n % 3 else "vm-2", NOON + timedelta(microseconds=n * 400)) for n in range(30)]
     for each in written:
         await write_entry(db, each)

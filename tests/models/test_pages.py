@@ -44,7 +44,6 @@ async def test_a_launch_that_arrives_between_two_pages_moves_none(db: Database) 
 
 
 async def all_pages(db: Database, query: Document, size: int) -> list[str]:
-    await db.ensure_indexes([Launch])
     listed: list[str] = []
     after: Mark | None = None
     while page := await newest_first(db, Launch, query, "requested_at", after, size):

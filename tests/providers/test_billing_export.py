@@ -18,7 +18,7 @@ from billing.windows import Granularity, Window
 from errors import ProviderBusyError, ProviderRefusedError
 from models.billed import BilledAmount
 from models.database import Database
-from models.operator_alerts import OperatorAlert, OperatorAlertCode
+from models.operator_alerts import OperatorAlertCode
 from models.rollups import RollupKind
 from providers.base import ProviderName
 from providers.google.billing_export import BillingExport, ExportedCost
@@ -229,7 +229,6 @@ async def test_costs_are_laid_beside_our_machines_and_corrections_replace_them(d
 async def test_an_answer_without_rows_after_one_with_rows_is_an_outage_and_not_five_weeks_of_nothing(
     db: Database,
 ) -> None:
-    await db.ensure_indexes([OperatorAlert])
     exported, alerts = FakeExport(), OperatorAlerts(db)
     book = ExportBook(db, exported)
     await book.fetch(HOUR + timedelta(days=1))

@@ -189,7 +189,7 @@ async def test_the_engine_away_is_unavailable_and_leaves_no_launch(gateway: Gate
 
 
 async def test_the_database_away_is_unavailable_within_seconds(db_away: Database) -> None:
-    async with gateway_world(db_away, indexes=False) as world:
+    async with gateway_world(db_away) as world:
         error = await world.error("Launches")
 
     assert error["extensions"] == {"code": "UNAVAILABLE"}
