@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -21,6 +22,7 @@ class Moonlight:
     def __init__(self, url: str, folder: Path, pin: str) -> None:
         """`url` is the server's HTTP port, `folder` where the device keeps its certificate."""
         self._url = url
+        self._folder = folder
         self._salt = b"0123456789abcdef"
         self._key = hashlib.sha256(self._salt + pin.encode()).digest()[:16]
         ensure(folder / "moonlight.key", folder / "moonlight.crt")
@@ -47,6 +49,16 @@ class Moonlight:
         signed = secret + self._private.sign(secret, padding.PKCS1v15(), hashes.SHA256())
         ended = await self._step(clientpairingsecret=signed.hex())
         return server_is_right and ended["paired"] == "1"
+
+    async def ask(self, https_url: str, path: str, **query: str) -> ElementTree.Element:
+        """Ask as a device does that has paired: over TLS, with its certificate."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.load_cert_chain(self._folder / "moonlight.crt", self._folder / "moonlight.key")
+        params = {"uniqueid": "01", **query}
+        url = f"{https_url}/{path}"
+        async with aiohttp.ClientSession() as http, http.get(url, params=params, ssl=context) as answer:
+            return ElementTree.fromstring(await answer.text())
 
     async def _step(self, **query: str) -> dict[str, str]:
         params = {"uniqueid": "01", **query}

@@ -64,7 +64,7 @@ async def test_consoles(gateway: GatewayWorld) -> None:
     presets = {console["type"]: console["preset"] for console in consoles}
     assert presets["NES"] == {"name": "RETRO", "vcpus": 2, "ramGb": 4, "storageGb": 100, "gpu": None}
     assert (presets["SWITCH"]["name"], presets["SWITCH"]["gpu"]["minVramGb"]) == ("PREMIUM", 16)
-    assert consoles[0]["emulator"]["romExtensions"] == ["nes", "unf", "fds", "zip"]
+    assert consoles[0]["emulator"]["romExtensions"] == ["nes", "unf", "fds", "zip", "unif", "7z"]
     assert consoles[0]["providers"][0] == {"provider": "TENSORDOCK", "enabled": True, "maxHourlyPrice": None}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import tomllib
 import uuid
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import Any
 import tomlkit
 
 MOONLIGHT_PROFILE = "moonlight-profile-id"
-OLDEST_WITH_PROFILES, NEWEST_VERSION = 6, 7
+OLDEST_WITH_PROFILES = 6  # 7 to 9 differ in the encoders' settings alone; Wolf refuses no version
 DEFAULT_SETTINGS: Mapping[str, Any] = {
     "run_uid": 1000,
     "run_gid": 1000,
@@ -54,6 +55,10 @@ class WolfConfig:
     def client(self, client_id: str) -> Client | None:
         return next((client for client in self.clients if client.id == client_id), None)
 
+    def client_with(self, certificate: bytes | None) -> Client | None:
+        """Return the paired client whose certificate this is, in DER."""
+        return next((one for one in self.clients if certificate and _der(one.cert) == certificate), None)
+
     def pair(self, cert: str) -> Client:
         """Remember a client. One that is known already is not added again."""
         known = self.client(client_id(cert))
@@ -78,6 +83,18 @@ class WolfConfig:
         self._path.write_text(tomlkit.dumps(self._content))
 
 
+def app_id(app: Mapping[str, Any], number: int) -> str:
+    """Return the id by which Moonlight starts an app, a number of 31 bits."""
+    return str(app.get("id") or number)
+
+
+def _der(cert: str) -> bytes | None:
+    try:
+        return ssl.PEM_cert_to_DER_cert(cert.strip())
+    except ValueError:
+        return None
+
+
 def client_id(cert: str) -> str:
     return str(int.from_bytes(hashlib.sha256(cert.strip().encode()).digest()[:8]))
 
@@ -90,7 +107,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"Error parsing config file: {error}") from None
     version = content.get("config_version")
-    if not isinstance(version, int) or isinstance(version, bool) or version > NEWEST_VERSION:
+    if not isinstance(version, int) or isinstance(version, bool):
         raise ConfigError(f"Unsupported config_version: {version!r}")
     if not isinstance(content.get("paired_clients", []), list):
         raise ConfigError("paired_clients is not an array")

@@ -16,10 +16,10 @@ from simulator.machines.addresses import HTTP, HTTPS, RTSP, SHARED_ADDRESS
 from simulator.machines.container import Container
 from simulator.machines.traffic import CountingSocket
 from simulator.machines.uncut import uncut
-from simulator.machines.wolf import identity, rtsp
+from simulator.machines.wolf import client_certificates, identity, rtsp
 from simulator.machines.wolf.answers import Events
 from simulator.machines.wolf.api import WolfApi, WolfShape
-from simulator.machines.wolf.config import ConfigError, WolfConfig
+from simulator.machines.wolf.config import ConfigError, WolfConfig, app_id
 from simulator.machines.wolf.pages import WolfPages
 from simulator.machines.wolf.pairing import PairingRequest, Pairings
 from simulator.machines.wolf.sessions import StreamSession, container_name
@@ -120,7 +120,12 @@ class Wolf:
         return request
 
     async def begin_session(
-        self, *, client_id: str | None = None, title: str | None = None, client_ip: str = PLAYER_IP
+        self,
+        *,
+        client_id: str | None = None,
+        title: str | None = None,
+        client_ip: str = PLAYER_IP,
+        mode: tuple[int, int, int] = (1920, 1080, 60),
     ) -> StreamSession:
         """A paired client starts an app. LookupError when there is no such client or app."""
         clients = [client for client in self.config.clients if client_id in (None, client.id)]
@@ -131,7 +136,7 @@ class Wolf:
         if client.id in self.sessions:
             self.end_session(client.id)
         home = f"{self.state_folder}/{client.app_state_folder}/{app['title']}"
-        session = StreamSession(client, app, str(app.get("id") or number), client_ip, 1920, 1080, 60, home)
+        session = StreamSession(client, app, app_id(app, number), client_ip, *mode, home)
         self._machine.root_files.mkdir(home, parents=True)
         self._machine.root_files.chown(home, int(client.settings["run_uid"]))
         self.sessions[session.id] = session
@@ -192,6 +197,7 @@ class Wolf:
     async def _listen(self, key: Path, cert: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
+        client_certificates.ask_for_any(context)
         for port, tls in ((HTTP, None), (HTTPS, context)):
             runner = web.AppRunner(self._application(port), access_log=None, shutdown_timeout=0.1)
             await runner.setup()
@@ -219,7 +225,9 @@ class Wolf:
     def _application(self, port: int) -> web.Application:
         async def handle(request: web.Request) -> web.Response:
             body = await request.read()
-            answer = await self.pages.answer(port, request.method, request.path_qs, body, request.remote or "")
+            tls = request.transport.get_extra_info("ssl_object") if request.transport else None
+            client = self.config.client_with(tls.getpeercert(binary_form=True) if tls else None)
+            answer = await self.pages.answer(port, request.method, request.path_qs, body, request.remote or "", client)
             assert answer is not None, "this port is ours"
             return web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -63,11 +64,11 @@ async def wolf(box: Box) -> Box:
     return box
 
 
-async def test_it_answers_serverinfo_over_http_and_https(wolf: Box) -> None:
+async def test_it_answers_serverinfo_to_all_over_http_and_to_paired_clients_over_https(wolf: Box) -> None:
     plain = await _serverinfo(wolf, "http", HTTP)
-    encrypted = await _serverinfo(wolf, "https", HTTPS)
+    encrypted = await _serverinfo(wolf, "https", HTTPS, status="401")
 
-    assert plain == encrypted
+    assert encrypted == {}
     assert plain["hostname"] == "gamer"
     assert plain["uniqueid"] == "6d0f4f0e-6a55-4f0b-9a3d-2f6a7c1b9e10"
     assert (plain["PairStatus"], plain["state"]) == ("0", "SUNSHINE_SERVER_FREE")
@@ -95,7 +96,7 @@ async def test_the_machine_itself_sees_its_ports(wolf: Box) -> None:
     ("config", "complaint"),
     [
         ("config_version = [", "Error parsing config file"),
-        ("config_version = 9", "Unsupported config_version: 9"),
+        ('config_version = "9"', "Unsupported config_version: '9'"),
         ('hostname = "x"', "Unsupported config_version: None"),
         (CONFIG.replace('image = "ghcr.io/games-on-whales/pegasus:edge"', ""), "lacks image"),
         (CONFIG.replace('type = "docker"', 'type = "podman"'), "Unknown runner type"),
@@ -110,6 +111,51 @@ async def test_with_a_broken_configuration_it_does_not_come_up(wolf: Box, config
     assert await wolf.output("sudo docker inspect -f '{{.State.Status}}' wolf") == "restarting\n"
     with pytest.raises(aiohttp.ClientConnectorError):
         await _serverinfo(wolf, "http", HTTP)
+
+
+@pytest.mark.parametrize("version", [6, 7, 8, 9])
+async def test_the_configurations_of_all_ages_with_profiles_are_read(wolf: Box, version: int) -> None:
+    config = CONFIG.replace("config_version = 6", f"config_version = {version}")
+    await wolf.output("cat > wolf/config.toml", config.encode())
+
+    await wolf.output("sudo docker restart wolf")
+
+    assert [app["title"] for app in (await _api(wolf, "apps"))["apps"]]
+
+
+async def test_a_paired_moonlight_lists_the_apps_launches_one_and_quits(wolf: Box, tmp_path: Path) -> None:
+    http, https = (
+        f"{name}://{wolf.address.ip}:{wolf.address.port(port)}" for name, port in (("http", HTTP), ("https", HTTPS))
+    )
+    moonlight = Moonlight(http, tmp_path, "4821")
+    stranger = await moonlight.ask(https, "applist")
+    pairing = asyncio.create_task(moonlight.pair())
+    waiting: list[dict[str, str]] = []
+    while not waiting:
+        waiting = (await _api(wolf, "pair/pending"))["requests"]
+    await _api(wolf, "pair/client", {"pair_secret": waiting[0]["pair_secret"], "pin": "4821"})
+    assert await pairing
+
+    listed = await moonlight.ask(https, "applist")
+    first = {child.tag: child.text or "" for child in listed[0]}
+    keys = {"rikey": "0" * 32, "rikeyid": "1"}
+    wrong = await moonlight.ask(https, "launch", appid="no-such-app", mode="1280x720x60", **keys)
+    launched = await moonlight.ask(https, "launch", appid=first["ID"], mode="1280x720x60", **keys)
+    sessions = (await _api(wolf, "sessions"))["sessions"]
+    info = await moonlight.ask(https, "serverinfo")
+    resumed = await moonlight.ask(https, "resume", **keys)
+    await moonlight.ask(https, "cancel")
+
+    assert (stranger.get("status_code"), wrong.get("status_code")) == ("401", "400")
+    assert first["AppTitle"] == (await _api(wolf, "apps"))["apps"][0]["title"]
+    assert (launched.findtext("gamesession"), launched.findtext("sessionUrl0")) == (
+        "1",
+        f"rtsp://{wolf.address.ip}:48010",
+    )
+    assert [(one["app_id"], one["video_width"], one["video_height"]) for one in sessions] == [(first["ID"], 1280, 720)]
+    assert (info.findtext("PairStatus"), info.findtext("currentgame")) == ("1", first["ID"])
+    assert resumed.findtext("resume") == "1"
+    assert (await _api(wolf, "sessions"))["sessions"] == []
 
 
 async def test_apps_of_an_older_configuration_are_not_listed(wolf: Box) -> None:
@@ -328,14 +374,14 @@ async def _api(box: Box, path: str, body: dict[str, Any] | None = None) -> dict[
     return dict(json.loads(await box.output(f"{API}/{path}{given}", json.dumps(body or {}).encode())))
 
 
-async def _serverinfo(box: Box, scheme: str, port: int) -> dict[str, str]:
+async def _serverinfo(box: Box, scheme: str, port: int, status: str = "200") -> dict[str, str]:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     url = f"{scheme}://{box.address.ip}:{box.address.port(port)}/serverinfo"
     async with aiohttp.ClientSession() as http, http.get(url, ssl=context) as answer:
         root = ElementTree.fromstring(await answer.text())
-    assert root.get("status_code") == "200"
+    assert root.get("status_code") == status
     return {child.tag: child.text or "" for child in root}
 
 
