@@ -1,4 +1,4 @@
-"""`python -m docs.settings_table` writes the table of all variables into README.md, from their own descriptions."""
+"""`python -m docs.settings_table` writes all variables with their descriptions into README.md and `.env.example`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from settings import Settings
 
+ENV_EXAMPLE: Final = Path(__file__).parents[1] / ".env.example"
 README: Final = Path(__file__).parents[1] / "README.md"
 BEGIN: Final = "<!-- the table of settings; `make docs` writes it -->"
 END: Final = "<!-- the end of that table -->"
@@ -25,6 +26,19 @@ def with_table(readme: str) -> str:
 def table() -> str:
     rows = (f"| `{name.upper()}` | {_default(field)} | {field.description} |" for name, field in _fields())
     return "\n".join(("| Variable | Default | Meaning |", "|---|---|---|", *rows)) + "\n"
+
+
+def env_example() -> str:
+    """Return the content of `.env.example`: every variable, commented out, with its default or an example."""
+    parts = ["# Copy this file to .env and uncomment what you set. Made by `make docs`."]
+    for name, field in _fields():
+        example = _plain_default(field) or next((str(one) for one in field.examples or ()), "")
+        parts.append(f"# {field.description}\n#{name.upper()}={example}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _plain_default(field: FieldInfo) -> str:
+    return ",".join(_default(field).replace("`", "").replace("none", "").split())
 
 
 def _fields() -> list[tuple[str, FieldInfo]]:
@@ -45,4 +59,5 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
+    ENV_EXAMPLE.write_text(env_example(), encoding="utf-8")
     README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

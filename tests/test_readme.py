@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from docs.record_launch import recording, with_recording
-from docs.settings_table import README, table, with_table
+from docs.settings_table import ENV_EXAMPLE, README, env_example, table, with_table
 from settings import Settings
 
 DOCUMENTS = sorted([Path("README.md"), *Path("docs").rglob("*.md")])
@@ -18,6 +19,15 @@ def test_the_table_of_settings_is_what_the_settings_say() -> None:
     readme = README.read_text(encoding="utf-8")
 
     assert with_table(readme) == readme
+
+
+def test_the_example_of_a_dot_env_file_has_every_setting_and_sets_none() -> None:
+    """`make docs` writes it."""
+    text = ENV_EXAMPLE.read_text(encoding="utf-8")
+
+    assert text == env_example()
+    assert re.findall(r"^#(\w+)=", text, re.MULTILINE) == [name.upper() for name in Settings.model_fields]
+    assert [line for line in text.splitlines() if line and not line.startswith("#")] == []
 
 
 def test_every_setting_is_in_the_table() -> None:
@@ -57,3 +67,13 @@ def test_links_lead_somewhere(document: Path) -> None:
     lost = [link for link in LINK.findall(document.read_text()) if not (document.parent / link).exists()]
 
     assert lost == []
+
+
+@pytest.mark.parametrize(("length", "status"), [(72, 0), (73, 1)])
+def test_the_commit_hook_refuses_subjects_of_more_than_72_characters(tmp_path: Path, length: int, status: int) -> None:
+    message = tmp_path / "message"
+    message.write_text(f"{'a' * length}\n\nA body may have lines of any length: {'b' * 100}\n")
+
+    assert (
+        subprocess.run([".githooks/commit-msg", message], check=False, stderr=subprocess.DEVNULL).returncode == status
+    )
