@@ -20,6 +20,8 @@ from streaming.machine import Activity, Reading
 
 _SLACK: Final = timedelta(minutes=15)
 _LOOKS: Final = 3  # in a row, before one failed look counts as more than a moment's trouble
+_SILENT: Final = "the machine did not answer"
+_UNMEASURED: Final = "whether the machine is played on could not be measured"
 _JUST_RAISED: Final = timedelta(minutes=2)  # the alert is written before the warning
 _CODES: Final = (OperatorAlertCode.MACHINE_UNREACHABLE, OperatorAlertCode.ACTIVITY_UNKNOWN)
 _STOPPED_CODES: Final = (OperatorAlertCode.MACHINE_STOPPED_BY_HOST,)
@@ -54,9 +56,15 @@ def unmeasured_too_long(vm: Vm, memory: Memory, now: datetime) -> Seen | None:
     if end is None or now < end:
         return None
     minutes = vm.idle_stop_minutes + _SLACK // timedelta(minutes=1)
-    if memory.silent:
-        return Seen(Finding.IDLE, f"the machine did not answer for {minutes} minutes")
-    return Seen(Finding.IDLE, f"whether the machine is played on could not be measured for {minutes} minutes")
+    return Seen(Finding.IDLE, f"{_SILENT if memory.silent else _UNMEASURED} for {minutes} minutes")
+
+
+def stop_warning(reason: str, at: datetime) -> str | None:
+    """Return what a player is told of a machine that was stopped because it could not be looked at; None for any other
+    reason."""
+    if not reason.startswith((_SILENT, _UNMEASURED)):
+        return None
+    return f"The machine was stopped at {at:%H:%M} UTC: {reason}. Its disk is kept"
 
 
 class Health:

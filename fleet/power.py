@@ -13,6 +13,7 @@ from billing.meter import Meter
 from billing.operator_alerts import OperatorAlerts
 from errors import ConflictError, GatewayError, MachineLostError
 from fleet.commands import Finding, Off, Pin
+from fleet.health import stop_warning
 from fleet.machines import lost
 from fleet.onboard import OnBoard, address_of
 from fleet.presence import OFF, while_on
@@ -101,6 +102,8 @@ class Power:
             await self._alerts.raise_alert(
                 AlertLevel.WARNING, OperatorAlertCode.MACHINE_STOPPED_BY_HOST, vm_id, f"{reason} ({vm.provider})"
             )
+        if status is VmStatus.STOPPED and (warning := stop_warning(reason, now)) is not None:
+            fields["warning"] = warning
         try:
             await self._moved(vm, status, fields, found)
         except ConflictError:

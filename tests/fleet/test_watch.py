@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from billing.meter import Meter
 from billing.operator_alerts import OperatorAlerts
 from errors import MachineLostError, ProviderBusyError
 from fleet.commands import Finding, Looked, Memory, Seen
 from fleet.health import Health
+from fleet.power import Power
 from fleet.watch import Watch, WatchTimes
 from models.database import Database
 from models.limits import AlertLevel
@@ -202,6 +204,19 @@ async def test_silence_is_bounded_by_the_idle_limit_and_a_quarter_of_an_hour(
             Finding.IDLE,
             "the machine did not answer for 45 minutes",
         )
+
+
+async def test_a_stop_for_silence_tells_the_player_why(watched: Watched) -> None:
+    vm = await watched.begin()
+    power = Power(watched.db, Registry([watched.cloud]), watched.streaming, Meter(watched.db))
+    why = "the machine did not answer for 45 minutes"
+    for status in (VmStatus.STOPPING, VmStatus.STOPPED):
+        await ActivityEnvironment().run(power.enter, vm.id, status, why, False, str(Finding.IDLE))
+
+    warning = (await watched.again(vm)).warning
+
+    assert warning is not None
+    assert warning.endswith(f" UTC: {why}. Its disk is kept")
 
 
 async def test_silence_before_a_start_does_not_count_after_it(watched: Watched) -> None:
