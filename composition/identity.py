@@ -10,7 +10,7 @@ from typing import Final
 from composition.blanks import simulates_google
 from errors import ProviderError
 from models.database import Database
-from models.deployment import SIMULATED, DeploymentRecord, Difference, Identity, claim
+from models.deployment import SIMULATED, UNKNOWN, DeploymentRecord, Difference, Identity, claim
 from providers.base import ProviderName
 from settings import Settings, SettingsError, is_loopback
 
@@ -21,7 +21,7 @@ Account = Callable[[], Awaitable[str | None]]  # the id of an account; None when
 
 
 async def identity_of(settings: Settings, tensordock: Account) -> Identity:
-    """`tensordock` is asked only where TensorDock is real. An account whose id is not known now is left out."""
+    """Return what this process is. `tensordock` is asked only where TensorDock is real."""
     accounts = {ProviderName.TENSORDOCK.value: await _tensordock_account(settings, tensordock)}
     if settings.gcp_project_id is not None:
         google = SIMULATED if simulates_google(settings) else settings.gcp_project_id
@@ -52,10 +52,12 @@ async def _tensordock_account(settings: Settings, ask: Account) -> str | None:
         return SIMULATED
     try:
         async with asyncio.timeout(_ACCOUNT_WITHIN_S):
-            return await ask()
+            account = await ask()
     except (ProviderError, TimeoutError):
+        account = None
+    if account is None:
         log.warning("account not verified", extra={"provider": ProviderName.TENSORDOCK})
-        return None
+    return account or UNKNOWN
 
 
 def _refusal(difference: Difference, settings: Settings, *, embedded: bool) -> str:
@@ -77,6 +79,8 @@ def _account(provider: str, account: str) -> str:
     cloud = "TensorDock" if provider == ProviderName.TENSORDOCK else "Google Cloud"
     if account == SIMULATED:
         return f"a simulated {cloud}"
+    if account == UNKNOWN:
+        return f"a real {cloud}"
     return f"TensorDock's organization {account}" if cloud == "TensorDock" else f"the Google Cloud project {account}"
 
 

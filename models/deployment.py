@@ -17,6 +17,7 @@ from errors import ConflictError
 from models.database import Database
 
 SIMULATED: Final = "simulated"  # the account of every simulated cloud
+UNKNOWN: Final = "unknown"  # of a real cloud that did not say which account it is
 _THIS: Final = "this"
 _WHO: Final = "deployment"
 
@@ -34,7 +35,7 @@ class DeploymentRecord(Model):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A deployment's name and the ids of its accounts, as far as they are known: never keys, which may rotate."""
+    """A deployment's name and the ids of its accounts at the clouds that it uses: never keys, which may rotate."""
 
     name: str
     accounts: Mapping[str, str]
@@ -86,13 +87,17 @@ async def _made(db: Database, identity: Identity) -> None:
 
 
 async def _added(db: Database, record: DeploymentRecord, identity: Identity) -> bool:
-    """Record the accounts that are new. False: another process recorded one of them first."""
-    new = {name: account for name, account in identity.accounts.items() if name not in record.accounts}
+    """Record the accounts that are new, or known only now. False: another process recorded one of them first."""
+    new = {
+        name: account
+        for name, account in identity.accounts.items()
+        if name not in record.accounts or (record.accounts[name] == UNKNOWN and account != UNKNOWN)
+    }
     if not new:
         return True
-    unknown = {f"accounts.{name}": None for name in new}
-    known = {f"accounts.{name}": account for name, account in new.items()}
-    return await db.update(DeploymentRecord, {"_id": _THIS, **unknown}, {"$set": known}) is not None
+    before = {f"accounts.{name}": record.accounts.get(name) for name in new}
+    after = {f"accounts.{name}": account for name, account in new.items()}
+    return await db.update(DeploymentRecord, {"_id": _THIS, **before}, {"$set": after}) is not None
 
 
 def _difference(record: DeploymentRecord, identity: Identity) -> Difference | None:
@@ -100,6 +105,11 @@ def _difference(record: DeploymentRecord, identity: Identity) -> Difference | No
         return Difference(_WHO, record.name, identity.name)
     for provider, account in identity.accounts.items():
         recorded = record.accounts.get(provider, account)
-        if recorded != account:
+        if not _may_be_one(recorded, account):
             return Difference(provider, recorded, account)
     return None
+
+
+def _may_be_one(recorded: str, ours: str) -> bool:
+    both = {recorded, ours}
+    return recorded == ours or (UNKNOWN in both and SIMULATED not in both)

@@ -5,7 +5,7 @@ import pytest
 from composition.identity import claim_database, identity_of, restrict
 from errors import ProviderBusyError
 from models.database import Database
-from models.deployment import SIMULATED, Identity
+from models.deployment import SIMULATED, UNKNOWN, Identity
 from settings import SettingsError, load_settings
 
 pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
@@ -40,10 +40,10 @@ async def test_a_cloud_on_this_machine_is_a_simulated_account() -> None:
     assert await identity_of(settings, no_answer) == Identity("main", {"TENSORDOCK": SIMULATED, "CLOUDYPAD": SIMULATED})
 
 
-async def test_an_account_that_cannot_be_asked_for_is_not_part_of_the_identity() -> None:
+async def test_an_account_that_cannot_be_asked_for_is_real_and_unknown() -> None:
     settings = load_settings(tensordock_api_token="t")
 
-    assert await identity_of(settings, no_answer) == Identity("main", {})
+    assert await identity_of(settings, no_answer) == Identity("main", {"TENSORDOCK": UNKNOWN})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from errors import UnavailableError
 from models.database import Database
-from models.deployment import SIMULATED, DeploymentRecord, Difference, Identity, claim
+from models.deployment import SIMULATED, UNKNOWN, DeploymentRecord, Difference, Identity, claim
 from models.vms import Vm
 
 PRODUCTION = Identity("main", {"TENSORDOCK": "org-1", "CLOUDYPAD": "gamer-prod"})
@@ -49,6 +49,25 @@ async def test_an_account_that_is_new_is_added_and_one_that_is_not_named_stays(d
 
     assert await claim(db, Identity("main", {"CLOUDYPAD": "gamer-prod"})) is None
     assert await recorded(db) == ("main", {"TENSORDOCK": "org-1", "CLOUDYPAD": "gamer-prod"})
+
+
+@pytest.mark.parametrize(("first", "second"), [(UNKNOWN, "org-1"), ("org-1", UNKNOWN), (UNKNOWN, UNKNOWN)])
+async def test_an_account_that_is_not_known_may_be_any_real_one_and_is_recorded_once_it_is_known(
+    db: Database, first: str, second: str
+) -> None:
+    await claim(db, Identity("main", {"TENSORDOCK": first}))
+
+    assert await claim(db, Identity("main", {"TENSORDOCK": second})) is None
+    known = UNKNOWN if first == second else "org-1"
+    assert await recorded(db) == ("main", {"TENSORDOCK": known})
+
+
+@pytest.mark.parametrize(("first", "second"), [(UNKNOWN, SIMULATED), (SIMULATED, UNKNOWN)])
+async def test_an_account_that_is_not_known_is_no_simulated_one(db: Database, first: str, second: str) -> None:
+    await claim(db, Identity("main", {"TENSORDOCK": first}))
+
+    difference = Difference("TENSORDOCK", first, second)
+    assert await claim(db, Identity("main", {"TENSORDOCK": second})) == difference
 
 
 async def test_an_adopted_database_belongs_to_who_adopted_it(db: Database) -> None:
