@@ -15,6 +15,7 @@ from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 from errors import UnusableError
 
 _EXAMPLE: Final = "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net/gamer"
+_COLLECTION: Final = "deployment"  # it is read at every start
 _CODES: Final = {
     13: "lets this user read nothing of the database",
     18: "refuses the user or the password",
@@ -40,7 +41,7 @@ async def check_address(uri: str, database: str, timeout_s: float = 5.0) -> None
                 serverSelectionTimeoutMS=milliseconds,
                 connectTimeoutMS=milliseconds,
             ) as client:
-                await client[database].list_collection_names()
+                await client[database][_COLLECTION].find_one({}, {"_id": 1})
     except (PyMongoError, OSError, TimeoutError) as error:
         fault = f"MONGODB_ATLAS_URI: {hosts_in(uri)} {_cause(error)}. {_EXAMPLE}"
         raise UnusableError("the database does not answer", fault) from None

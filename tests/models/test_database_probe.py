@@ -12,6 +12,7 @@ import pytest
 from embedded.ports import free_port
 from errors import UnusableError
 from models.database_probe import check_address, hosts_in
+from tests.fault_proxy import Error, Fault, FaultProxy
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -54,6 +55,21 @@ async def test_a_dns_that_fails_or_is_silent_is_named(monkeypatch: pytest.Monkey
             transport.close()
 
     assert said.startswith("MONGODB_ATLAS_URI: cluster.example.net cannot be found: DNS does not answer, ")
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        (18, "refuses the user or the password"),
+        (8000, "refuses the user or the password"),
+        (13, "lets this user read nothing of the database"),
+        (20, "refuses to be read (code 20)"),
+    ],
+)
+async def test_a_refusal_is_named_by_its_cause(faults: FaultProxy, code: int, cause: str) -> None:
+    faults.add(Fault("find", error=Error(code, "Refused")))
+
+    assert cause in await fault(faults.uri)
 
 
 class Dns(asyncio.DatagramProtocol):
