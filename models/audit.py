@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from odmantic import Field, Index, Model
 
-from errors import ForbiddenError, GatewayError, RefusedError, UnavailableError
+from errors import ConflictError, ForbiddenError, GatewayError, RefusedError, UnavailableError
 from models.database import DESCENDING, Database, Document
 from models.roles import Role
 
@@ -78,7 +78,9 @@ def by_the_service(part: str, action: str, subject_id: str, detail: str) -> Audi
 
 async def write_entry(db: Database, entry: AuditEntry) -> None:
     """For what changes nothing, as a denied request. Within a transaction it is part of that."""
-    await db.insert(entry)
+    # The id is new: a conflict is this very entry, written before and its answer lost.
+    with suppress(ConflictError):
+        await db.insert(entry)
 
 
 async def write_with(db: Database, change: Callable[[], Awaitable[T]], entry: Callable[[T], AuditEntry]) -> T:
@@ -110,7 +112,7 @@ async def accounted(db: Database, entry: AuditEntry) -> AsyncIterator[Account]:
     The entry is there before the body runs, as REQUESTED, and tells afterwards how it ended. Cut off in between, it
     stays REQUESTED: that is what is known.
     """
-    await db.insert(entry.model_copy(update={"outcome": Outcome.REQUESTED}))
+    await write_entry(db, entry.model_copy(update={"outcome": Outcome.REQUESTED}))
     account = Account(entry)
     try:
         yield account

@@ -10,6 +10,7 @@ from errors import ConflictError, ForbiddenError, InvalidStateError, NotFoundErr
 from models.audit import AuditEntry, Outcome, accounted, entries, new_entry, write_entry, write_with
 from models.database import Database
 from models.roles import Role
+from tests.fault_proxy import Fault, FaultProxy
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -167,3 +168,15 @@ class TestAccounted:
                 raise asyncio.CancelledError
 
         assert (await the_entry(db)).outcome is Outcome.REQUESTED
+
+
+async def test_an_entry_whose_answer_was_lost_is_there_once_and_holds_up_nothing(
+    db: Database, faulty_db: Database, faults: FaultProxy
+) -> None:
+    await db.ensure_indexes([AuditEntry])
+    faults.add(Fault("insert", collections=["audit_entries"], times=1, lose_answer=True))
+
+    async with accounted(faulty_db, new_entry("ann", Role.PLAYER, "stopVm", Outcome.REQUESTED)):
+        pass
+
+    assert [entry.outcome for entry in await db.find(AuditEntry, {})] == [Outcome.DONE]
