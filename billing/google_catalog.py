@@ -95,7 +95,8 @@ def _credentials(key_file: Path | None) -> Any:
             case "authorized_user":
                 return _of_kind("credentials").from_authorized_user_info(key)
     except ValueError as error:
-        raise ProviderRefusedError(f"the Google key file {key_file} cannot be used: {type(error).__name__}") from None
+        said = f"the Google key file cannot be used: {type(error).__name__}"
+        raise ProviderRefusedError(said).with_log_detail(str(key_file)) from None
     found, _ = google.auth.default(scopes=_SCOPES)
     return found
 

@@ -105,7 +105,7 @@ def _request_by_key(key_file: Path, scope: str) -> Request:
         form = _assertion(key, scope) if key.get("type") == "service_account" else _refresh(key)
         url = str(key.get("token_uri", TOKEN_URL))
     except (KeyError, ValueError, TypeError) as error:
-        raise ProviderRefusedError(f"the Google key file {key_file} cannot be used: {type(error).__name__}") from None
+        raise _unusable(key_file, f"cannot be used: {type(error).__name__}") from None
     return Request("POST", url, {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(form).encode())
 
 
@@ -114,9 +114,9 @@ def read_key(key_file: Path) -> Mapping[str, Any]:
     try:
         key = orjson.loads(key_file.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise ProviderRefusedError(f"the Google key file {key_file} cannot be read: {type(error).__name__}") from None
+        raise _unusable(key_file, f"cannot be read: {type(error).__name__}") from None
     if not isinstance(key, dict):
-        raise ProviderRefusedError(f"the Google key file {key_file} is no key")
+        raise _unusable(key_file, "is no key")
     return key
 
 
@@ -153,3 +153,7 @@ def _granted(reply: Reply) -> tuple[str, float]:
     if not (isinstance(token, str) and _TOKEN.fullmatch(token) and math.isfinite(life_s)):
         raise ProviderBusyError(f"Google gave no access token: status {reply.status}")
     return token, life_s
+
+
+def _unusable(key_file: Path, why: str) -> ProviderRefusedError:
+    return ProviderRefusedError(f"the Google key file {why}").with_log_detail(str(key_file))

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
+from errors import (
+    MachineLostError,
+    NoCapacityError,
+    ProviderBusyError,
+    ProviderError,
+    ProviderRefusedError,
+    UnavailableError,
+)
 from providers.base import MachineId, MachineState, Place, ProviderHealth
 from providers.tensordock.client import base_url
 from providers.tensordock.provider import TensorDock
@@ -533,5 +540,5 @@ async def test_close_ends_a_listing_under_way(connect: Connect, stand_in: StandI
     await tensordock.close()
     let_go.set()
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(UnavailableError, match="interrupted"):
         await asking

@@ -211,6 +211,23 @@ async def settled() -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_an_error_that_no_handler_caught_closes_a_socket_with_a_code_to_come_back_after(
+    gateway: GatewayWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(web_gateway(gateway, authenticator=None), Readiness())
+    async with listening(app) as address:
+        reader, writer = await asyncio.open_connection(*address.split(":"))
+        writer.write(UPGRADE + b"\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(NO_CREDENTIALS)
+        opcode, length = await asyncio.wait_for(reader.readexactly(2), 5)
+        said = await reader.readexactly(length)
+        writer.transport.abort()
+
+    assert (opcode, struct.unpack("!H", said[:2])[0]) == (0x88, 1013)
+    assert "unexpected error" in errors_in(caplog)
+
+
 def close_codes(said: bytes) -> list[int]:
     """Of every close frame in what a server said after the handshake."""
     codes, at = [], 0
