@@ -6,6 +6,7 @@ They are run by pytest for its worlds, and not collected with the tests: these o
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import secrets
@@ -53,8 +54,17 @@ from tests.world import World, world
 
 __all__ = ["world"]
 
-FOLDER = Path(__file__).parent / os.environ.get("HISTORIES", f"{datetime.now(UTC):%Y-%m-%d}")
+SETS = Path(__file__).parent
 QUEUE = f"recording-{secrets.token_hex(4)}"
+
+
+def new_set(today: str) -> Path:
+    """Return a folder that is not there yet: what is recorded already is never overwritten."""
+    names = (today, *(f"{today}-{number}" for number in itertools.count(2)))
+    return next(SETS / name for name in names if not (SETS / name).exists())
+
+
+FOLDER = SETS / named if (named := os.environ.get("HISTORIES")) else new_set(f"{datetime.now(UTC):%Y-%m-%d}")
 Record = Callable[..., Awaitable[None]]
 
 

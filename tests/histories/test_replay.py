@@ -14,6 +14,7 @@ from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
 from launch.worker import build_replayer
+from tests.temporal_definitions import workflows
 
 HISTORIES = sorted(Path(__file__).parent.glob("*/*.json"))
 PATHS = {
@@ -51,6 +52,14 @@ def test_every_set_has_a_history_of_each_path() -> None:
 
     assert sets
     assert {folder.name: sorted(PATHS - names) for folder, names in sets.items() if PATHS - names} == {}
+
+
+def test_every_workflow_has_a_recorded_history() -> None:
+    started = [read(path).events[0].workflow_execution_started_event_attributes for path in HISTORIES]
+
+    recorded = {each.workflow_type.name for each in started}
+
+    assert {each.name for each in workflows()} - recorded == set()
 
 
 @pytest.mark.parametrize("word", ["identity", "stackTrace"])
