@@ -334,6 +334,7 @@ async def released(db: Database, provider: Provider, machine: Machine, vm: Vm) -
 async def lost(db: Database, meter: Meter, vm: Vm, detail: str, at: datetime) -> Vm:
     """The cloud does not have it any more: from `at` on it costs nothing, and the player is told what went with it."""
     gone: Document = {"detail": detail, "stops_at": None, "stop_warning": None, "health_warning": None}
+    gone["library_warning"] = None
     if vm.saves_pending:
         since = "" if vm.saved_at is None else f" after {vm.saved_at:%H:%M} UTC"
         gone["saves_warning"] = f"What was saved on this machine{since} went with it"

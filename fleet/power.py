@@ -246,7 +246,7 @@ def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool, *, by_host: b
     What follows a stop by its host keeps the warning that says so."""
     fields: Document = {}
     if status is not VmStatus.RUNNING:
-        fields |= {"stop_warning": None, "health_warning": None}
+        fields |= {"stop_warning": None, "health_warning": None, "library_warning": None}
     runs_again = status is VmStatus.RUNNING and vm.status is VmStatus.STARTING
     if (status is VmStatus.STOPPING or runs_again) and not by_host:
         fields["warning"] = None

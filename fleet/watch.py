@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from temporalio import activity
 
@@ -27,6 +28,10 @@ from providers.registry import Registry
 from streaming.machine import Activity
 
 log = logging.getLogger(__name__)
+
+_LIBRARY_LOST: Final = (
+    "The game lost sight of the game library. It is there again: quit the game in Moonlight and start it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +177,8 @@ class Watch:
                 return Seen(Finding.IDLE, f"nobody played for {vm.idle_stop_minutes} minutes")
             else:
                 ends.append((idle_end, "nobody plays"))
+        if found is not None:
+            fields["library_warning"] = _LIBRARY_LOST if found.library_lost else None
         fields |= {"stop_warning": self._warning(ends, now), "health_warning": await self._health.warning(vm, memory)}
         await self._note(vm, fields)
         return None

@@ -103,6 +103,7 @@ class Vm(Model):
     warning: str | None = None  # what the player should know now and is not said by those below
     stop_warning: str | None = None  # a stop that is near
     health_warning: str | None = None  # it does not answer, its use cannot be measured, or its account runs dry
+    library_warning: str | None = None  # a running game has lost its view of the library
     price_warning: str | None = None  # it costs more than was offered, or than its player allowed
     saves_warning: str | None = None  # what became of the saves; stays until they are well
     replacement_launch_id: str | None = None  # the launch that carries its game over to another machine
@@ -124,7 +125,10 @@ class Vm(Model):
         """Everything the player should know now, in one text."""
         told = [
             text
-            for text in (self.saves_warning, self.stop_warning, self.health_warning, self.price_warning, self.warning)
+            for text in (
+                *(self.saves_warning, self.stop_warning, self.library_warning),
+                *(self.health_warning, self.price_warning, self.warning),
+            )
             if text is not None
         ]
         return ". ".join(told) or None
@@ -138,7 +142,9 @@ async def move_vm(db: Database, vm_id: str, to: VmStatus, changes: Document | No
     """One guarded write along MOVES, with further fields. A VM that is already there is only given the fields,
     so that a repeated activity repeats its write. What has ended has no end before it. ConflictError when the move
     is not legal."""
-    over: Document = {"stops_at": None, "stop_warning": None, "health_warning": None} if to in ENDED else {}
+    over: Document = (
+        {"stops_at": None, "stop_warning": None, "health_warning": None, "library_warning": None} if to in ENDED else {}
+    )
     origins = [origin for origin, targets in MOVES.items() if to in targets]
     moved = await db.update(
         Vm, {"_id": vm_id, "status": {"$in": [*origins, to]}}, {"$set": {"status": to, **over, **(changes or {})}}

@@ -22,7 +22,7 @@ CORE_FOLDER: Final = "/var/lib/gamer/cores"
 _RETROARCH: Final = "ghcr.io/games-on-whales/retroarch"
 _PEGASUS: Final = "ghcr.io/games-on-whales/pegasus"
 _PEGASUS_PLATFORMS: Final = frozenset({"gc", "wii"})  # what the emulators inside that image play
-_ROMS: Final = "/ROMs"
+LIBRARY: Final = "/ROMs"  # where containers see the library
 _CORES: Final = "/opt/gamer/cores"
 _CREATE_JSON: Final = (
     '{"HostConfig": {"IpcMode": "host", "Privileged": false, '
@@ -114,7 +114,7 @@ class App:
 
     def table(self) -> dict[str, Any]:
         """The app's entry in Wolf's configuration."""
-        mounts = [f"{MOUNT_POINT}:{_ROMS}:ro"]
+        mounts = [f"{MOUNT_POINT}:{LIBRARY}:ro"]
         if self.core is not None:
             mounts.append(f"{CORE_FOLDER}:{_CORES}:ro")
         if self.script is not None:
@@ -146,7 +146,7 @@ def app_of(game: GameToPlay) -> App:
     title = app_title(game.console.type, game.game_id)
     is_ours = image.startswith((_RETROARCH, _PEGASUS))
     link = None if game.rom is None or (is_ours and is_plain_rom(game.rom)) else _link(game)
-    rom = f"{CONTAINER_HOME}/{link.path}" if link else None if game.rom is None else f"{_ROMS}/{game.rom}"
+    rom = f"{CONTAINER_HOME}/{link.path}" if link else None if game.rom is None else f"{LIBRARY}/{game.rom}"
     return App(
         title=title,
         runner=f"gamer-{game.console.type.value.lower()}",
@@ -166,7 +166,7 @@ def _link(game: GameToPlay) -> GameLink | None:
     rom = checked_rom(game.rom)
     extension = rom.rpartition(".")[2].lower()
     name = checked_id(f"{checked_id(game.game_id or 'game')}.{extension}")
-    return GameLink(f"{BESIDE_ROM}/{game.console.emulator.platform}/{name}", f"{_ROMS}/{rom}")
+    return GameLink(f"{BESIDE_ROM}/{game.console.emulator.platform}/{name}", f"{LIBRARY}/{rom}")
 
 
 def _script(image: str, platform: str, title: str, rom: str | None, core: str | None) -> StartScript | None:

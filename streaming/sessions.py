@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from errors import ProviderBusyError
+from streaming.apps import LIBRARY
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, traffic
-from streaming.ssh import CommandFailedError, Shell
+from streaming.ssh import ANY_STATUS, CommandFailedError, Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 _OURS: Final = "gamer-"  # how the containers of our apps begin; Wolf puts the session's id behind it
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
 _END_S: Final = 10
+_LOOK_S: Final = 5
+_TIMED_OUT: Final = 124
+_DEAD_MOUNT: Final = b"Transport endpoint is not connected"
 _ENDED_ALREADY: Final = ("No such container", "is not running", "is not paused")  # Docker's engine, 20 to 29
 _TRIES: Final = 10
 
@@ -26,12 +30,14 @@ _TRIES: Final = 10
 class Activity:
     """`in_use`: a client is connected; None when that cannot be measured. Wolf keeps the session of a player who only
     closed Moonlight in its list and lets the game run on, so that `sessions` says nothing of it; `paired` and
-    `sessions` are None while Wolf does not answer. `reading` is for the next look."""
+    `sessions` are None while Wolf does not answer. `reading` is for the next look. `library_lost`: a running game still
+    has a mount of the library that has ended; only the game's restart gives it the new one."""
 
     in_use: bool | None
     paired: bool | None
     sessions: int | None
     reading: Reading | None = None
+    library_lost: bool = False
 
 
 async def activity(
@@ -47,7 +53,18 @@ async def activity(
         log.warning("Wolf does not answer", extra={"why": error.message})
         return Activity(measured.arrived, None, None, measured.reading)
     in_use = False if measured.arrived is None and sessions == 0 else measured.arrived
-    return Activity(in_use, paired, sessions, measured.reading)
+    library_lost = bool(sessions) and await _library_is_lost(shell)
+    return Activity(in_use, paired, sessions, measured.reading, library_lost)
+
+
+async def _library_is_lost(shell: Shell) -> bool:
+    """A container keeps the mount that was there when it began. An image that cannot be asked is taken to be well."""
+    for name in await _containers(shell, "running"):
+        look = ("timeout", str(_LOOK_S), "ls", LIBRARY)
+        answer = await shell.sudo("docker", "exec", "-e", "LC_ALL=C", name, *look, expected=ANY_STATUS)
+        if answer.exit_status == _TIMED_OUT or _DEAD_MOUNT in answer.stdout + answer.stderr:
+            return True
+    return False
 
 
 async def end_sessions(shell: Shell, *, pause_s: float = 1) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from simulator.machines.container import Container
 from simulator.machines.faults import INSTALL_FAILS
+from simulator.machines.mounts import Mount
+from simulator.machines.tree import is_below
 from simulator.machines.wolf.server import Wolf, WolfFailedError
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ class Containers:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._wolves: dict[str, Wolf] = {}
+        self._mounts_seen: dict[str, dict[str, Mount]] = {}
 
     def all(self) -> list[Container]:
         files = self._machine.root_files
@@ -119,8 +123,21 @@ class Containers:
     def add_running(self, container: Container) -> None:
         """A container that another one started."""
         container.state = "running"
+        self._mounts_seen[container.name] = {mount.point: mount for mount in self._machine.mounts}
         container.started_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         self._put(container)
+
+    def path_seen(self, container: Container, inside: str) -> str:
+        """Return where the host has what a container sees there. A container keeps the mounts of its start: one that
+        has ended since is dead in it, whatever the host has mounted there again."""
+        host = container.host_path(inside)
+        if host is None:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", inside)
+        seen = self._mounts_seen.get(container.name, {})
+        for point, mount in seen.items():
+            if is_below(host, point) and point != "/" and self._machine.mounts.at(point) is not mount:
+                raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", inside)
+        return host
 
     def take_away(self, name: str) -> None:
         """A container that ended by itself and is removed."""

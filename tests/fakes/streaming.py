@@ -28,6 +28,7 @@ class FakeStreaming:
         self.outcome = UploadOutcome.UPLOADED
         self.in_use: bool | None = False
         self.readings: list[Reading | None] = []  # what each look was given of the one before
+        self.library_lost = False
         self.left_out: tuple[LeftOut, ...] = ()
         self.host_key = HOST_KEY
         self.dead_man_s = 0.0
@@ -75,7 +76,13 @@ class FakeStreaming:
         self.readings.append(last)
         await self._enter("activity")
         reading = Reading("counter-1", len(self.readings))
-        return Activity(in_use=self.in_use, paired=True, sessions=int(bool(self.in_use)), reading=reading)
+        return Activity(
+            in_use=self.in_use,
+            paired=True,
+            sessions=int(bool(self.in_use)),
+            reading=reading,
+            library_lost=self.library_lost,
+        )
 
     async def end_sessions(self, address: Address) -> None:
         await self._enter("end_sessions")

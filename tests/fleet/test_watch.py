@@ -98,6 +98,21 @@ async def test_saves_and_timer_are_looked_after_now_and_then_and_not_at_every_lo
     assert third.memory.cared_at > long_ago
 
 
+async def test_a_game_that_lost_sight_of_the_library_tells_its_player_until_it_sees_it_again(watched: Watched) -> None:
+    vm = await watched.begin()
+
+    watched.streaming.library_lost = True
+    looked = await watched.look(vm)
+    told = (await watched.again(vm)).warnings
+    watched.streaming.library_lost = False
+    await watched.look(await watched.again(vm), looked.memory)
+
+    assert told == (
+        "The game lost sight of the game library. It is there again: quit the game in Moonlight and start it"
+    )
+    assert (await watched.again(vm)).warnings is None
+
+
 async def test_a_machine_that_vanished_was_there_at_the_look_before(watched: Watched) -> None:
     vm = await watched.begin()
     before = await watched.look(vm)

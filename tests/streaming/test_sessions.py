@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from models.catalog import CONSOLES, ConsoleType
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
+from simulator.machines.mounts import Mount
 from simulator.machines.wolf.api import WolfShape
 from streaming import wolf
 from streaming.apps import GameToPlay, app_of
@@ -83,6 +85,22 @@ async def test_a_closed_moonlight_is_no_use_although_session_and_container_run_o
     assert (left.sessions, left.paired) == (1, True)
     running = (await shell.sudo("docker", "ps", "--filter", "status=running", "--format", "{{.Names}}")).text
     assert f"gamer-switch_{session_id}" in running
+
+
+async def test_a_running_game_whose_mount_of_the_library_has_ended_is_seen(simulated: Simulated, shell: Shell) -> None:
+    library = Mount("/mnt/games", "gcs:games/roms", "fuse.rclone", "ro")
+    simulated.machine.root_files.mkdir(library.point, parents=True)
+    simulated.machine.mounts.mount(library, [])
+    await play(simulated)
+
+    before = await look(shell)
+    simulated.machine.mounts.unmount(library.point)
+    simulated.machine.mounts.mount(replace(library), [])  # the host's service has mounted it again
+    dead = await look(shell)
+    await play(simulated)
+    after = await look(shell)
+
+    assert [each.library_lost for each in (before, dead, after)] == [False, True, False]
 
 
 async def test_a_player_who_comes_back_is_use_again(simulated: Simulated, shell: Shell) -> None:

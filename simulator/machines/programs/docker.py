@@ -111,6 +111,18 @@ async def _logs(call: Call) -> int:
     return 0
 
 
+def _list_inside(call: Call, container: Container, path: str) -> int:
+    """What a container has bound there is the one thing of its files that can be looked at."""
+    try:
+        names = call.files.listdir(_containers(call).path_seen(container, path))
+    except OSError as error:
+        call.streams.stderr.write(f"ls: cannot access '{path}': {error.strerror}\n".encode())
+        return 2
+    for name in names:
+        call.say(name)
+    return 0
+
+
 async def _exec(call: Call) -> int:
     """Only `curl` and the like can be looked for in a container: its files are not simulated."""
     words = list(call.arguments)
@@ -121,6 +133,8 @@ async def _exec(call: Call) -> int:
     container = _containers(call).find(words[0])
     if not container.is_running:
         raise DockerError(f"container {container.id} is not running")
+    if "ls" in words[1:]:
+        return _list_inside(call, container, words[-1])
     if words[1] not in ("curl", "true", "env", "echo", "sh", "bash"):
         text = f'OCI runtime exec failed: exec failed: exec: "{words[1]}": executable file not found in $PATH: unknown'
         call.streams.stderr.write(f"{text}\n".encode())
