@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,11 +62,11 @@ class Billed:
         if as_of is None or as_of <= window.start:
             return _nothing_known(window, as_of)
         window = Window(window.start, min(window.end, as_of))
-        grid = Grid(window.buckets(granularity))
+        grid = await asyncio.to_thread(_grid, window, granularity)
         for row in await self._sums(window, granularity, _FIELDS.get(group_by, "vm_id"), user_id):
             moment, group = max(row["_id"]["at"], window.start), row["_id"]["group"]
             grid.add(moment, group or UNATTRIBUTED, Cell(usd_ms_of(row["usd"].to_decimal())))
-        return report_of(window, grid, None, as_of)
+        return await asyncio.to_thread(report_of, window, grid, None, as_of)
 
     async def as_of(self) -> datetime | None:
         states = await self._db.find(BilledState, {})
@@ -156,6 +157,10 @@ def _nothing_known(window: Window, as_of: datetime | None) -> Report:
         groups=(),
         as_of=as_of,
     )
+
+
+def _grid(window: Window, granularity: Granularity) -> Grid:
+    return Grid(window.buckets(granularity))
 
 
 def _lines(report: Report) -> dict[tuple[datetime, str], Decimal]:

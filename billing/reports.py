@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -141,7 +142,7 @@ class Reports:
     ) -> Report:
         """Of one user, or of all. Empty buckets are there, with zeros. InvalidInputError when it would be too long."""
         now = now or datetime.now(UTC)
-        grid = Grid(window.buckets(granularity))
+        grid = await asyncio.to_thread(lambda: Grid(window.buckets(granularity)))
         coverage = await self._coverage(window, granularity)
         for span in Span:
             await self._add_rollups(grid, Asked(window, granularity, group_by, user_id), coverage.of(span))
@@ -152,7 +153,7 @@ class Reports:
             raise _too_long()
         stops = await self._stops(window, still_open.values(), now)
         forecast = _forecast(window, grid, still_open.values(), now, stops)
-        return report_of(window, grid, forecast, min(now, window.end))
+        return await asyncio.to_thread(report_of, window, grid, forecast, min(now, window.end))
 
     async def spent(self, window: Window, *, user_id: str | None = None, now: datetime | None = None) -> Report:
         """The window in as few sums as it can be had."""
@@ -172,9 +173,8 @@ class Reports:
         for unit, run in groupby(in_order, key=asked.unit):
             alike = {span.version: span for span in run}
             asked.check_length(alike.values(), unit)
-            for row in await rollup_rows(self._db, asked.query(alike.values(), unit)):
-                if row.version in alike:
-                    _add_row(grid, row, asked.group_by)
+            rows = await rollup_rows(self._db, asked.query(alike.values(), unit))
+            await asyncio.to_thread(_add_rows, grid, [row for row in rows if row.version in alike], asked.group_by)
 
     async def _stops(self, window: Window, still_open: Iterable[UsageRow], now: datetime) -> dict[str, Vm]:
         """Return the machines that run now and are going to be stopped before the window ends, by their ids."""
@@ -188,16 +188,24 @@ class Reports:
         self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime
     ) -> dict[str, UsageRow]:
         """Returns those that are still open."""
-        end, still_open = min(gap.end, now), {}
+        end = min(gap.end, now)
         if end < gap.start:
             return {}
-        for interval in await overlapping(self._db, gap.start, end, user_id):
-            group = group_of(interval, group_by)
-            for hour, cell in by_hour(interval, gap.start, end):
-                grid.add(max(hour, gap.start), group, cell)
-            if interval.end is None:
-                still_open[interval.id] = interval
-        return still_open
+        intervals = await overlapping(self._db, gap.start, end, user_id)
+        await asyncio.to_thread(_add_uses, grid, intervals, Window(gap.start, end), group_by)
+        return {interval.id: interval for interval in intervals if interval.end is None}
+
+
+def _add_uses(grid: Grid, intervals: Iterable[UsageRow], window: Window, group_by: RollupKind) -> None:
+    for interval in intervals:
+        group = group_of(interval, group_by)
+        for hour, cell in by_hour(interval, window.start, window.end):
+            grid.add(max(hour, window.start), group, cell)
+
+
+def _add_rows(grid: Grid, rows: Iterable[RollupRow], group_by: RollupKind) -> None:
+    for row in rows:
+        _add_row(grid, row, group_by)
 
 
 def _add_row(grid: Grid, row: RollupRow, group_by: RollupKind) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from auth.callers import Caller
 from auth.keys import ApiKeys
 from billing.alerts import AlertFeed
 from billing.operator_alerts import OperatorAlertFeed
+from errors import InvalidInputError
 from fleet.desk import Fleet
 from fleet.feed import VmFeed
 from launch.launches import LaunchOrder
@@ -20,6 +21,8 @@ from placement.ranking import Placements
 from providers.registry import Registry
 from resolvers.loaders import Loaders
 from resolvers.pace import Pace
+
+_MOST_ROWS: Final = 100_000
 
 if TYPE_CHECKING:
     from streaming.library import Game
@@ -69,7 +72,17 @@ class Services:
 class Context:
     """One operation of one caller."""
 
-    __slots__ = ("accounts", "caller", "event_id", "is_over", "loaders", "request_id", "resumes_after", "services")
+    __slots__ = (
+        "_rows",
+        "accounts",
+        "caller",
+        "event_id",
+        "is_over",
+        "loaders",
+        "request_id",
+        "resumes_after",
+        "services",
+    )
 
     def __init__(self, caller: Caller, services: Services, request_id: str) -> None:
         self.caller = caller
@@ -78,8 +91,15 @@ class Context:
         self.resumes_after = 0  # the id of the last event that a resumed stream has had
         self.event_id: int | None = None  # of the event that is being answered, where events are numbered
         self.is_over = False  # a resumed stream has had all of its events
+        self._rows = 0  # of reports
         self.accounts = 0  # entries of the audit trail that tell how something ended
         self.loaders = Loaders(services.db, services.placements)
+
+    def hold(self, rows: int, path: tuple[str, ...]) -> None:
+        """Count rows of a report among those of the whole answer. InvalidInputError when they are too many."""
+        self._rows += rows
+        if self._rows > _MOST_ROWS:
+            raise InvalidInputError(f"an answer holds at most {_MOST_ROWS} rows of reports: ask for less at once", path)
 
     def forget(self, *shown: object) -> None:
         """Load everything again, except the documents given, which are shown as they are.

@@ -51,18 +51,24 @@ async def cost_report(
     owner = owner_filter(context.caller, user_id)
     window = window_of(start, end)
     by = (cut.granularity or Granularity.DAY, cut.group_by or RollupKind.PROVIDER)
-    if basis is Basis.PROVIDER_BILLED:
-        return await Billed(context.services.db).report(window, *by, user_id=owner)
-    return await Reports(context.services.db).report(window, *by, user_id=owner)
+    reports = Billed if basis is Basis.PROVIDER_BILLED else Reports
+    return _held(context, await reports(context.services.db).report(window, *by, user_id=owner))
 
 
 async def current_month_costs(context: Context, group_by: RollupKind | None, user_id: str | None) -> Report:
     require(context.caller, "Query.currentMonthCosts")
     owner = owner_filter(context.caller, user_id)
     now = datetime.now(UTC)
-    return await Reports(context.services.db).report(
+    report = await Reports(context.services.db).report(
         month_of(now), group_by=group_by or RollupKind.PROVIDER, user_id=owner, now=now
     )
+    return _held(context, report)
+
+
+def _held(context: Context, report: Report) -> Report:
+    lines = sum(len(bucket.lines) for bucket in report.buckets)
+    context.hold(len(report.buckets) + lines + len(report.groups), ("groupBy",))
+    return report
 
 
 async def cost_comparison(context: Context, start: date, end: date) -> tuple[list[Compared], datetime | None]:
@@ -72,7 +78,9 @@ async def cost_comparison(context: Context, start: date, end: date) -> tuple[lis
     if (end - start).days >= _MAX_COMPARED_DAYS:
         raise InvalidInputError(f"a comparison covers at most {_MAX_COMPARED_DAYS} days", ("end",))
     billed = Billed(context.services.db)
-    return await billed.compared(window), await billed.as_of()
+    compared = await billed.compared(window)
+    context.hold(len(compared), ("end",))
+    return compared, await billed.as_of()
 
 
 async def cost_estimate(

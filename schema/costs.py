@@ -21,6 +21,7 @@ from schema.ids import global_id
 from schema.node import Info
 from schema.places import FromOrNowhere, Placement
 from schema.refusals import Problem, RefusalsAsData
+from schema.unhurried import unhurried
 from schema.words import (
     AlertLevel,
     ConsoleType,
@@ -54,7 +55,12 @@ class CostBucket:
     end: datetime
     amount: Decimal
     running_hours: float
-    lines: list[CostLine]
+    bucket: strawberry.Private[reports.Bucket]
+    group_by: strawberry.Private[CostGroup | None]
+
+    @strawberry.field
+    def lines(self) -> list[CostLine]:
+        return unhurried(self.bucket.lines, lambda line: CostLine.of(line, self.group_by))
 
     @classmethod
     def of(cls, bucket: reports.Bucket, group_by: CostGroup | None) -> CostBucket:
@@ -63,7 +69,8 @@ class CostBucket:
             end=bucket.window.end,
             amount=tidy(bucket.usd),
             running_hours=bucket.running_hours,
-            lines=[CostLine.of(line, group_by) for line in bucket.lines],
+            bucket=bucket,
+            group_by=group_by,
         )
 
 
@@ -82,8 +89,16 @@ class CostReport:
     known_until: datetime | None = strawberry.field(
         description="Up to where its amounts are whole; PROVIDER_BILLED ends there. Null: nothing is known."
     )
-    buckets: list[CostBucket]
-    groups: list[CostLine]
+    report: strawberry.Private[reports.Report]
+    group_by: strawberry.Private[CostGroup | None]
+
+    @strawberry.field
+    def buckets(self) -> list[CostBucket]:
+        return unhurried(self.report.buckets, lambda bucket: CostBucket.of(bucket, self.group_by))
+
+    @strawberry.field
+    def groups(self) -> list[CostLine]:
+        return unhurried(self.report.groups, lambda line: CostLine.of(line, self.group_by))
 
     @classmethod
     def of(cls, report: reports.Report, basis: CostBasis, group_by: CostGroup | None) -> CostReport:
@@ -97,8 +112,8 @@ class CostReport:
             forecast=None if report.forecast_usd is None else tidy(report.forecast_usd),
             as_of=report.as_of,
             known_until=report.known_until,
-            buckets=[CostBucket.of(bucket, group_by) for bucket in report.buckets],
-            groups=[CostLine.of(line, group_by) for line in report.groups],
+            report=report,
+            group_by=group_by,
         )
 
 
@@ -148,7 +163,11 @@ class ComparedCost:
 class CostComparison:
     currency: str
     as_of: datetime | None = strawberry.field(description="How far the providers' word goes.")
-    rows: list[ComparedCost]
+    compared: strawberry.Private[list[Compared]]
+
+    @strawberry.field
+    def rows(self) -> list[ComparedCost]:
+        return unhurried(self.compared, ComparedCost.of)
 
 
 @strawberry.type
@@ -249,7 +268,7 @@ class CostQuery:
     @strawberry.field(description="For operators: our meter against the providers' word, by day; at most 31 days.")
     async def cost_comparison(self, info: Info, start: date, end: date) -> CostComparison:
         rows, as_of = await costs.cost_comparison(info.context, start, end)
-        return CostComparison(currency=CURRENCY, as_of=as_of, rows=[ComparedCost.of(row) for row in rows])
+        return CostComparison(currency=CURRENCY, as_of=as_of, compared=rows)
 
     @strawberry.field(description="One user's; for services and operators without `userId` all there are.")
     async def spending_limits(self, info: Info, user_id: str | None = None) -> list[SpendingLimit]:

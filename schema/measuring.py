@@ -27,6 +27,7 @@ from graphql import (
     get_named_type,
 )
 
+from schema.sizes import MEASURED_LISTS, Words, rows_cost
 from schema.weights import CEILING, PageSizes, rows, weight
 
 # Most lists of the schema's own types are empty, and all are in memory: so many estimated values count as one of ours.
@@ -60,7 +61,7 @@ def measure(
     fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     counts = _Counts(document)
     surveys = [
-        _Survey(schema, fragments, operation, PageSizes(operation, variables or {}, unknown_page_size))
+        _Survey(schema, fragments, operation, variables or {}, unknown_page_size)
         for operation in _operations(document, operation_name)
     ]
     return Measurement(
@@ -79,7 +80,8 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """Of a selection set. Within a connection, what stands once (`cost`) is told from what each row costs."""
+    """Of a selection set. Within a connection or a report, what stands once (`cost`) is told from what each row costs:
+    how many rows there are is known where the arguments stand."""
 
     depth: int = 0
     introspection_depth: int = 0
@@ -98,6 +100,7 @@ class _Size:
 
 
 _NOTHING: Final = _Size()
+_REPORTS: Final = frozenset(name.partition(".")[0] for name in MEASURED_LISTS)
 
 
 class _Counts:
@@ -125,11 +128,13 @@ class _Survey:
         schema: GraphQLSchema,
         fragments: Mapping[str, FragmentDefinitionNode],
         operation: OperationDefinitionNode,
-        page_sizes: PageSizes,
+        variables: Mapping[str, Any],
+        unknown_page_size: int,
     ) -> None:
         self._schema = schema
         self._sizes: dict[str, _Size] = {}
-        self.page_sizes = page_sizes
+        self._words = Words(operation, variables)
+        self.page_sizes = PageSizes(operation, variables, unknown_page_size)
         self.visited = 0
         for fragment in _in_order_of_need(operation.selection_set, fragments):
             on = schema.get_type(fragment.type_condition.name.value)
@@ -182,7 +187,7 @@ class _Survey:
             return _Size(0, 1 + max(inner.depth, inner.introspection_depth), 1, cost)
         if node.name.value in ("__schema", "__type"):
             return _Size(1, 1 + max(inner.depth, inner.introspection_depth), 1, 1 + cost // _INTROSPECTION_DISCOUNT)
-        if _is_connection(on) and _is_list(field):
+        if name in MEASURED_LISTS or (_is_connection(on) and _is_list(field)):
             return _Size(1 + inner.depth, inner.introspection_depth, 1, cost_per_row=cost)
         return _Size(1 + inner.depth, inner.introspection_depth, 1, cost)
 
@@ -190,6 +195,10 @@ class _Survey:
         page_size = self.page_sizes.of(node, field)
         if field is not None and _is_connection(get_named_type(field.type)):
             return inner.cost + (page_size or 1) * inner.cost_per_row
+        if name in MEASURED_LISTS:
+            return inner.cost
+        if inner.cost_per_row and field is not None and get_named_type(field.type).name in _REPORTS:
+            return inner.cost + rows_cost(name, node, field, self._words, inner.cost_per_row)
         if not _is_list(field) or name.partition(".")[0].endswith("Connection"):
             return inner.cost + inner.cost_per_row
         return (rows(name) if page_size is None else page_size) * inner.cost

@@ -29,7 +29,7 @@ _ROWS: Final[Mapping[str, int]] = {
     "Query.locations": 50,
     "Console.providers": 2,
     "Launch.steps": 9,
-    "CostReport.buckets": 31,
+    "CostBucket.lines": 2,
     "__Schema.types": 100,
     "__Schema.directives": 8,
     "__Type.interfaces": 2,
