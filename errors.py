@@ -10,6 +10,7 @@ GatewayError
 │   └── ProviderRefusedError  credentials, quota, bad order: stop, tell an operator
 ├── RefusedError              we said no and the caller can act on it: an entry of a payload's `errors`
 │   ├── InvalidInputError     a value is outside what is allowed; `path` names the field
+│   │   └── IdempotencyKeyReusedError  the key was used with other arguments
 │   ├── NotFoundError         no such thing, or not the caller's
 │   ├── InvalidStateError     not while it is in this status
 │   ├── NoPlacementError      nowhere to put it: full, too dear, or nothing fits
@@ -107,6 +108,12 @@ class InvalidInputError(RefusedError):
     """A value is outside what is allowed; the message says what is."""
 
     code = "BAD_USER_INPUT"  # one word for it, in `errors` of a payload as in those of an answer
+
+
+class IdempotencyKeyReusedError(InvalidInputError):
+    """The key of a request was used before with other arguments."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
 
 
 class NotFoundError(RefusedError):

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from auth.callers import checked_user_id
 from errors import (
     ConflictError,
+    IdempotencyKeyReusedError,
     InvalidInputError,
     InvalidStateError,
     NotFoundError,
@@ -24,6 +25,7 @@ from errors import (
 )
 from launch.engine import Engine
 from launch.plan import Ticket
+from launch.repeats import Repeats, own_key, under_way_key
 from models.catalog import Console, ConsoleType, console
 from models.database import Database, Document
 from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, Step, new_id
@@ -41,6 +43,7 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _NAME_WORDS: Final = "must be 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _STOCK_PATIENCE_S: Final = 3.0
+_TRIES: Final = 5
 _MAX_SESSION_HOURS: Final = 24.0
 _MAX_IDLE_MINUTES: Final = 24 * 60
 _MAX_USD_PER_HOUR: Final = Decimal(1000)
@@ -95,6 +98,7 @@ class Launches:
         """`patience` stretches the time limits of every step; 1 is for real clouds."""
         self._placements = placements
         self._db = db
+        self._repeats = Repeats(db)
         self._engine = engine
         self._registry = registry
         self._games = games
@@ -102,26 +106,60 @@ class Launches:
         self._patience = patience
 
     async def request(self, order: LaunchOrder) -> Launch:
-        """Start a launch, or give back the one that this caller started with the same key.
+        """Start a launch, or give back the one that this request means: the one that the caller's key names, or one
+        under way for the same player, console, game and save, which then has a warning if its terms are others.
 
-        Raises a RefusedError whose `path` names the input field, with nothing written; UnavailableError when the
-        database or the engine is away, with nothing begun.
+        Raises IdempotencyKeyReusedError when the key was used with other arguments; a RefusedError whose `path` names
+        the input field, with nothing written; UnavailableError when the database or the engine is away, with nothing
+        begun.
         """
         _check(order)
         wanted = await console(self._db, order.console)
-        if order.idempotency_key is not None and (known := await self._known(order, order.idempotency_key)) is not None:
+        known = await self._repeats.find(order, wanted)
+        if known is not None:
             return await self._started(known)
         await self._budget.check(order.user_id)
         await self._check_world(order, wanted)
         launch = _document(order, wanted)
+        known = await self._written(launch, order, wanted)
+        if known is not None:
+            return await self._started(known)
+        return await self._begun(launch, order, wanted)
+
+    async def _begun(self, launch: Launch, order: LaunchOrder, wanted: Console) -> Launch:
+        """A launch that was written, handed to the engine; or the one that its key names already."""
         try:
-            await self._db.insert(launch)
-        except ConflictError:
-            known = await self._known(order, launch.idempotency_key)
-            if known is None:
-                raise
-            launch = known
-        return await self._started(launch)
+            named = await self._repeats.remember(order, wanted, launch)
+            if named == launch.id:
+                return await self._started(launch)
+        except UnavailableError as error:
+            return await self._not_started(launch, error)
+        except IdempotencyKeyReusedError:
+            await self._forget(launch)
+            raise
+        await self._forget(launch)
+        first = await self._db.get(Launch, named)
+        if first is None:
+            raise UnavailableError("the first request with this key could not be begun")
+        return await self._started(first)
+
+    async def _written(self, launch: Launch, order: LaunchOrder, wanted: Console) -> Launch | None:
+        """None when this launch was written, else the one that the same request has written at the same moment."""
+        for _ in range(_TRIES):
+            try:
+                await self._db.insert(launch)
+            except ConflictError:
+                known = await self._repeats.find(order, wanted)
+                if known is not None:
+                    return known
+                await self._repeats.make_room(launch)
+            else:
+                return None
+        raise ConflictError("another launch is being ordered at the same moment")
+
+    async def _forget(self, launch: Launch) -> int:
+        """Delete a launch that has not begun; 0 when it has."""
+        return await self._db.delete(Launch, {"_id": launch.id, "status": LaunchStatus.QUEUED, "last_sequence": 0})
 
     async def cancel(self, launch: Launch, why: str | None = None) -> Launch:
         """Ask for the end of a launch; returns it as CANCELLING. InvalidStateError when it has ended already. `why` is
@@ -175,29 +213,21 @@ class Launches:
         return launch.id
 
     async def _started(self, launch: Launch) -> Launch:
-        """The engine has it, once however often this is called; else the record goes as if nothing had been."""
-        if launch.status in ENDED:
-            return launch
-        try:
+        """The engine has it, once however often this is called."""
+        if launch.status not in ENDED:
             await self._engine.start_launch(Ticket(launch.id, self._patience))
-        except UnavailableError as error:
-            return await self._not_started(launch, error)
         return launch
 
     async def _not_started(self, launch: Launch, error: UnavailableError) -> Launch:
         """Take the record back, so that nothing begins after the refusal; unless it has begun all the same."""
-        untouched = {"_id": launch.id, "status": LaunchStatus.QUEUED, "last_sequence": 0}
         try:
-            taken_back = await self._db.delete(Launch, untouched)
+            taken_back = await self._forget(launch)
             begun = None if taken_back else await self._db.get(Launch, launch.id)
         except UnavailableError:
             raise UnavailableError(f"{error.message}: the launch may still begin. It is {launch.id}") from error
         if begun is None:
             raise error
         return begun
-
-    async def _known(self, order: LaunchOrder, key: str) -> Launch | None:
-        return await self._db.find_one(Launch, {"caller_id": order.caller_id, "idempotency_key": key})
 
     async def _check_world(self, order: LaunchOrder, wanted: Console) -> None:
         """What only the world can say: is there such a game, such a machine, such a cloud."""
@@ -300,7 +330,7 @@ def _document(order: LaunchOrder, wanted: Console) -> Launch:
     return Launch(
         id=launch_id,
         caller_id=order.caller_id,
-        idempotency_key=order.idempotency_key or f"launch:{launch_id}",
+        idempotency_key=order.idempotency_key or own_key(launch_id),
         user_id=order.user_id,
         console=order.console,
         game_id=order.game_id,
@@ -314,5 +344,6 @@ def _document(order: LaunchOrder, wanted: Console) -> Launch:
         idle_stop_minutes=order.idle_stop_minutes or wanted.idle_stop_minutes,
         max_session_hours=order.max_session_hours or wanted.max_session_hours,
         steps=[Step(name=name) for name in LaunchStepName],
+        under_way=under_way_key(order),
         requested_at=datetime.now(UTC),
     )

@@ -11,6 +11,7 @@ from models.catalog import ConsoleSettings
 from models.cloudypad_states import CloudyPadState
 from models.deployment import DeploymentRecord
 from models.google_prices import GoogleRegionPrices
+from models.idempotency import IdempotencyKey
 from models.launches import Launch, LaunchEvent
 from models.limits import SpendingAlert, SpendingLimit, SpendingStop
 from models.operator_alerts import OperatorAlert
@@ -35,6 +36,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     FullSite,
     GeocodedPlace,
     GoogleRegionPrices,
+    IdempotencyKey,
     Launch,
     LaunchEvent,
     NetworkOrder,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from odmantic import EmbeddedModel, Field, Index, Model
+from pymongo import ASCENDING, IndexModel
 
 from models.catalog import ConsoleType
 from providers.base import ProviderName
@@ -104,6 +105,7 @@ class Launch(Model):
     failure: str | None = None  # also why the service cancelled it
     warning: str | None = None  # what will end it soon
     trouble: str | None = None  # why a try of the step under way failed and is repeated
+    under_way: str | None = None  # what only one launch under way may have; one that has ended may still hold it
 
     model_config = {
         "collection": "launches",
@@ -112,6 +114,12 @@ class Launch(Model):
             Index(Launch.user_id, Launch.requested_at, name="launches_of_user"),
             Index(Launch.status, Launch.requested_at, name="launches_by_status"),
             Index(Launch.requested_at, name="launches_by_age"),
+            IndexModel(
+                [("under_way", ASCENDING)],
+                name="launch_under_way_once",
+                unique=True,
+                partialFilterExpression={"under_way": {"$type": "string"}},
+            ),
         ],
     }
 

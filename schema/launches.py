@@ -178,7 +178,9 @@ class CreateVmInput:
         default=None, description="Who plays. For services and operators; a player is always itself."
     )
     idempotency_key: str | None = strawberry.field(
-        default=None, description="The same key from the same caller gives back the same launch."
+        default=None,
+        description="The same key from the same caller for the same user gives back the same launch, for a week at "
+        "least. With other arguments it is refused with the code IDEMPOTENCY_KEY_REUSED.",
     )
 
     def order(self, context: Context) -> LaunchOrder:
@@ -231,7 +233,11 @@ class CancelLaunchPayload:
 
 @strawberry.type
 class LaunchMutation:
-    @strawberry.mutation(description="Start a game near the player.", extensions=[RefusalsAsData(LaunchGamePayload)])
+    @strawberry.mutation(
+        description="Start a game near the player. While a launch of the same player, console, game and save is under "
+        "way, the answer is that launch.",
+        extensions=[RefusalsAsData(LaunchGamePayload)],
+    )
     async def launch_game(self, info: Info, input: LaunchGameInput) -> LaunchGamePayload:
         return LaunchGamePayload(launch=Launch.of(await launches.launch_game(info.context, input.order(info.context))))
 

@@ -24,6 +24,7 @@ STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "FORBIDDEN": 403,
         "NOT_FOUND": 404,
         "INVALID_STATE": 409,
+        "IDEMPOTENCY_KEY_REUSED": 422,
         "SPENDING_LIMIT_REACHED": 409,
         "LIMIT_REACHED": 429,
         "INTERNAL": 500,

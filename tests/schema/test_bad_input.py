@@ -204,10 +204,10 @@ async def test_a_page_beyond_the_limit_is_refused_before_anything_runs(gateway: 
 
 
 async def test_a_price_as_a_literal_is_exact(gateway: GatewayWorld) -> None:
-    document = """mutation { createVm(input: {console: NES, maxHourlyPrice: %s}) { launch { id } } }"""
+    document = """mutation { createVm(input: {console: %s, maxHourlyPrice: %s}) { launch { id } } }"""
 
-    for literal in ("0.30000000000000004", '"0.30000000000000004"'):
-        await gateway.data(document % literal)
+    for console, literal in (("NES", "0.30000000000000004"), ("SNES", '"0.30000000000000004"')):
+        await gateway.data(document % (console, literal))
 
     stored = [launch.max_usd_per_hour for launch in await gateway.db.find(Launch, {})]
     assert stored == [Decimal("0.30000000000000004")] * 2

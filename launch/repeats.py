@@ -1,0 +1,244 @@
+"""Requests for a launch that there is already: repeated with their key, or made twice at the same moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+from errors import ConflictError, IdempotencyKeyReusedError
+from models.catalog import Console, ConsoleType
+from models.database import Database
+from models.idempotency import KEPT_FOR, IdempotencyKey, key_id
+from models.launches import Launch, LaunchStatus
+from placement.positions import Position
+from providers.base import ProviderName
+from streaming.slots import DEFAULT_SAVE
+
+_UNDER_WAY: Final = [LaunchStatus.QUEUED, LaunchStatus.RUNNING]
+_LONGEST: Final = timedelta(days=1)  # that a launch is under way
+
+Arguments = Mapping[str, str | None]
+
+
+class Order(Protocol):
+    """The part of launch.launches.LaunchOrder that says what is asked for, by whom and for whom."""
+
+    @property
+    def caller_id(self) -> str: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def console(self) -> ConsoleType: ...
+    @property
+    def game_id(self) -> str | None: ...
+    @property
+    def save_id(self) -> str | None: ...
+    @property
+    def near(self) -> Position | None: ...
+    @property
+    def provider(self) -> ProviderName | None: ...
+    @property
+    def vm_id(self) -> str | None: ...
+    @property
+    def max_usd_per_hour(self) -> Decimal | None: ...
+    @property
+    def idle_stop_minutes(self) -> int | None: ...
+    @property
+    def max_session_hours(self) -> float | None: ...
+    @property
+    def idempotency_key(self) -> str | None: ...
+
+
+def under_way_key(order: Order) -> str | None:
+    """What only one launch under way may have; None for a launch on a machine that the caller chose."""
+    if order.vm_id is not None:
+        return None
+    return json.dumps([order.user_id, order.console, order.game_id, order.save_id or DEFAULT_SAVE])
+
+
+class Repeats:
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def find(self, order: Order, wanted: Console) -> Launch | None:
+        """Return the launch that this request means, if there is one: that of its key, or else one under way.
+
+        Raises IdempotencyKeyReusedError when the key was used with other arguments.
+        """
+        named = await self._named(order, wanted)
+        if named is not None:
+            return named
+        found = await self._under_way(order)
+        if found is None:
+            return None
+        if await self.remember(order, wanted, found) != found.id:
+            return await self._named(order, wanted)
+        return await self._with_warning(found, order)
+
+    async def remember(self, order: Order, wanted: Console, launch: Launch) -> str:
+        """Let the order's key, if it has one, name this launch from now on; return the id of the launch that it names.
+
+        Raises IdempotencyKeyReusedError when another request used it at the same moment with other arguments.
+        """
+        if order.idempotency_key is None:
+            return launch.id
+        key = IdempotencyKey(
+            id=key_id(order.caller_id, order.user_id, order.idempotency_key),
+            launch_id=launch.id,
+            asked=_hash(_asked(order)),
+            filled=_hash(_filled(_asked(order), wanted)),
+            expires_at=datetime.now(UTC) + KEPT_FOR,
+        )
+        try:
+            await self._db.insert(key)
+        except ConflictError:
+            stored = await self._db.get(IdempotencyKey, key.id)
+            if stored is None or stored.launch_id == launch.id:
+                return launch.id
+            if key.asked != stored.asked and key.filled != stored.filled:
+                raise _reused() from None
+            return stored.launch_id
+        return launch.id
+
+    async def make_room(self, launch: Launch) -> None:
+        """Free what a launch needs that could not be written: its place among those under way, if that is held by one
+        which has ended, and its key, if that is another user's with the same caller."""
+        if launch.under_way is not None:
+            held = {"under_way": launch.under_way, "status": {"$nin": _UNDER_WAY}}
+            await self._db.update_many(Launch, held, {"$set": {"under_way": None}})
+        same_key = {"caller_id": launch.caller_id, "idempotency_key": launch.idempotency_key}
+        if await self._db.find_one(Launch, same_key) is not None:
+            launch.idempotency_key = own_key(launch.id)
+
+    async def _named(self, order: Order, wanted: Console) -> Launch | None:
+        if order.idempotency_key is None:
+            return None
+        asked = _asked(order)
+        key = await self._db.get(IdempotencyKey, key_id(order.caller_id, order.user_id, order.idempotency_key))
+        if key is not None:
+            if _hash(asked) != key.asked and _hash(_filled(asked, wanted)) != key.filled:
+                raise _reused()
+            if (launch := await self._db.get(Launch, key.launch_id)) is not None:
+                return launch
+            # Its record went as if nothing had been: the engine was away.
+            await self._db.delete(IdempotencyKey, {"_id": key.id, "launch_id": key.launch_id})
+        return await self._named_by_itself(order, wanted)
+
+    async def _named_by_itself(self, order: Order, wanted: Console) -> Launch | None:
+        """A launch whose process died before the key was written, or which an earlier version wrote."""
+        same_key = {"caller_id": order.caller_id, "idempotency_key": order.idempotency_key}
+        launch = await self._db.find_one(Launch, same_key)
+        if launch is None or launch.user_id != order.user_id:
+            return None
+        if _filled(_asked(order), wanted) != _arguments_of(launch):
+            raise _reused()
+        return launch
+
+    async def _under_way(self, order: Order) -> Launch | None:
+        if order.vm_id is not None:
+            return None
+        launches = await self._db.find(
+            Launch,
+            {
+                "user_id": order.user_id,
+                "requested_at": {"$gte": datetime.now(UTC) - _LONGEST},
+                "status": {"$in": _UNDER_WAY},
+            },
+            sort=[("requested_at", 1)],
+        )
+        meant = (order.console, order.game_id, order.save_id or DEFAULT_SAVE)
+        for launch in launches:
+            if launch.requested_vm_id is None and meant == (
+                launch.console,
+                launch.game_id,
+                launch.save_id or DEFAULT_SAVE,
+            ):
+                return launch
+        return None
+
+    async def _with_warning(self, launch: Launch, order: Order) -> Launch:
+        """The launch, which says so when this order has terms that it does not follow."""
+        other = _other_terms(launch, order)
+        text = f"It was under way already, and does not follow {', '.join(other)} of a later request"
+        if not other or text in (launch.warning or ""):
+            return launch
+        warning = text if launch.warning is None else f"{launch.warning}. {text}"
+        guard = {"_id": launch.id, "status": {"$in": _UNDER_WAY}, "warning": launch.warning}
+        warned = await self._db.update(Launch, guard, {"$set": {"warning": warning}})
+        if warned is None:
+            launch.warning = warning
+        return warned or launch
+
+
+def own_key(launch_id: str) -> str:
+    """The key of a launch that has none of its caller's."""
+    return f"launch:{launch_id}"
+
+
+def _other_terms(launch: Launch, order: Order) -> list[str]:
+    terms: dict[str, tuple[Any, Any]] = {
+        "provider": (order.provider, launch.provider),
+        "maxHourlyPrice": (order.max_usd_per_hour, launch.max_usd_per_hour),
+        "idleStopMinutes": (order.idle_stop_minutes, launch.idle_stop_minutes),
+        "maxSessionHours": (order.max_session_hours, launch.max_session_hours),
+    }
+    return [name for name, (wanted, has) in terms.items() if wanted is not None and wanted != has]
+
+
+def _asked(order: Order) -> dict[str, str | None]:
+    near, price = order.near, order.max_usd_per_hour
+    return {
+        "console": order.console.value,
+        "game": order.game_id,
+        "save": order.save_id,
+        "near": None if near is None else _place(near.latitude, near.longitude),
+        "provider": None if order.provider is None else order.provider.value,
+        "vm": order.vm_id,
+        "price": None if price is None else _number(price),
+        "idle": None if order.idle_stop_minutes is None else str(order.idle_stop_minutes),
+        "hours": None if order.max_session_hours is None else f"{order.max_session_hours:g}",
+    }
+
+
+def _filled(asked: Arguments, wanted: Console) -> dict[str, str | None]:
+    return {
+        **asked,
+        "save": asked["save"] or DEFAULT_SAVE,
+        "idle": asked["idle"] or str(wanted.idle_stop_minutes),
+        "hours": asked["hours"] or f"{wanted.max_session_hours:g}",
+    }
+
+
+def _arguments_of(launch: Launch) -> dict[str, str | None]:
+    near = launch.latitude is not None and launch.longitude is not None
+    return {
+        "console": launch.console.value,
+        "game": launch.game_id,
+        "save": launch.save_id or DEFAULT_SAVE,
+        "near": _place(launch.latitude, launch.longitude) if near else None,
+        "provider": None if launch.provider is None else launch.provider.value,
+        "vm": launch.requested_vm_id,
+        "price": None if launch.max_usd_per_hour is None else _number(launch.max_usd_per_hour),
+        "idle": str(launch.idle_stop_minutes),
+        "hours": f"{launch.max_session_hours:g}",
+    }
+
+
+def _place(latitude: float | None, longitude: float | None) -> str:
+    return f"{latitude!r} {longitude!r}"
+
+
+def _number(value: Decimal) -> str:
+    return format(value.normalize(), "f")
+
+
+def _hash(arguments: Arguments) -> str:
+    return hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
+
+
+def _reused() -> IdempotencyKeyReusedError:
+    return IdempotencyKeyReusedError("this key was used with other arguments", ("idempotencyKey",))
