@@ -118,8 +118,11 @@ class Builds:
 async def builds(temporal_address: str) -> AsyncIterator[Builds]:
     client = await connect(EngineAddress(temporal_address, "default", "unused"))
     async with AsyncExitStack() as stack:
-        yield Builds(client, stack)
-        async for each in client.list_workflows("ExecutionStatus = 'Running' AND WorkflowType = 'Machine'"):
+        builds = Builds(client, stack)
+        yield builds
+        # Those of this test: others share the engine.
+        machines = f"ExecutionStatus = 'Running' AND WorkflowType = 'Machine' AND TaskQueue = '{builds.queue}'"
+        async for each in client.list_workflows(machines):
             await client.get_workflow_handle(each.id).terminate()
 
 
