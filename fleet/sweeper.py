@@ -7,7 +7,6 @@ would make look like orphans waits for an operator: see `fleet.sweep_plan`.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from billing.meter import Meter
-from errors import ConflictError, ProviderError, UnavailableError, UnreadableRecordError
-from fleet.machines import lost, released
-from fleet.owners import Owners, Workflows, launches_of
+from errors import ProviderError, UnavailableError, UnreadableRecordError
+from fleet.machines import released
+from fleet.owners import Owners, Workflows
 from fleet.reconciliation import Reconciliation
+from fleet.record_settlement import RecordSettlement
 from fleet.sweep_alerts import SweepAlerts
 from fleet.sweep_plan import UNMANAGED, Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
 from models.audit import AuditEntry, Outcome, accounted, by_the_service, write_entry
@@ -26,18 +26,16 @@ from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
 from models.strays import Stray, Sweep
-from models.usage import UsageState
-from models.vms import ENDED, Vm, VmStatus, move_vm
-from providers.base import Machine, MachineId, Provider, ProviderName
+from models.vms import ENDED, Vm, VmStatus
+from providers.base import Machine, Provider, ProviderName
 from providers.registry import Registry
 from providers.tags import parse_tag
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 16  # questions to a cloud, and ids in one question to the database
+_AT_ONCE: Final = 16  # ids in one question to the database
 _GAP: Final = timedelta(minutes=15)
 _ALIVE: Final = sorted(frozenset(VmStatus) - ENDED)
-_IN_USE: Final = frozenset(VmStatus) - ENDED - {VmStatus.PROVISIONING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,7 @@ class Sweeper:
         self._alerts = SweepAlerts(db)
         self._spare = timedelta(seconds=spare_s)
         self._workflows = workflows
+        self._settlement = RecordSettlement(db, meter, workflows)
 
     async def sweep(self, *, dry_run: bool = False, confirm: bool = False) -> list[Action]:
         """Settle every difference once, cloud by cloud. A cloud that does not answer is left for the next round.
@@ -93,7 +92,7 @@ class Sweeper:
             here = [each for each in found if each.action.provider is look.provider.name]
             actions += [await self._do(look.provider, each, dry_run) for each in here]
             await self._forget_strays(look.provider.name, [each.machine for each in here], dry_run)
-            actions += await self._unknown_to_the_cloud(look, dry_run)
+            actions += await self._settlement.settle_unknown(look.provider, look.vms, look.ours, dry_run=dry_run)
         actions += await self._unmanaged()
         if not dry_run:
             await self._alerts.tell(actions, [look.provider.name for look in looks])
@@ -227,7 +226,7 @@ class Sweeper:
             log.warning("a machine could not be deleted yet", extra={"machine": machine.id, "why": error.message})
             return action
         if vm is not None and vm.status not in ENDED and vm.provider_id in {None, machine.id}:
-            await self._settle(vm, rented=True)
+            await self._settlement.settle(vm, rented=True)
         await self._db.delete(Stray, {"_id": f"{provider.name}:{machine.id}"})
         return _done(action)
 
@@ -270,68 +269,6 @@ class Sweeper:
             Action(Verdict.RESTART, vm.provider, vm.provider_id or "", vm.tag, vm.id, why, done=True)
             for vm in restarted
         ]
-
-    async def _unknown_to_the_cloud(self, look: _Look, dry_run: bool) -> list[Action]:
-        """Settle records of machines that the cloud does not know, of which no workflow takes care."""
-        provider, known = look.provider, {machine.id for machine in look.ours}
-        unlisted = [vm for vm in look.vms if vm.provider_id not in known and vm.status in _IN_USE]
-        actions: list[Action] = []
-        for vm in await self._unowned(await self._gone(provider, unlisted)):
-            action = Action(
-                Verdict.LOSE, provider.name, vm.provider_id or "", vm.tag, vm.id, f"{vm.status}, unknown to the cloud"
-            )
-            if not dry_run:
-                async with accounted(self._db, by_the_service("sweeper", "closeRecord", vm.id, action.reason)):
-                    await self._settle(vm, rented=vm.provider_id is not None)
-                action = _done(action)
-            actions.append(action)
-        return actions
-
-    async def _gone(self, provider: Provider, vms: Sequence[Vm]) -> list[Vm]:
-        """Return those that the cloud does not know by their ids either: lists lag."""
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def is_gone(vm: Vm) -> bool:
-            if vm.provider_id is None:
-                return True
-            async with slots:
-                try:
-                    return await provider.machine(MachineId(vm.provider_id)) is None
-                except ProviderError as error:
-                    log.warning("machine could not be asked for", extra={"vm": vm.id, "why": error.message})
-                    return False
-
-        gone = await asyncio.gather(*map(is_gone, vms))
-        return [vm for vm, is_one in zip(vms, gone, strict=True) if is_one]
-
-    async def _unowned(self, vms: Sequence[Vm]) -> list[Vm]:
-        """Return those that no running workflow answers for: each state has one owner. LOST ones are the sweeper's."""
-        lost_ones = [vm for vm in vms if vm.status is VmStatus.LOST]
-        others = [vm for vm in vms if vm.status is not VmStatus.LOST]
-        if self._workflows is None or not others:
-            return [*lost_ones, *others]
-        try:
-            owners = await Owners.now(self._workflows)
-            launches, unreadable = await launches_of(self._db, others)
-            return lost_ones + await owners.unowned([vm for vm in others if vm.launch_id not in unreadable], launches)
-        except UnavailableError as error:
-            log.warning("records and workflows could not be compared", extra={"why": error.message})
-            return lost_ones
-
-    async def _settle(self, vm: Vm, *, rented: bool) -> None:
-        """The cloud does not have it: it stops costing, and its record is closed."""
-        now = _now()
-        if rented and not await self._meter.knows(vm.id):
-            await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
-        ended_at = vm.going_since or now
-        try:
-            if vm.status in {VmStatus.LOST, VmStatus.DELETING}:
-                await self._meter.enter(vm, None, ended_at)
-            else:
-                await lost(self._db, self._meter, vm, "the cloud does not know it any more", ended_at)
-            await move_vm(self._db, vm.id, VmStatus.DELETED, {"deleted_at": now})
-        except ConflictError:
-            return  # its own workflow was quicker
 
     async def _forget_strays(self, provider: ProviderName, still: Sequence[Machine], dry_run: bool) -> None:
         if not dry_run:

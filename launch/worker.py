@@ -36,6 +36,7 @@ _PLAIN: Final = (
         "fleet.power",
         "fleet.presence",
         "fleet.reconciliation",
+        "fleet.record_settlement",
         "fleet.saving",
         "fleet.spending",
         "fleet.sweep_alerts",

@@ -10,10 +10,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from contextvars import ContextVar
 from decimal import Decimal
 from functools import wraps
-from time import monotonic
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
 
 import pymongo
@@ -30,9 +28,9 @@ from pymongo.errors import PyMongoError
 from errors import ConflictError, DatabaseFaultError, UnavailableError, UnreadableRecordError
 from models import indexes
 from models.batches import Batches
-from models.database_errors import ErrorKind, kind_of, name_of
+from models.translation import IN_TRANSACTION, Translation
 from models.turns import Turns
-from models.unreadable import Unreadable, notice, reason_of
+from models.unreadable import Unreadable, notice
 
 log = logging.getLogger(__name__)
 Document = dict[str, Any]
@@ -41,7 +39,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 ASCENDING, DESCENDING = 1, -1
 _BATCH: Final = 500
-_LOG_EVERY_S: Final = 60.0
 _ROWS: Final = 10_000  # in one answer, as far as its sixteen megabytes go
 _AT_ONCE: Final = 32  # calls under way: more make no database faster, and the driver opens a connection for each
 _LONGEST_S: Final = 60.0  # that a call waits for its turn while others are answered
@@ -73,8 +70,7 @@ class Database:
         self._engine = AIOEngine(client=cast(Any, self._client), database=name)
         self.name = name
         self._timeout_s = timeout_s
-        self._failed = failed
-        self._logged_at: dict[str, float] = {}
+        self._translated = Translation(failed)
         self._turns = Turns(_AT_ONCE, timeout_s, _LONGEST_S)
         self._by_id: dict[type[Model], Batches[str, Document]] = {}
         self._prepared = asyncio.Event()
@@ -135,24 +131,24 @@ class Database:
         """Read one document, together with others that are asked for at the same moment; None for no key."""
         if key is None:
             return None
-        if _IN_TRANSACTION.get():
+        if IN_TRANSACTION.get():
             return await self.find_one(model, {"_id": key})
         raw = await self._batches(model).get(key)
-        return None if raw is None else self._parsed(model, raw)
+        return None if raw is None else self._translated.parsed(model, raw)
 
     async def get_many(self, model: type[M], keys: Iterable[str]) -> list[M]:
         """Those that exist, in no particular order."""
-        if _IN_TRANSACTION.get():
+        if IN_TRANSACTION.get():
             return await self.find(model, {"_id": {"$in": list(keys)}})
         raws = await self._batches(model).get_all(keys)
-        return [self._parsed(model, raw) for raw in raws.values()]
+        return [self._translated.parsed(model, raw) for raw in raws.values()]
 
     async def read_many(self, model: type[M], keys: Iterable[str]) -> dict[str, M | UnreadableRecordError]:
         """Those that exist, by their ids; for each that this version cannot read, the error that says so."""
         read: dict[str, M | UnreadableRecordError] = {}
         for key, raw in (await self._batches(model).get_all(keys)).items():
             try:
-                read[key] = self._parsed(model, raw)
+                read[key] = self._translated.parsed(model, raw)
             except UnreadableRecordError as error:
                 read[key] = error
         return read
@@ -161,7 +157,7 @@ class Database:
     async def find_one(self, model: type[M], query: Document) -> M | None:
         with self._translated():
             raw = await self._collection(model).find_one(query)
-        return None if raw is None else self._parsed(model, raw)
+        return None if raw is None else self._translated.parsed(model, raw)
 
     @_in_turn
     async def find(
@@ -169,7 +165,7 @@ class Database:
     ) -> list[M]:
         """Documents that match, at most `limit` (0: all of them). Raises UnreadableRecordError when one of them cannot
         be read: for decisions, which must know of all."""
-        return [self._parsed(model, raw) for raw in await self._found(model, query, sort, limit)]
+        return [self._translated.parsed(model, raw) for raw in await self._found(model, query, sort, limit)]
 
     @_in_turn
     async def find_readable(
@@ -180,7 +176,7 @@ class Database:
         unreadable: list[Unreadable] = []
         async for raw in self._each(model, query, sort, limit):
             try:
-                read.append(self._parsed(model, raw))
+                read.append(self._translated.parsed(model, raw))
             except UnreadableRecordError as error:
                 unreadable.append(Unreadable(model.__name__, str(raw["_id"]), error.message))
                 notice(unreadable[-1])
@@ -202,18 +198,6 @@ class Database:
             async with cursor.sort(list(sort)) if sort else cursor:
                 async for raw in cursor:
                     yield raw
-
-    def _parsed(self, model: type[M], raw: Document) -> M:
-        try:
-            return model.model_validate_doc(raw)
-        except Exception as error:  # what odmantic raises depends on what is wrong
-            reason = reason_of(error)
-            self._failed("UNREADABLE", model.__name__)
-            record = f"{model.__name__} {raw['_id']}"
-            if self._is_log_due(record):
-                log.warning("record cannot be read", extra={"record": record, "why": reason})
-            owner = raw.get("user_id")
-            raise UnreadableRecordError(reason, owner if isinstance(owner, str) else None) from error
 
     @_in_turn
     async def rows(self, model: type[Model], query: Document) -> list[Document]:
@@ -250,7 +234,7 @@ class Database:
             raw = await self._collection(model).find_one_and_update(
                 guard, changes, return_document=ReturnDocument.AFTER
             )
-        return None if raw is None else self._parsed(model, raw)
+        return None if raw is None else self._translated.parsed(model, raw)
 
     @_in_turn
     async def update_or_insert(self, model: type[M], key: Document, changes: Document) -> M:
@@ -261,7 +245,7 @@ class Database:
             if raw is None:
                 # SecantusDB's answer to whoever lost a race to insert, although the update was made.
                 raw = await collection.find_one(key)
-        return self._parsed(model, cast(Document, raw))
+        return self._translated.parsed(model, cast(Document, raw))
 
     @_in_turn
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
@@ -319,7 +303,7 @@ class Database:
         `body` is run again when others write to the same documents: it makes calls of this database one after
         another and does nothing else. What it raises undoes its writes.
         """
-        if _IN_TRANSACTION.get():
+        if IN_TRANSACTION.get():
             return await body()
         await self._until_prepared()
         async with self.turn():
@@ -355,51 +339,8 @@ class Database:
             raise UnavailableError(_NOT_CHECKED)
         return cast("AsyncCollection[Document]", self._engine.get_collection(model))
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Foreign errors become ours. A cancellation that the driver swallowed, or turned into an error, is one again:
-        a task that goes on after it was cancelled would never end."""
-        task = asyncio.current_task()
-        cancellations = task.cancelling() if task else 0
-        try:
-            with self._errors_translated():
-                yield
-        finally:
-            if task and task.cancelling() > cancellations:
-                raise asyncio.CancelledError
-
-    @contextmanager
-    def _errors_translated(self) -> Iterator[None]:
-        try:
-            yield
-        except PyMongoError as error:
-            if _IN_TRANSACTION.get() and error.has_error_label("TransientTransactionError"):
-                raise  # to the driver, which runs the transaction again
-            kind, name = kind_of(error), name_of(error)
-            self._failed(kind, name)
-            match kind:
-                case ErrorKind.DUPLICATE:
-                    raise ConflictError("a document with this key exists") from error
-                case ErrorKind.TRANSIENT:
-                    raise UnavailableError("the database does not answer") from error
-                case ErrorKind.OPERATOR:
-                    if self._is_log_due(name):
-                        log.error("database refuses commands, an operator must act", extra={"error": name})
-                    raise UnavailableError("the database failed; its log says why") from error
-                case ErrorKind.FAULT:
-                    raise DatabaseFaultError(f"the database refused a command: {name}") from error
-
-    def _is_log_due(self, subject: str) -> bool:
-        """Return whether nothing was logged about it for a minute, and note that something is now."""
-        now = monotonic()
-        if now - self._logged_at.get(subject, -_LOG_EVERY_S) < _LOG_EVERY_S:
-            return False
-        self._logged_at[subject] = now
-        return True
-
 
 _NOT_CHECKED: Final = "the database was not checked yet"
-_IN_TRANSACTION: Final = ContextVar("_IN_TRANSACTION", default=False)
 
 
 def _indexes_of(model: type[Model]) -> list[IndexModel]:
@@ -416,12 +357,12 @@ def best_effort() -> Iterator[None]:
 
 async def _bound(session: AsyncClientSession, body: Callable[[], Awaitable[T]]) -> T:
     """Every call within `body` takes part in the session, without being told of it."""
-    token = _IN_TRANSACTION.set(True)
+    token = IN_TRANSACTION.set(True)
     try:
         async with session.bind(end_session=False):
             return await body()
     finally:
-        _IN_TRANSACTION.reset(token)
+        IN_TRANSACTION.reset(token)
 
 
 def _as_stored(value: object) -> object:

@@ -115,6 +115,6 @@ async def test_every_error_is_counted_by_kind_and_name_and_the_log_names_no_cred
     await watched.close()
 
     assert counted == [("OPERATOR", "AtlasError")] * 2
-    logged = [record for record in caplog.records if record.name == "models.database"]
+    logged = [record for record in caplog.records if record.name == "models.translation"]
     assert [(record.levelname, vars(record)["error"]) for record in logged] == [("ERROR", "AtlasError")]
     assert "hunter2" not in caplog.text + str(refused.value)

@@ -1,0 +1,85 @@
+"""Errors of the driver and of documents in our words, counted and logged."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from time import monotonic
+from typing import Any, Final, TypeVar
+
+from odmantic import Model
+from pymongo.errors import PyMongoError
+
+from errors import ConflictError, DatabaseFaultError, UnavailableError, UnreadableRecordError
+from models.database_errors import ErrorKind, kind_of, name_of
+from models.unreadable import reason_of
+
+M = TypeVar("M", bound=Model)
+log = logging.getLogger(__name__)
+
+IN_TRANSACTION: Final = ContextVar("IN_TRANSACTION", default=False)
+_LOG_EVERY_S: Final = 60.0
+
+
+class Translation:
+    def __init__(self, failed: Callable[[str, str], None]) -> None:
+        """`failed` is called with the kind and name of every error."""
+        self._failed = failed
+        self._logged_at: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Foreign errors become ours. A cancellation that the driver swallowed, or turned into an error, is one again:
+        a task that goes on after it was cancelled would never end."""
+        task = asyncio.current_task()
+        cancellations = task.cancelling() if task else 0
+        try:
+            with self._errors():
+                yield
+        finally:
+            if task and task.cancelling() > cancellations:
+                raise asyncio.CancelledError
+
+    def parsed(self, model: type[M], raw: dict[str, Any]) -> M:
+        """Return the document. Raises UnreadableRecordError when this version cannot read it."""
+        try:
+            return model.model_validate_doc(raw)
+        except Exception as error:  # what odmantic raises depends on what is wrong
+            reason, record = reason_of(error), f"{model.__name__} {raw['_id']}"
+            self._failed("UNREADABLE", model.__name__)
+            if self._is_log_due(record):
+                log.warning("record cannot be read", extra={"record": record, "why": reason})
+            owner = raw.get("user_id")
+            raise UnreadableRecordError(reason, owner if isinstance(owner, str) else None) from error
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except PyMongoError as error:
+            if IN_TRANSACTION.get() and error.has_error_label("TransientTransactionError"):
+                raise  # to the driver, which runs the transaction again
+            kind, name = kind_of(error), name_of(error)
+            self._failed(kind, name)
+            match kind:
+                case ErrorKind.DUPLICATE:
+                    raise ConflictError("a document with this key exists") from error
+                case ErrorKind.TRANSIENT:
+                    raise UnavailableError("the database does not answer") from error
+                case ErrorKind.OPERATOR:
+                    if self._is_log_due(name):
+                        log.error("database refuses commands, an operator must act", extra={"error": name})
+                    raise UnavailableError("the database failed; its log says why") from error
+                case ErrorKind.FAULT:
+                    raise DatabaseFaultError(f"the database refused a command: {name}") from error
+
+    def _is_log_due(self, subject: str) -> bool:
+        """Return whether nothing was logged about it for a minute, and note that something is now."""
+        now = monotonic()
+        if now - self._logged_at.get(subject, -_LOG_EVERY_S) < _LOG_EVERY_S:
+            return False
+        self._logged_at[subject] = now
+        return True
