@@ -18,7 +18,7 @@ from settings import Settings
 from tests.children import Run, end_all
 from tests.databases import PreparedDatabases
 from tests.fault_proxy import FaultProxy, fault_proxy
-from tests.servers import MONGODB, TEMPORAL, shared_port
+from tests.servers import MONGODB, TEMPORAL, TEMPORAL_TEST, shared_port
 
 RUN_OF = pytest.StashKey[Run]()
 COLLECTED = pytest.StashKey[list[str]]()
@@ -146,3 +146,11 @@ async def db_away(forgotten_sockets: None) -> AsyncIterator[Database]:
 def temporal_address() -> str:
     """An engine: the one that TEST_TEMPORAL_ADDRESS names, else the development server of this run."""
     return os.environ.get("TEST_TEMPORAL_ADDRESS") or f"127.0.0.1:{shared_port(TEMPORAL)}"
+
+
+@pytest.fixture
+def workflow_address(request: pytest.FixtureRequest) -> str:
+    """An engine for workflows: Temporal's test server where a test is marked for that, else the development server."""
+    if os.environ.get("TEST_TEMPORAL_ADDRESS") or not request.node.get_closest_marker("test_server"):
+        return str(request.getfixturevalue("temporal_address"))
+    return f"127.0.0.1:{shared_port(TEMPORAL_TEST)}"

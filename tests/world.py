@@ -113,16 +113,16 @@ class World:
 
 
 @pytest.fixture
-async def world(db: Database, temporal_address: str) -> AsyncIterator[World]:
+async def world(db: Database, workflow_address: str) -> AsyncIterator[World]:
     """A world with three hosts, a second cloud without any, and a worker at work in it."""
-    async with open_world(db, db, temporal_address) as opened:
+    async with open_world(db, db, workflow_address) as opened:
         yield opened
 
 
 @pytest.fixture
-async def faulty_world(db: Database, faulty_db: Database, temporal_address: str) -> AsyncIterator[World]:
+async def faulty_world(db: Database, faulty_db: Database, workflow_address: str) -> AsyncIterator[World]:
     """The same, whose service reaches its database through `faults`; the test itself does not."""
-    async with open_world(db, faulty_db, temporal_address, again_after=timedelta(milliseconds=20)) as opened:
+    async with open_world(db, faulty_db, workflow_address, again_after=timedelta(milliseconds=20)) as opened:
         yield opened
 
 

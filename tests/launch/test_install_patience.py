@@ -19,6 +19,8 @@ from providers.base import MachineState
 from tests.fakes.games import FakeGames
 from tests.world import World
 
+pytestmark = pytest.mark.test_server
+
 
 @pytest.mark.parametrize(
     ("attempt", "minutes", "raised"),

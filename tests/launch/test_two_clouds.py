@@ -20,6 +20,8 @@ from providers.base import Offer, Place, ProviderName, Site, SiteId
 from tests.fakes.cloud import site
 from tests.world import World
 
+pytestmark = pytest.mark.test_server
+
 DALLAS, CHICAGO, IOWA = SiteId("dallas"), SiteId("chicago"), SiteId("us-central1")
 
 
