@@ -70,6 +70,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.spendingAlerts": OWNED,
         "Query.auditLog": OPERATORS,
         "Query.operatorAlerts": OPERATORS,
+        "Query.skippedLibraryFiles": OPERATORS,
         "Mutation.launchGame": OWNED,
         "Mutation.cancelLaunch": OWNED,
         "Mutation.createVm": OWNED,

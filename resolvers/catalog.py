@@ -11,7 +11,7 @@ from resolvers.context import Context
 from resolvers.pages import Page, page_of, page_size, read_cursor
 
 if TYPE_CHECKING:
-    from streaming.library import Game
+    from streaming.library import Game, SkippedFiles
 
 _GAMES = "games"
 
@@ -38,6 +38,11 @@ async def games(context: Context, console: ConsoleType | None, first: int | None
     if after is not None:
         read_cursor(_GAMES, after)
     return page_of(await context.services.library.games(console), game_key, _GAMES, first, after)
+
+
+async def skipped_files(context: Context, console: ConsoleType | None) -> list[SkippedFiles]:
+    require(context.caller, "Query.skippedLibraryFiles")
+    return await context.services.library.skipped(console)
 
 
 async def game_of(context: Context, key: str) -> Game | None:

@@ -25,7 +25,7 @@ from resolvers.pace import Pace
 _MOST_ROWS: Final = 100_000
 
 if TYPE_CHECKING:
-    from streaming.library import Game
+    from streaming.library import Game, SkippedFiles
 
 
 class LaunchDesk(Protocol):
@@ -42,6 +42,8 @@ class GameLibrary(Protocol):
     async def games(self, console: ConsoleType | None) -> list[Game]: ...
 
     async def find(self, console: ConsoleType, game_id: str) -> Game | None: ...
+
+    async def skipped(self, console: ConsoleType | None) -> list[SkippedFiles]: ...
 
 
 class Progress(Protocol):

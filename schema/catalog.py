@@ -118,6 +118,20 @@ class GameConnection:
         return cls(edges=edges, page_info=PageInfo.of(page))
 
 
+@strawberry.type(description="Files of the library that are no games for one reason; `examples` are up to 20 of them.")
+class SkippedLibraryFiles:
+    console: ConsoleType
+    reason: str
+    count: int
+    examples: list[str]
+
+    @classmethod
+    def of(cls, found: streaming.library.SkippedFiles) -> SkippedLibraryFiles:
+        return cls(
+            console=ConsoleType(found.console), reason=found.reason, count=found.count, examples=list(found.examples)
+        )
+
+
 @strawberry.type
 class CatalogQuery:
     @strawberry.field(description="All consoles.")
@@ -133,3 +147,7 @@ class CatalogQuery:
         self, info: Info, console: ConsoleType | None = None, first: int | None = 50, after: str | None = None
     ) -> GameConnection:
         return GameConnection.of(await catalog.games(info.context, console, first, after))
+
+    @strawberry.field(description="What lies in the library and is passed over, counted by console and reason.")
+    async def skipped_library_files(self, info: Info, console: ConsoleType | None = None) -> list[SkippedLibraryFiles]:
+        return [SkippedLibraryFiles.of(found) for found in await catalog.skipped_files(info.context, console)]

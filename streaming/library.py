@@ -24,6 +24,7 @@ from streaming.names import is_file_name, is_id
 log = logging.getLogger(__name__)
 
 ROOT: Final = "roms"
+_EXAMPLES: Final = 20
 
 
 class PassedOver(StrEnum):
@@ -44,6 +45,16 @@ class Game:
     game_id: str
     title: str
     rom_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedFiles:
+    """How many of one console's files are no games for one reason, and the first of them by name."""
+
+    console: ConsoleType
+    reason: str
+    count: int
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,15 @@ class Library:
         """Return the files that are no games, by their path in the library, and why."""
         shelves = await self._read(console)
         return {file: why for shelf in shelves for why, files in shelf.passed_over.items() for file in files}
+
+    async def skipped(self, console: ConsoleType | None = None) -> list[SkippedFiles]:
+        """Return what is passed over, by console and reason."""
+        types = tuple(ConsoleType) if console is None else (console,)
+        return [
+            SkippedFiles(type_, str(why), len(files), tuple(sorted(files)[:_EXAMPLES]))
+            for type_, shelf in zip(types, await self._read(console), strict=True)
+            for why, files in sorted(shelf.passed_over.items())
+        ]
 
     async def _read(self, console: ConsoleType | None) -> list[Shelf]:
         shelves = self._shelves.values() if console is None else [self._shelves[console]]

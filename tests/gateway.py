@@ -44,7 +44,7 @@ from providers.registry import Registry
 from resolvers.context import Context, Services
 from schema.execution import GraphQLExecution, GraphQLRequest, OperationKind
 from server import listen
-from streaming.library import Game
+from streaming.library import Game, SkippedFiles
 from tests.fakes.cloud import FakeCloud, site
 from web.gateway import Gateway
 from web.patience import PatientH11
@@ -110,6 +110,9 @@ class ShelfOfGames:
             Game(ConsoleType.SNES, "zelda", "Zelda", "snes/zelda.sfc"),
             Game(ConsoleType.SNES, "metroid", "Metroid", "snes/metroid.sfc"),
         ]
+
+    async def skipped(self, console: ConsoleType | None = None) -> list[SkippedFiles]:
+        return [SkippedFiles(ConsoleType.GB, "its extension is none of the console's", 2, ("gb/a.txt", "gb/b.exe"))]
 
     async def games(self, console: ConsoleType | None = None) -> list[Game]:
         if self.failure is not None:

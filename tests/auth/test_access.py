@@ -98,6 +98,7 @@ def test_what_is_for_operators_only() -> None:
     assert {
         "Query.auditLog",
         "Query.operatorAlerts",
+        "Query.skippedLibraryFiles",
         "Subscription.operatorAlerts",
         "Query.costComparison",
         "Mutation.configureConsole",

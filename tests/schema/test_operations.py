@@ -74,6 +74,15 @@ async def test_one_console(gateway: GatewayWorld) -> None:
     assert (data["console"]["type"], data["console"]["id"]) == ("N3DS", global_id("Console", "N3DS"))
 
 
+async def test_operators_see_what_the_library_passes_over_and_players_do_not(gateway: GatewayWorld) -> None:
+    skipped = (await gateway.data("SkippedLibraryFiles", OPERATOR))["skippedLibraryFiles"]
+    refused = await gateway.ask("SkippedLibraryFiles", ANN)
+
+    reason = "its extension is none of the console's"
+    assert skipped == [{"console": "GB", "reason": reason, "count": 2, "examples": ["gb/a.txt", "gb/b.exe"]}]
+    assert [error["extensions"]["code"] for error in refused["errors"]] == ["FORBIDDEN"]
+
+
 async def test_games_page_by_page(gateway: GatewayWorld) -> None:
     first = (await gateway.data("Games", first=2))["games"]
     second = (await gateway.data("Games", first=2, after=first["pageInfo"]["endCursor"]))["games"]

@@ -8,7 +8,7 @@ import pytest
 from errors import ProviderRefusedError
 from models.catalog import ConsoleType
 from providers.storage.bucket import Bucket
-from streaming.library import Game, Library, PassedOver, title_of
+from streaming.library import Game, Library, PassedOver, SkippedFiles, title_of
 from tests.providers.games_bucket import bucket, server
 from tests.providers.gcs_stand_in import BucketServer, error
 
@@ -54,6 +54,7 @@ async def test_files_that_are_no_games_are_passed_over_and_counted_with_the_reas
 
     assert await library.games(ConsoleType.GB) == []
     assert await library.passed_over() == {f"gb/{name}": why}
+    assert await library.skipped() == [SkippedFiles(ConsoleType.GB, str(why), 1, (f"gb/{name}",))]
 
 
 @pytest.mark.parametrize(
