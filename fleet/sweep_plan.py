@@ -93,6 +93,7 @@ def reason_to_hold(machine: Machine, vm: Vm | None, *, predates: bool) -> str | 
     """Return why a machine is not deleted without an operator, however few there are; None when it may be."""
     if vm is None:
         return OLDER if predates else None
-    if vm.saves_pending and vm.provider_id == machine.id:
+    # A deletion that was asked for before was decided by its workflow: its saves are safe, or their loss is accepted.
+    if vm.saves_pending and vm.provider_id == machine.id and vm.going_since is None:
         return UNSAVED
     return None

@@ -160,6 +160,15 @@ async def test_a_disk_with_the_only_copy_of_saves_waits_for_an_operator(
     assert len(cloud.rented) == 1
 
 
+async def test_a_deletion_whose_loss_was_accepted_is_repeated(db: Database, sweeper: Sweeper, cloud: FakeCloud) -> None:
+    vm = a_vm(str(FIRST), VmStatus.LOST, "m1")
+    vm.saves_pending, vm.going_since = True, datetime.now(UTC)
+    await db.insert(vm)
+    at_cloud(cloud, "m1", vm.tag)
+
+    assert verdicts(await sweeper.sweep()) == [(Verdict.DELETE, True)]
+
+
 @pytest.mark.parametrize("tag", [f"gamer-staging-{FIRST}", f"gamer-{FIRST}", f"gamer-main-2-{FIRST}"])
 async def test_machines_of_other_installations_are_reported_and_never_touched(
     db: Database, sweeper: Sweeper, cloud: FakeCloud, tag: str
