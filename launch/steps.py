@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -37,7 +38,7 @@ from models.launches import Launch
 from models.vms import Vm, VmStatus
 from placement.positions import Position
 from placement.ranking import Placements, RankedPlacement
-from providers.base import Tell
+from providers.base import Offer, PricePart, Tell
 from providers.registry import Registry
 from streaming.machine import Address, GameToPlay, SaveSlot
 
@@ -296,11 +297,25 @@ def _within_cap(vm: Vm, launch: Launch) -> bool:
     return launch.max_usd_per_hour is None or vm.usd_per_hour <= launch.max_usd_per_hour
 
 
+def understood_by_earlier_builds(offer: Offer) -> Offer:
+    """Return the offer with the parts of its price that builds before the external address know: its price counts as
+    disk, which a machine pays for while it is stopped too. Of the parts a launch needs the traffic alone."""
+    extra = offer.usd_per_hour_for(PricePart.ADDRESS)
+    if not extra:
+        return offer
+    lines = tuple(
+        replace(line, usd_per_hour=line.usd_per_hour + extra) if line.part is PricePart.DISK else line
+        for line in offer.lines
+        if line.part is not PricePart.ADDRESS
+    )
+    return replace(offer, lines=lines)
+
+
 def _candidate(placement: RankedPlacement) -> Candidate:
     located, position = placement.located, placement.located.position
     place = located.site.place
     return Candidate(
-        offer=placement.offer,
+        offer=understood_by_earlier_builds(placement.offer),
         site=SiteFacts(
             city=place.city,
             region=place.region,

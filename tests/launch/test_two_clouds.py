@@ -10,13 +10,13 @@ import pytest
 
 from billing.operator_alerts import OperatorAlerts
 from errors import AccountQuotaError
-from launch.steps import with_every_cloud
+from launch.steps import understood_by_earlier_builds, with_every_cloud
 from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
 from models.vms import VmStatus
 from placement.ranking import LocatedSite, RankedPlacement
-from providers.base import Offer, Place, ProviderName, Site, SiteId
+from providers.base import Offer, Place, PriceLine, PricePart, ProviderName, Site, SiteId
 from tests.fakes.cloud import site
 from tests.world import World
 
@@ -100,6 +100,22 @@ def test_every_cloud_is_among_the_places_to_try() -> None:
     chosen = with_every_cloud([*near, *far])
 
     assert [int(each.offer.site_id) for each in chosen] == [*range(10), 20, 21, 22]
+
+
+def test_an_offer_travels_in_parts_that_earlier_builds_know_and_still_adds_up() -> None:
+    prices = {PricePart.GPU: "0.35", PricePart.DISK: "0.02", PricePart.ADDRESS: "0.005", PricePart.EGRESS: "0.7"}
+    lines = tuple(PriceLine(part, Decimal(usd)) for part, usd in prices.items())
+    total = sum(line.usd_per_hour for line in lines)
+    offer = Offer(ProviderName.CLOUDYPAD, IOWA, 8, 30, 200, "nvidia-l4", Decimal(total), lines=lines)
+
+    sent = understood_by_earlier_builds(offer)
+
+    assert {line.part: str(line.usd_per_hour) for line in sent.lines} == {
+        PricePart.GPU: "0.35",
+        PricePart.DISK: "0.025",
+        PricePart.EGRESS: "0.7",
+    }
+    assert sum(line.usd_per_hour for line in sent.lines) == sent.usd_per_hour == offer.usd_per_hour
 
 
 async def test_a_full_region_is_passed_over_by_the_next_launch(world: World) -> None:
