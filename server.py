@@ -50,7 +50,7 @@ from web.wires import patient_socket
 log = logging.getLogger("server")
 
 _LAST_WORDS_S: Final = 10.0
-_OPEN_WITHIN_S: Final = 3.0
+_PREPARED_WITHIN_S: Final = 3.0
 _ONE_LINE: Final = (SettingsError, EmbeddedError, UnavailableError, MigrationError)
 
 
@@ -119,9 +119,9 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                 tasks.create_task(_or_stop(preparing, stopping, failures)),
                 tasks.create_task(_warm_up(parts, opened)),
             ]
-            # Who asks right after the start finds the database open, as a rule.
+            # As a rule the database is prepared before anything is asked of it: making an index waits for writes.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(opened.wait(), _OPEN_WITHIN_S)
+                await asyncio.wait_for(prepared.wait(), _PREPARED_WITHIN_S)
             if role != "gateway":
                 jobs.append(tasks.create_task(_work(settings, parts, opened, stopping, adopt=adopt)))
             greetings: list[asyncio.Task[None]] = []

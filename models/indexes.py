@@ -86,7 +86,8 @@ async def ensure(
 async def _ensure_all(collection: AsyncCollection[Document], wanted: Sequence[IndexModel]) -> None:
     there = await _existing(collection) if wanted else []
     if wanted and not there:  # a new collection
-        await collection.create_indexes(wanted)
+        with pymongo.timeout(_BUILD):
+            await collection.create_indexes(wanted)
         return
     for model in wanted:
         if not any(_Index.of(model.document).holds_the_same_as(index) for index in there):
