@@ -65,6 +65,7 @@ class Machines:
         self._settle = timedelta(seconds=settle_s)
         self._poll_s = poll_s
         self._deployment = deployment
+        self._given_back: dict[str, datetime] = {}  # by VM: deleted before its record could be written
         self._full_sites = FullSites(db)
         self._alerts = OperatorAlerts(db)
         self._prices = ProviderPrices(db, meter)
@@ -153,6 +154,8 @@ class Machines:
             return Released(gone=True, message="Nothing was rented")
         # From here on no order is permitted; what stands on the record now is all there was.
         vm = await self._moved(vm, VmStatus.DELETING)
+        if (given_back_at := self._given_back.pop(vm_id, None)) is not None and vm.going_since is None:
+            await _going(self._db, vm, given_back_at)
         seen: set[MachineId] = {MachineId(vm.provider_id)} if vm.provider_id else set()
         provider = self._registry.get(vm.provider)
         while True:
@@ -185,6 +188,7 @@ class Machines:
                     if tag is not None and tag.vm_id == vm_id and tag.deployment in {None, self._deployment}:
                         log.warning("machine is deleted before its record is written", extra={"vm": vm_id})
                         await provider.release(machine.id)
+                        self._given_back.setdefault(vm_id, _now())
             except GatewayError as error:
                 log.warning("machine could not be deleted yet", extra={"vm": vm_id, "why": error.message})
 
@@ -343,8 +347,8 @@ async def lost(db: Database, meter: Meter, vm: Vm, detail: str, at: datetime) ->
     return vm
 
 
-async def _going(db: Database, vm: Vm) -> None:
-    vm.going_since = _now()
+async def _going(db: Database, vm: Vm, since: datetime | None = None) -> None:
+    vm.going_since = since or _now()
     await db.update(Vm, {"_id": vm.id}, {"$set": {"going_since": vm.going_since}})
 
 

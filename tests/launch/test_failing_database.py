@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus
@@ -84,11 +85,16 @@ async def test_a_machine_is_given_back_while_the_database_takes_no_word_of_it(
     asked = faulty_world.cloud.after_calls("release", 1)
     await faulty_world.launches.cancel(launch)
 
-    with faults.fault(Fault([*WRITES, "find"], error=ERRORS[3])):
+    with faults.fault(Fault([*WRITES, "find"], error=ERRORS[3])) as outage:
         await asyncio.wait_for(asked.wait(), 20)
         still = await faulty_world.now(launch)
+        given_back_at = datetime.now(UTC)
+        await asyncio.wait_for(outage.after(outage.met + 8).wait(), 20)  # it goes on, and costs nothing
     cancelled = await agrees(faulty_world, launch)
 
+    (interval,) = await faulty_world.db.find(UsageInterval, {})
+    assert interval.end is not None
+    assert interval.end <= given_back_at + timedelta(seconds=1)
     assert still.status is LaunchStatus.CANCELLING
     assert cancelled.status is LaunchStatus.CANCELLED
 
