@@ -42,6 +42,8 @@ _BATCH: Final = 500
 _ROWS: Final = 10_000  # in one answer, as far as its sixteen megabytes go
 _AT_ONCE: Final = 32  # calls under way: more make no database faster, and the driver opens a connection for each
 _LONGEST_S: Final = 60.0  # that a call waits for its turn while others are answered
+_STALLED_S: Final = 1.0  # for which the event loop was busy while a call was under way: its time limit says little then
+_TRIES: Final = 3
 
 
 def _in_turn(
@@ -52,6 +54,26 @@ def _in_turn(
     @wraps(call)
     async def waiting(self: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
         async with self.turn():
+            return await call(self, *args, **kwargs)
+
+    return waiting
+
+
+def _read_in_turn(
+    call: Callable[Concatenate[Database, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Database, P], Coroutine[Any, Any, T]]:
+    """Wait for a turn before the call, and repeat a call that went unanswered only because the event loop was busy."""
+
+    @wraps(call)
+    async def waiting(self: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self.turn():
+            for _ in range(_TRIES - 1):
+                begun = self.stalled_s
+                try:
+                    return await call(self, *args, **kwargs)
+                except UnavailableError:
+                    if IN_TRANSACTION.get() or self.stalled_s - begun < _STALLED_S:
+                        raise
             return await call(self, *args, **kwargs)
 
     return waiting
@@ -89,6 +111,11 @@ class Database:
         Raises UnavailableError when the database does not answer those who came before.
         """
         return self._turns.turn()
+
+    @property
+    def stalled_s(self) -> float:
+        """For how long this process's event loop was busy while calls were under way, in all."""
+        return self._turns.stalled_s
 
     async def ping(self) -> None:
         """Raises UnavailableError when the database does not answer, or may not be used yet."""
@@ -153,13 +180,13 @@ class Database:
                 read[key] = error
         return read
 
-    @_in_turn
+    @_read_in_turn
     async def find_one(self, model: type[M], query: Document) -> M | None:
         with self._translated():
             raw = await self._collection(model).find_one(query)
         return None if raw is None else self._translated.parsed(model, raw)
 
-    @_in_turn
+    @_read_in_turn
     async def find(
         self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
     ) -> list[M]:
@@ -167,7 +194,7 @@ class Database:
         be read: for decisions, which must know of all."""
         return [self._translated.parsed(model, raw) for raw in await self._found(model, query, sort, limit)]
 
-    @_in_turn
+    @_read_in_turn
     async def find_readable(
         self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
     ) -> tuple[list[M], list[Unreadable]]:
@@ -199,7 +226,7 @@ class Database:
                 async for raw in cursor:
                     yield raw
 
-    @_in_turn
+    @_read_in_turn
     async def rows(self, model: type[Model], query: Document) -> list[Document]:
         """Documents that match, as they are stored: for those who read thousands."""
         with self._translated():
@@ -270,12 +297,12 @@ class Database:
         with self._translated():
             return (await self._collection(model).delete_many(guard)).deleted_count
 
-    @_in_turn
+    @_read_in_turn
     async def count(self, model: type[Model], query: Document) -> int:
         with self._translated():
             return await self._collection(model).count_documents(query)
 
-    @_in_turn
+    @_read_in_turn
     async def aggregate(self, model: type[Model], pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
         with self._translated():
             cursor = await self._collection(model).aggregate(list(pipeline))

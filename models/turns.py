@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from time import monotonic
+from dataclasses import dataclass
 from typing import Final
 
 from errors import UnavailableError
@@ -17,15 +17,21 @@ class Turns:
     """Let so many calls be under way at once, and the others wait in the order in which they came.
 
     A wait ends with UnavailableError when no call was answered for `silence_s`: then the database does not answer.
-    While it answers, a wait may last `longest_s`.
+    While it answers, a wait may last `longest_s`. Time in which the event loop was busy does not count: no answer could
+    be taken then.
     """
 
     def __init__(self, at_once: int, silence_s: float, longest_s: float) -> None:
         self._free = at_once
+        self._at_once = at_once
         self._silence_s = silence_s
         self._longest_s = longest_s
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[_Wait] = deque()
         self._answered_at = 0.0
+        self._tick_s = min(_TICK_S, silence_s / 10)
+        self._ticked_at: float | None = None  # of the loop; None while nothing is under way
+        self._clock_s = 0.0  # runs while something is under way, and stands still while the loop is busy
+        self.stalled_s = 0.0  # for how long the loop was busy, in all
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -37,40 +43,73 @@ class Turns:
         token = _HELD.set(True)
         try:
             yield
-            self._answered_at = monotonic()
+            self._answered_at = self._clock_s
         finally:
             _HELD.reset(token)
             self._give_back()
 
     async def _take(self) -> None:
+        self._run_clock()
         if self._free:
             self._free -= 1
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        wait = _Wait(asyncio.get_running_loop().create_future(), self._clock_s)
+        self._waiting.append(wait)
         try:
-            await self._come_up(turn)
+            await wait.turn
         except BaseException:
-            if turn.done():
+            if wait.given:
                 self._give_back()
-            else:
-                self._waiting.remove(turn)
+            elif wait in self._waiting:
+                self._waiting.remove(wait)
             raise
 
-    async def _come_up(self, turn: asyncio.Future[None]) -> None:
-        begun = monotonic()
-        while not turn.done():
-            silent_at = max(begun, self._answered_at) + self._silence_s
-            left_s = min(silent_at, begun + self._longest_s) - monotonic()
-            if left_s <= 0:
-                raise UnavailableError("the database does not answer")
-            await asyncio.wait([turn], timeout=left_s)
-
     def _give_back(self) -> None:
-        if self._waiting:
-            self._waiting.popleft().set_result(None)
+        while self._waiting:
+            wait = self._waiting.popleft()
+            if not wait.turn.done():
+                wait.given = True
+                wait.turn.set_result(None)
+                return
+        self._free += 1
+
+    def _run_clock(self) -> None:
+        if self._ticked_at is None:
+            loop = asyncio.get_running_loop()
+            self._ticked_at = loop.time()
+            loop.call_later(self._tick_s, self._tick)
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert self._ticked_at is not None
+        passed_s = loop.time() - self._ticked_at
+        counted_s = min(passed_s, 2 * self._tick_s)
+        self._clock_s += counted_s
+        self.stalled_s += passed_s - counted_s
+        self._end_waits()
+        if self._free == self._at_once:
+            self._ticked_at = None
         else:
-            self._free += 1
+            self._ticked_at = loop.time()
+            loop.call_later(self._tick_s, self._tick)
+
+    def _end_waits(self) -> None:
+        while self._waiting:
+            begun = self._waiting[0].begun
+            silent_s, waited_s = self._clock_s - max(begun, self._answered_at), self._clock_s - begun
+            if silent_s < self._silence_s and waited_s < self._longest_s:
+                return
+            ended = self._waiting.popleft().turn
+            if not ended.done():
+                ended.set_exception(UnavailableError("the database does not answer"))
 
 
+@dataclass(eq=False, slots=True)
+class _Wait:
+    turn: asyncio.Future[None]
+    begun: float  # by the clock of the turns
+    given: bool = False
+
+
+_TICK_S: Final = 0.25
 _HELD: Final = ContextVar("_HELD", default=False)

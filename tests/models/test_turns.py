@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -64,17 +65,24 @@ async def test_who_leaves_while_waiting_or_holding_keeps_no_turn() -> None:
 
 
 async def test_who_leaves_as_its_turn_comes_passes_it_on() -> None:
-    calls = Calls(Turns(1, silence_s=5, longest_s=5))
-    holding, leaving, staying = calls.begin(0, 1, 2)
+    turns = Turns(1, silence_s=5, longest_s=5)
+    calls, end = Calls(turns), asyncio.Event()
+
+    async def hold() -> None:
+        async with turns.turn():
+            await end.wait()
+        leaving.cancel()  # the turn was given to it, and it has not run yet
+
+    holding = asyncio.create_task(hold())
+    await settled()
+    leaving, staying = calls.begin(1, 2)
     await settled()
 
-    calls.ends[0].set()
-    await holding  # its turn was given to the second, which has not run yet
-    leaving.cancel()
+    end.set()
     calls.ends[2].set()
 
-    await staying
-    assert calls.begun == [0, 2]
+    await asyncio.gather(holding, staying)
+    assert calls.begun == [2]
 
 
 async def test_a_silent_database_ends_every_wait() -> None:
@@ -115,6 +123,22 @@ async def test_no_wait_lasts_longer_than_the_longest() -> None:
 
     calls.ends[0].set()
     await holding
+
+
+async def test_the_time_in_which_this_process_was_busy_does_not_count() -> None:
+    turns = Turns(1, silence_s=0.5, longest_s=0.6)
+    calls = Calls(turns)
+    holding, waiting = calls.begin(0, 1)
+    await settled()
+
+    time.sleep(1.0)  # noqa: ASYNC251 - the loop is busy
+    for end in calls.ends:
+        end.set()
+    await asyncio.sleep(0)  # the timers that became due meanwhile
+
+    await asyncio.gather(holding, waiting)
+    assert calls.begun == [0, 1]
+    assert turns.stalled_s > 0.5
 
 
 async def test_calls_within_a_turn_are_part_of_it() -> None:
