@@ -51,6 +51,10 @@ log = logging.getLogger("server")
 
 _LAST_WORDS_S: Final = 10.0
 _PREPARED_WITHIN_S: Final = 3.0
+_BACKLOG: Final = 4096
+# asyncio accepts so many connections before it does anything else. If a crowd were accepted all at once, the answers of
+# the database would wait for longer than they may take.
+_ACCEPTED_AT_ONCE: Final = 16
 _ONE_LINE: Final = (SettingsError, EmbeddedError, UnavailableError, MigrationError)
 
 
@@ -195,7 +199,7 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         reason = os.strerror(error.errno or 0)
@@ -267,7 +271,14 @@ def _make_folder(folder: Path) -> None:
         raise SettingsError(f"DATA_DIR: cannot make {folder}: {reason}. Example: DATA_DIR=/var/lib/gamer") from None
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Keep a long queue of connections that wait to be accepted; uvicorn has shortened it to what is accepted at
+        once."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         yield  # signals are this module's: gateway and worker stop together
@@ -280,6 +291,7 @@ def _server_config(settings: Settings, parts: Parts, app: Starlette) -> uvicorn.
         app,
         log_config=None,
         access_log=False,
+        backlog=_ACCEPTED_AT_ONCE,
         proxy_headers=False,  # the application reads them: see web.proxies
         http=patient(
             settings.header_timeout_seconds,
@@ -301,7 +313,7 @@ def _server_config(settings: Settings, parts: Parts, app: Starlette) -> uvicorn.
 async def _serve_http(
     settings: Settings, parts: Parts, app: Starlette, listener: socket.socket, stopping: asyncio.Event
 ) -> None:
-    server = _Server(_server_config(settings, parts, app))
+    server = Server(_server_config(settings, parts, app))
     serving = asyncio.create_task(server.serve([listener]))
     await asyncio.wait([serving, asyncio.ensure_future(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
     if hasattr(app.state, "stopping"):

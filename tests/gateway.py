@@ -43,7 +43,7 @@ from providers.base import Place, ProviderName
 from providers.registry import Registry
 from resolvers.context import Context, Services
 from schema.execution import GraphQLExecution, GraphQLRequest, OperationKind
-from server import listen
+from server import Server, listen
 from streaming.library import Game, SkippedFiles
 from tests.fakes.cloud import FakeCloud, site
 from web.gateway import Gateway
@@ -231,7 +231,7 @@ async def listening(
         proxy_headers=False,
         **options,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     with listen("127.0.0.1", 0, "PORT") as listener:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -23,6 +23,7 @@ from web.wires import SlowReader, slices
 _MAY_BE_ANSWERED: Final = (h11.IDLE, h11.SEND_RESPONSE)
 _CRUMBS: Final = 8 * 1024  # bytes around the pieces of a body that may outweigh them
 _REST: Final = 128 * 1024  # bytes of a body that may come after its answer; the connection is good for more then
+_LOOK_S: Final = 0.02
 _FAREWELL_S: Final = 1.0  # so long an answer has to arrive before the connection is closed under a body
 
 
@@ -149,7 +150,12 @@ class PatientH11(H11Protocol):
         return protocol is not self
 
     def _wait_for_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.head_timeout_s, self._give_up)
+        self._head_timer = self.loop.call_later(self.head_timeout_s, self._look_again)
+
+    def _look_again(self) -> None:
+        """Take a head that was received in time and waited for this process, which was busy: the event loop reads it
+        before this timer ends."""
+        self._head_timer = self.loop.call_later(_LOOK_S, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._head_timer is not None:

@@ -32,6 +32,27 @@ async def test_a_connection_that_is_kept_alive_sends_each_answer_without_delay(g
     assert no_delay == [1]
 
 
+async def test_a_crowd_waits_to_be_accepted_however_few_are_accepted_at_once(gateway: GatewayWorld) -> None:
+    async with listening(create_app(web_gateway(gateway), Readiness()), backlog=4) as address:
+        host, port = address.split(":")
+        statuses = [await _status_at(host, port)]  # it serves
+        # It runs in this thread and accepts none of them now. Those that the system does not queue time out.
+        crowd = [socket.create_connection((host, int(port)), timeout=0.5) for _ in range(200)]
+        statuses.append(await _status_at(host, port))
+        for waiting in crowd:
+            waiting.close()
+
+    assert statuses == [b"HTTP/1.1 200 OK"] * 2
+
+
+async def _status_at(host: str, port: str) -> bytes:
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        return await _status_of(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
 async def _status_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     """Send one request, read its whole answer, and return the status line."""
     writer.write(GET)
