@@ -45,7 +45,9 @@ LIMITS: Final = WebLimits(
     max_operations_per_socket=3,
     max_messages_per_minute=300,
 )
-_PATIENCE_S: Final = 3.0  # of the healthy client, on a machine that others use too
+# How long the healthy client waits at most, in time that this process computes, for a busy machine takes away the rest.
+_PATIENCE_S: Final = 3.0
+_PATIENCE_ON_A_BUSY_MACHINE_S: Final = 20.0
 _MOST_GROWTH_KB: Final = 60_000
 
 
@@ -79,6 +81,7 @@ class Siege:
     http: aiohttp.ClientSession
     lives: str = ""  # a token of the healthy client
     served: list[float] = field(default_factory=list)  # how long the healthy client waited, each time
+    computed: list[float] = field(default_factory=list)  # how long this process computed in each of them
 
     @property
     def url(self) -> str:
@@ -158,7 +161,8 @@ async def besieged(world: GatewayWorld, *, lives: str = "", **changes: Any) -> A
         if healthy.done() and not healthy.cancelled():
             healthy.result()
         await _served_once(siege)
-        assert max(siege.served) < _PATIENCE_S
+        assert max(siege.served) < _PATIENCE_ON_A_BUSY_MACHINE_S
+        assert max(siege.computed) < _PATIENCE_S
         assert resident_kb() - before < _MOST_GROWTH_KB
 
 
@@ -175,11 +179,12 @@ async def _healthy(siege: Siege) -> None:
 
 
 async def _served_once(siege: Siege) -> None:
-    begun = time.perf_counter()
+    begun, computed = time.perf_counter(), time.process_time()
     headers = {"Authorization": f"Bearer {siege.lives}"}
     async with siege.http.post(siege.url, json={"query": "{ viewer { __typename } }"}, headers=headers) as answer:
         assert (await answer.json())["data"] == {"viewer": {"__typename": "Viewer"}}
     siege.served.append(time.perf_counter() - begun)
+    siege.computed.append(time.process_time() - computed)
 
 
 def resident_kb() -> int:
