@@ -393,10 +393,10 @@ class TestChanging:
         assert (status, told["field"]) == (400, "force")
 
     async def test_an_engine_that_is_away_is_503(self, gateway: GatewayWorld, ann: aiohttp.ClientSession) -> None:
-        await gateway.db.insert(a_launch(LAUNCH))
+        await gateway.db.insert(a_vm(MACHINE))
         gateway.engine.away = True
 
-        async with ann.delete(f"/launch/{LAUNCH_ID}") as answer:
+        async with ann.post(f"/vms/{VM_ID}/stop") as answer:
             told = await answer.json()
 
         assert (answer.status, told["errors"][0]["code"]) == (503, "UNAVAILABLE")
