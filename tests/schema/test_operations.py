@@ -16,6 +16,7 @@ from auth.callers import Caller
 from models.catalog import ConsoleType
 from models.database import Database, Document, M
 from models.launches import Attempt, LaunchStatus, LaunchStepName, Step, StepStatus
+from models.unreadable import Unreadable
 from models.usage import UsageInterval, UsageState
 from models.vms import VmStatus
 from providers.base import ProviderName
@@ -358,6 +359,10 @@ class CountedDatabase(Database):
     async def find(self, model: type[M], *args: Any, **kwargs: Any) -> list[M]:
         self.finds[model.__name__] += 1
         return await super().find(model, *args, **kwargs)
+
+    async def find_readable(self, model: type[M], *args: Any, **kwargs: Any) -> tuple[list[M], list[Unreadable]]:
+        self.finds[model.__name__] += 1
+        return await super().find_readable(model, *args, **kwargs)
 
     async def rows(self, model: type[Model], query: Document) -> list[Document]:
         self.finds[model.__name__] += 1
