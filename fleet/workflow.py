@@ -104,8 +104,8 @@ class MachineWorkflow:
         A command that came while another is done waits for its end, but not for long.
         """
         await self._until_status_is_known()
-        await self._turn(asked.command)
-        if self._status in DONE_ALREADY[asked.command]:
+        await self._turn(asked)
+        if self._is_done_already(asked):
             return Answer(accepted=True, status=self._status)
         if not self._free() or self._status not in WORKS[asked.command]:
             return Answer(accepted=False, status=self._status)
@@ -144,19 +144,23 @@ class MachineWorkflow:
         if not self._knows_status and workflow.patched("wait-for-status"):
             await workflow.wait_condition(lambda: self._knows_status)
 
-    async def _turn(self, command: Command) -> None:
+    def _is_done_already(self, asked: Asked) -> bool:
+        """Whether the status is what was asked for. A deletion under way may yet keep the machine for its saves, which
+        one that discards them does not."""
+        undecided = asked.discard and self._status is VmStatus.DELETING
+        return self._status in DONE_ALREADY[asked.command] and not undecided
+
+    async def _turn(self, asked: Asked) -> None:
         """Until nothing else is done, or the command is done already, but not for long.
 
         Several that wait for the same end wake up together: each looks again, and only the first finds it free.
         """
         deadline = workflow.now() + _TURN
-        while not (self._free() or self._status in DONE_ALREADY[command]):
+        while not (self._free() or self._is_done_already(asked)):
             if (left := deadline - workflow.now()) <= timedelta(0):
                 return
             with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: self._free() or self._status in DONE_ALREADY[command], timeout=left
-                )
+                await workflow.wait_condition(lambda: self._free() or self._is_done_already(asked), timeout=left)
 
     def _free(self) -> bool:
         return self._number == self._begun and not self._busy
