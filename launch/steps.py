@@ -23,7 +23,7 @@ from errors import (
 )
 from fleet.commands import Asked, Command
 from fleet.desk import Asking
-from fleet.onboard import OnBoard, address_of, slot_for
+from fleet.onboard import OnBoard, address_of, slot_for, slot_of
 from fleet.orders import Done, RentOrder, SiteFacts
 from fleet.presence import while_on
 from fleet.saving import bring_to_safety
@@ -216,9 +216,19 @@ class LaunchSteps:
         return Done("The stream answers")
 
     async def _bring_home(self, vm: Vm, launch: Launch) -> None:
-        """The saves of the game that was played here before go to safety before another's come."""
-        if vm.game_launch_id not in {None, launch.id}:
-            await bring_to_safety(self._db, self._streaming, vm)
+        """Upload the saves of the game that was played here before another's come. ProviderRefusedError when they stay
+        on the machine alone: from then on nothing would look after them. The restore of the same save does so itself.
+        """
+        if vm.game_launch_id in {None, launch.id} or await bring_to_safety(self._db, self._streaming, vm):
+            return
+        played = await slot_of(self._db, vm)
+        if played is None or played == slot_for(launch):
+            return
+        game, why = played.game_id or "the console", (await self._vm(vm.id)).saves_warning
+        raise ProviderRefusedError(
+            f"Saves of {game} are on this machine alone. Launch {game} with the same save on it again, "
+            f"or delete the machine and accept the loss. {why}"
+        )
 
     async def _running_machine(self, launch: Launch) -> Vm | None:
         if launch.requested_vm_id is not None:

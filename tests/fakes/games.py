@@ -7,9 +7,10 @@ from streaming.library import Game
 
 
 class FakeGames:
-    """Keeps launch.launches.Games: it has mario-odyssey for the Switch and no other game."""
+    """Keeps launch.launches.Games: it has two games for the Switch and no others."""
 
     async def find(self, console: ConsoleType, game_id: str) -> Game | None:
-        if (console, game_id) != (ConsoleType.SWITCH, "mario-odyssey"):
+        titles = {"mario-odyssey": "Mario Odyssey", "splatoon": "Splatoon"}
+        if console is not ConsoleType.SWITCH or game_id not in titles:
             return None
-        return Game(console, game_id, "Mario Odyssey", "roms/switch/mario-odyssey.nsp")
+        return Game(console, game_id, titles[game_id], f"roms/switch/{game_id}.nsp")

@@ -10,7 +10,7 @@ import pytest
 
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
 from fleet.commands import Command
-from models.launches import Launch
+from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval, UsageState
 from models.vms import VmStatus
 from placement.positions import Position
@@ -20,6 +20,43 @@ from streaming.survey import LeftOut
 from tests.world import World
 
 TALLINN = Position(59.437, 24.7536)
+
+
+UNSAFE = [
+    (UploadOutcome.NOT_RESTORED, (), "The saves on this machine were never restored whole"),
+    (UploadOutcome.VANISHED, (), "The save folder on this machine is empty, although files were there"),
+    (UploadOutcome.UPLOADED, (LeftOut("saves/a.srm", "cannot be read"),), "saves/a.srm cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("outcome", "left_out", "why"), UNSAFE)
+async def test_no_other_game_is_set_up_over_saves_that_are_on_the_machine_alone(
+    world: World, outcome: UploadOutcome, left_out: tuple[LeftOut, ...], why: str
+) -> None:
+    vm = await world.machine()
+    world.streaming.outcome, world.streaming.left_out = outcome, left_out
+
+    refused = await world.until_over(await world.launch(game_id="splatoon", vm_id=vm.id))
+
+    assert refused.status is LaunchStatus.FAILED
+    assert (refused.failure or "").startswith(
+        "Saves of mario-odyssey are on this machine alone. Launch mario-odyssey with the same save on it again, "
+        "or delete the machine and accept the loss. "
+    )
+    assert why in (refused.failure or "")
+    kept = await world.again(vm)
+    assert (kept.status, kept.game_launch_id, kept.saves_pending) == (VmStatus.RUNNING, vm.game_launch_id, True)
+    assert [slot.game_id for slot in world.streaming.slots] == ["mario-odyssey"]
+
+
+async def test_the_same_game_is_launched_again_to_have_its_saves_restored(world: World) -> None:
+    vm = await world.machine()
+    world.streaming.outcome = UploadOutcome.NOT_RESTORED
+
+    again = await world.until_over(await world.launch(vm_id=vm.id))
+
+    assert (again.status, again.vm_id) == (LaunchStatus.READY, vm.id)
+    assert [slot.game_id for slot in world.streaming.slots] == ["mario-odyssey"] * 2
 
 
 async def test_two_saves_of_one_game_are_both_kept_and_the_player_is_told(world: World) -> None:
