@@ -55,8 +55,9 @@ class OperatorAlerts:
         return await self._db.find_one(OperatorAlert, {"key": _key(code, subject_id)})
 
     async def open_of(self, code: OperatorAlertCode) -> list[OperatorAlert]:
-        """Return the open alerts of one kind."""
-        return await self._db.find(OperatorAlert, {"cleared_at": None, "code": code})
+        """Return the open alerts of one kind that can be read."""
+        alerts, _ = await self._db.find_readable(OperatorAlert, {"cleared_at": None, "code": code})
+        return alerts
 
     async def newest(self, *, with_cleared: bool, limit: int) -> list[OperatorAlert]:
         """Return at most `limit` alerts, newest first."""

@@ -49,13 +49,14 @@ class AlertWebhooks:
         self._clock = clock
 
     async def waiting(self) -> list[str]:
-        """Return the ids of the events that were not sent yet: spending alerts, operator alerts raised and cleared."""
+        """Return the ids of the events that were not sent yet: spending alerts, operator alerts raised and cleared.
+        Those that cannot be read are left out, so that the others are sent."""
         if self._webhook is None:
             return []
         oldest_first = [("raised_at", 1)]
-        spending = await self._db.find(SpendingAlert, {"told": False}, sort=oldest_first)
-        raised = await self._db.find(OperatorAlert, {"told": False}, sort=oldest_first)
-        cleared = await self._db.find(OperatorAlert, {"cleared_told": False}, sort=oldest_first)
+        spending, _ = await self._db.find_readable(SpendingAlert, {"told": False}, sort=oldest_first)
+        raised, _ = await self._db.find_readable(OperatorAlert, {"told": False}, sort=oldest_first)
+        cleared, _ = await self._db.find_readable(OperatorAlert, {"cleared_told": False}, sort=oldest_first)
         return [
             *(alert.id for alert in spending),
             *(f"{_RAISED}{alert.id}" for alert in raised),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from billing.operator_alerts import OperatorAlerts
+from errors import UnreadableRecordError
 from fleet.commands import Finding, Memory, Seen
 from models.database import Database
 from models.limits import AlertLevel
@@ -85,9 +86,11 @@ class Health:
         now = datetime.now(UTC)
         for code in (*_CODES, *_STOPPED_CODES):
             alerts = await self._alerts.open_of(code)
-            vms = {vm.id: vm for vm in await self._db.get_many(Vm, [alert.subject_id for alert in alerts])}
+            vms = await self._db.read_many(Vm, [alert.subject_id for alert in alerts])
             for alert in alerts:
                 vm = vms.get(alert.subject_id)
+                if isinstance(vm, UnreadableRecordError):
+                    continue  # whether it is settled is not known
                 if vm is None or not _may_last(alert, vm, now):
                     await self._alerts.clear(code, alert.subject_id)
 

@@ -11,7 +11,7 @@ from temporalio import activity
 from billing.alerts import Alerts
 from billing.limits import SpendingLimits
 from billing.webhooks import AlertWebhooks
-from errors import ConflictError, GatewayError
+from errors import ConflictError, GatewayError, UnreadableRecordError
 from fleet.balance import BalanceGuard
 from fleet.commands import Command
 from fleet.desk import Fleet
@@ -53,11 +53,13 @@ class Spending:
 
     @activity.defn(name="raise_alerts")
     async def raise_alerts(self) -> list[str]:
-        """Look at all limits, balances and machines with alerts. Returns the ids of the alerts to send outside."""
-        await self._balance.check(datetime.now(UTC))
-        await self._health.clear_settled()
-        for alert in await self._alerts.raise_all_due(datetime.now(UTC)):
-            log.warning("spending alert", extra={"level": alert.level, "why": alert.message, "user": alert.user_id})
+        """Look at all limits, balances and machines with alerts. Returns the ids of the alerts to send outside. What
+        cannot be read in one part does not keep the others from their work."""
+        for part in (self._check_balances, self._health.clear_settled, self._raise_due):
+            try:
+                await part()
+            except UnreadableRecordError as error:
+                log.error("some alerts could not be looked at", extra={"why": error.message})
         return await self._webhooks.waiting()
 
     @activity.defn(name="stop_what_must")
@@ -66,7 +68,8 @@ class Spending:
         long enough ago, and take warnings back that no longer hold. How many were stopped and cancelled."""
         now = datetime.now(UTC)
         must_stop = await self._limits.must_stop(now)
-        warned = {stop.id: stop for stop in await self._db.find(SpendingStop, {})}
+        stops, _ = await self._db.find_readable(SpendingStop, {})
+        warned = {stop.id: stop for stop in stops}
         ended = 0
         for spender in await self._spenders():
             reason = must_stop.reason(spender.user_id)
@@ -90,6 +93,13 @@ class Spending:
         """Nobody took it: the alert itself stays where it can be asked for."""
         log.error("an alert could not be told outside", extra={"alert": alert_id})
         await self._webhooks.settle(alert_id)
+
+    async def _check_balances(self) -> None:
+        await self._balance.check(datetime.now(UTC))
+
+    async def _raise_due(self) -> None:
+        for alert in await self._alerts.raise_all_due(datetime.now(UTC)):
+            log.warning("spending alert", extra={"level": alert.level, "why": alert.message, "user": alert.user_id})
 
     async def _spenders(self) -> list[Vm | Launch]:
         """What costs money now, or will soon. Launches first: one that gets ready meanwhile is found as its machine."""

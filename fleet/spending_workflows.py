@@ -8,7 +8,7 @@ from typing import Final
 from temporalio import workflow
 from temporalio.client import Client
 from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError
+from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from billing.schedules import ensure_schedule
@@ -28,15 +28,29 @@ _AGAIN: Final = RetryPolicy(
 class WatchSpendingWorkflow:
     @workflow.run
     async def run(self) -> int:
-        """How many machines were stopped."""
-        waiting = await workflow.execute_activity_method(
-            Spending.raise_alerts, schedule_to_close_timeout=_SHORT, heartbeat_timeout=_BEAT
-        )
-        for alert_id in waiting:
-            await self._tell(alert_id)
-        return await workflow.execute_activity_method(
+        """Return how many machines were stopped. The stops are made also when the alerts fail; the run fails then,
+        after them."""
+        failed = await self._alert()
+        stopped = await workflow.execute_activity_method(
             Spending.stop_what_must, schedule_to_close_timeout=_SHORT, heartbeat_timeout=_BEAT
         )
+        if failed is not None:
+            raise failed
+        return stopped
+
+    async def _alert(self) -> ActivityError | None:
+        """Raise what is due and have it told; return the error when that failed."""
+        try:
+            waiting = await workflow.execute_activity_method(
+                Spending.raise_alerts, schedule_to_close_timeout=_SHORT, heartbeat_timeout=_BEAT
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return error
+        for alert_id in waiting:
+            await self._tell(alert_id)
+        return None
 
     async def _tell(self, alert_id: str) -> None:
         """By a workflow of its own, which goes on when this one has ended."""

@@ -15,7 +15,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
-from temporalio.client import Client
+from temporalio import activity
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 
 from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlerts
@@ -36,6 +38,7 @@ from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
 from providers.http import Http
 from tests.billing.exact import utc
+from tests.gateway import a_vm
 from tests.world import World
 
 SECRET = SecretStr("a secret that only the receiver knows")
@@ -326,8 +329,68 @@ async def test_the_engine_tells_each_alert_until_it_is_taken_and_once(
     assert receiver.taken.empty()
 
 
-async def watch_once(client: Client, queue: str) -> None:
-    await client.execute_workflow(WatchSpendingWorkflow.run, id=f"watch-{secrets.token_hex(4)}", task_queue=queue)
+async def test_one_machine_that_cannot_be_read_keeps_no_hard_limit_from_stopping_the_others(
+    world: World, http: Http, receiver: Receiver
+) -> None:
+    vm = await expensive(world)
+    await reach_hard_limit(world, "player-1")
+    strange = a_vm("200000000000000009", "bob", status=VmStatus.RUNNING)
+    await world.db.insert(strange)
+    for subject in (strange.id, vm.id):
+        await OperatorAlerts(world.db).raise_alert(
+            AlertLevel.WARNING, OperatorAlertCode.MACHINE_STOPPED_BY_HOST, subject, "it was stopped"
+        )
+    await world.db.update_many(Vm, {"_id": strange.id}, {"$set": {"status": "OF_A_LATER_VERSION"}})
+    watching = Spending(world.db, world.fleet, world.launches, webhooks(world.db, http, receiver), grace=timedelta(0))
+    queue = f"spending-{secrets.token_hex(4)}"
+
+    async with build_worker(world.client, queue, watching):
+        counts = [await asyncio.wait_for(watch_once(world.client, queue), 20) for _ in range(2)]
+
+    assert counts == [0, 1]
+    still = await OperatorAlerts(world.db).open_of(OperatorAlertCode.MACHINE_STOPPED_BY_HOST)
+    assert [alert.subject_id for alert in still] == [strange.id]
+
+
+async def test_an_alert_that_cannot_be_read_keeps_no_other_from_being_sent(
+    db: Database, http: Http, receiver: Receiver
+) -> None:
+    await db.insert_many([an_alert("A"), an_alert("B")])
+    await db.update_many(SpendingAlert, {"_id": "A"}, {"$set": {"level": "OF_A_LATER_VERSION"}})
+
+    assert await webhooks(db, http, receiver).waiting() == ["B"]
+
+
+class FailingAlerts:
+    """The activities of a worker whose look at the alerts fails for good."""
+
+    def __init__(self) -> None:
+        self.stopped = 0
+
+    @activity.defn(name="raise_alerts")
+    async def raise_alerts(self) -> list[str]:
+        raise ApplicationError("the alerts cannot be read", non_retryable=True)
+
+    @activity.defn(name="stop_what_must")
+    async def stop_what_must(self) -> int:
+        self.stopped += 1
+        return 1
+
+
+async def test_hard_limits_stop_machines_also_when_the_alerts_fail(world: World) -> None:
+    failing, queue = FailingAlerts(), f"spending-{secrets.token_hex(4)}"
+
+    async with build_worker(world.client, queue, failing):
+        with pytest.raises(WorkflowFailureError):
+            await asyncio.wait_for(watch_once(world.client, queue), 20)
+
+    assert failing.stopped == 1
+
+
+async def watch_once(client: Client, queue: str) -> int:
+    return await client.execute_workflow(
+        WatchSpendingWorkflow.run, id=f"watch-{secrets.token_hex(4)}", task_queue=queue
+    )
 
 
 async def until_told(db: Database) -> None:
