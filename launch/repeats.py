@@ -19,7 +19,7 @@ from providers.base import ProviderName
 from streaming.slots import DEFAULT_SAVE
 
 _UNDER_WAY: Final = [LaunchStatus.QUEUED, LaunchStatus.RUNNING]
-_LONGEST: Final = timedelta(days=1)  # that a launch is under way
+_LONGEST: Final = timedelta(days=1)  # that a launch of an earlier version, which holds no place, is looked for
 
 Arguments = Mapping[str, str | None]
 
@@ -139,15 +139,15 @@ class Repeats:
         return launch
 
     async def _under_way(self, order: Order) -> Launch | None:
-        if order.vm_id is not None:
+        """Return the launch under way that this request means. One that holds the request's place is found however
+        old it is; those of an earlier version hold none."""
+        key = under_way_key(order)
+        if key is None:
             return None
+        recent = {"user_id": order.user_id, "requested_at": {"$gte": datetime.now(UTC) - _LONGEST}}
         launches = await self._db.find(
             Launch,
-            {
-                "user_id": order.user_id,
-                "requested_at": {"$gte": datetime.now(UTC) - _LONGEST},
-                "status": {"$in": _UNDER_WAY},
-            },
+            {"status": {"$in": _UNDER_WAY}, "$or": [{"under_way": key}, recent]},
             sort=[("requested_at", 1)],
         )
         meant = (order.console, order.game_id, order.save_id or DEFAULT_SAVE)

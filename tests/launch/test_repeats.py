@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -139,6 +139,16 @@ async def test_a_launch_that_an_earlier_version_wrote_is_found(gateway: GatewayW
     await gateway.db.insert(earlier)
 
     assert ids(await launch_game(gateway)) == [global_id("Launch", earlier.id)]
+
+
+async def test_a_launch_that_is_under_way_for_days_is_still_the_one_that_is_meant(gateway: GatewayWorld) -> None:
+    first = await launch_game(gateway)
+    days_ago = {"status": LaunchStatus.RUNNING, "requested_at": datetime.now(UTC) - timedelta(days=3)}
+    await gateway.db.update_many(Launch, {}, {"$set": days_ago})
+
+    payloads = [await launch_game(gateway), await launch_game(gateway, idempotencyKey="key")]
+
+    assert ids(*payloads) == ids(first, first)
 
 
 @pytest.mark.parametrize(
