@@ -8,7 +8,7 @@ would make look like orphans waits for an operator: see `fleet.sweep_plan`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -27,7 +27,7 @@ from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
 from models.strays import Stray, Sweep
 from models.vms import ENDED, Vm, VmStatus
-from providers.base import Machine, Provider, ProviderName
+from providers.base import Machine, MachineId, Provider, ProviderName
 from providers.registry import Registry
 from providers.tags import parse_tag
 
@@ -91,7 +91,8 @@ class Sweeper:
         for look in looks:
             here = [each for each in found if each.action.provider is look.provider.name]
             actions += [await self._do(look.provider, each, dry_run) for each in here]
-            await self._forget_strays(look.provider.name, [each.machine for each in here], dry_run)
+            if not dry_run:
+                await self._forget_strays(look, {each.machine.id for each in here})
             actions += await self._settlement.settle_unknown(look.provider, look.vms, look.ours, dry_run=dry_run)
         actions += await self._unmanaged()
         if not dry_run:
@@ -110,8 +111,11 @@ class Sweeper:
         listed = [machine for machine in named if not _is_of(machine, unreadable)]
         strangers = {each.id for each in listed if is_foreign(each, self._deployment, records.get(each.tag))}
         ours = [machine for machine in listed if machine.id not in strangers]
-        after_gap = await self._after_gap(provider.name, dry_run)
+        begun, after_gap = _now(), await self._after_gap(provider.name)
         found = [each for one in ours if (each := await self._judge(provider, one, records, after_gap, dry_run))]
+        if not dry_run:
+            # After the strays: a sweep that is interrupted before leaves the gap as it is.
+            await self._db.replace(Sweep(id=provider.name, at=begun))
         foreign = [_foreign(provider.name, machine) for machine in listed if machine.id in strangers]
         return _Look(provider, ours, vms, found, foreign)
 
@@ -130,13 +134,10 @@ class Sweeper:
             unreadable |= {each.id for each in strange}
         return records, frozenset(unreadable)
 
-    async def _after_gap(self, provider: ProviderName, dry_run: bool) -> bool:
+    async def _after_gap(self, provider: ProviderName) -> bool:
         """Return whether this cloud was not swept for a while, or never, by this database's account."""
-        now = _now()
         last = await self._db.get(Sweep, provider)
-        if not dry_run:
-            await self._db.replace(Sweep(id=provider, at=now))
-        return last is None or now - last.at > _GAP
+        return last is None or _now() - last.at > _GAP
 
     async def _judge(
         self, provider: Provider, machine: Machine, records: dict[str, Vm], after_gap: bool, dry_run: bool
@@ -270,10 +271,26 @@ class Sweeper:
             for vm in restarted
         ]
 
-    async def _forget_strays(self, provider: ProviderName, still: Sequence[Machine], dry_run: bool) -> None:
-        if not dry_run:
-            keys = [f"{provider}:{machine.id}" for machine in still]
-            await self._db.delete(Stray, {"_id": {"$nin": keys}, "provider": provider})
+    async def _forget_strays(self, look: _Look, still: Set[MachineId]) -> None:
+        """Forget strays that are none any more. A list that lacks a machine once does not release what an operator is
+        to decide on: only a live record does, or its cloud's word that it is gone."""
+        keys = [f"{look.provider.name}:{machine_id}" for machine_id in still]
+        strays, _ = await self._db.find_readable(Stray, {"_id": {"$nin": keys}, "provider": look.provider.name})
+        wanted = {machine.id for machine in look.ours} - still
+        for stray in strays:
+            machine_id = MachineId(stray.machine_id)
+            waits = (stray.held or stray.predates) and machine_id not in wanted
+            if not waits or await _is_gone(look.provider, machine_id):
+                await self._db.delete(Stray, {"_id": stray.id})
+
+
+async def _is_gone(provider: Provider, machine_id: MachineId) -> bool:
+    """Return whether the cloud says that it does not have the machine."""
+    try:
+        return await provider.machine(machine_id) is None
+    except ProviderError as error:
+        log.warning("machine could not be asked for", extra={"machine": machine_id, "why": error.message})
+        return False
 
 
 def _is_of(machine: Machine, vm_ids: frozenset[str]) -> bool:

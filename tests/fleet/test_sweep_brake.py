@@ -9,16 +9,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from billing.meter import Meter
+from errors import ProviderBusyError, UnavailableError
 from fleet.sweep_plan import Action, Verdict
 from fleet.sweeper import Sweeper
 from models.database import Database
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlert, OperatorAlertCode
-from models.strays import Sweep
+from models.strays import Stray, Sweep
 from models.vms import Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState, ProviderName, Tag
 from providers.registry import Registry
 from tests.fakes.cloud import FakeCloud
+from tests.fault_proxy import WRITES, Fault, FaultProxy
+from tests.fault_walk import ERRORS
 from tests.fleet.test_sweeper import a_vm, at_cloud
 
 FIRST = 200000000000000001
@@ -114,6 +117,56 @@ async def test_a_database_as_it_was_last_night_deletes_nothing_that_came_since(
     last_night = datetime.now(UTC) - timedelta(hours=9)
     await db.update(Sweep, {"_id": ProviderName.TENSORDOCK}, {"$set": {"at": last_night}})
     orphans(cloud, 2)
+
+    assert verdicts(await sweeper.sweep()) == [(Verdict.HOLD, False)] * 2
+    assert len(cloud.rented) == 2
+
+
+async def test_a_list_that_lacks_a_machine_once_does_not_release_it(db: Database, cloud: FakeCloud) -> None:
+    orphans(cloud, 2)
+    sweeper = Sweeper(db, Registry([cloud]), Meter(db), spare_s=0)
+    await sweeper.sweep()
+
+    cloud.unlisted.add(MachineId("orphan-0"))
+    assert verdicts(await sweeper.sweep()) == [(Verdict.HOLD, False)]
+    cloud.failures["machine"] = [ProviderBusyError("500")]
+    assert verdicts(await sweeper.sweep()) == [(Verdict.HOLD, False)]
+    cloud.unlisted.clear()
+
+    assert verdicts(await sweeper.sweep()) == [(Verdict.HOLD, False)] * 2
+    assert len(cloud.rented) == 2
+
+
+async def test_a_machine_that_its_cloud_says_is_gone_is_forgotten(db: Database, cloud: FakeCloud) -> None:
+    orphans(cloud, 2)
+    sweeper = Sweeper(db, Registry([cloud]), Meter(db), spare_s=0)
+    await sweeper.sweep()
+
+    del cloud.rented[MachineId("orphan-0")]
+    await sweeper.sweep()
+
+    assert [stray.machine_id for stray in await db.find(Stray, {})] == ["orphan-1"]
+
+
+async def test_a_machine_that_has_a_record_again_is_forgotten(db: Database, cloud: FakeCloud) -> None:
+    orphans(cloud, 1)
+    sweeper = Sweeper(db, Registry([cloud]), Meter(db), spare_s=0)
+    await sweeper.sweep()
+
+    await db.insert(a_vm(str(FIRST), VmStatus.RUNNING, "orphan-0"))
+    await sweeper.sweep()
+
+    assert await db.count(Stray, {}) == 0
+
+
+@pytest.mark.parametrize("collection", ["strays", "sweeps"])
+async def test_a_sweep_that_the_database_interrupts_ends_no_gap(
+    db: Database, faulty_db: Database, faults: FaultProxy, cloud: FakeCloud, collection: str
+) -> None:
+    orphans(cloud, 2)
+    interrupted, sweeper = (Sweeper(each, Registry([cloud]), Meter(each), spare_s=0) for each in (faulty_db, db))
+    with faults.fault(Fault(WRITES, [collection], error=ERRORS[0])), pytest.raises(UnavailableError):
+        await interrupted.sweep()
 
     assert verdicts(await sweeper.sweep()) == [(Verdict.HOLD, False)] * 2
     assert len(cloud.rented) == 2
