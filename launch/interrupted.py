@@ -82,7 +82,8 @@ class InterruptedLaunches:
         if started:
             log.warning("launch was interrupted, its machine is given back", extra={"vm": vm.id, "status": vm.status})
             await write_entry(self._db, by_the_service("sweeper", RELEASE_MACHINE, vm.id, f"{vm.status}, {_WHY}"))
-        if vm.status not in _UNFINISHED:
+        # One that ran already may believe in another status: the database may be a restored one, older than its work.
+        if not started or vm.status not in _UNFINISHED:
             try:
                 await self._workflows.ask_machine(vm.id, Asked(Command.DELETE, _WHY))
             except (InvalidStateError, UnavailableError) as error:

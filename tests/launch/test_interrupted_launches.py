@@ -54,6 +54,28 @@ async def test_a_launch_whose_workflow_was_terminated_ends_when_its_machine_is_g
     assert [(each.action, each.subject_id) for each in entries] == [(RELEASE_MACHINE, vm.id), (END_LAUNCH, launch.id)]
 
 
+async def test_a_machine_whose_restored_record_says_that_it_is_being_rented_is_given_back_with_its_saves(
+    world: World,
+) -> None:
+    launch = await world.launch()
+    await world.until_over(launch)
+    vm = await world.vm(launch)
+    before = {"status": LaunchStatus.RUNNING, "ready_at": None, "ended_at": None}
+    await world.db.update_many(Vm, {"_id": vm.id}, {"$set": {"status": VmStatus.PROVISIONING}})
+    await world.db.update_many(Launch, {"_id": launch.id}, {"$set": before})
+    interrupted = InterruptedLaunches(world.db, world.engine)
+
+    ended = [await interrupted.settle()]
+    await world.until(vm, VmStatus.DELETED)
+    ended.append(await interrupted.settle())
+
+    assert ended == [0, 1]
+    assert world.cloud.rented == {}
+    assert [slot.game_id for slot in world.streaming.uploaded][-1:] == ["mario-odyssey"]
+    assert await world.db.count(UsageInterval, {"end": None}) == 0
+    assert (await world.now(launch)).status is LaunchStatus.FAILED
+
+
 async def test_a_launch_under_way_is_left_alone(world: World) -> None:
     reached = world.streaming.hold("install")
     launch = await world.launch()
