@@ -153,7 +153,7 @@ class Machines:
         if await self._db.update(Vm, never_ordered, {"$set": {"status": VmStatus.FAILED}}) is not None:
             return Released(gone=True, message="Nothing was rented")
         # From here on no order is permitted; what stands on the record now is all there was.
-        vm = await self._moved(vm, VmStatus.DELETING)
+        vm = await self._moved(vm, VmStatus.DELETING, {"deletion_decided_at": vm.deletion_decided_at or _now()})
         if (given_back_at := self._given_back.pop(vm_id, None)) is not None and vm.going_since is None:
             await _going(self._db, vm, given_back_at)
         seen: set[MachineId] = {MachineId(vm.provider_id)} if vm.provider_id else set()

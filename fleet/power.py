@@ -122,7 +122,10 @@ class Power:
 
     @activity.defn(name="saves_are_safe")
     async def saves_are_safe(self, vm_id: str) -> bool:
-        return not (await self._vm(vm_id)).saves_pending
+        """Return whether a deletion need not wait for its saves: they are elsewhere, or it was decided before."""
+        vm = await self._vm(vm_id)
+        decided = vm.status is VmStatus.DELETING and vm.deletion_is_decided
+        return decided or not vm.saves_pending
 
     @activity.defn(name="alarm")
     async def alarm(self, vm_id: str, what: str) -> None:
@@ -250,6 +253,8 @@ def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool, *, by_host: b
     runs_again = status is VmStatus.RUNNING and vm.status is VmStatus.STARTING
     if (status is VmStatus.STOPPING or runs_again) and not by_host:
         fields["warning"] = None
+    if status in _METERED and vm.deletion_decided_at is not None:
+        fields["deletion_decided_at"] = None
     if status is VmStatus.STOPPED:
         fields["billed_in_full"] = billed
         if vm.status not in {VmStatus.STOPPED, VmStatus.DELETING}:

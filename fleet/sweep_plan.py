@@ -44,7 +44,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A machine that no live record needs, with its record if it has one. `repeats`: its deletion was asked for before,
+    """A machine that no live record needs, with its record if it has one. `repeats`: its deletion was decided before,
     so that it is no decision of this sweep."""
 
     machine: Machine
@@ -93,7 +93,7 @@ def reason_to_hold(machine: Machine, vm: Vm | None, *, predates: bool) -> str | 
     """Return why a machine is not deleted without an operator, however few there are; None when it may be."""
     if vm is None:
         return OLDER if predates else None
-    # A deletion that was asked for before was decided by its workflow: its saves are safe, or their loss is accepted.
-    if vm.saves_pending and vm.provider_id == machine.id and vm.going_since is None:
+    # A deletion that its workflow decided: its saves are safe, or their loss is accepted.
+    if vm.saves_pending and vm.provider_id == machine.id and not vm.deletion_is_decided:
         return UNSAVED
     return None

@@ -151,7 +151,7 @@ class Sweeper:
         young = _now() - stray.first_seen < self._spare
         verdict = Verdict.SPARE if young else Verdict.DELETE
         action = Action(verdict, provider.name, machine.id, machine.tag, None if vm is None else vm.id, reason)
-        found = Found(machine, vm, action, repeats=vm is not None and vm.going_since is not None)
+        found = Found(machine, vm, action, repeats=vm is not None and vm.deletion_is_decided)
         if young:
             return found
         hold = reason_to_hold(machine, vm, predates=stray.predates) or (reason if stray.held else None)

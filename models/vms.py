@@ -93,6 +93,7 @@ class Vm(Model):
     start_asked_at: datetime | None = None  # intent: written right before its cloud is asked to turn it on
     stopped_at: datetime | None = None
     deleted_at: datetime | None = None
+    deletion_decided_at: datetime | None = None  # its saves are safe, or their loss is accepted: it goes, come what may
     going_since: datetime | None = None  # its cloud was asked to delete it then: it costs until then, once it is gone
     last_activity_at: datetime | None = None
     stops_at: datetime | None = None
@@ -132,6 +133,11 @@ class Vm(Model):
             if text is not None
         ]
         return ". ".join(told) or None
+
+    @property
+    def deletion_is_decided(self) -> bool:
+        """Whether it was decided before that the machine goes. Earlier builds noted only when its cloud was asked."""
+        return self.deletion_decided_at is not None or self.going_since is not None
 
     def port(self, internal: int) -> int:
         """The port under which an internal port is reached from outside."""

@@ -12,7 +12,7 @@ from errors import MachineLostError, NoCapacityError, ProviderBusyError, Provide
 from fleet.commands import Command
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval, UsageState
-from models.vms import VmStatus
+from models.vms import Vm, VmStatus
 from placement.positions import Position
 from providers.base import MachineState, ProviderName
 from streaming.saves import UploadOutcome
@@ -132,6 +132,21 @@ async def test_a_player_who_accepts_the_named_loss_gets_the_machine_deleted(worl
 
     assert world.cloud.rented == {} or not world.cloud.states()
     assert "saves/a.srm cannot be read" in (gone.saves_warning or "")
+
+
+@pytest.mark.parametrize("decided_at", [datetime(2026, 1, 1, tzinfo=UTC), None])
+async def test_an_interrupted_deletion_is_finished_when_it_was_decided_and_else_keeps_the_saves(
+    world: World, decided_at: datetime | None
+) -> None:
+    vm = await world.machine()
+    world.streaming.always["end_sessions"] = ProviderRefusedError("it is half deleted")
+    deleting = {"status": VmStatus.DELETING, "saves_pending": True, "deletion_decided_at": decided_at}
+
+    await world.db.update(Vm, {"_id": vm.id}, {"$set": deleting})
+    ended = await world.until_changed(vm, lambda now: now.status in {VmStatus.DELETED, VmStatus.RUNNING})
+
+    assert ended.status is (VmStatus.RUNNING if decided_at is None else VmStatus.DELETED)
+    assert len(world.cloud.rented) == (1 if decided_at is None else 0)
 
 
 async def test_a_loss_that_was_not_named_before_is_not_accepted_in_advance(world: World) -> None:

@@ -10,12 +10,14 @@ import pytest
 
 from billing.meter import Meter
 from errors import ProviderBusyError, UnavailableError
+from fleet.machines import Machines
 from fleet.sweep_plan import Action, Verdict
 from fleet.sweeper import Sweeper
 from models.database import Database
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlert, OperatorAlertCode
 from models.strays import Stray, Sweep
+from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState, ProviderName, Tag
 from providers.registry import Registry
@@ -211,6 +213,29 @@ async def test_a_disk_with_the_only_copy_of_saves_waits_for_an_operator(
         (Verdict.HOLD, "what was saved on it last is on its disk alone")
     ]
     assert len(cloud.rented) == 1
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("status", [VmStatus.PROVISIONING, VmStatus.DELETING])
+async def test_a_deletion_that_an_outage_of_the_cloud_left_undone_is_done_after_it(
+    db: Database, sweeper: Sweeper, cloud: FakeCloud, status: VmStatus, count: int
+) -> None:
+    machines = Machines(db, Registry([cloud]), Meter(db), settle_s=60)
+    for number in range(count):
+        vm = a_vm(str(FIRST + number), status, f"m{number}")
+        vm.saves_pending = True
+        await db.insert(vm)
+        await Meter(db).enter(vm, UsageState.RUNNING, vm.created_at)
+        at_cloud(cloud, f"m{number}", vm.tag)
+        cloud.failures["machines"] = [ProviderBusyError("no answer")]
+        with pytest.raises(ProviderBusyError):
+            await machines.release(vm.id)
+        await machines.give_up(vm.id)
+
+    assert verdicts(await sweeper.sweep()) == [(Verdict.DELETE, True)] * count
+    assert cloud.rented == {}
+    assert await db.count(UsageInterval, {"end": None}) == 0
+    assert await db.count(Vm, {"status": VmStatus.DELETED}) == count
 
 
 async def test_a_deletion_whose_loss_was_accepted_is_repeated(db: Database, sweeper: Sweeper, cloud: FakeCloud) -> None:
