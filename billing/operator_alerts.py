@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
 from errors import ConflictError
@@ -19,14 +19,18 @@ class OperatorAlerts:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    async def raise_alert(self, level: AlertLevel, code: OperatorAlertCode, subject_id: str, message: str) -> bool:
-        """Open an alert unless one of this level is open. One of another level is cleared and replaced.
+    async def raise_alert(
+        self, level: AlertLevel, code: OperatorAlertCode, subject_id: str, message: str, about: Sequence[str] = ()
+    ) -> bool:
+        """Open an alert unless one of this level that is about all of `about` is open. Any other one is cleared and
+        replaced.
 
         Returns whether this call opened it. Messages never carry credentials or text that a caller chose.
         """
         if (alert := await self.open_one(code, subject_id)) is not None:
-            if alert.level is level:
+            if alert.level is level and set(about) <= set(alert.about):
                 return False
+            about = sorted({*about, *alert.about})
             await self._close(alert)
         now = datetime.now(UTC)
         key = _key(code, subject_id)
@@ -38,6 +42,7 @@ class OperatorAlerts:
             message=message,
             subject_id=subject_id,
             raised_at=now,
+            about=list(about),
         )
         try:
             await self._db.insert(alert)

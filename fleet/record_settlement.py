@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from billing.meter import Meter
-from errors import ConflictError, ProviderError, UnavailableError
+from errors import ConflictError, ProviderError, UnavailableError, UnreadableRecordError
 from fleet.machines import lost
 from fleet.owners import Owners, Workflows, launches_of
 from fleet.sweep_plan import Action, Verdict
@@ -45,11 +45,19 @@ class RecordSettlement:
                 Verdict.LOSE, provider.name, vm.provider_id or "", vm.tag, vm.id, f"{vm.status}, unknown to the cloud"
             )
             if not dry_run:
-                async with accounted(self._db, by_the_service("sweeper", "closeRecord", vm.id, action.reason)):
-                    await self.settle(vm, rented=vm.provider_id is not None)
-                action = replace(action, done=True)
+                action = replace(action, done=await self._closed(vm, action.reason))
             actions.append(action)
         return actions
+
+    async def _closed(self, vm: Vm, reason: str) -> bool:
+        """Settle one record, and return whether that was done. What cannot be read of it holds up no other."""
+        try:
+            async with accounted(self._db, by_the_service("sweeper", "closeRecord", vm.id, reason)):
+                await self.settle(vm, rented=vm.provider_id is not None)
+        except UnreadableRecordError as error:
+            log.error("a record could not be closed", extra={"vm": vm.id, "why": error.message})
+            return False
+        return True
 
     async def _gone(self, provider: Provider, vms: Sequence[Vm]) -> list[Vm]:
         """Return those that the cloud does not know by their ids either: lists lag."""

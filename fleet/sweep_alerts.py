@@ -37,8 +37,11 @@ class SweepAlerts:
             f"{len(held)} machines wait for an operator before they are deleted. `python -m fleet.sweep --dry-run` "
             "lists them with the reasons, `--adopt` gives them their records again, `--confirm` deletes them"
         )
-        if await self._alerts.raise_alert(AlertLevel.CRITICAL, OperatorAlertCode.SWEEP_PAUSED, _SUBJECT, message):
-            log.error("the sweeper waits for an operator", extra={"machines": len(held), "why": held[0].reason})
+        about = [f"{action.provider}:{action.machine_id}" for action in held]
+        code = OperatorAlertCode.SWEEP_PAUSED
+        if await self._alerts.raise_alert(AlertLevel.CRITICAL, code, _SUBJECT, message, about):
+            why = "; ".join(sorted({action.reason for action in held}))
+            log.error("the sweeper waits for an operator", extra={"machines": len(held), "why": why})
 
     async def _tell_foreign(self, provider: ProviderName, count: int) -> None:
         if count == 0:

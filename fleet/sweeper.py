@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from billing.meter import Meter
-from errors import ProviderError, UnavailableError, UnreadableRecordError
+from errors import GatewayError, ProviderError, UnavailableError, UnreadableRecordError
 from fleet.machines import released
 from fleet.owners import Owners, Workflows
 from fleet.reconciliation import Reconciliation
@@ -88,16 +88,22 @@ class Sweeper:
             found = [_confirmed(each) for each in found]
         actions = [action for look in looks for action in look.foreign]
         actions += await self._restarted([vm for look in looks for vm in look.vms], dry_run)
+        unmanaged = await self._unmanaged()
+        if not dry_run:  # before anything is deleted, so that no error there hides what waits
+            await self._tell([*actions, *(each.action for each in found), *unmanaged], looks)
         for look in looks:
             here = [each for each in found if each.action.provider is look.provider.name]
             actions += [await self._do(look.provider, each, dry_run) for each in here]
             if not dry_run:
                 await self._forget_strays(look, {each.machine.id for each in here})
             actions += await self._settlement.settle_unknown(look.provider, look.vms, look.ours, dry_run=dry_run)
-        actions += await self._unmanaged()
-        if not dry_run:
+        return actions + unmanaged
+
+    async def _tell(self, actions: Sequence[Action], looks: Sequence[_Look]) -> None:
+        try:
             await self._alerts.tell(actions, [look.provider.name for look in looks])
-        return actions
+        except UnreadableRecordError as error:
+            log.error("operators could not be told of a sweep", extra={"why": error.message})
 
     async def _look(self, provider: Provider, dry_run: bool) -> _Look | None:
         """Compare a cloud's list with our records. None when it does not answer."""
@@ -193,7 +199,16 @@ class Sweeper:
             key = f"{provider.name}:{found.machine.id}"
             await self._db.update(Stray, {"_id": key}, {"$set": {"held": True}})
             return found.action
-        return await self._delete(provider, found.machine, found.vm, found.action)
+        try:
+            return await self._delete(provider, found.machine, found.vm, found.action)
+        except UnavailableError:
+            raise
+        except GatewayError as error:
+            log.error(
+                "the records of a machine could not be settled",
+                extra={"machine": found.machine.id, "why": error.message},
+            )
+            return found.action
 
     async def _unmanaged(self) -> list[Action]:
         """Machines that can only be reported: nothing here could delete them."""

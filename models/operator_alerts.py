@@ -36,6 +36,7 @@ class OperatorAlert(Model):
     message: str
     subject_id: str
     raised_at: datetime
+    about: list[str] = Field(default_factory=list)  # what it was raised about so far; more of it raises it again
     cleared_at: datetime | None = None
     told: bool = False  # by webhook that it was raised: delivered, or given up
     cleared_told: bool = True  # by webhook that it is over; true as long as there is nothing to tell

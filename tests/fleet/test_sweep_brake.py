@@ -3,6 +3,7 @@ and the machines of other installations."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -122,6 +123,45 @@ async def test_a_database_as_it_was_last_night_deletes_nothing_that_came_since(
 
     assert verdicts(await sweeper.sweep()) == [(Verdict.HOLD, False)] * 2
     assert len(cloud.rented) == 2
+
+
+async def test_machines_that_join_those_that_wait_raise_the_alert_again(
+    db: Database, cloud: FakeCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    orphans(cloud, 1)
+    sweeper = Sweeper(db, Registry([cloud]), Meter(db), spare_s=0)
+    for _ in range(2):
+        await sweeper.sweep()
+    orphans(cloud, 8)
+    for _ in range(2):
+        await sweeper.sweep()
+    del cloud.rented[MachineId("orphan-0")]
+    await sweeper.sweep()
+
+    alerts = await db.find(OperatorAlert, {"code": OperatorAlertCode.SWEEP_PAUSED}, sort=[("raised_at", 1)])
+    assert [(each.message.split()[0], each.cleared_at is None) for each in alerts] == [("1", False), ("8", True)]
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert [record.__dict__["machines"] for record in errors] == [1, 8]
+
+
+async def test_usage_that_cannot_be_read_holds_up_no_other_machine_and_no_alert(
+    db: Database, sweeper: Sweeper, cloud: FakeCloud
+) -> None:
+    strange = a_vm(str(FIRST), VmStatus.LOST, "orphan-0")
+    unsaved = a_vm(str(FIRST + 1), VmStatus.LOST, "orphan-1")
+    unsaved.saves_pending = True
+    await db.insert_many([strange, unsaved])
+    await Meter(db).enter(strange, UsageState.RUNNING, datetime.now(UTC))
+    await db.update_many(UsageInterval, {"vm_id": strange.id}, {"$set": {"state": "OF_A_LATER_VERSION"}})
+    orphans(cloud, 3)
+
+    first = await sweeper.sweep()
+    second = await sweeper.sweep()
+
+    assert verdicts(first) == [(Verdict.DELETE, False), (Verdict.HOLD, False), (Verdict.DELETE, True)]
+    assert verdicts(second) == [(Verdict.HOLD, False), (Verdict.LOSE, False)]
+    assert list(cloud.rented) == ["orphan-1"]
+    assert await open_alerts(db) == [(AlertLevel.CRITICAL, OperatorAlertCode.SWEEP_PAUSED, "sweeper")]
 
 
 async def test_a_list_that_lacks_a_machine_once_does_not_release_it(db: Database, cloud: FakeCloud) -> None:
