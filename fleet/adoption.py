@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final, Protocol
 
 from billing.meter import Meter
-from errors import ConflictError, ProviderError
+from errors import ConflictError, ProviderBusyError, ProviderError
 from fleet.sweep_plan import UNMANAGED, Action, Verdict
 from models.audit import by_the_service, write_with
 from models.catalog import Console, console
@@ -31,6 +31,7 @@ from streaming.names import folder_of
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 _OURS: Final = frozenset({Verdict.SPARE, Verdict.DELETE, Verdict.HOLD})
+_BOOT: Final = timedelta(minutes=10)
 _OFF: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED})
 
 
@@ -73,19 +74,57 @@ class Adoption:
             machine = await provider.machine(MachineId(action.machine_id))
             if machine is None:
                 return replace(action, reason="its cloud does not know it any more")
+            if (not_yet := await self._why_not_yet(provider, machine)) is not None:
+                return replace(action, verdict=Verdict.ADOPT, reason=not_yet)
             vm_id, reason = await self._recorded(provider, machine)
-        except (ProviderError, ConflictError) as error:
+        except ConflictError as error:  # it has a record by now, and a workflow that looks after it
             return replace(action, reason=f"not adopted: {error.message}")
+        except ProviderError as error:
+            stopped = await self._stopped_again(provider, action, boots=isinstance(error, ProviderBusyError))
+            return replace(action, reason=f"not adopted: {error.message}{stopped}")
+        if vm_id is None:
+            reason += await self._stopped_again(provider, action)
         return replace(action, verdict=Verdict.ADOPT, vm_id=vm_id, reason=reason, done=vm_id is not None)
 
-    async def _recorded(self, provider: Provider, machine: Machine) -> tuple[str | None, str]:
-        """Write the records; the VM's id and what to say of it. None for the id: not yet, or not at all."""
-        parts = parse_tag(machine.tag)
+    async def _why_not_yet(self, provider: Provider, machine: Machine) -> str | None:
+        """Return what to wait for before the machine can be asked whose it is. One that is off is started."""
         if machine.state in _OFF:
+            await self._note_start(provider, machine)
             await provider.start(machine.id)
-            return None, "it was off and is being started; adopt again in some minutes"
-        if parts is None or machine.state is not MachineState.RUNNING or machine.ip_address is None:
-            return None, f"it is {machine.state}; adopt again once it runs"
+            return "it was off and is being started; adopt again in some minutes"
+        if machine.state is not MachineState.RUNNING or machine.ip_address is None:
+            return f"it is {machine.state}; adopt again once it runs"
+        return None
+
+    async def _note_start(self, provider: Provider, machine: Machine) -> None:
+        """Note before the start that it is ours. A machine that no sweep has judged yet waits for an operator."""
+        key, now = f"{provider.name}:{machine.id}", datetime.now(UTC)
+        stray = Stray(
+            id=key, provider=provider.name, machine_id=machine.id, tag=machine.tag, first_seen=now, predates=True
+        )
+        fields = {name: value for name, value in stray.model_dump_doc().items() if name != "started_at"}
+        await self._db.upsert(Stray, {"_id": key}, {"$set": {"started_at": now}, "$setOnInsert": fields})
+
+    async def _stopped_again(self, provider: Provider, action: Action, *, boots: bool = False) -> str:
+        """Stop a machine that was started for an adoption and gets no record; return what to say of it. One that
+        `boots` is given some time."""
+        stray = await self._db.get(Stray, f"{action.provider}:{action.machine_id}")
+        if stray is None or stray.started_at is None or (boots and datetime.now(UTC) - stray.started_at < _BOOT):
+            return ""
+        try:
+            machine = await provider.machine(MachineId(action.machine_id))
+            if machine is None or machine.state in _OFF:
+                return ""
+            await provider.stop(machine.id)
+        except ProviderError as error:
+            return f"; it was started for this and could not be stopped again: {error.message}"
+        return "; it was started for this and is stopped again"
+
+    async def _recorded(self, provider: Provider, machine: Machine) -> tuple[str | None, str]:
+        """Write the records; the VM's id and what to say of it. None for the id: it cannot be adopted."""
+        parts = parse_tag(machine.tag)
+        if parts is None:
+            return None, "its name is none of ours"
         if machine.usd_per_hour is None:
             return None, "its cloud does not say what it costs"
         slots = await self._onboard.found_slots(_address(machine))

@@ -294,7 +294,7 @@ class Sweeper:
         wanted = {machine.id for machine in look.ours} - still
         for stray in strays:
             machine_id = MachineId(stray.machine_id)
-            waits = (stray.held or stray.predates) and machine_id not in wanted
+            waits = (stray.held or stray.predates or stray.started_at is not None) and machine_id not in wanted
             if not waits or await _is_gone(look.provider, machine_id):
                 await self._db.delete(Stray, {"_id": stray.id})
 

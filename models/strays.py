@@ -20,6 +20,7 @@ class Stray(Model):
     first_seen: datetime
     predates: bool = False  # it was there when the sweeper saw this cloud for the first time, or after a gap
     held: bool = False  # the brake has caught it: it waits for an operator, also when the others are gone
+    started_at: datetime | None = None  # an adoption asked its cloud then to turn it on
     told: Outcome | None = None  # what the audit trail says of its deletion
 
     model_config = {"collection": "strays"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -19,6 +19,7 @@ from models.audit import AuditEntry
 from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import Launch, LaunchStatus
+from models.strays import Stray
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
 from providers.base import MachineId, MachineState, ProviderName
@@ -112,6 +113,78 @@ async def test_a_machine_that_is_off_is_started_to_be_asked_later(db: Database, 
     assert len(said.asked) == 1
 
 
+STOPPED_AGAIN = "; it was started for this and is stopped again"
+
+
+async def started(db: Database, cloud: FakeCloud, said: Said) -> None:
+    cloud.become_all(MachineState.STOPPED_RELEASED)
+    await adopt(db, cloud, said)
+    assert cloud.states() == [MachineState.RUNNING]
+
+
+@pytest.mark.parametrize(
+    ("said", "price", "reason"),
+    [
+        (Said(), Decimal("0.45"), "nothing on it says whose it is: it holds no saves that were restored"),
+        (
+            Said(replace(MARIO, folder=folder_of("auth0|42"))),
+            Decimal("0.45"),
+            f"no record has the user whose folder is {folder_of('auth0|42')}",
+        ),
+        (Said(MARIO), None, "its cloud does not say what it costs"),
+    ],
+)
+async def test_a_machine_that_was_started_in_vain_is_stopped_again(
+    db: Database, cloud: FakeCloud, said: Said, price: Decimal | None, reason: str
+) -> None:
+    await started(db, cloud, said)
+    priced(cloud, price)
+
+    (action,) = await adopt(db, cloud, said)
+
+    assert (action.done, action.reason) == (False, reason + STOPPED_AGAIN)
+    assert cloud.states() == [MachineState.STOPPED_RELEASED]
+
+
+async def test_a_started_machine_whose_stop_fails_is_stopped_by_the_next_run(db: Database, cloud: FakeCloud) -> None:
+    await started(db, cloud, Said())
+    cloud.failures["stop"] = [ProviderBusyError("500")]
+
+    (first,) = await adopt(db, cloud, Said())
+    (second,) = await adopt(db, cloud, Said())
+
+    assert first.reason.endswith("; it was started for this and could not be stopped again: 500")
+    assert second.reason.endswith(STOPPED_AGAIN)
+    assert cloud.states() == [MachineState.STOPPED_RELEASED]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "state", "said_of_it"),
+    [(9, MachineState.RUNNING, ""), (11, MachineState.STOPPED_RELEASED, STOPPED_AGAIN)],
+)
+async def test_a_started_machine_that_does_not_answer_has_the_time_to_boot_and_no_more(
+    db: Database, cloud: FakeCloud, minutes: int, state: MachineState, said_of_it: str
+) -> None:
+    said = Said()
+    await started(db, cloud, said)
+    await db.update(Stray, {}, {"$set": {"started_at": datetime.now(UTC) - timedelta(minutes=minutes)}})
+    said.failure = ProviderBusyError("no answer")
+
+    (action,) = await adopt(db, cloud, said)
+
+    assert (action.reason, cloud.states()) == (f"not adopted: no answer{said_of_it}", [state])
+
+
+async def test_a_machine_that_was_started_and_that_no_sweep_has_judged_waits_for_an_operator(
+    db: Database, cloud: FakeCloud
+) -> None:
+    await started(db, cloud, Said())
+
+    (action,) = await Sweeper(db, Registry([cloud]), Meter(db), spare_s=0).sweep()
+
+    assert (action.verdict, len(cloud.rented)) == (Verdict.HOLD, 1)
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
@@ -129,7 +202,7 @@ async def test_a_machine_that_does_not_say_whose_it_is_stays_as_it_is(
 
     assert (action.done, action.reason) == (False, reason)
     assert await db.count(Vm, {}) == 0
-    assert len(cloud.rented) == 1
+    assert cloud.states() == [MachineState.RUNNING]
 
 
 async def test_a_user_whose_folder_is_a_digest_is_found_among_those_whom_records_name(
