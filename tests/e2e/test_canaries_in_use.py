@@ -271,6 +271,7 @@ def test_a_start_that_fails_says_the_name_and_not_the_value(tmp_path: Path, name
         },
         **{"TENSORDOCK_API_URL": f"http://127.0.0.1:{free_port()}", "CLOUDYPAD_COMMAND": "/bin/false"},
         **others,
+        **({"TEMPORAL_TLS_KEY_PATH": str(SERVER)} if name == "TEMPORAL_TLS_CERT_PATH" else {}),
         name: WRONG[name].format(secret),
     }
 
