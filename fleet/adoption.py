@@ -147,13 +147,14 @@ class Adoption:
 
     async def _insert(self, vm: Vm, slot: FoundSlot) -> None:
         await self._write(_launch(vm, slot), vm)
-        await self._meter.enter(vm, UsageState.RUNNING, vm.created_at)
         await self._db.delete(Stray, {"_id": f"{vm.provider}:{vm.provider_id}"})
 
     async def _write(self, launch: Launch, vm: Vm) -> None:
         async def records() -> Vm:
             await self._db.insert(launch)
             await self._db.insert(vm)
+            # In one transaction: no later run finds a machine that has a record.
+            await self._meter.enter(vm, UsageState.RUNNING, vm.created_at)
             return vm
 
         entry = by_the_service("sweeper", "adoptMachine", vm.id, f"{vm.provider} {vm.provider_id} for {vm.user_id}")

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from billing.meter import Meter
-from errors import ProviderBusyError
+from errors import ProviderBusyError, UnavailableError
 from fleet.adoption import Adoption
 from fleet.onboard import slot_of
 from fleet.sweep_plan import UNMANAGED, Action, Verdict
@@ -20,7 +20,7 @@ from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import Launch, LaunchStatus
 from models.strays import Stray
-from models.usage import UsageInterval
+from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from providers.base import MachineId, MachineState, ProviderName
 from providers.registry import Registry
@@ -29,6 +29,8 @@ from streaming.found_saves import FoundSlot
 from streaming.names import folder_of
 from streaming.slots import SaveSlot
 from tests.fakes.cloud import FakeCloud
+from tests.fault_proxy import WRITES, Fault, FaultProxy
+from tests.fault_walk import ERRORS
 from tests.fleet.test_sweeper import at_cloud
 
 VM = "200000000000000001"
@@ -91,6 +93,30 @@ async def test_a_machine_is_its_players_again_with_its_saves_to_be_brought_to_sa
     assert launch.status is LaunchStatus.READY
     assert [each.end for each in await db.find(UsageInterval, {"vm_id": VM})] == [None]
     assert [(each.action, each.subject_id) for each in await db.find(AuditEntry, {})] == [("adoptMachine", VM)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "written"),
+    [
+        (Fault(WRITES, ["usage_intervals"], error=ERRORS[2]), 0),
+        (Fault(WRITES, ["strays"], error=ERRORS[0]), 1),
+        (Fault("commitTransaction", lose_answer=True), 1),
+    ],
+)
+async def test_a_machine_is_never_on_record_without_its_meter(
+    db: Database, faulty_db: Database, faults: FaultProxy, cloud: FakeCloud, fault: Fault, written: int
+) -> None:
+    registry = Registry([cloud])
+    found = await Sweeper(db, registry, Meter(db)).sweep(dry_run=True)
+    with faults.fault(fault), pytest.raises(UnavailableError):
+        await Adoption(faulty_db, registry, Said(MARIO), Meter(faulty_db)).adopt(found)
+    assert [await db.count(model, {}) for model in (Vm, UsageInterval, AuditEntry)] == [written] * 3
+
+    await adopt(db, cloud, Said(MARIO))
+
+    assert [await db.count(model, {}) for model in (Vm, Launch, UsageInterval)] == [1] * 3
+    (interval,) = await db.find(UsageInterval, {"vm_id": VM})
+    assert (interval.state, interval.end) == (UsageState.RUNNING, None)
 
 
 async def test_an_adopted_machine_is_no_orphan(db: Database, cloud: FakeCloud) -> None:
