@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ def test_a_deposit_is_no_negative_cost() -> None:
     assert spent_by_hour(samples) == {noon: Decimal(1)}
 
 
+@pytest.mark.timeout(300)
 @given(
     balances=st.lists(st.decimals("0", "1000", places=6), min_size=2, max_size=8),
     gaps=st.lists(st.integers(1, 3 * 86_400_000), min_size=7, max_size=7),

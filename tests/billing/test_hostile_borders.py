@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +68,7 @@ async def written(db: Database, history: list[UsageInterval], rolled_up_at: date
         await Rollups(db).roll_up(rolled_up_at)
 
 
+@pytest.mark.timeout(300)
 @given(data=st.data(), now=moments, start=moments, length=st.sampled_from(LENGTHS))
 @quiet
 async def test_a_window_between_any_two_moments_is_clipped_exactly(
@@ -90,6 +92,7 @@ async def test_a_window_between_any_two_moments_is_clipped_exactly(
     assert_forecast(report, mine, now)
 
 
+@pytest.mark.timeout(300)
 @given(data=st.data(), now=moments, month=st.sampled_from(BORDERS))
 @quiet
 async def test_a_month_as_a_file_says_what_its_report_says(

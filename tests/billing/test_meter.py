@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,7 @@ async def test_a_machine_told_of_when_its_record_is_closed_costs_until_then(db: 
     assert (interval.start, interval.end) == (NOON, NOON + timedelta(minutes=30))
 
 
+@pytest.mark.timeout(300)
 @given(
     tellings=st.lists(
         st.tuples(st.sampled_from([UsageState.RUNNING, UsageState.STOPPED]), st.integers(-3_600, 7_200)), max_size=8

@@ -55,6 +55,7 @@ def histories(draw: st.DrawFn) -> list[UsageInterval]:
     return intervals
 
 
+@pytest.mark.timeout(300)
 @given(
     history=histories(),
     first=st.sampled_from([0, 1, 2]) | st.integers(0, 34),
@@ -95,6 +96,7 @@ async def test_any_history_costs_what_fractions_say_and_its_parts_add_up(
     assert_parts_add_up(report)
 
 
+@pytest.mark.timeout(300)
 @given(history=histories())
 @settings(max_examples=15)
 async def test_the_total_is_the_same_to_the_last_digit_however_it_is_cut(
@@ -115,6 +117,7 @@ async def test_the_total_is_the_same_to_the_last_digit_however_it_is_cut(
     assert len(totals) == 1
 
 
+@pytest.mark.timeout(300)
 @given(
     start_ms=st.integers(0, 3 * 86_400_000),
     length_ms=st.integers(0, 3 * 86_400_000),
