@@ -217,12 +217,12 @@ class LaunchSteps:
 
     async def _bring_home(self, vm: Vm, launch: Launch) -> None:
         """Upload the saves of the game that was played here before another's come. ProviderRefusedError when they stay
-        on the machine alone: from then on nothing would look after them. The restore of the same save does so itself.
+        on the machine alone: from then on nothing would look after them. The restore into the same home does so itself.
         """
         if vm.game_launch_id in {None, launch.id} or await bring_to_safety(self._db, self._streaming, vm):
             return
         played = await slot_of(self._db, vm)
-        if played is None or played == slot_for(launch):
+        if played is None or played.home == slot_for(launch).home:
             return
         game, why = played.game_id or "the console", (await self._vm(vm.id)).saves_warning
         raise ProviderRefusedError(

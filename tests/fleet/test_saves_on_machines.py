@@ -49,14 +49,17 @@ async def test_no_other_game_is_set_up_over_saves_that_are_on_the_machine_alone(
     assert [slot.game_id for slot in world.streaming.slots] == ["mario-odyssey"]
 
 
-async def test_the_same_game_is_launched_again_to_have_its_saves_restored(world: World) -> None:
+@pytest.mark.parametrize("save_id", ["main", "second"])
+async def test_the_same_game_is_launched_again_whose_restore_looks_after_what_is_there(
+    world: World, save_id: str
+) -> None:
     vm = await world.machine()
     world.streaming.outcome = UploadOutcome.NOT_RESTORED
 
-    again = await world.until_over(await world.launch(vm_id=vm.id))
+    again = await world.until_over(await world.launch(vm_id=vm.id, save_id=save_id))
 
     assert (again.status, again.vm_id) == (LaunchStatus.READY, vm.id)
-    assert [slot.game_id for slot in world.streaming.slots] == ["mario-odyssey"] * 2
+    assert [slot.save_id for slot in world.streaming.slots] == ["main", save_id]
 
 
 async def test_two_saves_of_one_game_are_both_kept_and_the_player_is_told(world: World) -> None:
