@@ -111,7 +111,7 @@ class Launches:
 
         Raises IdempotencyKeyReusedError when the key was used with other arguments; a RefusedError whose `path` names
         the input field, with nothing written; UnavailableError when the database or the engine is away, with nothing
-        begun.
+        begun by this request, unless it names the launch that may still begin.
         """
         _check(order)
         wanted = await console(self._db, order.console)
@@ -121,7 +121,10 @@ class Launches:
         await self._budget.check(order.user_id)
         await self._check_world(order, wanted)
         launch = _document(order, wanted)
-        known = await self._written(launch, order, wanted)
+        try:
+            known = await self._written(launch, order, wanted)
+        except UnavailableError as error:
+            return await self._not_started(launch, error)
         if known is not None:
             return await self._started(known)
         return await self._begun(launch, order, wanted)
@@ -138,7 +141,7 @@ class Launches:
             await self._forget(launch)
             raise
         await self._forget(launch)
-        first = await self._db.get(Launch, named)
+        first = await self._repeats.kept(await self._db.get(Launch, named))
         if first is None:
             raise UnavailableError("the first request with this key could not be begun")
         return await self._started(first)
@@ -158,8 +161,9 @@ class Launches:
         raise ConflictError("another launch is being ordered at the same moment")
 
     async def _forget(self, launch: Launch) -> int:
-        """Delete a launch that has not begun; 0 when it has."""
-        return await self._db.delete(Launch, {"_id": launch.id, "status": LaunchStatus.QUEUED, "last_sequence": 0})
+        """Delete a launch that has not begun; 0 when it has, or when another request was given it."""
+        unbegun = {"_id": launch.id, "status": LaunchStatus.QUEUED, "last_sequence": 0, "shared": {"$ne": True}}
+        return await self._db.delete(Launch, unbegun)
 
     async def cancel(self, launch: Launch, why: str | None = None) -> Launch:
         """Ask for the end of a launch; returns it as CANCELLING. InvalidStateError when it has ended already. `why` is
@@ -219,7 +223,8 @@ class Launches:
         return launch
 
     async def _not_started(self, launch: Launch, error: UnavailableError) -> Launch:
-        """Take the record back, so that nothing begins after the refusal; unless it has begun all the same."""
+        """Take the record back, so that nothing begins after the refusal; unless it has begun all the same, or another
+        request was given it. Whether it was written at all may be unknown."""
         try:
             taken_back = await self._forget(launch)
             begun = None if taken_back else await self._db.get(Launch, launch.id)

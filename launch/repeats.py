@@ -72,12 +72,18 @@ class Repeats:
         named = await self._named(order, wanted)
         if named is not None:
             return named
-        found = await self._under_way(order)
+        found = await self.kept(await self._under_way(order))
         if found is None:
             return None
         if await self.remember(order, wanted, found) != found.id:
             return await self._named(order, wanted)
         return await self._with_warning(found, order)
+
+    async def kept(self, launch: Launch | None) -> Launch | None:
+        """Return the launch, marked so that the request which wrote it does not take it back; None when it did."""
+        if launch is None or launch.shared or launch.status is not LaunchStatus.QUEUED or launch.last_sequence > 0:
+            return launch
+        return await self._db.update(Launch, {"_id": launch.id}, {"$set": {"shared": True}})
 
     async def remember(self, order: Order, wanted: Console, launch: Launch) -> str:
         """Let the order's key, if it has one, name this launch from now on; return the id of the launch that it names.
@@ -122,7 +128,7 @@ class Repeats:
         if key is not None:
             if _hash(asked) != key.asked and _hash(_filled(asked, wanted)) != key.filled:
                 raise _reused()
-            if (launch := await self._db.get(Launch, key.launch_id)) is not None:
+            if (launch := await self.kept(await self._db.get(Launch, key.launch_id))) is not None:
                 return launch
             # Its record went as if nothing had been: the engine was away.
             await self._db.delete(IdempotencyKey, {"_id": key.id, "launch_id": key.launch_id})
@@ -136,7 +142,7 @@ class Repeats:
             return None
         if _filled(_asked(order), wanted) != _arguments_of(launch):
             raise _reused()
-        return launch
+        return await self.kept(launch)
 
     async def _under_way(self, order: Order) -> Launch | None:
         """Return the launch under way that this request means. One that holds the request's place is found however

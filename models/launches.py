@@ -106,6 +106,7 @@ class Launch(Model):
     warning: str | None = None  # what will end it soon
     trouble: str | None = None  # why a try of the step under way failed and is repeated
     under_way: str | None = None  # what only one launch under way may have; one that has ended may still hold it
+    shared: bool = False  # given to a further request before it began: the one that wrote it does not take it back
 
     model_config = {
         "collection": "launches",

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
-from errors import ProviderRefusedError
+from errors import ProviderRefusedError, UnavailableError
 from fleet.commands import launch_workflow_id
+from launch.stranded import Stranded
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
@@ -113,6 +114,31 @@ async def test_a_launch_becomes_ready_although_connections_break_at_every_third_
 
     assert ready.status is LaunchStatus.READY
     assert faulty_world.cloud.ever_rented == 1
+
+
+async def test_a_launch_that_was_written_without_an_answer_is_taken_back(
+    faulty_world: World, faults: FaultProxy
+) -> None:
+    faults.add(Fault("insert", collections=["launches"], times=1, error=ERRORS[4]))
+
+    with pytest.raises(UnavailableError):
+        await faulty_world.launch()
+
+    assert await faulty_world.db.find(Launch, {}) == []
+    assert await Stranded(faulty_world.db, faulty_world.engine, after=timedelta(0)).rescue() == 0
+
+
+async def test_a_launch_that_cannot_be_taken_back_is_named_in_the_refusal(
+    faulty_world: World, faults: FaultProxy
+) -> None:
+    faults.add(Fault("insert", collections=["launches"], times=1, error=ERRORS[4]))
+    faults.add(Fault("delete", collections=["launches"], times=1, error=ERRORS[2]))
+
+    with pytest.raises(UnavailableError) as refused:
+        await faulty_world.launch()
+
+    (launch,) = await faulty_world.db.find(Launch, {})
+    assert refused.value.message.endswith(f"the launch may still begin. It is {launch.id}")
 
 
 async def test_a_release_that_finds_its_record_closed_ends_the_launch(world: World) -> None:

@@ -8,11 +8,25 @@ from typing import Any
 
 import pytest
 
+from errors import UnavailableError
+from launch.plan import Ticket
+from models.database import Database
 from models.idempotency import IdempotencyKey
 from models.launches import Launch, LaunchStatus
 from schema.ids import global_id
 from streaming.slots import DEFAULT_SAVE
-from tests.gateway import ANN, DALLAS, OPERATOR, SERVICE, GatewayWorld, a_launch, a_vm, gateway
+from tests.gateway import (
+    ANN,
+    DALLAS,
+    OPERATOR,
+    SERVICE,
+    GatewayWorld,
+    StubEngine,
+    a_launch,
+    a_vm,
+    gateway,
+    gateway_world,
+)
 
 __all__ = ["gateway"]
 
@@ -230,6 +244,38 @@ async def test_a_request_that_could_not_be_begun_may_be_made_again_with_its_key(
     (launch_id,) = ids(await launch_game(gateway, idempotencyKey="key"))
 
     assert [global_id("Launch", launch.id) for launch in await stored(gateway)] == [launch_id]
+
+
+class EngineThatLosesTheFirstStart(StubEngine):
+    """It answers the first start with nothing but an error, and only once `lose` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.lose = asyncio.Event(), asyncio.Event()
+
+    async def start_launch(self, ticket: Ticket) -> None:
+        if not self.reached.is_set():
+            self.reached.set()
+            await self.lose.wait()
+            raise UnavailableError("the engine does not answer")
+        await super().start_launch(ticket)
+
+
+@pytest.mark.parametrize(
+    ("first_key", "second_key"), [(None, None), (None, "second"), ("first", "second"), ("same", "same")]
+)
+async def test_a_launch_that_a_further_request_was_given_is_not_taken_back_by_the_first(
+    db: Database, first_key: str | None, second_key: str | None
+) -> None:
+    engine = EngineThatLosesTheFirstStart()
+    async with gateway_world(db, engine=engine) as gateway:
+        first = asyncio.create_task(launch_game(gateway, idempotencyKey=first_key))
+        await asyncio.wait_for(engine.reached.wait(), 20)
+        second = await launch_game(gateway, idempotencyKey=second_key)
+        engine.lose.set()
+
+        assert ids(await first) == ids(second)
+        assert [global_id("Launch", launch.id) for launch in await stored(gateway)] == ids(second)
 
 
 async def test_an_engine_that_is_away_for_the_second_request_leaves_the_launch_alone(gateway: GatewayWorld) -> None:
