@@ -1,4 +1,4 @@
-"""What all tests share: one embedded database server and one engine a run, one database a test."""
+"""What all tests share: an embedded database server a worker, an engine a run, a database a test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from settings import Settings
 from tests.children import Run, end_all
 from tests.databases import PreparedDatabases
 from tests.fault_proxy import FaultProxy, fault_proxy
-from tests.servers import MONGODB, TEMPORAL, TEMPORAL_TEST, shared_port
+from tests.servers import MONGODB, TEMPORAL, TEMPORAL_TEST, own_port, shared_port
 
 RUN_OF = pytest.StashKey[Run]()
 COLLECTED = pytest.StashKey[list[str]]()
@@ -48,8 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two a core for `-n auto`: tests wait as much as they compute."""
-    return 2 * (os.cpu_count() or 1)
+    """Three a core for `-n auto`: tests wait more than they compute."""
+    return 3 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -77,10 +77,10 @@ def allowed_s(item: pytest.Item) -> float:
 
 @pytest.fixture(scope="session")
 def mongodb_uri(pytestconfig: pytest.Config) -> str:
-    """A database server: the one that TEST_MONGODB_URI names, else the embedded one of this run."""
+    """A database server: the one that TEST_MONGODB_URI names, else an embedded one of this worker."""
     if named := os.environ.get("TEST_MONGODB_URI"):
         return named
-    port = shared_port(MONGODB)
+    port = own_port(MONGODB)
     # pymongo forgets the socket with which it was connecting when the task that asked is cancelled just then.
     forgotten = rf"unclosed <socket.*raddr=\('127\.0\.0\.1', {port}\)"
     pytestconfig.addinivalue_line("filterwarnings", f"ignore:{forgotten}:ResourceWarning")

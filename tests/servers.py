@@ -1,4 +1,5 @@
-"""The database and the engines of a test run: each is started when a test first asks for it, once for all workers.
+"""The databases and the engines of a test run: each is started when a test first asks for it, a database for each
+worker and the engines once for all.
 
 They end with the run (tests/children.py). Tests tell themselves apart by the names of their databases and task queues.
 """
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedded.child import HOLDER
@@ -34,8 +35,14 @@ class Server:
     ready: Callable[[int], None] = lambda _: None
 
 
+def own_port(server: Server) -> int:
+    """Return the port of this worker's server. SecantusDB works on one core, and reads the changes of all databases for
+    each change stream: one server for all workers would be what they all wait for."""
+    return shared_port(replace(server, name=f"{server.name}-{os.environ.get('PYTEST_XDIST_WORKER', 'only')}"))
+
+
 def shared_port(server: Server) -> int:
-    """The port of the run's server, which is started if it is not there. It outlives the worker that started it."""
+    """Return the port of the run's server, started if it is not there. It outlives the worker that started it."""
     folder = Path(os.environ[RUN])
     written = folder / f"{server.name}.port"
     with _alone(folder / f"{server.name}.starting"):
