@@ -45,7 +45,7 @@ class RealMachinePool:
         """Know nothing of an earlier run: every machine ends with its pool."""
 
     def set_fault(self, machine_id: str | None, fault: str, on: bool) -> None:
-        raise NotImplementedError(f"real machines have no ordered faults: {fault}")
+        raise ValueError(f"real machines have no ordered faults: {fault}")
 
     async def close(self) -> None:
         for machine_id in list(self.machines):
