@@ -48,8 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Three a core for `-n auto`: tests wait more than they compute."""
-    return 3 * (os.cpu_count() or 1)
+    """Two a core for `-n auto`: tests wait as much as they compute."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -239,6 +239,9 @@ async def listening(
         finally:
             server.should_exit = True
             await serving
+            await asyncio.sleep(0)
+            for accepted_last in list(server.server_state.connections):
+                accepted_last.transport.abort()
 
 
 def web_gateway(world: GatewayWorld, **changes: Any) -> Gateway:

@@ -103,7 +103,7 @@ class TestWhatARunStarted:
     def test_it_ends_with_its_worker_and_with_the_run_that_has_workers(self, tmp_path: Path) -> None:
         with lasting(tmp_path, "gw0", "gw1", options=["-n", "2"]) as run:
             before, killed = run.left(), {*run.workers["gw1"]}
-            assert len(before) == 9, "two workers, three children of each, and the one database"
+            assert len(before) == 10, "two workers, three children and a database of each"
             os.kill(run.workers["gw1"][0], signal.SIGKILL)
 
             until(lambda: not any(map(alive, killed)))

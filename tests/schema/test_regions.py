@@ -110,7 +110,7 @@ async def test_a_region_is_found_by_its_id_and_as_the_site_of_a_machine(both: Ga
 
     found = await both.data(
         "query($region: ID!, $vm: ID!) { node(id: $region) { ... on Region { name distanceKm(from: "
-        "{latitude: 0, longitude: 0}) } } vm(id: $vm) { site { ... on Region { name } } } }",
+        "{latitude: 0, longitude: 1}) } } vm(id: $vm) { site { ... on Region { name } } } }",
         region=global_id("Region", "us-central1"),
         vm=global_id("VM", vm.id),
     )

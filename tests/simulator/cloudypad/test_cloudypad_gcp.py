@@ -120,8 +120,8 @@ async def test_a_quota_that_is_used_up_is_told_in_googles_words(tool: Tool, key:
     assert "Quota 'NVIDIA_L4_GPUS' exceeded.  Limit: 1.0 in region europe-west4., quotaExceeded" in full.stdout
 
 
-async def test_a_killed_run_leaves_a_lock_that_only_force_removes(tool: Tool, key: Path) -> None:
-    process = await tool.started(*create(key))
+async def test_a_killed_run_leaves_a_lock_that_only_force_removes(tool: Tool, key: Path, tmp_path: Path) -> None:
+    process = await tool.in_real_time(tmp_path).started(*create(key))
     assert process.stdout is not None
     while b"creating" not in await asyncio.wait_for(process.stdout.readline(), 10):
         pass

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from simulator.cloudypad import world as cloudypad_world
 from simulator.machines.park import MachinePark
 from simulator.simulation import Simulation
 
@@ -29,6 +31,13 @@ class Tool:
     def __init__(self, command: str, home: Path) -> None:
         self._command = command
         self.home = home
+
+    def in_real_time(self, folder: Path) -> Tool:
+        """Return the same executable whose clock does not hurry, for tests that act while it runs."""
+        command = folder / "cloudypad-in-real-time"
+        command.write_text(re.sub(rf"({cloudypad_world.CLOCK_FACTOR})=\S+", r"\1=1", Path(self._command).read_text()))
+        command.chmod(0o755)
+        return Tool(str(command), self.home)
 
     async def run(self, *argv: str, **environment: str) -> Ended:
         process = await self.started(*argv, **environment)
