@@ -40,7 +40,7 @@ from providers.base import Provider, ProviderName
 from providers.cloudypad.cli import CloudyPadCli
 from providers.cloudypad.provider import CloudyPad
 from providers.http import Http
-from providers.measured import MeasuredProvider
+from providers.instrumented import InstrumentedProvider
 from providers.registry import Registry
 from providers.storage.bucket import Bucket
 from providers.tensordock.provider import TensorDock
@@ -105,7 +105,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Pa
             providers.append(google)
             inventories.append(google)
         registry = Registry(
-            MeasuredProvider(provider, metrics.provider_called, _reported(settings, db, provider.name).get)
+            InstrumentedProvider(provider, metrics.provider_called, _reported(settings, db, provider.name).get)
             for provider in providers
         )
         bucket = game_bucket(settings, http)

@@ -11,7 +11,7 @@ from typing import Final
 
 from temporalio import activity
 
-from providers.base import Tell
+from providers.base import ProgressCallback
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ async def tell_trouble(line: str) -> None:
         log.warning("a failed try could not be told", exc_info=True)
 
 
-def told_to_workflow() -> Tell:
-    """A `Tell` that signals each new line to the workflow of the activity it is made in. Within `lines_first` they
+def told_to_workflow() -> ProgressCallback:
+    """A `ProgressCallback` that signals each new line to the workflow of the activity it is made in. Within `lines_first` they
     are waited for.
 
     Repeated lines and those beyond a bound are dropped: a player reads phases, not logs. A signal that fails is

@@ -38,7 +38,7 @@ from models.launches import Launch
 from models.vms import Vm, VmStatus
 from placement.positions import Position
 from placement.ranking import Placements, RankedPlacement
-from providers.base import Offer, PricePart, Tell
+from providers.base import Offer, PricePart, ProgressCallback
 from providers.registry import Registry
 from streaming.machine import Address, GameToPlay, SaveSlot
 
@@ -52,7 +52,7 @@ _INSTALLS_TAKE = timedelta(minutes=10)
 class OnMachine(OnBoard, Protocol):
     """What a launch does on a machine, over SSH, besides what the fleet does there."""
 
-    async def install(self, address: Address, tag: str, tell: Tell) -> None: ...
+    async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None: ...
     async def mount_library(self, address: Address) -> None: ...
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int: ...
     async def configure_game(self, address: Address, game: GameToPlay) -> None: ...

@@ -11,7 +11,7 @@ from odmantic import Field, Index, Model
 
 from errors import ConflictError, ProviderBusyError, UnavailableError
 from models.database import Database
-from providers.cloudypad.custody import Stored
+from providers.cloudypad.instance_lease import Stored
 
 _NOBODY: Final = ""
 _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -32,7 +32,7 @@ from placement.names import country_code, country_codes_by_name, normalised, reg
 from placement.positions import Position
 from placement.towns import Indices, Towns, country_rows, load_towns
 from providers.base import Place
-from providers.sharing import Shared
+from providers.single_flight import SingleFlight
 
 _ISO_REGION: Final = re.compile(r"[A-Z]{2}-[A-Z]{1,3}")  # ISO 3166-2, as "US-TX"
 _REGION_LIST: Final = Path(__file__).with_name("regions.tsv")
@@ -149,7 +149,7 @@ class LazyGazetteer:
     """Loads the gazetteer in a thread when it is first wanted, once, however many ask at the same time."""
 
     def __init__(self) -> None:
-        self._shared = Shared(lambda _: asyncio.to_thread(load_gazetteer), keep_s=inf)
+        self._shared = SingleFlight(lambda _: asyncio.to_thread(load_gazetteer), keep_s=inf)
 
     async def get(self) -> Gazetteer:
         return await self._shared.get()

@@ -18,16 +18,16 @@ SiteId = NewType("SiteId", str)  # the cloud's own id of a place where a machine
 Tag = NewType("Tag", str)  # the machine's name at the cloud, ours by its prefix; one launch, one tag
 
 
-Tell = Callable[[str], None]  # takes one line for the player about work in progress
-Permit = Callable[[], Awaitable[datetime]]  # lets one order leave, and says under which time it stands on record
+ProgressCallback = Callable[[str], None]  # takes one line for the player about work in progress
+OrderPermit = Callable[[], Awaitable[datetime]]  # lets one order leave, and says under which time it stands on record
 
 
-def keep_quiet(_: str) -> None:
-    """The `Tell` of those who do not listen."""
+def no_progress(_: str) -> None:
+    """The `ProgressCallback` of those who do not listen."""
 
 
-async def at_will() -> datetime:
-    """The `Permit` of those who keep no record of their orders."""
+async def always_permit() -> datetime:
+    """The `OrderPermit` of those who keep no record of their orders."""
     return datetime.now(UTC)
 
 
@@ -196,8 +196,8 @@ class Provider(Protocol):
         tag: Tag,
         *,
         ordered_at: datetime | None = None,
-        permit: Permit = at_will,
-        tell: Tell = keep_quiet,
+        permit: OrderPermit = always_permit,
+        tell: ProgressCallback = no_progress,
     ) -> Machine:
         """Order a machine named `tag` and return as soon as the cloud has it, often before it has an address.
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from errors import ProviderError
 from models.catalog import CONSOLES, ConsoleType, Emulator
-from providers.sharing import Depart, Shared
+from providers.single_flight import Depart, SingleFlight
 from providers.storage.bucket import Bucket
 from streaming.game_ids import ids_of
 from streaming.names import is_file_name, is_id
@@ -69,7 +69,7 @@ class Library:
     """The list of games, read from the bucket and kept for some seconds."""
 
     def __init__(self, bucket: Bucket, *, keep_s: float = 15.0) -> None:
-        self._shelves = {type_: Shared(_Reading(bucket, type_).shelf, keep_s) for type_ in ConsoleType}
+        self._shelves = {type_: SingleFlight(_Reading(bucket, type_).shelf, keep_s) for type_ in ConsoleType}
 
     async def games(self, console: ConsoleType | None = None) -> list[Game]:
         """By console, then by id. Raises a ProviderError when the bucket cannot be read."""

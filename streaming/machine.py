@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import orjson
 
 from errors import ProviderBusyError
-from providers.base import Tell
+from providers.base import ProgressCallback
 from providers.cloudypad.cli import CloudyPadCli
 from providers.storage.bucket import Bucket
 from streaming import probe, wolf
@@ -79,7 +79,7 @@ class StreamingMachines:
             await shell.run("true")
             return shell.host_key
 
-    async def install(self, address: Address, tag: str, tell: Tell) -> None:
+    async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None:
         """Have CloudyPad set the machine up: driver, container engine, Wolf. Takes many minutes, and restarts it.
 
         What was set up before is only looked at. A note on the machine itself says so, so any worker may go on.

@@ -23,16 +23,16 @@ from typing import Final
 from uuid import uuid4
 
 from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
-from providers.base import Tell, keep_quiet
+from providers.base import ProgressCallback, no_progress
 from providers.cloudypad import commands
 from providers.cloudypad.commands import GcpOrder
-from providers.cloudypad.complaints import reason_in
-from providers.cloudypad.custody import Custody, StateStore
-from providers.cloudypad.home import InstanceHome
+from providers.cloudypad.error_parsing import reason_in
+from providers.cloudypad.instance_lease import InstanceLease, StateStore
 from providers.cloudypad.instances import Instance, parse_instance, parse_names
 from providers.cloudypad.process import Finished, run_to_end
 from providers.cloudypad.progress import Storyteller
 from providers.cloudypad.quotas import quota_error
+from providers.cloudypad.state_files import InstanceHome
 from providers.redaction import clean_line
 
 _PASSED_ON: Final = (
@@ -76,7 +76,7 @@ class Turn:
 
     name: str
     lock: int
-    custody: Custody | None
+    custody: InstanceLease | None
 
 
 class CloudyPadCli:
@@ -114,14 +114,16 @@ class CloudyPadCli:
             raise _failure("--version", finished)
         return clean_line(finished.stdout, 40)
 
-    async def create_ssh(self, name: str, host: str, user: str, key_path: Path, tell: Tell = keep_quiet) -> Instance:
+    async def create_ssh(
+        self, name: str, host: str, user: str, key_path: Path, tell: ProgressCallback = no_progress
+    ) -> Instance:
         """Set up a machine that we reach over SSH; takes many minutes. Repeating it sets the machine up again."""
         async with self.turn(name) as turn:
             await self._run(turn, commands.create_ssh(name, host, user, key_path), tell)
         return await self._configured(name)
 
     async def create_gcp(
-        self, turn: Turn, order: GcpOrder, key_path: Path, tell: Tell = keep_quiet, *, again: bool = False
+        self, turn: Turn, order: GcpOrder, key_path: Path, tell: ProgressCallback = no_progress, *, again: bool = False
     ) -> Instance:
         """Rent and set up a machine at Google Cloud. Repeating it goes on with what the first run made; `again` says
         that one was begun, and has ended, so that the lock that it may have left is not waited for."""
@@ -166,28 +168,28 @@ class CloudyPadCli:
         unstored = {one.name: 0 for one in here if one.provider == provider and not one.version}
         return {**unstored, **known}
 
-    async def start(self, name: str, tell: Tell = keep_quiet) -> None:
+    async def start(self, name: str, tell: ProgressCallback = no_progress) -> None:
         async with self.turn(name) as turn:
             await self._run(turn, commands.start(name, int(self._short_s) * 5), tell)
 
-    async def stop(self, name: str, tell: Tell = keep_quiet) -> None:
+    async def stop(self, name: str, tell: ProgressCallback = no_progress) -> None:
         async with self.turn(name) as turn:
             await self._run(turn, commands.stop(name, int(self._short_s) * 5), tell)
 
-    async def restart(self, name: str, tell: Tell = keep_quiet) -> None:
+    async def restart(self, name: str, tell: ProgressCallback = no_progress) -> None:
         async with self.turn(name) as turn:
             await self._run(turn, commands.restart(name, int(self._short_s) * 5), tell)
 
-    async def provision(self, name: str, tell: Tell = keep_quiet) -> None:
+    async def provision(self, name: str, tell: ProgressCallback = no_progress) -> None:
         async with self.turn(name) as turn:
             await self._run(turn, commands.provision(name), tell)
 
-    async def configure(self, name: str, tell: Tell = keep_quiet) -> None:
+    async def configure(self, name: str, tell: ProgressCallback = no_progress) -> None:
         """Run the set-up again. It restarts the machine and forgets Wolf's pairings."""
         async with self.turn(name) as turn:
             await self._run(turn, commands.configure(name), tell)
 
-    async def destroy(self, name: str, tell: Tell = keep_quiet, *, turn: Turn | None = None) -> None:
+    async def destroy(self, name: str, tell: ProgressCallback = no_progress, *, turn: Turn | None = None) -> None:
         """Remove the instance and all that belongs to it. An instance that is not known counts as removed."""
         if turn is None:
             async with self.turn(name) as own:
@@ -223,9 +225,9 @@ class CloudyPadCli:
         return instance
 
     async def _ask(self, argv: list[str]) -> Finished:
-        return await self._started(argv, _SILENT, self._short_s, keep_quiet, None)
+        return await self._started(argv, _SILENT, self._short_s, no_progress, None)
 
-    async def _run(self, turn: Turn, argv: list[str], tell: Tell) -> None:
+    async def _run(self, turn: Turn, argv: list[str], tell: ProgressCallback) -> None:
         """A run that changes the instance: told about, its state stored meanwhile, and failed as what the words
         mean."""
         work = self._attempts(turn.lock, argv, tell)
@@ -233,7 +235,7 @@ class CloudyPadCli:
         if finished.exit_code != 0 or _PROMPTED in finished.stdout:
             raise _failure(argv[0], finished)
 
-    async def _attempts(self, lock: int, argv: list[str], tell: Tell) -> Finished:
+    async def _attempts(self, lock: int, argv: list[str], tell: ProgressCallback) -> Finished:
         finished = await self._started(argv, _WARNINGS, self._long_s, tell, lock)
         locked = finished.exit_code != 0 and any(word in finished.stdout for word in _LOCKED)
         if locked and argv != commands.unlocking(argv):
@@ -241,7 +243,9 @@ class CloudyPadCli:
             finished = await self._started(commands.unlocking(argv), _WARNINGS, self._long_s, tell, lock)
         return finished
 
-    async def _started(self, argv: list[str], level: str, deadline_s: float, tell: Tell, lock: int | None) -> Finished:
+    async def _started(
+        self, argv: list[str], level: str, deadline_s: float, tell: ProgressCallback, lock: int | None
+    ) -> Finished:
         await asyncio.to_thread(self._prepare_home)
         return await run_to_end(
             [self._command, *argv],
@@ -280,8 +284,8 @@ class CloudyPadCli:
     def _files(self, name: str) -> InstanceHome:
         return InstanceHome(self._home, name, self._key_path)
 
-    def _custody(self, store: StateStore, name: str) -> Custody:
-        return Custody(store, name, self._files(name))
+    def _custody(self, store: StateStore, name: str) -> InstanceLease:
+        return InstanceLease(store, name, self._files(name))
 
     @contextlib.contextmanager
     def _lock_file(self, name: str) -> Iterator[int]:

@@ -11,7 +11,7 @@ from typing import Final
 from errors import ProviderError
 from providers.base import ProviderHealth
 from providers.cloudypad.cli import CloudyPadCli
-from providers.sharing import Depart, Shared
+from providers.single_flight import Depart, SingleFlight
 from providers.storage.tokens import Tokens
 
 _PATIENCE_S: Final = 1.0
@@ -32,8 +32,8 @@ class Health:
         self._cli = cli
         self._tokens = tokens
         self._simulated = simulated
-        self._version: Shared[_Verdict] = Shared(self._ask_version, _VERSION_KEPT_S)
-        self._credentials: Shared[str | None] = Shared(self._ask_credentials, kept_s)
+        self._version: SingleFlight[_Verdict] = SingleFlight(self._ask_version, _VERSION_KEPT_S)
+        self._credentials: SingleFlight[str | None] = SingleFlight(self._ask_credentials, kept_s)
 
     async def close(self) -> None:
         await self._version.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from providers.base import Tell
+from providers.base import ProgressCallback
 from providers.redaction import clean_line, plain
 
 _NAME_LIMIT: Final = 80
@@ -39,7 +39,7 @@ _QUIET: Final = frozenset({"Gathering Facts", "include_tasks", "include_role", "
 class Storyteller:
     """Turns lines into sentences, each told once in a row. Every task is told of: by its phase, else by its name."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: ProgressCallback) -> None:
         self._tell = tell
         self._last = ""
 

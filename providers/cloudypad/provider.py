@@ -27,26 +27,26 @@ from providers.base import (
     MachineId,
     MachineState,
     Offer,
-    Permit,
+    OrderPermit,
+    ProgressCallback,
     ProviderHealth,
     ProviderName,
     Shape,
     Site,
     Tag,
-    Tell,
-    at_will,
-    keep_quiet,
+    always_permit,
+    no_progress,
 )
 from providers.cloudypad import gcp
 from providers.cloudypad.cli import CloudyPadCli, Turn
 from providers.cloudypad.commands import GcpOrder
+from providers.cloudypad.gce_state import GceStateOverlay
 from providers.cloudypad.health import Health
 from providers.cloudypad.instances import Instance
-from providers.cloudypad.truth import Truth
 from providers.google.compute import ComputeEngine
 from providers.google.prices import Prices, shipped_prices
 from providers.google.regions import find_region, regions
-from providers.sharing import Depart, Shared
+from providers.single_flight import Depart, SingleFlight
 from providers.storage.tokens import Tokens
 from providers.tags import DEPLOYMENT, PREFIX
 
@@ -105,9 +105,9 @@ class CloudyPad:
         self._current_prices = prices
         self._today = today
         self._prices = shipped_prices()
-        self._seen: dict[tuple[str, int], Shared[Machine | None]] = {}
+        self._seen: dict[tuple[str, int], SingleFlight[Machine | None]] = {}
         self._turns = asyncio.Semaphore(_ASKED_AT_ONCE)
-        self._truth = Truth(compute)
+        self._truth = GceStateOverlay(compute)
         self._health = Health(cli, tokens, simulated=options.simulated, kept_s=options.health_kept_s)
 
     async def close(self) -> None:
@@ -131,8 +131,8 @@ class CloudyPad:
         tag: Tag,
         *,
         ordered_at: datetime | None = None,
-        permit: Permit = at_will,
-        tell: Tell = keep_quiet,
+        permit: OrderPermit = always_permit,
+        tell: ProgressCallback = no_progress,
     ) -> Machine:
         """CloudyPad knows at once what it was told, on every worker, so that `ordered_at` is not needed."""
         if not self._is_ours(tag):
@@ -197,7 +197,7 @@ class CloudyPad:
         return await self._health.get()
 
     async def _created(
-        self, turn: Turn, orders: Sequence[GcpOrder], permit: Permit, tell: Tell, *, again: bool
+        self, turn: Turn, orders: Sequence[GcpOrder], permit: OrderPermit, tell: ProgressCallback, *, again: bool
     ) -> Machine:
         """In the first zone that has a machine. Raises NoCapacityError when none has, with nothing left behind; a quota
         that the zones share ends the search at once."""
@@ -220,7 +220,7 @@ class CloudyPad:
             raise NoCapacityError("no zone has it")
         raise NoCapacityError(f"no zone of {orders[0].region} has this machine free ({'; '.join(reasons)})")
 
-    async def _cleared(self, turn: Turn, tell: Tell) -> None:
+    async def _cleared(self, turn: Turn, tell: ProgressCallback) -> None:
         """Networks, addresses and disks stay behind when a machine could not be had, and some of them cost."""
         tell("Clearing away what was begun")
         try:
@@ -243,14 +243,14 @@ class CloudyPad:
         if machine.state not in states:
             raise ProviderBusyError(f"{machine_id} was not {done}: it is {machine.state}")
 
-    def _to_look_at(self, name: str) -> Shared[Machine | None]:
+    def _to_look_at(self, name: str) -> SingleFlight[Machine | None]:
         """One question serves all who look at the machine within the time that its state is kept."""
 
         async def look(_: Depart) -> Machine | None:
             async with self._turns:
                 return await self.machine(MachineId(name))
 
-        return Shared(look, self._options.list_kept_s)
+        return SingleFlight(look, self._options.list_kept_s)
 
     def _is_ours(self, name: str) -> bool:
         return name.startswith(self._options.tag_prefix) and _TAG.fullmatch(name) is not None

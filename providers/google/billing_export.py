@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from errors import ProviderBusyError, ProviderRefusedError
-from providers.google.faults import failure_in, passes
+from providers.google.errors import failure_in, passes
 from providers.http import Http, Reply, Request
 from providers.storage.tokens import Tokens, send_authorised
 from providers.tags import ANY_TAG

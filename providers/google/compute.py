@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
-from providers.google.faults import failure_in, passes
+from providers.google.errors import failure_in, passes
 from providers.http import Http, Reply, Request
 from providers.redaction import clean_line
 from providers.storage.tokens import Tokens, send_authorised

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from providers.base import MachineId, Permit
+from providers.base import MachineId, OrderPermit
 from providers.http import Deadline, Http, Reply, Request
-from providers.pacing import Pacing
+from providers.rate_limiter import Pacing
 from providers.rate_limits import is_used_up, reset_s
 from providers.tensordock.operations import Operation
 
@@ -86,7 +86,7 @@ class TensorDockClient:
     async def instance(self, machine_id: MachineId) -> Reply:
         return await self._v2(Operation.GET_INSTANCE, "GET", _instance(machine_id))
 
-    async def create(self, attributes: Mapping[str, object], permit: Permit) -> Reply:
+    async def create(self, attributes: Mapping[str, object], permit: OrderPermit) -> Reply:
         """`permit` is asked in the order's turn. NothingSentError when the order could not leave soon after."""
         body = {"data": {"type": "virtualmachine", "attributes": attributes}}
         request = self._version_2(Operation.CREATE, "POST", "instances", body)

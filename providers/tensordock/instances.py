@@ -6,14 +6,14 @@ from functools import partial
 from typing import Final
 
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
-from providers.base import Machine, MachineId, MachineState, Offer, Permit, Tag
-from providers.sharing import Depart, Shared
+from providers.base import Machine, MachineId, MachineState, Offer, OrderPermit, Tag
+from providers.single_flight import Depart, SingleFlight
 from providers.tensordock import parse
-from providers.tensordock.answers import Answers, ignored
 from providers.tensordock.client import TensorDockClient
-from providers.tensordock.first_boot import cloud_init
+from providers.tensordock.cloud_init import cloud_init
+from providers.tensordock.error_table import Meaning
 from providers.tensordock.operations import Operation
-from providers.tensordock.table import Meaning
+from providers.tensordock.responses import ResponseReader, ignored
 
 # Plain Ubuntu: it comes without an NVIDIA driver, and CloudyPad, which brings its own, wants none there.
 _IMAGE: Final = "ubuntu2404"
@@ -22,17 +22,19 @@ _STOPPED: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED
 
 
 class Instances:
-    def __init__(self, client: TensorDockClient, answers: Answers, tag_prefix: str, public_key: str | None) -> None:
+    def __init__(
+        self, client: TensorDockClient, answers: ResponseReader, tag_prefix: str, public_key: str | None
+    ) -> None:
         self._client = client
         self._answers = answers
         self._tag_prefix = tag_prefix
         self._public_key = public_key
-        self._list: Shared[tuple[Machine, ...]] = Shared(self._listed)
+        self._list: SingleFlight[tuple[Machine, ...]] = SingleFlight(self._listed)
 
     async def close(self) -> None:
         await self._list.close()
 
-    async def order(self, offer: Offer, tag: Tag, permit: Permit) -> MachineId:
+    async def order(self, offer: Offer, tag: Tag, permit: OrderPermit) -> MachineId:
         """Order once, looking at nothing. ProviderBusyError: it may have been taken (NothingSentError: it was not)."""
         if self._public_key is None:
             raise ProviderRefusedError("this process has no SSH key and orders no machines")

@@ -15,28 +15,28 @@ from providers.base import (
     Machine,
     MachineId,
     Offer,
-    Permit,
+    OrderPermit,
     Place,
+    ProgressCallback,
     ProviderHealth,
     ProviderName,
     Shape,
     Site,
     Tag,
-    Tell,
-    at_will,
-    keep_quiet,
+    always_permit,
+    no_progress,
 )
 from providers.http import Http
-from providers.sharing import Depart, Shared
+from providers.single_flight import Depart, SingleFlight
 from providers.tags import PREFIX
 from providers.tensordock import offers, parse
-from providers.tensordock.answers import Answers
+from providers.tensordock.balance import AccountBalance, orders_are_taken_with
 from providers.tensordock.client import TensorDockClient
-from providers.tensordock.first_boot import checked_public_key
+from providers.tensordock.cloud_init import checked_public_key
 from providers.tensordock.instances import Instances
 from providers.tensordock.operations import Operation
-from providers.tensordock.purse import Purse, orders_are_taken_with
-from providers.tensordock.renting import Renting
+from providers.tensordock.order_placement import OrderPlacement
+from providers.tensordock.responses import ResponseReader
 
 _TAG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _LEAVE_WITHIN_S: Final = 5.0
@@ -86,19 +86,19 @@ class TensorDock:
             slow_timeout_s=options.slow_timeout_s,
             leave_within_s=options.leave_within_s,
         )
-        self._answers = Answers(self._client.without_credentials, self._client.rest)
+        self._answers = ResponseReader(self._client.without_credentials, self._client.rest)
         key = options.ssh_public_key
         public_key = None if key is None else checked_public_key(key)
         self._instances = Instances(self._client, self._answers, options.tag_prefix, public_key)
-        self._purse = Purse(self._client, self._answers)
-        self._renting = Renting(
+        self._purse = AccountBalance(self._client, self._answers)
+        self._renting = OrderPlacement(
             self._instances,
             settle_s=options.settle_s,
             under_way_s=options.leave_within_s + options.slow_timeout_s,
             look_every_s=1 / options.requests_per_second,
         )
-        self._sites: Shared[tuple[Site, ...]] = Shared(self._read_sites, options.sites_kept_s)
-        self._health: Shared[ProviderHealth] = Shared(self._check_health, options.health_kept_s)
+        self._sites: SingleFlight[tuple[Site, ...]] = SingleFlight(self._read_sites, options.sites_kept_s)
+        self._health: SingleFlight[ProviderHealth] = SingleFlight(self._check_health, options.health_kept_s)
 
     async def close(self) -> None:
         for part in (self._health, self._sites, self._purse, self._instances):
@@ -116,8 +116,8 @@ class TensorDock:
         tag: Tag,
         *,
         ordered_at: datetime | None = None,
-        permit: Permit = at_will,
-        tell: Tell = keep_quiet,
+        permit: OrderPermit = always_permit,
+        tell: ProgressCallback = no_progress,
     ) -> Machine:
         if not (tag.startswith(self._options.tag_prefix) and _TAG.fullmatch(tag)):
             raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix}, a deployment and digits")

@@ -16,17 +16,17 @@ from providers.base import (
     MachineId,
     MachineState,
     Offer,
-    Permit,
+    OrderPermit,
     Place,
+    ProgressCallback,
     ProviderHealth,
     ProviderName,
     Shape,
     Site,
     SiteId,
     Tag,
-    Tell,
-    at_will,
-    keep_quiet,
+    always_permit,
+    no_progress,
 )
 
 
@@ -98,8 +98,8 @@ class FakeCloud:
         tag: Tag,
         *,
         ordered_at: datetime | None = None,
-        permit: Permit = at_will,
-        tell: Tell = keep_quiet,
+        permit: OrderPermit = always_permit,
+        tell: ProgressCallback = no_progress,
     ) -> Machine:
         await self._enter("rent")
         if (known := self._tagged(tag)) is not None:

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 
 from errors import ProviderError, ProviderRefusedError
-from providers.base import Tell
+from providers.base import ProgressCallback
 from streaming.machine import Activity, Address, GameToPlay, Reading, SaveSlot, UploadReport
 from streaming.saves import UploadOutcome
 from streaming.survey import LeftOut
@@ -55,7 +55,7 @@ class FakeStreaming:
             raise ProviderRefusedError("the machine shows another host key")
         return self.host_key
 
-    async def install(self, address: Address, tag: str, tell: Tell) -> None:
+    async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None:
         await self._enter("install")
         tell("Installing the graphics driver")
 

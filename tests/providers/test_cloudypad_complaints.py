@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.cloudypad.complaints import reason_in
+from providers.cloudypad.error_parsing import reason_in
 
 GREY, OFF = "\x1b[37m", "\x1b[39m\x1b[0m\x1b[0m"
 HEAD = (

@@ -14,8 +14,8 @@ import yaml
 from errors import ProviderBusyError
 from models.cloudypad_states import CloudyPadStates
 from models.database import Database
-from providers.cloudypad.custody import LEASE_S, Custody
-from providers.cloudypad.home import InstanceHome
+from providers.cloudypad.instance_lease import LEASE_S, InstanceLease
+from providers.cloudypad.state_files import InstanceHome
 
 NAME = "gamer-1"
 STATE = {
@@ -119,7 +119,7 @@ async def test_a_lease_of_the_dead_ends_by_itself(db: Database) -> None:
 
 
 async def test_a_run_whose_lease_was_lost_is_ended(store: CloudyPadStates, tmp_path: Path, db: Database) -> None:
-    custody = Custody(store, NAME, a_home(tmp_path), look_every_s=0.01)
+    custody = InstanceLease(store, NAME, a_home(tmp_path), look_every_s=0.01)
     ended = asyncio.Event()
 
     async def work() -> None:
@@ -142,11 +142,11 @@ async def test_files_that_went_on_after_a_crash_are_newer_than_what_is_stored(
     store: CloudyPadStates, tmp_path: Path
 ) -> None:
     home = a_home(tmp_path)
-    async with (first := Custody(store, NAME, home, look_every_s=0.01)).held(1):
+    async with (first := InstanceLease(store, NAME, home, look_every_s=0.01)).held(1):
         await first.during(asyncio.sleep(0))
     write(tmp_path, f"instances/{NAME}/more.yml", "what a program did that outlived its worker")
 
-    async with (second := Custody(store, NAME, home, look_every_s=0.01)).held(1):
+    async with (second := InstanceLease(store, NAME, home, look_every_s=0.01)).held(1):
         await second.during(asyncio.sleep(0))
 
     stored = await store.load(NAME)
@@ -157,7 +157,7 @@ async def test_files_that_went_on_after_a_crash_are_newer_than_what_is_stored(
 
 async def test_a_store_that_is_away_does_not_end_a_run(tmp_path: Path) -> None:
     away = Database("mongodb://127.0.0.1:1", "away", 0.05)
-    custody = Custody(CloudyPadStates(away), NAME, a_home(tmp_path), look_every_s=0.01)
+    custody = InstanceLease(CloudyPadStates(away), NAME, a_home(tmp_path), look_every_s=0.01)
 
     assert await custody.during(asyncio.sleep(0.1, "done")) == "done"
     await away.close()

@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from providers.http import NothingSentError
-from providers.pacing import Pacing
+from providers.rate_limiter import Pacing
 from providers.rate_limits import is_used_up, reset_s
 
 NOW = 1_780_000_000.0

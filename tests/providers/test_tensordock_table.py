@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
+from providers.tensordock.error_table import DeploymentFailedError, Meaning, error, meaning
 from providers.tensordock.operations import Operation
 from providers.tensordock.parse import Failure
-from providers.tensordock.table import DeploymentFailedError, Meaning, error, meaning
 
 CREATE, GET, DELETE = Operation.CREATE, Operation.GET_INSTANCE, Operation.DELETE
 START, STOP, FREE = Operation.START, Operation.STOP, Operation.STOP_AND_FREE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.tensordock.first_boot import cloud_init
+from providers.tensordock.cloud_init import cloud_init
 from streaming.keys import KeyPair, ensure_key_pair
 from streaming.machine import StreamingMachines
 from tests.real_machine.machine import RealMachine, run_on

@@ -10,7 +10,7 @@ import pytest
 
 from errors import ProviderError
 from models.catalog import CONSOLES, ConsoleType
-from providers.base import keep_quiet
+from providers.base import no_progress
 from streaming.keys import KeyPair
 from streaming.machine import GameToPlay, SaveSlot, StreamingMachines
 from streaming.ssh import Ssh
@@ -65,7 +65,7 @@ async def world(
     player = f"player-{abs(hash(request.node.name)) % 10**6}"
     world = World(machine, machines, key, SaveSlot(player, ConsoleType.GB, "tetris"))
     address = address_of(machine)
-    await machines.install(address, TAG, keep_quiet)
+    await machines.install(address, TAG, no_progress)
     await machines.mount_library(address)
     await machines.restore_saves(address, world.slot)
     await machines.configure_game(address, replace(TETRIS, user_id=player))

@@ -12,7 +12,7 @@ import pytest
 
 from errors import ProviderBusyError, ProviderRefusedError
 from models.catalog import CONSOLES, ConsoleType
-from providers.base import keep_quiet
+from providers.base import no_progress
 from providers.cloudypad.cli import CloudyPadCli
 from providers.http import Http
 from providers.storage.bucket import Bucket
@@ -168,7 +168,7 @@ async def test_a_game_whose_file_has_any_name_is_played(world: World) -> None:
 async def test_every_step_may_be_repeated(world: World) -> None:
     for _ in range(2):
         await world.machines.greet(world.address)
-        await world.machines.install(world.address, TAG, keep_quiet)
+        await world.machines.install(world.address, TAG, no_progress)
         await world.machines.mount_library(world.address)
         await world.machines.restore_saves(world.address, SLOT)
         await world.machines.configure_game(world.address, TETRIS)
@@ -180,7 +180,7 @@ async def test_every_step_may_be_repeated(world: World) -> None:
 
 
 async def test_a_machine_that_was_set_up_is_not_set_up_again_by_a_worker_that_knows_nothing(world: World) -> None:
-    await world.machines.install(world.address, TAG, keep_quiet)
+    await world.machines.install(world.address, TAG, no_progress)
     world.state.unlink()
     told: list[str] = []
 
@@ -200,7 +200,7 @@ async def test_ansible_begins_only_after_the_machines_first_boot(world: World, t
     async with running_box(tmp_path / "box", key) as box:
         box.write("/usr/local/bin/cloudypad-check-readiness", "#!/bin/sh\n").chmod(0o755)
         box.programs["cloud-init"] = first_boot
-        await world.machines.install(box.address, TAG, keep_quiet)
+        await world.machines.install(box.address, TAG, no_progress)
 
     assert begun_before == [[]]
     assert world.cloudypad_calls().count("create") == 1
@@ -209,7 +209,7 @@ async def test_ansible_begins_only_after_the_machines_first_boot(world: World, t
 async def test_a_set_up_that_another_worker_ended_is_accepted(world: World) -> None:
     world.cloudypad_knows("ssh", world.address.host, configured=True)
 
-    await world.machines.install(world.address, TAG, keep_quiet)
+    await world.machines.install(world.address, TAG, no_progress)
 
     assert "create" not in world.cloudypad_calls()
 
@@ -220,7 +220,7 @@ async def test_a_half_done_set_up_or_one_of_another_address_is_done_again(
 ) -> None:
     world.cloudypad_knows("ssh", host or world.address.host, configured=configured)
 
-    await world.machines.install(world.address, TAG, keep_quiet)
+    await world.machines.install(world.address, TAG, no_progress)
 
     assert world.cloudypad_calls().count("create") == 1
 
@@ -229,7 +229,7 @@ async def test_a_machine_that_cloudypad_rented_is_never_set_up_as_a_foreign_one(
     world.cloudypad_knows("gcp", world.address.host, configured=False)
 
     with pytest.raises(ProviderBusyError, match="has not set its machine up"):
-        await world.machines.install(world.address, TAG, keep_quiet)
+        await world.machines.install(world.address, TAG, no_progress)
 
     assert "create" not in world.cloudypad_calls()
 
@@ -238,7 +238,7 @@ async def test_a_set_up_after_which_wolf_does_not_answer_is_not_done(world: Worl
     await world.simulated.machine.containers.stop("wolf")
 
     with pytest.raises(ProviderBusyError, match="does not answer yet"):
-        await world.machines.install(world.address, TAG, keep_quiet)
+        await world.machines.install(world.address, TAG, no_progress)
 
 
 async def test_what_cloudypad_keeps_of_a_machine_can_be_dropped(world: World) -> None:

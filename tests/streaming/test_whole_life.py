@@ -14,12 +14,12 @@ import pytest
 
 from errors import ProviderBusyError
 from models.catalog import CONSOLES, ConsoleType
-from providers.base import Tell, keep_quiet
+from providers.base import ProgressCallback, no_progress
 from providers.cloudypad.cli import CloudyPadCli
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
-from providers.tensordock.first_boot import cloud_init
+from providers.tensordock.cloud_init import cloud_init
 from simulator.machines.machine import Machine
 from simulator.machines.park import MachinePark
 from simulator.simulation import Simulation, SimulationOptions
@@ -92,7 +92,7 @@ async def test_a_players_evening_on_one_machine_and_the_next_on_another(world: W
     await world.machines.end_sessions(first)
     report = await world.machines.upload_saves(first, SLOT)
     await world.park.destroy("machine-1")
-    second = await launched(world, "machine-2", keep_quiet)
+    second = await launched(world, "machine-2", no_progress)
 
     assert report.outcome == "UPLOADED"
     assert {"Installing the graphics driver", "Restarting the machine", "Installing the streaming server"} <= set(told)
@@ -112,7 +112,7 @@ async def test_a_set_up_that_was_cancelled_in_the_middle_is_ended_by_the_next_wo
     with pytest.raises(asyncio.CancelledError):
         await first
 
-    await patiently(lambda: world.machines.install(address, TAG, keep_quiet))
+    await patiently(lambda: world.machines.install(address, TAG, no_progress))
     await patiently(lambda: world.machines.verify_stream(address))
 
     assert world.machine("machine-1").root_files.is_file("/var/lib/gamer/installed.json")
@@ -126,7 +126,7 @@ async def test_a_save_that_others_packed_is_restored_too(world: World) -> None:
     assert files == 2
 
 
-async def launched(world: World, machine_id: str, tell: Tell) -> Address:
+async def launched(world: World, machine_id: str, tell: ProgressCallback) -> Address:
     """The six steps of a launch on a machine, each asked again while it is not ready."""
     address = await world.rented(machine_id)
     game = await world.library.find(ConsoleType.SWITCH, "mario-odyssey")

@@ -12,7 +12,7 @@ import aiohttp
 import asyncssh
 import pytest
 
-from providers.cloudypad.complaints import reason_in
+from providers.cloudypad.error_parsing import reason_in
 from simulator.clock import Clock
 from simulator.machines.park import MachineAddress, MachinePark
 from simulator.simulation import Simulation, SimulationOptions

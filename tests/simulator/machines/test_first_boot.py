@@ -6,7 +6,7 @@ from pathlib import Path
 
 import asyncssh
 
-from providers.tensordock.first_boot import cloud_init
+from providers.tensordock.cloud_init import cloud_init
 from simulator.machines.park import MachinePark
 from tests.simulator.machines.box import Box
 

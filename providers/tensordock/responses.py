@@ -9,12 +9,12 @@ from typing import Final, TypeVar
 
 from errors import MESSAGE_LIMIT, ProviderBusyError, ProviderRefusedError
 from providers.http import NothingSentError, Reply
-from providers.outage import Outage
+from providers.outage_log import Outage
 from providers.redaction import redacted
-from providers.tensordock import parse, table
+from providers.tensordock import error_table, parse
+from providers.tensordock.error_table import Meaning
 from providers.tensordock.operations import Operation
 from providers.tensordock.parse import Failure, Json, UnreadableError
-from providers.tensordock.table import Meaning
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _VERSION_0: Final = frozenset({Operation.STOP_AND_FREE, Operation.READ_BALANCE, 
 _PUZZLES_KEPT: Final = 256
 
 
-class Answers:
+class ResponseReader:
     """`without_credentials` is applied to everything TensorDock said before anybody else sees it. `rest` is told of
     a reply that turns us away inside, whatever its status says."""
 
@@ -62,8 +62,8 @@ class Answers:
         return found
 
     def _no(self, operation: Operation, failure: Failure) -> Meaning:
-        means = table.meaning(operation, failure)
-        error = table.error(operation, failure, means)
+        means = error_table.meaning(operation, failure)
+        error = error_table.error(operation, failure, means)
         if means is None or (means is Meaning.FAILED and 400 <= failure.status < 500):
             self._puzzle(operation, failure)
         if means is Meaning.BUSY or failure.status in (401, 403):

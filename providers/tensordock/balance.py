@@ -7,21 +7,21 @@ from typing import Final
 
 from errors import ProviderError, ProviderRefusedError
 from providers.base import Offer
-from providers.sharing import Depart, Shared
+from providers.single_flight import Depart, SingleFlight
 from providers.tensordock import parse
-from providers.tensordock.answers import Answers, ignored
 from providers.tensordock.client import TensorDockClient
 from providers.tensordock.operations import Operation
+from providers.tensordock.responses import ResponseReader, ignored
 
 _KEPT_S: Final = 10.0
 _ORDERS_NEED_MORE_THAN_USD: Final = Decimal(1)
 
 
-class Purse:
-    def __init__(self, client: TensorDockClient, answers: Answers) -> None:
+class AccountBalance:
+    def __init__(self, client: TensorDockClient, answers: ResponseReader) -> None:
         self._client = client
         self._answers = answers
-        self._balance: Shared[Decimal] = Shared(self._read_balance, _KEPT_S)
+        self._balance: SingleFlight[Decimal] = SingleFlight(self._read_balance, _KEPT_S)
 
     async def close(self) -> None:
         await self._balance.close()

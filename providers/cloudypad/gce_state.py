@@ -11,7 +11,7 @@ from providers.base import Machine, MachineId, MachineState, Tag
 from providers.cloudypad.instances import Instance
 from providers.google.billing_export import MACHINE_LABEL
 from providers.google.compute import ComputeEngine, GoogleServer
-from providers.outage import Outage
+from providers.outage_log import Outage
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 # Google's words. Another one leaves CloudyPad's in place.
@@ -29,7 +29,7 @@ _STATES: Final = {
 }
 
 
-class Truth:
+class GceStateOverlay:
     """Without a ComputeEngine, or while it does not answer, CloudyPad's word stands."""
 
     def __init__(self, compute: ComputeEngine | None) -> None:

@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from providers.http import NothingSentError
-from providers.pacing import Pacing
+from providers.rate_limiter import Pacing
 
 
 async def elapsed_s(*turns: asyncio.Task[None]) -> float:

@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import Final, Protocol, TypeVar
 
 from errors import ProviderBusyError
-from providers.cloudypad.home import InstanceHome, Signature
+from providers.cloudypad.state_files import InstanceHome, Signature
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class StateStore(Protocol):
         ...
 
 
-class Custody:
+class InstanceLease:
     """The lease on one instance, and its state on the way between a home and the store."""
 
     def __init__(self, store: StateStore, name: str, files: InstanceHome, *, look_every_s: float = 1.0) -> None:

@@ -14,7 +14,7 @@ from errors import (
     ProviderRefusedError,
 )
 from providers.base import MachineId, Provider, ProviderName
-from providers.measured import MeasuredProvider, outcome_of
+from providers.instrumented import InstrumentedProvider, outcome_of
 from tests.fakes.cloud import FakeCloud
 
 Told = list[tuple[str, str, str]]
@@ -36,7 +36,7 @@ def measured(cloud: FakeCloud, told: Told) -> Provider:
         assert 0 <= seconds < 5
         told.append((provider, operation, outcome))
 
-    return MeasuredProvider(cloud, listen)
+    return InstrumentedProvider(cloud, listen)
 
 
 async def test_a_call_is_told_with_its_operation_and_ends_as_inside(measured: Provider, told: Told) -> None:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 Depart = Callable[[], None]
 
 
-class Shared(Generic[T]):
+class SingleFlight(Generic[T]):
     """All who ask while a call is under way get its answer, and for `keep_s` afterwards all who ask later.
 
     The call is handed a function to say that its question has left. From then on nobody joins it any more: who asks

@@ -14,9 +14,9 @@ from time import monotonic
 from typing import Final, Protocol
 
 from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
-from providers.base import Machine, MachineId, MachineState, Offer, Permit, Tag, Tell
+from providers.base import Machine, MachineId, MachineState, Offer, OrderPermit, ProgressCallback, Tag
 from providers.http import NothingSentError
-from providers.tensordock.table import DeploymentFailedError
+from providers.tensordock.error_table import DeploymentFailedError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ _CLOCKS_DIFFER_S: Final = 30.0
 class Rentals(Protocol):
     """The single steps of which renting is made."""
 
-    async def order(self, offer: Offer, tag: Tag, permit: Permit) -> MachineId: ...
+    async def order(self, offer: Offer, tag: Tag, permit: OrderPermit) -> MachineId: ...
 
     async def listed(self) -> Sequence[Machine]: ...
 
@@ -37,7 +37,7 @@ class Rentals(Protocol):
     async def release(self, machine_id: MachineId) -> None: ...
 
 
-class Renting:
+class OrderPlacement:
     """`settle_s` is how long the list may lag behind an order, `look_every_s` how often it is looked at meanwhile;
     `under_way_s` is how long after its permit an order may still be leaving, or waiting for its answer.
 
@@ -76,7 +76,7 @@ class Renting:
                 return machine
         return await self._look_until(self._all_settled_at(last, ordered_at), tag)
 
-    async def order(self, offer: Offer, tag: Tag, permit: Permit, tell: Tell) -> Machine:
+    async def order(self, offer: Offer, tag: Tag, permit: OrderPermit, tell: ProgressCallback) -> Machine:
         """Order, and look for the machine when the answer does not say. Call within `turn`, after `existing`."""
         leave = _Leave(permit)
         try:
@@ -186,7 +186,7 @@ class Renting:
 class _Leave:
     """Whether an order may leave, and since when it may have left."""
 
-    def __init__(self, permit: Permit) -> None:
+    def __init__(self, permit: OrderPermit) -> None:
         self._permit = permit
         self.given_at: datetime | None = None
 

@@ -12,23 +12,23 @@ from providers.base import (
     Machine,
     MachineId,
     Offer,
-    Permit,
+    OrderPermit,
+    ProgressCallback,
     Provider,
     ProviderHealth,
     ProviderName,
     Shape,
     Site,
     Tag,
-    Tell,
-    at_will,
-    keep_quiet,
+    always_permit,
+    no_progress,
 )
 
 # The provider, the operation, the outcome, and seconds.
 Listener = Callable[[ProviderName, str, str, float], None]
 
 
-class MeasuredProvider:
+class InstrumentedProvider:
     """Keeps the promise of the one inside and adds nothing to it. What it answers from memory counts as a call too."""
 
     def __init__(
@@ -56,8 +56,8 @@ class MeasuredProvider:
         tag: Tag,
         *,
         ordered_at: datetime | None = None,
-        permit: Permit = at_will,
-        tell: Tell = keep_quiet,
+        permit: OrderPermit = always_permit,
+        tell: ProgressCallback = no_progress,
     ) -> Machine:
         with self._timed("rent"):
             return await self._inner.rent(offer, tag, ordered_at=ordered_at, permit=permit, tell=tell)

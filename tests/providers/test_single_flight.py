@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from errors import UnavailableError
-from providers.sharing import Depart, Shared
+from providers.single_flight import Depart, SingleFlight
 
 
 class Upstream:
@@ -32,7 +32,7 @@ class Upstream:
 
 async def test_one_call_serves_all_who_ask_at_once() -> None:
     upstream = Upstream()
-    shared = Shared(upstream)
+    shared = SingleFlight(upstream)
     askers = [asyncio.create_task(shared.get()) for _ in range(50)]
     await upstream.begun.wait()
 
@@ -44,7 +44,7 @@ async def test_one_call_serves_all_who_ask_at_once() -> None:
 async def test_an_answer_is_kept_for_its_time_and_no_longer() -> None:
     upstream = Upstream()
     upstream.let_go.set()
-    forever, never = Shared(upstream, keep_s=60), Shared(upstream)
+    forever, never = SingleFlight(upstream, keep_s=60), SingleFlight(upstream)
 
     assert [await forever.get(), await forever.get()] == [1, 1]
     assert [await never.get(), await never.get()] == [2, 3]
@@ -54,7 +54,7 @@ async def test_a_failure_reaches_all_who_waited_and_is_not_kept() -> None:
     upstream = Upstream()
     upstream.fails = True
     upstream.let_go.set()
-    shared = Shared(upstream, keep_s=60)
+    shared = SingleFlight(upstream, keep_s=60)
 
     failures = await asyncio.gather(shared.get(), shared.get(), return_exceptions=True)
     upstream.fails = False
@@ -65,7 +65,7 @@ async def test_a_failure_reaches_all_who_waited_and_is_not_kept() -> None:
 
 async def test_a_waiter_that_leaves_does_not_take_the_call_with_it() -> None:
     upstream = Upstream()
-    shared = Shared(upstream)
+    shared = SingleFlight(upstream)
     leaving, staying = asyncio.create_task(shared.get()), asyncio.create_task(shared.get())
     await upstream.begun.wait()
 
@@ -79,7 +79,7 @@ async def test_a_waiter_that_leaves_does_not_take_the_call_with_it() -> None:
 async def test_a_failure_nobody_waits_for_any_more_makes_no_noise() -> None:
     upstream = Upstream()
     upstream.fails = True
-    shared = Shared(upstream)
+    shared = SingleFlight(upstream)
     leaving = asyncio.create_task(shared.get())
     await upstream.begun.wait()
 
@@ -94,7 +94,7 @@ async def test_a_failure_nobody_waits_for_any_more_makes_no_noise() -> None:
 
 async def test_who_asks_after_the_question_left_gets_a_later_answer() -> None:
     upstream = Upstream(departs=True)
-    shared = Shared(upstream)
+    shared = SingleFlight(upstream)
     early = asyncio.create_task(shared.get())
     await upstream.begun.wait()
 
@@ -106,7 +106,7 @@ async def test_who_asks_after_the_question_left_gets_a_later_answer() -> None:
 
 async def test_close_ends_what_is_under_way_and_says_so_to_those_who_wait() -> None:
     upstream = Upstream()
-    shared = Shared(upstream)
+    shared = SingleFlight(upstream)
     waiting = asyncio.create_task(shared.get())
     await upstream.begun.wait()
 
