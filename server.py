@@ -37,7 +37,7 @@ from fleet.sweep_plan import Action
 from models.database import Database
 from models.database_probe import check_address
 from models.deployment import Identity
-from models.everything import DOCUMENTS
+from models.registry import DOCUMENTS
 from safety import lets_developer_in, refuse_unsafe
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
 from web.access_log import AccessLog

@@ -13,7 +13,7 @@ from typing import Final
 from errors import ConflictError, DatabaseFaultError, LimitReachedError, UnavailableError
 from models.batches import Batches
 from models.database import Database
-from models.rates import Claim, claim_all
+from models.rate_counters import Claim, claim_all
 
 _MINUTE_S: Final = 60.0
 # Of what a minute has left, this part is claimed at once: a busy caller costs few writes, and near the limit the

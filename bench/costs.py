@@ -35,7 +35,7 @@ from billing.windows import Granularity, window_of
 from errors import InvalidInputError
 from models.catalog import ConsoleType
 from models.database import Database
-from models.everything import DOCUMENTS
+from models.registry import DOCUMENTS
 from models.rollups import EVERYBODY, RolledSpan, Rollup, RollupKind, Span, Unit
 from models.usage import UsageInterval, UsageState
 from providers.base import ProviderName

@@ -11,8 +11,8 @@ from billing.amounts import EXACT, tidy
 from billing.limits import SpendingLimits, period_of, words_of
 from billing.windows import month_of
 from errors import ConflictError
+from models.change_feed import ChangeFeed
 from models.database import Database
-from models.feed import ChangeFeed
 from models.limits import ALERTS, AlertLevel, LimitPeriod, SpendingAlert, SpendingLimit, limit_id, limits_of
 
 _WARNING_AT: Final = Decimal("0.8")

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
 from errors import ConflictError
+from models.change_feed import ChangeFeed
 from models.database import DESCENDING, Database
-from models.feed import ChangeFeed
 from models.limits import AlertLevel
 from models.operator_alerts import OPERATOR_ALERTS, OperatorAlert, OperatorAlertCode
 

@@ -19,7 +19,7 @@ from models.audit import by_the_service, write_with
 from models.catalog import Console, console
 from models.database import Database
 from models.launches import Launch, LaunchStatus, LaunchStepName, Step, StepStatus, new_id
-from models.strays import Stray
+from models.orphans import OrphanMachine
 from models.usage import UsageState
 from models.vms import Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState, Provider, ProviderName
@@ -99,16 +99,16 @@ class Adoption:
     async def _note_start(self, provider: Provider, machine: Machine) -> None:
         """Note before the start that it is ours. A machine that no sweep has judged yet waits for an operator."""
         key, now = f"{provider.name}:{machine.id}", datetime.now(UTC)
-        stray = Stray(
+        stray = OrphanMachine(
             id=key, provider=provider.name, machine_id=machine.id, tag=machine.tag, first_seen=now, predates=True
         )
         fields = {name: value for name, value in stray.model_dump_doc().items() if name != "started_at"}
-        await self._db.upsert(Stray, {"_id": key}, {"$set": {"started_at": now}, "$setOnInsert": fields})
+        await self._db.upsert(OrphanMachine, {"_id": key}, {"$set": {"started_at": now}, "$setOnInsert": fields})
 
     async def _stopped_again(self, provider: Provider, action: Action, *, boots: bool = False) -> str:
         """Stop a machine that was started for an adoption and gets no record; return what to say of it. One that
         `boots` is given some time."""
-        stray = await self._db.get(Stray, f"{action.provider}:{action.machine_id}")
+        stray = await self._db.get(OrphanMachine, f"{action.provider}:{action.machine_id}")
         if stray is None or stray.started_at is None or (boots and datetime.now(UTC) - stray.started_at < _BOOT):
             return ""
         try:
@@ -147,7 +147,7 @@ class Adoption:
 
     async def _insert(self, vm: Vm, slot: FoundSlot) -> None:
         await self._write(_launch(vm, slot), vm)
-        await self._db.delete(Stray, {"_id": f"{vm.provider}:{vm.provider_id}"})
+        await self._db.delete(OrphanMachine, {"_id": f"{vm.provider}:{vm.provider_id}"})
 
     async def _write(self, launch: Launch, vm: Vm) -> None:
         async def records() -> Vm:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from models.change_feed import ChangeFeed
 from models.database import Database
-from models.feed import ChangeFeed
 from models.vms import ENDED, Vm
 
 

@@ -16,7 +16,7 @@ from fleet.balance import BalanceGuard
 from fleet.commands import Command
 from fleet.desk import Fleet
 from fleet.health import Health
-from models.audit import accounted, by_the_service
+from models.audit import audit_span, by_the_service
 from models.database import Database
 from models.launches import Launch, LaunchStatus
 from models.limits import SpendingStop
@@ -132,10 +132,10 @@ class Spending:
             return 0
         try:
             if isinstance(spender, Vm):
-                async with accounted(self._db, by_the_service("spending", "stopVm", spender.id, reason)):
+                async with audit_span(self._db, by_the_service("spending", "stopVm", spender.id, reason)):
                     await self._fleet.command(spender, Command.STOP, reason)
             else:
-                async with accounted(self._db, by_the_service("spending", "cancelLaunch", spender.id, reason)):
+                async with audit_span(self._db, by_the_service("spending", "cancelLaunch", spender.id, reason)):
                     await self._launches.cancel(spender, reason)
         except GatewayError as error:
             log.warning("spending could not be ended yet", extra={_word(spender): spender.id, "why": error.message})

@@ -21,11 +21,11 @@ from fleet.reconciliation import Reconciliation
 from fleet.record_settlement import RecordSettlement
 from fleet.sweep_alerts import SweepAlerts
 from fleet.sweep_plan import UNMANAGED, Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
-from models.audit import AuditEntry, Outcome, accounted, by_the_service, write_entry
+from models.audit import AuditEntry, Outcome, audit_span, by_the_service, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
-from models.strays import Stray, Sweep
+from models.orphans import OrphanMachine, Sweep
 from models.vms import ENDED, Vm, VmStatus
 from providers.base import Machine, MachineId, Provider, ProviderName
 from providers.registry import Registry
@@ -176,11 +176,11 @@ class Sweeper:
             return True
         return launch is not None and launch.status not in LAUNCH_ENDED
 
-    async def _stray(self, provider: ProviderName, machine: Machine, after_gap: bool, dry_run: bool) -> Stray:
+    async def _stray(self, provider: ProviderName, machine: Machine, after_gap: bool, dry_run: bool) -> OrphanMachine:
         key = f"{provider}:{machine.id}"
-        stray = await self._db.get(Stray, key)
+        stray = await self._db.get(OrphanMachine, key)
         if stray is None:
-            stray = Stray(
+            stray = OrphanMachine(
                 id=key,
                 provider=provider,
                 machine_id=machine.id,
@@ -189,7 +189,7 @@ class Sweeper:
                 predates=after_gap,
             )
             if not dry_run:
-                await self._db.upsert(Stray, {"_id": key}, {"$setOnInsert": stray.model_dump_doc()})
+                await self._db.upsert(OrphanMachine, {"_id": key}, {"$setOnInsert": stray.model_dump_doc()})
         return stray
 
     async def _do(self, provider: Provider, found: Found, dry_run: bool) -> Action:
@@ -197,7 +197,7 @@ class Sweeper:
             return found.action
         if found.action.verdict is Verdict.HOLD:
             key = f"{provider.name}:{found.machine.id}"
-            await self._db.update(Stray, {"_id": key}, {"$set": {"held": True}})
+            await self._db.update(OrphanMachine, {"_id": key}, {"$set": {"held": True}})
             return found.action
         try:
             return await self._delete(provider, found.machine, found.vm, found.action)
@@ -243,18 +243,18 @@ class Sweeper:
             return action
         if vm is not None and vm.status not in ENDED and vm.provider_id in {None, machine.id}:
             await self._settlement.settle(vm, rented=True)
-        await self._db.delete(Stray, {"_id": f"{provider.name}:{machine.id}"})
+        await self._db.delete(OrphanMachine, {"_id": f"{provider.name}:{machine.id}"})
         return _done(action)
 
     async def _released(self, provider: Provider, machine: Machine, vm: Vm | None, entry: AuditEntry) -> None:
         """On the audit trail is the first try, and then each one that ends otherwise than the one before it: a machine
         that cannot be deleted is tried again in every round."""
         key = f"{provider.name}:{machine.id}"
-        stray = await self._db.get(Stray, key)
+        stray = await self._db.get(OrphanMachine, key)
         told, outcome = None if stray is None else stray.told, Outcome.FAILED
         try:
             if told is None:
-                async with accounted(self._db, entry):
+                async with audit_span(self._db, entry):
                     await self._asked_for_deletion(provider, machine, vm)
             else:
                 await self._asked_for_deletion(provider, machine, vm)
@@ -262,7 +262,7 @@ class Sweeper:
         finally:
             if told not in {None, outcome}:
                 await write_entry(self._db, entry.model_copy(update={"outcome": outcome}))
-            await self._db.update(Stray, {"_id": key}, {"$set": {"told": outcome}})
+            await self._db.update(OrphanMachine, {"_id": key}, {"$set": {"told": outcome}})
 
     async def _asked_for_deletion(self, provider: Provider, machine: Machine, vm: Vm | None) -> None:
         if vm is not None and vm.provider_id in {None, machine.id}:
@@ -290,13 +290,13 @@ class Sweeper:
         """Forget strays that are none any more. A list that lacks a machine once does not release what an operator is
         to decide on: only a live record does, or its cloud's word that it is gone."""
         keys = [f"{look.provider.name}:{machine_id}" for machine_id in still]
-        strays, _ = await self._db.find_readable(Stray, {"_id": {"$nin": keys}, "provider": look.provider.name})
+        strays, _ = await self._db.find_readable(OrphanMachine, {"_id": {"$nin": keys}, "provider": look.provider.name})
         wanted = {machine.id for machine in look.ours} - still
         for stray in strays:
             machine_id = MachineId(stray.machine_id)
             waits = (stray.held or stray.predates or stray.started_at is not None) and machine_id not in wanted
             if not waits or await _is_gone(look.provider, machine_id):
-                await self._db.delete(Stray, {"_id": stray.id})
+                await self._db.delete(OrphanMachine, {"_id": stray.id})
 
 
 async def _is_gone(provider: Provider, machine_id: MachineId) -> bool:

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from models.batches import Batches
+from models.change_feed import ChangeFeed, Listener
 from models.database import DESCENDING, Database
-from models.feed import ChangeFeed, Listener
 from models.launches import ENDED, LaunchEvent
 
 

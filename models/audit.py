@@ -97,7 +97,7 @@ async def write_with(db: Database, change: Callable[[], Awaitable[T]], entry: Ca
     return await db.transaction(both)
 
 
-class Account:
+class AuditSpan:
     """An entry whose end is still open. Say here what is learned on the way."""
 
     def __init__(self, entry: AuditEntry) -> None:
@@ -106,14 +106,14 @@ class Account:
 
 
 @asynccontextmanager
-async def accounted(db: Database, entry: AuditEntry) -> AsyncIterator[Account]:
+async def audit_span(db: Database, entry: AuditEntry) -> AsyncIterator[AuditSpan]:
     """For a change that the engine or a cloud makes, which no transaction of ours can hold.
 
     The entry is there before the body runs, as REQUESTED, and tells afterwards how it ended. Cut off in between, it
     stays REQUESTED: that is what is known.
     """
     await write_entry(db, entry.model_copy(update={"outcome": Outcome.REQUESTED}))
-    account = Account(entry)
+    account = AuditSpan(entry)
     try:
         yield account
     except Exception as error:
@@ -143,7 +143,7 @@ def is_entry_id(text: str) -> bool:
     return _ENTRY_ID.fullmatch(text) is not None
 
 
-async def _close(db: Database, entry_id: str, account: Account, outcome: Outcome, reason: str | None) -> None:
+async def _close(db: Database, entry_id: str, account: AuditSpan, outcome: Outcome, reason: str | None) -> None:
     changes = {
         "outcome": outcome,
         "subject_id": account.subject_id,

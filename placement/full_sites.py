@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from models.database import Database
-from models.places import FullSite
+from models.placement_cache import FullSite
 from providers.base import ProviderName, SiteId
 
 FULL_FOR: Final = timedelta(minutes=5)

@@ -15,7 +15,7 @@ from typing import Final
 
 from errors import UnavailableError
 from models.database import Database, best_effort
-from models.places import GeocodedPlace
+from models.placement_cache import GeocodedPlace
 from placement.gazetteer import LazyGazetteer, Located, Precision
 from placement.nominatim import Nominatim, ask, geopy_nominatim
 from placement.positions import Position

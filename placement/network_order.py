@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from errors import GatewayError, ProviderBusyError, ProviderRefusedError
 from models.database import Database, best_effort
-from models.places import NetworkOrder
+from models.placement_cache import NetworkOrder
 from providers.google.location_finder import CloudLocation
 from providers.google.regions import find_region, regions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.catalog import Console, ConsoleType
-from models.configuring import ConsoleChanges, configure
+from models.console_settings import ConsoleChanges, configure
 from resolvers.context import Context
 from resolvers.door import enter
 

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from auth.access import require
 from errors import RefusedError
-from models.audit import Account, AuditEntry, Outcome, accounted, new_entry, write_entry
+from models.audit import AuditEntry, AuditSpan, Outcome, audit_span, new_entry, write_entry
 from models.database import best_effort
 from resolvers.context import Context
 
@@ -29,10 +29,10 @@ async def refused(context: Context, field: str, subject_id: str | None, refusal:
         await write_entry(context.services.db, entry)
 
 
-def on_the_trail(context: Context, field: str, subject_id: str | None = None) -> AbstractAsyncContextManager[Account]:
+def on_the_trail(context: Context, field: str, subject_id: str | None = None) -> AbstractAsyncContextManager[AuditSpan]:
     """The body is the change that the engine or a cloud makes: on the trail before it begins, and how it ended."""
     context.accounts += 1
-    return accounted(context.services.db, _entry(context, field, subject_id, Outcome.REQUESTED))
+    return audit_span(context.services.db, _entry(context, field, subject_id, Outcome.REQUESTED))
 
 
 def _entry(

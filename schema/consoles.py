@@ -7,7 +7,7 @@ from decimal import Decimal
 import strawberry
 
 import models.catalog
-from models.configuring import ConsoleChanges
+from models.console_settings import ConsoleChanges
 from resolvers import consoles
 from schema.catalog import Console
 from schema.node import Info

@@ -12,7 +12,7 @@ import pymongo
 from odmantic import Model
 
 from models.database import Database
-from models.everything import DOCUMENTS
+from models.registry import DOCUMENTS
 
 # They take turns, so that what a test leaves under way is over before its database is emptied for another.
 _TURNS: Final = 6

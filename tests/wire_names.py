@@ -24,7 +24,7 @@ from fleet.schedules import SWEEP
 from fleet.spending_workflows import WATCH_SPENDING, alert_workflow_id
 from launch.stranded import RESCUE
 from launch.versions import deployment_name
-from models.everything import DOCUMENTS
+from models.registry import DOCUMENTS
 from providers.base import ProviderName
 from resolvers.census import Census
 from schema.listening import Outcome

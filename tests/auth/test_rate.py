@@ -9,7 +9,7 @@ import pytest
 from auth.rate import MessageRate, RequestRate, SocketsPerCaller
 from errors import LimitReachedError, UnavailableError
 from models.database import Database, Document, M
-from models.rates import RateWindow, claim
+from models.rate_counters import RateWindow, claim
 
 MINUTE = 29_454_120  # some minute, since 1970
 

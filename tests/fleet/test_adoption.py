@@ -19,7 +19,7 @@ from models.audit import AuditEntry
 from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import Launch, LaunchStatus
-from models.strays import Stray
+from models.orphans import OrphanMachine
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from providers.base import MachineId, MachineState, ProviderName
@@ -193,7 +193,7 @@ async def test_a_started_machine_that_does_not_answer_has_the_time_to_boot_and_n
 ) -> None:
     said = Said()
     await started(db, cloud, said)
-    await db.update(Stray, {}, {"$set": {"started_at": datetime.now(UTC) - timedelta(minutes=minutes)}})
+    await db.update(OrphanMachine, {}, {"$set": {"started_at": datetime.now(UTC) - timedelta(minutes=minutes)}})
     said.failure = ProviderBusyError("no answer")
 
     (action,) = await adopt(db, cloud, said)

@@ -13,7 +13,7 @@ from errors import MachineLostError
 from fleet.prices import ProviderPrices, charged
 from models.database import Database
 from models.launches import LaunchStatus
-from models.places import FullSite
+from models.placement_cache import FullSite
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState, Tag

@@ -17,7 +17,7 @@ from fleet.sweeper import Sweeper
 from models.database import Database
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlert, OperatorAlertCode
-from models.strays import Stray, Sweep
+from models.orphans import OrphanMachine, Sweep
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState, ProviderName, Tag
@@ -187,7 +187,7 @@ async def test_a_machine_that_its_cloud_says_is_gone_is_forgotten(db: Database, 
     del cloud.rented[MachineId("orphan-0")]
     await sweeper.sweep()
 
-    assert [stray.machine_id for stray in await db.find(Stray, {})] == ["orphan-1"]
+    assert [stray.machine_id for stray in await db.find(OrphanMachine, {})] == ["orphan-1"]
 
 
 async def test_a_machine_that_has_a_record_again_is_forgotten(db: Database, cloud: FakeCloud) -> None:
@@ -198,7 +198,7 @@ async def test_a_machine_that_has_a_record_again_is_forgotten(db: Database, clou
     await db.insert(a_vm(str(FIRST), VmStatus.RUNNING, "orphan-0"))
     await sweeper.sweep()
 
-    assert await db.count(Stray, {}) == 0
+    assert await db.count(OrphanMachine, {}) == 0
 
 
 @pytest.mark.parametrize("collection", ["strays", "sweeps"])

@@ -15,7 +15,7 @@ from models.audit import AuditEntry, Outcome
 from models.catalog import ConsoleType, PresetName
 from models.database import Database
 from models.launches import Launch, LaunchStatus, LaunchStepName, Step
-from models.strays import Stray
+from models.orphans import OrphanMachine
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from providers.base import Machine, MachineId, MachineState, ProviderName, Tag
@@ -119,7 +119,7 @@ async def test_a_dry_run_changes_nothing(db: Database, sweeper: Sweeper, cloud: 
 
     assert [(each.verdict, each.done) for each in actions] == [(Verdict.DELETE, False), (Verdict.LOSE, False)]
     assert len(cloud.rented) == 1
-    assert await db.count(Stray, {}) == 0
+    assert await db.count(OrphanMachine, {}) == 0
     vm = await db.get(Vm, "200000000000000002")
     assert vm is not None
     assert vm.status is VmStatus.RUNNING

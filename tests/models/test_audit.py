@@ -7,7 +7,7 @@ import pytest
 from odmantic import Field, Model
 
 from errors import ConflictError, ForbiddenError, InvalidStateError, NotFoundError, ProviderBusyError
-from models.audit import AuditEntry, Outcome, accounted, entries, new_entry, write_entry, write_with
+from models.audit import AuditEntry, Outcome, audit_span, entries, new_entry, write_entry, write_with
 from models.database import Database
 from models.roles import Role
 from tests.fault_proxy import Fault, FaultProxy
@@ -130,14 +130,14 @@ class TestWrittenWithTheChange:
 
 class TestAccounted:
     async def test_the_entry_stands_before_the_body_runs(self, db: Database) -> None:
-        async with accounted(db, entry()):
+        async with audit_span(db, entry()):
             during = await the_entry(db)
         after = await the_entry(db)
 
         assert (during.outcome, after.outcome) == (Outcome.REQUESTED, Outcome.DONE)
 
     async def test_what_is_learned_on_the_way_is_told(self, db: Database) -> None:
-        async with accounted(db, entry("launchGame", None)) as account:
+        async with audit_span(db, entry("launchGame", None)) as account:
             account.subject_id = "launch-7"
             account.detail = "SWITCH"
 
@@ -156,7 +156,7 @@ class TestAccounted:
     )
     async def test_an_error_is_its_end(self, db: Database, error: Exception, outcome: Outcome, detail: str) -> None:
         with pytest.raises(type(error)):
-            async with accounted(db, entry()):
+            async with audit_span(db, entry()):
                 raise error
 
         told = await the_entry(db)
@@ -164,7 +164,7 @@ class TestAccounted:
 
     async def test_who_is_cut_off_leaves_it_open(self, db: Database) -> None:
         with pytest.raises(asyncio.CancelledError):
-            async with accounted(db, entry()):
+            async with audit_span(db, entry()):
                 raise asyncio.CancelledError
 
         assert (await the_entry(db)).outcome is Outcome.REQUESTED
@@ -176,7 +176,7 @@ async def test_an_entry_whose_answer_was_lost_is_there_once_and_holds_up_nothing
     await db.ensure_indexes([AuditEntry])
     faults.add(Fault("insert", collections=["audit_entries"], times=1, lose_answer=True))
 
-    async with accounted(faulty_db, new_entry("ann", Role.PLAYER, "stopVm", Outcome.REQUESTED)):
+    async with audit_span(faulty_db, new_entry("ann", Role.PLAYER, "stopVm", Outcome.REQUESTED)):
         pass
 
     assert [entry.outcome for entry in await db.find(AuditEntry, {})] == [Outcome.DONE]

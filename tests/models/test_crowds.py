@@ -15,7 +15,7 @@ from launch.feed import ProgressFeed
 from models.api_keys import ApiKey
 from models.database import Database
 from models.launches import Launch, LaunchEvent, LaunchStatus
-from models.rates import RateWindow
+from models.rate_counters import RateWindow
 from tests.gateway import a_launch, an_event
 
 PEOPLE = 300

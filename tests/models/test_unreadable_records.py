@@ -8,8 +8,8 @@ import pytest
 from odmantic import Field, Model
 
 from errors import UnreadableRecordError
+from models.change_feed import ChangeFeed
 from models.database import Database
-from models.feed import ChangeFeed
 from models.unreadable import Unreadable, noticing
 
 

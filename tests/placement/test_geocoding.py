@@ -10,7 +10,7 @@ import pytest
 from geopy.exc import GeocoderTimedOut, GeocoderUnavailable
 
 from models.database import Database
-from models.places import GeocodedPlace
+from models.placement_cache import GeocodedPlace
 from placement.gazetteer import Precision
 from placement.geocoding import Geocoder
 from placement.nominatim import Nominatim, geopy_nominatim

@@ -22,7 +22,7 @@ from auth.tokens import SharedSecret, TokenVerifier
 from composition.numbers import record_write_check
 from models.api_keys import ApiKey
 from models.database import Database
-from models.rates import RateWindow
+from models.rate_counters import RateWindow
 from models.write_probe import WriteCheck, WriteProbe
 from providers.http import Http
 from providers.storage.bucket import Bucket

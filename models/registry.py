@@ -15,11 +15,11 @@ from models.idempotency import IdempotencyKey
 from models.launches import Launch, LaunchEvent
 from models.limits import SpendingAlert, SpendingLimit, SpendingStop
 from models.operator_alerts import OperatorAlert
-from models.places import FullSite, GeocodedPlace, NetworkOrder
+from models.orphans import OrphanMachine, Sweep
+from models.placement_cache import FullSite, GeocodedPlace, NetworkOrder
 from models.provider_reports import ProviderReport
-from models.rates import RateWindow
+from models.rate_counters import RateWindow
 from models.rollups import RolledSpan, Rollup, RollupState
-from models.strays import Stray, Sweep
 from models.usage import UsageInterval
 from models.vms import Vm
 from models.write_probe import WriteCheck
@@ -49,7 +49,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     SpendingAlert,
     SpendingLimit,
     SpendingStop,
-    Stray,
+    OrphanMachine,
     Sweep,
     UsageInterval,
     Vm,

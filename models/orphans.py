@@ -10,7 +10,7 @@ from models.audit import Outcome
 from providers.base import ProviderName
 
 
-class Stray(Model):
+class OrphanMachine(Model):
     """A machine that carries our tag and has no live record. It is spared for a while: its record may be on the way."""
 
     id: str = Field(primary_field=True)  # "<provider>:<machine>"
