@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Final
 
-from billing.adding_up import Vms, add, owner_of
+from billing.aggregation import Vms, add, owner_of
 from billing.amounts import Cell, Rounding, hours, tidy, used
 from billing.reports import CURRENCY
+from billing.rollup_documents import vms_from
 from billing.rollups import Rollups, overlapping
-from billing.tables import vms_from
 from billing.windows import Granularity, Window, month_of
 from errors import InvalidInputError
 from models.database import Database

@@ -12,10 +12,10 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from billing.adding_up import group_of
+from billing.aggregation import group_of
 from billing.amounts import DAY, EXACT, Cell, Rounding, by_hour, hours, rounded, total, used
 from billing.coverage import Coverage
-from billing.grid import Grid, put
+from billing.report_grid import Grid, put
 from billing.rollups import Rollups, overlapping
 from billing.windows import Granularity, Window
 from errors import InvalidInputError
@@ -90,7 +90,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReportQuery:
     """A question to the rollups."""
 
     window: Window
@@ -145,7 +145,7 @@ class Reports:
         grid = await asyncio.to_thread(lambda: Grid(window.buckets(granularity)))
         coverage = await self._coverage(window, granularity)
         for span in Span:
-            await self._add_rollups(grid, Asked(window, granularity, group_by, user_id), coverage.of(span))
+            await self._add_rollups(grid, ReportQuery(window, granularity, group_by, user_id), coverage.of(span))
         still_open: dict[str, UsageRow] = {}
         for gap in coverage.gaps():
             still_open |= await self._add_intervals(grid, gap, group_by, user_id, now)
@@ -168,7 +168,7 @@ class Reports:
             coverage.add(await self._rollups.published(Span.DAY, gap.start, gap.end))
         return coverage
 
-    async def _add_rollups(self, grid: Grid, asked: Asked, spans: Mapping[str, RolledSpan]) -> None:
+    async def _add_rollups(self, grid: Grid, asked: ReportQuery, spans: Mapping[str, RolledSpan]) -> None:
         in_order = sorted(spans.values(), key=attrgetter("start"))
         for unit, run in groupby(in_order, key=asked.unit):
             alike = {span.version: span for span in run}

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from billing.adding_up import Vms, by_day, merged
+from billing.aggregation import Vms, by_day, merged
 from billing.amounts import DAY, midnight, month_start
-from billing.tables import differing, documents, vms_from
+from billing.rollup_documents import differing, documents, vms_from
 from models.database import ASCENDING, Database, Document
 from models.rollups import (
     EVERYBODY,

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from billing.balance import Balance
 from billing.google_prices import GooglePrices
+from billing.tensordock_billing import Balance
 from composition.blanks import simulates_google
 from composition.clouds import (
     cloudypad_cli,

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from billing.balance import BalanceBook
-from billing.exported import ExportBook
+from billing.google_billing import GoogleBillingImport
 from billing.limits import SpendingLimits
 from billing.meter import Meter
 from billing.rollups import Rollups
+from billing.tensordock_billing import BalanceSampler
 from billing.webhooks import AlertWebhooks, Webhook
 from composition.clouds import catalog_of_prices, google_tokens
 from composition.parts import Parts
@@ -39,8 +39,8 @@ log = logging.getLogger("server")
 async def work(settings: Settings, parts: Parts, stopping: asyncio.Event, *, adopt: bool = False) -> None:
     """Be a worker until told to stop. An engine that is away is waited for. `adopt` takes the task queue over from
     another deployment. Raises SettingsError when it is another's."""
-    from billing.price_refreshing import PriceRefreshing
-    from billing.schedules import Bookkeeping, ensure_cost_schedules
+    from billing.price_refresh import PriceRefreshing
+    from billing.workflows import BillingActivities, ensure_cost_schedules
     from fleet.schedules import Sweeping, claim_queue, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
     from launch.interrupted import InterruptedLaunches
@@ -77,7 +77,7 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event, *, ado
         Stranded(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine)),
         Sweeping(sweeper_of(settings, parts)),
         prices,
-        Bookkeeping(Rollups(parts.db), BalanceBook(parts.db, parts.balance), _billing_export(settings, parts)),
+        BillingActivities(Rollups(parts.db), BalanceSampler(parts.db, parts.balance), _billing_export(settings, parts)),
         _spending(settings, parts),
         failed=parts.metrics.activity_failed,
         build_id=settings.worker_build_id,
@@ -162,11 +162,11 @@ async def persistently(attempt: Callable[[], Awaitable[T]], dependency: str) -> 
             await asyncio.sleep(_AGAIN_S)
 
 
-def _billing_export(settings: Settings, parts: Parts) -> ExportBook | None:
+def _billing_export(settings: Settings, parts: Parts) -> GoogleBillingImport | None:
     """None: Google's word on what it charged is not asked for."""
     table, project = settings.gcp_billing_export_table, settings.gcp_project_id
     if table is None or project is None:
         return None
     tokens = google_tokens(settings, parts.http)
     account, url = settings.gcp_billing_account, str(settings.gcp_bigquery_url)
-    return ExportBook(parts.db, BillingExport(parts.http, tokens, project, table, account=account, url=url))
+    return GoogleBillingImport(parts.db, BillingExport(parts.http, tokens, project, table, account=account, url=url))

@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What the player's Moonlight shows, and whose device it is. `until` as of `Asked`."""
+    """What the player's Moonlight shows, and whose device it is. `until` as of `ReportQuery`."""
 
     pin: str
     user_id: str

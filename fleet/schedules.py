@@ -10,7 +10,7 @@ from temporalio import activity, workflow
 from temporalio.client import Client, ScheduleUpdate, ScheduleUpdateInput
 
 with workflow.unsafe.imports_passed_through():
-    from billing.schedules import ensure_schedule, schedule_name
+    from billing.workflows import ensure_schedule, schedule_name
     from fleet.sweeper import Sweeper
 
 SWEEP: Final = "Sweep"

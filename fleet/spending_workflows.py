@@ -11,7 +11,7 @@ from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from billing.schedules import ensure_schedule
+    from billing.workflows import ensure_schedule
     from fleet.spending import Spending
 
 WATCH_SPENDING: Final = "WatchSpending"

@@ -14,7 +14,7 @@ from temporalio import activity, workflow
 from temporalio.client import Client
 
 with workflow.unsafe.imports_passed_through():
-    from billing.schedules import ensure_schedule
+    from billing.workflows import ensure_schedule
     from errors import UnavailableError
     from launch.engine import LaunchStarter
     from launch.interrupted import InterruptedLaunches

@@ -12,8 +12,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from billing.price_refreshing import PriceRefreshWorkflow
-from billing.schedules import CheckWorkflow, FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
+from billing.price_refresh import PriceRefreshWorkflow
+from billing.workflows import CheckWorkflow, FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
 from fleet.interceptor import Activities, Failed
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow

@@ -12,10 +12,10 @@ from enum import StrEnum
 from auth.access import owner_filter, require
 from auth.callers import checked_user_id
 from billing.alerts import Alerts
-from billing.billed import Billed, Compared
 from billing.estimates import Estimate, checked_hours, estimate
 from billing.exports import checked_month, month_as_csv
 from billing.limits import SpendingLimits, checked_limit
+from billing.provider_billed import Billed, Compared
 from billing.reports import Report, Reports
 from billing.windows import Granularity, month_of, window_of
 from errors import InvalidInputError

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 from aiodataloader import DataLoader
 
-from billing.so_far import NO_USAGE, Usage, usage_of
+from billing.usage_totals import NO_USAGE, Usage, usage_of
 from errors import UnreadableRecordError
 from models.catalog import Console, ConsoleType, consoles
 from models.database import Database

@@ -12,7 +12,7 @@ import strawberry
 import models.limits
 from billing import estimates, reports
 from billing.amounts import tidy
-from billing.billed import UNATTRIBUTED, Compared
+from billing.provider_billed import UNATTRIBUTED, Compared
 from billing.reports import CURRENCY
 from placement.ranking import RankedPlacement
 from resolvers import costs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from billing.so_far import NO_USAGE, Usage, summed, usage_of
+from billing.usage_totals import NO_USAGE, Usage, summed, usage_of
 from models.catalog import ConsoleType
 from models.database import Database
 from models.usage import UsageInterval, UsageState

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from temporalio.client import Client
 
-from billing.schedules import schedule_name
+from billing.workflows import schedule_name
 from fleet.schedules import SWEEP, claim_queue, ensure_schedules
 from launch.engine import EngineAddress
 from launch.temporal import connect

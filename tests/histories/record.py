@@ -20,19 +20,19 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from billing.balance import BalanceBook
 from billing.limits import SpendingLimits
 from billing.meter import Meter
-from billing.price_refreshing import PriceRefreshing, PriceRefreshWorkflow
+from billing.price_refresh import PriceRefreshing, PriceRefreshWorkflow
 from billing.rollups import Rollups
-from billing.schedules import (
-    Bookkeeping,
+from billing.tensordock_billing import BalanceSampler
+from billing.webhooks import AlertWebhooks, Webhook
+from billing.workflows import (
+    BillingActivities,
     CheckWorkflow,
     FetchExportWorkflow,
     LookAtBalanceWorkflow,
     RollUpWorkflow,
 )
-from billing.webhooks import AlertWebhooks, Webhook
 from errors import MachineLostError, NoCapacityError, ProviderRefusedError
 from fleet.commands import Command, Memory, launch_workflow_id, machine_workflow_id
 from fleet.schedules import Sweeping, SweepWorkflow
@@ -296,7 +296,7 @@ async def test_sweep_and_books(world: World, record: Record) -> None:
     world.cloud.unlisted = set(world.cloud.rented)
     bearers = (
         Sweeping(Sweeper(world.db, world.registry, Meter(world.db))),
-        Bookkeeping(Rollups(world.db), BalanceBook(world.db, _Balance())),
+        BillingActivities(Rollups(world.db), BalanceSampler(world.db, _Balance())),
         PriceRefreshing(world.db, None),
         Stranded(world.db, world.engine),
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing.schedules import schedule_name
+from billing.workflows import schedule_name
 from errors import UnavailableError
 from launch.engine import EngineAddress
 from launch.plan import Ticket

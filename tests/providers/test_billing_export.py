@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from billing.billed import UNATTRIBUTED, Billed
-from billing.exported import ExportBook
+from billing.google_billing import GoogleBillingImport
 from billing.operator_alerts import OperatorAlerts
+from billing.provider_billed import UNATTRIBUTED, Billed
 from billing.windows import Granularity, Window
 from errors import ProviderBusyError, ProviderRefusedError
 from models.billed import BilledAmount
@@ -208,7 +208,7 @@ def test_a_table_that_could_break_out_of_the_query_is_refused() -> None:
 async def test_costs_are_laid_beside_our_machines_and_corrections_replace_them(db: Database) -> None:
     await db.insert(a_vm(VM))
     exported = FakeExport()
-    book = ExportBook(db, exported)
+    book = GoogleBillingImport(db, exported)
     exported.costs_ = [
         ExportedCost(HOUR, f"gamer-{VM}", Decimal("0.5"), HOUR + timedelta(hours=6)),
         ExportedCost(HOUR, "gamer-999999999999999999", Decimal("0.25"), HOUR),
@@ -230,7 +230,7 @@ async def test_an_answer_without_rows_after_one_with_rows_is_an_outage_and_not_f
     db: Database,
 ) -> None:
     exported, alerts = FakeExport(), OperatorAlerts(db)
-    book = ExportBook(db, exported)
+    book = GoogleBillingImport(db, exported)
     await book.fetch(HOUR + timedelta(days=1))
     before = await alerts.newest(with_cleared=True, limit=5)
     exported.costs_ = [ExportedCost(HOUR, None, Decimal("0.2"), HOUR)]
@@ -254,7 +254,7 @@ async def test_an_answer_without_rows_after_one_with_rows_is_an_outage_and_not_f
 
 async def test_an_answer_that_begins_late_deletes_nothing_before_it(db: Database) -> None:
     exported = FakeExport()
-    book = ExportBook(db, exported)
+    book = GoogleBillingImport(db, exported)
     exported.costs_ = [ExportedCost(HOUR, None, Decimal("0.2"), HOUR)]
     await book.fetch(HOUR + timedelta(days=2))
     exported.costs_ = [ExportedCost(HOUR + timedelta(days=1), None, Decimal("0.3"), HOUR)]
@@ -273,7 +273,7 @@ async def test_days_outside_of_what_the_export_covers_are_unknown_and_days_withi
         ExportedCost(utc(2026, 5, 2, 22), None, Decimal("0.5"), HOUR),
         ExportedCost(utc(2026, 5, 4, 1), None, Decimal("0.25"), HOUR),
     ]
-    await ExportBook(db, exported).fetch(utc(2026, 5, 6))
+    await GoogleBillingImport(db, exported).fetch(utc(2026, 5, 6))
 
     rows = await Billed(db).compared(Window(utc(2026, 5, 1), utc(2026, 5, 6)))
     billed = {row.day: row.billed_usd for row in rows if row.vm_id is None}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from billing.alerts import Alerts
-from billing.balance import BalanceBook
+from billing.tensordock_billing import BalanceSampler
 from models.audit import AuditEntry, Outcome
 from models.limits import SpendingAlert, SpendingLimit
 from models.vms import VmStatus
@@ -126,8 +126,8 @@ async def test_the_running_month_has_a_forecast(gateway: GatewayWorld) -> None:
 
 async def test_the_providers_word_comes_with_how_far_it_goes(used: GatewayWorld) -> None:
     account = Account(Decimal(10), Decimal("9.10"))
-    await BalanceBook(used.db, account).sample(utc(2026, 5, 1, 23))
-    await BalanceBook(used.db, account).sample(utc(2026, 5, 2, 1))
+    await BalanceSampler(used.db, account).sample(utc(2026, 5, 1, 23))
+    await BalanceSampler(used.db, account).sample(utc(2026, 5, 2, 1))
 
     report = (await used.data("CostReport", OPERATOR, **MAY, basis="PROVIDER_BILLED"))["costReport"]
 
@@ -138,8 +138,8 @@ async def test_the_providers_word_comes_with_how_far_it_goes(used: GatewayWorld)
 
 async def test_metered_and_billed_stand_side_by_side_with_the_difference(used: GatewayWorld) -> None:
     account = Account(Decimal(10), Decimal("9.08"))
-    await BalanceBook(used.db, account).sample(utc(2026, 5, 1, 23))
-    await BalanceBook(used.db, account).sample(utc(2026, 5, 2, 1))
+    await BalanceSampler(used.db, account).sample(utc(2026, 5, 1, 23))
+    await BalanceSampler(used.db, account).sample(utc(2026, 5, 2, 1))
 
     rows = (await used.data("CostComparison", OPERATOR, **MAY))["costComparison"]["rows"]
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from billing.adding_up import Owner, Vms, add
+from billing.aggregation import Owner, Vms, add
 from billing.amounts import Cell
 from models.rollups import EVERYBODY, UNITS, Rollup, RollupKind, RollupRow, Span, Unit
 

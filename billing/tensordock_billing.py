@@ -25,7 +25,7 @@ class Balance(Protocol):
         ...
 
 
-class BalanceBook:
+class BalanceSampler:
     def __init__(self, db: Database, account: Balance, provider: ProviderName = ProviderName.TENSORDOCK) -> None:
         self._db = db
         self._account = account

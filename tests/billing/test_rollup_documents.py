@@ -6,10 +6,10 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from billing.adding_up import by_day
+from billing.aggregation import by_day
 from billing.reports import Reports
+from billing.rollup_documents import CELLS_PER_DOCUMENT, documents, vms_from
 from billing.rollups import Rollups
-from billing.tables import CELLS_PER_DOCUMENT, documents, vms_from
 from billing.windows import Granularity, window_of
 from models.database import Database
 from models.rollups import EVERYBODY, Rollup, RollupKind, Span, Unit, rollup_rows

@@ -26,9 +26,9 @@ from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from billing.amounts import DAY, midnight
-    from billing.balance import BalanceBook
-    from billing.exported import ExportBook
+    from billing.google_billing import GoogleBillingImport
     from billing.rollups import SETTLED, Rollups
+    from billing.tensordock_billing import BalanceSampler
 
 ROLL_UP: Final = "RollUpCosts"
 CHECK: Final = "CheckCosts"
@@ -45,10 +45,12 @@ _BEAT: Final = timedelta(seconds=30)
 _LAST_DAYS: Final = 2
 
 
-class Bookkeeping:
+class BillingActivities:
     """The activities. Without a book there is nothing to fetch from that provider."""
 
-    def __init__(self, rollups: Rollups, balance: BalanceBook | None = None, export: ExportBook | None = None) -> None:
+    def __init__(
+        self, rollups: Rollups, balance: BalanceSampler | None = None, export: GoogleBillingImport | None = None
+    ) -> None:
         self._rollups = rollups
         self._balance = balance
         self._export = export
@@ -88,7 +90,7 @@ class RollUpWorkflow:
     @workflow.run
     async def run(self) -> int:
         return await workflow.execute_activity_method(
-            Bookkeeping.roll_up,
+            BillingActivities.roll_up,
             schedule_to_close_timeout=timedelta(hours=6),
             heartbeat_timeout=_BEAT,
             retry_policy=_RETRY,
@@ -100,7 +102,7 @@ class CheckWorkflow:
     @workflow.run
     async def run(self) -> int:
         return await workflow.execute_activity_method(
-            Bookkeeping.check,
+            BillingActivities.check,
             schedule_to_close_timeout=timedelta(minutes=50),
             heartbeat_timeout=_BEAT,
             retry_policy=_RETRY,
@@ -114,7 +116,7 @@ class LookAtBalanceWorkflow:
     @workflow.run
     async def run(self) -> str | None:
         return await workflow.execute_activity_method(
-            Bookkeeping.look_at_balance, schedule_to_close_timeout=timedelta(minutes=4), retry_policy=_RETRY
+            BillingActivities.look_at_balance, schedule_to_close_timeout=timedelta(minutes=4), retry_policy=_RETRY
         )
 
 
@@ -123,7 +125,7 @@ class FetchExportWorkflow:
     @workflow.run
     async def run(self) -> int:
         return await workflow.execute_activity_method(
-            Bookkeeping.fetch_export,
+            BillingActivities.fetch_export,
             schedule_to_close_timeout=timedelta(minutes=50),
             heartbeat_timeout=_BEAT,
             retry_policy=_RETRY,

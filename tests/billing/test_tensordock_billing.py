@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.balance import BalanceBook, spent_by_hour
+from billing.tensordock_billing import BalanceSampler, spent_by_hour
 from models.billed import BalanceSample, BilledAmount, BilledState
 from models.database import Database
 from providers.base import ProviderName
@@ -58,7 +58,7 @@ def test_the_hours_add_up_to_all_falls_to_the_last_digit(balances: list[Decimal]
 async def test_looking_again_and_again_gives_the_same_hours_as_looking_at_all_of_it(db: Database) -> None:
     start = utc(2026, 5, 1, 21, 50)
     account = Account(*(Decimal(20) - Decimal("0.07") * number for number in range(12)))
-    book = BalanceBook(db, account)
+    book = BalanceSampler(db, account)
 
     for number in range(12):
         await book.sample(start + number * timedelta(minutes=25))
@@ -72,7 +72,7 @@ async def test_looking_again_and_again_gives_the_same_hours_as_looking_at_all_of
 
 
 async def test_an_account_that_does_not_tell_is_not_written_down(db: Database) -> None:
-    assert await BalanceBook(db, Account(None)).sample(utc(2026, 5, 1)) is None
+    assert await BalanceSampler(db, Account(None)).sample(utc(2026, 5, 1)) is None
 
     assert await db.find(BilledState, {}) == []
 

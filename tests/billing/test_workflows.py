@@ -9,15 +9,15 @@ from decimal import Decimal
 
 from temporalio.client import ScheduleOverlapPolicy
 
-from billing.balance import BalanceBook
 from billing.rollups import Rollups
-from billing.schedules import (
+from billing.tensordock_billing import BalanceSampler
+from billing.workflows import (
     CHECK,
     FETCH_EXPORT,
     INTERVALS,
     LOOK_AT_BALANCE,
     ROLL_UP,
-    Bookkeeping,
+    BillingActivities,
     ensure_cost_schedules,
     ensure_schedule,
     schedule_name,
@@ -38,7 +38,7 @@ async def test_every_schedule_does_its_work_and_is_kept_once_by_many_workers(
     client = await connect(EngineAddress(temporal_address, "default", queue))
     start = (datetime.now(UTC) - timedelta(days=2)).replace(minute=0, second=0, microsecond=0)
     await db.insert(an_interval("1", 1, start, start + timedelta(hours=1)))
-    books = Bookkeeping(Rollups(db), BalanceBook(db, Account()))
+    books = BillingActivities(Rollups(db), BalanceSampler(db, Account()))
 
     async with build_worker(client, queue, books):
         done = [
@@ -64,7 +64,7 @@ async def test_what_another_deployment_left_behind_holds_nothing_up(db: Database
     await ensure_schedule(client, left, LOOK_AT_BALANCE, timedelta(hours=1))
 
     account = Account()
-    async with build_worker(client, queue, Bookkeeping(Rollups(db), BalanceBook(db, account))):
+    async with build_worker(client, queue, BillingActivities(Rollups(db), BalanceSampler(db, account))):
         await ensure_schedule(client, queue, LOOK_AT_BALANCE, timedelta(hours=1))
         await asyncio.wait_for(account.looked_at.wait(), 30)
 

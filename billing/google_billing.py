@@ -28,7 +28,7 @@ class Export(Protocol):
     async def costs(self, since: datetime, until: datetime) -> Sequence[ExportedCost]: ...
 
 
-class ExportBook:
+class GoogleBillingImport:
     def __init__(self, db: Database, export: Export) -> None:
         self._db = db
         self._export = export

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from temporalio.client import Client
 
-from billing.price_refreshing import REFRESH_PRICES, PriceRefreshing
-from billing.schedules import schedule_name
+from billing.price_refresh import REFRESH_PRICES, PriceRefreshing
+from billing.workflows import schedule_name
 from launch.engine import EngineAddress
 from launch.temporal import connect
 from launch.worker import build_worker

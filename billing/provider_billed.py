@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from billing.amounts import DAY, EXACT, Cell, usd_ms_of
-from billing.grid import Grid
+from billing.report_grid import Grid
 from billing.reports import Report, Reports, report_of
 from billing.windows import Granularity, Window
 from models.billed import BalanceSample, BilledAmount, BilledState

@@ -12,7 +12,7 @@ from temporalio.common import RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from billing.google_catalog import Catalog
     from billing.google_prices import refresh
-    from billing.schedules import ensure_schedule
+    from billing.workflows import ensure_schedule
     from models.database import Database
 
 REFRESH_PRICES: Final = "RefreshPrices"
