@@ -34,7 +34,7 @@ from launch.engine import DeferredEngine, EngineAddress
 from models.database import Database
 from models.write_probe import WriteProbe
 from placement.geocoding import Geocoder
-from placement.network_order import NetworkOrders
+from placement.google_network_order import NetworkOrders
 from placement.ranking import Placements, Weights
 from providers.base import Provider, ProviderName
 from providers.cloudypad.cli import CloudyPadCli

@@ -31,7 +31,7 @@ from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageState
 from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
-from placement.full_sites import FullSites
+from placement.unavailable_sites import FullSites
 from providers.base import Machine, MachineId, MachineState, PricePart, Provider, ProviderName, Tag
 from providers.registry import Registry
 from providers.tags import parse_tag, tag_of

@@ -11,8 +11,8 @@ from errors import MachineLostError
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm
-from placement.full_sites import FullSites
-from placement.words import price_words
+from placement.reasons import price_words
+from placement.unavailable_sites import FullSites
 from providers.base import Machine, SiteId
 
 _ROUNDED_TO: Final = -2  # decimal places and more: what has fewer may be anything

@@ -30,9 +30,9 @@ from models.catalog import Console, ConsoleType, console
 from models.database import Database, Document
 from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, Step, new_id
 from models.vms import Vm, VmStatus
-from placement.positions import Position
+from placement.coordinates import Position
 from placement.ranking import Placements
-from placement.words import price_words
+from placement.reasons import price_words
 from providers.base import ProviderName
 from providers.registry import Registry
 from streaming.library import Game

@@ -14,7 +14,7 @@ from models.catalog import Console, ConsoleType
 from models.database import Database
 from models.idempotency import KEPT_FOR, IdempotencyKey, key_id
 from models.launches import Launch, LaunchStatus
-from placement.positions import Position
+from placement.coordinates import Position
 from providers.base import ProviderName
 from streaming.slots import DEFAULT_SAVE
 

@@ -36,7 +36,7 @@ from models.catalog import Console, console
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm, VmStatus
-from placement.positions import Position
+from placement.coordinates import Position
 from placement.ranking import Placements, RankedPlacement
 from providers.base import Offer, PricePart, ProgressCallback
 from providers.registry import Registry

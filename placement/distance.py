@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.positions import Position
+from placement.coordinates import Position
 
 EARTH_RADIUS_KM: Final = 6371.0088  # mean radius (IUGG), the sphere that geopy's great_circle uses
 FARTHEST_KM: Final = float(np.pi * EARTH_RADIUS_KM)

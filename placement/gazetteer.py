@@ -27,9 +27,9 @@ from typing import Final
 
 import numpy as np
 
+from placement.coordinates import Position
 from placement.distance import Floats, distances_km
-from placement.names import country_code, country_codes_by_name, normalised, region_spellings, spellings
-from placement.positions import Position
+from placement.place_names import country_code, country_codes_by_name, normalised, region_spellings, spellings
 from placement.towns import Indices, Towns, country_rows, load_towns
 from providers.base import Place
 from providers.single_flight import SingleFlight

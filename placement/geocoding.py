@@ -16,9 +16,9 @@ from typing import Final
 from errors import UnavailableError
 from models.database import Database, best_effort
 from models.placement_cache import GeocodedPlace
+from placement.coordinates import Position
 from placement.gazetteer import LazyGazetteer, Located, Precision
 from placement.nominatim import Nominatim, ask, geopy_nominatim
-from placement.positions import Position
 from providers.base import Place
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from errors import InvalidInputError
+from placement.coordinates import Position
 from placement.gazetteer import Located, Precision
-from placement.positions import Position
 from providers.base import Place
 
 USER_AGENT: Final = "gamer-provisioner"

@@ -11,14 +11,14 @@ from decimal import Decimal
 from errors import NoPlacementError, ProviderDownError, ProviderError
 from models.catalog import Console, ProviderPreference
 from models.database import Database
+from placement.coordinates import Position
 from placement.distance import distances_to
-from placement.full_sites import EVERY_SITE, FullSites
 from placement.gazetteer import Located, Precision
 from placement.geocoding import Geocoder
-from placement.network_order import NetworkOrders, RegionOrder
-from placement.positions import Position
+from placement.google_network_order import NetworkOrders, RegionOrder
+from placement.reasons import price_words
 from placement.scoring import DEFAULT_WEIGHTS, Candidate, LocatedSite, RankedPlacement, Weights, Wish, ranked
-from placement.words import price_words
+from placement.unavailable_sites import EVERY_SITE, FullSites
 from providers.base import Provider, ProviderHealth, ProviderName, Site, SiteId
 from providers.google.regions import find_region
 from providers.registry import Registry

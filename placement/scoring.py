@@ -14,11 +14,11 @@ from typing import Final
 
 import numpy as np
 
+from placement.coordinates import Position
 from placement.distance import FARTHEST_KM, Floats, distance_km, distances_to, estimated_rtt_ms
 from placement.gazetteer import Precision
-from placement.network_order import RegionOrder, evened_out
-from placement.positions import Position
-from placement.words import distance_words, first_words, hardware_words, precision_words, price_words
+from placement.google_network_order import RegionOrder, evened_out
+from placement.reasons import distance_words, first_words, hardware_words, precision_words, price_words
 from providers.base import Offer, ProviderName, Site
 from providers.google.regions import find_region
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from placement.names import normalised
-from placement.positions import Position
+from placement.coordinates import Position
+from placement.place_names import normalised
 from placement.scoring import LocatedSite
 
 

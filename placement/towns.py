@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.names import normalised
+from placement.place_names import normalised
 
 _TOWN_LIST: Final = "data/cities5000.json"
 _LATIN: Final = re.compile(r"[\u0000-\u024f]*")

@@ -22,7 +22,7 @@ from errors import InvalidInputError
 from models.catalog import ConsoleType
 from models.limits import LimitPeriod, SpendingAlert, SpendingLimit
 from models.rollups import RollupKind
-from placement.positions import Position
+from placement.coordinates import Position
 from placement.ranking import RankedPlacement
 from providers.base import ProviderName
 from resolvers.context import Context

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from auth.access import require
 from models.catalog import Console, ConsoleType
-from placement.positions import Position
+from placement.coordinates import Position
 from placement.ranking import LocatedSite, RankedPlacement
 from placement.summaries import LocationSummary, summaries
 from providers.base import ProviderName

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auth.access import require
 from models.catalog import ConsoleType
-from placement.positions import Position
+from placement.coordinates import Position
 from placement.ranking import LocatedSite, RankedPlacement
 from providers.base import ProviderName
 from resolvers import places

@@ -13,7 +13,7 @@ import placement.ranking
 import placement.summaries
 import providers.base
 from errors import InvalidInputError
-from placement.positions import Position
+from placement.coordinates import Position
 from resolvers import catalog, places
 from resolvers.pages import Page
 from schema.connections import PageInfo

@@ -28,8 +28,8 @@ from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import Launch, LaunchEvent
 from models.vms import Vm, VmStatus
+from placement.coordinates import Position
 from placement.geocoding import Geocoder
-from placement.positions import Position
 from placement.ranking import Placements
 from providers.base import Place, ProviderName
 from providers.registry import Registry

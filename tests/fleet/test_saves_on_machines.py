@@ -13,7 +13,7 @@ from fleet.commands import Command
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
-from placement.positions import Position
+from placement.coordinates import Position
 from providers.base import MachineState, ProviderName
 from streaming.saves import UploadOutcome
 from streaming.survey import LeftOut

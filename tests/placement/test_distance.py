@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from geopy.distance import great_circle
 
+from placement.coordinates import Position
 from placement.distance import FARTHEST_KM, distance_km, distances_km, distances_to, estimated_rtt_ms
-from placement.positions import Position
 
 
 def test_distances_agree_with_geopys_great_circle() -> None:

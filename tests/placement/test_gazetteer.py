@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from placement.coordinates import Position
 from placement.distance import distance_km
 from placement.gazetteer import Gazetteer, LazyGazetteer, Precision, load_gazetteer
-from placement.names import country_code, normalised
-from placement.positions import Position
+from placement.place_names import country_code, normalised
 from providers.base import Place
 
 # What hosts type, and where that is: (city, region, country), latitude, longitude, how far off is still right (km).

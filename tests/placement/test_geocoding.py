@@ -11,10 +11,10 @@ from geopy.exc import GeocoderTimedOut, GeocoderUnavailable
 
 from models.database import Database
 from models.placement_cache import GeocodedPlace
+from placement.coordinates import Position
 from placement.gazetteer import Precision
 from placement.geocoding import Geocoder
 from placement.nominatim import Nominatim, geopy_nominatim
-from placement.positions import Position
 from providers.base import Place
 
 JOPLIN = Place("Joplin", "Missouri", "United States")

@@ -10,9 +10,9 @@ import pytest
 
 from models.catalog import CONSOLES, PRESETS, ConsoleType, PresetName
 from models.database import Database
+from placement.coordinates import Position
 from placement.geocoding import Geocoder
-from placement.network_order import NetworkOrders
-from placement.positions import Position
+from placement.google_network_order import NetworkOrders
 from placement.ranking import Placements
 from providers.base import GpuStock, Place, ProviderName, Site, SiteId
 from providers.google.location_finder import CloudLocation

@@ -10,11 +10,11 @@ import pytest
 from errors import ProviderBusyError, ProviderDownError
 from models.catalog import CONSOLES, Console, ConsoleType, ProviderPreference
 from models.database import Database
-from placement.full_sites import FullSites
+from placement.coordinates import Position
 from placement.geocoding import Geocoder
-from placement.positions import Position
 from placement.ranking import Placements, RankedPlacement, Weights
 from placement.scoring import DEFAULT_WEIGHTS
+from placement.unavailable_sites import FullSites
 from providers.base import Place, Provider, ProviderHealth, ProviderName, Site, SiteId
 from providers.registry import Registry
 from tests.fakes.cloud import FakeCloud

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from placement.positions import Position
+from placement.coordinates import Position
 from placement.scoring import LocatedSite
 from placement.summaries import LocationSummary, summaries
 from providers.base import Place

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from placement.words import first_words, gpu_words, price_words
+from placement.reasons import first_words, gpu_words, price_words
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from models.database import Database
-from placement.network_order import Finder, NetworkOrders, RegionOrder, evened_out
+from placement.google_network_order import Finder, NetworkOrders, RegionOrder, evened_out
 from providers.google.location_finder import CloudLocation
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
