@@ -9,7 +9,7 @@ from typing import Final
 from fleet.onboard import OnBoard, address_of, slot_of
 from models.database import Database
 from models.vms import Vm
-from streaming.saves import UploadOutcome, UploadReport
+from streaming.saves.transfer import UploadOutcome, UploadReport
 
 log = logging.getLogger(__name__)
 

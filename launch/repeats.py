@@ -16,7 +16,7 @@ from models.idempotency import KEPT_FOR, IdempotencyKey, key_id
 from models.launches import Launch, LaunchStatus
 from placement.coordinates import Position
 from providers.base import ProviderName
-from streaming.slots import DEFAULT_SAVE
+from streaming.saves.slots import DEFAULT_SAVE
 
 _UNDER_WAY: Final = [LaunchStatus.QUEUED, LaunchStatus.RUNNING]
 _LONGEST: Final = timedelta(days=1)  # that a launch of an earlier version, which holds no place, is looked for

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from models.catalog import Console
-from streaming.mount import MOUNT_POINT
-from streaming.names import app_title, checked_id, checked_image, checked_rom, folder_of, is_plain_rom
+from streaming.library_mount import MOUNT_POINT
+from streaming.name_checks import app_title, checked_id, checked_image, checked_rom, folder_of, is_plain_rom
 from streaming.save_places import BESIDE_ROM
 from streaming.survey import CONTAINER_HOME
 

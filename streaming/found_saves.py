@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from models.catalog import ConsoleType
-from streaming.names import is_id
-from streaming.notes import FOLDER, prefix_in
+from streaming.name_checks import is_id
+from streaming.saves.restore_marker import FOLDER, prefix_in
 from streaming.ssh import CommandFailedError, Shell
 
 _NO_GAME: Final = "_"

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-from streaming.names import is_id
+from streaming.name_checks import is_id
 
 _LONGEST: Final = 100
 _SUFFIX_DIGITS: Final = 8

@@ -19,7 +19,7 @@ from models.catalog import CONSOLES, ConsoleType, Emulator
 from providers.single_flight import Depart, SingleFlight
 from providers.storage.bucket import Bucket
 from streaming.game_ids import ids_of
-from streaming.names import is_file_name, is_id
+from streaming.name_checks import is_file_name, is_id
 
 log = logging.getLogger(__name__)
 

@@ -19,13 +19,13 @@ from streaming import probe, wolf
 from streaming.addresses import Address
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, prepare
-from streaming.dead_man import arm
+from streaming.dead_man_switch import arm_shutdown_timer
 from streaming.found_saves import FoundSlot, found_slots
-from streaming.mount import LibrarySource, mount
+from streaming.library_mount import LibrarySource, mount
 from streaming.pairing import Pairing
-from streaming.saves import Saves, UploadReport
+from streaming.saves.slots import SaveSlot
+from streaming.saves.transfer import Saves, UploadReport
 from streaming.sessions import Activity, activity, end_sessions
-from streaming.slots import SaveSlot
 from streaming.ssh import CommandFailedError, Shell, Ssh
 
 __all__ = [
@@ -153,7 +153,7 @@ class StreamingMachines:
 
     async def arm_dead_man(self, address: Address, after_s: float) -> None:
         """The machine switches itself off after this time unless this is called again."""
-        await self._on(address, lambda shell: arm(shell, after_s))
+        await self._on(address, lambda shell: arm_shutdown_timer(shell, after_s))
 
     async def _on(self, address: Address, work: Callable[[Shell], Awaitable[T]]) -> T:
         async with self._ssh.shell(address) as shell:

@@ -11,7 +11,7 @@ import orjson
 
 from errors import InvalidInputError, InvalidStateError
 from streaming import wolf
-from streaming.names import checked_pin, folder_of
+from streaming.name_checks import checked_pin, folder_of
 from streaming.ssh import Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from errors import ProviderBusyError
-from streaming.archives import PLAYER_ID
+from streaming.saves.archive import PLAYER_ID
 from streaming.ssh import Shell
 
 CONTAINER_HOME: Final = "/home/retro"  # where the app's container has its home folder

@@ -14,8 +14,8 @@ import tomlkit
 from errors import ProviderBusyError
 from providers.storage.bucket import Bucket
 from streaming.apps import CORE_FOLDER, START_FOLDER, App, GameLink
-from streaming.archives import PLAYER_ID, pack_link
-from streaming.slots import STATE_ROOT
+from streaming.saves.archive import PLAYER_ID, pack_link
+from streaming.saves.slots import STATE_ROOT
 from streaming.ssh import Shell
 
 log = logging.getLogger(__name__)

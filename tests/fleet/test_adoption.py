@@ -26,8 +26,8 @@ from providers.base import MachineId, MachineState, ProviderName
 from providers.registry import Registry
 from streaming.addresses import Address
 from streaming.found_saves import FoundSlot
-from streaming.names import folder_of
-from streaming.slots import SaveSlot
+from streaming.name_checks import folder_of
+from streaming.saves.slots import SaveSlot
 from tests.fakes.cloud import FakeCloud
 from tests.fault_proxy import WRITES, Fault, FaultProxy
 from tests.fault_walk import ERRORS

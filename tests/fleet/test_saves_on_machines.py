@@ -15,7 +15,7 @@ from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from placement.coordinates import Position
 from providers.base import MachineState, ProviderName
-from streaming.saves import UploadOutcome
+from streaming.saves.transfer import UploadOutcome
 from streaming.survey import LeftOut
 from tests.world import World
 

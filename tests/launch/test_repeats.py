@@ -14,7 +14,7 @@ from models.database import Database
 from models.idempotency import IdempotencyKey
 from models.launches import Launch, LaunchStatus
 from schema.ids import global_id
-from streaming.slots import DEFAULT_SAVE
+from streaming.saves.slots import DEFAULT_SAVE
 from tests.gateway import (
     ANN,
     DALLAS,

@@ -10,7 +10,7 @@ import pytest
 from auth.callers import Caller
 from models.audit import AuditEntry
 from models.catalog import ConsoleSettings
-from streaming.names import checked_image
+from streaming.name_checks import checked_image
 from tests.gateway import ANN, DALLAS, OPERATOR, SERVICE, GatewayWorld
 
 IMAGES = (

@@ -11,9 +11,9 @@ import pytest
 from models.catalog import ConsoleType
 from streaming.found_saves import FoundSlot, found_slots
 from streaming.keys import KeyPair
-from streaming.notes import FOLDER, Note, write_note
 from streaming.save_places import SaveKind
-from streaming.slots import SaveSlot
+from streaming.saves.restore_marker import FOLDER, RestoreMarker, write_note
+from streaming.saves.slots import SaveSlot
 from streaming.ssh import Ssh
 from tests.streaming.box import Box, running_box
 
@@ -28,7 +28,7 @@ async def box(tmp_path: Path, key: KeyPair) -> AsyncIterator[Box]:
 
 
 async def noted(box: Box, ssh: Ssh, slot: SaveSlot, at: int) -> None:
-    note = Note(slot.home, slot.prefix, 1, "digest", "writer")
+    note = RestoreMarker(slot.home, slot.prefix, 1, "digest", "writer")
     async with ssh.shell(box.address) as shell:
         await write_note(shell, note, SaveKind.GAME)
     user, title = slot.home.split("/")[-2:]

@@ -21,7 +21,7 @@ from streaming.keys import KeyPair
 from streaming.library import Library
 from streaming.machine import Address, GameToPlay, LibrarySource, SaveSlot, StreamingMachines
 from streaming.pairing import Pairing
-from streaming.saves import UploadOutcome
+from streaming.saves.transfer import UploadOutcome
 from streaming.ssh import Ssh
 from tests.providers.gcs_stand_in import BucketServer, bucket_server
 from tests.streaming.box import running_box

@@ -43,7 +43,7 @@ WantedBy=timers.target
 """
 
 
-async def arm(shell: Shell, after_s: float) -> None:
+async def arm_shutdown_timer(shell: Shell, after_s: float) -> None:
     """Switch off after this long from now on. A machine that was off at that moment counts from its next boot."""
     after_s = math.ceil(max(after_s, _LEAST_S) / _STEP_S) * _STEP_S
     now_s, uptime_s = await _clocks(shell)

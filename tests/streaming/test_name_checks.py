@@ -7,7 +7,7 @@ import pytest
 
 from errors import InvalidInputError
 from models.catalog import ConsoleType
-from streaming.names import app_title, checked_id, checked_image, checked_pin, checked_rom, folder_of
+from streaming.name_checks import app_title, checked_id, checked_image, checked_pin, checked_rom, folder_of
 
 HOSTILE = ["", "../../etc", "$(reboot)", "a b", "a;b", "a\nb", "a\n", "-a", ".a", "é", "😀", "x" * 10_000, "a:b", "a'b"]
 

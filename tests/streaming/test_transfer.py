@@ -15,10 +15,10 @@ from models.catalog import ConsoleType
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
-from streaming.archives import SavedFile, pack, unpack
 from streaming.keys import KeyPair
-from streaming.saves import Saves, UploadOutcome
-from streaming.slots import SaveSlot
+from streaming.saves.archive import SavedFile, pack, unpack
+from streaming.saves.slots import SaveSlot
+from streaming.saves.transfer import Saves, UploadOutcome
 from streaming.ssh import Shell, Ssh
 from tests.providers.gcs_stand_in import BucketServer, bucket_server, error
 from tests.streaming.box import Box, running_box

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.catalog import ConsoleType
-from streaming.names import app_title, checked_id, folder_of
+from streaming.name_checks import app_title, checked_id, folder_of
 
 DEFAULT_SAVE: Final = "main"
 STATE_ROOT: Final = "/var/lib/cloudypad/wolf"

@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from streaming.archives import DamagedArchiveError, Manifest, SavedFile, digest, pack, plain_files, unpack
+from streaming.saves.archive import DamagedArchiveError, Manifest, SavedFile, digest, pack, plain_files, unpack
 
 FILES = {
     ".config/retroarch/saves/tetris.srm": SavedFile(b"high score", 1_700_000_000),

@@ -8,7 +8,7 @@ import pytest
 
 from errors import ProviderBusyError, ProviderRefusedError
 from streaming.keys import KeyPair
-from streaming.mount import LibrarySource, mount
+from streaming.library_mount import LibrarySource, mount
 from streaming.ssh import Shell, Ssh
 from tests.streaming.box import Box, Said, running_box
 

@@ -24,11 +24,11 @@ from typing import Final
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.storage.bucket import ABSENT, Bucket, GenerationConflictError, StoredObject
-from streaming.archives import Files, Manifest, digest, is_blank, pack, packed_limit, unpack
-from streaming.folders import SaveFolder
-from streaming.notes import Note, read_note, write_note
 from streaming.save_places import SaveKind, kind_of
-from streaming.slots import SaveSlot
+from streaming.saves.archive import Files, Manifest, digest, is_blank, pack, packed_limit, unpack
+from streaming.saves.folder import SaveFolder
+from streaming.saves.restore_marker import RestoreMarker, read_note, write_note
+from streaming.saves.slots import SaveSlot
 from streaming.ssh import Shell
 from streaming.survey import LeftOut
 from streaming.versions import superfluous, version_name
@@ -132,7 +132,7 @@ class Saves:
             reports.append(await self._upload(folder, note, part))
         return _together(*reports)
 
-    async def _restore(self, folder: SaveFolder, slot: SaveSlot, part: _Part, note: Note | None) -> int:
+    async def _restore(self, folder: SaveFolder, slot: SaveSlot, part: _Part, note: RestoreMarker | None) -> int:
         if note is not None and note.finished and note.prefix != slot.prefix:
             _refuse_loss((await self._upload(folder, note, part)).left_out)
         current = await self._current(slot.prefix, part)
@@ -145,12 +145,12 @@ class Saves:
             await self._keep_what_changed(folder, note, part)
         return await self._replace(folder, slot, current, part)
 
-    async def _upload(self, folder: SaveFolder, note: Note, part: _Part) -> UploadReport:
+    async def _upload(self, folder: SaveFolder, note: RestoreMarker, part: _Part) -> UploadReport:
         taken = await folder.take(part.kind)
         report = await self._upload_files(folder.shell, note, taken.files, part)
         return replace(report, left_out=taken.left_out)
 
-    async def _upload_files(self, shell: Shell, note: Note, files: Files, part: _Part) -> UploadReport:
+    async def _upload_files(self, shell: Shell, note: RestoreMarker, files: Files, part: _Part) -> UploadReport:
         size = sum(len(file.content) for file in files.values())
         if not files:
             vouched_for = note.digest != digest({})
@@ -165,7 +165,7 @@ class Saves:
         await self._forget_old_versions(note, part)
         return UploadReport(UploadOutcome.UPLOADED, len(files), size, written.name)
 
-    async def _write_current(self, note: Note, files: Files, part: _Part) -> StoredObject | UploadOutcome:
+    async def _write_current(self, note: RestoreMarker, files: Files, part: _Part) -> StoredObject | UploadOutcome:
         """Write the part over the generation that this machine knows; else why its files must not become current."""
         for _ in range(_TRIES):
             current = await self._current(note.prefix, part)
@@ -187,7 +187,7 @@ class Saves:
                 continue
         raise ProviderBusyError("a save was written by others at every attempt")
 
-    async def _keep_unversioned(self, note: Note, current: _Current | None, part: _Part) -> None:
+    async def _keep_unversioned(self, note: RestoreMarker, current: _Current | None, part: _Part) -> None:
         """Keep what others packed before it is overwritten the first time: it has no version of its own."""
         if current is not None and current.generation != ABSENT and current.manifest is None:
             packed = await asyncio.to_thread(pack, current.files)
@@ -206,14 +206,14 @@ class Saves:
             await self._keep_beside(note, taken.files, part)
         return await self._replace(folder, slot, current, part)
 
-    async def _keep_what_changed(self, folder: SaveFolder, note: Note, part: _Part) -> None:
+    async def _keep_what_changed(self, folder: SaveFolder, note: RestoreMarker, part: _Part) -> None:
         taken = await folder.take(part.kind)
         _refuse_loss(taken.left_out)
         if taken.files and digest(taken.files) != note.digest:
             name = await self._keep_beside(note, taken.files, part)
             log.warning("progress that the slot does not have is kept as a version", extra={"object": name})
 
-    async def _keep_beside(self, note: Note, files: Files, part: _Part, why: str = "conflict") -> str:
+    async def _keep_beside(self, note: RestoreMarker, files: Files, part: _Part, why: str = "conflict") -> str:
         """One version for each machine and content, however often it is kept."""
         name = part.version(note.prefix, f"{why}-{note.writer}-{digest(files)[:12]}")
         packed = await asyncio.to_thread(pack, files, Manifest(note.writer, note.generation))
@@ -247,7 +247,7 @@ class Saves:
         files, manifest = await asyncio.to_thread(unpack, packed, self._limit_bytes)
         return _Current(about.generation, files, manifest)
 
-    async def _forget_old_versions(self, note: Note, part: _Part) -> None:
+    async def _forget_old_versions(self, note: RestoreMarker, part: _Part) -> None:
         folder = f"{note.prefix}/{part.versions}/"
         try:
             stored = await self._bucket.list(f"{folder}2")  # those named by their time, oldest first
@@ -257,7 +257,7 @@ class Saves:
         except ProviderError as error:
             log.warning("old versions of a save could not be removed", extra={"error": error.message})
 
-    def _superfluous(self, names: Sequence[str], note: Note, part: _Part) -> Sequence[str]:
+    def _superfluous(self, names: Sequence[str], note: RestoreMarker, part: _Part) -> Sequence[str]:
         if part.kind is SaveKind.STATE:
             return names[:-_STATE_VERSIONS]
         began_with = () if note.began_with is None else (note.began_with,)
@@ -299,8 +299,8 @@ def _refuse_loss(left_out: Sequence[LeftOut]) -> None:
         raise ProviderRefusedError(f"the saves there cannot be replaced, because not all can be kept: {left_out[0]}")
 
 
-def _note(slot: SaveSlot, current: _Current | None) -> Note:
-    return Note(
+def _note(slot: SaveSlot, current: _Current | None) -> RestoreMarker:
+    return RestoreMarker(
         home=slot.home,
         prefix=slot.prefix,
         generation=ABSENT if current is None else current.generation,
@@ -310,7 +310,7 @@ def _note(slot: SaveSlot, current: _Current | None) -> Note:
     )
 
 
-def _is_ours(current: _Current, note: Note) -> bool:
+def _is_ours(current: _Current, note: RestoreMarker) -> bool:
     """Whether the slot is what this machine restored, or wrote itself: then nobody else has been there."""
     wrote = current.manifest is not None and current.manifest.written_by == note.writer
     return current.generation == note.generation or wrote

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from errors import ProviderError
-from streaming.dead_man import arm
+from streaming.dead_man_switch import arm_shutdown_timer
 from streaming.keys import KeyPair
 from streaming.ssh import Shell
 from tests.streaming.simulated import Simulated, machine_with_wolf
@@ -37,14 +37,14 @@ async def test_a_machine_that_nobody_asks_for_switches_itself_off(tmp_path: Path
 
         async with simulated.ssh.shell(simulated.address) as shell:
             with contextlib.suppress(ProviderError):  # a slow tester's machine goes off before the last command ends
-                await arm(shell, HOUR_S)
+                await arm_shutdown_timer(shell, HOUR_S)
 
         await asyncio.wait_for(off.wait(), 10)
         assert not simulated.machine.is_on
 
 
 async def test_the_timer_survives_a_restart_of_the_machine(simulated: Simulated, shell: Shell) -> None:
-    await arm(shell, HOUR_S)
+    await arm_shutdown_timer(shell, HOUR_S)
 
     enabled = await shell.run("systemctl", "is-enabled", "gamer-dead-man.timer")
     active = await shell.run("systemctl", "is-active", "gamer-dead-man.timer")
@@ -57,7 +57,7 @@ async def test_the_time_is_rounded_up_and_leaves_time_to_put_it_back(
     simulated: Simulated, shell: Shell, after_s: float, written_s: int
 ) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    await arm(shell, after_s)
+    await arm_shutdown_timer(shell, after_s)
     after = datetime.now(UTC)
 
     text = simulated.read(TIMER)
@@ -70,9 +70,9 @@ async def test_the_time_is_rounded_up_and_leaves_time_to_put_it_back(
 
 
 async def test_putting_it_back_begins_the_time_anew(simulated: Simulated, shell: Shell) -> None:
-    await arm(shell, HOUR_S)
+    await arm_shutdown_timer(shell, HOUR_S)
     first = simulated.read(TIMER)
-    await arm(shell, 2 * HOUR_S)
+    await arm_shutdown_timer(shell, 2 * HOUR_S)
 
     assert simulated.machine.systemd.timers() == ["gamer-dead-man.timer"]
     assert simulated.read(TIMER) > first
@@ -84,7 +84,7 @@ async def test_reloading_the_units_of_others_does_not_move_the_end(tmp_path: Pat
         simulated.park.on_power_off = lambda _: off.set()
         async with simulated.ssh.shell(simulated.address) as shell:
             begun = simulated.machine.clock.now()
-            await arm(shell, HOUR_S)
+            await arm_shutdown_timer(shell, HOUR_S)
             with contextlib.suppress(ProviderError):  # the machine goes off in the middle of one
                 while not off.is_set():
                     await shell.sudo("systemctl", "daemon-reload")
@@ -97,7 +97,7 @@ async def test_a_machine_that_has_run_for_long_is_not_switched_off_at_once(tmp_p
     async with machine_with_wolf(tmp_path, key, clock_factor=1) as simulated:
         simulated.machine.booted_at -= 100 * HOUR_S
         async with simulated.ssh.shell(simulated.address) as shell:
-            await arm(shell, HOUR_S)
+            await arm_shutdown_timer(shell, HOUR_S)
             await shell.sudo("systemctl", "daemon-reload")
 
             assert (await shell.run("true")).exit_status == 0

@@ -9,16 +9,16 @@ from typing import Final
 import orjson
 
 from providers.storage.bucket import ABSENT
-from streaming.archives import digest
 from streaming.save_places import SaveKind
-from streaming.slots import SaveSlot
+from streaming.saves.archive import digest
+from streaming.saves.slots import SaveSlot
 from streaming.ssh import Shell
 
 FOLDER: Final = "/var/lib/cloudypad/gamer-saves"  # on the disk that the homes are on: they share their fate
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class RestoreMarker:
     """`generation` and `digest` are those of the bucket's archive that the files come from or went into last;
     `writer` tells this folder from every other one that may write the slot; `began_with` is the version that was
     restored."""
@@ -32,7 +32,7 @@ class Note:
     began_with: str | None = None
 
 
-async def read_note(shell: Shell, slot: SaveSlot, kind: SaveKind) -> Note | None:
+async def read_note(shell: Shell, slot: SaveSlot, kind: SaveKind) -> RestoreMarker | None:
     """Return None where nothing was ever restored, or the note cannot be understood.
 
     A machine that was set up before states had a note of their own: nothing of them was restored from their archive.
@@ -44,7 +44,7 @@ async def read_note(shell: Shell, slot: SaveSlot, kind: SaveKind) -> Note | None
     return note
 
 
-async def write_note(shell: Shell, note: Note, kind: SaveKind) -> None:
+async def write_note(shell: Shell, note: RestoreMarker, kind: SaveKind) -> None:
     path = _path(note.home, kind)
     await shell.sudo("install", "-d", "-m", "0700", FOLDER, str(PurePosixPath(path).parent))
     await shell.write_file(path, orjson.dumps(asdict(note)), 0o600)
@@ -56,16 +56,16 @@ def prefix_in(content: bytes | None) -> str:
     return "" if note is None or not isinstance(note.prefix, str) else note.prefix
 
 
-def _understood(content: bytes | None) -> Note | None:
+def _understood(content: bytes | None) -> RestoreMarker | None:
     """A newer release may have written more into it."""
     try:
         found = None if content is None else orjson.loads(content)
-        return None if found is None else Note(**{key: found[key] for key in found.keys() & _KNOWN})
+        return None if found is None else RestoreMarker(**{key: found[key] for key in found.keys() & _KNOWN})
     except (orjson.JSONDecodeError, AttributeError, TypeError):
         return None
 
 
-_KNOWN: Final = {field.name for field in fields(Note)}
+_KNOWN: Final = {field.name for field in fields(RestoreMarker)}
 
 
 def _path(home: str, kind: SaveKind) -> str:

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from errors import ProviderBusyError
-from streaming.archives import PLAYER_ID, Files, SavedFile, pack, packed_limit, plain_files
 from streaming.save_places import SAVE_FOLDERS, SaveKind, kind_of
-from streaming.slots import STATE_ROOT
+from streaming.saves.archive import PLAYER_ID, Files, SavedFile, pack, packed_limit, plain_files
+from streaming.saves.slots import STATE_ROOT
 from streaming.ssh import Answer, CommandFailedError, Shell
 from streaming.survey import Entry, LeftOut, Survey, mend_links, survey
 
