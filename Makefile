@@ -60,7 +60,7 @@ soak: venv           ## 200 machines in bad days, and whether all books agree; h
 
 docs: venv           ## what documents say by themselves: the settings in README.md, who may call what, the REST paths
 	$(BIN)/python -m docs.settings_table
-	$(BIN)/python -m auth.access
+	$(BIN)/python -m auth.authorization
 	$(BIN)/python -m docs.rest_page
 
 wire-names: venv     ## tests/wire_names.txt from the code, after a name was changed on purpose

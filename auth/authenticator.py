@@ -9,8 +9,8 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from auth.api_keys import ApiKeys
 from auth.callers import Caller, Role
-from auth.keys import ApiKeys
 from auth.tokens import TokenVerifier
 from errors import UnauthenticatedError
 

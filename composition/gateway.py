@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 
+from auth.api_keys import ApiKeys, KeyHasher, own_secret
 from auth.authenticator import Authenticator
 from auth.jwks import RemoteKeys
-from auth.keys import ApiKeys, KeyHasher, own_secret
-from auth.rate import RequestRate, SocketsPerCaller
+from auth.rate_limits import RequestRate, SocketsPerCaller
 from auth.role_claims import OUR_NAMES, RoleClaim
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from billing.alerts import AlertFeed

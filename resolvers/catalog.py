@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import models.catalog
-from auth.access import require
+from auth.authorization import require
 from models.catalog import Console, ConsoleType
 from resolvers.context import Context
 from resolvers.pages import Page, page_of, page_size, read_cursor

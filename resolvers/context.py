@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from auth.api_keys import ApiKeys
 from auth.callers import Caller
-from auth.keys import ApiKeys
 from billing.alerts import AlertFeed
 from billing.operator_alerts import OperatorAlertFeed
 from errors import InvalidInputError

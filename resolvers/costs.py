@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from auth.access import owner_filter, require
+from auth.authorization import owner_filter, require
 from auth.callers import checked_user_id
 from billing.alerts import Alerts
 from billing.estimates import Estimate, checked_hours, estimate

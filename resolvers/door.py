@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from auth.access import require
+from auth.authorization import require
 from errors import RefusedError
 from models.audit import AuditEntry, AuditSpan, Outcome, audit_span, new_entry, write_entry
 from models.database import best_effort

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from auth.access import require
+from auth.api_keys import NewApiKey
+from auth.authorization import require
 from auth.callers import Role
-from auth.keys import NewApiKey
 from errors import InvalidInputError, NotFoundError
 from models.api_keys import ApiKey
 from models.audit import AuditEntry, entries, is_entry_id

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import replace
 
-from auth.access import acting_for, owner_filter, require
+from auth.authorization import acting_for, owner_filter, require
 from correlation import working_on
 from errors import InvalidInputError, NotFoundError, RefusedError
 from launch.launches import LaunchOrder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from auth.access import require
+from auth.authorization import require
 from billing.operator_alerts import OperatorAlerts
 from models.operator_alerts import OperatorAlert
 from resolvers.context import Context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from auth.access import require
+from auth.authorization import require
 from models.catalog import Console, ConsoleType
 from placement.coordinates import Position
 from placement.ranking import LocatedSite, RankedPlacement

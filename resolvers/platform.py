@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from auth.access import require
+from auth.authorization import require
 from auth.callers import Caller
 from providers.base import ProviderHealth, ProviderName
 from resolvers.context import Context

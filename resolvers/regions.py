@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auth.access import require
+from auth.authorization import require
 from models.catalog import ConsoleType
 from placement.coordinates import Position
 from placement.ranking import LocatedSite, RankedPlacement

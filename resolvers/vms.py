@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 
-from auth.access import owner_filter, require
+from auth.authorization import owner_filter, require
 from errors import NotFoundError
 from models.database import Document
 from models.pages import Mark, newest_first

@@ -18,10 +18,10 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 
+from auth.api_keys import ApiKeys, KeyHasher
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
-from auth.keys import ApiKeys, KeyHasher
-from auth.rate import RequestRate
+from auth.rate_limits import RequestRate
 from auth.tokens import SharedSecret, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits

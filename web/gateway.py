@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from auth.authenticator import DEVELOPER, Authenticator, credentials_of
 from auth.callers import Caller
-from auth.rate import RequestRate, SocketsPerCaller
+from auth.rate_limits import RequestRate, SocketsPerCaller
 from errors import UnauthenticatedError
 from resolvers.context import Context, Services
 from schema.execution import GraphQLExecution

@@ -16,7 +16,7 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from auth.callers import Caller
-from auth.rate import MessageRate
+from auth.rate_limits import MessageRate
 from errors import ForbiddenError, GatewayError, LimitReachedError, UnauthenticatedError
 from resolvers.context import Context
 from schema.execution import GraphQLRequest, OperationKind, RequestFailedError

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from auth.access import require
+from auth.authorization import require
 from errors import ForbiddenError, GatewayError, UnauthenticatedError
 from resolvers.census import Census
 from resolvers.door import denied

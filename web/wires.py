@@ -13,7 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 
-from auth.rate import MessageRate
+from auth.rate_limits import MessageRate
 from correlation import working_on
 from errors import LimitReachedError
 from web.access_log import REQUEST_ID, AccessLog, new_request_id

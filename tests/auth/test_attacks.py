@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
 
+from auth.api_keys import ApiKeys, KeyHasher
 from auth.authenticator import Authenticator, credentials_of
 from auth.callers import Caller, Role
 from auth.jwks import RemoteKeys
-from auth.keys import ApiKeys, KeyHasher
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from errors import UnauthenticatedError
 from models.api_keys import ApiKey

@@ -8,9 +8,9 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
+from auth.api_keys import ApiKeys, KeyHasher
 from auth.authenticator import DEVELOPER, Authenticator, Credentials, credentials_of
 from auth.callers import Caller, Role
-from auth.keys import ApiKeys, KeyHasher
 from auth.tokens import SharedSecret, TokenVerifier
 from errors import UnauthenticatedError
 from models.database import Database

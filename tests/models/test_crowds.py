@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pymongo import monitoring
 
-from auth.rate import RequestRate
+from auth.rate_limits import RequestRate
 from launch.feed import ProgressFeed
 from models.api_keys import ApiKey
 from models.database import Database

@@ -19,7 +19,7 @@ from graphql import (
 )
 from graphql.language import REMOVE
 
-from auth.access import without_rule
+from auth.authorization import without_rule
 from schema.root import SCHEMA, sdl
 from schema.snapshot import SNAPSHOT
 

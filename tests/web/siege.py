@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 
 from auth.callers import Caller
-from auth.rate import SocketsPerCaller
+from auth.rate_limits import SocketsPerCaller
 from models.api_keys import ApiKey
 from models.catalog import ConsoleSettings
 from models.launches import Launch

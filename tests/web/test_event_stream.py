@@ -15,7 +15,7 @@ from yarl import URL
 
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
-from auth.rate import SocketsPerCaller
+from auth.rate_limits import SocketsPerCaller
 from models.launches import LaunchStatus
 from schema.ids import global_id
 from tests.gateway import ANN, BOB, GatewayWorld, a_launch, an_event, listening, text_of, token, web_gateway

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from auth.authenticator import Authenticator
 from auth.callers import Caller, Role
-from auth.rate import RequestRate
+from auth.rate_limits import RequestRate
 from errors import UnavailableError
 from models import audit
 from models.audit import AuditEntry, new_entry

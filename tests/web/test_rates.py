@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from auth.rate import SocketsPerCaller
+from auth.rate_limits import SocketsPerCaller
 from schema.ids import global_id
 from tests.gateway import ANN, BOB, GatewayWorld, a_vm, listening, request_rate, token, web_gateway
 from web.app import create_app

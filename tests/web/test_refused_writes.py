@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from auth.api_keys import ApiKeys, KeyHasher
 from auth.authenticator import Authenticator
 from auth.callers import Role
-from auth.keys import ApiKeys, KeyHasher
-from auth.rate import RequestRate
+from auth.rate_limits import RequestRate
 from auth.tokens import SharedSecret, TokenVerifier
 from composition.numbers import record_write_check
 from models.api_keys import ApiKey

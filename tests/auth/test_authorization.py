@@ -15,7 +15,7 @@ from graphql import (
     get_named_type,
 )
 
-from auth.access import RULES, Scope, acting_for, owner_filter, require, table, without_rule
+from auth.authorization import RULES, Scope, acting_for, owner_filter, require, table, without_rule
 from auth.callers import Caller, Role
 from errors import ForbiddenError, InvalidInputError
 from schema.root import SCHEMA

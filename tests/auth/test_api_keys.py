@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from auth.api_keys import ApiKeys, KeyHasher, own_secret
 from auth.callers import Caller, Role
-from auth.keys import ApiKeys, KeyHasher, own_secret
 from errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from models.api_keys import ApiKey
 from models.audit import entries

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from auth.rate import MessageRate, RequestRate, SocketsPerCaller
+from auth.rate_limits import MessageRate, RequestRate, SocketsPerCaller
 from errors import LimitReachedError, UnavailableError
 from models.database import Database, Document, M
 from models.rate_counters import RateWindow, claim

@@ -1,4 +1,4 @@
-"""Who may call what: one table, printed into docs/access.md by `python -m auth.access`."""
+"""Who may call what: one table, printed into docs/access.md by `python -m auth.authorization`."""
 
 from __future__ import annotations
 
