@@ -19,8 +19,8 @@ from billing.operator_alerts import OperatorAlertFeed
 from composition.numbers import page_of_a_gateway
 from composition.parts import VERSION, Parts
 from errors import ProviderError
-from fleet.desk import Fleet
-from fleet.feed import VmFeed
+from fleet.service import MachineService
+from fleet.vm_feed import VmFeed
 from launch.feed import ProgressFeed
 from launch.launches import Launches
 from resolvers.context import Services
@@ -101,7 +101,7 @@ def _services(
         machines=machines,
         alerts=alerts,
         operator_alerts=operator_alerts,
-        fleet=Fleet(parts.db, parts.engine, parts.engine),
+        fleet=MachineService(parts.db, parts.engine, parts.engine),
         api_keys=_api_keys(settings, parts),
     )
 

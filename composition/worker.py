@@ -19,7 +19,7 @@ from composition.clouds import catalog_of_prices, google_tokens
 from composition.parts import Parts
 from errors import UnavailableError, UnusableError
 from fleet.adoption import Adoption
-from fleet.desk import Asking, Fleet
+from fleet.service import MachineCommandClient, MachineService
 from fleet.sweeper import Sweeper
 from launch.launches import Launches
 from providers.google.billing_export import BillingExport
@@ -97,10 +97,10 @@ async def _kept(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object]:
-    from fleet.machines import Machines
-    from fleet.power import Power
-    from fleet.watch import Watch, WatchTimes
+def _activities(settings: Settings, parts: Parts, engine: MachineCommandClient) -> list[object]:
+    from fleet.monitoring import MonitoringActivities, WatchTimes
+    from fleet.power import PowerActivities
+    from fleet.provisioning import ProvisioningActivities
     from launch.steps import LaunchSteps
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
@@ -109,21 +109,25 @@ def _activities(settings: Settings, parts: Parts, engine: Asking) -> list[object
     launches = _launches(parts)
     return [
         LaunchSteps(db, parts.placements, streaming, parts.library, engine, registry),
-        Machines(db, registry, meter, streaming.forget, settle_s=settle_s, deployment=settings.deployment),
-        Power(db, registry, streaming, meter, launches),
-        Watch(db, registry, streaming, WatchTimes()),
+        ProvisioningActivities(
+            db, registry, meter, streaming.forget, settle_s=settle_s, deployment=settings.deployment
+        ),
+        PowerActivities(db, registry, streaming, meter, launches),
+        MonitoringActivities(db, registry, streaming, WatchTimes()),
     ]
 
 
 def _spending(settings: Settings, parts: Parts) -> object:
-    from fleet.spending import Spending
+    from fleet.spending_enforcement import Spending
 
     webhook = None
     if settings.alert_webhook_url is not None and settings.alert_webhook_secret is not None:
         webhook = Webhook(str(settings.alert_webhook_url), settings.alert_webhook_secret)
     webhooks = AlertWebhooks(parts.db, parts.http, webhook)
     grace = timedelta(seconds=settings.spending_stop_grace_seconds)
-    return Spending(parts.db, Fleet(parts.db, parts.engine, parts.engine), _launches(parts), webhooks, grace=grace)
+    return Spending(
+        parts.db, MachineService(parts.db, parts.engine, parts.engine), _launches(parts), webhooks, grace=grace
+    )
 
 
 def _launches(parts: Parts) -> Launches:

@@ -12,7 +12,7 @@ from typing import Final
 
 from billing.operator_alerts import OperatorAlerts
 from errors import UnreadableRecordError
-from fleet.commands import Finding, Memory, Seen
+from fleet.messages import Incident, IncidentKind, MonitorState
 from models.database import Database
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlert, OperatorAlertCode
@@ -28,7 +28,7 @@ _CODES: Final = (OperatorAlertCode.MACHINE_UNREACHABLE, OperatorAlertCode.ACTIVI
 _STOPPED_CODES: Final = (OperatorAlertCode.MACHINE_STOPPED_BY_HOST,)
 
 
-def remembered(vm: Vm, memory: Memory, found: Activity | None, now: datetime) -> Memory:
+def remembered(vm: Vm, memory: MonitorState, found: Activity | None, now: datetime) -> MonitorState:
     """Count this look. `found` is None when the machine did not answer."""
     since = memory.unmeasured_since
     if since is not None and vm.start_asked_at is not None and vm.start_asked_at > since:
@@ -41,23 +41,23 @@ def remembered(vm: Vm, memory: Memory, found: Activity | None, now: datetime) ->
     return replace(memory, unmeasured=memory.unmeasured + 1, unmeasured_since=memory.unmeasured_since or now)
 
 
-def last_reading(memory: Memory) -> Reading | None:
+def last_reading(memory: MonitorState) -> Reading | None:
     return None if memory.counter is None else Reading(memory.counter, memory.packets)
 
 
-def bound(vm: Vm, memory: Memory) -> datetime | None:
+def bound(vm: Vm, memory: MonitorState) -> datetime | None:
     """Return when the machine is stopped unless a look succeeds; None while there is no reason for it."""
     if memory.unmeasured_since is None or memory.unmeasured < _LOOKS:
         return None
     return memory.unmeasured_since + timedelta(minutes=vm.idle_stop_minutes) + _SLACK
 
 
-def unmeasured_too_long(vm: Vm, memory: Memory, now: datetime) -> Seen | None:
+def unmeasured_too_long(vm: Vm, memory: MonitorState, now: datetime) -> Incident | None:
     end = bound(vm, memory)
     if end is None or now < end:
         return None
     minutes = vm.idle_stop_minutes + _SLACK // timedelta(minutes=1)
-    return Seen(Finding.IDLE, f"{_SILENT if memory.silent else _UNMEASURED} for {minutes} minutes")
+    return Incident(IncidentKind.IDLE, f"{_SILENT if memory.silent else _UNMEASURED} for {minutes} minutes")
 
 
 def stop_warning(reason: str, at: datetime) -> str | None:
@@ -73,7 +73,7 @@ class Health:
         self._db = db
         self._alerts = OperatorAlerts(db)
 
-    async def warning(self, vm: Vm, memory: Memory) -> str | None:
+    async def warning(self, vm: Vm, memory: MonitorState) -> str | None:
         """Return what the player should know, and raise or clear the alerts that go with it."""
         told = [text for text in (await self._unmeasured(vm, memory), await self._balance(vm)) if text is not None]
         return ". ".join(told) or None
@@ -94,7 +94,7 @@ class Health:
                 if vm is None or not _may_last(alert, vm, now):
                     await self._alerts.clear(code, alert.subject_id)
 
-    async def _unmeasured(self, vm: Vm, memory: Memory) -> str | None:
+    async def _unmeasured(self, vm: Vm, memory: MonitorState) -> str | None:
         end, since = bound(vm, memory), memory.unmeasured_since
         if end is None or since is None:
             await self._clear(vm)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
-from fleet.commands import launch_workflow_id, machine_workflow_id
+from fleet.messages import launch_workflow_id, machine_workflow_id
 from models.database import Database
 from models.launches import OPEN as LAUNCH_OPEN
 from models.launches import Launch

@@ -12,12 +12,12 @@ from temporalio import activity
 from billing.meter import Meter
 from billing.operator_alerts import OperatorAlerts
 from errors import ConflictError, GatewayError, MachineLostError
-from fleet.commands import Finding, Off, Pin
 from fleet.health import stop_warning
-from fleet.machines import lost
-from fleet.onboard import OnBoard, address_of
+from fleet.machine_operations import OnBoard, address_of
+from fleet.messages import IncidentKind, Off, Pin
 from fleet.presence import OFF, while_on
-from fleet.saving import bring_to_safety
+from fleet.provisioning import lost
+from fleet.save_upload import bring_to_safety
 from models.audit import by_the_service, write_with
 from models.database import Database, Document
 from models.limits import AlertLevel
@@ -44,7 +44,7 @@ class Replacing(Protocol):
         ...
 
 
-class Power:
+class PowerActivities:
     """The activities of a machine's life that change its power, its saves and its record."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Power:
             await self._meter.enter(vm, UsageState.RUNNING if billed else UsageState.STOPPED, since or now)
         elif status is VmStatus.RUNNING:
             await self._meter.enter(vm, UsageState.RUNNING, since or now)
-        by_host = found == Finding.STOPPED_OUTSIDE
+        by_host = found == IncidentKind.STOPPED_OUTSIDE
         fields = {"detail": reason or None, **_fields(vm, status, now, billed, by_host=by_host)}
         if by_host and status is VmStatus.STOPPED and vm.status is not VmStatus.STOPPED:
             fields["warning"] = (
@@ -191,7 +191,7 @@ class Power:
         await write_with(
             self._db,
             lambda: move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": _now()}),
-            lambda vm: by_the_service("watch", f"{Finding.GONE}:{VmStatus.DELETED}", vm.id, detail),
+            lambda vm: by_the_service("watch", f"{IncidentKind.GONE}:{VmStatus.DELETED}", vm.id, detail),
         )
 
     async def _moved(self, vm: Vm, status: VmStatus, fields: Document, found: str) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 
 from billing.meter import Meter
 from errors import ConflictError, ProviderError, UnavailableError, UnreadableRecordError
-from fleet.machines import lost
 from fleet.owners import Owners, Workflows, launches_of
+from fleet.provisioning import lost
 from fleet.sweep_plan import Action, Verdict
 from models.audit import audit_span, by_the_service
 from models.database import Database

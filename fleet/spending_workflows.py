@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is
 
 with workflow.unsafe.imports_passed_through():
     from billing.workflows import ensure_schedule
-    from fleet.spending import Spending
+    from fleet.spending_enforcement import Spending
 
 WATCH_SPENDING: Final = "WatchSpending"
 _EVERY: Final = timedelta(minutes=1)

@@ -15,8 +15,8 @@ from typing import Final
 
 from billing.meter import Meter
 from errors import GatewayError, ProviderError, UnavailableError, UnreadableRecordError
-from fleet.machines import released
 from fleet.owners import Owners, Workflows
+from fleet.provisioning import released
 from fleet.reconciliation import Reconciliation
 from fleet.record_settlement import RecordSettlement
 from fleet.sweep_alerts import SweepAlerts

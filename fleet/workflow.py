@@ -18,12 +18,23 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from fleet.commands import DONE_ALREADY, WORKS, Answer, Asked, Command, Finding, Memory, Paired, Pin, Seen
+    from fleet.activity_errors import kind_of, words_of
     from fleet.endless import ENDLESS
-    from fleet.failures import kind_of, words_of
-    from fleet.machines import Machines
-    from fleet.power import Power
-    from fleet.watch import Watch
+    from fleet.messages import (
+        ALLOWED_IN,
+        NO_OP_IN,
+        Command,
+        CommandRequest,
+        CommandResult,
+        Incident,
+        IncidentKind,
+        MonitorState,
+        PairResult,
+        Pin,
+    )
+    from fleet.monitoring import MonitoringActivities
+    from fleet.power import PowerActivities
+    from fleet.provisioning import ProvisioningActivities
     from models.vms import ENDED, VmStatus
 
 T = TypeVar("T")
@@ -47,23 +58,23 @@ class MachineWorkflow:
     def __init__(self) -> None:
         self._vm_id = ""
         self._status = VmStatus.RUNNING
-        self._asked: deque[Asked] = deque()
+        self._asked: deque[CommandRequest] = deque()
         self._busy = False  # a command, or what the watch found, is being carried out
         self._number = 0  # of the last command that was taken
         self._begun = 0  # of the last command that has changed the status
         self._late = 0  # the last command whose time was up before it could begin
         self._refused: int | None = None  # commands with greater numbers were never carried out
-        self._acting_on: Finding | None = None  # what nobody asked for, while it is being done
+        self._acting_on: IncidentKind | None = None  # what nobody asked for, while it is being done
 
-        self._memory = Memory()
+        self._memory = MonitorState()
         self._looked = False  # at the machine, in this run
         self._knows_status = False  # this run has read it
 
     @workflow.run
-    async def run(self, vm_id: str, memory: Memory | None = None) -> None:
+    async def run(self, vm_id: str, memory: MonitorState | None = None) -> None:
         self._vm_id = vm_id
         self._memory = memory or self._memory
-        self._status = await self._run(Power.status, vm_id, time=ENDLESS)
+        self._status = await self._run(PowerActivities.status, vm_id, time=ENDLESS)
         self._knows_status = True
         while self._status not in ENDED:
             if self._asked:
@@ -98,7 +109,7 @@ class MachineWorkflow:
         )
 
     @workflow.update(name="ask")
-    async def ask(self, asked: Asked) -> Answer:
+    async def ask(self, asked: CommandRequest) -> CommandResult:
         """Take a command. Answers once it has begun, with the status that it led to, or refuses it by the status.
 
         A command that came while another is done waits for its end, but not for long.
@@ -106,9 +117,9 @@ class MachineWorkflow:
         await self._until_status_is_known()
         await self._turn(asked)
         if self._is_done_already(asked):
-            return Answer(accepted=True, status=self._status)
-        if not self._free() or self._status not in WORKS[asked.command]:
-            return Answer(accepted=False, status=self._status)
+            return CommandResult(accepted=True, status=self._status)
+        if not self._free() or self._status not in ALLOWED_IN[asked.command]:
+            return CommandResult(accepted=False, status=self._status)
         if _is_late(asked.until):
             return self._too_late()
         self._number += 1
@@ -118,25 +129,25 @@ class MachineWorkflow:
         if number == self._late:
             return self._too_late()
         if self._refused is not None and number > self._refused:  # it came when the record had ended
-            return Answer(accepted=self._status in DONE_ALREADY[asked.command], status=self._status)
-        return Answer(accepted=True, status=self._status)
+            return CommandResult(accepted=self._status in NO_OP_IN[asked.command], status=self._status)
+        return CommandResult(accepted=True, status=self._status)
 
-    def _too_late(self) -> Answer:
-        return Answer(accepted=False, status=self._status, late=True, at=workflow.now())
+    def _too_late(self) -> CommandResult:
+        return CommandResult(accepted=False, status=self._status, late=True, at=workflow.now())
 
     @workflow.update(name="pair")
-    async def pair(self, pin: Pin) -> Paired:
+    async def pair(self, pin: Pin) -> PairResult:
         """Hand a PIN to the machine. Pairing changes no status, so it does not wait for its turn."""
         await self._until_status_is_known()
         if _is_late(pin.until):
-            return Paired("UnavailableError", "it came too late to the machine, and was not done", self._status)
+            return PairResult("UnavailableError", "it came too late to the machine, and was not done", self._status)
         if self._status is not VmStatus.RUNNING:
-            return Paired("InvalidStateError", f"the machine is {self._status}, not RUNNING", self._status)
+            return PairResult("InvalidStateError", f"the machine is {self._status}, not RUNNING", self._status)
         try:
-            await self._run(Power.pair, self._vm_id, pin, time=_PAIR_TIME)
+            await self._run(PowerActivities.pair, self._vm_id, pin, time=_PAIR_TIME)
         except ActivityError as error:
-            return Paired(kind_of(error) or "ProviderBusyError", words_of(error), self._status)
-        return Paired(None, "paired", self._status)
+            return PairResult(kind_of(error) or "ProviderBusyError", words_of(error), self._status)
+        return PairResult(None, "paired", self._status)
 
     async def _until_status_is_known(self) -> None:
         """A run that has only just begun cannot say what a command would mean."""
@@ -144,13 +155,13 @@ class MachineWorkflow:
         if not self._knows_status and workflow.patched("wait-for-status"):
             await workflow.wait_condition(lambda: self._knows_status)
 
-    def _is_done_already(self, asked: Asked) -> bool:
+    def _is_done_already(self, asked: CommandRequest) -> bool:
         """Whether the status is what was asked for. A deletion under way may yet keep the machine for its saves, which
         one that discards them does not."""
         undecided = asked.discard and self._status is VmStatus.DELETING
-        return self._status in DONE_ALREADY[asked.command] and not undecided
+        return self._status in NO_OP_IN[asked.command] and not undecided
 
-    async def _turn(self, asked: Asked) -> None:
+    async def _turn(self, asked: CommandRequest) -> None:
         """Until nothing else is done, or the command is done already, but not for long.
 
         Several that wait for the same end wake up together: each looks again, and only the first finds it free.
@@ -165,7 +176,7 @@ class MachineWorkflow:
     def _free(self) -> bool:
         return self._number == self._begun and not self._busy
 
-    async def _carry_out(self, asked: Asked) -> None:
+    async def _carry_out(self, asked: CommandRequest) -> None:
         if _is_late(asked.until):
             self._late = self._begun = self._number
             return
@@ -179,9 +190,9 @@ class MachineWorkflow:
             case Command.DELETE:
                 await self._whole(self._delete(asked.reason, discard=asked.discard))
 
-    async def _heed(self, seen: Seen) -> None:
-        if seen.finding is Finding.ENDED:
-            self._status = await self._run(Power.status, self._vm_id, time=ENDLESS)
+    async def _heed(self, seen: Incident) -> None:
+        if seen.finding is IncidentKind.ENDED:
+            self._status = await self._run(PowerActivities.status, self._vm_id, time=ENDLESS)
         else:
             await self._whole(self._act_on(seen))
 
@@ -192,18 +203,18 @@ class MachineWorkflow:
             await work
         except ActivityError:
             await workflow.sleep(_PAUSE)
-            self._status = await self._run(Power.status, self._vm_id, time=ENDLESS)
+            self._status = await self._run(PowerActivities.status, self._vm_id, time=ENDLESS)
         finally:
             self._begun = self._number
             self._busy = False
             self._acting_on = None
             self._memory = replace(self._memory, there_at=None)  # of a time before this
 
-    async def _watched(self) -> Seen | None:
+    async def _watched(self) -> Incident | None:
         """What a look found; None when it found nothing and its pause is over, or as soon as something is asked."""
         self._looked = True
         memory = replace(self._memory, finishes=True)
-        looking = asyncio.create_task(self._run(Watch.look, self._vm_id, memory, time=ENDLESS))
+        looking = asyncio.create_task(self._run(MonitoringActivities.look, self._vm_id, memory, time=ENDLESS))
         await workflow.wait_condition(lambda: looking.done() or bool(self._asked))
         if not looking.done():
             looking.cancel()
@@ -221,26 +232,26 @@ class MachineWorkflow:
                 await workflow.wait_condition(lambda: bool(self._asked), timeout=looked.again_s)
         return looked.seen
 
-    async def _act_on(self, seen: Seen) -> None:
+    async def _act_on(self, seen: Incident) -> None:
         self._acting_on = seen.finding
         match seen.finding:
-            case Finding.IDLE | Finding.LIMIT:
+            case IncidentKind.IDLE | IncidentKind.LIMIT:
                 await self._stop(seen.detail)
-            case Finding.RUNS_OUTSIDE:
+            case IncidentKind.RUNS_OUTSIDE:
                 await self._enter(VmStatus.RUNNING, seen.detail)
                 await self._stop(seen.detail)
-            case Finding.STOPPED_OUTSIDE:
+            case IncidentKind.STOPPED_OUTSIDE:
                 await self._stopped_outside(seen)
-            case Finding.RETENTION:
+            case IncidentKind.RETENTION:
                 await self._delete(seen.detail)
-            case Finding.GONE:
+            case IncidentKind.GONE:
                 await self._lose(seen)
-            case Finding.INTERRUPTED:
+            case IncidentKind.INTERRUPTED:
                 await self._finish(seen.detail)
 
     async def _finish(self, reason: str) -> None:
         """Go on with what failed, or what the end of an earlier run interrupted."""
-        self._status = await self._run(Power.status, self._vm_id, time=ENDLESS)
+        self._status = await self._run(PowerActivities.status, self._vm_id, time=ENDLESS)
         match self._status:
             case VmStatus.STOPPING:
                 await self._stop(reason)
@@ -251,7 +262,7 @@ class MachineWorkflow:
             case VmStatus.PROVISIONING:
                 await self._release()
 
-    async def _stopped_outside(self, seen: Seen) -> None:
+    async def _stopped_outside(self, seen: Incident) -> None:
         """Hardware that is still reserved is used to bring the saves to safety, and then given back. What lies on a
         disk without hardware waits for the next start."""
         await self._enter(VmStatus.STOPPED, seen.detail, billed=seen.billed, since=seen.seen_at)
@@ -259,15 +270,15 @@ class MachineWorkflow:
             await self._start()
             if self._status is VmStatus.RUNNING:
                 await self._stop(seen.detail)
-            elif not await self._run(Power.saves_are_safe, self._vm_id, time=ENDLESS):
+            elif not await self._run(PowerActivities.saves_are_safe, self._vm_id, time=ENDLESS):
                 await self._alarm(f"what was saved last is on its disk alone: {seen.detail}, and it does not start")
 
-    async def _lose(self, seen: Seen) -> None:
+    async def _lose(self, seen: Incident) -> None:
         """A machine that its cloud does not know may answer all the same: what it holds is worth a try."""
         if self._status is VmStatus.RUNNING:
             with contextlib.suppress(ActivityError):
-                await self._run(Power.save, self._vm_id, time=_RESCUE_TIME)
-        await self._run(Power.lose, self._vm_id, seen.detail, seen.there_at, time=ENDLESS)
+                await self._run(PowerActivities.save, self._vm_id, time=_RESCUE_TIME)
+        await self._run(PowerActivities.lose, self._vm_id, seen.detail, seen.there_at, time=ENDLESS)
         self._status = VmStatus.DELETED
 
     async def _stop(self, reason: str) -> None:
@@ -278,7 +289,7 @@ class MachineWorkflow:
 
     async def _off(self, reason: str) -> None:
         try:
-            off = await self._run(Power.stop, self._vm_id, time=_POWER_TIME)
+            off = await self._run(PowerActivities.stop, self._vm_id, time=_POWER_TIME)
         except ActivityError as error:
             await self._enter(VmStatus.RUNNING, f"the cloud did not stop it: {words_of(error)}")
             return
@@ -287,11 +298,11 @@ class MachineWorkflow:
     async def _start(self, *, replace: bool = False) -> None:
         await self._enter(VmStatus.STARTING, "")
         try:
-            await self._run(Power.start, self._vm_id, time=_POWER_TIME)
+            await self._run(PowerActivities.start, self._vm_id, time=_POWER_TIME)
         except ActivityError as error:
             await self._off(f"it could not be started: {words_of(error)}")
             if replace and kind_of(error) == "NoCapacityError":
-                await self._run(Power.replace, self._vm_id, f"replace:{workflow.uuid4()}", time=ENDLESS)
+                await self._run(PowerActivities.replace, self._vm_id, f"replace:{workflow.uuid4()}", time=ENDLESS)
             return
         await self._enter(VmStatus.RUNNING, "")
 
@@ -304,7 +315,7 @@ class MachineWorkflow:
         """Saves first, and no deletion without them: from a stopped machine they are rescued by starting it. With
         `discard` they are tried where the machine runs, and it goes whatever came of it."""
         asleep = self._status is VmStatus.STOPPED
-        if asleep and not discard and not await self._run(Power.saves_are_safe, self._vm_id, time=ENDLESS):
+        if asleep and not discard and not await self._run(PowerActivities.saves_are_safe, self._vm_id, time=ENDLESS):
             await self._start()
             if self._status is not VmStatus.RUNNING:
                 return  # its status says why
@@ -319,33 +330,33 @@ class MachineWorkflow:
 
     async def _release(self) -> None:
         try:
-            await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME)
+            await self._run(ProvisioningActivities.release, self._vm_id, time=_RELEASE_TIME)
             self._status = VmStatus.DELETED
         except ActivityError:
-            await self._run(Machines.give_up, self._vm_id, time=ENDLESS)
+            await self._run(ProvisioningActivities.give_up, self._vm_id, time=ENDLESS)
             self._status = VmStatus.LOST
 
     async def _is_safe_to_delete(self, before: VmStatus) -> bool:
         """Whether its saves are elsewhere. A machine between two states may have saved already, or be off."""
-        if before in _BETWEEN and await self._run(Power.saves_are_safe, self._vm_id, time=ENDLESS):
+        if before in _BETWEEN and await self._run(PowerActivities.saves_are_safe, self._vm_id, time=ENDLESS):
             return True
         return before not in {VmStatus.RUNNING, *_BETWEEN} or await self._try_to_save()
 
     async def _try_to_save(self) -> bool:
         try:
-            return await self._run(Power.save, self._vm_id, time=_SAVE_TIME)
+            return await self._run(PowerActivities.save, self._vm_id, time=_SAVE_TIME)
         except ActivityError as error:
             await self._alarm(f"the saves could not be uploaded: {words_of(error)}")
             return False
 
     async def _alarm(self, what: str) -> None:
-        await self._run(Power.alarm, self._vm_id, what, time=ENDLESS)
+        await self._run(PowerActivities.alarm, self._vm_id, what, time=ENDLESS)
 
     async def _enter(
         self, status: VmStatus, reason: str, *, billed: bool = False, since: datetime | None = None
     ) -> None:
         found = "" if self._acting_on is None else str(self._acting_on)
-        await self._run(Power.enter, self._vm_id, status, reason, billed, found, since, time=ENDLESS)
+        await self._run(PowerActivities.enter, self._vm_id, status, reason, billed, found, since, time=ENDLESS)
         self._status = status
         self._begun = self._number
 

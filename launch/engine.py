@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fleet.commands import Answer, Asked, Paired, Pin
+from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
 from fleet.owners import Workflows
 from launch.plan import Ticket
 
@@ -28,11 +28,11 @@ class Engine(LaunchStarter, Protocol):
         """Ask for the end of a launch. InvalidStateError when it does not run any more."""
         ...
 
-    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+    async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
         """Give a command to a machine's workflow; answered once the command has begun or was refused."""
         ...
 
-    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+    async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
         """Hand a PIN to a machine's workflow; answered when the device is paired, or will not be."""
         ...
 
@@ -72,10 +72,10 @@ class DeferredEngine:
     async def cancel_launch(self, launch_id: str) -> None:
         await (await self._loaded()).cancel_launch(launch_id)
 
-    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+    async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
         return await (await self._loaded()).ask_machine(vm_id, asked)
 
-    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+    async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
         return await (await self._loaded()).pair_machine(vm_id, pin)
 
     async def start_machine(self, vm_id: str, *, abandoned: bool = False) -> bool:

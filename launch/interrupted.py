@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from errors import InvalidStateError, UnavailableError, UnreadableRecordError
-from fleet.commands import Answer, Asked, Command
+from fleet.messages import Command, CommandRequest, CommandResult
 from fleet.owners import Owners, Workflows
 from launch.story import Note, write
 from models.audit import by_the_service, write_entry
@@ -32,7 +32,7 @@ _UNFINISHED: Final = frozenset({VmStatus.PROVISIONING, VmStatus.DELETING})
 class Machines(Workflows, Protocol):
     """The engine's part: workflows, and commands for those of machines."""
 
-    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer: ...
+    async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult: ...
 
     async def cancel_launch(self, launch_id: str) -> None: ...
 
@@ -85,7 +85,7 @@ class InterruptedLaunches:
         # One that ran already may believe in another status: the database may be a restored one, older than its work.
         if not started or vm.status not in _UNFINISHED:
             try:
-                await self._workflows.ask_machine(vm.id, Asked(Command.DELETE, _WHY))
+                await self._workflows.ask_machine(vm.id, CommandRequest(Command.DELETE, _WHY))
             except (InvalidStateError, UnavailableError) as error:
                 log.warning("machine could not be asked yet", extra={"vm": vm.id, "why": error.message})
 

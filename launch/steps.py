@@ -21,13 +21,13 @@ from errors import (
     ProviderDownError,
     ProviderRefusedError,
 )
-from fleet.commands import Asked, Command
-from fleet.desk import Asking
-from fleet.onboard import OnBoard, address_of, slot_for, slot_of
+from fleet.machine_operations import OnBoard, address_of, slot_for, slot_of
+from fleet.messages import Command, CommandRequest
 from fleet.orders import Done, RentOrder, SiteFacts
 from fleet.presence import while_on
-from fleet.saving import bring_to_safety
-from fleet.telling import told_to_workflow
+from fleet.progress_signals import told_to_workflow
+from fleet.save_upload import bring_to_safety
+from fleet.service import MachineCommandClient
 from launch.estimate import Estimator
 from launch.launches import Games
 from launch.plan import Candidate, OnVm, Plan, Ticket
@@ -66,7 +66,7 @@ class LaunchSteps:
         placements: Placements,
         streaming: OnMachine,
         games: Games,
-        machines: Asking,
+        machines: MachineCommandClient,
         registry: Registry,
         *,
         poll_s: float = 1.0,
@@ -137,7 +137,7 @@ class LaunchSteps:
     @activity.defn(name="wake")
     async def wake(self, vm_id: str) -> Done:
         """Have the machine's own workflow start it, and wait until it runs. NoCapacityError when it cannot be had."""
-        if not (await self._machines.ask_machine(vm_id, Asked(Command.START, "a launch needs it"))).accepted:
+        if not (await self._machines.ask_machine(vm_id, CommandRequest(Command.START, "a launch needs it"))).accepted:
             raise NoCapacityError("it cannot be started now")
         while True:
             vm = await self._vm(vm_id)

@@ -18,7 +18,15 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from errors import InvalidStateError, UnavailableError, UnusableError
-from fleet.commands import Answer, Asked, Memory, Paired, Pin, launch_workflow_id, machine_workflow_id
+from fleet.messages import (
+    CommandRequest,
+    CommandResult,
+    MonitorState,
+    PairResult,
+    Pin,
+    launch_workflow_id,
+    machine_workflow_id,
+)
 from launch.engine import EngineAddress
 from launch.engine_faults import fault_of
 from launch.plan import Ticket
@@ -100,7 +108,7 @@ class TemporalEngine:
         async with _answered():
             await self._client.get_workflow_handle(launch_workflow_id(launch_id)).cancel(rpc_timeout=_CALL)
 
-    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+    async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
         until = self._now() + self._asking
         give_up = monotonic() + self._asking.total_seconds()
         try:
@@ -115,20 +123,20 @@ class TemporalEngine:
             raise UnavailableError("it came too late to the machine, and was not done")
         return answer
 
-    async def _ask(self, vm_id: str, asked: Asked) -> Answer:
+    async def _ask(self, vm_id: str, asked: CommandRequest) -> CommandResult:
         async with _answered(self._asking):
-            answer: Answer = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
-                "ask", asked, result_type=Answer, rpc_timeout=self._asking
+            answer: CommandResult = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
+                "ask", asked, result_type=CommandResult, rpc_timeout=self._asking
             )
         return answer
 
-    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+    async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
         # A minute for clocks that differ: a PIN is good for little longer.
         until = self._now() + _PAIRING + timedelta(minutes=1)
         try:
             async with _answered(_PAIRING):
-                paired: Paired = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
-                    "pair", replace(pin, until=until), result_type=Paired, rpc_timeout=_PAIRING
+                paired: PairResult = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
+                    "pair", replace(pin, until=until), result_type=PairResult, rpc_timeout=_PAIRING
                 )
         except UnavailableError as error:
             raise _perhaps_done(error, until) from error
@@ -139,7 +147,7 @@ class TemporalEngine:
             try:
                 await self._client.start_workflow(
                     "Machine",
-                    args=[vm_id, Memory(abandoned=abandoned)],
+                    args=[vm_id, MonitorState(abandoned=abandoned)],
                     id=machine_workflow_id(vm_id),
                     task_queue=self.task_queue,
                     rpc_timeout=_CALL,

@@ -14,7 +14,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from billing.price_refresh import PriceRefreshWorkflow
 from billing.workflows import CheckWorkflow, FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
-from fleet.interceptor import Activities, Failed
+from fleet.activity_interceptor import ActivityInterceptor, Failed
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
@@ -26,26 +26,26 @@ from launch.workflow import LaunchWorkflow
 _PLAIN: Final = (
     *("errors", "models", "providers", "placement", "billing", "streaming", "odmantic", "pymongo", "bson", "numpy"),
     *(
-        "fleet.commands",
+        "fleet.messages",
         "fleet.endless",
-        "fleet.failures",
-        "fleet.machines",
-        "fleet.onboard",
+        "fleet.activity_errors",
+        "fleet.provisioning",
+        "fleet.machine_operations",
         "fleet.orders",
         "fleet.owners",
         "fleet.power",
         "fleet.presence",
         "fleet.reconciliation",
         "fleet.record_settlement",
-        "fleet.saving",
-        "fleet.spending",
+        "fleet.save_upload",
+        "fleet.spending_enforcement",
         "fleet.sweep_alerts",
         "fleet.sweep_plan",
         "fleet.sweeper",
     ),
     *(
-        "fleet.telling",
-        "fleet.watch",
+        "fleet.progress_signals",
+        "fleet.monitoring",
         "launch.engine",
         "launch.interrupted",
         "launch.launches",
@@ -87,7 +87,7 @@ def build_worker(
         task_queue=task_queue,
         workflows=_WORKFLOWS,
         activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
-        interceptors=[Activities(failed, again_after)],
+        interceptors=[ActivityInterceptor(failed, again_after)],
         workflow_runner=_runner(),
         deployment_config=None if build_id is None else _versioned(task_queue, build_id),
         max_concurrent_activities=1000,
@@ -101,7 +101,7 @@ def build_replayer() -> Replayer:
     """Return what runs recorded histories through today's workflows as the worker would."""
     return Replayer(
         workflows=_WORKFLOWS,
-        interceptors=[Activities()],
+        interceptors=[ActivityInterceptor()],
         workflow_runner=_runner(),
         data_converter=pydantic_data_converter,
     )

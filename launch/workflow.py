@@ -21,12 +21,12 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from fleet.commands import machine_workflow_id
+    from fleet.activity_errors import kind_of, time_is_up, words_of
     from fleet.endless import ENDLESS
-    from fleet.failures import kind_of, time_is_up, words_of
-    from fleet.machines import Machines
+    from fleet.messages import machine_workflow_id
     from fleet.orders import Released
-    from fleet.telling import NOTE_SIGNAL, TROUBLE_SIGNAL
+    from fleet.progress_signals import NOTE_SIGNAL, TROUBLE_SIGNAL
+    from fleet.provisioning import ProvisioningActivities
     from launch.plan import Candidate, OnVm, Plan, Ticket
     from launch.steps import LaunchSteps
     from launch.story import AttemptNote, Note, Written, expected_share, share_done
@@ -183,7 +183,7 @@ class LaunchWorkflow:
         order = await self._book(LaunchSteps.order, OnVm(self._launch_id, self._vm_id), candidate)
         self._rented_by_us = True
         try:
-            done = await self._run(Machines.rent, order, time=self._create_time(candidate.offer.provider))
+            done = await self._run(ProvisioningActivities.rent, order, time=self._create_time(candidate.offer.provider))
         except ActivityError as error:
             if kind_of(error) != "NoCapacityError":
                 raise
@@ -207,11 +207,11 @@ class LaunchWorkflow:
         return True
 
     async def _set_up(self, on: OnVm) -> None:
-        await self._do(LaunchStepName.BOOT, Machines.await_boot, on.vm_id, _message)
+        await self._do(LaunchStepName.BOOT, ProvisioningActivities.await_boot, on.vm_id, _message)
         await self._do(LaunchStepName.CONNECT, LaunchSteps.connect, on, _message)
         await self._do(LaunchStepName.INSTALL_STREAMING, LaunchSteps.install, on, _message)
         await self._game_steps(on)
-        await self._book(Machines.mark_running, on.vm_id)
+        await self._book(ProvisioningActivities.mark_running, on.vm_id)
         # The sweeper may have been quicker: it starts one for every machine that runs without.
         with contextlib.suppress(WorkflowAlreadyStartedError):
             await workflow.start_child_workflow(
@@ -283,9 +283,9 @@ class LaunchWorkflow:
         if self._vm_id is None or not self._rented_by_us:
             return Released(gone=True, message="Nothing was rented")
         try:
-            return await self._run(Machines.release, self._vm_id, time=_RELEASE_TIME * self._patience)
+            return await self._run(ProvisioningActivities.release, self._vm_id, time=_RELEASE_TIME * self._patience)
         except ActivityError:
-            await self._book(Machines.give_up, self._vm_id)
+            await self._book(ProvisioningActivities.give_up, self._vm_id)
             return Released(gone=False, message="The cloud did not confirm the deletion; the sweeper goes on with it")
 
     async def _do(

@@ -11,8 +11,8 @@ from auth.callers import Caller
 from billing.alerts import AlertFeed
 from billing.operator_alerts import OperatorAlertFeed
 from errors import InvalidInputError
-from fleet.desk import Fleet
-from fleet.feed import VmFeed
+from fleet.service import MachineService
+from fleet.vm_feed import VmFeed
 from launch.launches import LaunchOrder
 from models.catalog import ConsoleType
 from models.database import Database
@@ -66,7 +66,7 @@ class Services:
     machines: VmFeed
     alerts: AlertFeed
     operator_alerts: OperatorAlertFeed
-    fleet: Fleet
+    fleet: MachineService
     api_keys: ApiKeys
     pace: Pace = field(default_factory=Pace)
 

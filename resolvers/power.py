@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from billing.limits import SpendingLimits
 from errors import NotFoundError
-from fleet.commands import Command
+from fleet.messages import Command
 from models.vms import Vm
 from resolvers import vms
 from resolvers.context import Context

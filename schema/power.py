@@ -5,7 +5,7 @@ from __future__ import annotations
 import strawberry
 
 import models.vms
-from fleet.commands import Command
+from fleet.messages import Command
 from resolvers import power
 from schema.ids import key_of
 from schema.node import Info

@@ -27,9 +27,9 @@ from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlertFeed
 from errors import InvalidStateError, ProviderError, UnavailableError
-from fleet.commands import Answer, Asked, Command, Paired, Pin
-from fleet.desk import Fleet
-from fleet.feed import VmFeed
+from fleet.messages import Command, CommandRequest, CommandResult, PairResult, Pin
+from fleet.service import MachineService
+from fleet.vm_feed import VmFeed
 from launch.feed import ProgressFeed
 from launch.launches import Launches
 from launch.plan import Ticket
@@ -67,9 +67,9 @@ class StubEngine:
         self.started: list[str] = []
         self.cancelled: list[str] = []
         self.asked: list[tuple[str, Command]] = []
-        self.answer: Answer | None = None
+        self.answer: CommandResult | None = None
         self.pins: list[Pin] = []
-        self.paired = Paired(None, "paired", VmStatus.RUNNING)
+        self.paired = PairResult(None, "paired", VmStatus.RUNNING)
         self.away = False
 
     async def start_launch(self, ticket: Ticket) -> None:
@@ -80,14 +80,14 @@ class StubEngine:
         self._answer()
         self.cancelled.append(launch_id)
 
-    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+    async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
         self._answer()
         self.asked.append((vm_id, asked.command))
         if self.answer is None:
             raise InvalidStateError("this machine has no workflow", "RUNNING")
         return self.answer
 
-    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+    async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
         self._answer()
         self.pins.append(pin)
         return self.paired
@@ -190,7 +190,7 @@ async def gateway_world(db: Database, *, engine: StubEngine | None = None) -> As
         machines=machines,
         alerts=alerts,
         operator_alerts=operator_alerts,
-        fleet=Fleet(db, engine),
+        fleet=MachineService(db, engine),
         api_keys=ApiKeys(db, KeyHasher(SecretStr("a secret for the API keys of these tests"))),
     )
     try:

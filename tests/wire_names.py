@@ -19,7 +19,7 @@ from odmantic.index import ODMBaseIndex
 
 from billing.price_refresh import REFRESH_PRICES
 from billing.workflows import INTERVALS, schedule_name
-from fleet.commands import launch_workflow_id, machine_workflow_id
+from fleet.messages import launch_workflow_id, machine_workflow_id
 from fleet.schedules import SWEEP
 from fleet.spending_workflows import WATCH_SPENDING, alert_workflow_id
 from launch.stranded import RESCUE

@@ -14,10 +14,10 @@ from temporalio.client import Client
 
 from billing.limits import SpendingLimits
 from billing.meter import Meter
-from fleet.desk import Fleet
-from fleet.machines import Machines
-from fleet.power import Power
-from fleet.watch import Watch, WatchTimes
+from fleet.monitoring import MonitoringActivities, WatchTimes
+from fleet.power import PowerActivities
+from fleet.provisioning import ProvisioningActivities
+from fleet.service import MachineService
 from launch.engine import EngineAddress
 from launch.feed import ProgressFeed
 from launch.launches import Launches, LaunchOrder
@@ -50,7 +50,7 @@ class World:
     registry: Registry
     streaming: FakeStreaming
     launches: Launches
-    fleet: Fleet
+    fleet: MachineService
     client: Client
     engine: TemporalEngine
 
@@ -149,9 +149,9 @@ async def open_world(
         client,
         address.task_queue,
         LaunchSteps(served, placements, streaming, games, engine, registry, poll_s=0.02),
-        Machines(served, registry, meter, settle_s=0.2, poll_s=0.02),
-        Power(served, registry, streaming, meter, launches, poll_s=0.02),
-        Watch(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),
+        ProvisioningActivities(served, registry, meter, settle_s=0.2, poll_s=0.02),
+        PowerActivities(served, registry, streaming, meter, launches, poll_s=0.02),
+        MonitoringActivities(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),
         again_after=again_after,
     )
     running = asyncio.create_task(worker.run())
@@ -162,7 +162,7 @@ async def open_world(
         registry=registry,
         streaming=streaming,
         launches=launches,
-        fleet=Fleet(served, engine, engine),
+        fleet=MachineService(served, engine, engine),
         client=client,
         engine=engine,
     )

@@ -13,7 +13,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 from temporalio.client import Client, WorkflowExecution
 
-from fleet.commands import launch_workflow_id, machine_workflow_id
+from fleet.messages import launch_workflow_id, machine_workflow_id
 from launch.engine import EngineAddress
 from launch.temporal import connect
 from launch.versions import deployment_name

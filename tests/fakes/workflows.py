@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from errors import UnavailableError
-from fleet.commands import machine_workflow_id
+from fleet.messages import machine_workflow_id
 
 
 class FakeWorkflows:

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from billing.alerts import Alerts
 from billing.limits import SpendingLimits
 from billing.webhooks import AlertWebhooks, Webhook
-from fleet.desk import Fleet
-from fleet.spending import Spending
+from fleet.service import MachineService
+from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import WatchSpendingWorkflow
 from launch.engine import EngineAddress
 from launch.launches import Launches
@@ -38,7 +38,7 @@ async def main(mongodb_uri: str, database: str, engine_host: str, receiver_url: 
     placements = Placements(db, registry, Geocoder(db, online=False))
     launches = Launches(db, engine, registry, placements, FakeGames(), SpendingLimits(db))
     webhooks = AlertWebhooks(db, http, Webhook(receiver_url, SecretStr("a secret that only the receiver knows")))
-    spending = Spending(db, Fleet(db, engine), launches, webhooks, grace=timedelta(hours=1))
+    spending = Spending(db, MachineService(db, engine), launches, webhooks, grace=timedelta(hours=1))
 
     async def answer(word: str, *rest: str) -> object:
         match word:

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from errors import NoCapacityError, ProviderBusyError
-from fleet.interceptor import Activities
+from fleet.activity_interceptor import ActivityInterceptor
 from launch.plan import OnVm, Ticket
 from web.logs import configure_logs
 
@@ -70,7 +70,7 @@ async def test_the_line_of_a_failed_step_names_its_launch_and_its_vm(
     configure_logs("INFO", as_json=True)
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, workflow_id=workflow_id)
-    chain = Activities().intercept_activity(Failing(error))
+    chain = ActivityInterceptor().intercept_activity(Failing(error))
 
     with pytest.raises(ApplicationError):
         await environment.run(chain.execute_activity, ExecuteActivityInput(activity, arguments, None, {}))

@@ -12,7 +12,7 @@ import pytest
 from billing.meter import Meter
 from errors import ProviderBusyError, UnavailableError
 from fleet.adoption import Adoption
-from fleet.onboard import slot_of
+from fleet.machine_operations import slot_of
 from fleet.sweep_plan import UNMANAGED, Action, Verdict
 from fleet.sweeper import Sweeper
 from models.audit import AuditEntry

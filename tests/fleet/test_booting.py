@@ -11,8 +11,8 @@ from temporalio.testing import ActivityEnvironment
 
 from billing.meter import Meter
 from errors import MachineLostError
-from fleet.machines import Machines
 from fleet.orders import Done
+from fleet.provisioning import ProvisioningActivities
 from models.catalog import ConsoleType, PresetName
 from models.vms import Vm, VmPlace
 from providers.base import Machine, MachineId, MachineState, ProviderName, Tag
@@ -49,7 +49,7 @@ async def just_rented(world: World) -> Vm:
 
 
 def boot(world: World, vm: Vm, settle_s: float) -> asyncio.Task[Done]:
-    machines = Machines(world.db, world.registry, Meter(world.db), settle_s=settle_s, poll_s=0.01)
+    machines = ProvisioningActivities(world.db, world.registry, Meter(world.db), settle_s=settle_s, poll_s=0.01)
     return asyncio.ensure_future(ActivityEnvironment(world.client).run(machines.await_boot, vm.id))
 
 

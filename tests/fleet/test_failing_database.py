@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from fleet.commands import Command
+from fleet.messages import Command
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from tests.fault_proxy import WRITES, Fault, FaultProxy

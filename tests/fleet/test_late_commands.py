@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from errors import UnavailableError
-from fleet.commands import Asked, Command, machine_workflow_id
+from fleet.messages import Command, CommandRequest, machine_workflow_id
 from fleet.workflow import MachineWorkflow
 from launch.temporal import TemporalEngine
 from models.vms import Vm, VmStatus
@@ -37,8 +37,8 @@ async def test_a_command_whose_time_was_up_before_the_machine_took_it_is_never_c
     await asyncio.wait_for(slow.reached.wait(), 20)
 
     with pytest.raises(UnavailableError, match=r"does not begin after \d\d:\d\d:\d\d UTC"):
-        await hasty.ask_machine(vm.id, Asked(Command.START, "asked"))
-    later = await world.engine.ask_machine(vm.id, Asked(Command.STOP, "is it there now"))
+        await hasty.ask_machine(vm.id, CommandRequest(Command.START, "asked"))
+    later = await world.engine.ask_machine(vm.id, CommandRequest(Command.STOP, "is it there now"))
 
     assert (later.accepted, later.status) == (True, VmStatus.STOPPED)
     assert (await world.again(vm)).status is VmStatus.STOPPED
@@ -52,7 +52,7 @@ async def test_clocks_that_differ_refuse_no_command(world: World, minutes: int) 
         world.client, world.engine.task_queue, now=lambda: datetime.now(UTC) + timedelta(minutes=minutes)
     )
 
-    answer = await elsewhere.ask_machine(vm.id, Asked(Command.START, "asked"))
+    answer = await elsewhere.ask_machine(vm.id, CommandRequest(Command.START, "asked"))
 
     assert (answer.accepted, answer.status) == (True, VmStatus.STARTING)
     await world.until(vm, VmStatus.RUNNING)

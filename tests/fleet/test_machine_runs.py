@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from errors import InvalidStateError
-from fleet.commands import Asked, Command, machine_workflow_id
+from fleet.messages import Command, CommandRequest, machine_workflow_id
 from fleet.workflow import MachineWorkflow
 from models.vms import Vm, VmStatus
 from tests.fault_proxy import Fault, FaultProxy
@@ -42,7 +42,7 @@ async def test_a_command_in_the_first_moment_of_a_run_is_carried_out(faulty_worl
     slow = faults.add(Fault("find", collections=["vms"], delay_s=1.0, times=1))
     await begun_again(world, vm)
     await asyncio.wait_for(slow.reached.wait(), 20)
-    answer = await world.engine.ask_machine(vm.id, Asked(Command.START, "asked"))
+    answer = await world.engine.ask_machine(vm.id, CommandRequest(Command.START, "asked"))
     running = await world.until(vm, VmStatus.RUNNING)
 
     assert (answer.accepted, answer.status) == (True, VmStatus.STARTING)
@@ -64,7 +64,7 @@ async def test_a_command_that_meets_a_closed_record_is_refused_and_the_workflow_
     world.streaming.let_go("activity")
     await asyncio.wait_for(slow.reached.wait(), 20)
 
-    asked = asyncio.create_task(world.engine.ask_machine(vm.id, Asked(Command.STOP, "asked")))
+    asked = asyncio.create_task(world.engine.ask_machine(vm.id, CommandRequest(Command.STOP, "asked")))
 
     try:
         answer = await asked

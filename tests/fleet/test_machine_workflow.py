@@ -11,7 +11,7 @@ import pytest
 from billing.meter import Meter
 from billing.operator_alerts import OperatorAlerts
 from errors import InvalidStateError, ProviderBusyError, ProviderRefusedError
-from fleet.commands import Command
+from fleet.messages import Command
 from fleet.sweep_plan import Verdict
 from fleet.sweeper import Sweeper
 from models.catalog import ConsoleType

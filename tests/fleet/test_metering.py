@@ -8,9 +8,9 @@ import pytest
 
 from billing.meter import Meter
 from errors import ConflictError, ProviderBusyError
-from fleet.commands import Command
-from fleet.machines import lost
-from fleet.power import Power
+from fleet.messages import Command
+from fleet.power import PowerActivities
+from fleet.provisioning import lost
 from models.database import Database
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus, move_vm
@@ -189,8 +189,8 @@ async def test_a_record_that_is_closed_just_then_costs_no_longer(world: World) -
     assert [each.end is None for each in await intervals(world, vm)] == [False, False]
 
 
-def power(world: World, meter: Meter) -> Power:
-    return Power(world.db, world.registry, world.streaming, meter)
+def power(world: World, meter: Meter) -> PowerActivities:
+    return PowerActivities(world.db, world.registry, world.streaming, meter)
 
 
 class OvertakenMeter(Meter):

@@ -13,8 +13,8 @@ from temporalio.testing import ActivityEnvironment
 
 from billing.meter import Meter
 from errors import ProviderBusyError, ProviderRefusedError
-from fleet.machines import Machines
 from fleet.orders import Done, RentOrder, SiteFacts
+from fleet.provisioning import ProvisioningActivities
 from models.catalog import ConsoleType, PresetName
 from models.vms import Vm, VmStatus
 from providers.base import Offer, ProviderName, SiteId
@@ -53,7 +53,9 @@ class Worker:
 
     def __init__(self, world: World, connect: Connect) -> None:
         self._world = world
-        self.machines = Machines(world.db, Registry([connect()]), Meter(world.db), settle_s=3, poll_s=0.02)
+        self.machines = ProvisioningActivities(
+            world.db, Registry([connect()]), Meter(world.db), settle_s=3, poll_s=0.02
+        )
         self._environment = ActivityEnvironment(world.client)
 
     def rent(self, attempt: int) -> asyncio.Task[Done]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from billing.meter import Meter
-from fleet.commands import Command, launch_workflow_id, machine_workflow_id
+from fleet.messages import Command, launch_workflow_id, machine_workflow_id
 from fleet.reconciliation import RESTART_WORKFLOW
 from fleet.sweep_plan import Action, Verdict
 from fleet.sweeper import Sweeper

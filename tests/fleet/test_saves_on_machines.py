@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
-from fleet.commands import Command
+from fleet.messages import Command
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus

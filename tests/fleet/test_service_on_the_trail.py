@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from billing.meter import Meter
-from fleet.commands import Command
+from fleet.messages import Command
 from fleet.sweeper import Sweeper
 from models.audit import AuditEntry, Outcome
 from models.roles import Role

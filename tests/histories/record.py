@@ -34,9 +34,9 @@ from billing.workflows import (
     RollUpWorkflow,
 )
 from errors import MachineLostError, NoCapacityError, ProviderRefusedError
-from fleet.commands import Command, Memory, launch_workflow_id, machine_workflow_id
+from fleet.messages import Command, MonitorState, launch_workflow_id, machine_workflow_id
 from fleet.schedules import Sweeping, SweepWorkflow
-from fleet.spending import Spending
+from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow, alert_workflow_id
 from fleet.sweeper import Sweeper
 from fleet.workflow import MachineWorkflow
@@ -248,7 +248,7 @@ async def test_machine_continued(world: World, record: Record) -> None:
     now = datetime.now(UTC)
     await world.client.start_workflow(
         MachineWorkflow.run,
-        args=[vm.id, Memory(there_at=now, cared_at=now, silent=1)],
+        args=[vm.id, MonitorState(there_at=now, cared_at=now, silent=1)],
         id=machine_workflow_id(vm.id),
         task_queue=task_queue,
     )

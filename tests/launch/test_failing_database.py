@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus
 
 from errors import ProviderRefusedError, UnavailableError
-from fleet.commands import launch_workflow_id
+from fleet.messages import launch_workflow_id
 from launch.stranded import Stranded
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval

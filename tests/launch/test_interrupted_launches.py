@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fleet.commands import launch_workflow_id
+from fleet.messages import launch_workflow_id
 from launch.interrupted import END_LAUNCH, RELEASE_MACHINE, InterruptedLaunches
 from models.audit import AuditEntry
 from models.launches import Launch, LaunchStatus

@@ -18,9 +18,9 @@ from errors import (
     ProviderBusyError,
     ProviderRefusedError,
 )
-from fleet.commands import Command
-from fleet.interceptor import is_worth_telling
-from fleet.telling import TROUBLE_SIGNAL
+from fleet.activity_interceptor import is_worth_telling
+from fleet.messages import Command
+from fleet.progress_signals import TROUBLE_SIGNAL
 from launch.story import expected_share, share_done
 from models.launches import Launch, LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus

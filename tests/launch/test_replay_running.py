@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from composition.replay import report
-from fleet.commands import machine_workflow_id
+from fleet.messages import machine_workflow_id
 from launch.engine import EngineAddress
 from launch.replay import replay_running
 from launch.temporal import connect

@@ -13,7 +13,7 @@ import pytest
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 
-from fleet.commands import Answer, Asked, Command, Looked, Memory, machine_workflow_id
+from fleet.messages import CheckResult, Command, CommandRequest, CommandResult, MonitorState, machine_workflow_id
 from fleet.spending_workflows import WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
 from launch.engine import EngineAddress
@@ -42,8 +42,8 @@ class Activities:
         return VmStatus.RUNNING
 
     @activity.defn(name="look")
-    async def look(self, vm_id: str, memory: Memory) -> Looked:
-        return Looked(None, Memory(there_at=SEEN, silent=memory.silent + self.number), again_s=0.1)
+    async def look(self, vm_id: str, memory: MonitorState) -> CheckResult:
+        return CheckResult(None, MonitorState(there_at=SEEN, silent=memory.silent + self.number), again_s=0.1)
 
     @activity.defn(name="enter")
     async def enter(
@@ -153,9 +153,9 @@ async def test_a_new_build_gets_new_work_and_machines_move_to_it_with_their_memo
     started = (await latest.fetch_history()).events[0].workflow_execution_started_event_attributes
     assert started.continued_execution_run_id == machine.first_execution_run_id
     assert b'"silent":0' not in started.input.payloads[1].data
-    assert await latest.execute_update("ask", Asked(Command.STOP, "asked"), result_type=Answer) == Answer(
-        accepted=True, status=VmStatus.STOPPING
-    )
+    assert await latest.execute_update(
+        "ask", CommandRequest(Command.STOP, "asked"), result_type=CommandResult
+    ) == CommandResult(accepted=True, status=VmStatus.STOPPING)
 
 
 async def test_what_an_old_build_began_ends_there(builds: Builds) -> None:

@@ -11,7 +11,7 @@ import pytest
 from odmantic import Model
 
 from auth.callers import Caller
-from fleet.commands import Answer, Asked, Paired, Pin
+from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
 from launch.plan import Ticket
 from models.api_keys import ApiKey
 from models.audit import AuditEntry
@@ -82,7 +82,7 @@ def a_limit() -> SpendingLimit:
 @pytest.fixture
 async def peopled(gateway: GatewayWorld) -> GatewayWorld:
     await things(gateway.db)
-    gateway.engine.answer = Answer(accepted=True, status=VmStatus.RUNNING)
+    gateway.engine.answer = CommandResult(accepted=True, status=VmStatus.RUNNING)
     return gateway
 
 
@@ -164,12 +164,12 @@ class HangingEngine(StubEngine):
     async def cancel_launch(self, launch_id: str) -> None:
         await self._hang()
 
-    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
-        answer: Answer = await self._hang()
+    async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
+        answer: CommandResult = await self._hang()
         return answer
 
-    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
-        paired: Paired = await self._hang()
+    async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
+        paired: PairResult = await self._hang()
         return paired
 
 

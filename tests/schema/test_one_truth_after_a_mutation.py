@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleet.commands import Answer, Asked, Command, Paired, Pin
+from fleet.messages import Command, CommandRequest, CommandResult, PairResult, Pin
 from models.database import Database
 from models.launches import LaunchStatus
 from models.vms import Vm, VmStatus
@@ -31,12 +31,12 @@ class WritingEngine(StubEngine):
         super().__init__()
         self._db = db
 
-    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer:
+    async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
         status = OUTCOMES[asked.command]
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"status": status}})
-        return Answer(accepted=True, status=status)
+        return CommandResult(accepted=True, status=status)
 
-    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired:
+    async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"paired": True}})
         return self.paired
 

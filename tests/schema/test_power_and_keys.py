@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.commands import Answer, Command, Paired, Pin
+from fleet.messages import Command, CommandResult, PairResult, Pin
 from models.api_keys import ApiKey
 from models.audit import AuditEntry
 from models.vms import VmStatus
@@ -38,7 +38,7 @@ async def trail(gateway: GatewayWorld) -> list[tuple[str, str, str | None]]:
 async def test_a_command_reaches_the_machines_workflow_and_the_trail(
     anns: GatewayWorld, document: str, command: Command
 ) -> None:
-    anns.engine.answer = Answer(accepted=True, status=VmStatus.RUNNING)
+    anns.engine.answer = CommandResult(accepted=True, status=VmStatus.RUNNING)
 
     (payload,) = (await anns.data(document, ANN, vmId=ID)).values()
 
@@ -62,7 +62,7 @@ async def test_a_foreign_machine_answers_as_an_unknown_one_and_is_left_alone(
 
 
 async def test_a_command_that_the_status_forbids_is_refused_with_the_status(anns: GatewayWorld) -> None:
-    anns.engine.answer = Answer(accepted=False, status=VmStatus.STARTING)
+    anns.engine.answer = CommandResult(accepted=False, status=VmStatus.STARTING)
 
     payload = (await anns.data("StopVm", ANN, vmId=ID))["stopVm"]
 
@@ -83,12 +83,12 @@ async def test_a_pin_that_is_none_never_reaches_the_machine(anns: GatewayWorld, 
 @pytest.mark.parametrize(
     ("paired", "kind"),
     [
-        (Paired("InvalidInputError", "not the PIN", VmStatus.RUNNING), "InvalidInput"),
-        (Paired("InvalidStateError", "no device asks to be paired", VmStatus.RUNNING), "InvalidState"),
-        (Paired("ProviderBusyError", "no answer", VmStatus.RUNNING), "ProviderUnavailable"),
+        (PairResult("InvalidInputError", "not the PIN", VmStatus.RUNNING), "InvalidInput"),
+        (PairResult("InvalidStateError", "no device asks to be paired", VmStatus.RUNNING), "InvalidState"),
+        (PairResult("ProviderBusyError", "no answer", VmStatus.RUNNING), "ProviderUnavailable"),
     ],
 )
-async def test_each_way_of_not_being_paired_has_its_answer(anns: GatewayWorld, paired: Paired, kind: str) -> None:
+async def test_each_way_of_not_being_paired_has_its_answer(anns: GatewayWorld, paired: PairResult, kind: str) -> None:
     anns.engine.paired = paired
 
     payload = (await anns.data("PairClient", ANN, vmId=ID, pin="4821"))["pairClient"]
@@ -136,7 +136,7 @@ async def test_keys_and_the_trail_are_for_operators(
 
 
 async def test_the_trail_is_shown_page_by_page_and_by_subject(anns: GatewayWorld) -> None:
-    anns.engine.answer = Answer(accepted=True, status=VmStatus.RUNNING)
+    anns.engine.answer = CommandResult(accepted=True, status=VmStatus.RUNNING)
     for document in ("StopVm", "StartVm", "RestartVm"):
         await anns.ask(document, ANN, vmId=ID)
 

@@ -12,7 +12,7 @@ from yarl import URL
 
 from docs.rest_page import PAGE, page
 from errors import InvalidStateError, LimitReachedError, RefusedError, SpendingLimitError
-from fleet.commands import Answer, Command
+from fleet.messages import Command, CommandResult
 from models.audit import AuditEntry
 from models.launches import Launch, LaunchStatus
 from models.vms import VmStatus
@@ -359,7 +359,7 @@ class TestChanging:
         self, gateway: GatewayWorld, ann: aiohttp.ClientSession, method: str, command: Command
     ) -> None:
         await gateway.db.insert(a_vm(MACHINE))
-        gateway.engine.answer = Answer(True, VmStatus.STOPPING)
+        gateway.engine.answer = CommandResult(True, VmStatus.STOPPING)
 
         status, told = await asked(ann, method, f"/vms/{VM_ID}/{command.lower()}")
 
@@ -465,7 +465,7 @@ class TestTheDoor:
         self, gateway: GatewayWorld, ann: aiohttp.ClientSession, headers: dict[str, str]
     ) -> None:
         await gateway.db.insert(a_vm(MACHINE))
-        gateway.engine.answer = Answer(True, VmStatus.STOPPING)
+        gateway.engine.answer = CommandResult(True, VmStatus.STOPPING)
 
         status, told = await problem(ann, "POST", f"/vms/{VM_ID}/stop", headers=headers)
 

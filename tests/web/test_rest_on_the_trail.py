@@ -10,7 +10,7 @@ import pytest
 from graphql import OperationType, get_operation_ast, parse
 
 from auth.callers import Caller
-from fleet.commands import Answer
+from fleet.messages import CommandResult
 from models.audit import AuditEntry
 from models.limits import LimitPeriod, SpendingLimit, limit_id
 from models.vms import VmStatus
@@ -45,7 +45,7 @@ async def anns(gateway: GatewayWorld) -> GatewayWorld:
     period = LimitPeriod.MONTHLY
     limit = SpendingLimit(id=limit_id(period, "ann"), period=period, user_id="ann", usd=Decimal(5), set_at=NOON)
     await gateway.db.insert(limit)
-    gateway.engine.answer = Answer(accepted=True, status=VmStatus.RUNNING)
+    gateway.engine.answer = CommandResult(accepted=True, status=VmStatus.RUNNING)
     return gateway
 
 

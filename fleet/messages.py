@@ -17,7 +17,7 @@ class Command(StrEnum):
     DELETE = "DELETE"
 
 
-class Finding(StrEnum):
+class IncidentKind(StrEnum):
     """What looking at a machine can come to, where something must be done."""
 
     IDLE = "IDLE"  # nobody streamed for as long as the launch allowed
@@ -31,7 +31,7 @@ class Finding(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CommandRequest:
     """A command, and why, in words for the record. `replace`: when a start finds the machine's hardware given away,
     have another machine set up with its game and saves. `until`: whoever asked waits no longer than that, and is told
     that nothing is done afterwards; None of earlier builds. `discard`: delete it although saves are on it alone."""
@@ -44,7 +44,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CommandResult:
     """`accepted` is False when the machine's `status` does not allow the command, or when it came too `late`; nothing
     was done then. `at` is Temporal's time of a late one."""
 
@@ -64,7 +64,7 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class PairResult:
     """`fault` is the name of our error and None when the device is paired; `message` is for the player."""
 
     fault: str | None
@@ -73,11 +73,11 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Incident:
     """What a look found that must be acted on. `detail` is for people; `billed`: it is off, and its hardware is still
     charged; `there_at`: when the cloud still knew it; `seen_at`: when it said what was found."""
 
-    finding: Finding
+    finding: IncidentKind
     detail: str
     billed: bool = False
     there_at: datetime | None = None
@@ -94,7 +94,7 @@ class Off:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MonitorState:
     """What one look leaves for the next: when the cloud knew the machine last, when its saves were looked after, to how
     many looks in a row the machine itself gave no answer, and the counter of what clients send.
 
@@ -116,11 +116,11 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class CheckResult:
     """`seen` is None where all is as it should be; the next look is due after `again_s` seconds then."""
 
-    seen: Seen | None
-    memory: Memory
+    seen: Incident | None
+    memory: MonitorState
     again_s: float = 0.0
 
 
@@ -135,7 +135,7 @@ def machine_workflow_id(vm_id: str) -> str:
 
 
 # In which statuses a command has work to do, and in which it is done already. Everywhere else it is refused.
-WORKS: Final = {
+ALLOWED_IN: Final = {
     Command.START: frozenset({VmStatus.STOPPED}),
     Command.STOP: frozenset({VmStatus.RUNNING}),
     Command.RESTART: frozenset({VmStatus.RUNNING}),
@@ -144,7 +144,7 @@ WORKS: Final = {
         {VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.LOST, VmStatus.STOPPING, VmStatus.STARTING}
     ),
 }
-DONE_ALREADY: Final = {
+NO_OP_IN: Final = {
     Command.START: frozenset({VmStatus.RUNNING, VmStatus.STARTING}),
     Command.STOP: frozenset({VmStatus.STOPPED, VmStatus.STOPPING}),
     Command.RESTART: frozenset({VmStatus.STARTING}),

@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Final
 
-from fleet.onboard import OnBoard, address_of, slot_of
+from fleet.machine_operations import OnBoard, address_of, slot_of
 from models.database import Database
 from models.vms import Vm
 from streaming.saves.transfer import UploadOutcome, UploadReport

@@ -11,10 +11,10 @@ from temporalio.testing import ActivityEnvironment
 from billing.meter import Meter
 from billing.operator_alerts import OperatorAlerts
 from errors import MachineLostError, ProviderBusyError
-from fleet.commands import Finding, Looked, Memory, Seen
 from fleet.health import Health
-from fleet.power import Power
-from fleet.watch import Watch, WatchTimes
+from fleet.messages import CheckResult, Incident, IncidentKind, MonitorState
+from fleet.monitoring import MonitoringActivities, WatchTimes
+from fleet.power import PowerActivities
 from models.database import Database
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlert, OperatorAlertCode
@@ -36,7 +36,7 @@ class Watched:
         self.db = db
         self.cloud = FakeCloud()
         self.streaming = FakeStreaming()
-        self._watch = Watch(db, Registry([self.cloud]), self.streaming, TIMES)
+        self._watch = MonitoringActivities(db, Registry([self.cloud]), self.streaming, TIMES)
 
     async def begin(self, status: VmStatus = VmStatus.RUNNING) -> Vm:
         now = datetime.now(UTC)
@@ -57,8 +57,8 @@ class Watched:
     async def open_alerts(self) -> list[OperatorAlert]:
         return await OperatorAlerts(self.db).newest(with_cleared=False, limit=10)
 
-    async def look(self, vm: Vm, memory: Memory | None = None) -> Looked:
-        looked: Looked = await ActivityEnvironment().run(self._watch.look, vm.id, memory or Memory())
+    async def look(self, vm: Vm, memory: MonitorState | None = None) -> CheckResult:
+        looked: CheckResult = await ActivityEnvironment().run(self._watch.look, vm.id, memory or MonitorState())
         return looked
 
 
@@ -90,7 +90,7 @@ async def test_saves_and_timer_are_looked_after_now_and_then_and_not_at_every_lo
     first = await watched.look(vm)
     second = await watched.look(vm, first.memory)
     long_ago = datetime.now(UTC) - timedelta(seconds=301)
-    third = await watched.look(vm, Memory(cared_at=long_ago))
+    third = await watched.look(vm, MonitorState(cared_at=long_ago))
 
     assert watched.streaming.calls["arm_dead_man"] == 2
     assert second.memory.cared_at == first.memory.cared_at
@@ -121,7 +121,7 @@ async def test_a_machine_that_vanished_was_there_at_the_look_before(watched: Wat
     looked = await watched.look(vm, before.memory)
 
     assert looked.seen is not None
-    assert looked.seen.finding is Finding.GONE
+    assert looked.seen.finding is IncidentKind.GONE
     assert before.memory.there_at is not None
     assert looked.seen.there_at == before.memory.there_at
 
@@ -159,8 +159,8 @@ async def test_use_that_cannot_be_measured_is_shown_and_is_not_idle(watched: Wat
     await watched.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": _ago(hours=2)}})
     watched.streaming.in_use = None
 
-    memory = Memory()
-    seen: list[Seen | None] = []
+    memory = MonitorState()
+    seen: list[Incident | None] = []
     for _ in range(3):
         looked = await watched.look(vm, memory)
         memory, seen = looked.memory, [*seen, looked.seen]
@@ -176,7 +176,7 @@ async def test_a_machine_that_does_not_answer_is_shown_from_the_third_look_on(wa
     vm = await watched.begin()
     watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
 
-    memory, warnings = Memory(), []
+    memory, warnings = MonitorState(), []
     for _ in range(3):
         memory = (await watched.look(vm, memory)).memory
         warnings.append((await watched.again(vm)).health_warning)
@@ -191,7 +191,7 @@ async def test_a_machine_that_does_not_answer_is_shown_from_the_third_look_on(wa
 async def test_warning_and_alert_end_when_the_machine_answers_again(watched: Watched) -> None:
     vm = await watched.begin()
     watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
-    memory = Memory()
+    memory = MonitorState()
     for _ in range(3):
         memory = (await watched.look(vm, memory)).memory
     del watched.streaming.always["activity"]
@@ -209,24 +209,24 @@ async def test_silence_is_bounded_by_the_idle_limit_and_a_quarter_of_an_hour(
 ) -> None:
     vm = await watched.begin()
     watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
-    memory = Memory(silent=9, unmeasured=9, unmeasured_since=_ago(minutes=minutes))
+    memory = MonitorState(silent=9, unmeasured=9, unmeasured_since=_ago(minutes=minutes))
 
     looked = await watched.look(vm, memory)
 
     assert (looked.seen is not None) is stopped
     if looked.seen is not None:
         assert (looked.seen.finding, looked.seen.detail) == (
-            Finding.IDLE,
+            IncidentKind.IDLE,
             "the machine did not answer for 45 minutes",
         )
 
 
 async def test_a_stop_for_silence_tells_the_player_why(watched: Watched) -> None:
     vm = await watched.begin()
-    power = Power(watched.db, Registry([watched.cloud]), watched.streaming, Meter(watched.db))
+    power = PowerActivities(watched.db, Registry([watched.cloud]), watched.streaming, Meter(watched.db))
     why = "the machine did not answer for 45 minutes"
     for status in (VmStatus.STOPPING, VmStatus.STOPPED):
-        await ActivityEnvironment().run(power.enter, vm.id, status, why, False, str(Finding.IDLE))
+        await ActivityEnvironment().run(power.enter, vm.id, status, why, False, str(IncidentKind.IDLE))
 
     warning = (await watched.again(vm)).warning
 
@@ -239,7 +239,7 @@ async def test_silence_before_a_start_does_not_count_after_it(watched: Watched) 
     await watched.db.update(Vm, {"_id": vm.id}, {"$set": {"start_asked_at": _ago(minutes=5)}})
     watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
 
-    looked = await watched.look(vm, Memory(silent=9, unmeasured=9, unmeasured_since=_ago(hours=3)))
+    looked = await watched.look(vm, MonitorState(silent=9, unmeasured=9, unmeasured_since=_ago(hours=3)))
 
     assert (looked.seen, looked.memory.unmeasured) == (None, 1)
 
@@ -294,6 +294,6 @@ async def test_a_machine_that_its_host_stopped_when_the_balance_ended_says_so(wa
 
     assert looked.seen is not None
     assert (looked.seen.finding, looked.seen.detail) == (
-        Finding.STOPPED_OUTSIDE,
+        IncidentKind.STOPPED_OUTSIDE,
         "the machine was stopped at the cloud when the account's balance was used up",
     )

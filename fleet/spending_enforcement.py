@@ -13,9 +13,9 @@ from billing.limits import SpendingLimits
 from billing.webhooks import AlertWebhooks
 from errors import ConflictError, GatewayError, UnreadableRecordError
 from fleet.balance import BalanceGuard
-from fleet.commands import Command
-from fleet.desk import Fleet
 from fleet.health import Health
+from fleet.messages import Command
+from fleet.service import MachineService
 from models.audit import audit_span, by_the_service
 from models.database import Database
 from models.launches import Launch, LaunchStatus
@@ -38,7 +38,13 @@ class Spending:
     """The activities. Every one may be repeated, and by several workers at once."""
 
     def __init__(
-        self, db: Database, fleet: Fleet, launches: Cancelling, webhooks: AlertWebhooks, *, grace: timedelta = _GRACE
+        self,
+        db: Database,
+        fleet: MachineService,
+        launches: Cancelling,
+        webhooks: AlertWebhooks,
+        *,
+        grace: timedelta = _GRACE,
     ) -> None:
         """`grace`: how long before the stop a player is warned."""
         self._db = db

@@ -25,7 +25,7 @@ from errors import (
 )
 from fleet.orders import Done, Released, RentOrder
 from fleet.prices import ProviderPrices
-from fleet.telling import told_to_workflow
+from fleet.progress_signals import told_to_workflow
 from models.database import Database, Document
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
@@ -42,7 +42,7 @@ Forget = Callable[[str], Awaitable[None]]
 _BOOTING = {MachineState.CREATING, MachineState.STARTING, MachineState.RUNNING, MachineState.UNKNOWN}
 
 
-class Machines:
+class ProvisioningActivities:
     """The activities that change what exists at a cloud. They alone write a VM's status while a launch prepares it."""
 
     def __init__(

@@ -24,7 +24,7 @@ from errors import (
     UnreadableRecordError,
 )
 from fleet.endless import is_endless
-from fleet.telling import lines_first, tell_trouble
+from fleet.progress_signals import lines_first, tell_trouble
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _STEPS: Final = frozenset(
 )
 
 
-class Activities(Interceptor):
+class ActivityInterceptor(Interceptor):
     """Heartbeats come from here, so that no activity has to think of them; and an activity's error says by its type
     whether asking again makes sense."""
 

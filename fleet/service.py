@@ -6,7 +6,7 @@ import re
 from typing import Final, Protocol
 
 from errors import InvalidInputError, InvalidStateError, ProviderDownError, UnavailableError
-from fleet.commands import Answer, Asked, Command, Paired, Pin
+from fleet.messages import Command, CommandRequest, CommandResult, PairResult, Pin
 from fleet.owners import Workflows
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
@@ -17,16 +17,16 @@ _COME_BACK: Final = {Command.START, Command.RESTART}  # after these the player m
 _PIN: Final = re.compile(r"[0-9]{4}")
 
 
-class Asking(Protocol):
+class MachineCommandClient(Protocol):
     """The engine's part: hand a command to a machine's workflow."""
 
-    async def ask_machine(self, vm_id: str, asked: Asked) -> Answer: ...
+    async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult: ...
 
-    async def pair_machine(self, vm_id: str, pin: Pin) -> Paired: ...
+    async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult: ...
 
 
-class Fleet:
-    def __init__(self, db: Database, engine: Asking, workflows: Workflows | None = None) -> None:
+class MachineService:
+    def __init__(self, db: Database, engine: MachineCommandClient, workflows: Workflows | None = None) -> None:
         """`workflows` starts that of a machine which has none any more, so that a command finds one."""
         self._db = db
         self._engine = engine
@@ -45,7 +45,7 @@ class Fleet:
             return vm
         try:
             discard = discard and vm.saves_warning is not None
-            answer = await self._ask(vm, Asked(command, reason, command in _COME_BACK, discard=discard))
+            answer = await self._ask(vm, CommandRequest(command, reason, command in _COME_BACK, discard=discard))
         except InvalidStateError:
             vm = await self._db.get(Vm, vm.id) or vm
             if vm.status in ENDED and command is Command.DELETE:
@@ -55,7 +55,7 @@ class Fleet:
             raise _not_now(command, answer.status)
         return await self._db.get(Vm, vm.id) or vm
 
-    async def _ask(self, vm: Vm, asked: Asked) -> Answer:
+    async def _ask(self, vm: Vm, asked: CommandRequest) -> CommandResult:
         try:
             return await self._engine.ask_machine(vm.id, asked)
         except InvalidStateError:

@@ -12,12 +12,12 @@ from temporalio import activity
 
 from billing.meter import Meter
 from errors import MachineLostError, ProviderError
-from fleet.commands import Finding, Looked, Memory, Seen
 from fleet.health import Health, last_reading, remembered, unmeasured_too_long
-from fleet.onboard import OnBoard, address_of
+from fleet.machine_operations import OnBoard, address_of
+from fleet.messages import CheckResult, Incident, IncidentKind, MonitorState
 from fleet.presence import OFF
 from fleet.prices import ProviderPrices
-from fleet.saving import bring_to_safety
+from fleet.save_upload import bring_to_safety
 from models.database import Database, Document
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
@@ -49,7 +49,7 @@ class WatchTimes:
     retention_billed_h: float = 1.0  # of those whose cloud charges in full for them, although they are off
 
 
-class Watch:
+class MonitoringActivities:
     def __init__(self, db: Database, registry: Registry, onboard: OnBoard, times: WatchTimes) -> None:
         self._db = db
         self._registry = registry
@@ -59,7 +59,7 @@ class Watch:
         self._prices = ProviderPrices(db, Meter(db))
 
     @activity.defn(name="look")
-    async def look(self, vm_id: str, memory: Memory) -> Looked:
+    async def look(self, vm_id: str, memory: MonitorState) -> CheckResult:
         """One look at everything. Writes what it sees of the player's activity, never the status. May be repeated."""
         vm = await self._db.get(Vm, vm_id)
         if vm is None:
@@ -69,52 +69,52 @@ class Watch:
         looked_at = _now()
         try:
             if (seen := await self._cloud_says(vm, memory)) is not None:
-                return Looked(replace(seen, there_at=memory.there_at, seen_at=_now()), memory)
+                return CheckResult(replace(seen, there_at=memory.there_at, seen_at=_now()), memory)
             memory = replace(memory, there_at=looked_at)
         except ProviderError as error:
             log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
         if (seen := self._record_says(vm, memory)) is not None:
-            return Looked(seen, memory)
+            return CheckResult(seen, memory)
         if vm.status is not VmStatus.RUNNING:
             cheap = vm.status is VmStatus.STOPPED and not vm.billed_in_full
-            return Looked(None, memory, self._times.look_stopped_s if cheap else self._times.look_s)
+            return CheckResult(None, memory, self._times.look_stopped_s if cheap else self._times.look_s)
         vm, memory = await self._priced(vm, memory)
         found = await self._activity(vm, memory)
         memory = remembered(vm, memory, found, _now())
         if (seen := await self._player_says(vm, found, memory)) is not None:
-            return Looked(seen, memory)
+            return CheckResult(seen, memory)
         cared_at = await self._keep_safe(vm, memory.cared_at)
-        return Looked(None, replace(memory, cared_at=cared_at), self._times.look_s)
+        return CheckResult(None, replace(memory, cared_at=cared_at), self._times.look_s)
 
-    def _record_says(self, vm: Vm, memory: Memory) -> Seen | None:
+    def _record_says(self, vm: Vm, memory: MonitorState) -> Incident | None:
         if memory.finishes and vm.status in {VmStatus.STOPPING, VmStatus.STARTING}:
             return _interrupted(vm)
         return _clock_says(vm, self._times)
 
-    async def _without_its_cloud(self, vm: Vm, memory: Memory) -> Looked | None:
+    async def _without_its_cloud(self, vm: Vm, memory: MonitorState) -> CheckResult | None:
         """Of a machine that has ended, or that is being rented or deleted. A launch that is under way does the latter
         two itself."""
         if vm.status in ENDED:
-            return Looked(Seen(Finding.ENDED, "its record was closed"), memory)
+            return CheckResult(Incident(IncidentKind.ENDED, "its record was closed"), memory)
         if vm.status not in {VmStatus.PROVISIONING, VmStatus.DELETING}:
             return None
         launch = await self._db.get(Launch, vm.launch_id)
         abandoned = memory.abandoned or launch is None or launch.status in LAUNCH_ENDED
         seen = _interrupted(vm) if abandoned and memory.finishes else None
-        return Looked(seen, memory, self._times.look_s)
+        return CheckResult(seen, memory, self._times.look_s)
 
-    async def _cloud_says(self, vm: Vm, memory: Memory) -> Seen | None:
+    async def _cloud_says(self, vm: Vm, memory: MonitorState) -> Incident | None:
         machine = await self._machine(vm, memory)
         if machine is None or machine.state is MachineState.VANISHED:
-            return Seen(Finding.GONE, "the cloud does not know this machine any more")
+            return Incident(IncidentKind.GONE, "the cloud does not know this machine any more")
         if vm.status is VmStatus.RUNNING and machine.state in OFF:
             billed = machine.state is not MachineState.STOPPED_RELEASED
             what = await self._why_off(vm, machine)
-            return Seen(Finding.STOPPED_OUTSIDE, what, billed)
+            return Incident(IncidentKind.STOPPED_OUTSIDE, what, billed)
         if vm.status is VmStatus.STOPPED and vm.billed_in_full and machine.state is MachineState.STOPPED_RELEASED:
-            return Seen(Finding.STOPPED_OUTSIDE, "its cloud has given its hardware to others")
+            return Incident(IncidentKind.STOPPED_OUTSIDE, "its cloud has given its hardware to others")
         if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:
-            return Seen(Finding.RUNS_OUTSIDE, "the machine was started at the cloud, not by us")
+            return Incident(IncidentKind.RUNS_OUTSIDE, "the machine was started at the cloud, not by us")
         return None
 
     async def _why_off(self, vm: Vm, machine: Machine) -> str:
@@ -125,7 +125,7 @@ class Watch:
             return "the machine was stopped at the cloud when the account's balance was used up"
         return "the machine was stopped at the cloud, not by us"
 
-    async def _machine(self, vm: Vm, memory: Memory) -> Machine | None:
+    async def _machine(self, vm: Vm, memory: MonitorState) -> Machine | None:
         """From the shared list, whose states may be minutes old. Asked for by its id when the list, which may lag, does
         not have it; and when it does not answer itself: at once, and then with every third look."""
         provider = self._registry.get(vm.provider)
@@ -135,7 +135,7 @@ class Watch:
                     return machine
         return await provider.machine(MachineId(vm.provider_id or ""))
 
-    async def _priced(self, vm: Vm, memory: Memory) -> tuple[Vm, Memory]:
+    async def _priced(self, vm: Vm, memory: MonitorState) -> tuple[Vm, MonitorState]:
         """Now and then ask what the provider charges, and let the meter follow."""
         now = _now()
         if memory.priced_at is not None and now - memory.priced_at < timedelta(seconds=self._times.price_every_s):
@@ -152,7 +152,7 @@ class Watch:
             vm = await self._prices.follow(vm, machine, now)
         return vm, replace(memory, priced_at=now)
 
-    async def _activity(self, vm: Vm, memory: Memory) -> Activity | None:
+    async def _activity(self, vm: Vm, memory: MonitorState) -> Activity | None:
         """None: the machine does not answer."""
         try:
             return await self._onboard.activity(address_of(vm), last_reading(memory))
@@ -160,7 +160,7 @@ class Watch:
             log.warning("a machine could not be asked for its sessions", extra={"vm": vm.id, "why": error.message})
             return None
 
-    async def _player_says(self, vm: Vm, found: Activity | None, memory: Memory) -> Seen | None:
+    async def _player_says(self, vm: Vm, found: Activity | None, memory: MonitorState) -> Incident | None:
         """A connected client keeps a machine alive; our own connections do not. What cannot be measured is not idle,
         but shown and bounded."""
         now, fields = _now(), Document()
@@ -174,7 +174,7 @@ class Watch:
             if found.in_use:
                 fields["last_activity_at"] = now
             elif idle_end <= now:
-                return Seen(Finding.IDLE, f"nobody played for {vm.idle_stop_minutes} minutes")
+                return Incident(IncidentKind.IDLE, f"nobody played for {vm.idle_stop_minutes} minutes")
             else:
                 ends.append((idle_end, "nobody plays"))
         if found is not None:
@@ -215,18 +215,18 @@ class Watch:
             await self._db.update(Vm, {"_id": vm.id}, {"$set": fields})
 
 
-def _interrupted(vm: Vm) -> Seen:
-    return Seen(Finding.INTERRUPTED, f"going on with what was interrupted while it was {vm.status}")
+def _interrupted(vm: Vm) -> Incident:
+    return Incident(IncidentKind.INTERRUPTED, f"going on with what was interrupted while it was {vm.status}")
 
 
-def _clock_says(vm: Vm, times: WatchTimes) -> Seen | None:
+def _clock_says(vm: Vm, times: WatchTimes) -> Incident | None:
     now = _now()
     if vm.status is VmStatus.RUNNING and vm.stops_at is not None and now >= vm.stops_at:
-        return Seen(Finding.LIMIT, f"the session limit of {vm.max_session_hours:g} hours is reached")
+        return Incident(IncidentKind.LIMIT, f"the session limit of {vm.max_session_hours:g} hours is reached")
     kept_h = times.retention_billed_h if vm.billed_in_full else times.retention_h
     stopped = vm.status is VmStatus.STOPPED and vm.stopped_at is not None
     if stopped and now - (vm.stopped_at or now) >= timedelta(hours=kept_h):
-        return Seen(Finding.RETENTION, f"it was stopped for {kept_h:g} hours")
+        return Incident(IncidentKind.RETENTION, f"it was stopped for {kept_h:g} hours")
     return None
 
 
