@@ -21,8 +21,8 @@ from composition.parts import VERSION, Parts
 from errors import ProviderError
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
-from launch.feed import ProgressFeed
-from launch.launches import Launches
+from launch.progress_feed import ProgressFeed
+from launch.service import LaunchService
 from resolvers.context import Services
 from safety import lets_developer_in
 from schema.execution import GraphQLExecution
@@ -94,7 +94,7 @@ def _services(
         registry=parts.registry,
         placements=parts.placements,
         library=parts.library,
-        launches=Launches(
+        launches=LaunchService(
             parts.db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(parts.db)
         ),
         progress=progress,

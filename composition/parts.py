@@ -30,7 +30,7 @@ from composition.identity import Account
 from errors import ProviderRefusedError
 from fleet.provider_reports import ProviderReports, ReportedHealth
 from fleet.sweep_plan import Inventory
-from launch.engine import DeferredEngine, EngineAddress
+from launch.workflow_client import EngineAddress, LazyWorkflowClient
 from models.database import Database
 from models.write_probe import WriteProbe
 from placement.geocoding import Geocoder
@@ -60,7 +60,7 @@ class Parts:
 
     db: Database
     write_probe: WriteProbe
-    engine: DeferredEngine
+    engine: LazyWorkflowClient
     engine_address: EngineAddress
     registry: Registry
     inventories: Sequence[Inventory]
@@ -119,7 +119,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Pa
         yield Parts(
             db=db,
             write_probe=WriteProbe(db),
-            engine=DeferredEngine(address),
+            engine=LazyWorkflowClient(address),
             engine_address=address,
             registry=registry,
             inventories=inventories,

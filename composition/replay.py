@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from composition.blanks import completed, embedded
 from composition.parts import engine_address
 from launch.replay import Replayed, replay_running
-from launch.temporal import connect
+from launch.temporal_client import connect
 from settings import load_settings
 
 

@@ -21,7 +21,7 @@ from errors import UnavailableError, UnusableError
 from fleet.adoption import Adoption
 from fleet.service import MachineCommandClient, MachineService
 from fleet.sweeper import Sweeper
-from launch.launches import Launches
+from launch.service import LaunchService
 from providers.google.billing_export import BillingExport
 from providers.tensordock.provider import ORDERS_UNDER_WAY_S
 from settings import Settings, SettingsError
@@ -44,8 +44,8 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event, *, ado
     from fleet.schedules import Sweeping, claim_queue, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
     from launch.interrupted import InterruptedLaunches
-    from launch.stranded import Stranded, ensure_rescue_schedule
-    from launch.temporal import TemporalEngine, connect, engine_answers
+    from launch.recovery import LaunchRecovery, ensure_rescue_schedule
+    from launch.temporal_client import TemporalWorkflowClient, connect, engine_answers
     from launch.versions import WorkerVersions
     from launch.worker import build_worker
 
@@ -69,12 +69,12 @@ async def work(settings: Settings, parts: Parts, stopping: asyncio.Event, *, ado
 
     client = await persistently(lambda: connect(address), "temporal")
     await persistently(lambda: ensure_all_schedules(client), "temporal")
-    engine = TemporalEngine(client, settings.temporal_task_queue)
+    engine = TemporalWorkflowClient(client, settings.temporal_task_queue)
     worker = build_worker(
         client,
         settings.temporal_task_queue,
         *_activities(settings, parts, engine),
-        Stranded(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine)),
+        LaunchRecovery(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine)),
         Sweeping(sweeper_of(settings, parts)),
         prices,
         BillingActivities(Rollups(parts.db), BalanceSampler(parts.db, parts.balance), _billing_export(settings, parts)),
@@ -101,14 +101,14 @@ def _activities(settings: Settings, parts: Parts, engine: MachineCommandClient) 
     from fleet.monitoring import MonitoringActivities, WatchTimes
     from fleet.power import PowerActivities
     from fleet.provisioning import ProvisioningActivities
-    from launch.steps import LaunchSteps
+    from launch.activities import LaunchActivities
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
     assert streaming is not None, "a worker was composed as one"
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
     launches = _launches(parts)
     return [
-        LaunchSteps(db, parts.placements, streaming, parts.library, engine, registry),
+        LaunchActivities(db, parts.placements, streaming, parts.library, engine, registry),
         ProvisioningActivities(
             db, registry, meter, streaming.forget, settle_s=settle_s, deployment=settings.deployment
         ),
@@ -130,9 +130,9 @@ def _spending(settings: Settings, parts: Parts) -> object:
     )
 
 
-def _launches(parts: Parts) -> Launches:
+def _launches(parts: Parts) -> LaunchService:
     db = parts.db
-    return Launches(db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(db))
+    return LaunchService(db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(db))
 
 
 def sweeper_of(settings: Settings, parts: Parts) -> Sweeper:

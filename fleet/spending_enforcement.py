@@ -29,7 +29,7 @@ _TURN: Final = timedelta(seconds=30)  # of the one who ends something; if it die
 
 
 class Cancelling(Protocol):
-    """Where launches are cancelled. launch.launches.Launches does."""
+    """Where launches are cancelled. launch.service.LaunchService does."""
 
     async def cancel(self, launch: Launch, why: str | None = None) -> Launch: ...
 

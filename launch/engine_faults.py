@@ -6,7 +6,7 @@ from typing import Final
 
 from temporalio.service import RPCError, RPCStatusCode
 
-from launch.engine import EngineAddress
+from launch.workflow_client import EngineAddress
 
 _UNKNOWN_HOST: Final = ("dns error", "failed to lookup address", "name or service not known")
 _TLS: Final = ("certificate", "tls", "ssl", "handshake", "invalidcert", "corrupt message", "frame with invalid size")

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from errors import InvalidStateError, UnavailableError, UnreadableRecordError
 from fleet.messages import Command, CommandRequest, CommandResult
 from fleet.owners import Owners, Workflows
-from launch.story import Note, write
+from launch.progress import ProgressUpdate, write
 from models.audit import by_the_service, write_entry
 from models.database import Database
 from models.launches import OPEN, Launch, LaunchStatus
@@ -94,7 +94,7 @@ class InterruptedLaunches:
         message = (
             "Cancelled. Nothing is left of it" if cancelled else "It was interrupted; what was rented is given back"
         )
-        note = Note(
+        note = ProgressUpdate(
             launch_id=launch.id,
             sequence=launch.last_sequence + 1,
             at=datetime.now(UTC),

@@ -18,7 +18,7 @@ from fleet.activity_interceptor import ActivityInterceptor, Failed
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
-from launch.stranded import RescueWorkflow
+from launch.recovery import RescueWorkflow
 from launch.versions import deployment_name
 from launch.workflow import LaunchWorkflow
 
@@ -46,12 +46,12 @@ _PLAIN: Final = (
     *(
         "fleet.progress_signals",
         "fleet.monitoring",
-        "launch.engine",
+        "launch.workflow_client",
         "launch.interrupted",
-        "launch.launches",
-        "launch.plan",
-        "launch.steps",
-        "launch.story",
+        "launch.service",
+        "launch.messages",
+        "launch.activities",
+        "launch.progress",
     ),
 )
 

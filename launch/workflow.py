@@ -27,9 +27,9 @@ with workflow.unsafe.imports_passed_through():
     from fleet.orders import Released
     from fleet.progress_signals import NOTE_SIGNAL, TROUBLE_SIGNAL
     from fleet.provisioning import ProvisioningActivities
-    from launch.plan import Candidate, OnVm, Plan, Ticket
-    from launch.steps import LaunchSteps
-    from launch.story import AttemptNote, Note, Written, expected_share, share_done
+    from launch.activities import LaunchActivities
+    from launch.messages import Candidate, LaunchInput, Plan, StepInput
+    from launch.progress import AttemptNote, ProgressUpdate, WriteResult, expected_share, share_done
     from models.launches import ENDED, LaunchStatus, LaunchStepName, StepStatus
     from providers.base import ProviderName
 
@@ -111,7 +111,7 @@ class LaunchWorkflow:
             await self._tell(LaunchStatus.RUNNING, line, self._underway, StepStatus.RUNNING, trouble=line)
 
     @workflow.run
-    async def run(self, ticket: Ticket) -> LaunchStatus:
+    async def run(self, ticket: LaunchInput) -> LaunchStatus:
         self._launch_id, self._patience = ticket.launch_id, ticket.patience
         try:
             await self._prepare(ticket)
@@ -124,8 +124,8 @@ class LaunchWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
         return status
 
-    async def _prepare(self, ticket: Ticket) -> None:
-        plan: Plan = await self._do(LaunchStepName.CHOOSE_PLACEMENT, LaunchSteps.choose, ticket, _message)
+    async def _prepare(self, ticket: LaunchInput) -> None:
+        plan: Plan = await self._do(LaunchStepName.CHOOSE_PLACEMENT, LaunchActivities.choose, ticket, _message)
         if plan.reuse_vm_id is None or (plan.asleep and not await self._woken(plan.reuse_vm_id)):
             await self._on_new_machine(plan.candidates)
         else:
@@ -135,7 +135,7 @@ class LaunchWorkflow:
         """Start the player's stopped machine. False: its hardware is not to be had, a new machine must do."""
         await self._skip(LaunchStepName.CREATE_VM, "Your own machine is used")
         try:
-            await self._do(LaunchStepName.BOOT, LaunchSteps.wake, vm_id, _message)
+            await self._do(LaunchStepName.BOOT, LaunchActivities.wake, vm_id, _message)
         except ActivityError as error:
             if kind_of(error) not in {"NoCapacityError", "InvalidStateError"}:
                 raise
@@ -151,8 +151,8 @@ class LaunchWorkflow:
         if not woken:
             for step in (LaunchStepName.CREATE_VM, LaunchStepName.BOOT):
                 await self._skip(step, "Your running machine is used")
-        on = OnVm(self._launch_id, vm_id)
-        await self._do(LaunchStepName.CONNECT, LaunchSteps.connect, on, _message)
+        on = StepInput(self._launch_id, vm_id)
+        await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
         await self._skip(LaunchStepName.INSTALL_STREAMING, "Already installed")
         await self._game_steps(on)
 
@@ -165,7 +165,7 @@ class LaunchWorkflow:
             if not await self._rent(candidate, started):
                 continue
             try:
-                await self._set_up(OnVm(self._launch_id, self._vm_id))
+                await self._set_up(StepInput(self._launch_id, self._vm_id))
             except ActivityError as error:
                 lost += 1
                 if not _machine_is_hopeless(error, self._step) or lost == _MACHINES_LOST_AT_MOST:
@@ -180,7 +180,7 @@ class LaunchWorkflow:
         assert self._vm_id is not None
         self._provider = candidate.offer.provider
         await self._begin(LaunchStepName.CREATE_VM)
-        order = await self._book(LaunchSteps.order, OnVm(self._launch_id, self._vm_id), candidate)
+        order = await self._book(LaunchActivities.order, StepInput(self._launch_id, self._vm_id), candidate)
         self._rented_by_us = True
         try:
             done = await self._run(ProvisioningActivities.rent, order, time=self._create_time(candidate.offer.provider))
@@ -188,7 +188,7 @@ class LaunchWorkflow:
             if kind_of(error) != "NoCapacityError":
                 raise
             reason = words_of(error)
-            await self._book(LaunchSteps.remember_full, candidate, reason)
+            await self._book(LaunchActivities.remember_full, candidate, reason)
             await self._tell(
                 LaunchStatus.RUNNING,
                 f"No luck in {candidate.site.city or candidate.site.country}: {reason}",
@@ -206,10 +206,10 @@ class LaunchWorkflow:
         )
         return True
 
-    async def _set_up(self, on: OnVm) -> None:
+    async def _set_up(self, on: StepInput) -> None:
         await self._do(LaunchStepName.BOOT, ProvisioningActivities.await_boot, on.vm_id, _message)
-        await self._do(LaunchStepName.CONNECT, LaunchSteps.connect, on, _message)
-        await self._do(LaunchStepName.INSTALL_STREAMING, LaunchSteps.install, on, _message)
+        await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
+        await self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
         await self._game_steps(on)
         await self._book(ProvisioningActivities.mark_running, on.vm_id)
         # The sweeper may have been quicker: it starts one for every machine that runs without.
@@ -221,11 +221,11 @@ class LaunchWorkflow:
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
 
-    async def _game_steps(self, on: OnVm) -> None:
-        await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchSteps.mount_library, on, _message)
-        await self._do(LaunchStepName.RESTORE_SAVES, LaunchSteps.restore_saves, on, _message)
-        await self._do(LaunchStepName.CONFIGURE_GAME, LaunchSteps.configure_game, on, _message)
-        await self._do(LaunchStepName.VERIFY_STREAM, LaunchSteps.verify_stream, on, _message)
+    async def _game_steps(self, on: StepInput) -> None:
+        await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on, _message)
+        await self._do(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on, _message)
+        await self._do(LaunchStepName.CONFIGURE_GAME, LaunchActivities.configure_game, on, _message)
+        await self._do(LaunchStepName.VERIFY_STREAM, LaunchActivities.verify_stream, on, _message)
 
     async def _leave(self, candidate: Candidate, started: datetime, reason: str) -> None:
         """This machine is hopeless: give it back and put the story back to where the next one begins."""
@@ -320,7 +320,7 @@ class LaunchWorkflow:
         self._progress = share_done(step, within=1.0)
         self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.SKIPPED, vm_id=self._vm_id))
 
-    def _obey(self, written: Written) -> None:
+    def _obey(self, written: WriteResult) -> None:
         if written.status in ENDED:
             raise _FailedError("it was given up before it had begun")
         # A cancel that arrives while an activity is finishing raises nothing: it has to be looked for.
@@ -334,7 +334,7 @@ class LaunchWorkflow:
         step: LaunchStepName | None = None,
         step_status: StepStatus | None = None,
         **more: Any,
-    ) -> Written:
+    ) -> WriteResult:
         """Write the next event. Shielded: a cancel may come, but the story has no torn pages."""
         return await asyncio.shield(self._write(status, message, step, step_status, more))
 
@@ -345,9 +345,9 @@ class LaunchWorkflow:
         step: LaunchStepName | None,
         step_status: StepStatus | None,
         more: dict[str, Any],
-    ) -> Written:
+    ) -> WriteResult:
         async with self._pen:
-            note = Note(
+            note = ProgressUpdate(
                 launch_id=self._launch_id,
                 sequence=self._sequence + 1,
                 at=workflow.now(),
@@ -357,7 +357,7 @@ class LaunchWorkflow:
                 step_status=step_status,
                 **{"progress": self._progress, **more},
             )
-            written: Written = await self._book(LaunchSteps.tell, note)
+            written: WriteResult = await self._book(LaunchActivities.tell, note)
             if written.accepted:
                 self._sequence += 1
             return written

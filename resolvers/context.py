@@ -13,7 +13,7 @@ from billing.operator_alerts import OperatorAlertFeed
 from errors import InvalidInputError
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
-from launch.launches import LaunchOrder
+from launch.service import LaunchOrder
 from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import Launch, LaunchEvent
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class LaunchDesk(Protocol):
-    """Where launches are ordered and cancelled. launch.launches.Launches is one."""
+    """Where launches are ordered and cancelled. launch.service.LaunchService is one."""
 
     async def request(self, order: LaunchOrder) -> Launch: ...
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from auth.authorization import acting_for, owner_filter, require
 from correlation import working_on
 from errors import InvalidInputError, NotFoundError, RefusedError
-from launch.launches import LaunchOrder
+from launch.service import LaunchOrder
 from models.database import Document
 from models.launches import ENDED, Launch, LaunchEvent, LaunchStatus, new_id
 from models.pages import Mark, newest_first

@@ -12,7 +12,7 @@ import strawberry
 
 import models.launches
 from errors import NotFoundError
-from launch.launches import LaunchOrder
+from launch.service import LaunchOrder
 from resolvers import catalog, launches, vms
 from resolvers.context import Context
 from resolvers.pages import Page

@@ -30,9 +30,9 @@ from errors import InvalidStateError, ProviderError, UnavailableError
 from fleet.messages import Command, CommandRequest, CommandResult, PairResult, Pin
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
-from launch.feed import ProgressFeed
-from launch.launches import Launches
-from launch.plan import Ticket
+from launch.messages import LaunchInput
+from launch.progress_feed import ProgressFeed
+from launch.service import LaunchService
 from models.catalog import ConsoleType, PresetName
 from models.database import Database
 from models.launches import Launch, LaunchEvent, LaunchStatus, LaunchStepName, Step
@@ -61,7 +61,7 @@ DALLAS: Final = {"latitude": 32.7767, "longitude": -96.7970}
 
 
 class StubEngine:
-    """Keeps launch.engine.Engine and starts nothing."""
+    """Keeps launch.workflow_client.WorkflowClient and starts nothing."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -72,7 +72,7 @@ class StubEngine:
         self.paired = PairResult(None, "paired", VmStatus.RUNNING)
         self.away = False
 
-    async def start_launch(self, ticket: Ticket) -> None:
+    async def start_launch(self, ticket: LaunchInput) -> None:
         self._answer()
         self.started.append(ticket.launch_id)
 
@@ -185,7 +185,7 @@ async def gateway_world(db: Database, *, engine: StubEngine | None = None) -> As
         registry=registry,
         placements=placements,
         library=library,
-        launches=Launches(db, engine, registry, placements, library, SpendingLimits(db)),
+        launches=LaunchService(db, engine, registry, placements, library, SpendingLimits(db)),
         progress=progress,
         machines=machines,
         alerts=alerts,

@@ -22,7 +22,7 @@ from billing.workflows import INTERVALS, schedule_name
 from fleet.messages import launch_workflow_id, machine_workflow_id
 from fleet.schedules import SWEEP
 from fleet.spending_workflows import WATCH_SPENDING, alert_workflow_id
-from launch.stranded import RESCUE
+from launch.recovery import RESCUE
 from launch.versions import deployment_name
 from models.registry import DOCUMENTS
 from providers.base import ProviderName

@@ -18,12 +18,12 @@ from fleet.monitoring import MonitoringActivities, WatchTimes
 from fleet.power import PowerActivities
 from fleet.provisioning import ProvisioningActivities
 from fleet.service import MachineService
-from launch.engine import EngineAddress
-from launch.feed import ProgressFeed
-from launch.launches import Launches, LaunchOrder
-from launch.steps import LaunchSteps
-from launch.temporal import TemporalEngine, connect
+from launch.activities import LaunchActivities
+from launch.progress_feed import ProgressFeed
+from launch.service import LaunchOrder, LaunchService
+from launch.temporal_client import TemporalWorkflowClient, connect
 from launch.worker import build_worker
+from launch.workflow_client import EngineAddress
 from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import Launch, LaunchEvent
@@ -49,10 +49,10 @@ class World:
     google: FakeCloud
     registry: Registry
     streaming: FakeStreaming
-    launches: Launches
+    launches: LaunchService
     fleet: MachineService
     client: Client
-    engine: TemporalEngine
+    engine: TemporalWorkflowClient
 
     def order(self, **changes: object) -> LaunchOrder:
         values: dict[str, object] = {
@@ -143,12 +143,12 @@ async def open_world(
     placements = Placements(served, registry, Geocoder(served, online=False))
     address = EngineAddress(temporal_address, "default", f"test-{secrets.token_hex(4)}")
     client = await connect(address)
-    engine = TemporalEngine(client, address.task_queue)
-    launches = Launches(served, engine, registry, placements, games, SpendingLimits(served))
+    engine = TemporalWorkflowClient(client, address.task_queue)
+    launches = LaunchService(served, engine, registry, placements, games, SpendingLimits(served))
     worker = build_worker(
         client,
         address.task_queue,
-        LaunchSteps(served, placements, streaming, games, engine, registry, poll_s=0.02),
+        LaunchActivities(served, placements, streaming, games, engine, registry, poll_s=0.02),
         ProvisioningActivities(served, registry, meter, settle_s=0.2, poll_s=0.02),
         PowerActivities(served, registry, streaming, meter, launches, poll_s=0.02),
         MonitoringActivities(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),

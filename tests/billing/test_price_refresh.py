@@ -10,9 +10,9 @@ from temporalio.client import Client
 
 from billing.price_refresh import REFRESH_PRICES, PriceRefreshing
 from billing.workflows import schedule_name
-from launch.engine import EngineAddress
-from launch.temporal import connect
+from launch.temporal_client import connect
 from launch.worker import build_worker
+from launch.workflow_client import EngineAddress
 from models.database import Database
 from models.google_prices import GoogleRegionPrices
 from tests.billing.test_google_prices import G2_IN_IOWA, FakeCatalog

@@ -22,9 +22,9 @@ from billing.workflows import (
     ensure_schedule,
     schedule_name,
 )
-from launch.engine import EngineAddress
-from launch.temporal import connect
+from launch.temporal_client import connect
 from launch.worker import build_worker
+from launch.workflow_client import EngineAddress
 from models.billed import BalanceSample
 from models.database import Database
 from models.rollups import RolledSpan, Rollup, Span

@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 from fleet.schedules import claim_queue, ensure_schedules
-from launch.engine import EngineAddress
-from launch.temporal import connect
+from launch.temporal_client import connect
+from launch.workflow_client import EngineAddress
 from models.database import Database
 from tests.e2e.service import ROOT, Deployment, Gateway, Process, surroundings
 

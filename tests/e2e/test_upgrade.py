@@ -14,9 +14,9 @@ from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 from temporalio.client import Client, WorkflowExecution
 
 from fleet.messages import launch_workflow_id, machine_workflow_id
-from launch.engine import EngineAddress
-from launch.temporal import connect
+from launch.temporal_client import connect
 from launch.versions import deployment_name
+from launch.workflow_client import EngineAddress
 from schema.ids import key_of
 from tests.e2e.service import ROOT, Deployment, Gateway
 

@@ -18,10 +18,10 @@ from billing.webhooks import AlertWebhooks, Webhook
 from fleet.service import MachineService
 from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import WatchSpendingWorkflow
-from launch.engine import EngineAddress
-from launch.launches import Launches
-from launch.temporal import TemporalEngine, connect
+from launch.service import LaunchService
+from launch.temporal_client import TemporalWorkflowClient, connect
 from launch.worker import build_worker
+from launch.workflow_client import EngineAddress
 from models.database import Database
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
@@ -34,9 +34,9 @@ async def main(mongodb_uri: str, database: str, engine_host: str, receiver_url: 
     db, http = Database(mongodb_uri, database), Http()
     queue = f"replica-{secrets.token_hex(4)}"
     client = await connect(EngineAddress(engine_host, "default", queue))
-    engine, registry = TemporalEngine(client, queue), Registry([])
+    engine, registry = TemporalWorkflowClient(client, queue), Registry([])
     placements = Placements(db, registry, Geocoder(db, online=False))
-    launches = Launches(db, engine, registry, placements, FakeGames(), SpendingLimits(db))
+    launches = LaunchService(db, engine, registry, placements, FakeGames(), SpendingLimits(db))
     webhooks = AlertWebhooks(db, http, Webhook(receiver_url, SecretStr("a secret that only the receiver knows")))
     spending = Spending(db, MachineService(db, engine), launches, webhooks, grace=timedelta(hours=1))
 

@@ -15,7 +15,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from errors import NoCapacityError, ProviderBusyError
 from fleet.activity_interceptor import ActivityInterceptor
-from launch.plan import OnVm, Ticket
+from launch.messages import LaunchInput, StepInput
 from web.logs import configure_logs
 
 NO_CAPACITY = NoCapacityError("no machine is free")
@@ -41,8 +41,8 @@ class Failing(ActivityInboundInterceptor):
         raise self._error
 
 
-async def step(on: OnVm) -> None: ...
-async def first_step(ticket: Ticket) -> None: ...
+async def step(on: StepInput) -> None: ...
+async def first_step(ticket: LaunchInput) -> None: ...
 async def power(vm_id: str) -> None: ...
 async def upkeep() -> None: ...
 
@@ -52,8 +52,8 @@ async def upkeep() -> None: ...
 @pytest.mark.parametrize(
     ("workflow_id", "activity", "arguments", "named"),
     [
-        ("launch-11", step, [OnVm("11", "22")], {"launch": "11", "vm": "22"}),
-        ("launch-11", first_step, [Ticket("11")], {"launch": "11"}),
+        ("launch-11", step, [StepInput("11", "22")], {"launch": "11", "vm": "22"}),
+        ("launch-11", first_step, [LaunchInput("11")], {"launch": "11"}),
         ("launch-11", power, ["22"], {"launch": "11", "vm": "22"}),
         ("machine-22", power, ["22"], {"vm": "22"}),
         ("sweep-2026-05-01", upkeep, [], {}),

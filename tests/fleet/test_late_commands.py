@@ -10,7 +10,7 @@ import pytest
 from errors import UnavailableError
 from fleet.messages import Command, CommandRequest, machine_workflow_id
 from fleet.workflow import MachineWorkflow
-from launch.temporal import TemporalEngine
+from launch.temporal_client import TemporalWorkflowClient
 from models.vms import Vm, VmStatus
 from tests.fault_proxy import Fault, FaultProxy
 from tests.world import World
@@ -29,7 +29,7 @@ async def test_a_command_whose_time_was_up_before_the_machine_took_it_is_never_c
 ) -> None:
     world = faulty_world
     vm = await stopped(world)
-    hasty = TemporalEngine(world.client, world.engine.task_queue, asking=timedelta(seconds=1))
+    hasty = TemporalWorkflowClient(world.client, world.engine.task_queue, asking=timedelta(seconds=1))
     handle = world.client.get_workflow_handle(machine_workflow_id(vm.id))
     await handle.terminate()
     slow = faults.add(Fault("find", collections=["vms"], delay_s=1.8, times=1))
@@ -48,7 +48,7 @@ async def test_a_command_whose_time_was_up_before_the_machine_took_it_is_never_c
 @pytest.mark.parametrize("minutes", [-10, 10])
 async def test_clocks_that_differ_refuse_no_command(world: World, minutes: int) -> None:
     vm = await stopped(world)
-    elsewhere = TemporalEngine(
+    elsewhere = TemporalWorkflowClient(
         world.client, world.engine.task_queue, now=lambda: datetime.now(UTC) + timedelta(minutes=minutes)
     )
 

@@ -9,8 +9,8 @@ from temporalio.client import Client
 
 from billing.workflows import schedule_name
 from fleet.schedules import SWEEP, claim_queue, ensure_schedules
-from launch.engine import EngineAddress
-from launch.temporal import connect
+from launch.temporal_client import connect
+from launch.workflow_client import EngineAddress
 
 
 @pytest.fixture

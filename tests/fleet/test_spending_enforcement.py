@@ -26,8 +26,8 @@ from errors import ProviderBusyError, ProviderRefusedError
 from fleet.service import MachineService
 from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import WatchSpendingWorkflow
-from launch.engine import DeferredEngine, EngineAddress
 from launch.worker import build_worker
+from launch.workflow_client import EngineAddress, LazyWorkflowClient
 from models.audit import AuditEntry, Outcome
 from models.database import Database
 from models.launches import Launch, LaunchStatus
@@ -99,7 +99,7 @@ async def test_a_stop_that_could_not_be_asked_for_is_on_the_trail_as_failed(worl
     vm = await expensive(world)
     await reach_hard_limit(world, "player-1")
     lost = EngineAddress("127.0.0.1:1", "default", "nowhere")
-    fleet = MachineService(world.db, DeferredEngine(lost))
+    fleet = MachineService(world.db, LazyWorkflowClient(lost))
     watching = Spending(world.db, fleet, world.launches, AlertWebhooks(world.db, http, None), grace=timedelta(0))
 
     stopped = [await watching.stop_what_must() for _ in range(2)]

@@ -40,7 +40,7 @@ from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow, alert_workflow_id
 from fleet.sweeper import Sweeper
 from fleet.workflow import MachineWorkflow
-from launch.stranded import RescueWorkflow, Stranded
+from launch.recovery import LaunchRecovery, RescueWorkflow
 from launch.worker import build_worker
 from models.launches import LaunchStatus
 from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
@@ -298,7 +298,7 @@ async def test_sweep_and_books(world: World, record: Record) -> None:
         Sweeping(Sweeper(world.db, world.registry, Meter(world.db))),
         BillingActivities(Rollups(world.db), BalanceSampler(world.db, _Balance())),
         PriceRefreshing(world.db, None),
-        Stranded(world.db, world.engine),
+        LaunchRecovery(world.db, world.engine),
     )
     workflows = {
         "sweep": SweepWorkflow,

@@ -7,16 +7,16 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from embedded.ports import free_port
 from errors import UnusableError
-from launch.engine import EngineAddress
 from launch.engine_faults import fault_of
-from launch.temporal import TemporalEngine, connect, engine_answers
+from launch.temporal_client import TemporalWorkflowClient, connect, engine_answers
+from launch.workflow_client import EngineAddress
 
 CLOUD = "gamer.a1b2c.tmprl.cloud:7233"
 
 
 async def test_a_namespace_that_does_not_exist_is_named(temporal_address: str) -> None:
     with pytest.raises(UnusableError) as refused:
-        await TemporalEngine.connect(EngineAddress(temporal_address, "gamer-prod", "queue"))
+        await TemporalWorkflowClient.connect(EngineAddress(temporal_address, "gamer-prod", "queue"))
 
     assert refused.value.fault == (
         f"TEMPORAL_NAMESPACE: Temporal at {temporal_address} has no namespace gamer-prod. "

@@ -8,8 +8,8 @@ import pytest
 
 from errors import UnavailableError
 from fleet.messages import Command, CommandRequest
-from launch.engine import EngineAddress
-from launch.temporal import TemporalEngine, connect
+from launch.temporal_client import TemporalWorkflowClient, connect
+from launch.workflow_client import EngineAddress
 
 
 @pytest.mark.timeout(60)
@@ -19,6 +19,6 @@ async def test_a_command_that_no_worker_takes_up_is_answered_as_unavailable(temp
     machine = await client.start_workflow("Machine", vm_id, id=f"machine-{vm_id}", task_queue=queue)
 
     with pytest.raises(UnavailableError):
-        await TemporalEngine(client, queue).ask_machine(vm_id, CommandRequest(Command.STOP, "asked"))
+        await TemporalWorkflowClient(client, queue).ask_machine(vm_id, CommandRequest(Command.STOP, "asked"))
 
     await machine.terminate()

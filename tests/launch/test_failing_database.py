@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from errors import ProviderRefusedError, UnavailableError
 from fleet.messages import launch_workflow_id
-from launch.stranded import Stranded
+from launch.recovery import LaunchRecovery
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
@@ -125,7 +125,7 @@ async def test_a_launch_that_was_written_without_an_answer_is_taken_back(
         await faulty_world.launch()
 
     assert await faulty_world.db.find(Launch, {}) == []
-    assert await Stranded(faulty_world.db, faulty_world.engine, after=timedelta(0)).rescue() == 0
+    assert await LaunchRecovery(faulty_world.db, faulty_world.engine, after=timedelta(0)).rescue() == 0
 
 
 async def test_a_launch_that_cannot_be_taken_back_is_named_in_the_refusal(

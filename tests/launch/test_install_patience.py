@@ -9,9 +9,9 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from errors import MachineLostError, ProviderBusyError
-from launch.plan import OnVm
-from launch.steps import LaunchSteps
-from launch.temporal import TemporalEngine
+from launch.activities import LaunchActivities
+from launch.messages import StepInput
+from launch.temporal_client import TemporalWorkflowClient
 from models.launches import LaunchStatus
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
@@ -32,14 +32,14 @@ async def test_an_installation_has_some_attempts_and_ten_minutes(
     vm = await world.machine()
     world.streaming.always["install"] = ProviderBusyError("no package mirror")
     placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
-    engine = TemporalEngine(world.client, "none")
-    steps = LaunchSteps(world.db, placements, world.streaming, FakeGames(), engine, world.registry)
+    engine = TemporalWorkflowClient(world.client, "none")
+    steps = LaunchActivities(world.db, placements, world.streaming, FakeGames(), engine, world.registry)
     began = datetime.now(UTC) - timedelta(minutes=minutes)
     environment = ActivityEnvironment(world.client)
     environment.info = replace(environment.info, attempt=attempt, scheduled_time=began, workflow_id="launch-1")
 
     with pytest.raises(raised, match="no package mirror"):
-        await environment.run(steps.install, OnVm(vm.launch_id, vm.id))
+        await environment.run(steps.install, StepInput(vm.launch_id, vm.id))
 
 
 async def test_a_machine_that_its_host_stops_during_the_installation_is_left_for_another(world: World) -> None:

@@ -21,7 +21,7 @@ from errors import (
 from fleet.activity_interceptor import is_worth_telling
 from fleet.messages import Command
 from fleet.progress_signals import TROUBLE_SIGNAL
-from launch.story import expected_share, share_done
+from launch.progress import expected_share, share_done
 from models.launches import Launch, LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
 from providers.base import MachineState, ProviderName

@@ -15,7 +15,7 @@ import pytest
 
 from embedded.ports import free_port
 from errors import UnavailableError
-from launch.feed import ProgressFeed
+from launch.progress_feed import ProgressFeed
 from models.database import Database
 from models.launches import LaunchEvent, LaunchStatus
 from tests.fault_proxy import Error, Fault, FaultProxy

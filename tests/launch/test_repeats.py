@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from errors import UnavailableError
-from launch.plan import Ticket
+from launch.messages import LaunchInput
 from models.database import Database
 from models.idempotency import IdempotencyKey
 from models.launches import Launch, LaunchStatus
@@ -253,7 +253,7 @@ class EngineThatLosesTheFirstStart(StubEngine):
         super().__init__()
         self.reached, self.lose = asyncio.Event(), asyncio.Event()
 
-    async def start_launch(self, ticket: Ticket) -> None:
+    async def start_launch(self, ticket: LaunchInput) -> None:
         if not self.reached.is_set():
             self.reached.set()
             await self.lose.wait()

@@ -13,9 +13,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from composition.replay import report
 from fleet.messages import machine_workflow_id
-from launch.engine import EngineAddress
 from launch.replay import replay_running
-from launch.temporal import connect
+from launch.temporal_client import connect
+from launch.workflow_client import EngineAddress
 from tests.world import World
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from billing.workflows import schedule_name
 from errors import UnavailableError
-from launch.engine import EngineAddress
-from launch.plan import Ticket
-from launch.stranded import RESCUE, Stranded, ensure_rescue_schedule
-from launch.temporal import connect
+from launch.messages import LaunchInput
+from launch.recovery import RESCUE, LaunchRecovery, ensure_rescue_schedule
+from launch.temporal_client import connect
 from launch.worker import build_worker
+from launch.workflow_client import EngineAddress
 from models.catalog import ConsoleType
 from models.launches import Launch, LaunchStatus, LaunchStepName, Step
 from tests.world import World
@@ -41,18 +41,18 @@ async def a_record(world: World, age: timedelta, status: LaunchStatus = LaunchSt
 async def test_a_launch_that_nobody_began_becomes_ready(world: World) -> None:
     launch = await a_record(world, timedelta(minutes=1))
 
-    found = await Stranded(world.db, world.engine).rescue()
+    found = await LaunchRecovery(world.db, world.engine).rescue()
     ended = await world.until_over(launch)
 
     assert (found, ended.status) == (1, LaunchStatus.READY)
-    assert await Stranded(world.db, world.engine).rescue() == 0
+    assert await LaunchRecovery(world.db, world.engine).rescue() == 0
 
 
 async def test_a_launch_that_was_cancelled_before_anybody_began_it_is_cancelled(world: World) -> None:
     launch = await a_record(world, timedelta(minutes=1))
     await world.launches.cancel(launch)
 
-    await Stranded(world.db, world.engine).rescue()
+    await LaunchRecovery(world.db, world.engine).rescue()
     ended = await world.until_over(launch)
 
     assert ended.status is LaunchStatus.CANCELLED
@@ -71,8 +71,8 @@ async def test_a_launch_that_waited_for_too_long_is_ended_and_rents_nothing_even
 ) -> None:
     launch = await a_record(world, timedelta(hours=1), before)
 
-    await Stranded(world.db, world.engine).rescue()
-    await world.engine.start_launch(Ticket(launch.id))
+    await LaunchRecovery(world.db, world.engine).rescue()
+    await world.engine.start_launch(LaunchInput(launch.id))
     await world.client.get_workflow_handle(f"launch-{launch.id}").result()
 
     ended = await world.now(launch)
@@ -88,7 +88,7 @@ async def test_a_young_launch_and_one_under_way_are_left_alone(world: World) -> 
     await reached.wait()
     young = await a_record(world, timedelta(seconds=5))
 
-    found = await Stranded(world.db, world.engine).rescue()
+    found = await LaunchRecovery(world.db, world.engine).rescue()
 
     assert found == 0
     assert (await world.now(young)).status is LaunchStatus.QUEUED
@@ -98,12 +98,12 @@ async def test_a_young_launch_and_one_under_way_are_left_alone(world: World) -> 
 
 async def test_an_engine_that_is_away_leaves_them_for_the_next_time(world: World) -> None:
     class Away:
-        async def start_launch(self, ticket: Ticket) -> None:
+        async def start_launch(self, ticket: LaunchInput) -> None:
             raise UnavailableError("the engine does not answer")
 
     launch = await a_record(world, timedelta(minutes=1))
 
-    found = await Stranded(world.db, Away()).rescue()
+    found = await LaunchRecovery(world.db, Away()).rescue()
 
     assert (found, (await world.now(launch)).status) == (1, LaunchStatus.QUEUED)
 
@@ -115,7 +115,7 @@ async def test_the_engine_looks_for_them_by_its_clock_whoever_asked_it_to(world:
 
     for _ in range(2):
         await ensure_rescue_schedule(client, queue)
-    async with build_worker(client, queue, Stranded(world.db, world.engine)):
+    async with build_worker(client, queue, LaunchRecovery(world.db, world.engine)):
         ended = await world.until_over(launch)
 
     await client.get_schedule_handle(schedule_name(RESCUE, queue)).delete()

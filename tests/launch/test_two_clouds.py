@@ -10,7 +10,7 @@ import pytest
 
 from billing.operator_alerts import OperatorAlerts
 from errors import AccountQuotaError
-from launch.steps import understood_by_earlier_builds, with_every_cloud
+from launch.activities import understood_by_earlier_builds, with_every_cloud
 from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode

@@ -16,10 +16,10 @@ from temporalio.client import Client, WorkflowHandle
 from fleet.messages import CheckResult, Command, CommandRequest, CommandResult, MonitorState, machine_workflow_id
 from fleet.spending_workflows import WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
-from launch.engine import EngineAddress
-from launch.temporal import connect
+from launch.temporal_client import connect
 from launch.versions import WorkerVersions
 from launch.worker import build_worker
+from launch.workflow_client import EngineAddress
 from models.vms import VmStatus
 
 Handle = WorkflowHandle[MachineWorkflow, None] | WorkflowHandle[WatchSpendingWorkflow, int]

@@ -11,7 +11,7 @@ import pytest
 from pymongo import monitoring
 
 from auth.rate_limits import RequestRate
-from launch.feed import ProgressFeed
+from launch.progress_feed import ProgressFeed
 from models.api_keys import ApiKey
 from models.database import Database
 from models.launches import Launch, LaunchEvent, LaunchStatus

@@ -12,7 +12,7 @@ from odmantic import Model
 
 from auth.callers import Caller
 from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
-from launch.plan import Ticket
+from launch.messages import LaunchInput
 from models.api_keys import ApiKey
 from models.audit import AuditEntry
 from models.catalog import ConsoleSettings
@@ -158,7 +158,7 @@ class HangingEngine(StubEngine):
         self.told.set()
         await asyncio.Event().wait()
 
-    async def start_launch(self, ticket: Ticket) -> None:
+    async def start_launch(self, ticket: LaunchInput) -> None:
         await self._hang()
 
     async def cancel_launch(self, launch_id: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from billing.limits import SpendingLimits
-from launch.launches import Launches
+from launch.service import LaunchService
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
 from providers.base import ProviderName
@@ -42,7 +42,9 @@ async def both(gateway: GatewayWorld, tmp_path: Path) -> AsyncIterator[GatewayWo
     )
     registry, geocoder = Registry([gateway.cloud, google]), Geocoder(gateway.db)
     placements = Placements(gateway.db, registry, geocoder)
-    launches = Launches(gateway.db, gateway.engine, registry, placements, gateway.library, SpendingLimits(gateway.db))
+    launches = LaunchService(
+        gateway.db, gateway.engine, registry, placements, gateway.library, SpendingLimits(gateway.db)
+    )
     gateway.services = replace(gateway.services, registry=registry, placements=placements, launches=launches)
     yield gateway
     await google.close()

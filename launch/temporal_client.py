@@ -27,9 +27,9 @@ from fleet.messages import (
     launch_workflow_id,
     machine_workflow_id,
 )
-from launch.engine import EngineAddress
 from launch.engine_faults import fault_of
-from launch.plan import Ticket
+from launch.messages import LaunchInput
+from launch.workflow_client import EngineAddress
 
 _CALL: Final = timedelta(seconds=5)
 _ASKING: Final = timedelta(seconds=9)  # a machine lets a command wait a little for the end of the one before
@@ -69,8 +69,8 @@ async def _check_namespace(client: Client) -> None:
     )
 
 
-class TemporalEngine:
-    """launch.engine.Engine over a connected client, which heals its connection by itself."""
+class TemporalWorkflowClient:
+    """launch.workflow_client.WorkflowClient over a connected client, which heals its connection by itself."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class TemporalEngine:
     async def connect(cls, address: EngineAddress) -> Self:
         return cls(await connect(address), address.task_queue)
 
-    async def start_launch(self, ticket: Ticket) -> None:
+    async def start_launch(self, ticket: LaunchInput) -> None:
         async with _answered():
             try:
                 await self._client.start_workflow(

@@ -16,10 +16,10 @@ from temporalio.client import Client
 with workflow.unsafe.imports_passed_through():
     from billing.workflows import ensure_schedule
     from errors import UnavailableError
-    from launch.engine import LaunchStarter
     from launch.interrupted import InterruptedLaunches
-    from launch.plan import Ticket
-    from launch.story import Note, write
+    from launch.messages import LaunchInput
+    from launch.progress import ProgressUpdate, write
+    from launch.workflow_client import LaunchStarter
     from models.database import Database
     from models.launches import Launch, LaunchStatus
 
@@ -30,7 +30,7 @@ _EVERY: Final = timedelta(seconds=30)
 _AT_ONCE: Final = 100
 
 
-class Stranded:
+class LaunchRecovery:
     """`after`: how old a launch is that should have begun; `too_late`: how old one is that had better not."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Stranded:
 
     async def _begin(self, launch: Launch) -> None:
         try:
-            await self._engine.start_launch(Ticket(launch.id))
+            await self._engine.start_launch(LaunchInput(launch.id))
         except UnavailableError as error:
             log.warning("a launch could not be handed over", extra={"launch": launch.id, "why": error.message})
 
@@ -90,7 +90,7 @@ class Stranded:
         """Its first event is its last. Should the engine begin it after all, it finds it ended and rents nothing."""
         cancelled = launch.status is LaunchStatus.CANCELLING
         message = "Cancelled. Nothing was rented" if cancelled else "It could not be begun in time; nothing was rented"
-        note = Note(
+        note = ProgressUpdate(
             launch_id=launch.id,
             sequence=1,
             at=now,
@@ -107,7 +107,9 @@ class RescueWorkflow:
     @workflow.run
     async def run(self) -> int:
         return await workflow.execute_activity_method(
-            Stranded.rescue, schedule_to_close_timeout=timedelta(minutes=5), heartbeat_timeout=timedelta(seconds=10)
+            LaunchRecovery.rescue,
+            schedule_to_close_timeout=timedelta(minutes=5),
+            heartbeat_timeout=timedelta(seconds=10),
         )
 
 

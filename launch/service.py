@@ -23,9 +23,9 @@ from errors import (
     ProviderError,
     UnavailableError,
 )
-from launch.engine import Engine
-from launch.plan import Ticket
+from launch.messages import LaunchInput
 from launch.repeats import Repeats, own_key, under_way_key
+from launch.workflow_client import WorkflowClient
 from models.catalog import Console, ConsoleType, console
 from models.database import Database, Document
 from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, Step, new_id
@@ -83,11 +83,11 @@ class Budget(Protocol):
         ...
 
 
-class Launches:
+class LaunchService:
     def __init__(
         self,
         db: Database,
-        engine: Engine,
+        engine: WorkflowClient,
         registry: Registry,
         placements: Placements,
         games: Games,
@@ -219,7 +219,7 @@ class Launches:
     async def _started(self, launch: Launch) -> Launch:
         """The engine has it, once however often this is called."""
         if launch.status not in ENDED:
-            await self._engine.start_launch(Ticket(launch.id, self._patience))
+            await self._engine.start_launch(LaunchInput(launch.id, self._patience))
         return launch
 
     async def _not_started(self, launch: Launch, error: UnavailableError) -> Launch:

@@ -28,10 +28,10 @@ from fleet.presence import while_on
 from fleet.progress_signals import told_to_workflow
 from fleet.save_upload import bring_to_safety
 from fleet.service import MachineCommandClient
-from launch.estimate import Estimator
-from launch.launches import Games
-from launch.plan import Candidate, OnVm, Plan, Ticket
-from launch.story import Note, Written, write
+from launch.messages import Candidate, LaunchInput, Plan, StepInput
+from launch.progress import ProgressUpdate, WriteResult, write
+from launch.ready_estimate import Estimator
+from launch.service import Games
 from models.catalog import Console, console
 from models.database import Database
 from models.launches import Launch
@@ -59,7 +59,7 @@ class OnMachine(OnBoard, Protocol):
     async def verify_stream(self, address: Address) -> None: ...
 
 
-class LaunchSteps:
+class LaunchActivities:
     def __init__(
         self,
         db: Database,
@@ -82,7 +82,7 @@ class LaunchSteps:
         self._estimator = Estimator(db)
 
     @activity.defn(name="tell")
-    async def tell(self, note: Note) -> Written:
+    async def tell(self, note: ProgressUpdate) -> WriteResult:
         """Write a note down, and with it when the launch will probably be ready."""
         written = await write(self._db, note)
         if written.accepted and note.begins:
@@ -90,7 +90,7 @@ class LaunchSteps:
         return written
 
     @activity.defn(name="choose")
-    async def choose(self, ticket: Ticket) -> Plan:
+    async def choose(self, ticket: LaunchInput) -> Plan:
         """The player's own machine for this console, running or stopped, else the ranked placements."""
         launch = await self._launch(ticket.launch_id)
         if (own := await self._running_machine(launch)) is not None:
@@ -148,7 +148,7 @@ class LaunchSteps:
             await asyncio.sleep(self._poll_s)
 
     @activity.defn(name="order")
-    async def order(self, chosen: OnVm, candidate: Candidate) -> RentOrder:
+    async def order(self, chosen: StepInput, candidate: Candidate) -> RentOrder:
         """The order for a candidate, with the console's preset and the limits of the launch."""
         launch = await self._launch(chosen.launch_id)
         wanted = await console(self._db, launch.console)
@@ -170,7 +170,7 @@ class LaunchSteps:
         await self._placements.remember_full(candidate.offer.provider, candidate.offer.site_id, reason)
 
     @activity.defn(name="connect")
-    async def connect(self, on: OnVm) -> Done:
+    async def connect(self, on: StepInput) -> Done:
         """SSH answers; the host key it shows first is pinned for good."""
         vm = await self._vm(on.vm_id)
         host_key = await while_on(self._registry, vm, self._streaming.greet(address_of(vm)))
@@ -178,7 +178,7 @@ class LaunchSteps:
         return Done("The machine answers")
 
     @activity.defn(name="install")
-    async def install(self, on: OnVm) -> Done:
+    async def install(self, on: StepInput) -> Done:
         vm = await self._vm(on.vm_id)
         try:
             await while_on(self._registry, vm, self._streaming.install(address_of(vm), vm.tag, told_to_workflow()))
@@ -189,20 +189,20 @@ class LaunchSteps:
         return Done("The streaming server is installed")
 
     @activity.defn(name="mount_library")
-    async def mount_library(self, on: OnVm) -> Done:
+    async def mount_library(self, on: StepInput) -> Done:
         vm = await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.mount_library(address_of(vm)))
         return Done("The game library is mounted")
 
     @activity.defn(name="restore_saves")
-    async def restore_saves(self, on: OnVm) -> Done:
+    async def restore_saves(self, on: StepInput) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._bring_home(vm, launch))
         files = await while_on(self._registry, vm, self._streaming.restore_saves(address_of(vm), slot_for(launch)))
         return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
 
     @activity.defn(name="configure_game")
-    async def configure_game(self, on: OnVm) -> Done:
+    async def configure_game(self, on: StepInput) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.configure_game(address_of(vm), await self._game(launch)))
         playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
@@ -210,7 +210,7 @@ class LaunchSteps:
         return Done("The game is set up" if launch.game_id else "The console is set up")
 
     @activity.defn(name="verify_stream")
-    async def verify_stream(self, on: OnVm) -> Done:
+    async def verify_stream(self, on: StepInput) -> Done:
         vm = await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.verify_stream(address_of(vm)))
         return Done("The stream answers")

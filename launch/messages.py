@@ -9,7 +9,7 @@ from providers.base import Offer
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class LaunchInput:
     """What starts a LaunchWorkflow. `patience` stretches every step's time limit; 1 is for real clouds."""
 
     launch_id: str
@@ -37,7 +37,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class OnVm:
+class StepInput:
     """A step of this launch on this VM."""
 
     launch_id: str

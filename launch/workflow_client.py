@@ -10,18 +10,18 @@ from typing import Protocol
 
 from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
 from fleet.owners import Workflows
-from launch.plan import Ticket
+from launch.messages import LaunchInput
 
 
 class LaunchStarter(Protocol):
     """What a launch needs to begin."""
 
-    async def start_launch(self, ticket: Ticket) -> None:
+    async def start_launch(self, ticket: LaunchInput) -> None:
         """Starting twice is starting once."""
         ...
 
 
-class Engine(LaunchStarter, Protocol):
+class WorkflowClient(LaunchStarter, Protocol):
     """What orders need of the engine. Everything is answered within seconds or raises UnavailableError."""
 
     async def cancel_launch(self, launch_id: str) -> None:
@@ -39,7 +39,7 @@ class Engine(LaunchStarter, Protocol):
     async def ping(self) -> None: ...
 
 
-class WholeEngine(Engine, Workflows, Protocol):
+class WholeEngine(WorkflowClient, Workflows, Protocol):
     """What the service needs of the engine."""
 
 
@@ -58,7 +58,7 @@ class EngineAddress:
         return f"EngineAddress({self.host!r}, {self.namespace!r})"
 
 
-class DeferredEngine:
+class LazyWorkflowClient:
     """Loads Temporal's client in a thread when it is first needed: the import alone costs most of a second of CPU."""
 
     def __init__(self, address: EngineAddress) -> None:
@@ -66,7 +66,7 @@ class DeferredEngine:
         self._engine: WholeEngine | None = None
         self._loading = asyncio.Lock()
 
-    async def start_launch(self, ticket: Ticket) -> None:
+    async def start_launch(self, ticket: LaunchInput) -> None:
         await (await self._loaded()).start_launch(ticket)
 
     async def cancel_launch(self, launch_id: str) -> None:
@@ -93,6 +93,6 @@ class DeferredEngine:
     async def _loaded(self) -> WholeEngine:
         async with self._loading:
             if self._engine is None:
-                module = await asyncio.to_thread(importlib.import_module, "launch.temporal")
+                module = await asyncio.to_thread(importlib.import_module, "launch.temporal_client")
                 self._engine = await module.TemporalEngine.connect(self._address)
             return self._engine

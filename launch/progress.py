@@ -67,7 +67,7 @@ class AttemptNote:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ProgressUpdate:
     """One event as the workflow thinks of it. `begins` starts the step's clock, `attempt` records an attempt, `restart`
     puts the steps after the choice of a place back to PENDING."""
 
@@ -89,14 +89,14 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """What the record says now. `accepted` is False when the launch had moved on and the note was not written."""
 
     status: LaunchStatus
     accepted: bool
 
 
-async def write(db: Database, note: Note) -> Written:
+async def write(db: Database, note: ProgressUpdate) -> WriteResult:
     """Move the launch and add the event, once however often it is called.
 
     A cancel that came first wins: a note of progress is then written under CANCELLING, and READY is not accepted.
@@ -109,12 +109,12 @@ async def write(db: Database, note: Note) -> Written:
         if launch.last_sequence < note.sequence:
             return await _overtaken(db, note, launch.status)
     await _add_event(db, note, launch)
-    return Written(launch.status, accepted=True)
+    return WriteResult(launch.status, accepted=True)
 
 
-async def _overtaken(db: Database, note: Note, status: LaunchStatus) -> Written:
+async def _overtaken(db: Database, note: ProgressUpdate, status: LaunchStatus) -> WriteResult:
     if status is not LaunchStatus.CANCELLING or note.status is not LaunchStatus.RUNNING:
-        return Written(status, accepted=False)
+        return WriteResult(status, accepted=False)
     launch = await db.update(
         Launch,
         {"_id": note.launch_id, "last_sequence": {"$lt": note.sequence}, "status": LaunchStatus.CANCELLING},
@@ -122,10 +122,10 @@ async def _overtaken(db: Database, note: Note, status: LaunchStatus) -> Written:
     )
     if launch is not None:
         await _add_event(db, note, launch)
-    return Written(LaunchStatus.CANCELLING, accepted=launch is not None)
+    return WriteResult(LaunchStatus.CANCELLING, accepted=launch is not None)
 
 
-def _guard(note: Note) -> Document:
+def _guard(note: ProgressUpdate) -> Document:
     origins = [origin for origin, targets in MOVES.items() if note.status in targets]
     return {
         "_id": note.launch_id,
@@ -134,7 +134,7 @@ def _guard(note: Note) -> Document:
     }
 
 
-def _changes(note: Note, status: LaunchStatus | None = None) -> Document:
+def _changes(note: ProgressUpdate, status: LaunchStatus | None = None) -> Document:
     values: Document = {
         "status": status or note.status,
         "progress": note.progress,
@@ -160,7 +160,7 @@ def _changes(note: Note, status: LaunchStatus | None = None) -> Document:
     return changes
 
 
-def _step_values(note: Note) -> Document:
+def _step_values(note: ProgressUpdate) -> Document:
     if note.step is None or note.step_status is None:
         return {}
     key = f"steps.{list(LaunchStepName).index(note.step)}"
@@ -181,7 +181,7 @@ def _restarted() -> Document:
     return values
 
 
-async def _add_event(db: Database, note: Note, launch: Launch) -> None:
+async def _add_event(db: Database, note: ProgressUpdate, launch: Launch) -> None:
     event = LaunchEvent(
         id=f"{note.launch_id}:{note.sequence}",
         launch_id=note.launch_id,
@@ -199,7 +199,7 @@ async def _add_event(db: Database, note: Note, launch: Launch) -> None:
         return  # told before: this is a repetition
 
 
-def _told(note: Note, launch: Launch) -> str:
+def _told(note: ProgressUpdate, launch: Launch) -> str:
     """A cancel that was not the player's says whose it was."""
     if note.status in {LaunchStatus.CANCELLING, LaunchStatus.CANCELLED} and launch.failure is not None:
         return f"{launch.failure}. {note.message}"
