@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from composition.parts import Parts
 from models.write_probe import WriteProbe
-from resolvers.census import Census, take_census
+from resolvers.record_metrics import RecordMetrics, read_record_metrics
 from settings import Environment, Settings
 from web.metrics import Metrics
 from web.metrics_page import Check, MetricsPage, RememberedCensus, bearers_of, everybody, staff
@@ -29,8 +29,10 @@ def _page(settings: Settings, parts: Parts, in_production: Check) -> MetricsPage
     return MetricsPage(parts.metrics, RememberedCensus(lambda: _taken(parts)), check)
 
 
-async def _taken(parts: Parts) -> Census:
-    census, _ = await asyncio.gather(take_census(parts.db), record_write_check(parts.metrics, parts.write_probe))
+async def _taken(parts: Parts) -> RecordMetrics:
+    census, _ = await asyncio.gather(
+        read_record_metrics(parts.db), record_write_check(parts.metrics, parts.write_probe)
+    )
     return census
 
 

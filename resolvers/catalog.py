@@ -8,7 +8,7 @@ import models.catalog
 from auth.authorization import require
 from models.catalog import Console, ConsoleType
 from resolvers.context import Context
-from resolvers.pages import Page, page_of, page_size, read_cursor
+from resolvers.pagination import Page, page_of, page_size, read_cursor
 
 if TYPE_CHECKING:
     from streaming.library import Game, SkippedFiles

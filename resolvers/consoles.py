@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from models.catalog import Console, ConsoleType
 from models.console_settings import ConsoleChanges, configure
+from resolvers.audit import authorize
 from resolvers.context import Context
-from resolvers.door import enter
 
 
 async def configure_console(context: Context, type_: ConsoleType, changes: ConsoleChanges) -> Console:
-    await enter(context, "configureConsole")
+    await authorize(context, "configureConsole")
     return await configure(context.services.db, type_, changes, (context.caller.id, context.caller.role))

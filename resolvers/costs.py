@@ -36,7 +36,7 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ReportGrouping:
     """How a report is cut: None takes what is usual."""
 
     granularity: Granularity | None = None
@@ -44,7 +44,7 @@ class Cut:
 
 
 async def cost_report(
-    context: Context, start: date, end: date, cut: Cut, user_id: str | None, basis: Basis | None
+    context: Context, start: date, end: date, cut: ReportGrouping, user_id: str | None, basis: Basis | None
 ) -> Report:
     """Whole days, UTC, both included."""
     require(context.caller, "Query.costReport")

@@ -10,21 +10,21 @@ from auth.callers import Role
 from errors import InvalidInputError, NotFoundError
 from models.api_keys import ApiKey
 from models.audit import AuditEntry, entries, is_entry_id
+from resolvers.audit import authorize
 from resolvers.context import Context
-from resolvers.door import enter
-from resolvers.pages import Page, cursor, page_size, read_cursor
+from resolvers.pagination import Page, cursor, page_size, read_cursor
 
 _AUDIT = "audit"
 
 
 async def create(context: Context, name: str, role: Role, expires_at: datetime | None) -> NewApiKey:
     """The secret is in this answer and nowhere else, ever."""
-    await enter(context, "createApiKey")
+    await authorize(context, "createApiKey")
     return await context.services.api_keys.create(context.caller, name, role, expires_at)
 
 
 async def revoke(context: Context, key_id: str | None) -> ApiKey:
-    await enter(context, "revokeApiKey")
+    await authorize(context, "revokeApiKey")
     if key_id is None:
         raise NotFoundError("there is no such API key", ("apiKeyId",))
     return await context.services.api_keys.revoke(context.caller, key_id)

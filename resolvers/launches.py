@@ -13,9 +13,9 @@ from launch.service import LaunchOrder
 from models.database import Document
 from models.launches import ENDED, Launch, LaunchEvent, LaunchStatus, new_id
 from models.pages import Mark, newest_first
+from resolvers.audit import audited, authorize
 from resolvers.context import Context
-from resolvers.door import enter, on_the_trail
-from resolvers.pages import Page, page_from, page_size, read_mark
+from resolvers.pagination import Page, page_from, page_size, read_mark
 from resolvers.unreadable import own_or_none
 
 _LAUNCHES = "launches"
@@ -65,12 +65,12 @@ def user_to_play(context: Context, user_id: str | None) -> str:
 
 
 async def cancel_launch(context: Context, launch_id: str | None) -> Launch:
-    await enter(context, "cancelLaunch")
+    await authorize(context, "cancelLaunch")
     found = await _visible(context, launch_id)
     if found is None:
         raise NotFoundError("there is no such launch", ("launchId",))
     with working_on(launch=found.id):
-        async with on_the_trail(context, "cancelLaunch", found.id):
+        async with audited(context, "cancelLaunch", found.id):
             return await context.services.launches.cancel(found)
 
 
@@ -90,9 +90,9 @@ async def launch_progress(
 
 
 async def _requested(context: Context, field: str, order: LaunchOrder) -> Launch:
-    await enter(context, field)
+    await authorize(context, field)
     launch_id = new_id()  # told before it is written, so that an entry that is cut off names it
-    async with on_the_trail(context, field, launch_id) as account:
+    async with audited(context, field, launch_id) as account:
         try:
             launch = await context.services.launches.request(replace(order, launch_id=launch_id))
         except RefusedError:

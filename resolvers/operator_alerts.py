@@ -9,7 +9,7 @@ from auth.authorization import require
 from billing.operator_alerts import OperatorAlerts
 from models.operator_alerts import OperatorAlert
 from resolvers.context import Context
-from resolvers.pages import page_size
+from resolvers.pagination import page_size
 
 
 async def operator_alerts(context: Context, *, include_cleared: bool, limit: int | None) -> list[OperatorAlert]:

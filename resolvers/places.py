@@ -11,7 +11,7 @@ from placement.ranking import LocatedSite, RankedPlacement
 from placement.summaries import LocationSummary, summaries
 from providers.base import ProviderName
 from resolvers.context import Context
-from resolvers.pages import Page, page_of, page_size, read_cursor
+from resolvers.pagination import Page, page_of, page_size, read_cursor
 
 _HOSTNODES = "hostnodes"
 

@@ -11,7 +11,7 @@ from models.database import Document
 from models.pages import Mark, newest_first
 from models.vms import Vm, VmStatus
 from resolvers.context import Context
-from resolvers.pages import Page, page_from, page_size, read_mark
+from resolvers.pagination import Page, page_from, page_size, read_mark
 from resolvers.unreadable import own_or_none
 
 _VMS = "vms"

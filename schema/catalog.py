@@ -9,7 +9,7 @@ import strawberry
 
 import models.catalog
 from resolvers import catalog
-from resolvers.pages import Page
+from resolvers.pagination import Page
 from schema.connections import PageInfo
 from schema.ids import global_id
 from schema.node import Info, Node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
-from resolvers.pages import Page
+from resolvers.pagination import Page
 
 
 @strawberry.type

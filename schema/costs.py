@@ -16,7 +16,7 @@ from billing.provider_billed import UNATTRIBUTED, Compared
 from billing.reports import CURRENCY
 from placement.ranking import RankedPlacement
 from resolvers import costs
-from resolvers.costs import Cut
+from resolvers.costs import ReportGrouping
 from schema.ids import global_id
 from schema.node import Info
 from schema.places import FromOrNowhere, Placement
@@ -255,7 +255,9 @@ class CostQuery:
         user_id: str | None = None,
         basis: CostBasis | None = CostBasis.METERED,
     ) -> CostReport:
-        report = await costs.cost_report(info.context, start, end, Cut(granularity, group_by), user_id, basis)
+        report = await costs.cost_report(
+            info.context, start, end, ReportGrouping(granularity, group_by), user_id, basis
+        )
         return CostReport.of(report, basis or CostBasis.METERED, group_by)
 
     @strawberry.field(description="The running month, UTC, by days, with its forecast.")

@@ -25,8 +25,8 @@ from strawberry.execution import optimized_is_awaitable
 from auth.callers import Role
 from errors import ForbiddenError, GatewayError
 from models.unreadable import Unreadable, noticing
+from resolvers.audit import audit_denied
 from resolvers.context import Context
-from resolvers.door import denied
 from schema.documents import TrustedDocuments, sha256_of
 from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, bad_variable, cause_of, fault, fault_of, masked
 from schema.ids import global_id
@@ -266,7 +266,7 @@ async def _note_denials(context: Context, result: ExecutionResult) -> None:
     forbidden = (error for error in result.errors or () if isinstance(cause_of(error), ForbiddenError))
     nodes = [error.nodes[0] for error in forbidden if error.nodes]
     for name in sorted({node.name.value for node in nodes if isinstance(node, FieldNode)}):
-        await denied(context, name)
+        await audit_denied(context, name)
 
 
 def _answer(result: ExecutionResult) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import strawberry
 import models.api_keys
 import models.audit
 from resolvers import keys
-from resolvers.pages import Page
+from resolvers.pagination import Page
 from schema.connections import PageInfo
 from schema.ids import global_id, key_of, parts
 from schema.node import Info, Node

@@ -15,7 +15,7 @@ from errors import NotFoundError
 from launch.service import LaunchOrder
 from resolvers import catalog, launches, vms
 from resolvers.context import Context
-from resolvers.pages import Page
+from resolvers.pagination import Page
 from schema.attempts import PlacementAttempt
 from schema.catalog import Console
 from schema.connections import PageInfo

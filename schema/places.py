@@ -15,7 +15,7 @@ import providers.base
 from errors import InvalidInputError
 from placement.coordinates import Position
 from resolvers import catalog, places
-from resolvers.pages import Page
+from resolvers.pagination import Page
 from schema.connections import PageInfo
 from schema.ids import global_id
 from schema.node import Info, Node

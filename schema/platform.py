@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import strawberry
 
-from resolvers import platform
+from resolvers import service
 from schema.node import Info
 from schema.words import ProviderName, Role
 
@@ -30,7 +30,7 @@ class ProviderInfo:
     detail: str | None
 
     @classmethod
-    def of(cls, state: platform.ProviderState) -> ProviderInfo:
+    def of(cls, state: service.ProviderState) -> ProviderInfo:
         health = state.health
         return cls(
             name=state.name,
@@ -45,13 +45,13 @@ class ProviderInfo:
 class PlatformQuery:
     @strawberry.field(description="The caller.")
     def viewer(self, info: Info) -> Viewer:
-        caller = platform.viewer(info.context)
+        caller = service.viewer(info.context)
         return Viewer(id=caller.id, role=caller.role)
 
     @strawberry.field(description="This service.")
     def service(self, info: Info) -> Service:
-        return Service(name=platform.SERVICE_NAME, version=platform.version(info.context))
+        return Service(name=service.SERVICE_NAME, version=service.version(info.context))
 
     @strawberry.field(description="The clouds that machines are rented from.")
     async def providers(self, info: Info) -> list[ProviderInfo]:
-        return [ProviderInfo.of(state) for state in await platform.providers(info.context)]
+        return [ProviderInfo.of(state) for state in await service.providers(info.context)]

@@ -6,7 +6,7 @@ import strawberry
 
 import models.vms
 from fleet.messages import Command
-from resolvers import power
+from resolvers import vm_commands
 from schema.ids import key_of
 from schema.node import Info
 from schema.refusals import Problem, RefusalsAsData
@@ -70,11 +70,11 @@ class PowerMutation:
         extensions=[RefusalsAsData(VmPayload)],
     )
     async def pair_client(self, info: Info, input: PairClientInput) -> VmPayload:
-        return _payload(await power.pair(info.context, key_of("VM", input.vm_id), input.pin))
+        return _payload(await vm_commands.pair(info.context, key_of("VM", input.vm_id), input.pin))
 
 
 async def _command(info: Info, field: str, input: VmInput, wanted: Command, *, discard: bool = False) -> models.vms.Vm:
-    return await power.command(info.context, field, key_of("VM", input.vm_id), wanted, discard=discard)
+    return await vm_commands.command(info.context, field, key_of("VM", input.vm_id), wanted, discard=discard)
 
 
 def _payload(vm: models.vms.Vm) -> VmPayload:

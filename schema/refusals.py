@@ -18,7 +18,7 @@ from errors import (
     RefusedError,
     SpendingLimitError,
 )
-from resolvers.door import refused
+from resolvers.audit import audit_refused
 from schema.attempts import PlacementAttempt
 from schema.ids import key_of
 from schema.words import ProviderName
@@ -88,7 +88,7 @@ class RefusalsAsData(FieldExtension):
             return payload
         except RefusedError as refusal:
             if info.context.accounts == told_before:
-                await refused(info.context, info.field_name, _subject(kwargs.get("input")), refusal)
+                await audit_refused(info.context, info.field_name, _subject(kwargs.get("input")), refusal)
             return self._payload(errors=[told(refusal)])
 
 

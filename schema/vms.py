@@ -14,7 +14,7 @@ import models.vms
 from billing.amounts import tidy
 from models.catalog import PRESETS
 from resolvers import catalog, launches, places, vms
-from resolvers.pages import Page
+from resolvers.pagination import Page
 from schema.catalog import Console, Preset
 from schema.connections import PageInfo
 from schema.ids import global_id, key_of

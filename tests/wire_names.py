@@ -26,7 +26,7 @@ from launch.recovery import RESCUE
 from launch.versions import deployment_name
 from models.registry import DOCUMENTS
 from providers.base import ProviderName
-from resolvers.census import Census
+from resolvers.record_metrics import RecordMetrics
 from schema.listening import Outcome
 from tests.temporal_definitions import activities, messages, workflows
 from web.metrics import Metrics
@@ -106,7 +106,7 @@ def _used() -> Metrics:
     with metrics.following(None):
         pass
     metrics.text(
-        Census(
+        RecordMetrics(
             machines={("provider", "status"): 1},
             launches={("status",): 1},
             step_seconds={("provider", "step"): [1.0]},

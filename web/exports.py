@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from errors import ForbiddenError, GatewayError
+from resolvers.audit import audit_denied
 from resolvers.context import Context
 from resolvers.costs import month_export
-from resolvers.door import denied
 from web.gateway import Gateway
 from web.statuses import turned_away
 
@@ -35,5 +35,5 @@ class Exports:
         try:
             return await month_export(context, month)
         except ForbiddenError:
-            await denied(context, "exportCosts")
+            await audit_denied(context, "exportCosts")
             raise

@@ -24,7 +24,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from providers.base import ProviderName
-from resolvers.census import Census, Labels
+from resolvers.record_metrics import Labels, RecordMetrics
 from schema.listening import Outcome
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -70,7 +70,7 @@ class Metrics:
         self._records = _Records()
         self.registry.register(self._records)
 
-    def text(self, census: Census | None) -> bytes:
+    def text(self, census: RecordMetrics | None) -> bytes:
         """Everything, in Prometheus' text format. None: the records cannot be read now, and their numbers lack."""
         self._records.census = census
         return generate_latest(self.registry)
@@ -113,7 +113,7 @@ class Metrics:
 
 
 class _Records(Collector):
-    census: Census | None = None
+    census: RecordMetrics | None = None
 
     def describe(self) -> Iterable[Metric]:
         """Of names alone: the records need not be read for that."""

@@ -19,8 +19,8 @@ from starlette.routing import Route
 
 from auth.authorization import require
 from errors import ForbiddenError, GatewayError, UnauthenticatedError
-from resolvers.census import Census
-from resolvers.door import denied
+from resolvers.audit import audit_denied
+from resolvers.record_metrics import RecordMetrics
 from web.access_log import AccessLog
 from web.armour import Armour
 from web.heads import HeadLimits
@@ -44,23 +44,23 @@ class RememberedCensus:
     """Taken once in some seconds, however many ask; None while the records cannot be read."""
 
     def __init__(
-        self, take: Callable[[], Awaitable[Census]], *, fresh_s: float = 10.0, patience_s: float = 3.0
+        self, take: Callable[[], Awaitable[RecordMetrics]], *, fresh_s: float = 10.0, patience_s: float = 3.0
     ) -> None:
         self._take = take
         self._fresh_s = fresh_s
         self._patience_s = patience_s
         self._asking = asyncio.Lock()
-        self._census: Census | None = None
+        self._census: RecordMetrics | None = None
         self._taken_at = float("-inf")
 
-    async def read(self) -> Census | None:
+    async def read(self) -> RecordMetrics | None:
         async with self._asking:
             if monotonic() - self._taken_at >= self._fresh_s:
                 self._census = await self._taken()
                 self._taken_at = monotonic()
         return self._census
 
-    async def _taken(self) -> Census | None:
+    async def _taken(self) -> RecordMetrics | None:
         try:
             async with asyncio.timeout(self._patience_s):
                 return await self._take()
@@ -124,7 +124,7 @@ def staff(gateway: Gateway, token: SecretStr | None) -> Check:
         try:
             require(caller, "Route.metrics")
         except ForbiddenError:
-            await denied(gateway.context(caller, request.scope), "metrics")
+            await audit_denied(gateway.context(caller, request.scope), "metrics")
             raise
 
     return check

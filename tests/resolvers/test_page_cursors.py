@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from errors import InvalidInputError
-from resolvers.pages import cursor, page_of, page_size, read_cursor, read_mark
+from resolvers.pagination import cursor, page_of, page_size, read_cursor, read_mark
 
 FRUIT = ["fig", "apple", "date", "banana", "cherry"]
 

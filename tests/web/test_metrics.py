@@ -28,7 +28,7 @@ from models.database import Database
 from models.launches import LaunchStatus, LaunchStepName, Step, StepStatus
 from models.vms import VmStatus
 from providers.base import ProviderName
-from resolvers.census import Census, take_census
+from resolvers.record_metrics import RecordMetrics, read_record_metrics
 from schema.execution import GraphQLExecution
 from schema.ids import global_id
 from schema.listening import Outcome
@@ -54,7 +54,7 @@ from web.metrics_page import Check, MetricsPage, RememberedCensus, bearers_of, e
 TOKEN = SecretStr("what Prometheus knows and nobody else".replace(" ", "-"))
 LAUNCH = "100000000000000001"
 DOCUMENT = Path("docs/metrics.md").read_text(encoding="utf-8")
-EMPTY = Census({}, {}, {}, {}, {})
+EMPTY = RecordMetrics({}, {}, {}, {}, {})
 NOW = datetime(2026, 5, 10, 12, tzinfo=UTC)
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
@@ -76,7 +76,7 @@ def value(samples: Mapping[Sample, float], name: str, **labels: str) -> float | 
 async def watched(world: GatewayWorld, check: Check = everybody) -> AsyncIterator[aiohttp.ClientSession]:
     """A gateway whose metrics everybody may read, and ann at it."""
     metrics = Metrics("1.2.3")
-    page = MetricsPage(metrics, RememberedCensus(lambda: take_census(world.db), fresh_s=0), check)
+    page = MetricsPage(metrics, RememberedCensus(lambda: read_record_metrics(world.db), fresh_s=0), check)
     gateway = web_gateway(world, execution=GraphQLExecution(listener=metrics))
     app = create_app(gateway, Readiness(), metrics=page)
     async with (
@@ -169,7 +169,7 @@ class TestRecords:
         for at in (NOW - timedelta(hours=1), NOW - timedelta(hours=25)):
             await db.insert(new_entry("ann", Role.PLAYER, "stopVm", audit.Outcome.DONE, at=at))
 
-        census = await take_census(db, NOW)
+        census = await read_record_metrics(db, NOW)
 
         assert census.machines == {("TENSORDOCK", "RUNNING"): 2, ("TENSORDOCK", "LOST"): 1}
         assert {labels: count for labels, count in census.launches.items() if count} == {("READY",): 1, ("QUEUED",): 1}
@@ -179,10 +179,10 @@ class TestRecords:
     async def test_what_the_month_has_cost_by_cloud(self, db: Database) -> None:
         await db.insert(an_interval("200000000000000001", 1, utc(2026, 5, 10, 9), utc(2026, 5, 10, 11)))
 
-        assert (await take_census(db, NOW)).usd_this_month == {("TENSORDOCK",): Decimal("0.90")}
+        assert (await read_record_metrics(db, NOW)).usd_this_month == {("TENSORDOCK",): Decimal("0.90")}
 
     def test_they_are_told_with_their_labels(self) -> None:
-        census = Census(
+        census = RecordMetrics(
             machines={("CLOUDYPAD", "RUNNING"): 3},
             launches={("READY",): 5, ("FAILED",): 0},
             step_seconds={("TENSORDOCK", "BOOT"): [float(second) for second in range(1, 101)]},
@@ -204,7 +204,7 @@ class TestRecords:
     async def test_they_are_asked_once_however_many_scrape(self) -> None:
         asked = 0
 
-        async def take() -> Census:
+        async def take() -> RecordMetrics:
             nonlocal asked
             asked += 1
             return EMPTY
@@ -216,7 +216,7 @@ class TestRecords:
 
     @pytest.mark.parametrize("failure", [UnavailableError("away"), TimeoutError()])
     async def test_without_them_the_rest_is_told(self, failure: Exception) -> None:
-        async def take() -> Census:
+        async def take() -> RecordMetrics:
             raise failure
 
         found = parsed(Metrics("1.2.3").text(await RememberedCensus(take).read()).decode())
@@ -243,7 +243,7 @@ class TestWhoMayRead:
     ) -> None:
         metrics = Metrics("1.2.3")
         page = MetricsPage(
-            metrics, RememberedCensus(lambda: take_census(gateway.db)), staff(web_gateway(gateway), TOKEN)
+            metrics, RememberedCensus(lambda: read_record_metrics(gateway.db)), staff(web_gateway(gateway), TOKEN)
         )
         app = create_app(web_gateway(gateway), Readiness(), metrics=page)
         credential = token(sent) if isinstance(sent, Caller) else sent  # made now: it outlives no long suite
@@ -266,7 +266,7 @@ class TestWhoMayRead:
 
     async def test_the_token_is_good_while_the_database_is_away(self, gateway: GatewayWorld, db_away: Database) -> None:
         door = web_gateway(gateway, authenticator=Authenticator(None, None), rate=RequestRate(db_away, 1))
-        page = MetricsPage(Metrics("1"), RememberedCensus(lambda: take_census(db_away)), staff(door, TOKEN))
+        page = MetricsPage(Metrics("1"), RememberedCensus(lambda: read_record_metrics(db_away)), staff(door, TOKEN))
         headers = {"Authorization": f"Bearer {TOKEN.get_secret_value()}"}
         async with (
             listening(create_app(door, Readiness(), metrics=page)) as address,
@@ -281,7 +281,7 @@ class TestWhoMayRead:
     async def test_a_worker_shows_its_own_and_its_health(
         self, gateway: GatewayWorld, check: Check, status: int
     ) -> None:
-        page = MetricsPage(Metrics("1"), RememberedCensus(lambda: take_census(gateway.db)), check)
+        page = MetricsPage(Metrics("1"), RememberedCensus(lambda: read_record_metrics(gateway.db)), check)
         headers = {"Authorization": f"Bearer {TOKEN.get_secret_value()}"}
         async with listening(metrics_app(page)) as address, aiohttp.ClientSession(f"http://{address}") as http:
             async with http.get("/metrics", headers=headers) as answer:
@@ -318,7 +318,7 @@ def test_calls_to_clouds_are_counted_and_timed() -> None:
 
 
 def test_the_document_lists_each_number_and_its_labels() -> None:
-    census = Census(
+    census = RecordMetrics(
         {("A", "B"): 1}, {("A",): 1}, {("A", "B"): [1.0]}, {("A", "B"): 1}, {("A",): Decimal(1)}, {("A", "B"): 1}
     )
     metrics = Metrics("1")

@@ -7,15 +7,15 @@ from errors import NotFoundError
 from fleet.messages import Command
 from models.vms import Vm
 from resolvers import vms
+from resolvers.audit import audited, authorize
 from resolvers.context import Context
-from resolvers.door import enter, on_the_trail
 
 
 async def command(context: Context, field: str, vm_id: str | None, wanted: Command, *, discard: bool = False) -> Vm:
     """`field` is the mutation's name; `discard` accepts the loss of saves that the VM has named before. NotFoundError
     alike for an unknown machine and somebody else's."""
     found = await _own(context, field, vm_id)
-    async with on_the_trail(context, field, found.id):
+    async with audited(context, field, found.id):
         if wanted is Command.START:
             await SpendingLimits(context.services.db).check(found.user_id)
         accepted = ", who accepts the loss of what was not uploaded" if discard else ""
@@ -25,12 +25,12 @@ async def command(context: Context, field: str, vm_id: str | None, wanted: Comma
 
 async def pair(context: Context, vm_id: str | None, pin: str) -> Vm:
     found = await _own(context, "pairClient", vm_id)
-    async with on_the_trail(context, "pairClient", found.id):
+    async with audited(context, "pairClient", found.id):
         return await context.services.fleet.pair(found, pin)
 
 
 async def _own(context: Context, field: str, vm_id: str | None) -> Vm:
-    await enter(context, field)
+    await authorize(context, field)
     found = await vms.visible(context, vm_id)
     if found is None:
         raise NotFoundError("there is no such machine", ("vmId",))

@@ -24,7 +24,7 @@ Labels = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class RecordMetrics:
     """Counts by their labels. `launches` and `audit` are of the last day, and `launches` also the open ones;
     `step_seconds` is what the steps of the latest launches that became ready took, in ascending order."""
 
@@ -36,11 +36,11 @@ class Census:
     operator_alerts: Mapping[Labels, int] = field(default_factory=dict)  # open ones, by code, level
 
 
-async def take_census(db: Database, now: datetime | None = None) -> Census:
+async def read_record_metrics(db: Database, now: datetime | None = None) -> RecordMetrics:
     """Some queries, each bounded by what is alive or recent. Raises UnavailableError."""
     now = now or datetime.now(UTC)
     report = await Reports(db).spent(month_of(now), now=now)
-    return Census(
+    return RecordMetrics(
         machines=_counted(
             await db.aggregate(Vm, _grouped({"status": {"$in": _ALIVE}}, "provider", "status")), "provider", "status"
         ),
