@@ -25,8 +25,8 @@ from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
 from resolvers.context import Services
 from safety import lets_developer_in
-from schema.execution import GraphQLExecution
-from schema.limits import Limits
+from schema.execution.executor import GraphQLExecution
+from schema.execution.limits import Limits
 from settings import Environment, Settings
 from web.app import create_app
 from web.gateway import Gateway, WebLimits

@@ -7,8 +7,8 @@ from datetime import datetime
 import strawberry
 
 import models.launches
+from schema.enums import ProviderName
 from schema.places import site_id
-from schema.words import ProviderName
 
 
 @strawberry.type(description="One site that was tried, and what came of it.")

@@ -11,9 +11,9 @@ import models.catalog
 from resolvers import catalog
 from resolvers.pagination import Page
 from schema.connections import PageInfo
+from schema.enums import ConsoleType, PresetName, ProviderName
 from schema.ids import global_id
 from schema.node import Info, Node
-from schema.words import ConsoleType, PresetName, ProviderName
 
 if TYPE_CHECKING:
     import streaming.library

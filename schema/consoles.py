@@ -10,9 +10,9 @@ import models.catalog
 from models.console_settings import ConsoleChanges
 from resolvers import consoles
 from schema.catalog import Console
+from schema.enums import ConsoleType, PresetName, ProviderName
+from schema.mutation_errors import ErrorsAsData, MutationError
 from schema.node import Info
-from schema.refusals import Problem, RefusalsAsData
-from schema.words import ConsoleType, PresetName, ProviderName
 
 
 @strawberry.input
@@ -49,13 +49,13 @@ class ConfigureConsoleInput:
 @strawberry.type
 class ConsolePayload:
     console: Console | None = None
-    errors: list[Problem] = strawberry.field(default_factory=list)
+    errors: list[MutationError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
 class ConsoleMutation:
     @strawberry.mutation(
-        description="For operators. Launches from now on follow it.", extensions=[RefusalsAsData(ConsolePayload)]
+        description="For operators. Launches from now on follow it.", extensions=[ErrorsAsData(ConsolePayload)]
     )
     async def configure_console(self, info: Info, input: ConfigureConsoleInput) -> ConsolePayload:
         changed = await consoles.configure_console(info.context, input.console, input.changes())

@@ -17,12 +17,7 @@ from billing.reports import CURRENCY
 from placement.ranking import RankedPlacement
 from resolvers import costs
 from resolvers.costs import ReportGrouping
-from schema.ids import global_id
-from schema.node import Info
-from schema.places import FromOrNowhere, Placement
-from schema.refusals import Problem, RefusalsAsData
-from schema.unhurried import unhurried
-from schema.words import (
+from schema.enums import (
     AlertLevel,
     ConsoleType,
     CostBasis,
@@ -31,6 +26,11 @@ from schema.words import (
     LimitPeriod,
     ProviderName,
 )
+from schema.ids import global_id
+from schema.mutation_errors import ErrorsAsData, MutationError
+from schema.node import Info
+from schema.places import FromOrNowhere, Placement
+from schema.unhurried import unhurried
 
 
 @strawberry.type(description="One group's part.")
@@ -227,7 +227,7 @@ class RemoveSpendingLimitInput:
 @strawberry.type
 class SpendingLimitPayload:
     limit: SpendingLimit | None = None
-    errors: list[Problem] = strawberry.field(default_factory=list)
+    errors: list[MutationError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
@@ -293,7 +293,7 @@ class CostQuery:
 @strawberry.type
 class CostMutation:
     @strawberry.mutation(
-        description="Set or change a limit. For operators.", extensions=[RefusalsAsData(SpendingLimitPayload)]
+        description="Set or change a limit. For operators.", extensions=[ErrorsAsData(SpendingLimitPayload)]
     )
     async def set_spending_limit(self, info: Info, input: SetSpendingLimitInput) -> SpendingLimitPayload:
         limit = await costs.set_spending_limit(
@@ -303,7 +303,7 @@ class CostMutation:
 
     @strawberry.mutation(
         description="End a limit; the answer is the limit as it was. For operators.",
-        extensions=[RefusalsAsData(SpendingLimitPayload)],
+        extensions=[ErrorsAsData(SpendingLimitPayload)],
     )
     async def remove_spending_limit(self, info: Info, input: RemoveSpendingLimitInput) -> SpendingLimitPayload:
         limit = await costs.remove_spending_limit(info.context, input.period, input.user_id)

@@ -11,10 +11,10 @@ import models.audit
 from resolvers import keys
 from resolvers.pagination import Page
 from schema.connections import PageInfo
+from schema.enums import Role
 from schema.ids import global_id, key_of, parts
+from schema.mutation_errors import ErrorsAsData, MutationError
 from schema.node import Info, Node
-from schema.refusals import Problem, RefusalsAsData
-from schema.words import Role
 
 
 @strawberry.type(description="A key for another service. Its secret is shown once, when it is made.")
@@ -98,7 +98,7 @@ class RevokeApiKeyInput:
 class ApiKeyPayload:
     api_key: ApiKey | None = None
     secret: str | None = strawberry.field(default=None, description="Shown this once.")
-    errors: list[Problem] = strawberry.field(default_factory=list)
+    errors: list[MutationError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
@@ -112,13 +112,13 @@ class KeyQuery:
 
 @strawberry.type
 class KeyMutation:
-    @strawberry.mutation(description="For operators.", extensions=[RefusalsAsData(ApiKeyPayload)])
+    @strawberry.mutation(description="For operators.", extensions=[ErrorsAsData(ApiKeyPayload)])
     async def create_api_key(self, info: Info, input: CreateApiKeyInput) -> ApiKeyPayload:
         made = await keys.create(info.context, input.name, input.role, input.expires_at)
         return ApiKeyPayload(api_key=ApiKey.of(made.api_key), secret=made.secret.get_secret_value())
 
     @strawberry.mutation(
-        description="For operators. The key is no longer good from now on.", extensions=[RefusalsAsData(ApiKeyPayload)]
+        description="For operators. The key is no longer good from now on.", extensions=[ErrorsAsData(ApiKeyPayload)]
     )
     async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> ApiKeyPayload:
         return ApiKeyPayload(api_key=ApiKey.of(await keys.revoke(info.context, key_of("ApiKey", input.api_key_id))))

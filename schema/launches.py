@@ -19,12 +19,12 @@ from resolvers.pagination import Page
 from schema.attempts import PlacementAttempt
 from schema.catalog import Console
 from schema.connections import PageInfo
+from schema.enums import ConsoleType, LaunchStatus, LaunchStepName, ProviderName, StepStatus
 from schema.ids import global_id, key_of
+from schema.mutation_errors import ErrorsAsData, MutationError
 from schema.node import Info, Node
 from schema.places import CoordinatesInput
-from schema.refusals import Problem, RefusalsAsData
 from schema.vms import VM
-from schema.words import ConsoleType, LaunchStatus, LaunchStepName, ProviderName, StepStatus
 
 
 @strawberry.type
@@ -222,13 +222,13 @@ class CancelLaunchInput:
 @strawberry.type
 class LaunchGamePayload:
     launch: Launch | None = None
-    errors: list[Problem] = strawberry.field(default_factory=list)
+    errors: list[MutationError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
 class CancelLaunchPayload:
     launch: Launch | None = None
-    errors: list[Problem] = strawberry.field(default_factory=list)
+    errors: list[MutationError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
@@ -236,21 +236,21 @@ class LaunchMutation:
     @strawberry.mutation(
         description="Start a game near the player. While a launch of the same player, console, game and save is under "
         "way, the answer is that launch.",
-        extensions=[RefusalsAsData(LaunchGamePayload)],
+        extensions=[ErrorsAsData(LaunchGamePayload)],
     )
     async def launch_game(self, info: Info, input: LaunchGameInput) -> LaunchGamePayload:
         return LaunchGamePayload(launch=Launch.of(await launches.launch_game(info.context, input.order(info.context))))
 
     @strawberry.mutation(
         description="Rent a machine without a game: the launch ends when it streams.",
-        extensions=[RefusalsAsData(LaunchGamePayload)],
+        extensions=[ErrorsAsData(LaunchGamePayload)],
     )
     async def create_vm(self, info: Info, input: CreateVmInput) -> LaunchGamePayload:
         return LaunchGamePayload(launch=Launch.of(await launches.create_vm(info.context, input.order(info.context))))
 
     @strawberry.mutation(
         description="Ask for the end of a launch. It is CANCELLED when the cloud confirms that nothing is left.",
-        extensions=[RefusalsAsData(CancelLaunchPayload)],
+        extensions=[ErrorsAsData(CancelLaunchPayload)],
     )
     async def cancel_launch(self, info: Info, input: CancelLaunchInput) -> CancelLaunchPayload:
         cancelled = await launches.cancel_launch(info.context, key_of("Launch", input.launch_id))

@@ -10,9 +10,9 @@ import strawberry
 
 import models.operator_alerts
 from resolvers import operator_alerts
+from schema.enums import AlertLevel, OperatorAlertCode
 from schema.ids import global_id
 from schema.node import Info
-from schema.words import AlertLevel, OperatorAlertCode
 
 _ABOUT_VMS = {
     OperatorAlertCode.MACHINE_UNREACHABLE,

@@ -17,9 +17,9 @@ from placement.coordinates import Position
 from resolvers import catalog, places
 from resolvers.pagination import Page
 from schema.connections import PageInfo
+from schema.enums import ConsoleType, ProviderName
 from schema.ids import global_id
 from schema.node import Info, Node
-from schema.words import ConsoleType, ProviderName
 
 
 @strawberry.input(description="Degrees, WGS 84.")

@@ -9,9 +9,9 @@ import strawberry
 import placement.ranking
 import providers.google.regions
 from resolvers import catalog, places, regions
+from schema.enums import ConsoleType
 from schema.node import Info, Node
 from schema.places import From, Location, Placement, Site, site_id
-from schema.words import ConsoleType
 
 
 @strawberry.type(

@@ -26,14 +26,14 @@ from schema.costs import CostMutation, CostQuery, CostSubscription
 from schema.ids import parts
 from schema.keys import ApiKey, AuditEntry, KeyMutation, KeyQuery
 from schema.launches import Launch, LaunchMutation, LaunchQuery, LaunchSubscription
+from schema.mutation_errors import KINDS
 from schema.node import Info, Node
 from schema.operator_alerts import OperatorAlertQuery, OperatorAlertSubscription
 from schema.places import Hostnode, PlaceQuery
-from schema.platform import PlatformQuery
-from schema.power import PowerMutation
-from schema.refusals import KINDS
 from schema.regions import Region, RegionQuery
 from schema.scalars import SCALARS
+from schema.service import PlatformQuery
+from schema.vm_commands import PowerMutation
 from schema.vms import VM, VmQuery, VmSubscription
 
 _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callable[[Any], Node]]]] = {

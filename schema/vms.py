@@ -17,10 +17,10 @@ from resolvers import catalog, launches, places, vms
 from resolvers.pagination import Page
 from schema.catalog import Console, Preset
 from schema.connections import PageInfo
+from schema.enums import ProviderName, VMStatus
 from schema.ids import global_id, key_of
 from schema.node import Info, Node
 from schema.places import Location, Site, shown
-from schema.words import ProviderName, VMStatus
 
 if TYPE_CHECKING:
     from schema.launches import Launch

@@ -1,7 +1,7 @@
 """A proxy between the driver and a MongoDB server that answers chosen commands with errors, delays or silence.
 
 It reads OP_MSG, the only message that today's drivers send after their first greeting, and passes everything else on
-unchanged. A `Fault` says which commands it meets and what becomes of them:
+unchanged. A `FormattedError` says which commands it meets and what becomes of them:
 
     async with fault_proxy(mongodb_uri) as proxy:
         db = Database(proxy.uri, "any")

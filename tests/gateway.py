@@ -42,7 +42,7 @@ from placement.ranking import Placements
 from providers.base import Place, ProviderName
 from providers.registry import Registry
 from resolvers.context import Context, Services
-from schema.execution import GraphQLExecution, GraphQLRequest, OperationKind
+from schema.execution.executor import GraphQLExecution, GraphQLRequest, OperationKind
 from server import Server, listen
 from streaming.library import Game, SkippedFiles
 from tests.fakes.cloud import FakeCloud, site

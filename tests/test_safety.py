@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from safety import faults, lets_developer_in, refuse_unsafe
-from schema.limits import Limits
+from schema.execution.limits import Limits
 from settings import Settings, SettingsError, load_settings
 
 pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")

@@ -27,7 +27,7 @@ from launch.versions import deployment_name
 from models.registry import DOCUMENTS
 from providers.base import ProviderName
 from resolvers.record_metrics import RecordMetrics
-from schema.listening import Outcome
+from schema.execution.observer import Outcome
 from tests.temporal_definitions import activities, messages, workflows
 from web.metrics import Metrics
 

@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 
 from errors import UnauthenticatedError, UnavailableError
 from resolvers.context import Context
-from schema.execution import RequestFailedError
-from schema.faults import INTERNAL, UNAVAILABLE, Fault, fault_of
+from schema.execution.errors import INTERNAL, UNAVAILABLE, FormattedError, fault_of
+from schema.execution.executor import RequestFailedError
 from web.gateway import Gateway, WebLimits, lasted_too_long
 from web.standing import no_longer_good
 
@@ -88,7 +88,7 @@ async def _begun(begin: Begin) -> Begin:
     return begun
 
 
-async def _ended(gateway: Gateway, context: Context, scope: Scope) -> Fault:
+async def _ended(gateway: Gateway, context: Context, scope: Scope) -> FormattedError:
     """Wait until the caller may no longer listen, or the service stops, and return what to tell the client."""
     expiry = asyncio.create_task(no_longer_good(gateway, context.caller, scope))
     stop = asyncio.create_task(gateway.stopping.wait())
@@ -108,7 +108,7 @@ class EventStream(Response):
         event_id: Callable[[], int | None],
         limits: WebLimits,
         held: AbstractContextManager[object],
-        ended: Callable[[], Coroutine[Any, Any, Fault]],
+        ended: Callable[[], Coroutine[Any, Any, FormattedError]],
     ) -> None:
         """`begin` may raise RequestFailedError, which is told as an event. `event_id` returns the id of the present
         answer. `ended` returns when the stream must end before its answers do. `held` counts the stream among its
@@ -135,7 +135,7 @@ class EventStream(Response):
                 await self._last(send, _next({"errors": [dismissal.result()]}))
 
     async def _tell(self, send: Send) -> None:
-        faults: list[Fault] = []
+        faults: list[FormattedError] = []
         try:
             async with asyncio.timeout(self._limits.max_subscription_s), aclosing(await self._begin()) as answers:
                 async for answer in answers:
@@ -179,7 +179,7 @@ def _next(answer: dict[str, Any], event_id: int | None = None) -> bytes:
     return numbered + b"event: next\ndata: " + orjson.dumps(answer) + b"\n\n"
 
 
-def _completion(faults: list[Fault]) -> bytes:
+def _completion(faults: list[FormattedError]) -> bytes:
     """Return the event that ends the answers; the client need not come back, unless the last one failed for a while."""
     codes = {fault.get("extensions", {}).get("code") for fault in faults}
     return _COMPLETE if codes & _PASSING else _COMPLETE_FOR_GOOD

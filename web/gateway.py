@@ -19,8 +19,8 @@ from auth.callers import Caller
 from auth.rate_limits import RequestRate, SocketsPerCaller
 from errors import UnauthenticatedError
 from resolvers.context import Context, Services
-from schema.execution import GraphQLExecution
-from schema.faults import Fault
+from schema.execution.errors import FormattedError
+from schema.execution.executor import GraphQLExecution
 from web.heads import HeadLimits
 from web.origins import is_same_origin, normal_origin
 from web.proxies import TrustedProxies
@@ -116,7 +116,7 @@ class Gateway:
         return "*" in self.cors_origins or normal_origin(origin) in listed
 
 
-def lasted_too_long(limit_s: float) -> Fault:
+def lasted_too_long(limit_s: float) -> FormattedError:
     message = f"an operation may last at most {limit_s / 60:g} minutes: subscribe again"
     extensions = {"code": "LIMIT_REACHED", "limit": "subscriptionSeconds", "allowed": limit_s}
     return {"message": message, "extensions": extensions}

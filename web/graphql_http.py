@@ -11,8 +11,8 @@ from starlette.responses import Response
 from auth.callers import Caller, Role
 from errors import ForbiddenError, GatewayError, LimitReachedError, UnauthenticatedError, UnavailableError
 from resolvers.context import Context
-from schema.execution import GraphQLRequest, OperationKind, Prepared, RequestFailedError
-from schema.faults import fault_of
+from schema.execution.errors import fault_of
+from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from web import graphiql
 from web.answers import json_answer
 from web.event_stream import Answers, Begin, open_stream

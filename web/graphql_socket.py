@@ -19,8 +19,8 @@ from auth.callers import Caller
 from auth.rate_limits import MessageRate
 from errors import ForbiddenError, GatewayError, LimitReachedError, UnauthenticatedError
 from resolvers.context import Context
-from schema.execution import GraphQLRequest, OperationKind, RequestFailedError
-from schema.faults import Fault, fault_of
+from schema.execution.errors import FormattedError, fault_of
+from schema.execution.executor import GraphQLRequest, OperationKind, RequestFailedError
 from web.gateway import Gateway, lasted_too_long
 from web.reading import UnreadableError, decoded, request_from
 from web.standing import no_longer_good, objection
@@ -245,7 +245,7 @@ class _Connection:
     async def _next(self, operation_id: str, answer: dict[str, Any]) -> None:
         await self._send({"type": "next", "id": operation_id, "payload": answer})
 
-    async def _fail(self, operation_id: str, faults: list[Fault]) -> None:
+    async def _fail(self, operation_id: str, faults: list[FormattedError]) -> None:
         await self._finish(operation_id, {"type": "error", "id": operation_id, "payload": faults})
 
     async def _finish(self, operation_id: str, message: dict[str, Any]) -> None:
@@ -282,7 +282,7 @@ def _optional_object(message: Mapping[str, Any]) -> dict[str, Any] | None:
     return payload
 
 
-def _too_many(limit: int) -> Fault:
+def _too_many(limit: int) -> FormattedError:
     message = f"a socket may have at most {limit} operations at once"
     extensions = {"code": "TOO_MANY_OPERATIONS", "limit": "operationsPerSocket", "allowed": limit}
     return {"message": message, "extensions": extensions}

@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from providers.base import ProviderName
 from resolvers.record_metrics import Labels, RecordMetrics
-from schema.listening import Outcome
+from schema.execution.observer import Outcome
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 OTHER: Final = "other"  # any operation that is no trusted document
@@ -35,7 +35,7 @@ _PERCENTILES: Final = (50, 95)
 
 
 class Metrics:
-    """One per process, with a registry of its own. Keeps schema.listening.Listener."""
+    """One per process, with a registry of its own. Keeps schema.execution.observer.OperationObserver."""
 
     def __init__(self, version: str) -> None:
         disable_created_metrics()

@@ -12,10 +12,10 @@ from starlette.routing import Route
 from auth.callers import Caller
 from errors import ForbiddenError, GatewayError, LimitReachedError
 from resolvers.context import Context
-from schema.documents import sha256_of, text_of
-from schema.execution import GraphQLRequest, OperationKind, Prepared, RequestFailedError
-from schema.faults import BAD_USER_INPUT, fault_of
-from schema.variables import UnfitError, Variables
+from schema.execution.errors import BAD_USER_INPUT, fault_of
+from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
+from schema.execution.rest_variables import UnfitError, Variables
+from schema.execution.trusted_documents import sha256_of, text_of
 from web.answers import json_answer
 from web.event_stream import Answers, has_ended, open_stream
 from web.gateway import Gateway

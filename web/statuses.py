@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from errors import GatewayError, LimitReachedError
-from schema.faults import UNAVAILABLE, code_of, fault_of
+from schema.execution.errors import UNAVAILABLE, code_of, fault_of
 from web.answers import json_answer
 
 STATUSES: Final[Mapping[str, int]] = MappingProxyType(

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from errors import GatewayError, LimitReachedError
-from schema.faults import INTERNAL, code_of, fault_of
+from schema.execution.errors import INTERNAL, code_of, fault_of
 from web.answers import json_answer
 from web.statuses import headers_of, status_of
 from web.trail import request_id_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.limits import Limits
+from schema.execution.limits import Limits
 from settings import Settings, load_settings
 
 ROOT = [Path("server.py"), Path("safety.py"), *sorted(Path("composition").glob("*.py"))]

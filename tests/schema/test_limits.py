@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLSchema, GraphQLSyntaxError, build_schema, get_introspection_query, parse, validate
 
-from schema.limits import Limits, QueryTooComplexError, check_document, cost_report, parse_within
-from schema.measuring import Measurement, measure
+from schema.execution.complexity import Measurement, measure
+from schema.execution.limits import Limits, QueryTooComplexError, check_document, cost_report, parse_within
 
 ROOMY = Limits(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**12)
 GRAPHQL = Path(__file__).resolve().parents[2] / "graphql"

@@ -20,7 +20,7 @@ from models.unreadable import Unreadable
 from models.usage import UsageInterval, UsageState
 from models.vms import VmStatus
 from providers.base import ProviderName
-from schema.documents import TrustedDocuments
+from schema.execution.trusted_documents import TrustedDocuments
 from schema.ids import global_id
 from schema.root import SCHEMA
 from tests.gateway import ANN, DALLAS, NOON, OPERATIONS, OPERATOR, GatewayWorld, a_launch, a_vm, an_event, gateway_world

@@ -22,7 +22,7 @@ from models.api_keys import ApiKey
 from models.catalog import ConsoleSettings
 from models.launches import Launch
 from models.limits import SpendingLimit
-from schema.execution import GraphQLExecution
+from schema.execution.executor import GraphQLExecution
 from tests.gateway import ANN, SERVICE, GatewayWorld, listening, token, web_gateway
 from web.app import create_app
 from web.gateway import WebLimits

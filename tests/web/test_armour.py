@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from auth.authenticator import Authenticator
-from schema.execution import GraphQLExecution
+from schema.execution.executor import GraphQLExecution
 from tests.gateway import ANN, OPERATOR, SERVICE, GatewayWorld, listening, token, web_gateway
 from tests.web.conftest import ORIGIN
 from web.app import create_app

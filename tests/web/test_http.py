@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from models.launches import Launch
-from schema.documents import sha256_of
+from schema.execution.trusted_documents import sha256_of
 from tests.gateway import ANN, GatewayWorld, listening, text_of, token, web_gateway
 from tests.web.conftest import ORIGIN
 from web.app import create_app

@@ -29,9 +29,9 @@ from models.launches import LaunchStatus, LaunchStepName, Step, StepStatus
 from models.vms import VmStatus
 from providers.base import ProviderName
 from resolvers.record_metrics import RecordMetrics, read_record_metrics
-from schema.execution import GraphQLExecution
+from schema.execution.executor import GraphQLExecution
+from schema.execution.observer import Outcome
 from schema.ids import global_id
-from schema.listening import Outcome
 from tests.billing.exact import an_interval, utc
 from tests.gateway import (
     ANN,

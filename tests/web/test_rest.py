@@ -16,11 +16,11 @@ from fleet.messages import Command, CommandResult
 from models.audit import AuditEntry
 from models.launches import Launch, LaunchStatus
 from models.vms import VmStatus
-from schema import faults
-from schema.documents import FOLDER, text_of
+from schema.execution import errors
+from schema.execution.limits import QUERY_TOO_COMPLEX
+from schema.execution.rest_variables import Variables
+from schema.execution.trusted_documents import FOLDER, text_of
 from schema.ids import global_id
-from schema.limits import QUERY_TOO_COMPLEX
-from schema.variables import Variables
 from tests.gateway import (
     ANN,
     BOB,
@@ -94,8 +94,8 @@ class TestTheTable:
 
     def test_every_code_has_a_status(self) -> None:
         refusals = {kind.code for kind in RefusedError.__subclasses__()}
-        others = {faults.BAD_USER_INPUT, faults.FORBIDDEN, faults.INTERNAL, faults.PARSE_FAILED, faults.UNAUTHENTICATED}
-        more = {faults.UNAVAILABLE, faults.VALIDATION_FAILED, QUERY_TOO_COMPLEX, LimitReachedError.code}
+        others = {errors.BAD_USER_INPUT, errors.FORBIDDEN, errors.INTERNAL, errors.PARSE_FAILED, errors.UNAUTHENTICATED}
+        more = {errors.UNAVAILABLE, errors.VALIDATION_FAILED, QUERY_TOO_COMPLEX, LimitReachedError.code}
 
         assert refusals | others | more <= set(STATUSES)
         assert (STATUSES[InvalidStateError.code], STATUSES[SpendingLimitError.code]) == (409, 409)

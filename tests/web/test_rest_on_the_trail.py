@@ -14,7 +14,7 @@ from fleet.messages import CommandResult
 from models.audit import AuditEntry
 from models.limits import LimitPeriod, SpendingLimit, limit_id
 from models.vms import VmStatus
-from schema.documents import text_of
+from schema.execution.trusted_documents import text_of
 from schema.ids import global_id
 from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, a_launch, a_vm, token
 from web.paths import PATHS

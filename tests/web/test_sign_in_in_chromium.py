@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from schema.execution import GraphQLExecution
+from schema.execution.executor import GraphQLExecution
 from tests.gateway import ANN, OPERATOR, GatewayWorld, listening, token, web_gateway
 from tests.web.chromium import EXECUTABLE, open_page
 from web.app import create_app

@@ -18,7 +18,7 @@ from auth.callers import Caller, Role
 from models.api_keys import ApiKey
 from models.launches import LaunchStatus
 from models.limits import SpendingLimit
-from schema.documents import sha256_of
+from schema.execution.trusted_documents import sha256_of
 from schema.ids import global_id
 from tests.gateway import (
     ANN,

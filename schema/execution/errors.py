@@ -42,12 +42,12 @@ _CODES: Final[tuple[tuple[type[GatewayError], str], ...]] = (
     (UnreadableRecordError, UnreadableRecordError.code),
 )
 
-Fault = dict[str, Any]
+FormattedError = dict[str, Any]
 
 
-def fault(error: GraphQLError) -> Fault:
+def fault(error: GraphQLError) -> FormattedError:
     """One entry of an answer's `errors`. What nobody foresaw is logged under an id, and only the id is told."""
-    told: Fault = {"message": error.message[:_MESSAGE_LIMIT]}
+    told: FormattedError = {"message": error.message[:_MESSAGE_LIMIT]}
     if error.locations:
         told["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path is not None:
@@ -62,13 +62,13 @@ def fault(error: GraphQLError) -> Fault:
     return told
 
 
-def bad_variable(error: GraphQLError) -> Fault:
+def bad_variable(error: GraphQLError) -> FormattedError:
     """Of an error found while the variables were read: the document was right, so they are not."""
     told = fault(error)
     return {**told, "extensions": {**told["extensions"], "code": BAD_USER_INPUT}}
 
 
-def fault_of(error: GatewayError) -> Fault:
+def fault_of(error: GatewayError) -> FormattedError:
     """Of an error raised on purpose, wherever it was raised."""
     extensions: dict[str, Any] = {"code": code_of(error)}
     if isinstance(error, RefusedError) and error.path:
@@ -78,7 +78,7 @@ def fault_of(error: GatewayError) -> Fault:
     return {"message": error.message, "extensions": extensions}
 
 
-def masked(cause: Exception) -> Fault:
+def masked(cause: Exception) -> FormattedError:
     """Of an error nobody foresaw: all of it for the log, its id for the caller."""
     error_id = secrets.token_hex(8)
     log.error("something failed unforeseen", extra={"error_id": error_id}, exc_info=cause)

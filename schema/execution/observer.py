@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"  # nobody waited for the end
 
 
-class Listener(Protocol):
+class OperationObserver(Protocol):
     """`document` is the name of a trusted document, and None for every other."""
 
     def answered(self, document: str | None, outcome: Outcome, seconds: float) -> None:
@@ -26,7 +26,7 @@ class Listener(Protocol):
         ...
 
 
-class Nobody:
+class NullObserver:
     """Keeps Listener, and forgets."""
 
     def answered(self, document: str | None, outcome: Outcome, seconds: float) -> None:

@@ -8,8 +8,8 @@ import models.vms
 from fleet.messages import Command
 from resolvers import vm_commands
 from schema.ids import key_of
+from schema.mutation_errors import ErrorsAsData, MutationError
 from schema.node import Info
-from schema.refusals import Problem, RefusalsAsData
 from schema.vms import VM
 
 
@@ -27,31 +27,31 @@ class PairClientInput:
 @strawberry.type
 class VmPayload:
     vm: VM | None = None
-    errors: list[Problem] = strawberry.field(default_factory=list)
+    errors: list[MutationError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
 class PowerMutation:
     @strawberry.mutation(
-        description="Start a stopped machine. One that runs is left as it is.", extensions=[RefusalsAsData(VmPayload)]
+        description="Start a stopped machine. One that runs is left as it is.", extensions=[ErrorsAsData(VmPayload)]
     )
     async def start_vm(self, info: Info, input: VmInput) -> VmPayload:
         return _payload(await _command(info, "startVm", input, Command.START))
 
     @strawberry.mutation(
         description="Stop a machine; its saves are uploaded first. What is stopped costs its storage alone.",
-        extensions=[RefusalsAsData(VmPayload)],
+        extensions=[ErrorsAsData(VmPayload)],
     )
     async def stop_vm(self, info: Info, input: VmInput) -> VmPayload:
         return _payload(await _command(info, "stopVm", input, Command.STOP))
 
-    @strawberry.mutation(description="Stop, then start.", extensions=[RefusalsAsData(VmPayload)])
+    @strawberry.mutation(description="Stop, then start.", extensions=[ErrorsAsData(VmPayload)])
     async def restart_vm(self, info: Info, input: VmInput) -> VmPayload:
         return _payload(await _command(info, "restartVm", input, Command.RESTART))
 
     @strawberry.mutation(
         description="Give a machine back. It is DELETED when the cloud says so, and never before its saves are safe.",
-        extensions=[RefusalsAsData(VmPayload)],
+        extensions=[ErrorsAsData(VmPayload)],
     )
     async def delete_vm(self, info: Info, input: VmInput) -> VmPayload:
         return _payload(await _command(info, "deleteVm", input, Command.DELETE))
@@ -60,14 +60,14 @@ class PowerMutation:
         description="Give a machine back although its `warning` says that saves are on it alone: they are tried once "
         "more, and what cannot be uploaded is lost. Where no such loss was named before, this is deleteVm: the machine "
         "is kept and the loss is named first.",
-        extensions=[RefusalsAsData(VmPayload)],
+        extensions=[ErrorsAsData(VmPayload)],
     )
     async def delete_vm_without_saves(self, info: Info, input: VmInput) -> VmPayload:
         return _payload(await _command(info, "deleteVmWithoutSaves", input, Command.DELETE, discard=True))
 
     @strawberry.mutation(
         description="Pair the device that shows this PIN. Choose the machine in Moonlight first.",
-        extensions=[RefusalsAsData(VmPayload)],
+        extensions=[ErrorsAsData(VmPayload)],
     )
     async def pair_client(self, info: Info, input: PairClientInput) -> VmPayload:
         return _payload(await vm_commands.pair(info.context, key_of("VM", input.vm_id), input.pin))

@@ -20,47 +20,47 @@ from errors import (
 )
 from resolvers.audit import audit_refused
 from schema.attempts import PlacementAttempt
+from schema.enums import ProviderName
 from schema.ids import key_of
-from schema.words import ProviderName
 
 
 @strawberry.interface(
     name="UserError", description="A problem that the caller can act on. `path` leads to the input field at fault."
 )
-class Problem:
+class MutationError:
     code: str
     message: str
     path: list[str] | None
 
 
 @strawberry.type
-class InvalidInput(Problem):
+class InvalidInput(MutationError):
     pass
 
 
 @strawberry.type
-class NotFound(Problem):
+class NotFound(MutationError):
     pass
 
 
 @strawberry.type
-class NoCapacity(Problem):
+class NoCapacity(MutationError):
     attempts: list[PlacementAttempt]
 
 
 @strawberry.type
-class SpendingLimitReached(Problem):
+class SpendingLimitReached(MutationError):
     limit: Decimal
     spent: Decimal
 
 
 @strawberry.type
-class InvalidState(Problem):
+class InvalidState(MutationError):
     status: str
 
 
 @strawberry.type
-class ProviderUnavailable(Problem):
+class ProviderUnavailable(MutationError):
     provider: ProviderName
 
 
@@ -72,7 +72,7 @@ _KEY: Final = re.compile(
 )  # of launches, machines and API keys; nothing else gets on the trail
 
 
-class RefusalsAsData(FieldExtension):
+class ErrorsAsData(FieldExtension):
     """Answers a RefusedError with the mutation's payload, whose `errors` then say why. It is on the audit trail, also
     when it came before the change itself was. Nothing that was loaded before the change is shown after it."""
 
@@ -106,7 +106,7 @@ def _subject(wanted: object) -> str | None:
     return None
 
 
-def told(refusal: RefusedError) -> Problem:
+def told(refusal: RefusedError) -> MutationError:
     """Each kind with what it alone has to say."""
     words: dict[str, Any] = {
         "code": refusal.code,

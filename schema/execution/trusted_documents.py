@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-FOLDER: Final = Path(__file__).parent.parent / "graphql" / "operations"
+FOLDER: Final = Path(__file__).parents[2] / "graphql" / "operations"
 
 
 class TrustedDocuments:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from resolvers.context import Context
-from schema.execution import GraphQLExecution, GraphQLRequest, RequestFailedError
-from schema.remembered import Remembered
+from schema.execution.document_cache import LRUCache
+from schema.execution.executor import GraphQLExecution, GraphQLRequest, RequestFailedError
 from tests.gateway import ANN, GatewayWorld
 
 
 def test_what_was_not_used_for_longest_is_forgotten_first() -> None:
-    remembered: Remembered[int] = Remembered(max_characters=10)
+    remembered: LRUCache[int] = LRUCache(max_characters=10)
 
     remembered.add("aaaa", 1)
     remembered.add("bbbb", 2)
@@ -23,7 +23,7 @@ def test_what_was_not_used_for_longest_is_forgotten_first() -> None:
 
 
 def test_a_text_too_long_for_all_is_not_kept() -> None:
-    remembered: Remembered[int] = Remembered(max_characters=10)
+    remembered: LRUCache[int] = LRUCache(max_characters=10)
 
     remembered.add("a" * 11, 1)
 
@@ -31,7 +31,7 @@ def test_a_text_too_long_for_all_is_not_kept() -> None:
 
 
 def test_a_text_added_twice_counts_once() -> None:
-    remembered: Remembered[int] = Remembered(max_characters=10)
+    remembered: LRUCache[int] = LRUCache(max_characters=10)
 
     remembered.add("aaaaa", 1)
     remembered.add("aaaaa", 2)

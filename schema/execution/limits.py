@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, GraphQLSyntaxError, parse
 
-from schema.measuring import Measurement, measure
+from schema.execution.complexity import Measurement, measure
 
 QUERY_TOO_COMPLEX: Final = "QUERY_TOO_COMPLEX"
 

@@ -27,13 +27,22 @@ from errors import ForbiddenError, GatewayError
 from models.unreadable import Unreadable, noticing
 from resolvers.audit import audit_denied
 from resolvers.context import Context
-from schema.documents import TrustedDocuments, sha256_of
-from schema.faults import BAD_USER_INPUT, FORBIDDEN, Fault, bad_variable, cause_of, fault, fault_of, masked
+from schema.execution.complexity import Measurement
+from schema.execution.document_cache import LRUCache
+from schema.execution.errors import (
+    BAD_USER_INPUT,
+    FORBIDDEN,
+    FormattedError,
+    bad_variable,
+    cause_of,
+    fault,
+    fault_of,
+    masked,
+)
+from schema.execution.limits import Limits, check_document, cost_report, parse_within
+from schema.execution.observer import NullObserver, OperationObserver, Outcome
+from schema.execution.trusted_documents import TrustedDocuments, sha256_of
 from schema.ids import global_id
-from schema.limits import Limits, check_document, cost_report, parse_within
-from schema.listening import Listener, Nobody, Outcome
-from schema.measuring import Measurement
-from schema.remembered import Remembered
 from schema.root import SCHEMA
 from schema.strays import StrayCancellationError, strays_as_errors
 
@@ -70,7 +79,7 @@ class Prepared:
 class RequestFailedError(Exception):
     """The request was not run, or its stream broke: `faults` are all there is to tell."""
 
-    def __init__(self, *faults: Fault) -> None:
+    def __init__(self, *faults: FormattedError) -> None:
         super().__init__(faults[0]["message"])
         self.faults = list(faults)
 
@@ -97,7 +106,7 @@ class GraphQLExecution:
         trusted_only: bool = False,
         open_introspection: bool = True,
         suggestions: bool = True,
-        listener: Listener | None = None,
+        listener: OperationObserver | None = None,
     ) -> None:
         """`trusted_only`: run no other documents than the trusted ones. `open_introspection`: not only operators may
         ask for the schema. `suggestions`: not only operators are told what a misspelt name may have meant.
@@ -107,8 +116,8 @@ class GraphQLExecution:
         self._trusted_only = trusted_only
         self._open_introspection = open_introspection
         self._suggestions = suggestions
-        self._listener = listener or Nobody()
-        self._valid: Remembered[_Parsed] = Remembered()
+        self._listener = listener or NullObserver()
+        self._valid: LRUCache[_Parsed] = LRUCache()
 
     @property
     def remembered_characters(self) -> int:
@@ -247,7 +256,7 @@ def _parsed(text: str, limits: Limits) -> _Parsed:
     return _Parsed(document, operations, _introspects(document))
 
 
-async def _answers(source: Any, listener: Listener, name: str | None) -> AsyncGenerator[dict[str, Any], None]:
+async def _answers(source: Any, listener: OperationObserver, name: str | None) -> AsyncGenerator[dict[str, Any], None]:
     async with aclosing(source):
         try:
             with listener.following(name), strays_as_errors():

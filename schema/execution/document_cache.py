@@ -10,7 +10,7 @@ T = TypeVar("T")
 _MAX_CHARACTERS: Final = 128 * 1024
 
 
-class Remembered(Generic[T]):
+class LRUCache(Generic[T]):
     """What was made of the texts last used, up to so many characters of them together."""
 
     def __init__(self, max_characters: int = _MAX_CHARACTERS) -> None:

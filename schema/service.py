@@ -5,8 +5,8 @@ from __future__ import annotations
 import strawberry
 
 from resolvers import service
+from schema.enums import ProviderName, Role
 from schema.node import Info
-from schema.words import ProviderName, Role
 
 
 @strawberry.type(description="Who is asking, by its credentials.")

@@ -27,8 +27,8 @@ from graphql import (
     get_named_type,
 )
 
+from schema.execution.cost import CEILING, PageSizes, rows, weight
 from schema.sizes import MEASURED_LISTS, Words, rows_cost
-from schema.weights import CEILING, PageSizes, rows, weight
 
 # Most lists of the schema's own types are empty, and all are in memory: so many estimated values count as one of ours.
 _INTROSPECTION_DISCOUNT: Final = 40
