@@ -41,11 +41,11 @@ from models.registry import DOCUMENTS
 from safety import lets_developer_in, refuse_unsafe
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
 from web.access_log import AccessLog
-from web.heads import HeadLimits
-from web.logs import configure_logs
-from web.metrics_page import metrics_app
-from web.patience import patient
-from web.wires import patient_socket
+from web.header_limits import HeadLimits
+from web.http_protocol import hardened_http_protocol
+from web.logging_setup import configure_logging
+from web.metrics_endpoint import metrics_endpoint
+from web.websocket_protocol import hardened_websocket_protocol
 
 log = logging.getLogger("server")
 
@@ -75,7 +75,7 @@ def main() -> int:
     with one_line_errors():
         settings = load_settings()
         refuse_unsafe(settings, arguments.role)
-        configure_logs(settings.log_level, as_json=settings.environment is Environment.PRODUCTION)
+        configure_logging(settings.log_level, as_json=settings.environment is Environment.PRODUCTION)
         with contextlib.suppress(KeyboardInterrupt):
             if arguments.rebuild_rollups:
                 asyncio.run(rebuild_rollups(settings))
@@ -147,7 +147,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
 
 def _served(role: str, settings: Settings, parts: Parts) -> Starlette:
     if role == "worker":
-        return metrics_app(page_of_a_worker(settings, parts))
+        return metrics_endpoint(page_of_a_worker(settings, parts))
     from composition.gateway import application  # noqa: PLC0415  (a worker never loads the schema)
 
     return application(settings, parts)
@@ -293,7 +293,7 @@ def _server_config(settings: Settings, parts: Parts, app: Starlette) -> uvicorn.
         access_log=False,
         backlog=_ACCEPTED_AT_ONCE,
         proxy_headers=False,  # the application reads them: see web.proxies
-        http=patient(
+        http=hardened_http_protocol(
             settings.header_timeout_seconds,
             heads,
             settings.slow_reader_seconds,
@@ -302,7 +302,7 @@ def _server_config(settings: Settings, parts: Parts, app: Starlette) -> uvicorn.
         ),
         h11_max_incomplete_event_size=settings.max_head_bytes,
         timeout_keep_alive=settings.keep_alive_seconds,
-        ws=patient_socket(settings.slow_reader_seconds, settings.max_messages_per_minute, access_log),
+        ws=hardened_websocket_protocol(settings.slow_reader_seconds, settings.max_messages_per_minute, access_log),
         ws_max_size=settings.max_body_bytes,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,

@@ -30,7 +30,7 @@ from schema.execution.limits import Limits
 from settings import Environment, Settings
 from web.app import create_app
 from web.gateway import Gateway, WebLimits
-from web.heads import HeadLimits
+from web.header_limits import HeadLimits
 from web.health import Readiness, database_check
 from web.proxies import TrustedProxies
 

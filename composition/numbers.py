@@ -10,7 +10,7 @@ from models.write_probe import WriteProbe
 from resolvers.record_metrics import RecordMetrics, read_record_metrics
 from settings import Environment, Settings
 from web.metrics import Metrics
-from web.metrics_page import Check, MetricsPage, RememberedCensus, bearers_of, everybody, staff
+from web.metrics_endpoint import CachedRecordMetrics, Check, MetricsPage, bearers_of, everybody, staff
 
 if TYPE_CHECKING:
     from web.gateway import Gateway
@@ -26,7 +26,7 @@ def page_of_a_worker(settings: Settings, parts: Parts) -> MetricsPage:
 
 def _page(settings: Settings, parts: Parts, in_production: Check) -> MetricsPage:
     check = everybody if settings.environment is Environment.DEVELOPMENT else in_production
-    return MetricsPage(parts.metrics, RememberedCensus(lambda: _taken(parts)), check)
+    return MetricsPage(parts.metrics, CachedRecordMetrics(lambda: _taken(parts)), check)
 
 
 async def _taken(parts: Parts) -> RecordMetrics:

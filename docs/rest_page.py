@@ -6,14 +6,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-from web.paths import PATHS, Part, RestPath, Source
-from web.statuses import STATUSES
+from web.error_responses import STATUSES
+from web.rest_routes import PATHS, Part, RestPath, Source
 
 PAGE: Final = Path(__file__).parent / "rest.md"
 
 _HEAD: Final = """# REST paths
 
-Made by `python -m docs.rest_page` from the table in `web/paths.py`; a test keeps it true.
+Made by `python -m docs.rest_page` from the table in `web/rest_routes.py`; a test keeps it true.
 
 For clients that do not speak GraphQL. Each path runs one document of `graphql/operations/`, for the same callers, under
 the same limits and with the same entries in the audit log as `/graphql`; it can do nothing that GraphQL cannot.

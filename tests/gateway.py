@@ -47,8 +47,8 @@ from server import Server, listen
 from streaming.library import Game, SkippedFiles
 from tests.fakes.cloud import FakeCloud, site
 from web.gateway import Gateway
-from web.patience import PatientH11
-from web.wires import PatientSocket
+from web.http_protocol import HardenedH11Protocol
+from web.websocket_protocol import HardenedWebSocketProtocol
 
 OPERATIONS: Final = Path("graphql/operations")
 ANN: Final = Caller("ann", Role.PLAYER)
@@ -212,8 +212,8 @@ async def gateway(db: Database) -> AsyncIterator[GatewayWorld]:
 @asynccontextmanager
 async def listening(
     app: Starlette,
-    http: type[PatientH11] = PatientH11,
-    ws: type[PatientSocket] = PatientSocket,
+    http: type[HardenedH11Protocol] = HardenedH11Protocol,
+    ws: type[HardenedWebSocketProtocol] = HardenedWebSocketProtocol,
     **options: Any,
 ) -> AsyncIterator[str]:
     """The host and port of the application, served by the server of production, for as long as the body runs."""

@@ -19,19 +19,19 @@ from starlette.types import ASGIApp
 
 from web import graphiql
 from web.access_log import REQUEST_ID, AccessLog
-from web.answers import json_answer
-from web.armour import Armour
 from web.exports import Exports
 from web.gateway import Gateway
 from web.graphql_http import GraphQLOverHTTP
 from web.graphql_socket import GraphQLOverWebSocket
 from web.health import Readiness, alive
-from web.metrics_page import MetricsPage
+from web.metrics_endpoint import MetricsPage
 from web.origins import normal_origin
 from web.proxies import ProxyHeaders
 from web.request_checks import RequestChecks
+from web.request_logging import RequestLoggingMiddleware
+from web.responses import json_answer
 from web.rest import rest_routes
-from web.trail import Trail
+from web.security_headers import SecurityHeadersMiddleware
 from web.trailing_slash import TrailingSlash
 from web.unexpected_errors import UnexpectedErrors
 
@@ -86,8 +86,8 @@ def create_app(
         ],
         middleware=[
             Middleware(ProxyHeaders, gateway.proxies),
-            Middleware(Armour, tls_only=tls_only),
-            Middleware(Trail, AccessLog(metrics.metrics.http_answered if metrics else None)),
+            Middleware(SecurityHeadersMiddleware, tls_only=tls_only),
+            Middleware(RequestLoggingMiddleware, AccessLog(metrics.metrics.http_answered if metrics else None)),
             Middleware(TrailingSlash),
             Middleware(RequestChecks, gateway.limits.heads, cors),
             Middleware(cors),

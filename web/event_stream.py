@@ -21,8 +21,8 @@ from errors import UnauthenticatedError, UnavailableError
 from resolvers.context import Context
 from schema.execution.errors import INTERNAL, UNAVAILABLE, FormattedError, fault_of
 from schema.execution.executor import RequestFailedError
+from web.credential_recheck import wait_until_revoked
 from web.gateway import Gateway, WebLimits, lasted_too_long
-from web.standing import no_longer_good
 
 _HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -90,7 +90,7 @@ async def _begun(begin: Begin) -> Begin:
 
 async def _ended(gateway: Gateway, context: Context, scope: Scope) -> FormattedError:
     """Wait until the caller may no longer listen, or the service stops, and return what to tell the client."""
-    expiry = asyncio.create_task(no_longer_good(gateway, context.caller, scope))
+    expiry = asyncio.create_task(wait_until_revoked(gateway, context.caller, scope))
     stop = asyncio.create_task(gateway.stopping.wait())
     try:
         await asyncio.wait([expiry, stop], return_when=asyncio.FIRST_COMPLETED)

@@ -11,8 +11,8 @@ from errors import ForbiddenError, GatewayError
 from resolvers.audit import audit_denied
 from resolvers.context import Context
 from resolvers.costs import month_export
+from web.error_responses import turned_away
 from web.gateway import Gateway
-from web.statuses import turned_away
 
 
 class Exports:

@@ -21,10 +21,10 @@ from errors import UnauthenticatedError
 from resolvers.context import Context, Services
 from schema.execution.errors import FormattedError
 from schema.execution.executor import GraphQLExecution
-from web.heads import HeadLimits
+from web.header_limits import HeadLimits
 from web.origins import is_same_origin, normal_origin
 from web.proxies import TrustedProxies
-from web.trail import request_id_of
+from web.request_logging import request_id_of
 
 _EVENT_ID: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 

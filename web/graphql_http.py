@@ -14,12 +14,12 @@ from resolvers.context import Context
 from schema.execution.errors import fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from web import graphiql
-from web.answers import json_answer
+from web.content_negotiation import EVENT_STREAM, MediaType, accepts_events, media_type
+from web.error_responses import retry_headers, turned_away
 from web.event_stream import Answers, Begin, open_stream
 from web.gateway import Gateway
-from web.negotiation import EVENT_STREAM, MediaType, accepts_events, media_type
-from web.reading import UnreadableError, read_body, read_query
-from web.statuses import retry_headers, turned_away
+from web.request_parsing import RequestParseError, read_body, read_query
+from web.responses import json_answer
 
 _VARY: Final = {"Vary": "Accept"}
 _METHODS: Final = "GET, POST"
@@ -48,7 +48,7 @@ class GraphQLOverHTTP:
             if isinstance(asked, list):
                 return await self._run_all(request, asked, caller, kind or MediaType.LEGACY)
             await self._gateway.admit(caller)
-        except UnreadableError as error:
+        except RequestParseError as error:
             return _unreadable(error, kind)
         except (UnauthenticatedError, LimitReachedError, UnavailableError) as error:
             return _turned_away(error, kind or MediaType.LEGACY)
@@ -156,7 +156,7 @@ def _turned_away(error: GatewayError, kind: MediaType) -> Response:
     return turned_away(error, kind, _VARY)
 
 
-def _unreadable(error: UnreadableError, kind: MediaType | None) -> Response:
+def _unreadable(error: RequestParseError, kind: MediaType | None) -> Response:
     told = _told(error.message)
     if error.limit is not None:
         name, allowed = error.limit

@@ -21,10 +21,10 @@ from errors import ForbiddenError, GatewayError, LimitReachedError, Unauthentica
 from resolvers.context import Context
 from schema.execution.errors import FormattedError, fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, RequestFailedError
+from web.credential_recheck import rejection_reason, wait_until_revoked
+from web.error_responses import turned_away
 from web.gateway import Gateway, lasted_too_long
-from web.reading import UnreadableError, decoded, request_from
-from web.standing import no_longer_good, objection
-from web.statuses import turned_away
+from web.request_parsing import RequestParseError, decoded, request_from
 
 PROTOCOL: Final = "graphql-transport-ws"
 _REASON_LIMIT: Final = 120  # bytes; a close frame carries 123
@@ -138,7 +138,7 @@ class _Connection:
             raise _bad("messages are text")
         try:
             content = decoded(text)
-        except UnreadableError as error:
+        except RequestParseError as error:
             raise _bad(error.message) from None
         if not isinstance(content, dict):
             raise _bad("a message is a JSON object")
@@ -182,7 +182,7 @@ class _Connection:
         await self._send({"type": "connection_ack"})
 
     async def _watch_credentials(self, caller: Caller, payload: dict[str, Any] | None) -> None:
-        reason = await no_longer_good(self._gateway, caller, self._websocket.scope, payload)
+        reason = await wait_until_revoked(self._gateway, caller, self._websocket.scope, payload)
         raise _ClosingError(_RENEW_CREDENTIALS, reason)
 
     async def _count_stranger(self) -> None:
@@ -199,7 +199,7 @@ class _Connection:
             raise _ClosingError(CloseCode.SUBSCRIBER_ALREADY_EXISTS, reason)
         try:
             request = request_from(payload)
-        except UnreadableError as error:
+        except RequestParseError as error:
             raise _bad(error.message) from None
         if request.query is None and not request.extensions:
             raise _bad("the payload needs a query")
@@ -216,7 +216,7 @@ class _Connection:
 
     async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
         await self._gateway.services.pace.step()
-        why_not = await objection(self._gateway, caller, self._websocket.scope, self._payload)
+        why_not = await rejection_reason(self._gateway, caller, self._websocket.scope, self._payload)
         if why_not is not None:
             raise _ClosingError(_RENEW_CREDENTIALS, why_not)
         try:

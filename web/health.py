@@ -14,7 +14,7 @@ from starlette.responses import Response
 from errors import GatewayError
 from models.write_probe import WriteProbe
 from resolvers.service import SERVICE_NAME
-from web.answers import json_answer
+from web.responses import json_answer
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from web.answers import json_answer
-from web.heads import HeadLimits
+from web.header_limits import HeadLimits
+from web.responses import json_answer
 
 
 class RequestChecks:

@@ -16,12 +16,12 @@ from schema.execution.errors import BAD_USER_INPUT, fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from schema.execution.rest_variables import UnfitError, Variables
 from schema.execution.trusted_documents import sha256_of, text_of
-from web.answers import json_answer
+from web.error_responses import headers_of, retry_headers, status_of
 from web.event_stream import Answers, has_ended, open_stream
 from web.gateway import Gateway
-from web.paths import PATHS, Part, RestPath, Source
-from web.reading import UnreadableError, read_object
-from web.statuses import headers_of, retry_headers, status_of
+from web.request_parsing import RequestParseError, read_object
+from web.responses import json_answer
+from web.rest_routes import PATHS, Part, RestPath, Source
 
 Problem = dict[str, Any]
 _MESSAGE_LIMIT: Final = 512
@@ -72,7 +72,7 @@ class _Operation:
             caller = await self._gateway.visitor(request.scope)
             await self._gateway.admit(caller)
             return await self._run(request, self._values(request, body), caller)
-        except UnreadableError as error:
+        except RequestParseError as error:
             return _unreadable(error)
         except _MisnamedError as error:
             return _problems([_bad(error.message, error.field)])
@@ -198,7 +198,7 @@ def _problems(problems: list[Problem]) -> Response:
     return json_answer({"errors": problems}, status, headers=headers_of(status, problems[0].get("retryAfter")))
 
 
-def _unreadable(error: UnreadableError) -> Response:
+def _unreadable(error: RequestParseError) -> Response:
     told: Problem = {"code": "BAD_REQUEST", "message": error.message}
     if error.limit is not None:
         name, allowed = error.limit

@@ -11,9 +11,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from errors import GatewayError, LimitReachedError
 from schema.execution.errors import INTERNAL, code_of, fault_of
-from web.answers import json_answer
-from web.statuses import headers_of, status_of
-from web.trail import request_id_of
+from web.error_responses import headers_of, status_of
+from web.request_logging import request_id_of
+from web.responses import json_answer
 
 log = logging.getLogger("web")
 

@@ -16,7 +16,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 from errors import NoCapacityError, ProviderBusyError
 from fleet.activity_interceptor import ActivityInterceptor
 from launch.messages import LaunchInput, StepInput
-from web.logs import configure_logs
+from web.logging_setup import configure_logging
 
 NO_CAPACITY = NoCapacityError("no machine is free")
 BUSY = ProviderBusyError("the cloud is busy")
@@ -67,7 +67,7 @@ async def test_the_line_of_a_failed_step_names_its_launch_and_its_vm(
     named: dict[str, str],
     error: Exception,
 ) -> None:
-    configure_logs("INFO", as_json=True)
+    configure_logging("INFO", as_json=True)
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, workflow_id=workflow_id)
     chain = ActivityInterceptor().intercept_activity(Failing(error))

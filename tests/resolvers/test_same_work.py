@@ -16,7 +16,7 @@ from schema.execution.executor import RequestFailedError
 from schema.ids import global_id
 from schema.root import SCHEMA
 from tests.gateway import BOB, GatewayWorld, a_launch, a_vm, gateway_world
-from web.logs import ConsoleLines
+from web.logging_setup import ConsoleLines
 
 LAUNCH, VM, NOBODYS = "100000000000000001", "200000000000000001", "300000000000000001"
 

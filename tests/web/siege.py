@@ -27,7 +27,7 @@ from tests.gateway import ANN, SERVICE, GatewayWorld, listening, token, web_gate
 from web.app import create_app
 from web.gateway import WebLimits
 from web.health import Readiness
-from web.patience import patient
+from web.http_protocol import hardened_http_protocol
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # Words that would tell an attacker how the inside looks: traces, files, libraries, databases.
@@ -150,7 +150,10 @@ async def besieged(world: GatewayWorld, *, lives: str = "", **changes: Any) -> A
     before = resident_kb()
     # On a busy machine a connection that is kept may be given up just when the next request leaves on it.
     one_each = aiohttp.TCPConnector(force_close=True)
-    async with listening(app, patient(1.0)) as address, aiohttp.ClientSession(connector=one_each) as http:
+    async with (
+        listening(app, hardened_http_protocol(1.0)) as address,
+        aiohttp.ClientSession(connector=one_each) as http,
+    ):
         siege = Siege(world, address, http, lives or token(SERVICE))
         healthy = asyncio.create_task(_healthy(siege))
         try:

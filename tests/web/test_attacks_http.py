@@ -20,7 +20,7 @@ from auth.authenticator import Authenticator
 from auth.tokens import SharedSecret, TokenVerifier
 from tests.gateway import ANN, BOB, TOKEN_SECRET, GatewayWorld, request_rate, token
 from tests.web.siege import Siege, besieged, siege
-from web.logs import ConsoleLines, JsonLines
+from web.logging_setup import ConsoleLines, JsonLines
 
 __all__ = ["siege"]
 

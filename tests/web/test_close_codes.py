@@ -21,8 +21,8 @@ from tests.web.test_attacks_http import UPGRADE
 from tests.web.test_foreign_clients import FOLDER, node
 from web.app import create_app
 from web.health import Readiness
-from web.patience import patient
-from web.wires import patient_socket
+from web.http_protocol import hardened_http_protocol
+from web.websocket_protocol import hardened_websocket_protocol
 
 __all__ = ["node"]
 
@@ -147,7 +147,9 @@ ENDS: Final[dict[str, tuple[bytes, int]]] = {
 @pytest.fixture
 async def address(gateway: GatewayWorld) -> AsyncIterator[str]:
     app = create_app(web_gateway(gateway), Readiness())
-    async with listening(app, patient(5), patient_socket(1, 600), log_config=None) as address:
+    async with listening(
+        app, hardened_http_protocol(5), hardened_websocket_protocol(1, 600), log_config=None
+    ) as address:
         yield address
 
 

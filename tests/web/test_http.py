@@ -17,7 +17,7 @@ from tests.gateway import ANN, GatewayWorld, listening, text_of, token, web_gate
 from tests.web.conftest import ORIGIN
 from web.app import create_app
 from web.health import Readiness
-from web.logs import fields_of
+from web.logging_setup import fields_of
 
 MODERN = "application/graphql-response+json"
 LEGACY = "application/json"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from correlation import working_on
-from web.logs import ConsoleLines, JsonLines, configure_logs
+from web.logging_setup import ConsoleLines, JsonLines, configure_logging
 
 HOSTILE = "a\nFORGED line\r\x1b[31m\u2028next\u2029\u202eright to left\x00"
 
@@ -72,7 +72,7 @@ def test_a_json_line_is_one_object_in_ascii_with_its_fields() -> None:
 def test_lines_carry_the_request_and_the_launch_they_belong_to(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    configure_logs("INFO", as_json=True)
+    configure_logging("INFO", as_json=True)
 
     with working_on(request="request-7"), working_on(launch="42"):
         logging.getLogger("launch").info("step done", extra={"step": "BOOT"})
@@ -85,7 +85,7 @@ def test_lines_carry_the_request_and_the_launch_they_belong_to(
 
 @pytest.mark.usefixtures("_logging_as_it_was")
 def test_the_servers_own_line_with_the_query_string_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs("INFO", as_json=False)
+    configure_logging("INFO", as_json=False)
 
     logging.getLogger("uvicorn.access").info("GET /graphql?token=hunter2")
     logging.getLogger("uvicorn.error").info('"WebSocket /graphql?token=hunter2" [accepted]')

@@ -49,7 +49,7 @@ from tests.gateway import (
 from web.app import create_app
 from web.health import Readiness
 from web.metrics import Metrics
-from web.metrics_page import Check, MetricsPage, RememberedCensus, bearers_of, everybody, metrics_app, staff
+from web.metrics_endpoint import CachedRecordMetrics, Check, MetricsPage, bearers_of, everybody, metrics_endpoint, staff
 
 TOKEN = SecretStr("what Prometheus knows and nobody else".replace(" ", "-"))
 LAUNCH = "100000000000000001"
@@ -76,7 +76,7 @@ def value(samples: Mapping[Sample, float], name: str, **labels: str) -> float | 
 async def watched(world: GatewayWorld, check: Check = everybody) -> AsyncIterator[aiohttp.ClientSession]:
     """A gateway whose metrics everybody may read, and ann at it."""
     metrics = Metrics("1.2.3")
-    page = MetricsPage(metrics, RememberedCensus(lambda: read_record_metrics(world.db), fresh_s=0), check)
+    page = MetricsPage(metrics, CachedRecordMetrics(lambda: read_record_metrics(world.db), fresh_s=0), check)
     gateway = web_gateway(world, execution=GraphQLExecution(listener=metrics))
     app = create_app(gateway, Readiness(), metrics=page)
     async with (
@@ -209,7 +209,7 @@ class TestRecords:
             asked += 1
             return EMPTY
 
-        census = RememberedCensus(take)
+        census = CachedRecordMetrics(take)
         read = await asyncio.gather(*(census.read() for _ in range(20)))
 
         assert (asked, read) == (1, [EMPTY] * 20)
@@ -219,7 +219,7 @@ class TestRecords:
         async def take() -> RecordMetrics:
             raise failure
 
-        found = parsed(Metrics("1.2.3").text(await RememberedCensus(take).read()).decode())
+        found = parsed(Metrics("1.2.3").text(await CachedRecordMetrics(take).read()).decode())
 
         assert value(found, "gamer_records_readable") == 0
         assert value(found, "gamer_build", version="1.2.3") == 1
@@ -243,7 +243,7 @@ class TestWhoMayRead:
     ) -> None:
         metrics = Metrics("1.2.3")
         page = MetricsPage(
-            metrics, RememberedCensus(lambda: read_record_metrics(gateway.db)), staff(web_gateway(gateway), TOKEN)
+            metrics, CachedRecordMetrics(lambda: read_record_metrics(gateway.db)), staff(web_gateway(gateway), TOKEN)
         )
         app = create_app(web_gateway(gateway), Readiness(), metrics=page)
         credential = token(sent) if isinstance(sent, Caller) else sent  # made now: it outlives no long suite
@@ -266,7 +266,7 @@ class TestWhoMayRead:
 
     async def test_the_token_is_good_while_the_database_is_away(self, gateway: GatewayWorld, db_away: Database) -> None:
         door = web_gateway(gateway, authenticator=Authenticator(None, None), rate=RequestRate(db_away, 1))
-        page = MetricsPage(Metrics("1"), RememberedCensus(lambda: read_record_metrics(db_away)), staff(door, TOKEN))
+        page = MetricsPage(Metrics("1"), CachedRecordMetrics(lambda: read_record_metrics(db_away)), staff(door, TOKEN))
         headers = {"Authorization": f"Bearer {TOKEN.get_secret_value()}"}
         async with (
             listening(create_app(door, Readiness(), metrics=page)) as address,
@@ -281,9 +281,9 @@ class TestWhoMayRead:
     async def test_a_worker_shows_its_own_and_its_health(
         self, gateway: GatewayWorld, check: Check, status: int
     ) -> None:
-        page = MetricsPage(Metrics("1"), RememberedCensus(lambda: read_record_metrics(gateway.db)), check)
+        page = MetricsPage(Metrics("1"), CachedRecordMetrics(lambda: read_record_metrics(gateway.db)), check)
         headers = {"Authorization": f"Bearer {TOKEN.get_secret_value()}"}
-        async with listening(metrics_app(page)) as address, aiohttp.ClientSession(f"http://{address}") as http:
+        async with listening(metrics_endpoint(page)) as address, aiohttp.ClientSession(f"http://{address}") as http:
             async with http.get("/metrics", headers=headers) as answer:
                 assert answer.status == status
             async with http.get("/health") as health:

@@ -14,8 +14,8 @@ from tests.gateway import ANN, GatewayWorld, listening, request_rate, token, web
 from tests.web.conftest import ORIGIN
 from web.app import create_app
 from web.health import Readiness
+from web.http_protocol import hardened_http_protocol
 from web.origins import normal_origin
-from web.patience import patient
 from web.proxies import TrustedProxies, address_of
 
 VIEWER = {"query": "{ viewer { id } }"}
@@ -229,7 +229,7 @@ class Client:
 
 async def test_of_more_idle_connections_than_allowed_the_oldest_is_closed(gateway: GatewayWorld) -> None:
     app = create_app(web_gateway(gateway), Readiness())
-    async with listening(app, patient(5, max_idle=2)) as address:
+    async with listening(app, hardened_http_protocol(5, max_idle=2)) as address:
         clients = [Client(*await asyncio.open_connection(*address.split(":"))) for _ in range(3)]
         silent = Client(*await asyncio.open_connection(*address.split(":")))
         for client in clients[:2]:
@@ -247,7 +247,7 @@ async def test_of_more_idle_connections_than_allowed_the_oldest_is_closed(gatewa
 async def test_a_connection_stays_open_between_two_requests_for_as_long_as_is_set(gateway: GatewayWorld) -> None:
     app = create_app(web_gateway(gateway), Readiness())
     # The time for the head of a first request is shorter: it is not the limit here.
-    async with listening(app, patient(0.2), timeout_keep_alive=1) as address:
+    async with listening(app, hardened_http_protocol(0.2), timeout_keep_alive=1) as address:
         client = Client(*await asyncio.open_connection(*address.split(":")))
         unused = Client(*await asyncio.open_connection(*address.split(":")))
         await client.ask()

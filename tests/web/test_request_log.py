@@ -12,15 +12,15 @@ import pytest
 from tests.gateway import GatewayWorld, listening, web_gateway
 from tests.web.conftest import ORIGIN
 from tests.web.test_attacks_http import HEAD, UPGRADE
-from tests.web.test_wires import said_to
+from tests.web.test_websocket_protocol import said_to
 from web.access_log import AccessLog
 from web.app import create_app
 from web.health import Readiness
-from web.logs import fields_of
+from web.http_protocol import hardened_http_protocol
+from web.logging_setup import fields_of
 from web.metrics import Metrics
-from web.metrics_page import MetricsPage, RememberedCensus, everybody
-from web.patience import patient
-from web.wires import patient_socket
+from web.metrics_endpoint import CachedRecordMetrics, MetricsPage, everybody
+from web.websocket_protocol import hardened_websocket_protocol
 
 # name: (what is sent on a connection, the status of the answer, the method and the path of the log line)
 REFUSED: Final[dict[str, tuple[bytes, int, str, str]]] = {
@@ -52,10 +52,12 @@ def metrics() -> Metrics:
 @pytest.fixture
 async def address(gateway: GatewayWorld, metrics: Metrics) -> AsyncIterator[str]:
     access_log = AccessLog(metrics.http_answered)
-    page = MetricsPage(metrics, RememberedCensus(no_census), everybody)
+    page = MetricsPage(metrics, CachedRecordMetrics(no_census), everybody)
     app = create_app(web_gateway(gateway, cors_origins=(ORIGIN,)), Readiness(), metrics=page)
     async with listening(
-        app, patient(5, access_log=access_log), patient_socket(20, 600, access_log=access_log)
+        app,
+        hardened_http_protocol(5, access_log=access_log),
+        hardened_websocket_protocol(20, 600, access_log=access_log),
     ) as address:
         yield address
 

@@ -36,9 +36,9 @@ from tests.gateway import (
 )
 from tests.web.conftest import ORIGIN
 from web.app import create_app
+from web.error_responses import STATUSES
 from web.health import Readiness
-from web.paths import PATHS, Part, RestPath
-from web.statuses import STATUSES
+from web.rest_routes import PATHS, Part, RestPath
 
 LAUNCH = "100000000000000001"
 MACHINE = "200000000000000001"

@@ -17,7 +17,7 @@ from models.vms import VmStatus
 from schema.execution.trusted_documents import text_of
 from schema.ids import global_id
 from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, a_launch, a_vm, token
-from web.paths import PATHS
+from web.rest_routes import PATHS
 
 LAUNCH, MACHINE = "100000000000000001", "200000000000000001"
 BODIES: Final[dict[str, dict[str, Any]]] = {

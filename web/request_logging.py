@@ -16,7 +16,7 @@ _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,127}", re.ASCII)
 _FORBIDDEN: Final = 403
 
 
-class Trail:
+class RequestLoggingMiddleware:
     """Runs around every other middleware except the one that adds security headers, so that refusals are logged."""
 
     def __init__(self, app: ASGIApp, access_log: AccessLog | None = None) -> None:

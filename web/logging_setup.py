@@ -21,7 +21,7 @@ _IN_ACCESS_LOG: Final = "Invalid HTTP request received."  # the server's own wor
 _TALKATIVE: Final = ("aiohttp", "asyncio", "asyncssh", "geopy", "pymongo", "temporalio", "websockets")
 
 
-def configure_logs(level: str, *, as_json: bool) -> None:
+def configure_logging(level: str, *, as_json: bool) -> None:
     """Once, at the start. Everything goes to standard error; libraries speak from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else ConsoleLines())

@@ -15,8 +15,8 @@ from tests.web.test_attacks_http import UPGRADE
 from web import graphiql
 from web.app import create_app
 from web.health import Readiness
-from web.patience import patient
-from web.wires import patient_socket
+from web.http_protocol import hardened_http_protocol
+from web.websocket_protocol import hardened_websocket_protocol
 
 MASK = b"\0\0\0\0"
 PING, TEXT, EMPTY_PIECE = b"\x89\x80" + MASK, b"\x81\x80" + MASK, b"\x00\x80" + MASK
@@ -29,7 +29,9 @@ LARGE_FILE = f"{graphiql.ASSETS_PATH}/{_LARGEST.name.removesuffix('.gz')}"
 @pytest.fixture
 async def address(gateway: GatewayWorld) -> AsyncIterator[str]:
     app = create_app(web_gateway(gateway), Readiness())
-    async with listening(app, patient(5, slow_reader_s=0.3), patient_socket(0.3, 60)) as address:
+    async with listening(
+        app, hardened_http_protocol(5, slow_reader_s=0.3), hardened_websocket_protocol(0.3, 60)
+    ) as address:
         yield address
 
 

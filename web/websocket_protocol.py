@@ -50,7 +50,7 @@ class SlowReader:
             self._timer = None
 
 
-class PatientSocket(WebSocketsSansIOProtocol):
+class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSockets that take `max_frames_per_minute`, of any kind and length, and are cut off when nobody reads them."""
 
     slow_reader_s = 20.0
@@ -172,7 +172,7 @@ class PatientSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
 
-def patient_socket(
+def hardened_websocket_protocol(
     slow_reader_s: float, max_messages_per_minute: int, access_log: AccessLog | None = None
 ) -> type[Any]:
     """Return the same protocol with these values: the server makes one of its class for each connection. A message may
@@ -182,4 +182,4 @@ def patient_socket(
         "max_frames_per_minute": 2 * max_messages_per_minute,
         "refusal_log": access_log or AccessLog(),
     }
-    return type("PatientSocket", (PatientSocket,), settings)
+    return type("PatientSocket", (HardenedWebSocketProtocol,), settings)

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import Response
 
 from errors import LimitReachedError
-from web.answers import json_answer
+from web.responses import json_answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from correlation import working_on
 from web.access_log import REQUEST_ID, UNKNOWN, AccessLog, new_request_id
-from web.answers import json_answer
-from web.heads import HeadLimits, too_large
+from web.header_limits import HeadLimits, too_large
 from web.idle_connections import IdleConnections
-from web.wires import SlowReader, slices
+from web.responses import json_answer
+from web.websocket_protocol import SlowReader, slices
 
 _MAY_BE_ANSWERED: Final = (h11.IDLE, h11.SEND_RESPONSE)
 _CRUMBS: Final = 8 * 1024  # bytes around the pieces of a body that may outweigh them
@@ -27,7 +27,7 @@ _LOOK_S: Final = 0.02
 _FAREWELL_S: Final = 1.0  # so long an answer has to arrive before the connection is closed under a body
 
 
-class PatientH11(H11Protocol):
+class HardenedH11Protocol(H11Protocol):
     """From the first moment of a connection, and from the first byte of each further request, the whole head has to
     be there within `head_timeout_s`. One that is too large never reaches WebSockets; over HTTP the application says so,
     if it came at once. Whoever reads nothing for `slow_reader_s` is cut off."""
@@ -173,13 +173,13 @@ def _malformed(message: str) -> Response:
     return json_answer({"errors": [told]}, 400, headers={"Connection": "close"})
 
 
-def patient(
+def hardened_http_protocol(
     head_timeout_s: float,
     heads: HeadLimits | None = None,
     slow_reader_s: float = 20.0,
     access_log: AccessLog | None = None,
     max_idle: int = 500,
-) -> type[PatientH11]:
+) -> type[HardenedH11Protocol]:
     """Return the same protocol with these values: the server makes one of its class for each connection."""
     settings = {
         "head_timeout_s": head_timeout_s,
@@ -188,4 +188,4 @@ def patient(
         "refusal_log": access_log or AccessLog(),
         "idle": IdleConnections(max_idle),
     }
-    return type("PatientH11", (PatientH11,), settings)
+    return type("PatientH11", (HardenedH11Protocol,), settings)

@@ -21,7 +21,7 @@ _HEADERS: Final = {
 _TWO_YEARS: Final = "max-age=63072000; includeSubDomains"
 
 
-class Armour:
+class SecurityHeadersMiddleware:
     """Outermost middleware. Adds the headers that the answer does not have. `tls_only` adds HSTS."""
 
     def __init__(self, app: ASGIApp, *, tls_only: bool) -> None:

@@ -13,16 +13,16 @@ from errors import DatabaseFaultError, UnauthenticatedError, UnavailableError
 from web.gateway import Gateway
 
 
-async def no_longer_good(gateway: Gateway, caller: Caller, scope: Scope, payload: object = None) -> str:
+async def wait_until_revoked(gateway: Gateway, caller: Caller, scope: Scope, payload: object = None) -> str:
     """Wait until the credentials have expired or were revoked, and say which."""
     while True:
         await asyncio.sleep(min(gateway.limits.recheck_s, _left_s(caller)))
-        why = await objection(gateway, caller, scope, payload)
+        why = await rejection_reason(gateway, caller, scope, payload)
         if why is not None:
             return why
 
 
-async def objection(gateway: Gateway, caller: Caller, scope: Scope, payload: object = None) -> str | None:
+async def rejection_reason(gateway: Gateway, caller: Caller, scope: Scope, payload: object = None) -> str | None:
     """Why the credentials are no longer good now; None while they are.
 
     Who was let in stays in while keys or database are away: nothing can be said about its credentials then.

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from errors import GatewayError, LimitReachedError
 from schema.execution.errors import UNAVAILABLE, code_of, fault_of
-from web.answers import json_answer
+from web.responses import json_answer
 
 STATUSES: Final[Mapping[str, int]] = MappingProxyType(
     {

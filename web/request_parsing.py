@@ -18,7 +18,7 @@ _KINDS: Final[dict[str, tuple[type, str]]] = {
 }
 
 
-class UnreadableError(Exception):
+class RequestParseError(Exception):
     """Not a GraphQL request. `status` is HTTP's word for it; `limit` is the one that it is over, with its value."""
 
     def __init__(self, status: int, message: str, limit: tuple[str, float] | None = None) -> None:
@@ -37,9 +37,9 @@ async def read_body(
     if not isinstance(content, list):
         return request_from(content)
     if max_batch_size <= 1:
-        raise UnreadableError(400, "requests are sent one by one, not as an array", ("batchSize", 1))
+        raise RequestParseError(400, "requests are sent one by one, not as an array", ("batchSize", 1))
     if not 1 <= len(content) <= max_batch_size:
-        raise UnreadableError(400, f"an array has 1 to {max_batch_size} requests", ("batchSize", max_batch_size))
+        raise RequestParseError(400, f"an array has 1 to {max_batch_size} requests", ("batchSize", max_batch_size))
     return [request_from(one) for one in content]
 
 
@@ -51,7 +51,7 @@ async def read_object(request: Request, limit_bytes: int, patience_s: float) -> 
     _check_content(request)
     content = decoded(raw)
     if not isinstance(content, dict):
-        raise UnreadableError(400, "the request must be a JSON object")
+        raise RequestParseError(400, "the request must be a JSON object")
     return content
 
 
@@ -60,7 +60,7 @@ def read_query(request: Request) -> GraphQLRequest:
     found: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if name in found:
-            raise UnreadableError(400, f"{name} is given twice")
+            raise RequestParseError(400, f"{name} is given twice")
         if name in _KINDS and value:
             found[name] = decoded(value.encode()) if name in ("variables", "extensions") else value
     return request_from(found)
@@ -69,10 +69,10 @@ def read_query(request: Request) -> GraphQLRequest:
 def request_from(content: object) -> GraphQLRequest:
     """Of decoded JSON. Raises UnreadableError when its shape is wrong."""
     if not isinstance(content, dict):
-        raise UnreadableError(400, "the request must be a JSON object")
+        raise RequestParseError(400, "the request must be a JSON object")
     for name, (kind, words) in _KINDS.items():
         if content.get(name) is not None and not isinstance(content[name], kind):
-            raise UnreadableError(400, f"{name} must be {words}")
+            raise RequestParseError(400, f"{name} must be {words}")
     return GraphQLRequest(
         query=content.get("query"),
         operation_name=content.get("operationName") or None,  # some clients send "" for none
@@ -86,19 +86,19 @@ def decoded(raw: bytes | str) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise UnreadableError(400, "this is not valid JSON in UTF-8") from None
+        raise RequestParseError(400, "this is not valid JSON in UTF-8") from None
 
 
 def _check_content(request: Request) -> None:
     """Only what a browser sends to another site after asking it first: no form can make such a request."""
     kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
     if kind != "application/json":
-        raise UnreadableError(415, "the content type must be application/json")
+        raise RequestParseError(415, "the content type must be application/json")
     charset = next((p.removeprefix("charset=").strip('"') for p in parameters if p.startswith("charset=")), "utf-8")
     if charset not in ("utf-8", "utf8"):
-        raise UnreadableError(415, "the charset must be utf-8")
+        raise RequestParseError(415, "the charset must be utf-8")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnreadableError(415, "compressed requests are not read")
+        raise RequestParseError(415, "compressed requests are not read")
 
 
 async def _bytes(request: Request, limit_bytes: int, patience_s: float) -> bytes:
@@ -114,11 +114,11 @@ async def _bytes(request: Request, limit_bytes: int, patience_s: float) -> bytes
                     raise _too_large(limit_bytes)
     except TimeoutError:
         limit = ("bodySeconds", patience_s)
-        raise UnreadableError(408, f"the request did not arrive within {patience_s:g} s", limit) from None
+        raise RequestParseError(408, f"the request did not arrive within {patience_s:g} s", limit) from None
     except ClientDisconnect:
-        raise UnreadableError(400, "the request ended early") from None
+        raise RequestParseError(400, "the request ended early") from None
     return bytes(body)
 
 
-def _too_large(limit_bytes: int) -> UnreadableError:
-    return UnreadableError(413, f"a request may have at most {limit_bytes} bytes", ("bodyBytes", limit_bytes))
+def _too_large(limit_bytes: int) -> RequestParseError:
+    return RequestParseError(413, f"a request may have at most {limit_bytes} bytes", ("bodyBytes", limit_bytes))

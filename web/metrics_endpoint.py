@@ -22,13 +22,13 @@ from errors import ForbiddenError, GatewayError, UnauthenticatedError
 from resolvers.audit import audit_denied
 from resolvers.record_metrics import RecordMetrics
 from web.access_log import AccessLog
-from web.armour import Armour
-from web.heads import HeadLimits
+from web.error_responses import turned_away
+from web.header_limits import HeadLimits
 from web.health import alive
 from web.metrics import CONTENT_TYPE, Metrics
 from web.request_checks import RequestChecks
-from web.statuses import turned_away
-from web.trail import Trail
+from web.request_logging import RequestLoggingMiddleware
+from web.security_headers import SecurityHeadersMiddleware
 from web.unexpected_errors import UnexpectedErrors
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ Check = Callable[[Request], Awaitable[None]]
 _BEARER: Final = re.compile(r"bearer ([\x21-\x7e]+)", re.ASCII | re.IGNORECASE)
 
 
-class RememberedCensus:
+class CachedRecordMetrics:
     """Taken once in some seconds, however many ask; None while the records cannot be read."""
 
     def __init__(
@@ -70,7 +70,7 @@ class RememberedCensus:
 
 
 class MetricsPage:
-    def __init__(self, metrics: Metrics, census: RememberedCensus, check: Check) -> None:
+    def __init__(self, metrics: Metrics, census: CachedRecordMetrics, check: Check) -> None:
         """`check` raises a GatewayError for who may not read."""
         self.metrics = metrics
         self._census = census
@@ -84,13 +84,13 @@ class MetricsPage:
         return Response(self.metrics.text(await self._census.read()), headers={"Content-Type": CONTENT_TYPE})
 
 
-def metrics_app(page: MetricsPage) -> Starlette:
+def metrics_endpoint(page: MetricsPage) -> Starlette:
     """For a process that answers no clients."""
     app = Starlette(
         routes=[Route("/health", alive, methods=["GET"]), Route("/metrics", page.answer, methods=["GET"])],
         middleware=[
-            Middleware(Armour, tls_only=False),
-            Middleware(Trail, AccessLog(page.metrics.http_answered)),
+            Middleware(SecurityHeadersMiddleware, tls_only=False),
+            Middleware(RequestLoggingMiddleware, AccessLog(page.metrics.http_answered)),
             Middleware(RequestChecks, HeadLimits()),
             Middleware(UnexpectedErrors),
         ],
