@@ -24,11 +24,11 @@ from starlette.applications import Starlette
 
 from auth.authenticator import DEVELOPER
 from billing.rollups import Rollups
-from composition.blanks import completed, embedded, needs_simulator
-from composition.clouds import secret_text
+from composition.dependencies import Dependencies, compose
+from composition.embedded_defaults import completed, embedded, needs_simulator
 from composition.identity import claim_database, identity_of, restrict
-from composition.numbers import page_of_a_worker
-from composition.parts import Parts, compose
+from composition.metrics import page_of_a_worker
+from composition.providers import secret_text
 from composition.worker import adoption_of, persistently, sweeper_of, work
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
@@ -145,7 +145,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
             raise failures[0]
 
 
-def _served(role: str, settings: Settings, parts: Parts) -> Starlette:
+def _served(role: str, settings: Settings, parts: Dependencies) -> Starlette:
     if role == "worker":
         return metrics_endpoint(page_of_a_worker(settings, parts))
     from composition.gateway import application  # noqa: PLC0415  (a worker never loads the schema)
@@ -180,7 +180,7 @@ async def adopt_once() -> list[Action]:
 
 
 @contextlib.asynccontextmanager
-async def _claimed_parts(asked_for: Settings) -> AsyncIterator[Parts]:
+async def _claimed_parts(asked_for: Settings) -> AsyncIterator[Dependencies]:
     """Open what the service is made of, on a database that is this deployment's."""
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(embedded(asked_for))
@@ -229,14 +229,14 @@ async def _or_stop(job: Awaitable[None], stopping: asyncio.Event, failures: list
 
 
 async def _work(
-    settings: Settings, parts: Parts, opened: asyncio.Event, stopping: asyncio.Event, *, adopt: bool
+    settings: Settings, parts: Dependencies, opened: asyncio.Event, stopping: asyncio.Event, *, adopt: bool
 ) -> None:
     await opened.wait()
     await work(settings, parts, stopping, adopt=adopt)
 
 
 def _claimed(
-    parts: Parts, settings: Settings, asked_for: Settings, *, adopt: bool = False
+    parts: Dependencies, settings: Settings, asked_for: Settings, *, adopt: bool = False
 ) -> Callable[[], Awaitable[None]]:
     """Return what claims the database for this deployment. `asked_for` are the settings before the blanks were filled
     in."""
@@ -254,7 +254,7 @@ def _claimed(
     return claimed
 
 
-async def _warm_up(parts: Parts, opened: asyncio.Event) -> None:
+async def _warm_up(parts: Dependencies, opened: asyncio.Event) -> None:
     """What the first request would otherwise wait for: the engine's client, the gazetteer, the stock."""
     await persistently(parts.engine.ping, "temporal")
     await opened.wait()
@@ -284,7 +284,7 @@ class Server(uvicorn.Server):
         yield  # signals are this module's: gateway and worker stop together
 
 
-def _server_config(settings: Settings, parts: Parts, app: Starlette) -> uvicorn.Config:
+def _server_config(settings: Settings, parts: Dependencies, app: Starlette) -> uvicorn.Config:
     heads = HeadLimits(settings.max_head_bytes, settings.max_headers)
     access_log = AccessLog(parts.metrics.http_answered)
     return uvicorn.Config(
@@ -311,7 +311,7 @@ def _server_config(settings: Settings, parts: Parts, app: Starlette) -> uvicorn.
 
 
 async def _serve_http(
-    settings: Settings, parts: Parts, app: Starlette, listener: socket.socket, stopping: asyncio.Event
+    settings: Settings, parts: Dependencies, app: Starlette, listener: socket.socket, stopping: asyncio.Event
 ) -> None:
     server = Server(_server_config(settings, parts, app))
     serving = asyncio.create_task(server.serve([listener]))
@@ -335,7 +335,7 @@ def _stop_signal() -> asyncio.Event:
 
 
 async def _greet(
-    asked_for: Settings, settings: Settings, parts: Parts, listener: socket.socket, prepared: asyncio.Event
+    asked_for: Settings, settings: Settings, parts: Dependencies, listener: socket.socket, prepared: asyncio.Event
 ) -> None:
     """Print where the service is, once its database and its engine can be used. `asked_for` are the settings before
     the blanks were filled in."""

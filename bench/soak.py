@@ -28,7 +28,7 @@ from bench.soak_lives import lives
 from bench.soak_players import Played, Player
 from bench.soak_weather import Weather
 from billing.meter import Meter
-from composition.parts import Parts, compose
+from composition.dependencies import Dependencies, compose
 from embedded.services import EmbeddedServices
 from errors import ProviderError
 from fleet.sweeper import Sweeper
@@ -169,7 +169,7 @@ async def agreed(run: Soak, db: Database) -> Verdict:
         await asyncio.sleep(2)
 
 
-async def swept(parts: Parts) -> None:
+async def swept(parts: Dependencies) -> None:
     """Two rounds of the sweeper, so far apart that what it saw first is no longer spared."""
     sweeper = Sweeper(parts.db, parts.registry, Meter(parts.db), spare_s=5)
     for pause_s in (6, 0):

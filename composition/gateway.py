@@ -16,8 +16,8 @@ from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlertFeed
-from composition.numbers import page_of_a_gateway
-from composition.parts import VERSION, Parts
+from composition.dependencies import VERSION, Dependencies
+from composition.metrics import page_of_a_gateway
 from errors import ProviderError
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
@@ -35,7 +35,7 @@ from web.health import Readiness, database_check
 from web.proxies import TrustedProxies
 
 
-def application(settings: Settings, parts: Parts) -> Starlette:
+def application(settings: Settings, parts: Dependencies) -> Starlette:
     """The gateway as an ASGI application."""
     progress, machines, alerts = ProgressFeed(parts.db), VmFeed(parts.db), AlertFeed(parts.db)
     operator_alerts = OperatorAlertFeed(parts.db)
@@ -82,7 +82,7 @@ def application(settings: Settings, parts: Parts) -> Starlette:
 
 def _services(
     settings: Settings,
-    parts: Parts,
+    parts: Dependencies,
     progress: ProgressFeed,
     machines: VmFeed,
     alerts: AlertFeed,
@@ -106,13 +106,13 @@ def _services(
     )
 
 
-def _token_keys(settings: Settings, parts: Parts) -> SharedSecret | RemoteKeys | None:
+def _token_keys(settings: Settings, parts: Dependencies) -> SharedSecret | RemoteKeys | None:
     if settings.jwt_secret is not None:
         return SharedSecret(settings.jwt_secret)
     return None if settings.jwt_jwks_url is None else RemoteKeys(str(settings.jwt_jwks_url), parts.http)
 
 
-def _authenticator(settings: Settings, parts: Parts, keys: TokenKeys | None) -> Authenticator:
+def _authenticator(settings: Settings, parts: Dependencies, keys: TokenKeys | None) -> Authenticator:
     tokens = None
     if keys is not None:
         tokens = TokenVerifier(
@@ -128,7 +128,7 @@ def _role_claim(settings: Settings) -> RoleClaim:
     return RoleClaim(settings.jwt_role_claim, names, lists=True)
 
 
-def _api_keys(settings: Settings, parts: Parts) -> ApiKeys:
+def _api_keys(settings: Settings, parts: Dependencies) -> ApiKeys:
     hashed_with = settings.api_key_secret or own_secret(settings.data_dir / "api-key-secret")
     return ApiKeys(parts.db, KeyHasher(hashed_with, settings.api_key_secret_previous))
 
@@ -163,7 +163,7 @@ def _query_limits(settings: Settings) -> Limits:
     )
 
 
-def _readiness(parts: Parts) -> Readiness:
+def _readiness(parts: Dependencies) -> Readiness:
     async def providers() -> None:
         for provider in parts.registry.all():
             health = await provider.health()

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from composition.blanks import simulates_google
+from composition.embedded_defaults import simulates_google
 from errors import ProviderError
 from models.database import Database
 from models.deployment import SIMULATED, UNKNOWN, DeploymentRecord, Difference, Identity, claim

@@ -6,8 +6,8 @@ import asyncio
 import sys
 from contextlib import AsyncExitStack
 
-from composition.blanks import completed, embedded
-from composition.parts import engine_address
+from composition.dependencies import engine_address
+from composition.embedded_defaults import completed, embedded
 from launch.replay import Replayed, replay_running
 from launch.temporal_client import connect
 from settings import load_settings

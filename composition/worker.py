@@ -15,8 +15,8 @@ from billing.meter import Meter
 from billing.rollups import Rollups
 from billing.tensordock_billing import BalanceSampler
 from billing.webhooks import AlertWebhooks, Webhook
-from composition.clouds import catalog_of_prices, google_tokens
-from composition.parts import Parts
+from composition.dependencies import Dependencies
+from composition.providers import catalog_of_prices, google_tokens
 from errors import UnavailableError, UnusableError
 from fleet.adoption import Adoption
 from fleet.service import MachineCommandClient, MachineService
@@ -36,7 +36,7 @@ _SWEEP_EVERY: Final = timedelta(minutes=1)
 log = logging.getLogger("server")
 
 
-async def work(settings: Settings, parts: Parts, stopping: asyncio.Event, *, adopt: bool = False) -> None:
+async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event, *, adopt: bool = False) -> None:
     """Be a worker until told to stop. An engine that is away is waited for. `adopt` takes the task queue over from
     another deployment. Raises SettingsError when it is another's."""
     from billing.price_refresh import PriceRefreshing
@@ -97,7 +97,7 @@ async def _kept(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.wait([task])
 
 
-def _activities(settings: Settings, parts: Parts, engine: MachineCommandClient) -> list[object]:
+def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandClient) -> list[object]:
     from fleet.monitoring import MonitoringActivities, WatchTimes
     from fleet.power import PowerActivities
     from fleet.provisioning import ProvisioningActivities
@@ -117,7 +117,7 @@ def _activities(settings: Settings, parts: Parts, engine: MachineCommandClient) 
     ]
 
 
-def _spending(settings: Settings, parts: Parts) -> object:
+def _spending(settings: Settings, parts: Dependencies) -> object:
     from fleet.spending_enforcement import Spending
 
     webhook = None
@@ -130,12 +130,12 @@ def _spending(settings: Settings, parts: Parts) -> object:
     )
 
 
-def _launches(parts: Parts) -> LaunchService:
+def _launches(parts: Dependencies) -> LaunchService:
     db = parts.db
     return LaunchService(db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(db))
 
 
-def sweeper_of(settings: Settings, parts: Parts) -> Sweeper:
+def sweeper_of(settings: Settings, parts: Dependencies) -> Sweeper:
     return Sweeper(
         parts.db,
         parts.registry,
@@ -146,7 +146,7 @@ def sweeper_of(settings: Settings, parts: Parts) -> Sweeper:
     )
 
 
-def adoption_of(parts: Parts) -> Adoption:
+def adoption_of(parts: Dependencies) -> Adoption:
     assert parts.streaming is not None, "adoption asks machines whose they are"
     return Adoption(parts.db, parts.registry, parts.streaming, Meter(parts.db))
 
@@ -166,7 +166,7 @@ async def persistently(attempt: Callable[[], Awaitable[T]], dependency: str) -> 
             await asyncio.sleep(_AGAIN_S)
 
 
-def _billing_export(settings: Settings, parts: Parts) -> GoogleBillingImport | None:
+def _billing_export(settings: Settings, parts: Dependencies) -> GoogleBillingImport | None:
     """None: Google's word on what it charged is not asked for."""
     table, project = settings.gcp_billing_export_table, settings.gcp_project_id
     if table is None or project is None:

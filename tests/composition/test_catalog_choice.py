@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from composition.blanks import completed
-from composition.clouds import catalog_of_prices
+from composition.embedded_defaults import completed
+from composition.providers import catalog_of_prices
 from embedded.services import Running
 from settings import load_settings
 

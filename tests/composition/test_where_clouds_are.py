@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from composition.blanks import needs_simulator
-from composition.clouds import tensordock_options
+from composition.embedded_defaults import needs_simulator
+from composition.providers import tensordock_options
 from settings import load_settings
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBxGamerProvisionerTestKey"

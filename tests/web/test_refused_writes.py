@@ -19,7 +19,7 @@ from auth.authenticator import Authenticator
 from auth.callers import Role
 from auth.rate_limits import RequestRate
 from auth.tokens import SharedSecret, TokenVerifier
-from composition.numbers import record_write_check
+from composition.metrics import record_write_check
 from models.api_keys import ApiKey
 from models.database import Database
 from models.rate_counters import RateWindow

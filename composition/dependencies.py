@@ -11,8 +11,10 @@ from typing import Final
 
 from billing.google_prices import GooglePrices
 from billing.tensordock_billing import Balance
-from composition.blanks import simulates_google
-from composition.clouds import (
+from composition.embedded_defaults import simulates_google
+from composition.files import check_files
+from composition.identity import Account
+from composition.providers import (
     cloudypad_cli,
     cloudypad_options,
     compute_engine,
@@ -25,8 +27,6 @@ from composition.clouds import (
     tensordock_is_simulated,
     tensordock_options,
 )
-from composition.files import check_files
-from composition.identity import Account
 from errors import ProviderRefusedError
 from fleet.provider_reports import ProviderReports, ReportedHealth
 from fleet.sweep_plan import Inventory
@@ -55,7 +55,7 @@ VERSION: Final = "0.1.0"
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Dependencies:
     """What gateway and worker are made of."""
 
     db: Database
@@ -75,7 +75,7 @@ class Parts:
 
 
 @contextlib.asynccontextmanager
-async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Parts]:
+async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Dependencies]:
     """Open what the roles share, and close it again. A process that does not work (a gateway) reaches no machine: it
     has no SSH key, no CloudyPad and no key of the library, and asks for none."""
     async with AsyncExitStack() as stack:
@@ -116,7 +116,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Pa
         orders = NetworkOrders(db, location_finder(settings, http))
         stack.push_async_callback(orders.close)
         weights = Weights(settings.placement_weight_rtt_ms, settings.placement_weight_usd_per_hour)
-        yield Parts(
+        yield Dependencies(
             db=db,
             write_probe=WriteProbe(db),
             engine=LazyWorkflowClient(address),

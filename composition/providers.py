@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from billing.google_catalog import CloudCatalog
-from composition.blanks import simulates_google
+from composition.embedded_defaults import simulates_google
 from models.cloudypad_states import CloudyPadStates
 from models.database import Database
 from providers.cloudypad.cli import CloudyPadCli

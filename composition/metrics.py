@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from composition.parts import Parts
+from composition.dependencies import Dependencies
 from models.write_probe import WriteProbe
 from resolvers.record_metrics import RecordMetrics, read_record_metrics
 from settings import Environment, Settings
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from web.gateway import Gateway
 
 
-def page_of_a_gateway(settings: Settings, parts: Parts, gateway: Gateway) -> MetricsPage:
+def page_of_a_gateway(settings: Settings, parts: Dependencies, gateway: Gateway) -> MetricsPage:
     return _page(settings, parts, staff(gateway, settings.metrics_token))
 
 
-def page_of_a_worker(settings: Settings, parts: Parts) -> MetricsPage:
+def page_of_a_worker(settings: Settings, parts: Dependencies) -> MetricsPage:
     return _page(settings, parts, bearers_of(settings.metrics_token))
 
 
-def _page(settings: Settings, parts: Parts, in_production: Check) -> MetricsPage:
+def _page(settings: Settings, parts: Dependencies, in_production: Check) -> MetricsPage:
     check = everybody if settings.environment is Environment.DEVELOPMENT else in_production
     return MetricsPage(parts.metrics, CachedRecordMetrics(lambda: _taken(parts)), check)
 
 
-async def _taken(parts: Parts) -> RecordMetrics:
+async def _taken(parts: Dependencies) -> RecordMetrics:
     census, _ = await asyncio.gather(
         read_record_metrics(parts.db), record_write_check(parts.metrics, parts.write_probe)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from composition.parts import compose
+from composition.dependencies import compose
 from settings import Settings, SettingsError, load_settings
 
 pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
