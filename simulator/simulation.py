@@ -17,7 +17,7 @@ from aiohttp import web
 from simulator.bucket import library
 from simulator.bucket.api import BucketApi
 from simulator.bucket.store import ObjectStore
-from simulator.bucket_weather import bucket_weather
+from simulator.bucket_faults import bucket_weather
 from simulator.clock import DEFAULT_FACTOR, Clock
 from simulator.cloudypad import launcher
 from simulator.control import BASE as CONTROL
@@ -28,8 +28,8 @@ from simulator.google.compute_api import ComputeApi
 from simulator.google.location_finder import LocationFinderApi
 from simulator.google.metadata import MetadataApi
 from simulator.google.routes import GoogleRoutes
-from simulator.machines.park import MachinePark
 from simulator.machines.players import PlayerRoutes
+from simulator.machines.pool import MachinePark
 from simulator.park import Park
 from simulator.state import DamagedStateError, StateFile
 from simulator.tensordock.service import Customer, TensorDock

@@ -13,7 +13,7 @@ from typing import Any
 
 from simulator.clock import Clock
 from simulator.google.lives import Lives
-from simulator.machines.park import MachinePark
+from simulator.machines.pool import MachinePark
 
 PREFIX = "gcp-"
 DATA_FOLDER = "/var/lib/cloudypad"

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from simulator.google.compute import CloudError, GoogleMachines, Server
-from simulator.machines.park import MachinePark
+from simulator.machines.pool import MachinePark
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,61}")
 ORDER_KEYS = ("name", "user", "public_key", "projectId", "zone", "machineType", "acceleratorType", "useSpot")

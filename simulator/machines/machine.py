@@ -13,7 +13,6 @@ from simulator.machines import image, users
 from simulator.machines.addresses import MachineAddress
 from simulator.machines.cloud_init import CloudInit
 from simulator.machines.containers import Containers
-from simulator.machines.door import Door
 from simulator.machines.files import Files
 from simulator.machines.firewall import Firewall
 from simulator.machines.journal import Journal
@@ -24,6 +23,7 @@ from simulator.machines.programs.call import Call, User
 from simulator.machines.programs.table import PROGRAMS
 from simulator.machines.shell.interpreter import Shell
 from simulator.machines.shell.state import ShellState
+from simulator.machines.ssh_server import Door
 from simulator.machines.systemd.manager import Systemd
 from simulator.machines.traffic import Traffic
 from simulator.machines.tree import ROOT_UID, FileTree

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from simulator.machines.files import Files
-from simulator.machines.park import MachinePark, UnknownMachineError
+from simulator.machines.pool import MachinePark, UnknownMachineError
 from simulator.machines.wolf.api import WolfShape
 from simulator.machines.wolf.server import PLAYER_IP, Wolf
 

@@ -18,7 +18,7 @@ from simulator.park import Park
 from simulator.state import StateFile
 from simulator.tensordock.cloud import Cloud
 from simulator.tensordock.ledger import Ledger
-from simulator.tensordock.mishaps import Mishaps, stop_all_without_money
+from simulator.tensordock.random_failures import Mishaps, stop_all_without_money
 from simulator.tensordock.records import load_record, to_record
 from simulator.tensordock.v0.account import Account
 from simulator.tensordock.v0.machines import Machines

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simulator.clock import Clock
 from simulator.machines.machine import Machine
-from simulator.machines.park import MachinePark
+from simulator.machines.pool import MachinePark
 from simulator.machines.wolf.api import WolfShape
 from simulator.machines.wolf.server import Wolf
 from streaming.addresses import Address

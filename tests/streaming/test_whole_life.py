@@ -21,7 +21,7 @@ from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
 from providers.tensordock.cloud_init import cloud_init
 from simulator.machines.machine import Machine
-from simulator.machines.park import MachinePark
+from simulator.machines.pool import MachinePark
 from simulator.simulation import Simulation, SimulationOptions
 from streaming.keys import KeyPair
 from streaming.library import Library

@@ -11,9 +11,9 @@ from simulator.faults import OF_NEW_MACHINES, Api, Call, FaultKind, FaultOrder, 
 from simulator.hostnodes.stock import Claim
 from simulator.tensordock.cloud import Cloud
 from simulator.tensordock.lives import SLOW_DELETE_S
-from simulator.tensordock.mishaps import Mishaps
 from simulator.tensordock.ordering import Fate
 from simulator.tensordock.orders import order_from, resize_from
+from simulator.tensordock.random_failures import Mishaps
 from simulator.tensordock.v2 import shapes
 from simulator.tensordock.v2.words import BASE, Desk, json_body, member, success
 from simulator.tensordock.wire import Answer

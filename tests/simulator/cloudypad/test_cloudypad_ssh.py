@@ -14,7 +14,7 @@ import pytest
 
 from providers.cloudypad.error_parsing import reason_in
 from simulator.clock import Clock
-from simulator.machines.park import MachineAddress, MachinePark
+from simulator.machines.pool import MachineAddress, MachinePark
 from simulator.simulation import Simulation, SimulationOptions
 from tests.simulator.cloudypad.tool import Tool, park_of
 

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from simulator.cloudypad import world as cloudypad_world
-from simulator.machines.park import MachinePark
+from simulator.machines.pool import MachinePark
 from simulator.simulation import Simulation
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncssh
 
 from simulator.machines.addresses import SSH
-from simulator.machines.park import MachineAddress, MachinePark
+from simulator.machines.pool import MachineAddress, MachinePark
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from aiohttp import web
 from simulator.bucket.api import BucketApi
 from simulator.bucket.store import ObjectStore
 from simulator.clock import Clock
-from simulator.machines.park import MachinePark
+from simulator.machines.pool import MachinePark
 from tests.simulator.machines.box import Box
 
 FACTOR = 2000

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncssh
 
 from providers.tensordock.cloud_init import cloud_init
-from simulator.machines.park import MachinePark
+from simulator.machines.pool import MachinePark
 from tests.simulator.machines.box import Box
 
 

@@ -11,7 +11,7 @@ import asyncssh
 import pytest
 
 from simulator.clock import Clock
-from simulator.machines.park import MachinePark, UnknownMachineError
+from simulator.machines.pool import MachinePark, UnknownMachineError
 from tests.simulator.machines.box import Box
 
 

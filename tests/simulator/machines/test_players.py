@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from simulator.machines.park import MachinePark
 from simulator.machines.players import PlayerRoutes
+from simulator.machines.pool import MachinePark
 from tests.simulator.machines.box import Box
 from tests.simulator.machines.test_machine_wolf import COMPOSE, CONFIG
 
