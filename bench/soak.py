@@ -24,9 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.soak_audit import UNASKED_S, Verdict, compared
+from bench.soak_chaos import Weather
 from bench.soak_lives import lives
 from bench.soak_players import Played, Player
-from bench.soak_weather import Weather
 from billing.meter import Meter
 from composition.dependencies import Dependencies, compose
 from embedded.services import EmbeddedServices
