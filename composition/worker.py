@@ -43,7 +43,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
     from billing.workflows import BillingActivities, ensure_cost_schedules
     from fleet.schedules import Sweeping, claim_queue, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
-    from launch.interrupted import InterruptedLaunches
+    from launch.ended_runs import InterruptedLaunches
     from launch.recovery import LaunchRecovery, ensure_rescue_schedule
     from launch.temporal_client import TemporalWorkflowClient, connect, engine_answers
     from launch.versions import WorkerVersions

@@ -23,8 +23,8 @@ from errors import (
     UnavailableError,
     UnreadableRecordError,
 )
-from fleet.endless import is_endless
 from fleet.progress_signals import lines_first, tell_trouble
+from fleet.unlimited_retries import is_endless
 
 log = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from providers.base import Machine, MachineId, MachineState, Provider, ProviderN
 from providers.registry import Registry
 from providers.tags import parse_tag
 from streaming.addresses import Address
-from streaming.found_saves import FoundSlot
 from streaming.name_checks import folder_of
+from streaming.saves.discovery import FoundSlot
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 _OURS: Final = frozenset({Verdict.SPARE, Verdict.DELETE, Verdict.HOLD})

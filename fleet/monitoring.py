@@ -15,7 +15,7 @@ from errors import MachineLostError, ProviderError
 from fleet.health import Health, last_reading, remembered, unmeasured_too_long
 from fleet.machine_operations import OnBoard, address_of
 from fleet.messages import CheckResult, Incident, IncidentKind, MonitorState
-from fleet.presence import OFF
+from fleet.power_state import OFF
 from fleet.prices import ProviderPrices
 from fleet.save_upload import bring_to_safety
 from models.database import Database, Document

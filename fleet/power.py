@@ -15,7 +15,7 @@ from errors import ConflictError, GatewayError, MachineLostError
 from fleet.health import stop_warning
 from fleet.machine_operations import OnBoard, address_of
 from fleet.messages import IncidentKind, Off, Pin
-from fleet.presence import OFF, while_on
+from fleet.power_state import OFF, while_on
 from fleet.provisioning import lost
 from fleet.save_upload import bring_to_safety
 from models.audit import by_the_service, write_with

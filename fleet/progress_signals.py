@@ -53,8 +53,8 @@ async def tell_trouble(line: str) -> None:
 
 
 def told_to_workflow() -> ProgressCallback:
-    """A `ProgressCallback` that signals each new line to the workflow of the activity it is made in. Within `lines_first` they
-    are waited for.
+    """Return a callback that signals each new line to the workflow of the running activity. Within `lines_first` the
+    signals are awaited.
 
     Repeated lines and those beyond a bound are dropped: a player reads phases, not logs. A signal that fails is
     dropped too; progress is never worth a failed step. Within `lines_first` the latest line is sent again every

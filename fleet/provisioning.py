@@ -23,7 +23,7 @@ from errors import (
     ProviderRefusedError,
     UnavailableError,
 )
-from fleet.orders import Done, Released, RentOrder
+from fleet.messages import Done, Released, RentOrder
 from fleet.prices import ProviderPrices
 from fleet.progress_signals import told_to_workflow
 from models.database import Database, Document

@@ -19,7 +19,6 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from fleet.activity_errors import kind_of, words_of
-    from fleet.endless import ENDLESS
     from fleet.messages import (
         ALLOWED_IN,
         NO_OP_IN,
@@ -35,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from fleet.monitoring import MonitoringActivities
     from fleet.power import PowerActivities
     from fleet.provisioning import ProvisioningActivities
+    from fleet.unlimited_retries import ENDLESS
     from models.vms import ENDED, VmStatus
 
 T = TypeVar("T")

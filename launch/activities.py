@@ -22,9 +22,8 @@ from errors import (
     ProviderRefusedError,
 )
 from fleet.machine_operations import OnBoard, address_of, slot_for, slot_of
-from fleet.messages import Command, CommandRequest
-from fleet.orders import Done, RentOrder, SiteFacts
-from fleet.presence import while_on
+from fleet.messages import Command, CommandRequest, Done, RentOrder, SiteFacts
+from fleet.power_state import while_on
 from fleet.progress_signals import told_to_workflow
 from fleet.save_upload import bring_to_safety
 from fleet.service import MachineCommandClient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fleet.orders import SiteFacts
+from fleet.messages import SiteFacts
 from providers.base import Offer
 
 

@@ -16,7 +16,7 @@ from temporalio.client import Client
 with workflow.unsafe.imports_passed_through():
     from billing.workflows import ensure_schedule
     from errors import UnavailableError
-    from launch.interrupted import InterruptedLaunches
+    from launch.ended_runs import InterruptedLaunches
     from launch.messages import LaunchInput
     from launch.progress import ProgressUpdate, write
     from launch.workflow_client import LaunchStarter

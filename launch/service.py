@@ -23,8 +23,8 @@ from errors import (
     ProviderError,
     UnavailableError,
 )
+from launch.duplicate_requests import Repeats, own_key, under_way_key
 from launch.messages import LaunchInput
-from launch.repeats import Repeats, own_key, under_way_key
 from launch.workflow_client import WorkflowClient
 from models.catalog import Console, ConsoleType, console
 from models.database import Database, Document
@@ -170,7 +170,7 @@ class LaunchService:
         for the player, where it was not the player who asked.
 
         The record is moved first: a launch that is CANCELLING there never becomes READY, even if the engine hears of
-        the cancel late. While the engine is away it is told later, by `launch.interrupted`.
+        the cancel late. While the engine is away it is told later, by `launch.ended_runs`.
         """
         cancelling = await self._db.update(
             Launch,

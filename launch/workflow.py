@@ -22,11 +22,10 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from fleet.activity_errors import kind_of, time_is_up, words_of
-    from fleet.endless import ENDLESS
-    from fleet.messages import machine_workflow_id
-    from fleet.orders import Released
+    from fleet.messages import Released, machine_workflow_id
     from fleet.progress_signals import NOTE_SIGNAL, TROUBLE_SIGNAL
     from fleet.provisioning import ProvisioningActivities
+    from fleet.unlimited_retries import ENDLESS
     from launch.activities import LaunchActivities
     from launch.messages import Candidate, LaunchInput, Plan, StepInput
     from launch.progress import AttemptNote, ProgressUpdate, WriteResult, expected_share, share_done

@@ -28,8 +28,8 @@ from pymongo.errors import PyMongoError
 from errors import ConflictError, DatabaseFaultError, UnavailableError, UnreadableRecordError
 from models import indexes
 from models.batches import Batches
+from models.concurrency import Turns
 from models.translation import IN_TRANSACTION, Translation
-from models.turns import Turns
 from models.unreadable import Unreadable, notice
 
 log = logging.getLogger(__name__)

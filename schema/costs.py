@@ -26,11 +26,11 @@ from schema.enums import (
     LimitPeriod,
     ProviderName,
 )
+from schema.execution.chunked_lists import unhurried
 from schema.ids import global_id
 from schema.mutation_errors import ErrorsAsData, MutationError
 from schema.node import Info
 from schema.places import FromOrNowhere, Placement
-from schema.unhurried import unhurried
 
 
 @strawberry.type(description="One group's part.")

@@ -14,8 +14,8 @@ from typing import Any, Final
 from models.catalog import Console
 from streaming.library_mount import MOUNT_POINT
 from streaming.name_checks import app_title, checked_id, checked_image, checked_rom, folder_of, is_plain_rom
-from streaming.save_places import BESIDE_ROM
-from streaming.survey import CONTAINER_HOME
+from streaming.saves.locations import BESIDE_ROM
+from streaming.saves.survey import CONTAINER_HOME
 
 START_FOLDER: Final = "/var/lib/gamer/start"
 CORE_FOLDER: Final = "/var/lib/gamer/cores"

@@ -20,9 +20,9 @@ from streaming.addresses import Address
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, prepare
 from streaming.dead_man_switch import arm_shutdown_timer
-from streaming.found_saves import FoundSlot, found_slots
 from streaming.library_mount import LibrarySource, mount
 from streaming.pairing import Pairing
+from streaming.saves.discovery import FoundSlot, found_slots
 from streaming.saves.slots import SaveSlot
 from streaming.saves.transfer import Saves, UploadReport
 from streaming.sessions import Activity, activity, end_sessions

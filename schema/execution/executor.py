@@ -41,10 +41,10 @@ from schema.execution.errors import (
 )
 from schema.execution.limits import Limits, check_document, cost_report, parse_within
 from schema.execution.observer import NullObserver, OperationObserver, Outcome
+from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
 from schema.execution.trusted_documents import TrustedDocuments, sha256_of
 from schema.ids import global_id
 from schema.root import SCHEMA
-from schema.strays import StrayCancellationError, strays_as_errors
 
 _MOST_MISTAKES: Final = 5  # of a document that are told; an answer does not grow with them
 

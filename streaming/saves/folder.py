@@ -9,11 +9,11 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from errors import ProviderBusyError
-from streaming.save_places import SAVE_FOLDERS, SaveKind, kind_of
 from streaming.saves.archive import PLAYER_ID, Files, SavedFile, pack, packed_limit, plain_files
+from streaming.saves.locations import SAVE_FOLDERS, SaveKind, kind_of
 from streaming.saves.slots import STATE_ROOT
+from streaming.saves.survey import Entry, LeftOut, Survey, mend_links, survey
 from streaming.ssh import Answer, CommandFailedError, Shell
-from streaming.survey import Entry, LeftOut, Survey, mend_links, survey
 
 _TRIES: Final = 3
 _TRANSFER_S: Final = 300

@@ -9,8 +9,8 @@ from typing import Final
 import orjson
 
 from providers.storage.bucket import ABSENT
-from streaming.save_places import SaveKind
 from streaming.saves.archive import digest
+from streaming.saves.locations import SaveKind
 from streaming.saves.slots import SaveSlot
 from streaming.ssh import Shell
 

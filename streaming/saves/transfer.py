@@ -24,14 +24,14 @@ from typing import Final
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.storage.bucket import ABSENT, Bucket, GenerationConflictError, StoredObject
-from streaming.save_places import SaveKind, kind_of
 from streaming.saves.archive import Files, Manifest, digest, is_blank, pack, packed_limit, unpack
 from streaming.saves.folder import SaveFolder
+from streaming.saves.locations import SaveKind, kind_of
 from streaming.saves.restore_marker import RestoreMarker, read_note, write_note
 from streaming.saves.slots import SaveSlot
+from streaming.saves.survey import LeftOut
+from streaming.saves.versions import superfluous, version_name
 from streaming.ssh import Shell
-from streaming.survey import LeftOut
-from streaming.versions import superfluous, version_name
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from collections import Counter
 from errors import ProviderError, ProviderRefusedError
 from providers.base import ProgressCallback
 from streaming.machine import Activity, Address, GameToPlay, Reading, SaveSlot, UploadReport
+from streaming.saves.survey import LeftOut
 from streaming.saves.transfer import UploadOutcome
-from streaming.survey import LeftOut
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
 

@@ -25,8 +25,8 @@ from models.vms import Vm, VmStatus
 from providers.base import MachineId, MachineState, ProviderName
 from providers.registry import Registry
 from streaming.addresses import Address
-from streaming.found_saves import FoundSlot
 from streaming.name_checks import folder_of
+from streaming.saves.discovery import FoundSlot
 from streaming.saves.slots import SaveSlot
 from tests.fakes.cloud import FakeCloud
 from tests.fault_proxy import WRITES, Fault, FaultProxy

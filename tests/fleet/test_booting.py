@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from billing.meter import Meter
 from errors import MachineLostError
-from fleet.orders import Done
+from fleet.messages import Done
 from fleet.provisioning import ProvisioningActivities
 from models.catalog import ConsoleType, PresetName
 from models.vms import Vm, VmPlace

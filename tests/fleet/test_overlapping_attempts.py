@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from billing.meter import Meter
 from errors import ProviderBusyError, ProviderRefusedError
-from fleet.orders import Done, RentOrder, SiteFacts
+from fleet.messages import Done, RentOrder, SiteFacts
 from fleet.provisioning import ProvisioningActivities
 from models.catalog import ConsoleType, PresetName
 from models.vms import Vm, VmStatus

@@ -15,8 +15,8 @@ from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from placement.coordinates import Position
 from providers.base import MachineState, ProviderName
+from streaming.saves.survey import LeftOut
 from streaming.saves.transfer import UploadOutcome
-from streaming.survey import LeftOut
 from tests.world import World
 
 TALLINN = Position(59.437, 24.7536)

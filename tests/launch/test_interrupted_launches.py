@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from fleet.messages import launch_workflow_id
-from launch.interrupted import END_LAUNCH, RELEASE_MACHINE, InterruptedLaunches
+from launch.ended_runs import END_LAUNCH, RELEASE_MACHINE, InterruptedLaunches
 from models.audit import AuditEntry
 from models.launches import Launch, LaunchStatus
 from models.usage import UsageInterval

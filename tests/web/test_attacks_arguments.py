@@ -30,7 +30,7 @@ from models.vms import Vm
 from schema.ids import global_id
 from schema.root import SCHEMA
 from tests.gateway import ANN, BOB, OPERATOR, GatewayWorld, a_launch, a_vm, an_event
-from tests.web.siege import Siege, siege
+from tests.web.attacked_gateway import Siege, siege
 
 __all__ = ["siege"]
 

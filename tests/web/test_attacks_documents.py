@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from tests.gateway import OPERATOR
-from tests.web.siege import Siege, siege
+from tests.web.attacked_gateway import Siege, siege
 
 __all__ = ["siege"]
 

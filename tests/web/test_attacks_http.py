@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from auth.authenticator import Authenticator
 from auth.tokens import SharedSecret, TokenVerifier
 from tests.gateway import ANN, BOB, TOKEN_SECRET, GatewayWorld, request_rate, token
-from tests.web.siege import Siege, besieged, siege
+from tests.web.attacked_gateway import Siege, besieged, siege
 from web.logging_setup import ConsoleLines, JsonLines
 
 __all__ = ["siege"]

@@ -11,7 +11,7 @@ from graphql import GraphQLInputObjectType, get_named_type
 
 from schema.root import SCHEMA
 from tests.gateway import OPERATOR
-from tests.web.siege import Siege, siege
+from tests.web.attacked_gateway import Siege, siege
 from tests.web.test_attacks_arguments import asked, codes_of
 
 __all__ = ["siege"]

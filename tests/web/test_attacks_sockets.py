@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from tests.gateway import ANN, token
-from tests.web.siege import INTERNAL, Siege, siege
+from tests.web.attacked_gateway import INTERNAL, Siege, siege
 
 __all__ = ["siege"]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from models.catalog import ConsoleType
-from streaming.found_saves import FoundSlot, found_slots
 from streaming.keys import KeyPair
-from streaming.save_places import SaveKind
+from streaming.saves.discovery import FoundSlot, found_slots
+from streaming.saves.locations import SaveKind
 from streaming.saves.restore_marker import FOLDER, RestoreMarker, write_note
 from streaming.saves.slots import SaveSlot
 from streaming.ssh import Ssh

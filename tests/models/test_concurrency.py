@@ -8,7 +8,7 @@ import time
 import pytest
 
 from errors import ConflictError, UnavailableError
-from models.turns import Turns
+from models.concurrency import Turns
 
 
 class Calls:

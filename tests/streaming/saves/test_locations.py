@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.save_places import SAVE_FOLDERS, SaveKind, kind_of
+from streaming.saves.locations import SAVE_FOLDERS, SaveKind, kind_of
 
 YUZU = ".local/share/yuzu/nand"
 TITLE = "sdmc/Nintendo 3DS/00000000000000000000000000000000/00000000000000000000000000000000/title/00040000/00030800"

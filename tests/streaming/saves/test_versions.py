@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from streaming.versions import superfluous, version_name
+from streaming.saves.versions import superfluous, version_name
 
 NOW = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
 
