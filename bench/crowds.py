@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from bench.siege_attacks import SECRET, token
+from bench.attacks import SECRET, token
 from embedded.services import EmbeddedServices
 from models.database import Database
 from models.launches import Launch, LaunchEvent

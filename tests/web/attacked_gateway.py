@@ -75,7 +75,7 @@ class Told:
 
 
 @dataclass
-class Siege:
+class AttackedGateway:
     world: GatewayWorld
     address: str
     http: aiohttp.ClientSession
@@ -142,7 +142,7 @@ def seemly(said: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def besieged(world: GatewayWorld, *, lives: str = "", **changes: Any) -> AsyncIterator[Siege]:
+async def attacked_gateway(world: GatewayWorld, *, lives: str = "", **changes: Any) -> AsyncIterator[AttackedGateway]:
     """Ends with proof that somebody else was served all the while, and that memory did not run away."""
     execution = GraphQLExecution(open_introspection=False, suggestions=False)
     settings = {"execution": execution, "limits": LIMITS, "sockets": SocketsPerCaller(5), **changes}
@@ -154,40 +154,40 @@ async def besieged(world: GatewayWorld, *, lives: str = "", **changes: Any) -> A
         listening(app, hardened_http_protocol(1.0)) as address,
         aiohttp.ClientSession(connector=one_each) as http,
     ):
-        siege = Siege(world, address, http, lives or token(SERVICE))
-        healthy = asyncio.create_task(_healthy(siege))
+        attacked = AttackedGateway(world, address, http, lives or token(SERVICE))
+        healthy = asyncio.create_task(_healthy(attacked))
         try:
-            yield siege
+            yield attacked
         finally:
             healthy.cancel()
             await asyncio.gather(healthy, return_exceptions=True)
         if healthy.done() and not healthy.cancelled():
             healthy.result()
-        await _served_once(siege)
-        assert max(siege.served) < _PATIENCE_ON_A_BUSY_MACHINE_S
-        assert max(siege.computed) < _PATIENCE_S
+        await _served_once(attacked)
+        assert max(attacked.served) < _PATIENCE_ON_A_BUSY_MACHINE_S
+        assert max(attacked.computed) < _PATIENCE_S
         assert resident_kb() - before < _MOST_GROWTH_KB
 
 
 @pytest.fixture
-async def siege(gateway: GatewayWorld) -> AsyncIterator[Siege]:
-    async with besieged(gateway) as made:
+async def attacked(gateway: GatewayWorld) -> AsyncIterator[AttackedGateway]:
+    async with attacked_gateway(gateway) as made:
         yield made
 
 
-async def _healthy(siege: Siege) -> None:
+async def _healthy(attacked: AttackedGateway) -> None:
     while True:
-        await _served_once(siege)
+        await _served_once(attacked)
         await asyncio.sleep(0.05)
 
 
-async def _served_once(siege: Siege) -> None:
+async def _served_once(attacked: AttackedGateway) -> None:
     begun, computed = time.perf_counter(), time.process_time()
-    headers = {"Authorization": f"Bearer {siege.lives}"}
-    async with siege.http.post(siege.url, json={"query": "{ viewer { __typename } }"}, headers=headers) as answer:
+    headers = {"Authorization": f"Bearer {attacked.lives}"}
+    async with attacked.http.post(attacked.url, json={"query": "{ viewer { __typename } }"}, headers=headers) as answer:
         assert (await answer.json())["data"] == {"viewer": {"__typename": "Viewer"}}
-    siege.served.append(time.perf_counter() - begun)
-    siege.computed.append(time.process_time() - computed)
+    attacked.served.append(time.perf_counter() - begun)
+    attacked.computed.append(time.process_time() - computed)
 
 
 def resident_kb() -> int:

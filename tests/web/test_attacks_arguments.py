@@ -30,9 +30,9 @@ from models.vms import Vm
 from schema.ids import global_id
 from schema.root import SCHEMA
 from tests.gateway import ANN, BOB, OPERATOR, GatewayWorld, a_launch, a_vm, an_event
-from tests.web.attacked_gateway import Siege, siege
+from tests.web.attacked_gateway import AttackedGateway, attacked
 
-__all__ = ["siege"]
+__all__ = ["attacked"]
 
 TEXTS: Final = ("String", "ID")
 EVIL: Final[tuple[Any, ...]] = (
@@ -133,17 +133,17 @@ FREE: Final = {("launchGame", "idempotencyKey"), ("createVm", "idempotencyKey"),
     ("operation", "name", "path"), ARGUMENTS, ids=lambda part: part if isinstance(part, str) else ".".join(part)
 )
 async def test_no_text_does_more_than_be_refused(
-    siege: Siege, operation: str, name: str, path: tuple[str, ...]
+    attacked: AttackedGateway, operation: str, name: str, path: tuple[str, ...]
 ) -> None:
     for value in (*EVIL, *OBJECTS):
-        told = await siege.ask(asked(operation, name, path, value), OPERATOR)
+        told = await attacked.ask(asked(operation, name, path, value), OPERATOR)
         codes = codes_of(told.content)
         assert codes <= REFUSALS | {"NO_CAPACITY", "PROVIDER_UNAVAILABLE"}, (value, told.text)
         if not codes and (name, path[-1]) not in FREE:
             assert nothing_found(told.content, name), (value, told.text)
 
     if (name, path[-1]) not in FREE:
-        await siege.nothing_happened()
+        await attacked.nothing_happened()
 
 
 def codes_of(content: Any) -> set[str]:
@@ -178,12 +178,12 @@ class TestOwnership:
         ids=lambda part: part if isinstance(part, str) else ".".join(part),
     )
     async def test_a_foreign_id_answers_as_an_unknown_one(
-        self, anns: GatewayWorld, siege: Siege, kind: str, operation: str, name: str, path: tuple[str, ...]
+        self, anns: GatewayWorld, attacked: AttackedGateway, kind: str, operation: str, name: str, path: tuple[str, ...]
     ) -> None:
         own = self.LAUNCH if kind == "Launch" else self.VM
 
-        foreign = await siege.ask(asked(operation, name, path, global_id(kind, own)), BOB)
-        unknown = await siege.ask(asked(operation, name, path, global_id(kind, self.NOBODYS)), BOB)
+        foreign = await attacked.ask(asked(operation, name, path, global_id(kind, own)), BOB)
+        unknown = await attacked.ask(asked(operation, name, path, global_id(kind, self.NOBODYS)), BOB)
 
         assert (foreign.status, foreign.content) == (unknown.status, unknown.content)
         assert codes_of(foreign.content) <= REFUSALS
@@ -195,22 +195,24 @@ class TestOwnership:
         ids=lambda part: part if isinstance(part, str) else ".".join(part),
     )
     async def test_no_player_acts_or_looks_for_another(
-        self, anns: GatewayWorld, siege: Siege, operation: str, name: str, path: tuple[str, ...]
+        self, anns: GatewayWorld, attacked: AttackedGateway, operation: str, name: str, path: tuple[str, ...]
     ) -> None:
-        told = await siege.ask(asked(operation, name, path, "ann"), BOB)
+        told = await attacked.ask(asked(operation, name, path, "ann"), BOB)
 
         assert codes_of(told.content) == {"FORBIDDEN"}
         assert "ann" not in json.dumps(told.content.get("data"))
         assert await self.untouched(anns)
 
     @pytest.mark.parametrize("caller", [ANN, BOB])
-    async def test_what_operators_do_is_refused_to_players_and_does_nothing(self, siege: Siege, caller: Caller) -> None:
+    async def test_what_operators_do_is_refused_to_players_and_does_nothing(
+        self, attacked: AttackedGateway, caller: Caller
+    ) -> None:
         for name in ("configureConsole", "setSpendingLimit", "createApiKey", "revokeApiKey"):
             path = next(path for _, field, path in ARGUMENTS if field == name)
-            told = await siege.ask(asked("mutation", name, path, "x"), caller)
+            told = await attacked.ask(asked("mutation", name, path, "x"), caller)
             assert codes_of(told.content) == {"FORBIDDEN"}, name
 
-        await siege.nothing_happened()
+        await attacked.nothing_happened()
 
     async def untouched(self, world: GatewayWorld) -> bool:
         launch, vm = await world.db.get(Launch, self.LAUNCH), await world.db.get(Vm, self.VM)

@@ -9,9 +9,9 @@ from typing import Any, Final
 import pytest
 
 from tests.gateway import OPERATOR
-from tests.web.attacked_gateway import Siege, siege
+from tests.web.attacked_gateway import AttackedGateway, attacked
 
-__all__ = ["siege"]
+__all__ = ["attacked"]
 
 INTS = "9" * 5_000
 
@@ -157,15 +157,15 @@ DOCUMENTS: Final[dict[str, tuple[str, str, str | None]]] = {
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-async def test_a_document_that_does_harm_has_its_one_answer(siege: Siege, name: str) -> None:
+async def test_a_document_that_does_harm_has_its_one_answer(attacked: AttackedGateway, name: str) -> None:
     document, code, limit = DOCUMENTS[name]
 
-    told = await siege.ask(document)
+    told = await attacked.ask(document)
 
     assert (told.status in (200, 400), told.code, told.extensions.get("limit")) == (True, code, limit)
     assert "data" not in told.content or told.content["data"] is None
     assert len(told.text) < 60_000
-    await siege.nothing_happened()
+    await attacked.nothing_happened()
 
 
 VARIABLES: Final[dict[str, tuple[str, Any, str]]] = {
@@ -216,10 +216,10 @@ VARIABLES: Final[dict[str, tuple[str, Any, str]]] = {
 
 
 @pytest.mark.parametrize("name", VARIABLES)
-async def test_variables_that_do_harm_have_their_one_answer(siege: Siege, name: str) -> None:
+async def test_variables_that_do_harm_have_their_one_answer(attacked: AttackedGateway, name: str) -> None:
     query, variables, code = VARIABLES[name]
 
-    told = await siege.ask({"query": query, "variables": variables})
+    told = await attacked.ask({"query": query, "variables": variables})
 
     found = told.content
     codes = [error["extensions"]["code"] for error in found.get("errors", ())]
@@ -228,50 +228,50 @@ async def test_variables_that_do_harm_have_their_one_answer(siege: Siege, name: 
     ]
     assert set(codes) == {code}
     assert len(codes) <= 51  # however many are wrong
-    await siege.nothing_happened()
+    await attacked.nothing_happened()
 
 
-async def test_numbers_of_5000_digits_in_json_are_no_json(siege: Siege) -> None:
+async def test_numbers_of_5000_digits_in_json_are_no_json(attacked: AttackedGateway) -> None:
     body = f'{{"query": "query($n: Int) {{ vms(first: $n) {{ edges {{ cursor }} }} }}", "variables": {{"n": {INTS}}}}}'
 
-    told = await siege.send(body.encode())
+    told = await attacked.send(body.encode())
 
     assert told.status == 400
     assert told.code in (INPUT, "BAD_REQUEST", COMPLEX)
 
 
-async def test_the_schema_is_not_learnt_by_misspelling_it(siege: Siege) -> None:
+async def test_the_schema_is_not_learnt_by_misspelling_it(attacked: AttackedGateway) -> None:
     for guess in ("{ vewer { id } }", "{ viewer { iid } }", "{ vms(frist: 1) { edges { cursor } } }", "{ mutaton }"):
-        told = await siege.ask(guess)
+        told = await attacked.ask(guess)
         assert (told.code, "Did you mean" in told.text) == (INVALID, False)
 
-    shown = await siege.ask("{ vewer { id } }", OPERATOR)
+    shown = await attacked.ask("{ vewer { id } }", OPERATOR)
     assert "Did you mean" in shown.text
 
 
-async def test_sixty_bombs_at_once_leave_room_for_others(siege: Siege) -> None:
+async def test_sixty_bombs_at_once_leave_room_for_others(attacked: AttackedGateway) -> None:
     bombs = [doubling(45), nested(60), multiplying(4), DOCUMENTS["one inner field 990 times"][0]] * 15
 
-    told = await asyncio.gather(*(siege.ask(bomb) for bomb in bombs))
+    told = await asyncio.gather(*(attacked.ask(bomb) for bomb in bombs))
 
     assert {one.status for one in told} == {400}
-    assert len(siege.served) >= 1
+    assert len(attacked.served) >= 1
 
 
-async def test_what_is_refused_is_told_back_cut(siege: Siege) -> None:
+async def test_what_is_refused_is_told_back_cut(attacked: AttackedGateway) -> None:
     """Nobody can have a text of their own repeated at length, or in the place of another's."""
     name = "a" * 15_000
 
-    told = await siege.ask({"query": VIEWER_TIMES, "operationName": name})
-    echoed = await siege.ask(f"{{ {name} }}")
+    told = await attacked.ask({"query": VIEWER_TIMES, "operationName": name})
+    echoed = await attacked.ask(f"{{ {name} }}")
 
     assert name not in told.text
     assert len(json.dumps(echoed.content["errors"][0]["message"])) < 600
 
 
-async def test_an_answer_does_not_grow_with_the_mistakes_of_a_document(siege: Siege) -> None:
-    directives = await siege.ask("{ __typename " + "@aa" * 10 + " }")
-    fields = await siege.ask("{ " + " ".join(f"a{number}" for number in range(20)) + " }")
+async def test_an_answer_does_not_grow_with_the_mistakes_of_a_document(attacked: AttackedGateway) -> None:
+    directives = await attacked.ask("{ __typename " + "@aa" * 10 + " }")
+    fields = await attacked.ask("{ " + " ".join(f"a{number}" for number in range(20)) + " }")
 
     for told in (directives, fields):
         assert told.code == INVALID

@@ -19,10 +19,10 @@ from pydantic import SecretStr
 from auth.authenticator import Authenticator
 from auth.tokens import SharedSecret, TokenVerifier
 from tests.gateway import ANN, BOB, TOKEN_SECRET, GatewayWorld, request_rate, token
-from tests.web.attacked_gateway import Siege, besieged, siege
+from tests.web.attacked_gateway import AttackedGateway, attacked, attacked_gateway
 from web.logging_setup import ConsoleLines, JsonLines
 
-__all__ = ["siege"]
+__all__ = ["attacked"]
 
 WITH: Final = b'{"query": "{ viewer { id } }", "variables": {"a": %s}}'
 HASH: Final = b'{"query": "{ viewer { id } }", "extensions": {"persistedQuery": {"sha256Hash": %s}}}'
@@ -83,14 +83,14 @@ BODIES: Final[dict[str, tuple[bytes, dict[str, str], int, str]]] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-async def test_a_body_that_does_harm_has_its_one_answer(siege: Siege, name: str) -> None:
+async def test_a_body_that_does_harm_has_its_one_answer(attacked: AttackedGateway, name: str) -> None:
     body, headers, status, code = BODIES[name]
 
-    told = await siege.send(body, ANN, **headers)
+    told = await attacked.send(body, ANN, **headers)
 
     assert (told.status, told.code) == (status, code)
     assert len(told.text) < 600
-    await siege.nothing_happened()
+    await attacked.nothing_happened()
 
 
 def b64(part: Any) -> str:
@@ -155,16 +155,16 @@ TOKENS: Final[dict[str, str]] = {
 
 
 @pytest.fixture
-async def strict(gateway: GatewayWorld) -> AsyncIterator[Siege]:
+async def strict(gateway: GatewayWorld) -> AsyncIterator[AttackedGateway]:
     """Its tokens must be made by one provider, for one audience."""
     keys = SharedSecret(SecretStr(TOKEN_SECRET))
     door = Authenticator(TokenVerifier(keys, issuer="https://id.example", audience="gamer"), None)
-    async with besieged(gateway, authenticator=door, lives=forged(HS256, claims(), RIGHT)) as made:
+    async with attacked_gateway(gateway, authenticator=door, lives=forged(HS256, claims(), RIGHT)) as made:
         yield made
 
 
 @pytest.mark.parametrize("name", TOKENS)
-async def test_a_token_that_is_not_good_is_401_and_learns_nothing(strict: Siege, name: str) -> None:
+async def test_a_token_that_is_not_good_is_401_and_learns_nothing(strict: AttackedGateway, name: str) -> None:
     told = await strict.send(VIEWER, Authorization=f"Bearer {TOKENS[name]}")
 
     assert (told.status, told.code, told.headers["WWW-Authenticate"]) == (401, "UNAUTHENTICATED", "Bearer")
@@ -184,18 +184,18 @@ async def test_a_token_that_is_not_good_is_401_and_learns_nothing(strict: Siege,
         {"Authorization": "Bearer " + "x" * 10_000},
     ],
 )
-async def test_credentials_that_are_none_are_401(siege: Siege, sent: dict[str, str]) -> None:
-    told = await siege.send(VIEWER, ANN, **sent)
+async def test_credentials_that_are_none_are_401(attacked: AttackedGateway, sent: dict[str, str]) -> None:
+    told = await attacked.send(VIEWER, ANN, **sent)
 
     assert (told.status, told.code) == (401, "UNAUTHENTICATED")
 
 
-async def test_a_mutation_by_get_does_nothing(siege: Siege) -> None:
+async def test_a_mutation_by_get_does_nothing(attacked: AttackedGateway) -> None:
     headers = {"Authorization": f"Bearer {token(ANN)}"}
-    async with siege.http.get(siege.url, params={"query": LAUNCH}, headers=headers) as answer:
+    async with attacked.http.get(attacked.url, params={"query": LAUNCH}, headers=headers) as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
-    await siege.nothing_happened()
+    await attacked.nothing_happened()
 
 
 HEAD: Final = "POST /graphql HTTP/1.1\r\nHost: gamer.example\r\nContent-Type: application/json\r\n"
@@ -261,10 +261,10 @@ RAW: Final[dict[str, tuple[bytes, bytes]]] = {
 
 
 @pytest.mark.parametrize("name", RAW)
-async def test_bytes_that_do_harm_have_their_one_answer(siege: Siege, name: str) -> None:
+async def test_bytes_that_do_harm_have_their_one_answer(attacked: AttackedGateway, name: str) -> None:
     sent, begins = RAW[name]
 
-    said = await siege.raw(sent)
+    said = await attacked.raw(sent)
 
     cut_off = len(sent) > 250_000 and not said  # who sends on may not hear why
     assert said[: len(begins)] == begins or cut_off, said[:200]
@@ -274,9 +274,9 @@ async def test_bytes_that_do_harm_have_their_one_answer(siege: Siege, name: str)
     assert b"Set-Cookie" not in said.split(b"\r\n\r\n")[0]
 
 
-async def test_two_hundred_connections_that_dawdle_are_all_closed(siege: Siege) -> None:
+async def test_two_hundred_connections_that_dawdle_are_all_closed(attacked: AttackedGateway) -> None:
     async def dawdle() -> bytes:
-        reader, writer = await asyncio.open_connection(*siege.address.split(":"))
+        reader, writer = await asyncio.open_connection(*attacked.address.split(":"))
         try:
             writer.write(b"POST /graphql HTTP/1.1\r\nHost: x\r\n")
             return await asyncio.wait_for(reader.read(), 20)
@@ -287,9 +287,9 @@ async def test_two_hundred_connections_that_dawdle_are_all_closed(siege: Siege) 
 
 
 async def test_a_flood_is_turned_away_for_its_sender_alone(gateway: GatewayWorld) -> None:
-    async with besieged(gateway, rate=request_rate(gateway, 60)) as siege:
-        told = await asyncio.gather(*(siege.send(VIEWER) for _ in range(150)))
-        other = await siege.send(VIEWER, BOB)
+    async with attacked_gateway(gateway, rate=request_rate(gateway, 60)) as attacked:
+        told = await asyncio.gather(*(attacked.send(VIEWER) for _ in range(150)))
+        other = await attacked.send(VIEWER, BOB)
 
     refused = [one for one in told if one.status == 429]
     assert {one.status for one in told} == {200, 429}
@@ -303,13 +303,13 @@ LINES: Final = ("x\nINFO granted", "x\r\nINFO granted", "x\u2028INFO granted", "
 
 @pytest.mark.parametrize("evil", LINES)
 async def test_nothing_that_is_sent_makes_a_line_of_the_log(
-    siege: Siege, caplog: pytest.LogCaptureFixture, evil: str
+    attacked: AttackedGateway, caplog: pytest.LogCaptureFixture, evil: str
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        await siege.ask({"query": f'{{ node(id: "x") {{ id }} }} # {evil}', "operationName": evil})
-        await siege.ask({"query": "query($i: ID!) { vm(id: $i) { id } }", "variables": {"i": evil}})
-        await siege.ask({"query": LAUNCH.replace("NES}", "NES, userId: $u}"), "variables": {"u": evil}})
-        async with siege.http.get(f"http://{siege.address}/{evil}", headers={"X-Request-ID": "a b"}) as answer:
+        await attacked.ask({"query": f'{{ node(id: "x") {{ id }} }} # {evil}', "operationName": evil})
+        await attacked.ask({"query": "query($i: ID!) { vm(id: $i) { id } }", "variables": {"i": evil}})
+        await attacked.ask({"query": LAUNCH.replace("NES}", "NES, userId: $u}"), "variables": {"u": evil}})
+        async with attacked.http.get(f"http://{attacked.address}/{evil}", headers={"X-Request-ID": "a b"}) as answer:
             assert (answer.status, answer.headers["X-Request-ID"] != "a b") == (404, True)
 
     for made in (ConsoleLines(), JsonLines()):

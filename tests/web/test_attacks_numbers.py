@@ -11,10 +11,10 @@ from graphql import GraphQLInputObjectType, get_named_type
 
 from schema.root import SCHEMA
 from tests.gateway import OPERATOR
-from tests.web.attacked_gateway import Siege, siege
+from tests.web.attacked_gateway import AttackedGateway, attacked
 from tests.web.test_attacks_arguments import asked, codes_of
 
-__all__ = ["siege"]
+__all__ = ["attacked"]
 
 NUMBERS: Final[tuple[Any, ...]] = (
     *(-1, 2**31, 10**30, 1e308, 1e-320, -0.0, True, None, {}),
@@ -89,10 +89,10 @@ def test_the_walk_finds_the_arguments_that_there_are() -> None:
     ("operation", "name", "path", "kind"), ARGUMENTS, ids=lambda part: part if isinstance(part, str) else ".".join(part)
 )
 async def test_no_number_and_no_moment_is_more_than_can_be_reckoned_with(
-    siege: Siege, operation: str, name: str, path: tuple[str, ...], kind: str
+    attacked: AttackedGateway, operation: str, name: str, path: tuple[str, ...], kind: str
 ) -> None:
     for value in EVIL[kind]:
-        told = await siege.ask(asked(operation, name, path, value), OPERATOR)
+        told = await attacked.ask(asked(operation, name, path, value), OPERATOR)
 
         assert codes_of(told.content) <= REFUSALS, (value, told.text)
 
@@ -100,10 +100,10 @@ async def test_no_number_and_no_moment_is_more_than_can_be_reckoned_with(
 @pytest.mark.parametrize("granularity", ["HOUR", "DAY", "MONTH"])
 @pytest.mark.parametrize("basis", ["METERED", "PROVIDER_BILLED"])
 async def test_a_report_at_the_ends_of_the_calendar_is_answered_or_refused(
-    siege: Siege, granularity: str, basis: str
+    attacked: AttackedGateway, granularity: str, basis: str
 ) -> None:
     for start, end in (("0001-01-01", "0001-01-02"), ("9999-12-30", "9999-12-30"), ("9999-11-29", "9999-11-30")):
         window = f'start: "{start}", end: "{end}", granularity: {granularity}, basis: {basis}'
-        told = await siege.ask(f"{{ costReport({window}) {{ total }} }}", OPERATOR)
+        told = await attacked.ask(f"{{ costReport({window}) {{ total }} }}", OPERATOR)
 
         assert codes_of(told.content) <= {"BAD_USER_INPUT"}

@@ -13,9 +13,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from tests.gateway import ANN, token
-from tests.web.attacked_gateway import INTERNAL, Siege, siege
+from tests.web.attacked_gateway import INTERNAL, AttackedGateway, attacked
 
-__all__ = ["siege"]
+__all__ = ["attacked"]
 
 VIEWER: Final = {"query": "{ viewer { id } }"}
 # It is made when tests are collected, and has to be good until the last of them.
@@ -24,8 +24,8 @@ INIT: Final[dict[str, Any]] = {"type": "connection_init", "payload": {"Authoriza
 EVIL: Final[tuple[Any, ...]] = ({"$ne": None}, [], None, 7, "x\n", "../../x", "' OR 1=1", "$where")
 
 
-def opened(siege: Siege) -> connect:
-    return connect(f"ws://{siege.address}/graphql", subprotocols=[Subprotocol("graphql-transport-ws")])
+def opened(attacked: AttackedGateway) -> connect:
+    return connect(f"ws://{attacked.address}/graphql", subprotocols=[Subprotocol("graphql-transport-ws")])
 
 
 async def say(socket: ClientConnection, *messages: Any) -> None:
@@ -77,21 +77,21 @@ ENDS: Final[dict[str, tuple[list[Any], int]]] = {
 
 
 @pytest.mark.parametrize("name", ENDS)
-async def test_a_conversation_that_does_harm_has_its_one_end(siege: Siege, name: str) -> None:
+async def test_a_conversation_that_does_harm_has_its_one_end(attacked: AttackedGateway, name: str) -> None:
     messages, code = ENDS[name]
 
-    async with opened(siege) as socket:
+    async with opened(attacked) as socket:
         await say(socket, *messages)
         ended, _ = await end_of(socket)
 
     assert ended == code
-    await siege.nothing_happened()
+    await attacked.nothing_happened()
 
 
 @pytest.mark.parametrize("id", EVIL)
-async def test_no_id_opens_what_is_not_ones_own(siege: Siege, id: Any) -> None:
+async def test_no_id_opens_what_is_not_ones_own(attacked: AttackedGateway, id: Any) -> None:
     query = "subscription($i: ID!) { vmStatus(vmId: $i) { id } }"
-    async with opened(siege) as socket:
+    async with opened(attacked) as socket:
         await say(socket, INIT, {"type": "subscribe", "id": "1", "payload": {"query": query, "variables": {"i": id}}})
         assert json.loads(await socket.recv()) == {"type": "connection_ack"}
 
@@ -99,12 +99,12 @@ async def test_no_id_opens_what_is_not_ones_own(siege: Siege, id: Any) -> None:
 
     assert told["type"] == "error"
     assert told["payload"][0]["extensions"]["code"] in ("NOT_FOUND", "BAD_USER_INPUT")
-    assert siege.world.machines.followers == 0
+    assert attacked.world.machines.followers == 0
 
 
-async def test_forty_sockets_of_one_caller_are_five(siege: Siege) -> None:
+async def test_forty_sockets_of_one_caller_are_five(attacked: AttackedGateway) -> None:
     async def one() -> int | None:
-        async with opened(siege) as socket:
+        async with opened(attacked) as socket:
             await say(socket, INIT)
             with suppress(ConnectionClosed):
                 async with asyncio.timeout(5):
@@ -122,17 +122,17 @@ async def test_forty_sockets_of_one_caller_are_five(siege: Siege) -> None:
     assert sorted(ends, key=str) == [1013] * 35 + [None] * 5
 
 
-async def test_a_hundred_sockets_that_say_nothing_are_all_closed(siege: Siege) -> None:
+async def test_a_hundred_sockets_that_say_nothing_are_all_closed(attacked: AttackedGateway) -> None:
     async def silent() -> int | None:
-        async with opened(siege) as socket:
+        async with opened(attacked) as socket:
             return (await end_of(socket))[0]
 
     assert set(await asyncio.gather(*(silent() for _ in range(100)))) == {4408}
 
 
-async def test_a_bomb_ends_its_operation_and_leaves_the_socket(siege: Siege) -> None:
+async def test_a_bomb_ends_its_operation_and_leaves_the_socket(attacked: AttackedGateway) -> None:
     bomb = "{ viewer { " + "id " * 990 + "} }"
-    async with opened(siege) as socket:
+    async with opened(attacked) as socket:
         await say(socket, INIT, {"type": "subscribe", "id": "1", "payload": {"query": bomb}})
         await socket.recv()
         refused = json.loads(await socket.recv())
@@ -144,9 +144,9 @@ async def test_a_bomb_ends_its_operation_and_leaves_the_socket(siege: Siege) -> 
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://"])
-async def test_no_page_of_another_site_opens_a_socket(siege: Siege, origin: str) -> None:
+async def test_no_page_of_another_site_opens_a_socket(attacked: AttackedGateway, origin: str) -> None:
     with pytest.raises(InvalidStatus) as refusal:
-        async with connect(f"ws://{siege.address}/graphql", origin=Origin(origin)):
+        async with connect(f"ws://{attacked.address}/graphql", origin=Origin(origin)):
             pass
 
     assert refusal.value.response.status_code == 403

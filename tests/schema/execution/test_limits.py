@@ -9,7 +9,7 @@ from schema.execution.complexity import Measurement, measure
 from schema.execution.limits import Limits, QueryTooComplexError, check_document, cost_report, parse_within
 
 ROOMY = Limits(10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**9, 10**12)
-GRAPHQL = Path(__file__).resolve().parents[2] / "graphql"
+GRAPHQL = Path(__file__).resolve().parents[3] / "graphql"
 CONTRACT = GRAPHQL / "contract.graphql"
 
 

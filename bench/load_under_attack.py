@@ -1,8 +1,8 @@
 """Whether memory stays flat and healthy clients are served while a gateway is attacked in every way at once.
 
-    python -m bench.siege [--minutes 10] [--pause-s 0.3] [--seed 1]
+    python -m bench.load_under_attack [--minutes 10] [--pause-s 0.3] [--seed 1]
 
-Starts a gateway as a process of its own with its default limits, attacks it with everything of `bench.siege_attacks`,
+Starts a gateway as a process of its own with its default limits, attacks it with everything of `bench.attacks`,
 and asks it meanwhile as a healthy client does. Prints the gateway's memory and the healthy client's waiting every half
 minute. Exits with 1 when the healthy client was ever refused, waited longer than two seconds, or memory grew by more
 than 24 MB after the first third.
@@ -25,7 +25,7 @@ from typing import Final
 
 import aiohttp
 
-from bench.siege_attacks import ATTACKS, SECRET, Target, token
+from bench.attacks import ATTACKS, SECRET, Target, token
 from embedded.services import EmbeddedServices
 from tests.e2e.service import Gateway, deployment
 
@@ -36,7 +36,7 @@ _QUERY: Final = "{ viewer { id role } vms(first: 5) { edges { node { id status }
 
 
 @dataclass
-class Siege:
+class AttackLoad:
     """One run, and what was seen of it."""
 
     gateway: Gateway
@@ -96,33 +96,33 @@ class Siege:
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-async def besiege(gateway: Gateway, minutes: float, pause_s: float, seed: int) -> Siege:
-    siege = Siege(gateway, pause_s)
+async def attack(gateway: Gateway, minutes: float, pause_s: float, seed: int) -> AttackLoad:
+    load = AttackLoad(gateway, pause_s)
     host, port = gateway.url.removeprefix("http://").split(":")
     connector = aiohttp.TCPConnector(limit=500)
     async with aiohttp.ClientSession() as healthy, aiohttp.ClientSession(connector=connector) as http:
-        jobs = [asyncio.create_task(siege.look()), asyncio.create_task(siege.be_healthy(healthy))]
+        jobs = [asyncio.create_task(load.look()), asyncio.create_task(load.be_healthy(healthy))]
         for name, attack in ATTACKS.items():
             target = Target(host, int(port), http, random.Random(f"{seed}:{name}"))  # noqa: S311 - not a secret
-            jobs.append(asyncio.create_task(siege.attack(name, attack, target)))
+            jobs.append(asyncio.create_task(load.attack(name, attack, target)))
         ended, _ = await asyncio.wait(jobs, timeout=60 * minutes, return_when=asyncio.FIRST_COMPLETED)
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
     for job in ended:
         job.result()
-    return siege
+    return load
 
 
-async def run(minutes: float, pause_s: float, seed: int) -> Siege:
-    with tempfile.TemporaryDirectory(prefix="siege-") as name:
+async def run(minutes: float, pause_s: float, seed: int) -> AttackLoad:
+    with tempfile.TemporaryDirectory(prefix="load-") as name:
         folder = Path(name)
         async with EmbeddedServices(folder / "embedded", simulator=None) as running:
             assert running.mongodb_uri is not None
             assert running.temporal_address is not None
             async with deployment(folder, running.mongodb_uri, running.temporal_address) as deployed:
                 deployed.environment |= {"JWT_SECRET": SECRET, "LOG_LEVEL": "WARNING"}
-                return await besiege(await deployed.gateway(), minutes, pause_s, seed)
+                return await attack(await deployed.gateway(), minutes, pause_s, seed)
 
 
 def say(line: str) -> None:
@@ -134,12 +134,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--pause-s", type=float, default=0.3, help="mean pause of an attacker between two rounds")
     parser.add_argument("--seed", type=int, default=1)
-    siege = asyncio.run(run(**vars(parser.parse_args())))
-    for name, count in sorted(siege.rounds.items()):
+    load = asyncio.run(run(**vars(parser.parse_args())))
+    for name, count in sorted(load.rounds.items()):
         say(f"{count:6} rounds of {name}")
-    for name, count in sorted(siege.failures.items()):
+    for name, count in sorted(load.failures.items()):
         say(f"{count:6} ended early, {name}")
-    faults = siege.faults()
+    faults = load.faults()
     say("\n".join(faults) or "memory is flat, and the healthy client was served all the while")
     return 1 if faults else 0
 

@@ -1,4 +1,4 @@
-"""What `bench.siege` sends. Each attack is one round: it opens what it needs, does its harm, and lets go."""
+"""The attacks of `bench.load_under_attack`. One round opens what it needs, attacks, and closes everything."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Final
 import aiohttp
 import jwt
 
-SECRET: Final = "a secret for the tokens of a siege, of no use elsewhere"  # noqa: S105 - guards nothing
+SECRET: Final = "a secret for the tokens of the attack load, of no use elsewhere"  # noqa: S105 - guards nothing
 _PROTOCOL: Final = "graphql-transport-ws"
 _MASK: Final = b"\0\0\0\0"
 
