@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: real-machine bench soak run test quick check format lint types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
+.PHONY: real-machine bench soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -10,13 +10,16 @@ run: venv            ## the whole service, on simulated clouds unless the enviro
 
 test: check pytest   ## all that must hold before a change is handed over
 
-check: format lint types imports audit
+check: format lint prose types imports audit
 
 format: venv
 	echo "format"; $(BIN)/ruff format --check --quiet . || { echo "some files are not formatted: make fmt" >&2; exit 1; }
 
 lint: venv
 	echo "lint"; $(BIN)/ruff check --quiet .
+
+prose: venv          ## whether docstrings, comments and pages are plain English: deploy/prose_meter.py FOLDER names the places
+	echo "prose"; $(BIN)/python deploy/prose_meter.py
 
 types: venv
 	echo "types"; $(BIN)/mypy .
