@@ -1,4 +1,4 @@
-"""A site that was tried for a launch."""
+"""Placement attempts of a launch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from schema.enums import ProviderName
 from schema.places import site_id
 
 
-@strawberry.type(description="One site that was tried, and what came of it.")
+@strawberry.type(description="One attempt of a launch to rent a machine at one site.")
 class PlacementAttempt:
-    provider: ProviderName
-    site_id: strawberry.ID
-    started_at: datetime
-    outcome: str
+    provider: ProviderName = strawberry.field(description="The cloud that the attempt was made at.")
+    site_id: strawberry.ID = strawberry.field(
+        description="The global id of the site, known even if the cloud no longer lists the site."
+    )
+    started_at: datetime = strawberry.field(description="When the attempt began.")
+    outcome: str = strawberry.field(description="What came of the attempt, in a sentence for the player.")
 
     @classmethod
     def of(cls, attempt: models.launches.Attempt) -> PlacementAttempt:

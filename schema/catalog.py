@@ -10,7 +10,8 @@ import strawberry
 import models.catalog
 from resolvers import catalog
 from resolvers.pagination import Page
-from schema.connections import PageInfo
+from schema.arguments import After, First, LibraryConsole, OneConsole
+from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ConsoleType, PresetName, ProviderName
 from schema.ids import global_id
 from schema.node import Info, Node
@@ -19,19 +20,21 @@ if TYPE_CHECKING:
     import streaming.library
 
 
-@strawberry.type(description="`models` are parts of the names of GPUs, any of which will do.")
+@strawberry.type(description="The GPU that a machine must have.")
 class GpuRequirement:
-    min_vram_gb: int
-    models: list[str]
+    min_vram_gb: int = strawberry.field(description="The smallest video memory in GB.")
+    models: list[str] = strawberry.field(
+        description="Lower-case parts of GPU model ids. A GPU qualifies if its model contains any of them."
+    )
 
 
-@strawberry.type(description="The size of a machine.")
+@strawberry.type(description="A machine size: the least that a machine must have to play a console.")
 class Preset:
-    name: PresetName
-    vcpus: int
-    ram_gb: int
-    storage_gb: int
-    gpu: GpuRequirement | None = strawberry.field(description="Null: no GPU is needed.")
+    name: PresetName = strawberry.field(description="The preset's name.")
+    vcpus: int = strawberry.field(description="The number of virtual CPUs.")
+    ram_gb: int = strawberry.field(description="Memory in GB.")
+    storage_gb: int = strawberry.field(description="Disk size in GB.")
+    gpu: GpuRequirement | None = strawberry.field(description="The required GPU. Null if the machine needs none.")
 
     @classmethod
     def of(cls, preset: models.catalog.Preset) -> Preset:
@@ -46,29 +49,42 @@ class Preset:
         )
 
 
-@strawberry.type(description="What plays a console's games: a container image that Wolf streams.")
+@strawberry.type(description="The program that plays a console's games: a container image that Wolf streams.")
 class Emulator:
-    name: str
-    image: str
-    rom_extensions: list[str]
+    name: str = strawberry.field(description="The name for display, with the core in parentheses where there is one.")
+    image: str = strawberry.field(description="The container image, with its tag or digest.")
+    rom_extensions: list[str] = strawberry.field(
+        description="Extensions of game files that the emulator opens, in lower case and without the dot."
+    )
 
 
-@strawberry.type(description="In the order in which launches prefer them when scores tie.")
+@strawberry.type(description="How a console uses one cloud.")
 class ProviderPreference:
-    provider: ProviderName
-    enabled: bool
-    max_hourly_price: Decimal | None = strawberry.field(description="USD. Null: no limit.")
+    provider: ProviderName = strawberry.field(description="The cloud.")
+    enabled: bool = strawberry.field(description="Whether launches of this console may use the cloud.")
+    max_hourly_price: Decimal | None = strawberry.field(
+        description="The highest price per hour in USD that launches accept at this cloud. Null: no limit."
+    )
 
 
-@strawberry.type(description="A console, and what its games are played with.")
+@strawberry.type(description="A game console, with the emulator and the machine that its games need.")
 class Console(Node):
-    type: ConsoleType
-    name: str
-    preset: Preset
-    emulator: Emulator
-    providers: list[ProviderPreference]
-    max_session_hours: float
-    idle_stop_minutes: int
+    type: ConsoleType = strawberry.field(
+        description="The console's type, by which other fields and inputs refer to it."
+    )
+    name: str = strawberry.field(description="The console's full name for display.")
+    preset: Preset = strawberry.field(description="The size of machine that its games need.")
+    emulator: Emulator = strawberry.field(description="The emulator that plays its games.")
+    providers: list[ProviderPreference] = strawberry.field(
+        description="The clouds that launches of this console may use, in order of preference. The order decides "
+        "between placements whose scores tie."
+    )
+    max_session_hours: float = strawberry.field(
+        description="How many hours a machine may run before it is stopped, unless the launch sets its own limit."
+    )
+    idle_stop_minutes: int = strawberry.field(
+        description="How many minutes without play stop a machine, unless the launch sets its own limit."
+    )
 
     @classmethod
     def of(cls, console: models.catalog.Console) -> Console:
@@ -88,11 +104,13 @@ class Console(Node):
         )
 
 
-@strawberry.type(description="A game in the library. `gameId` is what launches name it by.")
+@strawberry.type(description="A game in the library.")
 class Game(Node):
-    game_id: str
-    console: ConsoleType
-    title: str
+    game_id: str = strawberry.field(
+        description="The id by which launches name the game. It is unique within its console."
+    )
+    console: ConsoleType = strawberry.field(description="The console that the game is for.")
+    title: str = strawberry.field(description="The title for display, taken from the file's name.")
 
     @classmethod
     def of(cls, game: streaming.library.Game) -> Game:
@@ -101,16 +119,16 @@ class Game(Node):
         )
 
 
-@strawberry.type
+@strawberry.type(description="One game in a page, with its cursor.")
 class GameEdge:
-    cursor: str
-    node: Game
+    cursor: str = strawberry.field(description=CURSOR)
+    node: Game = strawberry.field(description=NODE)
 
 
-@strawberry.type
+@strawberry.type(description="A page of games.")
 class GameConnection:
-    edges: list[GameEdge]
-    page_info: PageInfo
+    edges: list[GameEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
 
     @classmethod
     def of(cls, page: Page[streaming.library.Game]) -> GameConnection:
@@ -118,12 +136,14 @@ class GameConnection:
         return cls(edges=edges, page_info=PageInfo.of(page))
 
 
-@strawberry.type(description="Files of the library that are no games for one reason; `examples` are up to 20 of them.")
+@strawberry.type(description="The files of one console's library folder that are not games, for one reason.")
 class SkippedLibraryFiles:
-    console: ConsoleType
-    reason: str
-    count: int
-    examples: list[str]
+    console: ConsoleType = strawberry.field(description="The console whose folder holds the files.")
+    reason: str = strawberry.field(description="Why the files are skipped.")
+    count: int = strawberry.field(description="The number of skipped files.")
+    examples: list[str] = strawberry.field(
+        description="The first names of skipped files, in alphabetical order; at most 20."
+    )
 
     @classmethod
     def of(cls, found: streaming.library.SkippedFiles) -> SkippedLibraryFiles:
@@ -134,20 +154,20 @@ class SkippedLibraryFiles:
 
 @strawberry.type
 class CatalogQuery:
-    @strawberry.field(description="All consoles.")
+    @strawberry.field(description="List all consoles.")
     async def consoles(self, info: Info) -> list[Console]:
         return [Console.of(console) for console in await catalog.consoles(info.context)]
 
-    @strawberry.field
-    async def console(self, info: Info, type: ConsoleType) -> Console:
+    @strawberry.field(description="Look up one console.")
+    async def console(self, info: Info, type: OneConsole) -> Console:
         return Console.of(await catalog.console(info.context, type))
 
-    @strawberry.field(description="The games of the library, or those of one console.")
+    @strawberry.field(description="List the games of the library by console and id.")
     async def games(
-        self, info: Info, console: ConsoleType | None = None, first: int | None = 50, after: str | None = None
+        self, info: Info, console: LibraryConsole = None, first: First = 50, after: After = None
     ) -> GameConnection:
         return GameConnection.of(await catalog.games(info.context, console, first, after))
 
-    @strawberry.field(description="What lies in the library and is passed over, counted by console and reason.")
-    async def skipped_library_files(self, info: Info, console: ConsoleType | None = None) -> list[SkippedLibraryFiles]:
+    @strawberry.field(description="List the library's files that are not games, by console and reason. Operators only.")
+    async def skipped_library_files(self, info: Info, console: LibraryConsole = None) -> list[SkippedLibraryFiles]:
         return [SkippedLibraryFiles.of(found) for found in await catalog.skipped_files(info.context, console)]

@@ -1,15 +1,13 @@
-"""Money: reports, estimates, limits and alerts."""
+"""Cost reports, estimates and comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Annotated
 
 import strawberry
 
-import models.limits
 from billing import estimates, reports
 from billing.amounts import tidy
 from billing.provider_billed import UNATTRIBUTED, Compared
@@ -17,27 +15,27 @@ from billing.reports import CURRENCY
 from placement.ranking import RankedPlacement
 from resolvers import costs
 from resolvers.costs import ReportGrouping
+from schema.arguments import GroupBy, MachineConsole, OneProvider, UserId
 from schema.enums import (
-    AlertLevel,
-    ConsoleType,
     CostBasis,
     CostGranularity,
     CostGroup,
-    LimitPeriod,
     ProviderName,
 )
 from schema.execution.chunked_lists import unhurried
 from schema.ids import global_id
-from schema.mutation_errors import ErrorsAsData, MutationError
 from schema.node import Info
 from schema.places import FromOrNowhere, Placement
 
 
-@strawberry.type(description="One group's part.")
+@strawberry.type(description="The share of one group in an amount.")
 class CostLine:
-    group: str = strawberry.field(description="A provider, console, user id or VM id, as it was grouped.")
-    amount: Decimal
-    running_hours: float
+    group: str = strawberry.field(
+        description="The group: a provider, console, user id or VM id in a report; a part of the price, such as "
+        "`storage`, in an estimate."
+    )
+    amount: Decimal = strawberry.field(description="The group's amount in the report's currency.")
+    running_hours: float = strawberry.field(description="How many hours the group's machines ran, in total.")
 
     @classmethod
     def of(cls, line: reports.Line, group_by: CostGroup | None) -> CostLine:
@@ -45,20 +43,20 @@ class CostLine:
 
 
 def _group(name: str, group_by: CostGroup | None) -> str:
-    """A VM by the id that `vm(id:)` takes; what belongs to no VM keeps its word."""
+    """Return a VM's global id when grouped by VM; every other group keeps its name."""
     return str(global_id("VM", name)) if group_by is CostGroup.VM and name != UNATTRIBUTED else name
 
 
-@strawberry.type(description="From `start` up to, not including, `end`.")
+@strawberry.type(description="One hour, day or month of a report.")
 class CostBucket:
-    start: datetime
-    end: datetime
-    amount: Decimal
-    running_hours: float
+    start: datetime = strawberry.field(description="The beginning of the bucket, inclusive.")
+    end: datetime = strawberry.field(description="The end of the bucket, exclusive.")
+    amount: Decimal = strawberry.field(description="What the bucket cost.")
+    running_hours: float = strawberry.field(description="How many hours machines ran in the bucket, in total.")
     bucket: strawberry.Private[reports.Bucket]
     group_by: strawberry.Private[CostGroup | None]
 
-    @strawberry.field
+    @strawberry.field(description="The bucket's amount by group. The lines add up to `amount` exactly.")
     def lines(self) -> list[CostLine]:
         return unhurried(self.bucket.lines, lambda line: CostLine.of(line, self.group_by))
 
@@ -74,29 +72,38 @@ class CostBucket:
         )
 
 
-@strawberry.type(description="The buckets, and the groups, add up to the total to the last digit.")
+@strawberry.type(
+    description="What machines cost in a period. The buckets and the groups each add up to the total exactly."
+)
 class CostReport:
-    start: datetime
-    end: datetime
-    currency: str
-    basis: CostBasis
-    total: Decimal
-    running_hours: float
-    forecast: Decimal | None = strawberry.field(
-        description="To the end of the running period; each machine runs until its `stopsAt`."
+    start: datetime = strawberry.field(description="The beginning of the report, inclusive.")
+    end: datetime = strawberry.field(description="The end of the report, exclusive.")
+    currency: str = strawberry.field(description="The currency of all amounts: always USD.")
+    basis: CostBasis = strawberry.field(description="Where the amounts come from.")
+    total: Decimal = strawberry.field(description="The total of the period.")
+    running_hours: float = strawberry.field(
+        description="How many hours machines ran in the period, in total. 0 in PROVIDER_BILLED reports: providers do "
+        "not report hours."
     )
-    as_of: datetime | None = strawberry.field(description="How far it knows. Null: nothing is known yet.")
+    forecast: Decimal | None = strawberry.field(
+        description="The expected total at the end of the period if each running machine runs until its `stopsAt`. "
+        "Null for a period that is over or has not begun, and in PROVIDER_BILLED reports."
+    )
+    as_of: datetime | None = strawberry.field(
+        description="The time up to which the report has data. Null if there is none yet."
+    )
     known_until: datetime | None = strawberry.field(
-        description="Up to where its amounts are whole; PROVIDER_BILLED ends there. Null: nothing is known."
+        description="The time up to which the amounts are complete; a PROVIDER_BILLED report ends there. Null if "
+        "nothing is known."
     )
     report: strawberry.Private[reports.Report]
     group_by: strawberry.Private[CostGroup | None]
 
-    @strawberry.field
+    @strawberry.field(description="The period by hours, days or months, in order of time.")
     def buckets(self) -> list[CostBucket]:
         return unhurried(self.report.buckets, lambda bucket: CostBucket.of(bucket, self.group_by))
 
-    @strawberry.field
+    @strawberry.field(description="The total by group.")
     def groups(self) -> list[CostLine]:
         return unhurried(self.report.groups, lambda line: CostLine.of(line, self.group_by))
 
@@ -117,13 +124,15 @@ class CostReport:
         )
 
 
-@strawberry.type(description="At today's prices, at the placement that a launch would try first.")
+@strawberry.type(
+    description="What playing would cost at today's prices, at the placement that a launch would try first."
+)
 class CostEstimate:
-    hourly_price: Decimal
-    total: Decimal
-    currency: str
-    lines: list[CostLine]
-    placement: Placement | None
+    hourly_price: Decimal = strawberry.field(description="The price per hour while the machine runs.")
+    total: Decimal = strawberry.field(description="The price of all hours.")
+    currency: str = strawberry.field(description="The currency of all amounts: always USD.")
+    lines: list[CostLine] = strawberry.field(description="The parts of the total, such as machine and storage.")
+    placement: Placement | None = strawberry.field(description="The placement that the prices are for.")
 
     @classmethod
     def of(cls, found: tuple[estimates.Estimate, RankedPlacement], hours: float) -> CostEstimate:
@@ -139,12 +148,18 @@ class CostEstimate:
 
 @strawberry.type(description="One day of a provider as a whole, or of one of its VMs.")
 class ComparedCost:
-    day: date
-    provider: ProviderName
-    vm_id: strawberry.ID | None = strawberry.field(description="Null: the provider as a whole.")
-    metered: Decimal
-    billed: Decimal | None = strawberry.field(description="Null: the provider says nothing about this, or not yet.")
-    difference: Decimal | None = strawberry.field(description="Billed less metered.")
+    day: date = strawberry.field(description="The day, UTC.")
+    provider: ProviderName = strawberry.field(description="The provider.")
+    vm_id: strawberry.ID | None = strawberry.field(
+        description="The VM's global id. Null in the row of the provider as a whole."
+    )
+    metered: Decimal = strawberry.field(description="What our meter recorded, in USD.")
+    billed: Decimal | None = strawberry.field(
+        description="What the provider billed, in USD. Null if the provider has not reported an amount for this row."
+    )
+    difference: Decimal | None = strawberry.field(
+        description="`billed` minus `metered`, in USD. Null if `billed` is null."
+    )
 
     @classmethod
     def of(cls, row: Compared) -> ComparedCost:
@@ -159,165 +174,72 @@ class ComparedCost:
         )
 
 
-@strawberry.type(description="Our meter and the providers' word, side by side.")
+@strawberry.type(description="Metered and billed costs side by side.")
 class CostComparison:
-    currency: str
-    as_of: datetime | None = strawberry.field(description="How far the providers' word goes.")
+    currency: str = strawberry.field(description="The currency of all amounts: always USD.")
+    as_of: datetime | None = strawberry.field(
+        description="The time up to which providers have reported their charges. Null if none has."
+    )
     compared: strawberry.Private[list[Compared]]
 
-    @strawberry.field
+    @strawberry.field(description="The days of the period, each by provider and VM.")
     def rows(self) -> list[ComparedCost]:
         return unhurried(self.compared, ComparedCost.of)
 
 
 @strawberry.type
-class SpendingLimit:
-    period: LimitPeriod
-    amount: Decimal
-    currency: str
-    hard: bool = strawberry.field(description="Whether it refuses launches and stops machines once it is reached.")
-    user_id: str | None = strawberry.field(description="Null: the whole platform.")
-
-    @classmethod
-    def of(cls, limit: models.limits.SpendingLimit) -> SpendingLimit:
-        return cls(period=limit.period, amount=limit.usd, currency=CURRENCY, hard=limit.hard, user_id=limit.user_id)
-
-
-@strawberry.type
-class SpendingAlert:
-    level: AlertLevel
-    period: LimitPeriod
-    limit: Decimal
-    spent: Decimal
-    forecast: Decimal
-    currency: str
-    message: str
-    user_id: str | None
-    raised_at: datetime
-
-    @classmethod
-    def of(cls, alert: models.limits.SpendingAlert) -> SpendingAlert:
-        return cls(
-            level=alert.level,
-            period=alert.period,
-            limit=alert.limit_usd,
-            spent=tidy(alert.spent_usd),
-            forecast=tidy(alert.forecast_usd),
-            currency=CURRENCY,
-            message=alert.message,
-            user_id=alert.user_id,
-            raised_at=alert.raised_at,
-        )
-
-
-@strawberry.input
-class SetSpendingLimitInput:
-    period: LimitPeriod
-    amount: Decimal = strawberry.field(description="USD.")
-    hard: bool | None = False
-    user_id: str | None = strawberry.field(default=None, description="Without it: the whole platform.")
-
-
-@strawberry.input
-class RemoveSpendingLimitInput:
-    period: LimitPeriod
-    user_id: str | None = strawberry.field(default=None, description="Without it: the whole platform.")
-
-
-@strawberry.type
-class SpendingLimitPayload:
-    limit: SpendingLimit | None = None
-    errors: list[MutationError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
 class CostQuery:
-    @strawberry.field(description="What `hours` of a console would cost now.")
+    @strawberry.field(description="Estimate what it would cost to play a console for some hours, starting now.")
     async def cost_estimate(
         self,
         info: Info,
-        console: ConsoleType,
-        hours: float,
+        console: MachineConsole,
+        hours: Annotated[float, strawberry.argument(description="How many hours to play: more than 0, at most 8784.")],
         from_: FromOrNowhere = None,
-        provider: ProviderName | None = None,
+        provider: OneProvider = None,
     ) -> CostEstimate:
         near = None if from_ is None else from_.position("from")
         return CostEstimate.of(await costs.cost_estimate(info.context, console, hours, near, provider), hours)
 
-    @strawberry.field(description="Whole days, UTC, both included; at most 366.")
+    @strawberry.field(description="Report what machines cost over whole days, UTC. Players see their own costs.")
     async def cost_report(
         self,
         info: Info,
-        start: date,
-        end: date,
-        granularity: CostGranularity | None = CostGranularity.DAY,
-        group_by: CostGroup | None = CostGroup.PROVIDER,
-        user_id: str | None = None,
-        basis: CostBasis | None = CostBasis.METERED,
+        start: Annotated[date, strawberry.argument(description="The first day, UTC, inclusive.")],
+        end: Annotated[
+            date, strawberry.argument(description="The last day, UTC, inclusive; at most 366 days in total.")
+        ],
+        granularity: Annotated[
+            CostGranularity | None, strawberry.argument(description="The length of the buckets. Null: DAY.")
+        ] = CostGranularity.DAY,
+        group_by: GroupBy = CostGroup.PROVIDER,
+        user_id: UserId = None,
+        basis: Annotated[
+            CostBasis | None, strawberry.argument(description="Where the amounts come from. Null: METERED.")
+        ] = CostBasis.METERED,
     ) -> CostReport:
         report = await costs.cost_report(
             info.context, start, end, ReportGrouping(granularity, group_by), user_id, basis
         )
         return CostReport.of(report, basis or CostBasis.METERED, group_by)
 
-    @strawberry.field(description="The running month, UTC, by days, with its forecast.")
+    @strawberry.field(
+        description="Report the current month, UTC, by day, with a forecast. Players see their own costs."
+    )
     async def current_month_costs(
-        self, info: Info, group_by: CostGroup | None = CostGroup.PROVIDER, user_id: str | None = None
+        self, info: Info, group_by: GroupBy = CostGroup.PROVIDER, user_id: UserId = None
     ) -> CostReport:
         report = await costs.current_month_costs(info.context, group_by, user_id)
         return CostReport.of(report, CostBasis.METERED, group_by)
 
-    @strawberry.field(description="For operators: our meter against the providers' word, by day; at most 31 days.")
-    async def cost_comparison(self, info: Info, start: date, end: date) -> CostComparison:
-        rows, as_of = await costs.cost_comparison(info.context, start, end)
-        return CostComparison(currency=CURRENCY, as_of=as_of, compared=rows)
-
-    @strawberry.field(description="One user's; for services and operators without `userId` all there are.")
-    async def spending_limits(self, info: Info, user_id: str | None = None) -> list[SpendingLimit]:
-        return [SpendingLimit.of(limit) for limit in await costs.spending_limits(info.context, user_id)]
-
-    @strawberry.field(
-        description="Of the running day and month. A limit in the question stands in for the one that is set."
-    )
-    async def spending_alerts(
+    @strawberry.field(description="Compare metered costs with what the providers billed, by day. Operators only.")
+    async def cost_comparison(
         self,
         info: Info,
-        daily_limit: Decimal | None = None,
-        monthly_limit: Decimal | None = None,
-        user_id: str | None = None,
-    ) -> list[SpendingAlert]:
-        found = await costs.spending_alerts(info.context, daily_limit, monthly_limit, user_id)
-        return [SpendingAlert.of(alert) for alert in found]
-
-
-@strawberry.type
-class CostMutation:
-    @strawberry.mutation(
-        description="Set or change a limit. For operators.", extensions=[ErrorsAsData(SpendingLimitPayload)]
-    )
-    async def set_spending_limit(self, info: Info, input: SetSpendingLimitInput) -> SpendingLimitPayload:
-        limit = await costs.set_spending_limit(
-            info.context, input.period, input.amount, input.user_id, hard=bool(input.hard)
-        )
-        return SpendingLimitPayload(limit=SpendingLimit.of(limit))
-
-    @strawberry.mutation(
-        description="End a limit; the answer is the limit as it was. For operators.",
-        extensions=[ErrorsAsData(SpendingLimitPayload)],
-    )
-    async def remove_spending_limit(self, info: Info, input: RemoveSpendingLimitInput) -> SpendingLimitPayload:
-        limit = await costs.remove_spending_limit(info.context, input.period, input.user_id)
-        return SpendingLimitPayload(limit=SpendingLimit.of(limit))
-
-
-@strawberry.type
-class CostSubscription:
-    @strawberry.subscription(description="Each alert as it is raised: a player's own, for the others all.")
-    async def spending_alerts(self, info: Info) -> AsyncGenerator[SpendingAlert, None]:
-        return _told(await costs.spending_alerts_raised(info.context))
-
-
-async def _told(alerts: AsyncGenerator[models.limits.SpendingAlert, None]) -> AsyncGenerator[SpendingAlert, None]:
-    async with aclosing(alerts):
-        async for alert in alerts:
-            yield SpendingAlert.of(alert)
+        start: Annotated[date, strawberry.argument(description="The first day, UTC, inclusive.")],
+        end: Annotated[
+            date, strawberry.argument(description="The last day, UTC, inclusive; at most 31 days in total.")
+        ],
+    ) -> CostComparison:
+        rows, as_of = await costs.cost_comparison(info.context, start, end)
+        return CostComparison(currency=CURRENCY, as_of=as_of, compared=rows)

@@ -1,4 +1,4 @@
-"""Global ids: the name of a type and its own key, so that `node` can find anything by one id."""
+"""Global ids: a type name and a key, base64-encoded, so that `node` can find any object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def global_id(type_name: str, key: str) -> strawberry.ID:
 
 
 def parts(id: str) -> tuple[str, str] | None:
-    """The type's name and the key; None for what `global_id` never made."""
+    """Return the type name and the key, or None if `global_id` did not create the id."""
     if len(id) > _MAX_ID or not id.isascii():
         return None
     try:
@@ -27,6 +27,6 @@ def parts(id: str) -> tuple[str, str] | None:
 
 
 def key_of(type_name: str, id: str) -> str | None:
-    """The key within an id of this type; None for any other id."""
+    """Return the key of an id of this type, or None for any other id."""
     found = parts(id)
     return found[1] if found and found[0] == type_name else None

@@ -1,8 +1,9 @@
-"""API keys and the audit trail."""
+"""API keys and the audit log."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 
@@ -10,21 +11,24 @@ import models.api_keys
 import models.audit
 from resolvers import keys
 from resolvers.pagination import Page
-from schema.connections import PageInfo
+from schema.arguments import After, First, Input
+from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import Role
 from schema.ids import global_id, key_of, parts
-from schema.mutation_errors import ErrorsAsData, MutationError
+from schema.mutation_errors import ERRORS, ErrorsAsData, MutationError
 from schema.node import Info, Node
 
 
-@strawberry.type(description="A key for another service. Its secret is shown once, when it is made.")
+@strawberry.type(description="A key with which another service signs in.")
 class ApiKey(Node):
-    name: str
-    role: Role
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None = strawberry.field(description="To the minute.")
-    revoked_at: datetime | None
+    name: str = strawberry.field(description="The name that the operator gave the key.")
+    role: Role = strawberry.field(description="The role of callers that use the key.")
+    created_at: datetime = strawberry.field(description="When the key was created.")
+    expires_at: datetime | None = strawberry.field(description="When the key expires. Null: never.")
+    last_used_at: datetime | None = strawberry.field(
+        description="When the key was last used, to the minute. Null if it has not been used."
+    )
+    revoked_at: datetime | None = strawberry.field(description="When the key was revoked. Null if it was not.")
 
     @classmethod
     def of(cls, key: models.api_keys.ApiKey) -> ApiKey:
@@ -39,15 +43,26 @@ class ApiKey(Node):
         )
 
 
-@strawberry.type(description="Who did what, and what came of it.")
+@strawberry.type(description="One entry of the audit log: a change, who made it, and its outcome.")
 class AuditEntry(Node):
-    at: datetime
-    actor_id: str
-    actor_role: Role
-    action: str
-    subject_id: strawberry.ID | None
-    outcome: str
-    detail: str | None
+    at: datetime = strawberry.field(description="When the change was requested.")
+    actor_id: str = strawberry.field(
+        description="The caller that made the change, or the part of the service, such as `gamer:sweeper`."
+    )
+    actor_role: Role = strawberry.field(description="The caller's role at that time.")
+    action: str = strawberry.field(
+        description="What was done: the mutation's name, or a word for what the service does by itself."
+    )
+    subject_id: strawberry.ID | None = strawberry.field(
+        description="The id of the record that was changed. Null if there is none."
+    )
+    outcome: str = strawberry.field(
+        description="REQUESTED, DONE, REFUSED, DENIED or FAILED. An entry that stays REQUESTED was interrupted: its "
+        "outcome is unknown."
+    )
+    detail: str | None = strawberry.field(
+        description="What changed, or why it did not. Null if there is nothing to add."
+    )
 
     @classmethod
     def of(cls, entry: models.audit.AuditEntry) -> AuditEntry:
@@ -63,16 +78,16 @@ class AuditEntry(Node):
         )
 
 
-@strawberry.type
+@strawberry.type(description="One audit log entry in a page, with its cursor.")
 class AuditEntryEdge:
-    cursor: str
-    node: AuditEntry
+    cursor: str = strawberry.field(description=CURSOR)
+    node: AuditEntry = strawberry.field(description=NODE)
 
 
-@strawberry.type
+@strawberry.type(description="A page of audit log entries.")
 class AuditEntryConnection:
-    edges: list[AuditEntryEdge]
-    page_info: PageInfo
+    edges: list[AuditEntryEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
 
     @classmethod
     def of(cls, page: Page[models.audit.AuditEntry]) -> AuditEntryConnection:
@@ -82,50 +97,67 @@ class AuditEntryConnection:
         return cls(edges=edges, page_info=PageInfo.of(page))
 
 
-@strawberry.input
+@strawberry.input(description="The API key to create.")
 class CreateApiKeyInput:
-    name: str
-    role: Role
-    expires_at: datetime | None = None
+    name: str = strawberry.field(description="A name by which operators recognise the key.")
+    role: Role = strawberry.field(description="The role of callers that use the key.")
+    expires_at: datetime | None = strawberry.field(
+        default=None, description="When the key expires. If omitted, it does not expire."
+    )
 
 
-@strawberry.input
+@strawberry.input(description="The API key to revoke.")
 class RevokeApiKeyInput:
-    api_key_id: strawberry.ID
+    api_key_id: strawberry.ID = strawberry.field(description="The global id of the key.")
 
 
-@strawberry.type
+@strawberry.type(description="The result of creating or revoking an API key.")
 class ApiKeyPayload:
-    api_key: ApiKey | None = None
-    secret: str | None = strawberry.field(default=None, description="Shown this once.")
-    errors: list[MutationError] = strawberry.field(default_factory=list)
+    api_key: ApiKey | None = strawberry.field(default=None, description="The key. Null if the change was refused.")
+    secret: str | None = strawberry.field(
+        default=None,
+        description="The secret that callers send. It is shown once, when the key is created, and cannot be read "
+        "again.",
+    )
+    errors: list[MutationError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
 @strawberry.type
 class KeyQuery:
-    @strawberry.field(description="For operators. Newest first; `subjectId` takes a machine's or a launch's id.")
+    @strawberry.field(description="List who changed what, newest first. Operators only.")
     async def audit_log(
-        self, info: Info, subject_id: strawberry.ID | None = None, first: int | None = 50, after: str | None = None
+        self,
+        info: Info,
+        subject_id: Annotated[
+            strawberry.ID | None,
+            strawberry.argument(
+                description="Only entries about this object: a global id, or an id as the audit log shows it."
+            ),
+        ] = None,
+        first: First = 50,
+        after: After = None,
     ) -> AuditEntryConnection:
         return AuditEntryConnection.of(await keys.audit_log(info.context, _record_id(subject_id), first, after))
 
 
 @strawberry.type
 class KeyMutation:
-    @strawberry.mutation(description="For operators.", extensions=[ErrorsAsData(ApiKeyPayload)])
-    async def create_api_key(self, info: Info, input: CreateApiKeyInput) -> ApiKeyPayload:
+    @strawberry.mutation(
+        description="Create an API key for another service. Operators only.", extensions=[ErrorsAsData(ApiKeyPayload)]
+    )
+    async def create_api_key(self, info: Info, input: Input[CreateApiKeyInput]) -> ApiKeyPayload:
         made = await keys.create(info.context, input.name, input.role, input.expires_at)
         return ApiKeyPayload(api_key=ApiKey.of(made.api_key), secret=made.secret.get_secret_value())
 
     @strawberry.mutation(
-        description="For operators. The key is no longer good from now on.", extensions=[ErrorsAsData(ApiKeyPayload)]
+        description="Revoke an API key with immediate effect. Operators only.", extensions=[ErrorsAsData(ApiKeyPayload)]
     )
-    async def revoke_api_key(self, info: Info, input: RevokeApiKeyInput) -> ApiKeyPayload:
+    async def revoke_api_key(self, info: Info, input: Input[RevokeApiKeyInput]) -> ApiKeyPayload:
         return ApiKeyPayload(api_key=ApiKey.of(await keys.revoke(info.context, key_of("ApiKey", input.api_key_id))))
 
 
 def _record_id(subject_id: str | None) -> str | None:
-    """A record's own id, from the id that the contract shows for it or as the trail itself names it."""
+    """Return the record's own id, given its global id or its id as the audit log shows it."""
     if subject_id is None:
         return None
     found = parts(subject_id)

@@ -1,4 +1,4 @@
-"""Launches."""
+"""Launches: types, queries, mutations and the progress subscription."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 import strawberry
 
@@ -16,24 +17,27 @@ from launch.service import LaunchOrder
 from resolvers import catalog, launches, vms
 from resolvers.context import Context
 from resolvers.pagination import Page
+from schema.arguments import After, First, Input, UserId
 from schema.attempts import PlacementAttempt
 from schema.catalog import Console
-from schema.connections import PageInfo
+from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ConsoleType, LaunchStatus, LaunchStepName, ProviderName, StepStatus
 from schema.ids import global_id, key_of
-from schema.mutation_errors import ErrorsAsData, MutationError
+from schema.mutation_errors import ERRORS, ErrorsAsData, MutationError
 from schema.node import Info, Node
 from schema.places import CoordinatesInput
 from schema.vms import VM
 
 
-@strawberry.type
+@strawberry.type(description="One of the nine steps of a launch.")
 class LaunchStep:
-    name: LaunchStepName
-    status: StepStatus
-    started_at: datetime | None
-    finished_at: datetime | None
-    detail: str | None
+    name: LaunchStepName = strawberry.field(description="The step's name.")
+    status: StepStatus = strawberry.field(description="The state of the step.")
+    started_at: datetime | None = strawberry.field(description="When the step began. Null if it has not begun.")
+    finished_at: datetime | None = strawberry.field(description="When the step ended. Null if it has not ended.")
+    detail: str | None = strawberry.field(
+        description="More about the step, in words for the player. Null if there is nothing to add."
+    )
 
     @classmethod
     def of(cls, step: models.launches.Step) -> LaunchStep:
@@ -46,29 +50,40 @@ class LaunchStep:
         )
 
 
-@strawberry.type(description="A wish to play, from the request until the machine streams.")
+@strawberry.type(description="A player's request to play, from the request until the machine streams.")
 class Launch(Node):
-    status: LaunchStatus
-    game_id: str | None
-    save_id: str | None
-    user_id: str
-    progress: float = strawberry.field(description="0 to 1. Never falls within an attempt.")
-    steps: list[LaunchStep]
-    attempts: list[PlacementAttempt]
-    requested_at: datetime
-    ready_at: datetime | None
-    estimated_ready_at: datetime | None
-    failure: str | None = strawberry.field(description="Why it failed, or why the service cancelled it.")
+    status: LaunchStatus = strawberry.field(description="The state of the launch.")
+    game_id: str | None = strawberry.field(
+        description="The game to play. Null if a machine without a game was requested."
+    )
+    save_id: str | None = strawberry.field(description="The save slot to restore. Null: the player's default slot.")
+    user_id: str = strawberry.field(description="The user who plays.")
+    progress: float = strawberry.field(
+        description="The progress from 0 to 1. It never falls within one placement attempt."
+    )
+    steps: list[LaunchStep] = strawberry.field(description="The steps of the launch, in order.")
+    attempts: list[PlacementAttempt] = strawberry.field(description="The attempts to rent a machine, in order.")
+    requested_at: datetime = strawberry.field(description="When the launch was requested.")
+    ready_at: datetime | None = strawberry.field(
+        description="When the machine was ready to stream. Null if it is not or was not."
+    )
+    estimated_ready_at: datetime | None = strawberry.field(
+        description="When the machine is expected to be ready. Null if there is no estimate."
+    )
+    failure: str | None = strawberry.field(
+        description="Why the launch failed, or why the service cancelled it. Null otherwise."
+    )
     warning: str | None = strawberry.field(
-        description="What will end it soon, such as a spending limit, or why a step is tried again."
+        description="What will soon end the launch, such as a spending limit, or why a step is being retried. Null if "
+        "there is nothing to warn about."
     )
     document: strawberry.Private[models.launches.Launch]
 
-    @strawberry.field
+    @strawberry.field(description="The console to play.")
     async def console(self, info: Info) -> Console:
         return Console.of(await catalog.console(info.context, self.document.console))
 
-    @strawberry.field
+    @strawberry.field(description="The machine that the launch uses. Null until it has one.")
     async def vm(self, info: Info) -> VM | None:
         if self.document.vm_id is None:
             return None
@@ -95,22 +110,24 @@ class Launch(Node):
         )
 
 
-@strawberry.type(description="An event of a launch. `sequence` is 1, 2, 3, ... without gaps.")
+@strawberry.type(description="One event of a launch.")
 class LaunchProgress:
-    launch_id: strawberry.ID
-    sequence: int
-    at: datetime
-    status: LaunchStatus
-    step: LaunchStepName | None
-    step_status: StepStatus | None
-    progress: float
-    message: str
+    launch_id: strawberry.ID = strawberry.field(description="The global id of the launch.")
+    sequence: int = strawberry.field(description="The number of the event within its launch: 1, 2, 3, … without gaps.")
+    at: datetime = strawberry.field(description="When the event happened.")
+    status: LaunchStatus = strawberry.field(description="The launch's status at the event.")
+    step: LaunchStepName | None = strawberry.field(
+        description="The step that the event is about. Null if it is about the launch as a whole."
+    )
+    step_status: StepStatus | None = strawberry.field(description="The state of the step. Null if `step` is null.")
+    progress: float = strawberry.field(description="The launch's progress from 0 to 1 at the event.")
+    message: str = strawberry.field(description="The event in a sentence for the player.")
     event: strawberry.Private[models.launches.LaunchEvent]
 
     @strawberry.field(description="The launch as it is now.")
     async def launch(self, info: Info) -> Launch:
         found = await launches.launch_of(info.context, self.event.launch_id)
-        assert found is not None, "a launch that tells of itself exists"
+        assert found is not None, "a launch with an event exists"
         return Launch.of(found)
 
     @classmethod
@@ -128,16 +145,16 @@ class LaunchProgress:
         )
 
 
-@strawberry.type
+@strawberry.type(description="One launch in a page, with its cursor.")
 class LaunchEdge:
-    cursor: str
-    node: Launch
+    cursor: str = strawberry.field(description=CURSOR)
+    node: Launch = strawberry.field(description=NODE)
 
 
-@strawberry.type
+@strawberry.type(description="A page of launches.")
 class LaunchConnection:
-    edges: list[LaunchEdge]
-    page_info: PageInfo
+    edges: list[LaunchEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
 
     @classmethod
     def of(cls, page: Page[models.launches.Launch]) -> LaunchConnection:
@@ -147,40 +164,60 @@ class LaunchConnection:
 
 @strawberry.type
 class LaunchQuery:
-    @strawberry.field(description="Null alike for an unknown launch and somebody else's.")
-    async def launch(self, info: Info, id: strawberry.ID) -> Launch | None:
+    @strawberry.field(description="Look up a launch. Null if it does not exist or belongs to another user.")
+    async def launch(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The global id of the launch.")]
+    ) -> Launch | None:
         found = await launches.launch(info.context, key_of("Launch", id))
         return None if found is None else Launch.of(found)
 
-    @strawberry.field(description="Newest first. `userId` is for services and operators.")
+    @strawberry.field(description="List launches, newest first. Players see their own.")
     async def launches(
         self,
         info: Info,
-        status: list[LaunchStatus] | None = None,
-        user_id: str | None = None,
-        first: int | None = 50,
-        after: str | None = None,
+        status: Annotated[
+            list[LaunchStatus] | None,
+            strawberry.argument(description="Only launches with one of these statuses. Null: all."),
+        ] = None,
+        user_id: UserId = None,
+        first: First = 50,
+        after: After = None,
     ) -> LaunchConnection:
         return LaunchConnection.of(await launches.launches(info.context, status, user_id, first, after))
 
 
-@strawberry.input
+@strawberry.input(description="A machine to rent without a game.")
 class CreateVmInput:
-    console: ConsoleType
-    location: CoordinatesInput | None = strawberry.field(
-        default=None, description="Where the player is. Without it the cheapest machine that fits is taken."
+    console: ConsoleType = strawberry.field(
+        description="The console to play. It decides the machine's size and its emulator."
     )
-    provider: ProviderName | None = strawberry.field(default=None, description="Only this cloud.")
-    max_hourly_price: Decimal | None = strawberry.field(default=None, description="USD.")
-    idle_stop_minutes: int | None = None
-    max_session_hours: float | None = None
+    location: CoordinatesInput | None = strawberry.field(
+        default=None, description="The player's position. If omitted, the cheapest machine that fits is used."
+    )
+    provider: ProviderName | None = strawberry.field(
+        default=None, description="The only cloud to use. If omitted, all clouds that the console enables are used."
+    )
+    max_hourly_price: Decimal | None = strawberry.field(
+        default=None, description="The highest price per hour in USD. If omitted, only the console's own limits apply."
+    )
+    idle_stop_minutes: int | None = strawberry.field(
+        default=None,
+        description="How many minutes without play stop the machine: 1 to 1440. If omitted, the console's value is "
+        "used.",
+    )
+    max_session_hours: float | None = strawberry.field(
+        default=None,
+        description="How many hours the machine may run: more than 0, at most 24. If omitted, the console's value is "
+        "used.",
+    )
     user_id: str | None = strawberry.field(
-        default=None, description="Who plays. For services and operators; a player is always itself."
+        default=None, description="The user who plays. Services and operators only; a player always plays as itself."
     )
     idempotency_key: str | None = strawberry.field(
         default=None,
-        description="The same key from the same caller for the same user gives back the same launch, for a week at "
-        "least. With other arguments it is refused with the code IDEMPOTENCY_KEY_REUSED.",
+        description="A key that makes the request safe to repeat: the same key from the same caller for the same user "
+        "returns the same launch for at least a week. Reusing it with other arguments is refused with the "
+        "code IDEMPOTENCY_KEY_REUSED.",
     )
 
     def order(self, context: Context) -> LaunchOrder:
@@ -198,61 +235,64 @@ class CreateVmInput:
         )
 
 
-@strawberry.input
+@strawberry.input(description="A game to play.")
 class LaunchGameInput(CreateVmInput):
-    game_id: str
-    save_id: str | None = strawberry.field(default=None, description="The save slot to restore.")
+    game_id: str = strawberry.field(description="The id of the game: `Game.gameId`.")
+    save_id: str | None = strawberry.field(
+        default=None, description="The save slot to restore. If omitted, the player's default slot is used."
+    )
     vm_id: strawberry.ID | None = strawberry.field(
         default=None,
-        description="On this machine. Without it: the caller's running machine for the console, else a new one.",
+        description="The machine to play on. If omitted, the user's running machine for the console is used, or else "
+        "a new one is rented.",
     )
 
     def order(self, context: Context) -> LaunchOrder:
         vm_key = None if self.vm_id is None else key_of("VM", self.vm_id)
         if self.vm_id is not None and vm_key is None:
-            raise NotFoundError("there is no such machine", ("vmId",))
+            raise NotFoundError("there is no such VM", ("vmId",))
         return replace(super().order(context), game_id=self.game_id, save_id=self.save_id, vm_id=vm_key)
 
 
-@strawberry.input
+@strawberry.input(description="The launch to cancel.")
 class CancelLaunchInput:
-    launch_id: strawberry.ID
+    launch_id: strawberry.ID = strawberry.field(description="The global id of the launch.")
 
 
-@strawberry.type
+@strawberry.type(description="The result of requesting a launch.")
 class LaunchGamePayload:
-    launch: Launch | None = None
-    errors: list[MutationError] = strawberry.field(default_factory=list)
+    launch: Launch | None = strawberry.field(default=None, description="The launch. Null if the request was refused.")
+    errors: list[MutationError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
-@strawberry.type
+@strawberry.type(description="The result of cancelling a launch.")
 class CancelLaunchPayload:
-    launch: Launch | None = None
-    errors: list[MutationError] = strawberry.field(default_factory=list)
+    launch: Launch | None = strawberry.field(default=None, description="The launch. Null if the request was refused.")
+    errors: list[MutationError] = strawberry.field(default_factory=list, description=ERRORS)
 
 
 @strawberry.type
 class LaunchMutation:
     @strawberry.mutation(
-        description="Start a game near the player. While a launch of the same player, console, game and save is under "
-        "way, the answer is that launch.",
+        description="Start a game on a machine near the player. If the same player already has a launch of the same "
+        "console, game and save under way, that launch is returned.",
         extensions=[ErrorsAsData(LaunchGamePayload)],
     )
-    async def launch_game(self, info: Info, input: LaunchGameInput) -> LaunchGamePayload:
+    async def launch_game(self, info: Info, input: Input[LaunchGameInput]) -> LaunchGamePayload:
         return LaunchGamePayload(launch=Launch.of(await launches.launch_game(info.context, input.order(info.context))))
 
     @strawberry.mutation(
-        description="Rent a machine without a game: the launch ends when it streams.",
+        description="Rent a machine without a game. The launch ends when the machine is ready to stream.",
         extensions=[ErrorsAsData(LaunchGamePayload)],
     )
-    async def create_vm(self, info: Info, input: CreateVmInput) -> LaunchGamePayload:
+    async def create_vm(self, info: Info, input: Input[CreateVmInput]) -> LaunchGamePayload:
         return LaunchGamePayload(launch=Launch.of(await launches.create_vm(info.context, input.order(info.context))))
 
     @strawberry.mutation(
-        description="Ask for the end of a launch. It is CANCELLED when the cloud confirms that nothing is left.",
+        description="Cancel a launch. It becomes CANCELLED once the cloud confirms that nothing of it is left.",
         extensions=[ErrorsAsData(CancelLaunchPayload)],
     )
-    async def cancel_launch(self, info: Info, input: CancelLaunchInput) -> CancelLaunchPayload:
+    async def cancel_launch(self, info: Info, input: Input[CancelLaunchInput]) -> CancelLaunchPayload:
         cancelled = await launches.cancel_launch(info.context, key_of("Launch", input.launch_id))
         return CancelLaunchPayload(launch=Launch.of(cancelled))
 
@@ -260,15 +300,26 @@ class LaunchMutation:
 @strawberry.type
 class LaunchSubscription:
     @strawberry.subscription(
-        description="Replays what came after a sequence, then follows; completes after the last event."
+        description="Follow a launch: replays the events after a sequence, then sends each new event, and completes "
+        "after the last."
     )
     async def launch_progress(
-        self, info: Info, launch_id: strawberry.ID, after: int | None = 0
+        self,
+        info: Info,
+        launch_id: Annotated[strawberry.ID, strawberry.argument(description="The global id of the launch.")],
+        after: Annotated[
+            int | None,
+            strawberry.argument(
+                description="The sequence of the last event that is already known. 0: replay all events."
+            ),
+        ] = 0,
     ) -> AsyncGenerator[LaunchProgress, None]:
-        return _told(await launches.launch_progress(info.context, key_of("Launch", launch_id), after))
+        return _as_graphql(await launches.launch_progress(info.context, key_of("Launch", launch_id), after))
 
 
-async def _told(events: AsyncGenerator[models.launches.LaunchEvent, None]) -> AsyncGenerator[LaunchProgress, None]:
+async def _as_graphql(
+    events: AsyncGenerator[models.launches.LaunchEvent, None],
+) -> AsyncGenerator[LaunchProgress, None]:
     async with aclosing(events):
         async for event in events:
             yield LaunchProgress.of(event)

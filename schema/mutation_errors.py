@@ -1,4 +1,4 @@
-"""Problems that the caller can act on, as data in a mutation's payload."""
+"""Errors that the caller can act on, returned as data in a mutation's payload."""
 
 from __future__ import annotations
 
@@ -25,80 +25,88 @@ from schema.ids import key_of
 
 
 @strawberry.interface(
-    name="UserError", description="A problem that the caller can act on. `path` leads to the input field at fault."
+    name="UserError", description="A reason for which a mutation was refused and that the caller can act on."
 )
 class MutationError:
-    code: str
-    message: str
-    path: list[str] | None
+    code: str = strawberry.field(description="The reason as a stable code, such as `BAD_USER_INPUT`.")
+    message: str = strawberry.field(description="The reason in a sentence: what is wrong and what is allowed.")
+    path: list[str] | None = strawberry.field(
+        description="The path to the input field at fault, beginning with `input`. Null if no field is at fault."
+    )
 
 
-@strawberry.type
+@strawberry.type(description="An input field has a value that is not allowed.")
 class InvalidInput(MutationError):
     pass
 
 
-@strawberry.type
+@strawberry.type(description="The input names something that does not exist or belongs to another user.")
 class NotFound(MutationError):
     pass
 
 
-@strawberry.type
+@strawberry.type(description="No site can create the machine now.")
 class NoCapacity(MutationError):
-    attempts: list[PlacementAttempt]
+    attempts: list[PlacementAttempt] = strawberry.field(
+        description="Always empty here, because nothing was tried. The attempts of a launch are in `Launch.attempts`."
+    )
 
 
-@strawberry.type
+@strawberry.type(description="A hard spending limit is reached.")
 class SpendingLimitReached(MutationError):
-    limit: Decimal
-    spent: Decimal
+    limit: Decimal = strawberry.field(description="The limit in USD.")
+    spent: Decimal = strawberry.field(description="What was spent in the limit's period, in USD.")
 
 
-@strawberry.type
+@strawberry.type(description="The launch or VM is in a state in which the request is not possible.")
 class InvalidState(MutationError):
-    status: str
+    status: str = strawberry.field(description="The current status of the launch or VM.")
 
 
-@strawberry.type
+@strawberry.type(description="The cloud cannot be reached or used now.")
 class ProviderUnavailable(MutationError):
-    provider: ProviderName
+    provider: ProviderName = strawberry.field(description="The cloud.")
 
+
+ERRORS: Final = "Why the mutation was refused. Empty if it succeeded."
 
 KINDS: Final = (InvalidInput, NotFound, NoCapacity, SpendingLimitReached, InvalidState, ProviderUnavailable)
 
 
-_KEY: Final = re.compile(
-    r"[0-9a-f]{16,18}", re.ASCII
-)  # of launches, machines and API keys; nothing else gets on the trail
+# Keys of launches, VMs and API keys. No other text of a caller may reach the audit log as a subject.
+_KEY: Final = re.compile(r"[0-9a-f]{16,18}", re.ASCII)
 
 
 class ErrorsAsData(FieldExtension):
-    """Answers a RefusedError with the mutation's payload, whose `errors` then say why. It is on the audit trail, also
-    when it came before the change itself was. Nothing that was loaded before the change is shown after it."""
+    """Returns the mutation's payload with `errors` when the resolver raises a RefusedError.
+
+    Records the refusal in the audit log unless the resolver already did. Clears the loaders before and after the
+    mutation, so that the payload shows no stale records.
+    """
 
     def __init__(self, payload: Callable[..., object]) -> None:
         self._payload = payload
 
     async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
-        told_before = info.context.accounts
-        info.context.forget()  # what an earlier mutation of the document loaded
+        audited_before = info.context.accounts
+        info.context.forget()  # records that an earlier mutation of the document loaded
         try:
             payload = await next_(source, info, **kwargs)
             info.context.forget(*_documents(payload))
             return payload
         except RefusedError as refusal:
-            if info.context.accounts == told_before:
+            if info.context.accounts == audited_before:
                 await audit_refused(info.context, info.field_name, _subject(kwargs.get("input")), refusal)
-            return self._payload(errors=[told(refusal)])
+            return self._payload(errors=[mutation_error(refusal)])
 
 
 def _documents(payload: object) -> list[object]:
-    """The records in a payload, as the mutation left them."""
+    """Return the records in a payload, as the mutation left them."""
     return [shown.document for shown in vars(payload).values() if hasattr(shown, "document")]
 
 
 def _subject(wanted: object) -> str | None:
-    """The key of what a mutation is about, if its input names one."""
+    """Return the key of the record that a mutation is about, if its input names one."""
     for name, type_name in (("vm_id", "VM"), ("launch_id", "Launch"), ("api_key_id", "ApiKey")):
         if isinstance(id_ := getattr(wanted, name, None), str):
             key = key_of(type_name, id_) or ""
@@ -106,22 +114,22 @@ def _subject(wanted: object) -> str | None:
     return None
 
 
-def told(refusal: RefusedError) -> MutationError:
-    """Each kind with what it alone has to say."""
-    words: dict[str, Any] = {
+def mutation_error(refusal: RefusedError) -> MutationError:
+    """Return the GraphQL type for an error, with the fields of its kind."""
+    fields: dict[str, Any] = {
         "code": refusal.code,
         "message": refusal.message,
         "path": ["input", *refusal.path] if refusal.path else None,
     }
     match refusal:
         case NotFoundError():
-            return NotFound(**words)
+            return NotFound(**fields)
         case NoPlacementError():
-            return NoCapacity(**words, attempts=[])  # nothing was tried: what is tried later stands in the launch
+            return NoCapacity(**fields, attempts=[])  # nothing was tried; later attempts are in the launch
         case SpendingLimitError():
-            return SpendingLimitReached(**words, limit=refusal.limit, spent=refusal.spent)
+            return SpendingLimitReached(**fields, limit=refusal.limit, spent=refusal.spent)
         case InvalidStateError():
-            return InvalidState(**words, status=refusal.status)
+            return InvalidState(**fields, status=refusal.status)
         case ProviderDownError():
-            return ProviderUnavailable(**words, provider=ProviderName(refusal.provider))
-    return InvalidInput(**words)
+            return ProviderUnavailable(**fields, provider=ProviderName(refusal.provider))
+    return InvalidInput(**fields)

@@ -1,4 +1,4 @@
-"""What has an id of its own."""
+"""The Node interface, and the type of `info` in all resolvers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from resolvers.context import Context
 Info = strawberry.Info[Context, None]
 
 
-@strawberry.interface
+@strawberry.interface(description="An object with a global id.")
 class Node:
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(
+        description="The global id: opaque, unique across all types, and accepted by `Query.node`."
+    )

@@ -1,10 +1,11 @@
-"""Alerts for operators that are not about a spending limit."""
+"""Operator alerts: everything that needs attention and is not a spending limit."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
+from typing import Annotated
 
 import strawberry
 
@@ -21,14 +22,19 @@ _ABOUT_VMS = {
 }
 
 
-@strawberry.type(description="Raised once per code and subject, and cleared when its cause is over.")
+@strawberry.type(
+    description="Something other than spending that an operator must know. It is raised once per code and "
+    "subject, and cleared when its cause is over."
+)
 class OperatorAlert:
-    level: AlertLevel
-    code: OperatorAlertCode
-    message: str
-    subject_id: str = strawberry.field(description="What it is about: a VM's id, a provider, a quota or a deployment.")
-    raised_at: datetime
-    cleared_at: datetime | None = strawberry.field(description="Null while it is open.")
+    level: AlertLevel = strawberry.field(description="How urgent the alert is.")
+    code: OperatorAlertCode = strawberry.field(description="The kind of alert.")
+    message: str = strawberry.field(description="The alert in a sentence.")
+    subject_id: str = strawberry.field(
+        description="The subject of the alert: a VM's global id, a provider, a provider and its quota, or `sweeper`."
+    )
+    raised_at: datetime = strawberry.field(description="When the alert was raised.")
+    cleared_at: datetime | None = strawberry.field(description="When the alert was cleared. Null while it is open.")
 
     @classmethod
     def of(cls, alert: models.operator_alerts.OperatorAlert) -> OperatorAlert:
@@ -45,9 +51,16 @@ class OperatorAlert:
 
 @strawberry.type
 class OperatorAlertQuery:
-    @strawberry.field(description="For operators, newest first: what needs attention; with `includeCleared` what did.")
+    @strawberry.field(description="List operator alerts, newest first. Operators only.")
     async def operator_alerts(
-        self, info: Info, include_cleared: bool | None = False, limit: int | None = None
+        self,
+        info: Info,
+        include_cleared: Annotated[
+            bool | None, strawberry.argument(description="Whether to include alerts that were cleared.")
+        ] = False,
+        limit: Annotated[
+            int | None, strawberry.argument(description="How many alerts to return: 1 to 100. Null: 50.")
+        ] = None,
     ) -> list[OperatorAlert]:
         found = await operator_alerts.operator_alerts(info.context, include_cleared=bool(include_cleared), limit=limit)
         return [OperatorAlert.of(alert) for alert in found]
@@ -56,13 +69,14 @@ class OperatorAlertQuery:
 @strawberry.type
 class OperatorAlertSubscription:
     @strawberry.subscription(
-        description="For operators: each alert when it is raised and once more when it is cleared."
+        description="Follow operator alerts: each is sent when it is raised and again when it is cleared. Operators "
+        "only."
     )
     async def operator_alerts(self, info: Info) -> AsyncGenerator[OperatorAlert, None]:
-        return _followed(await operator_alerts.operator_alerts_changed(info.context))
+        return _as_graphql(await operator_alerts.operator_alerts_changed(info.context))
 
 
-async def _followed(
+async def _as_graphql(
     alerts: AsyncGenerator[models.operator_alerts.OperatorAlert, None],
 ) -> AsyncGenerator[OperatorAlert, None]:
     async with aclosing(alerts):

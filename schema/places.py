@@ -1,4 +1,4 @@
-"""Where machines can be created."""
+"""Sites, and the placements that launches choose from."""
 
 from __future__ import annotations
 
@@ -16,41 +16,56 @@ from errors import InvalidInputError
 from placement.coordinates import Position
 from resolvers import catalog, places
 from resolvers.pagination import Page
-from schema.connections import PageInfo
-from schema.enums import ConsoleType, ProviderName
+from schema.arguments import After, First, FittingConsole, MachineConsole, OneProvider
+from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
+from schema.enums import ProviderName
 from schema.ids import global_id
 from schema.node import Info, Node
 
 
-@strawberry.input(description="Degrees, WGS 84.")
+@strawberry.input(description="A position on Earth, in degrees, WGS 84.")
 class CoordinatesInput:
-    latitude: float
-    longitude: float
+    latitude: float = strawberry.field(description="Degrees north of the equator: -90 to 90.")
+    longitude: float = strawberry.field(description="Degrees east of Greenwich: -180 to 180.")
 
     def position(self, *path: str) -> Position:
-        """Raises InvalidInputError that names the field. (0, 0), in the sea, is what a failed geolocation sends."""
+        """Return the position. Raise InvalidInputError for values out of range and for (0, 0), a failed geolocation."""
         if self.latitude == 0 and self.longitude == 0:
-            raise InvalidInputError("(0, 0) is what a failed geolocation sends: leave the place out instead", path)
+            raise InvalidInputError(
+                "(0, 0) usually comes from a failed geolocation; omit the position if it is unknown", path
+            )
         return Position.checked(self.latitude, self.longitude, path)
 
 
-From = Annotated[CoordinatesInput, strawberry.argument(name="from")]
-FromOrNowhere = Annotated[CoordinatesInput | None, strawberry.argument(name="from")]
+From = Annotated[CoordinatesInput, strawberry.argument(name="from", description="The player's position.")]
+FromOrNowhere = Annotated[
+    CoordinatesInput | None,
+    strawberry.argument(
+        name="from", description="The player's position. Null: the order follows the price alone, cheapest first."
+    ),
+]
+Closest = Annotated[int | None, strawberry.argument(description="How many sites to return: 1 to 100. Null: 5.")]
 
 
-@strawberry.type(description="Degrees, WGS 84.")
+@strawberry.type(description="A position on Earth, in degrees, WGS 84.")
 class Coordinates:
-    latitude: float
-    longitude: float
+    latitude: float = strawberry.field(description="Degrees north of the equator: -90 to 90.")
+    longitude: float = strawberry.field(description="Degrees east of Greenwich: -180 to 180.")
 
 
-@strawberry.type(description="A place in the words of whoever runs the host; `coordinates` are our geocoding of them.")
+@strawberry.type(description="A place as its cloud names it, with our geocoding.")
 class Location:
-    city: str | None
-    region: str | None
-    country: str | None
-    country_code: str | None = strawberry.field(description="ISO 3166-1 alpha-2.")
-    coordinates: Coordinates | None
+    city: str | None = strawberry.field(description="The city. Null if the cloud does not name one.")
+    region: str | None = strawberry.field(
+        description="The state, province or region. Null if the cloud does not name one."
+    )
+    country: str | None = strawberry.field(description="The country. Null if the cloud does not name one.")
+    country_code: str | None = strawberry.field(
+        description="The country's ISO 3166-1 alpha-2 code. Null if it could not be determined."
+    )
+    coordinates: Coordinates | None = strawberry.field(
+        description="The position of the city, region or country. Null if the place could not be geocoded."
+    )
 
     @classmethod
     def of_site(cls, located: placement.ranking.LocatedSite) -> Location:
@@ -79,47 +94,55 @@ class Location:
 
 @strawberry.interface(description="A place where a machine can be created.")
 class Site:
-    id: strawberry.ID
-    provider: ProviderName
-    location: Location
+    id: strawberry.ID = strawberry.field(
+        description="The global id: opaque, unique across all types, and accepted by `Query.node`."
+    )
+    provider: ProviderName = strawberry.field(description="The cloud that the site belongs to.")
+    location: Location = strawberry.field(description="Where the site is.")
 
-    @strawberry.field(description="Great circle. Null when the place could not be geocoded.")
+    @strawberry.field(
+        description="The great-circle distance to the site in kilometres. Null if the site could not be geocoded."
+    )
     def distance_km(self, from_: From) -> float | None:
         raise NotImplementedError
 
 
-@strawberry.type(description="A GPU model at one site: how many are free, at what price in USD each.")
+@strawberry.type(description="A GPU model at one site.")
 class Gpu:
-    model: str
-    vram_gb: int
-    available: int
-    hourly_price: Decimal
+    model: str = strawberry.field(description="The cloud's id of the model.")
+    vram_gb: int = strawberry.field(description="Video memory in GB.")
+    available: int = strawberry.field(description="How many are free now.")
+    hourly_price: Decimal = strawberry.field(description="The price of one GPU per hour, in USD.")
 
     @classmethod
     def of(cls, stock: providers.base.GpuStock) -> Gpu:
         return cls(model=stock.model, vram_gb=stock.vram_gb, available=stock.available, hourly_price=stock.usd_per_hour)
 
 
-@strawberry.type(description="A TensorDock host, with what is free there now.")
+@strawberry.type(description="A TensorDock host, with the resources that are free on it now.")
 class Hostnode(Node, Site):
-    cpu_model: str | None
-    vcpus_available: int
-    ram_gb_available: int
-    storage_gb_available: int
-    gpus: list[Gpu]
-    online: bool
+    cpu_model: str | None = strawberry.field(description="The CPU model. Null if TensorDock does not name it.")
+    vcpus_available: int = strawberry.field(description="The number of free virtual CPUs.")
+    ram_gb_available: int = strawberry.field(description="Free memory in GB.")
+    storage_gb_available: int = strawberry.field(description="Free disk space in GB.")
+    gpus: list[Gpu] = strawberry.field(description="The GPU models of the host.")
+    online: bool = strawberry.field(description="Whether the host is online. An offline host cannot create machines.")
     located: strawberry.Private[placement.ranking.LocatedSite]
 
-    @strawberry.field(description="Great circle. Null when the place could not be geocoded.")
+    @strawberry.field(
+        description="The great-circle distance to the host in kilometres. Null if its place could not be geocoded."
+    )
     def distance_km(self, from_: From) -> float | None:
         return self.located.distance_km(from_.position("from"))
 
-    @strawberry.field(description="Whether this console's machine can be had here now.")
-    async def fits(self, info: Info, console: ConsoleType) -> bool:
+    @strawberry.field(description="Whether the host has the machine of a console free now.")
+    async def fits(self, info: Info, console: MachineConsole) -> bool:
         return await self.hourly_price(info, console) is not None
 
-    @strawberry.field(description="USD for this console's machine. Null when it does not fit.")
-    async def hourly_price(self, info: Info, console: ConsoleType) -> Decimal | None:
+    @strawberry.field(
+        description="The price per hour of a console's machine here, in USD. Null if the machine does not fit."
+    )
+    async def hourly_price(self, info: Info, console: MachineConsole) -> Decimal | None:
         return places.usd_per_hour(info.context, self.located, await catalog.console(info.context, console))
 
     @classmethod
@@ -139,22 +162,30 @@ class Hostnode(Node, Site):
         )
 
 
-@strawberry.type(description="One candidate for a launch. Their order is the order in which a launch tries them.")
+@strawberry.type(
+    description="A site where a launch could create its machine. Launches try placements in order of rank."
+)
 class Placement:
-    rank: int
-    site: Site
-    provider: ProviderName
-    distance_km: float | None
-    estimated_rtt_ms: float | None
-    hourly_price: Decimal = strawberry.field(description="USD.")
-    score: float = strawberry.field(description="Lower is better.")
-    reasons: list[str]
+    rank: int = strawberry.field(description="The place in the order, from 1.")
+    site: Site = strawberry.field(description="The site.")
+    provider: ProviderName = strawberry.field(description="The cloud that the site belongs to.")
+    distance_km: float | None = strawberry.field(
+        description="The great-circle distance to the player in kilometres. Null if either position is unknown."
+    )
+    estimated_rtt_ms: float | None = strawberry.field(
+        description="The estimated network round trip to the player in milliseconds. Null if the distance is unknown."
+    )
+    hourly_price: Decimal = strawberry.field(description="The price per hour of the machine, in USD.")
+    score: float = strawberry.field(
+        description="The score that the order follows, made of round trip and price. Lower is better."
+    )
+    reasons: list[str] = strawberry.field(description="Why the placement has this rank, in sentences for the player.")
 
     @classmethod
     def of(cls, ranked: placement.ranking.RankedPlacement) -> Placement:
         return cls(
             rank=ranked.rank,
-            site=shown(ranked.located),
+            site=site_of(ranked.located),
             provider=ranked.offer.provider,
             distance_km=ranked.distance_km,
             estimated_rtt_ms=ranked.estimated_rtt_ms,
@@ -164,14 +195,18 @@ class Placement:
         )
 
 
-@strawberry.type(description="The hosts of one city.")
+@strawberry.type(description="The TensorDock hosts of one city.")
 class LocationSummary:
-    country: str
-    country_code: str | None
-    city: str | None
-    hostnodes: int
-    gpus_available: int
-    coordinates: Coordinates | None
+    country: str = strawberry.field(description="The country as TensorDock names it.")
+    country_code: str | None = strawberry.field(
+        description="The country's ISO 3166-1 alpha-2 code. Null if it could not be determined."
+    )
+    city: str | None = strawberry.field(description="The city. Null if TensorDock does not name one.")
+    hostnodes: int = strawberry.field(description="The number of hosts, including offline ones.")
+    gpus_available: int = strawberry.field(description="The number of free GPUs at hosts that are online.")
+    coordinates: Coordinates | None = strawberry.field(
+        description="The position of the city. Null if it could not be geocoded."
+    )
 
     @classmethod
     def of(cls, summary: placement.summaries.LocationSummary) -> LocationSummary:
@@ -185,16 +220,16 @@ class LocationSummary:
         )
 
 
-@strawberry.type
+@strawberry.type(description="One host in a page, with its cursor.")
 class HostnodeEdge:
-    cursor: str
-    node: Hostnode
+    cursor: str = strawberry.field(description=CURSOR)
+    node: Hostnode = strawberry.field(description=NODE)
 
 
-@strawberry.type
+@strawberry.type(description="A page of hosts.")
 class HostnodeConnection:
-    edges: list[HostnodeEdge]
-    page_info: PageInfo
+    edges: list[HostnodeEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
 
     @classmethod
     def of(cls, page: Page[placement.ranking.LocatedSite]) -> HostnodeConnection:
@@ -204,45 +239,51 @@ class HostnodeConnection:
 
 @strawberry.type
 class PlaceQuery:
-    @strawberry.field(description="TensorDock's hosts; with a console, those that have its machine free.")
+    @strawberry.field(description="List TensorDock's hosts.")
     async def hostnodes(
-        self, info: Info, console: ConsoleType | None = None, first: int | None = 50, after: str | None = None
+        self, info: Info, console: FittingConsole = None, first: First = 50, after: After = None
     ) -> HostnodeConnection:
         return HostnodeConnection.of(await places.hostnodes(info.context, console, first, after))
 
-    @strawberry.field(description="TensorDock's hosts by country and city.")
+    @strawberry.field(description="List TensorDock's hosts summed up by country and city.")
     async def locations(self, info: Info) -> list[LocationSummary]:
         return [LocationSummary.of(summary) for summary in await places.locations(info.context)]
 
-    @strawberry.field(description="TensorDock's hosts that have this console's machine free, nearest first.")
+    @strawberry.field(
+        description="List the TensorDock hosts that have a console's machine free, nearest first, whatever the price."
+    )
     async def closest_hostnodes(
-        self, info: Info, from_: From, console: ConsoleType, limit: int | None = 5
+        self, info: Info, from_: From, console: MachineConsole, limit: Closest = 5
     ) -> list[Placement]:
         position = from_.position("from")
         return _placements(await places.closest_hostnodes(info.context, position, console, limit))
 
-    @strawberry.field(description="Where a launch would try to create the machine, in this order.")
+    @strawberry.field(
+        description="List where a launch would try to create its machine, in the order in which it would try."
+    )
     async def placements(
         self,
         info: Info,
-        console: ConsoleType,
+        console: MachineConsole,
         from_: FromOrNowhere = None,
-        provider: ProviderName | None = None,
-        limit: int | None = 10,
+        provider: OneProvider = None,
+        limit: Annotated[
+            int | None, strawberry.argument(description="How many placements to return: 1 to 100. Null: 10.")
+        ] = 10,
     ) -> list[Placement]:
         position = from_.position("from") if from_ else None
         return _placements(await places.placements(info.context, position, console, provider, limit))
 
 
-def shown(located: placement.ranking.LocatedSite) -> Site:
-    """As what it is at its cloud."""
-    from schema.regions import Region  # noqa: PLC0415 - regions are sites, and have placements
+def site_of(located: placement.ranking.LocatedSite) -> Site:
+    """Return a site as the type of its cloud."""
+    from schema.regions import Region  # noqa: PLC0415 - the two modules import each other
 
     return Region.of(located) if located.site.provider is ProviderName.CLOUDYPAD else Hostnode.of(located)
 
 
 def site_id(provider: ProviderName, key: str) -> strawberry.ID:
-    """The global id of a site, known without asking the cloud for it."""
+    """Return the global id of a site, without a request to its cloud."""
     return global_id({ProviderName.TENSORDOCK: "Hostnode", ProviderName.CLOUDYPAD: "Region"}[provider], key)
 
 

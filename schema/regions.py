@@ -9,35 +9,47 @@ import strawberry
 import placement.ranking
 import providers.google.regions
 from resolvers import catalog, places, regions
-from schema.enums import ConsoleType
+from schema.arguments import FittingConsole, MachineConsole
 from schema.node import Info, Node
-from schema.places import From, Location, Placement, Site, site_id
+from schema.places import Closest, From, Location, Placement, Site, site_id
 
 
 @strawberry.type(
-    description="A region of Google Cloud, where CloudyPad makes machines. Google tells nobody how many are free."
+    description="A Google Cloud region, where CloudyPad creates machines. Google does not publish how many "
+    "machines are free."
 )
 class Region(Node, Site):
-    name: str
-    continent: str
-    zones: list[str] = strawberry.field(description="Those with a GPU that can play.")
-    gpu_models: list[str] = strawberry.field(description="Those with graphics that Google still supports.")
+    name: str = strawberry.field(description="Google's name of the region, such as `europe-west1`.")
+    continent: str = strawberry.field(description="The continent.")
+    zones: list[str] = strawberry.field(description="The zones of the region that have a GPU suitable for games.")
+    gpu_models: list[str] = strawberry.field(
+        description="The GPU models of the region that Google still supports for graphics."
+    )
     located: strawberry.Private[placement.ranking.LocatedSite]
 
-    @strawberry.field(description="Great circle, to its city.")
+    @strawberry.field(description="The great-circle distance to the region's city in kilometres.")
     def distance_km(self, from_: From) -> float | None:
         return self.located.distance_km(from_.position("from"))
 
-    @strawberry.field(description="Google's word where Location Finder told it, else its table of 2024; null: unknown.")
+    @strawberry.field(
+        description="The share of carbon-free energy in percent: Google's current figure, or that of 2024 where there "
+        "is none. Null if unknown."
+    )
     def carbon_free_energy_percent(self, info: Info) -> float | None:
         return regions.carbon_free_percent(info.context, self.name)
 
-    @strawberry.field(description="Whether this console's machine is offered here. Whether one is free shows in time.")
-    async def fits(self, info: Info, console: ConsoleType) -> bool:
+    @strawberry.field(
+        description="Whether the region offers the machine of a console. Whether one is free shows only when it is "
+        "rented."
+    )
+    async def fits(self, info: Info, console: MachineConsole) -> bool:
         return await self.hourly_price(info, console) is not None
 
-    @strawberry.field(description="USD for this console's machine, traffic included. Null when it does not fit.")
-    async def hourly_price(self, info: Info, console: ConsoleType) -> Decimal | None:
+    @strawberry.field(
+        description="The price per hour of a console's machine here, in USD, with estimated traffic. Null if the "
+        "machine is not offered."
+    )
+    async def hourly_price(self, info: Info, console: MachineConsole) -> Decimal | None:
         return places.usd_per_hour(info.context, self.located, await catalog.console(info.context, console))
 
     @classmethod
@@ -58,13 +70,15 @@ class Region(Node, Site):
 
 @strawberry.type
 class RegionQuery:
-    @strawberry.field(description="Google Cloud's regions; with a console, those that offer its machine.")
-    async def regions(self, info: Info, console: ConsoleType | None = None) -> list[Region]:
+    @strawberry.field(description="List Google Cloud's regions.")
+    async def regions(self, info: Info, console: FittingConsole = None) -> list[Region]:
         return [Region.of(located) for located in await regions.regions(info.context, console)]
 
-    @strawberry.field(description="Google's regions that offer this console's machine, nearest first.")
+    @strawberry.field(
+        description="List the Google Cloud regions that offer a console's machine, nearest first, whatever the price."
+    )
     async def closest_regions(
-        self, info: Info, from_: From, console: ConsoleType, limit: int | None = 5
+        self, info: Info, from_: From, console: MachineConsole, limit: Closest = 5
     ) -> list[Placement]:
         found = await regions.closest_regions(info.context, from_.position("from"), console, limit)
         return [Placement.of(each) for each in found]

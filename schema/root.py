@@ -1,9 +1,9 @@
-"""The three roots, and the schema made of them."""
+"""The root types and the schema."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import strawberry
 from graphql import (
@@ -22,7 +22,7 @@ from resolvers import catalog, keys, launches, places, regions, vms
 from resolvers.context import Context
 from schema.catalog import CatalogQuery, Console, Game
 from schema.consoles import ConsoleMutation
-from schema.costs import CostMutation, CostQuery, CostSubscription
+from schema.costs import CostQuery
 from schema.ids import parts
 from schema.keys import ApiKey, AuditEntry, KeyMutation, KeyQuery
 from schema.launches import Launch, LaunchMutation, LaunchQuery, LaunchSubscription
@@ -33,6 +33,7 @@ from schema.places import Hostnode, PlaceQuery
 from schema.regions import Region, RegionQuery
 from schema.scalars import SCALARS
 from schema.service import PlatformQuery
+from schema.spending import SpendingMutation, SpendingQuery, SpendingSubscription
 from schema.vm_commands import PowerMutation
 from schema.vms import VM, VmQuery, VmSubscription
 
@@ -48,7 +49,7 @@ _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callab
 }
 
 
-@strawberry.type
+@strawberry.type(description="The root of all queries.")
 class Query(
     PlatformQuery,
     CatalogQuery,
@@ -57,11 +58,16 @@ class Query(
     LaunchQuery,
     KeyQuery,
     CostQuery,
+    SpendingQuery,
     RegionQuery,
     OperatorAlertQuery,
 ):
-    @strawberry.field(description="Anything by its id. Null alike for what is unknown and what is not the caller's.")
-    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
+    @strawberry.field(
+        description="Look up any object by its global id. Null if it does not exist or belongs to another user."
+    )
+    async def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The global id of the object.")]
+    ) -> Node | None:
         type_name, key = parts(id) or ("", "")
         if type_name not in _FINDERS:
             return None
@@ -70,21 +76,22 @@ class Query(
         return None if found is None else shown(found)
 
 
-@strawberry.type
-class Mutation(LaunchMutation, PowerMutation, KeyMutation, CostMutation, ConsoleMutation):
+@strawberry.type(description="The root of all mutations.")
+class Mutation(LaunchMutation, PowerMutation, KeyMutation, SpendingMutation, ConsoleMutation):
     pass
 
 
-@strawberry.type
-class Subscription(LaunchSubscription, VmSubscription, CostSubscription, OperatorAlertSubscription):
+@strawberry.type(description="The root of all subscriptions.")
+class Subscription(LaunchSubscription, VmSubscription, SpendingSubscription, OperatorAlertSubscription):
     pass
 
 
 def sdl() -> str:
+    """Return the schema in the schema definition language."""
     return print_schema(SCHEMA) + "\n"
 
 
-def _made() -> GraphQLSchema:
+def _build_schema() -> GraphQLSchema:
     made = strawberry.Schema(
         Query,
         Mutation,
@@ -92,12 +99,12 @@ def _made() -> GraphQLSchema:
         types=KINDS,
         config=StrawberryConfig(scalar_map=SCALARS),
     )
-    _forget_null_defaults(made._schema)
+    _remove_null_defaults(made._schema)
     return made._schema
 
 
-def _forget_null_defaults(schema: GraphQLSchema) -> None:
-    """What may be left out has no default in the contract; Python's None would be printed as one."""
+def _remove_null_defaults(schema: GraphQLSchema) -> None:
+    """Remove defaults of None: optional arguments have no default in the contract."""
     for type_ in schema.type_map.values():
         inputs: list[GraphQLArgument | GraphQLInputField] = []
         if isinstance(type_, GraphQLInputObjectType):
@@ -109,4 +116,4 @@ def _forget_null_defaults(schema: GraphQLSchema) -> None:
                 each.default_value = Undefined
 
 
-SCHEMA: Final = _made()
+SCHEMA: Final = _build_schema()

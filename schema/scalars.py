@@ -1,4 +1,7 @@
-"""Money that never passes through a float, and moments that always say UTC."""
+"""The scalars Decimal, DateTime and Date.
+
+Amounts never pass through a float. Times are always UTC.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ import strawberry
 from graphql import FloatValueNode, IntValueNode, StringValueNode, ValueNode
 from strawberry.types.scalar import ScalarDefinition
 
-_MAX_DIGITS: Final = 33  # of a number in full: what is stored holds 34, and sums of it need room
-_EXACT_DIGITS: Final = 15  # of a JSON number that came through a float
-_EXACT_WHOLE: Final = 2**53  # up to which a float holds every whole number
+_MAX_DIGITS: Final = 33  # of a number written in full: the database stores 34, and sums need room
+_EXACT_DIGITS: Final = 15  # of a JSON number, which is parsed as a float
+_EXACT_WHOLE: Final = 2**53  # a float represents every integer up to here exactly
 _DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _MOMENT: Final = re.compile(
@@ -23,19 +26,19 @@ _MOMENT: Final = re.compile(
 
 
 def decimal_text(value: object) -> str:
-    """In full, without exponent: 0.0000001, not 1E-7."""
+    """Return the number in full, without an exponent: 0.0000001, not 1E-7."""
     if not isinstance(value, Decimal):
         raise TypeError("money is a Decimal")
     return format(value, "f")
 
 
 def parsed_decimal(value: object) -> Decimal:
-    """Read a string or a number. ValueError for a JSON number that a float does not hold exactly."""
+    """Parse a string or a number. Raise ValueError for a JSON number that a float cannot represent exactly."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise _no_decimal()
     read = _decimal(str(value))
     if isinstance(value, float) and (len(read.as_tuple().digits) > _EXACT_DIGITS or abs(value) >= _EXACT_WHOLE):
-        raise ValueError("Decimal with so many digits must be a string.")
+        raise ValueError("A Decimal with more than 15 digits must be a string.")
     return read
 
 
@@ -73,7 +76,7 @@ def moment_text(value: object) -> str:
 
 
 def parsed_moment(value: object) -> datetime:
-    """Read RFC 3339. A leap second is the first second of the next minute."""
+    """Parse an RFC 3339 time. A leap second becomes the first second of the next minute."""
     match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise _no_moment()
@@ -111,21 +114,20 @@ def _date_text(value: object) -> str:
 SCALARS: Final[dict[object, ScalarDefinition]] = {
     Decimal: strawberry.scalar(
         name="Decimal",
-        description="Exact, serialised as a string: money never passes through a float. "
-        "Taken as a string or a number of at most 33 digits.",
+        description="An exact decimal number, serialised as a string. Accepts a string or a number of up to 33 digits.",
         serialize=decimal_text,
         parse_value=parsed_decimal,
         parse_literal=decimal_literal,
     ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="RFC 3339, UTC. Taken with any offset.",
+        description="A time in RFC 3339 format, serialised in UTC. Accepts any offset.",
         serialize=moment_text,
         parse_value=parsed_moment,
     ),
     date: strawberry.scalar(
         name="Date",
-        description="ISO 8601 calendar date, UTC: four digits, two and two, with hyphens.",
+        description="A calendar date in ISO 8601 format (YYYY-MM-DD), UTC.",
         serialize=_date_text,
         parse_value=parsed_date,
     ),

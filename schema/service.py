@@ -1,4 +1,4 @@
-"""The service itself, its caller, and its clouds."""
+"""The service, its caller and its clouds."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from schema.enums import ProviderName, Role
 from schema.node import Info
 
 
-@strawberry.type(description="Who is asking, by its credentials.")
+@strawberry.type(description="The caller, as its credentials identify it.")
 class Viewer:
-    id: str
-    role: Role
+    id: str = strawberry.field(description="The caller's id: a user id, or `key-` and the id of an API key.")
+    role: Role = strawberry.field(description="The caller's role.")
 
 
-@strawberry.type
+@strawberry.type(description="This service.")
 class Service:
-    name: str
-    version: str
+    name: str = strawberry.field(description="The service's name.")
+    version: str = strawberry.field(description="The version that answers.")
 
 
-@strawberry.type(description="A cloud: is it set up here, can it be used now, is it simulated?")
+@strawberry.type(description="A cloud and whether it can be used now.")
 class ProviderInfo:
-    name: ProviderName
-    configured: bool
-    healthy: bool
-    simulated: bool
-    detail: str | None
+    name: ProviderName = strawberry.field(description="The cloud.")
+    configured: bool = strawberry.field(description="Whether this deployment has credentials for the cloud.")
+    healthy: bool = strawberry.field(description="Whether the cloud can be used now.")
+    simulated: bool = strawberry.field(description="Whether this is a simulation of the cloud, for development.")
+    detail: str | None = strawberry.field(
+        description="Why the cloud cannot be used, or another remark for people. Null if there is nothing to add."
+    )
 
     @classmethod
     def of(cls, state: service.ProviderState) -> ProviderInfo:
@@ -43,15 +45,15 @@ class ProviderInfo:
 
 @strawberry.type
 class PlatformQuery:
-    @strawberry.field(description="The caller.")
+    @strawberry.field(description="Return the caller.")
     def viewer(self, info: Info) -> Viewer:
         caller = service.viewer(info.context)
         return Viewer(id=caller.id, role=caller.role)
 
-    @strawberry.field(description="This service.")
+    @strawberry.field(description="Return the service's name and version.")
     def service(self, info: Info) -> Service:
         return Service(name=service.SERVICE_NAME, version=service.version(info.context))
 
-    @strawberry.field(description="The clouds that machines are rented from.")
+    @strawberry.field(description="List the clouds that machines are rented from.")
     async def providers(self, info: Info) -> list[ProviderInfo]:
         return [ProviderInfo.of(state) for state in await service.providers(info.context)]

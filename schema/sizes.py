@@ -1,4 +1,4 @@
-"""How long lists are whose length follows from the arguments of a report's field."""
+"""Estimates the length of lists in cost reports from the arguments of their fields."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from graphql import EnumValueNode, FieldNode, GraphQLField, OperationDefinitionN
 
 _MAX_DAYS: Final = 366
 _DAYS_OF_A_MONTH: Final = 31
-# A report's values are there before the answer is made, and cost less than what is looked up: so many count as one.
+# A report's values are computed before the response is built and cost less than lookups: this many count as one.
 _DISCOUNT: Final = 20
-# How many times as many lines as there are providers a group may have, for every bucket.
+# Lines per bucket for each grouping, as a multiple of the number of providers.
 _LINES: Final[Mapping[str, int]] = {"PROVIDER": 1, "CONSOLE": 3, "USER": 5, "VM": 5}
-# Lists whose rows are counted where the arguments stand, by the type that has them.
+# Lists whose rows are counted at the root field that has the arguments.
 MEASURED_LISTS: Final = frozenset({"CostReport.buckets", "CostComparison.rows"})
 _VMS_A_DAY: Final = 10
 
 
 class Words:
-    """Reads arguments that are words: literals, variables, and their defaults."""
+    """Reads string and enum arguments: literals, variables and their defaults."""
 
     def __init__(self, operation: OperationDefinitionNode, variables: Mapping[str, Any]) -> None:
         self._values: dict[str, Any] = {
@@ -29,7 +29,7 @@ class Words:
         } | dict(variables)
 
     def of(self, node: FieldNode, field: GraphQLField | None, name: str) -> str | None:
-        """None where there is no word, or nothing that is one."""
+        """Return an argument's value, or None if it is missing or not a string."""
         given = {argument.name.value: argument.value for argument in node.arguments or ()}.get(name)
         found = self._values.get(given.name.value) if isinstance(given, VariableNode) else _word(given)
         if found is None and field is not None and name in field.args:
@@ -38,7 +38,7 @@ class Words:
 
 
 def rows_cost(name: str, node: FieldNode, field: GraphQLField | None, words: Words, cost_per_row: int) -> int:
-    """What the rows of a report cost, that has `cost_per_row` for each."""
+    """Return the cost of a report's rows, at `cost_per_row` each."""
     match name:
         case "Query.costReport":
             rows = _buckets(words.of(node, field, "granularity"), _days(words, node, field))
@@ -62,7 +62,7 @@ def _buckets(granularity: str | None, days: int) -> int:
 
 
 def _days(words: Words, node: FieldNode, field: GraphQLField | None) -> int:
-    """The most that a report covers, where it is not known: who executes it refuses what is no date."""
+    """Return the days that a report covers, or the maximum if the dates are invalid (execution rejects those)."""
     try:
         start = date.fromisoformat(words.of(node, field, "start") or "")
         end = date.fromisoformat(words.of(node, field, "end") or "")

@@ -1,4 +1,4 @@
-"""`python -m schema.snapshot` writes the schema as SDL, so that a change of the API shows in a diff."""
+"""`python -m schema.snapshot` writes the schema to graphql/schema.graphql, so that API changes show in a diff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines."""
+"""VMs: types, queries and the status subscription."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from billing.amounts import tidy
 from models.catalog import PRESETS
 from resolvers import catalog, launches, places, vms
 from resolvers.pagination import Page
+from schema.arguments import After, First, UserId
 from schema.catalog import Console, Preset
-from schema.connections import PageInfo
+from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ProviderName, VMStatus
 from schema.ids import global_id, key_of
 from schema.node import Info, Node
-from schema.places import Location, Site, shown
+from schema.places import Location, Site, site_of
 
 if TYPE_CHECKING:
     from schema.launches import Launch
@@ -31,13 +32,13 @@ _HTTP_PORT: Final = 47989
 _RTSP_PORT: Final = 48010
 
 
-@strawberry.type(description="What a Moonlight client connects to. The ports are those outside.")
+@strawberry.type(description="Where a Moonlight client connects. The ports are those that are open to the internet.")
 class StreamEndpoint:
-    host: str
-    https_port: int
-    http_port: int
-    rtsp_port: int
-    paired: bool
+    host: str = strawberry.field(description="The IP address.")
+    https_port: int = strawberry.field(description="The HTTPS port, for pairing and for starting streams.")
+    http_port: int = strawberry.field(description="The HTTP port, for discovery.")
+    rtsp_port: int = strawberry.field(description="The RTSP port, for setting up streams.")
+    paired: bool = strawberry.field(description="Whether a device is paired with the machine.")
 
     @classmethod
     def of(cls, vm: models.vms.Vm) -> StreamEndpoint | None:
@@ -54,55 +55,70 @@ class StreamEndpoint:
 
 @strawberry.type(name="VM", description="A rented gaming machine.")
 class VM(Node):
-    name: str = strawberry.field(description="Its name at the cloud.")
-    provider: ProviderName
-    provider_id: str | None
-    status: VMStatus
-    user_id: str
-    game_id: str | None
-    preset: Preset
-    location: Location
-    ip_address: str | None
-    stream: StreamEndpoint | None
-    hourly_price: Decimal = strawberry.field(description="USD while it runs.")
-    created_at: datetime
-    started_at: datetime | None
-    stopped_at: datetime | None
-    last_activity_at: datetime | None
-    stops_at: datetime | None = strawberry.field(description="When the session limit ends it, whatever happens.")
-    warning: str | None = strawberry.field(description="What the player should know now, such as a stop that is near.")
+    name: str = strawberry.field(description="The machine's name at its cloud.")
+    provider: ProviderName = strawberry.field(description="The cloud that the machine is rented from.")
+    provider_id: str | None = strawberry.field(
+        description="The cloud's own id of the machine. Null until the cloud has assigned one."
+    )
+    status: VMStatus = strawberry.field(description="The state of the machine.")
+    user_id: str = strawberry.field(description="The user whom the machine is for.")
+    game_id: str | None = strawberry.field(
+        description="The game that is set up on the machine. Null for a machine without a game."
+    )
+    preset: Preset = strawberry.field(description="The size of the machine.")
+    location: Location = strawberry.field(description="Where the machine is.")
+    ip_address: str | None = strawberry.field(description="The machine's public IP address. Null until it has one.")
+    stream: StreamEndpoint | None = strawberry.field(
+        description="Where a Moonlight client connects. Null unless the machine is running and has an address."
+    )
+    hourly_price: Decimal = strawberry.field(description="The price per hour in USD while the machine runs.")
+    created_at: datetime = strawberry.field(description="When the VM was requested.")
+    started_at: datetime | None = strawberry.field(
+        description="When the machine first started. Null if it has not started."
+    )
+    stopped_at: datetime | None = strawberry.field(description="When the machine stopped. Null if it is not stopped.")
+    last_activity_at: datetime | None = strawberry.field(
+        description="When the machine was last seen in use. Null if it has not been."
+    )
+    stops_at: datetime | None = strawberry.field(
+        description="When the session limit stops the machine, even if it is in use. Null if it is not running."
+    )
+    warning: str | None = strawberry.field(
+        description="What the player should know now, such as an approaching stop or saves that could not be "
+        "uploaded. Null if there is nothing to warn about."
+    )
     document: strawberry.Private[models.vms.Vm]
 
-    @strawberry.field
+    @strawberry.field(description="The console that the machine plays.")
     async def console(self, info: Info) -> Console:
         return Console.of(await catalog.console(info.context, self.document.console))
 
-    @strawberry.field(description="As its cloud lists it now. Null when it does not.")
+    @strawberry.field(description="The site as its cloud lists it now. Null if the cloud no longer lists it.")
     async def site(self, info: Info) -> Site | None:
         found = await places.site(info.context, self.document.provider, self.document.place.site_id)
-        return None if found is None else shown(found)
+        return None if found is None else site_of(found)
 
-    @strawberry.field(description="USD up to now, by our own meter.")
+    @strawberry.field(description="What the machine has cost up to now in USD, by our meter.")
     async def cost_so_far(self, info: Info) -> Decimal:
         return tidy((await info.context.loaders.usage.load(self.document.id)).cost_usd)
 
-    @strawberry.field(description="How long it has run in all.")
+    @strawberry.field(description="How many seconds the machine has run in total.")
     async def running_seconds(self, info: Info) -> int:
         return (await info.context.loaders.usage.load(self.document.id)).running_seconds
 
-    @strawberry.field(description="The launch that rented it.")
+    @strawberry.field(description="The launch that rented the machine. Null if its record no longer exists.")
     async def launch(self, info: Info) -> Annotated[Launch, strawberry.lazy("schema.launches")] | None:
-        from schema.launches import Launch  # noqa: PLC0415 - the two types name each other
+        from schema.launches import Launch  # noqa: PLC0415 - the two modules import each other
 
         found = await launches.launch_of(info.context, self.document.launch_id)
         return None if found is None else Launch.of(found)
 
     @strawberry.field(
-        description="The launch that carries its game and saves over to another machine, because a start found this "
-        "one's hardware given away."
+        description="The launch that moves the game and its saves to another machine because the hardware of this one "
+        "was given away while it was stopped. Null if there is none."
     )
     async def replacement(self, info: Info) -> Annotated[Launch, strawberry.lazy("schema.launches")] | None:
-        from schema.launches import Launch  # noqa: PLC0415 - the two types name each other
+        from schema.launches import Launch  # noqa: PLC0415 - the two modules import each other
 
         launch_id = self.document.replacement_launch_id
         found = None if launch_id is None else await launches.launch_of(info.context, launch_id)
@@ -133,16 +149,16 @@ class VM(Node):
         )
 
 
-@strawberry.type(name="VMEdge")
+@strawberry.type(name="VMEdge", description="One VM in a page, with its cursor.")
 class VMEdge:
-    cursor: str
-    node: VM
+    cursor: str = strawberry.field(description=CURSOR)
+    node: VM = strawberry.field(description=NODE)
 
 
-@strawberry.type(name="VMConnection")
+@strawberry.type(name="VMConnection", description="A page of VMs.")
 class VMConnection:
-    edges: list[VMEdge]
-    page_info: PageInfo
+    edges: list[VMEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
 
     @classmethod
     def of(cls, page: Page[models.vms.Vm]) -> VMConnection:
@@ -152,31 +168,40 @@ class VMConnection:
 
 @strawberry.type
 class VmQuery:
-    @strawberry.field(description="Null alike for an unknown VM and somebody else's.")
-    async def vm(self, info: Info, id: strawberry.ID) -> VM | None:
+    @strawberry.field(description="Look up a VM. Null if it does not exist or belongs to another user.")
+    async def vm(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The global id of the VM.")]
+    ) -> VM | None:
         found = await vms.vm(info.context, key_of("VM", id))
         return None if found is None else VM.of(found)
 
-    @strawberry.field(description="Newest first. `userId` is for services and operators.")
+    @strawberry.field(description="List VMs, newest first. Players see their own.")
     async def vms(
         self,
         info: Info,
-        status: list[VMStatus] | None = None,
-        user_id: str | None = None,
-        first: int | None = 50,
-        after: str | None = None,
+        status: Annotated[
+            list[VMStatus] | None, strawberry.argument(description="Only VMs with one of these statuses. Null: all.")
+        ] = None,
+        user_id: UserId = None,
+        first: First = 50,
+        after: After = None,
     ) -> VMConnection:
         return VMConnection.of(await vms.vms(info.context, status, user_id, first, after))
 
 
 @strawberry.type
 class VmSubscription:
-    @strawberry.subscription(description="The VM now, then whenever it changes. Completes when it is deleted.")
-    async def vm_status(self, info: Info, vm_id: strawberry.ID) -> AsyncGenerator[VM, None]:
-        return _shown(await vms.vm_status(info.context, key_of("VM", vm_id)))
+    @strawberry.subscription(
+        description="Follow a VM: sends the VM as it is now, then whenever it changes, and completes when it is "
+        "deleted."
+    )
+    async def vm_status(
+        self, info: Info, vm_id: Annotated[strawberry.ID, strawberry.argument(description="The global id of the VM.")]
+    ) -> AsyncGenerator[VM, None]:
+        return _as_graphql(await vms.vm_status(info.context, key_of("VM", vm_id)))
 
 
-async def _shown(states: AsyncGenerator[models.vms.Vm, None]) -> AsyncGenerator[VM, None]:
+async def _as_graphql(states: AsyncGenerator[models.vms.Vm, None]) -> AsyncGenerator[VM, None]:
     async with aclosing(states):
         async for vm in states:
             yield VM.of(vm)
