@@ -1,4 +1,4 @@
-"""`python -m docs.settings_table` writes all variables with their descriptions into README.md and `.env.example`."""
+"""Writes all settings with their descriptions into README.md and `.env.example`: `python -m docs.settings_table`."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ END: Final = "<!-- the end of that table -->"
 
 
 def with_table(readme: str) -> str:
-    """The same text with the table that is true now."""
+    """Return the README with a current table."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{table()}{END}{after}"
 
 
 def table() -> str:
+    """Return the table of all settings in Markdown."""
     rows = (f"| `{name.upper()}` | {_default(field)} | {field.description} |" for name, field in _fields())
     return "\n".join(("| Variable | Default | Meaning |", "|---|---|---|", *rows)) + "\n"
 
 
 def env_example() -> str:
     """Return the content of `.env.example`: every variable, commented out, with its default or an example."""
-    parts = ["# Copy this file to .env and uncomment what you set. Made by `make docs`."]
+    parts = ["# Copy this file to .env and uncomment the settings that you change. Made by `make docs`."]
     for name, field in _fields():
         example = _plain_default(field) or next((str(one) for one in field.examples or ()), "")
         parts.append(f"# {field.description}\n#{name.upper()}={example}")

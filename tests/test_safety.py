@@ -123,7 +123,7 @@ def test_a_short_secret_is_refused_without_being_shown(monkeypatch: pytest.Monke
     with pytest.raises(SettingsError) as refused:
         with_environment(monkeypatch, {name: "canary-31-characters-long-xxxxx"})
 
-    assert str(refused.value).startswith(f"{name}: a secret has at least 32 characters. Example: {name}=")
+    assert str(refused.value).startswith(f"{name}: must have at least 32 characters. Example: {name}=")
     assert "canary" not in str(refused.value)
 
 

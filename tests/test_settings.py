@@ -1,4 +1,4 @@
-"""How values are read: what is passed over, what is refused, and in which words."""
+"""How settings are read: what is ignored, what is refused, and with which message."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_two_names_of_a_database_stop_the_start(monkeypatch: pytest.MonkeyPatch,
         load_settings()
 
     assert str(refused.value) == (
-        f"MONGODB_DATABASE: is {name}, but MONGODB_ATLAS_URI names the database staging. Name one of them. "
+        f"MONGODB_DATABASE: is {name}, but MONGODB_ATLAS_URI names the database staging. Set only one of them. "
         "Example: MONGODB_DATABASE=staging"
     )
 
@@ -74,7 +74,7 @@ def test_a_line_end_inside_a_value_is_refused_and_the_value_not_shown(
     with pytest.raises(SettingsError) as refused:
         load_settings()
 
-    assert str(refused.value).startswith(f"{name}: has a line end inside; it must be one line. Example: {name}=")
+    assert str(refused.value).startswith(f"{name}: contains a line end; it must be a single line. Example: {name}=")
     assert SECRET not in str(refused.value)
 
 

@@ -1,0 +1,137 @@
+"""Settings of clouds, the bucket, placement and the simulated clouds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AnyHttpUrl, Field, SecretStr
+from pydantic_settings import BaseSettings
+
+
+class ProviderSettings(BaseSettings):
+    tensordock_api_key: SecretStr | None = Field(
+        None,
+        description="TensorDock authorization id. Together with the token, it reads the account balance (API v0).",
+        examples=["8a1c9c2e-0000-4000-8000-000000000000"],
+    )
+    tensordock_api_token: SecretStr | None = Field(
+        None, description="TensorDock API token. Absent: TensorDock is simulated.", examples=["abcdef123456"]
+    )
+    tensordock_api_url: AnyHttpUrl = Field(
+        AnyHttpUrl("https://dashboard.tensordock.com/api"),
+        description="URL of TensorDock's API, with or without `/v2` at the end.",
+        examples=["https://dashboard.tensordock.com/api"],
+    )
+    tensordock_requests_per_second: float = Field(
+        1.0, gt=0, le=1000, description="Highest rate of requests to TensorDock, per kind of operation.", examples=["1"]
+    )
+    tensordock_settle_seconds: float = Field(
+        45.0,
+        ge=0,
+        le=600,
+        description="How long TensorDock's list of machines may lag behind an order whose response was lost.",
+        examples=["45"],
+    )
+    wolf_control_port: int = Field(
+        47999,
+        ge=1,
+        le=65535,
+        description="UDP port on which Wolf receives its clients' packets. A machine that receives none is idle.",
+        examples=["47999"],
+    )
+    cloudypad_command: str | None = Field(
+        None,
+        description="The CloudyPad executable. Absent: `cloudypad` on PATH, or the simulated one.",
+        examples=["/usr/local/bin/cloudypad"],
+    )
+    cloudypad_config_path: Path | None = Field(
+        None, description="CloudyPad's home folder. Absent: `cloudypad` in DATA_DIR.", examples=["/var/lib/cloudypad"]
+    )
+    cloudypad_autostop_minutes: int = Field(
+        120,
+        ge=10,
+        le=1440,
+        description="A Google Cloud machine turns itself off after this long without a stream, even if the "
+        "service is down. Must be longer than any `idleStopMinutes`.",
+        examples=["120"],
+    )
+    gcp_project_id: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$",
+        description="Google Cloud project in which CloudyPad creates machines. Absent: simulated, or none.",
+        examples=["gamer-prod"],
+    )
+    gcp_spot: bool = Field(
+        False,
+        description="Rent Google Cloud machines as Spot VMs, which are cheaper but can be taken away at any time.",
+        examples=["true"],
+    )
+    google_location_finder_url: AnyHttpUrl | None = Field(
+        None,
+        description="URL of Google's Location Finder. Absent: Google's own.",
+        examples=["https://cloudlocationfinder.googleapis.com"],
+    )
+    google_catalog_url: AnyHttpUrl | None = Field(
+        None,
+        description="URL of Google's Cloud Billing Catalog (gRPC). Absent: Google's own.",
+        examples=["https://cloudbilling.googleapis.com"],
+    )
+    google_compute_url: AnyHttpUrl | None = Field(
+        None,
+        description="URL of Google's Compute Engine API. Absent: Google's own.",
+        examples=["https://compute.googleapis.com"],
+    )
+    gcs_bucket_name: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$",
+        description="Bucket of the game library and the saves. Absent: a simulated one.",
+        examples=["gamer-library"],
+    )
+    gcs_endpoint_url: AnyHttpUrl = Field(
+        AnyHttpUrl("https://storage.googleapis.com"),
+        description="URL of Google Cloud Storage's API.",
+        examples=["https://storage.googleapis.com"],
+    )
+    google_application_credentials: Path | None = Field(
+        None,
+        description="Google credentials file of the service. Absent: the credentials of the machine that it runs on.",
+        examples=["/secrets/google.json"],
+    )
+    gcs_library_key_file: Path | None = Field(
+        None,
+        description="Service account key that may only read the library; machines use it to mount the library.",
+        examples=["/secrets/library.json"],
+    )
+    ssh_key_path: Path | None = Field(
+        None,
+        description="The service's private SSH key. Absent: `ssh/id_ed25519` in DATA_DIR, created at the first start.",
+        examples=["/secrets/id_ed25519"],
+    )
+    geocode_online: bool = Field(
+        False,
+        description="Look up place names that the built-in gazetteer lacks at Nominatim.",
+        examples=["true"],
+    )
+    placement_weight_rtt_ms: float = Field(
+        1.0,
+        ge=0,
+        le=1000,
+        description="Points that each millisecond of estimated round trip adds to a placement's score.",
+        examples=["1"],
+    )
+    placement_weight_usd_per_hour: float = Field(
+        30.0,
+        ge=0,
+        le=100_000,
+        description="Points that each dollar per hour adds to a placement's score. By default a dollar weighs "
+        "as much as 30 ms.",
+        examples=["30"],
+    )
+    simulator_clock_factor: float = Field(
+        10.0,
+        gt=0,
+        le=100_000,
+        description="How much faster than real time the simulated clouds run.",
+        examples=["1"],
+    )
+    simulator_seed: int = Field(1, description="Random seed of the simulated clouds.", examples=["42"])
