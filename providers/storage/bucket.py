@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import secrets
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -19,16 +21,18 @@ from providers.storage.tokens import Tokens, send_authorised
 
 GOOGLE_URL: Final = "https://storage.googleapis.com"
 ABSENT: Final = 0  # as a precondition: there must be no such object
-_FIELDS: Final = "name,size,generation,md5Hash,contentEncoding"
+_FIELDS: Final = "name,size,generation,md5Hash,contentEncoding,timeCreated,metadata"
 _PAGE: Final = 1000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_THERE: Final = 404
+_NO_SUCH_RANGE: Final = 416
 _GZIP: Final = "gzip"
 _GZIP_BEGINS: Final = b"\x1f\x8b"
 _ERROR_BYTES: Final = 64 * 1024
 
 
 class GenerationConflictError(ProviderError):
-    """Somebody else wrote the object meanwhile: look at it again. Nothing was written."""
+    """The object is not of the expected generation: another writer was faster. Nothing was written or removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class StoredObject:
     generation: int
     md5: str | None = None  # base64, as Google writes it
     encoding: str | None = None
+    created_at: datetime = _EPOCH  # when this generation was written
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)  # our own words beside the content
 
 
 class Bucket:
@@ -95,20 +101,49 @@ class Bucket:
             raise ProviderBusyError(f"{name} did not arrive whole")
         return about, reply.body
 
+    async def read_start(self, about: StoredObject, limit_bytes: int) -> bytes:
+        """Return the first bytes of this generation as they are stored, at most `limit_bytes`, unchecked.
+
+        Raises GenerationConflictError when this generation is no longer there.
+        """
+        reply = await self._send(
+            "GET",
+            self._objects_path(about.name),
+            {"alt": "media", "generation": str(about.generation)},
+            headers={"Range": f"bytes=0-{limit_bytes - 1}"},
+            body_limit_bytes=max(about.size_bytes, _ERROR_BYTES),
+            expected=(_NOT_THERE, _NO_SUCH_RANGE),
+        )
+        if reply.status == _NO_SUCH_RANGE:  # the object is empty
+            return b""
+        if reply.status == _NOT_THERE:
+            raise GenerationConflictError(f"{about.name} was replaced while it was read")
+        return reply.body[:limit_bytes]
+
     async def write(
-        self, name: str, content: bytes, *, content_type: str, if_generation: int | None = None
+        self,
+        name: str,
+        content: bytes,
+        *,
+        content_type: str,
+        if_generation: int | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> StoredObject:
         """Write it whole. `if_generation`: only over exactly that one (ABSENT: over nothing), else
         GenerationConflictError. What was stored is checked against what was sent."""
         query = {"uploadType": "media", "name": name, "fields": _FIELDS}
         if if_generation is not None:
             query["ifGenerationMatch"] = str(if_generation)
+        body = content
+        if metadata:
+            query["uploadType"] = "multipart"
+            body, content_type = _related({"contentType": content_type, "metadata": dict(metadata)}, content)
         reply = await self._send(
             "POST",
             f"/upload{self._objects_path()}",
             query,
-            content=content,
-            content_type=content_type,
+            content=body,
+            headers={"Content-Type": content_type},
             timeout_s=self._transfer_timeout_s,
         )
         stored = _parsed(_document(reply))
@@ -116,9 +151,48 @@ class Bucket:
             raise ProviderBusyError(f"{name} was not stored whole")
         return stored
 
-    async def remove(self, name: str) -> None:
-        """An object that is not there counts as removed."""
-        await self._send("DELETE", self._objects_path(name), {}, expected=(_NOT_THERE,))
+    async def copy(
+        self,
+        source: StoredObject,
+        name: str,
+        *,
+        if_generation: int = ABSENT,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> StoredObject:
+        """Copy exactly this generation inside the bucket, over exactly `if_generation`, and return the copy.
+
+        With `metadata`, that and `content_type` replace the source's own. Raises GenerationConflictError when the
+        source is no longer there or the target is not as expected.
+        """
+        path = f"{self._objects_path(source.name)}/rewriteTo{self._objects_path(name).removeprefix('/storage/v1')}"
+        given = {"sourceGeneration": str(source.generation), "ifGenerationMatch": str(if_generation)}
+        words = b"" if metadata is None else orjson.dumps({"contentType": content_type, "metadata": dict(metadata)})
+        token = ""
+        while True:
+            reply = await self._send(
+                "POST",
+                path,
+                given | ({"rewriteToken": token} if token else {}),
+                content=words,
+                headers={"Content-Type": "application/json"} if words else None,
+                timeout_s=self._transfer_timeout_s,
+                expected=(_NOT_THERE,),
+            )
+            if reply.status == _NOT_THERE:
+                raise GenerationConflictError(f"{source.name} is no longer there")
+            document = _document(reply)
+            if document.get("done"):
+                return _parsed(document.get("resource"))
+            last, token = token, str(document.get("rewriteToken") or "")
+            if not token or token == last:
+                raise ProviderBusyError("a copy does not end").with_log_detail(f"bucket {self.name}")
+
+    async def remove(self, name: str, *, if_generation: int | None = None) -> None:
+        """Remove an object, or exactly this generation of it, else GenerationConflictError. One that is not there
+        counts as removed."""
+        query = {} if if_generation is None else {"ifGenerationMatch": str(if_generation)}
+        await self._send("DELETE", self._objects_path(name), query, expected=(_NOT_THERE,))
 
     def _objects_path(self, name: str | None = None) -> str:
         path = f"/storage/v1/b/{quote(self.name, safe='')}/o"
@@ -131,18 +205,25 @@ class Bucket:
         query: Mapping[str, str],
         *,
         content: bytes | None = None,
-        content_type: str = "",
+        headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
         body_limit_bytes: int | None = None,
         expected: tuple[int, ...] = (),
     ) -> Reply:
-        headers = {"Content-Type": content_type} if content_type else {}
         url = f"{self._endpoint_url}{path}?{urlencode(query)}"
-        request = Request(method, url, headers, content, timeout_s, body_limit_bytes=body_limit_bytes)
+        request = Request(method, url, headers or {}, content, timeout_s, body_limit_bytes=body_limit_bytes)
         reply = await send_authorised(self._http, self._tokens, request)
         if reply.status >= 300 and (reply.status not in expected or _lacks_bucket(reply)):
             raise _failure(self.name, reply)
         return reply
+
+
+def _related(resource: Mapping[str, Any], content: bytes) -> tuple[bytes, str]:
+    """Return the body and the type of an upload that carries what is said of the object beside its content."""
+    boundary = f"part-{secrets.token_hex(16)}"
+    head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n".encode() + orjson.dumps(resource)
+    between = f"\r\n--{boundary}\r\nContent-Type: {resource['contentType']}\r\n\r\n".encode()
+    return head + between + content + f"\r\n--{boundary}--\r\n".encode(), f"multipart/related; boundary={boundary}"
 
 
 def _unzipped(name: str, body: bytes, limit_bytes: int) -> bytes:
@@ -182,7 +263,17 @@ def _parsed(item: Any) -> StoredObject:
         md5 = item.get("md5Hash")
         encoding = item.get("contentEncoding")
         size_bytes, generation = int(item["size"]), int(item["generation"])
-        return StoredObject(str(item["name"]), size_bytes, generation, md5 and str(md5), encoding and str(encoding))
+        created_at = datetime.fromisoformat(str(item["timeCreated"]))
+        metadata = {str(key): str(value) for key, value in (item.get("metadata") or {}).items()}
+        return StoredObject(
+            str(item["name"]),
+            size_bytes,
+            generation,
+            md5 and str(md5),
+            encoding and str(encoding),
+            created_at,
+            metadata,
+        )
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ProviderBusyError("the bucket described an object in a form that we do not know") from None
 

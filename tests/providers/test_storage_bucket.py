@@ -15,6 +15,7 @@ from tests.providers.gcs_stand_in import BucketServer, error
 __all__ = ["bucket", "server"]
 
 NAME = "saves/users/player 1/GB/tetris/main/current.tar.gz"
+ABOUT = {"name": NAME, "generation": "1001", "timeCreated": "2026-11-21T12:00:00.000Z"}
 
 
 class OneToken(NoTokens):
@@ -103,7 +104,7 @@ async def test_an_object_larger_than_other_answers_may_be_is_fetched_whole(serve
 
 async def test_content_that_arrives_changed_is_not_handed_out(bucket: Bucket, server: BucketServer) -> None:
     server.put(NAME, b"content")
-    about = web.json_response({"name": NAME, "size": "7", "generation": "1001", "md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="})
+    about = web.json_response({**ABOUT, "size": "7", "md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="})
     server.faults.append(about)
 
     with pytest.raises(ProviderBusyError, match="did not arrive whole"):
@@ -111,7 +112,7 @@ async def test_content_that_arrives_changed_is_not_handed_out(bucket: Bucket, se
 
 
 async def test_content_that_was_stored_cut_is_an_error(bucket: Bucket, server: BucketServer) -> None:
-    server.faults.append(web.json_response({"name": NAME, "size": "3", "generation": "5"}))
+    server.faults.append(web.json_response({**ABOUT, "size": "3"}))
 
     with pytest.raises(ProviderBusyError, match="was not stored whole"):
         await bucket.write(NAME, b"content", content_type="text/plain")
@@ -219,3 +220,61 @@ async def test_an_object_that_unzips_to_more_than_allowed_is_refused(bucket: Buc
 
     with pytest.raises(ProviderError, match=r"more than|allowed|too large"):
         await bucket.read(NAME, 100_000)
+
+
+async def test_what_is_said_of_an_object_is_stored_beside_it_and_listed(bucket: Bucket) -> None:
+    words = {"files": "2", "device": "Málaga, Spain"}
+
+    stored = await bucket.write(NAME, b"content\r\n--part-", content_type="application/gzip", metadata=words)
+
+    assert stored.metadata == words
+    assert await bucket.read(NAME, 100) == (stored, b"content\r\n--part-")
+    assert [one.metadata for one in await bucket.list("saves/")] == [words]
+
+
+async def test_a_copy_has_the_content_and_the_words_of_its_source_or_new_words(bucket: Bucket) -> None:
+    source = await bucket.write(NAME, b"content", content_type="application/gzip", metadata={"files": "2"})
+
+    same = await bucket.copy(source, "saves/a b")
+    other = await bucket.copy(source, "saves/c", content_type="application/gzip", metadata={"files": "3"})
+
+    assert (same.name, same.metadata, same.md5) == ("saves/a b", {"files": "2"}, source.md5)
+    assert (other.metadata, other.md5) == ({"files": "3"}, source.md5)
+    assert await bucket.read("saves/a b", 100) == (same, b"content")
+
+
+async def test_nothing_is_copied_from_or_over_another_generation(bucket: Bucket, server: BucketServer) -> None:
+    source = await bucket.write(NAME, b"old", content_type="text/plain")
+    server.put("saves/taken", b"theirs")
+
+    with pytest.raises(GenerationConflictError):
+        await bucket.copy(source, "saves/taken")
+    server.put(NAME, b"new")
+    with pytest.raises(GenerationConflictError):
+        await bucket.copy(source, "saves/free")
+
+    assert server.objects["saves/taken"][1] == b"theirs"
+    assert "saves/free" not in server.objects
+
+
+async def test_only_the_expected_generation_is_removed(bucket: Bucket, server: BucketServer) -> None:
+    old = await bucket.write(NAME, b"old", content_type="text/plain")
+    newer = server.put(NAME, b"newer")
+
+    with pytest.raises(GenerationConflictError):
+        await bucket.remove(NAME, if_generation=old.generation)
+    kept = dict(server.objects)
+    await bucket.remove(NAME, if_generation=newer)
+
+    assert kept[NAME] == (newer, b"newer")
+    assert server.objects == {}
+
+
+async def test_the_start_of_an_object_is_read_without_the_rest(bucket: Bucket, server: BucketServer) -> None:
+    stored = await bucket.write(NAME, b"0123456789", content_type="text/plain")
+    empty = await bucket.write("saves/empty", b"", content_type="text/plain")
+
+    assert await bucket.read_start(stored, 4) == b"0123"
+    assert await bucket.read_start(stored, 40) == b"0123456789"
+    assert await bucket.read_start(empty, 4) == b""
+    assert server.requests[-2].headers["Range"] == "bytes=0-39"
