@@ -8,10 +8,12 @@ from errors import MachineLostError
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm
+from providers.base import ProviderName
 from streaming.machine import Activity, Address, Reading, SaveSlot, UploadReport
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 DEFAULT_SLOT: Final = "main"
+_CLOUDS: Final = {ProviderName.TENSORDOCK: "TensorDock", ProviderName.CLOUDYPAD: "Google Cloud"}
 
 
 class OnBoard(Protocol):
@@ -50,7 +52,16 @@ def address_of(vm: Vm) -> Address:
         https_port=vm.port(_HTTPS),
         http_port=vm.port(_HTTP),
         rtsp_port=vm.port(_RTSP),
+        vm_id=vm.id,
+        label=_label_of(vm),
     )
+
+
+def _label_of(vm: Vm) -> str:
+    """Return a name of the machine that its player understands: where it stands, and at which cloud."""
+    place = ", ".join(part for part in (vm.place.city, vm.place.country) if part) or vm.place.site_id
+    cloud = _CLOUDS[vm.provider]
+    return f"{place} ({cloud})" if place else cloud
 
 
 def slot_for(launch: Launch) -> SaveSlot:

@@ -1,13 +1,14 @@
-"""Where a machine is reached: the ports are those seen from outside."""
+"""Where a machine is reached, and what it is called: the ports are those seen from outside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`ssh_host_key` is the pinned key as OpenSSH public key text; None before the first contact, which learns it."""
+    """`ssh_host_key` is the pinned key as OpenSSH public key text; None before the first contact, which learns it.
+    `vm_id` and `label` are noted beside the saves that come from the machine."""
 
     host: str
     ssh_port: int
@@ -16,3 +17,6 @@ class Address:
     https_port: int
     http_port: int
     rtsp_port: int
+    _: KW_ONLY
+    vm_id: str | None = None
+    label: str | None = None

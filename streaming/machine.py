@@ -23,6 +23,7 @@ from streaming.dead_man_switch import arm_shutdown_timer
 from streaming.library_mount import LibrarySource, mount
 from streaming.pairing import Pairing
 from streaming.saves.discovery import FoundSlot, found_slots
+from streaming.saves.parts import MachineLabel
 from streaming.saves.slots import SaveSlot
 from streaming.saves.transfer import Saves, UploadReport
 from streaming.sessions import Activity, activity, end_sessions
@@ -109,11 +110,11 @@ class StreamingMachines:
 
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int:
         """Put the slot's files on the machine and say how many; 0 is a fresh start."""
-        return await self._on(address, lambda shell: self._saves.restore(shell, slot))
+        return await self._on(address, lambda shell: self._saves_of(address).restore(shell, slot))
 
     async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport:
         """Bring the slot's files into the bucket. Once this returns, none of them is on the machine alone."""
-        return await self._on(address, lambda shell: self._saves.upload(shell, slot))
+        return await self._on(address, lambda shell: self._saves_of(address).upload(shell, slot))
 
     async def configure_game(self, address: Address, game: GameToPlay) -> None:
         """Make this the game that Moonlight lists."""
@@ -154,6 +155,9 @@ class StreamingMachines:
     async def arm_dead_man(self, address: Address, after_s: float) -> None:
         """The machine switches itself off after this time unless this is called again."""
         await self._on(address, lambda shell: arm_shutdown_timer(shell, after_s))
+
+    def _saves_of(self, address: Address) -> Saves:
+        return self._saves.of(MachineLabel(address.vm_id, address.label))
 
     async def _on(self, address: Address, work: Callable[[Shell], Awaitable[T]]) -> T:
         async with self._ssh.shell(address) as shell:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.catalog import ConsoleType
-from streaming.name_checks import app_title, checked_id, folder_of
+from streaming.name_checks import app_title, checked_id, folder_of, is_id
 
 DEFAULT_SAVE: Final = "main"
 STATE_ROOT: Final = "/var/lib/cloudypad/wolf"
@@ -26,9 +26,32 @@ class SaveSlot:
     def prefix(self) -> str:
         """The slot's folder in the bucket."""
         game = _NO_GAME if self.game_id is None else checked_id(self.game_id)
-        return f"saves/users/{folder_of(self.user_id)}/{self.console.value}/{game}/{checked_id(self.save_id)}"
+        return f"{user_prefix(self.user_id)}/{self.console.value}/{game}/{checked_id(self.save_id)}"
 
     @property
     def home(self) -> str:
         """The app's home folder on a machine: where Wolf keeps what this player's app writes."""
         return f"{STATE_ROOT}/{folder_of(self.user_id)}/{app_title(self.console, self.game_id)}"
+
+    @property
+    def key(self) -> str:
+        """The slot's name among all slots, for ids. The user comes last: its id may hold slashes."""
+        return f"{self.console.value}/{self.game_id or _NO_GAME}/{self.save_id}/{self.user_id}"
+
+
+def slot_of_key(key: str) -> SaveSlot | None:
+    """Return the slot of a key; None for what no slot has as its key."""
+    console, game, save, user_id = [*key.split("/", 3), "", "", ""][:4]
+    return slot_named(user_id, console, game, save)
+
+
+def slot_named(user_id: str, console: str, game: str, save: str) -> SaveSlot | None:
+    """Return the slot that the bucket's folder names mean; None for names that no slot has."""
+    if console not in set(ConsoleType) or not user_id or not is_id(save) or not (game == _NO_GAME or is_id(game)):
+        return None
+    return SaveSlot(user_id, ConsoleType(console), None if game == _NO_GAME else game, save)
+
+
+def user_prefix(user_id: str) -> str:
+    """Return the folder of all slots of a user in the bucket."""
+    return f"saves/users/{folder_of(user_id)}"

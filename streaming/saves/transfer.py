@@ -8,6 +8,7 @@ generation its folder was restored from, so that
 - a slot that another machine wrote meanwhile is never overwritten: ours is kept as a version and reported;
 - progress on the machine that is not in the bucket yet is never replaced unseen;
 - a folder whose restore did not finish is never uploaded, and an empty one wipes nothing;
+- a slot that its player renamed or deleted is not brought back by a machine that still has its files;
 - a save that holds nothing all of a sudden is kept as a version and reported: it does not become current.
 """
 
@@ -16,7 +17,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -27,6 +29,20 @@ from providers.storage.bucket import ABSENT, Bucket, GenerationConflictError, St
 from streaming.saves.archive import Files, Manifest, digest, is_blank, pack, packed_limit, unpack
 from streaming.saves.folder import SaveFolder
 from streaming.saves.locations import SaveKind, kind_of
+from streaming.saves.parts import (
+    ARCHIVE_TYPE,
+    NO_MACHINE,
+    PARTS,
+    REMOVED,
+    SUFFIX,
+    WRITER,
+    MachineLabel,
+    SavePart,
+    VersionReason,
+    beside_name,
+    described,
+    settled_name,
+)
 from streaming.saves.restore_marker import RestoreMarker, read_note, write_note
 from streaming.saves.slots import SaveSlot
 from streaming.saves.survey import LeftOut
@@ -35,7 +51,6 @@ from streaming.ssh import Shell
 
 log = logging.getLogger(__name__)
 
-_ARCHIVE: Final = "application/gzip"
 _TRIES: Final = 3
 
 
@@ -75,31 +90,15 @@ _WORST_FIRST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Current:
-    """A part of a slot as the bucket has it now."""
+    """A part of a slot as the bucket has it now. `writer` is the machine's folder that it comes from."""
 
     generation: int
     files: Files
     manifest: Manifest | None
+    writer: str | None
+    written_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One kind of saves in the bucket. `older` is where releases that knew one part only kept both kinds."""
-
-    kind: SaveKind
-    name: str
-    versions: str
-    older: str | None = None
-
-    def current(self, prefix: str) -> str:
-        return f"{prefix}/{self.name}.tar.gz"
-
-    def version(self, prefix: str, name: str) -> str:
-        return f"{prefix}/{self.versions}/{name}.tar.gz"
-
-
-_GAME: Final = _Part(SaveKind.GAME, "current", "versions")
-_STATES: Final = _Part(SaveKind.STATE, "states", "state-versions", older="current")
 _STATE_VERSIONS: Final = 3
 
 
@@ -110,6 +109,13 @@ class Saves:
         self._bucket = bucket
         self._limit_bytes = limit_bytes
         self._versions_kept = versions_kept
+        self._machine = NO_MACHINE
+
+    def of(self, machine: MachineLabel) -> Saves:
+        """Return the same, which names this machine beside everything that it writes into the bucket."""
+        named = copy(self)
+        named._machine = machine
+        return named
 
     async def restore(self, shell: Shell, slot: SaveSlot) -> int:
         """Put the slot's files on the machine and say how many there are; a slot that does not exist has none.
@@ -118,39 +124,39 @@ class Saves:
         """
         folder = SaveFolder(shell, slot.home, self._limit_bytes)
         await folder.prepare()
-        notes = [(part, await read_note(shell, slot, part.kind)) for part in (_GAME, _STATES)]
+        notes = [(part, await read_note(shell, slot, part.kind)) for part in PARTS]
         return sum([await self._restore(folder, slot, part, note) for part, note in notes])
 
     async def upload(self, shell: Shell, slot: SaveSlot) -> UploadReport:
         """Bring the machine's files into the bucket, checked by count, size and checksum on the way."""
         folder = SaveFolder(shell, slot.home, self._limit_bytes)
         reports = []
-        for part in (_GAME, _STATES):
+        for part in PARTS:
             note = await read_note(shell, slot, part.kind)
             if note is None or not note.finished or note.prefix != slot.prefix:
                 return UploadReport(UploadOutcome.NOT_RESTORED)
             reports.append(await self._upload(folder, note, part))
         return _together(*reports)
 
-    async def _restore(self, folder: SaveFolder, slot: SaveSlot, part: _Part, note: RestoreMarker | None) -> int:
+    async def _restore(self, folder: SaveFolder, slot: SaveSlot, part: SavePart, note: RestoreMarker | None) -> int:
         if note is not None and note.finished and note.prefix != slot.prefix:
             _refuse_loss((await self._upload(folder, note, part)).left_out)
         current = await self._current(slot.prefix, part)
         if note is None:
             return await self._adopt_or_replace(folder, slot, current, part)
         if note.finished and note.prefix == slot.prefix:
-            if current is None or _is_ours(current, note):
+            if _is_ours(current, note) if current is not None else not await self._is_removed(note):
                 await write_note(folder.shell, replace(note, began_with=_version_of(current)), part.kind)
                 return len((await folder.look(part.kind)).files)
             await self._keep_what_changed(folder, note, part)
         return await self._replace(folder, slot, current, part)
 
-    async def _upload(self, folder: SaveFolder, note: RestoreMarker, part: _Part) -> UploadReport:
+    async def _upload(self, folder: SaveFolder, note: RestoreMarker, part: SavePart) -> UploadReport:
         taken = await folder.take(part.kind)
         report = await self._upload_files(folder.shell, note, taken.files, part)
         return replace(report, left_out=taken.left_out)
 
-    async def _upload_files(self, shell: Shell, note: RestoreMarker, files: Files, part: _Part) -> UploadReport:
+    async def _upload_files(self, shell: Shell, note: RestoreMarker, files: Files, part: SavePart) -> UploadReport:
         size = sum(len(file.content) for file in files.values())
         if not files:
             vouched_for = note.digest != digest({})
@@ -159,13 +165,13 @@ class Saves:
             return UploadReport(UploadOutcome.UNCHANGED, len(files), size, part.current(note.prefix))
         written = await self._write_current(note, files, part)
         if isinstance(written, UploadOutcome):
-            name = await self._keep_beside(note, files, part, written.lower())
+            name = await self._keep_beside(note, files, part, VersionReason(written))
             return UploadReport(written, len(files), size, name)
         await write_note(shell, replace(note, generation=written.generation, digest=digest(files)), part.kind)
         await self._forget_old_versions(note, part)
         return UploadReport(UploadOutcome.UPLOADED, len(files), size, written.name)
 
-    async def _write_current(self, note: RestoreMarker, files: Files, part: _Part) -> StoredObject | UploadOutcome:
+    async def _write_current(self, note: RestoreMarker, files: Files, part: SavePart) -> StoredObject | UploadOutcome:
         """Write the part over the generation that this machine knows; else why its files must not become current."""
         for _ in range(_TRIES):
             current = await self._current(note.prefix, part)
@@ -177,24 +183,26 @@ class Saves:
             await self._keep_unversioned(note, current, part)
             version = version_name(datetime.now(UTC))
             packed = await asyncio.to_thread(pack, files, Manifest(note.writer, note.generation, version))
-            await self._bucket.write(part.version(note.prefix, version), packed, content_type=_ARCHIVE)
+            words = described(len(files), note.writer, self._machine)
+            await self._write(part.version(note.prefix, version), packed, words)
             try:
-                return await self._bucket.write(
-                    part.current(note.prefix), packed, content_type=_ARCHIVE, if_generation=base
-                )
+                return await self._write(part.current(note.prefix), packed, words, if_generation=base)
             except GenerationConflictError:
                 # Either somebody was faster, or it was our own write whose answer got lost: look again.
                 continue
         raise ProviderBusyError("a save was written by others at every attempt")
 
-    async def _keep_unversioned(self, note: RestoreMarker, current: _Current | None, part: _Part) -> None:
+    async def _keep_unversioned(self, note: RestoreMarker, current: _Current | None, part: SavePart) -> None:
         """Keep what others packed before it is overwritten the first time: it has no version of its own."""
         if current is not None and current.generation != ABSENT and current.manifest is None:
             packed = await asyncio.to_thread(pack, current.files)
-            name = part.version(note.prefix, f"before-{note.writer}-{digest(current.files)[:12]}")
-            await self._bucket.write(name, packed, content_type=_ARCHIVE)
+            name = beside_name(VersionReason.IMPORTED, note.writer, digest(current.files))
+            words = described(len(current.files), None, NO_MACHINE, current.written_at)
+            await self._write(part.version(note.prefix, name), packed, words)
 
-    async def _adopt_or_replace(self, folder: SaveFolder, slot: SaveSlot, current: _Current | None, part: _Part) -> int:
+    async def _adopt_or_replace(
+        self, folder: SaveFolder, slot: SaveSlot, current: _Current | None, part: SavePart
+    ) -> int:
         """Files without a note: nobody knows where they come from, so they are the slot's, or kept beside it."""
         taken = await folder.take(part.kind)
         note = _note(slot, None)
@@ -206,21 +214,39 @@ class Saves:
             await self._keep_beside(note, taken.files, part)
         return await self._replace(folder, slot, current, part)
 
-    async def _keep_what_changed(self, folder: SaveFolder, note: RestoreMarker, part: _Part) -> None:
+    async def _keep_what_changed(self, folder: SaveFolder, note: RestoreMarker, part: SavePart) -> None:
         taken = await folder.take(part.kind)
         _refuse_loss(taken.left_out)
         if taken.files and digest(taken.files) != note.digest:
             name = await self._keep_beside(note, taken.files, part)
             log.warning("progress that the slot does not have is kept as a version", extra={"object": name})
 
-    async def _keep_beside(self, note: RestoreMarker, files: Files, part: _Part, why: str = "conflict") -> str:
-        """One version for each machine and content, however often it is kept."""
-        name = part.version(note.prefix, f"{why}-{note.writer}-{digest(files)[:12]}")
+    async def _keep_beside(
+        self, note: RestoreMarker, files: Files, part: SavePart, why: VersionReason = VersionReason.CONFLICT
+    ) -> str:
+        """Keep one version for each machine and content, however often this is called. What the player has decided
+        about before is not brought up again."""
+        name = beside_name(why, note.writer, digest(files))
+        settled = part.version(note.prefix, settled_name(name))
+        if await self._bucket.stat(settled) is not None:
+            return settled
         packed = await asyncio.to_thread(pack, files, Manifest(note.writer, note.generation))
-        await self._bucket.write(name, packed, content_type=_ARCHIVE)
-        return name
+        words = described(len(files), note.writer, self._machine)
+        return (await self._write(part.version(note.prefix, name), packed, words)).name
 
-    async def _replace(self, folder: SaveFolder, slot: SaveSlot, current: _Current | None, part: _Part) -> int:
+    async def _write(
+        self, name: str, packed: bytes, words: Mapping[str, str], if_generation: int | None = None
+    ) -> StoredObject:
+        return await self._bucket.write(
+            name, packed, content_type=ARCHIVE_TYPE, if_generation=if_generation, metadata=words
+        )
+
+    async def _is_removed(self, note: RestoreMarker) -> bool:
+        """Return whether a player renamed or deleted the slot that this machine restored. A slot that is only missing
+        is not removed: then the machine's files may be the last ones."""
+        return note.generation != ABSENT and await self._bucket.stat(f"{note.prefix}/{REMOVED}") is not None
+
+    async def _replace(self, folder: SaveFolder, slot: SaveSlot, current: _Current | None, part: SavePart) -> int:
         files = {} if current is None else current.files
         note = _note(slot, current)
         await write_note(folder.shell, replace(note, finished=False), part.kind)
@@ -228,11 +254,11 @@ class Saves:
         await write_note(folder.shell, note, part.kind)
         return len(files)
 
-    async def _current(self, prefix: str, part: _Part) -> _Current | None:
+    async def _current(self, prefix: str, part: SavePart) -> _Current | None:
         found = await self._unpacked(part.current(prefix))
         if found is None and part.older is not None:
-            older = await self._unpacked(f"{prefix}/{part.older}.tar.gz")
-            found = None if older is None else _Current(ABSENT, older.files, older.manifest)
+            older = await self._unpacked(f"{prefix}/{part.older}{SUFFIX}")
+            found = None if older is None else replace(older, generation=ABSENT)
         if found is None:
             return None
         files = {path: file for path, file in found.files.items() if _is_part(path, part)}
@@ -245,19 +271,20 @@ class Saves:
             return None
         about, packed = stored
         files, manifest = await asyncio.to_thread(unpack, packed, self._limit_bytes)
-        return _Current(about.generation, files, manifest)
+        writer = about.metadata.get(WRITER) or (None if manifest is None else manifest.written_by)
+        return _Current(about.generation, files, manifest, writer, about.created_at)
 
-    async def _forget_old_versions(self, note: RestoreMarker, part: _Part) -> None:
+    async def _forget_old_versions(self, note: RestoreMarker, part: SavePart) -> None:
         folder = f"{note.prefix}/{part.versions}/"
         try:
             stored = await self._bucket.list(f"{folder}2")  # those named by their time, oldest first
-            names = [version.name.removeprefix(folder).removesuffix(".tar.gz") for version in stored]
+            names = [version.name.removeprefix(folder).removesuffix(SUFFIX) for version in stored]
             for name in self._superfluous(names, note, part):
                 await self._bucket.remove(part.version(note.prefix, name))
         except ProviderError as error:
             log.warning("old versions of a save could not be removed", extra={"error": error.message})
 
-    def _superfluous(self, names: Sequence[str], note: RestoreMarker, part: _Part) -> Sequence[str]:
+    def _superfluous(self, names: Sequence[str], note: RestoreMarker, part: SavePart) -> Sequence[str]:
         if part.kind is SaveKind.STATE:
             return names[:-_STATE_VERSIONS]
         began_with = () if note.began_with is None else (note.began_with,)
@@ -279,7 +306,7 @@ def _together(game: UploadReport, states: UploadReport) -> UploadReport:
     )
 
 
-def _is_part(path: str, part: _Part) -> bool:
+def _is_part(path: str, part: SavePart) -> bool:
     """What is no save by today's rules was taken by earlier releases, and stays with what games save."""
     return (kind_of(path) or SaveKind.GAME) is part.kind
 
@@ -312,5 +339,4 @@ def _note(slot: SaveSlot, current: _Current | None) -> RestoreMarker:
 
 def _is_ours(current: _Current, note: RestoreMarker) -> bool:
     """Whether the slot is what this machine restored, or wrote itself: then nobody else has been there."""
-    wrote = current.manifest is not None and current.manifest.written_by == note.writer
-    return current.generation == note.generation or wrote
+    return current.generation == note.generation or current.writer == note.writer

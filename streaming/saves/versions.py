@@ -17,6 +17,14 @@ def version_name(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime(_FORM)
 
 
+def moment_of(name: str) -> datetime | None:
+    """Return the time that a version is named by; None for any other name."""
+    try:
+        return datetime.strptime(name, _FORM).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def superfluous(names: Sequence[str], now: datetime, *, last: int, began_with: Collection[str] = ()) -> list[str]:
     """Return the versions to remove. Of each hour of a week and each day of a year the newest one is kept."""
     ordered = sorted(names)

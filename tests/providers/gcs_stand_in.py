@@ -74,7 +74,8 @@ class BucketServer:
         current = self.objects.get(name, (0, b""))[0]
         if request.query.get("ifGenerationMatch", str(current)) != str(current):
             return error(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
-        content, words = await request.read(), {}
+        content = await request.read()
+        words: dict[str, Any] = {}
         if request.query["uploadType"] == "multipart":
             words, content = _parts(request.headers["Content-Type"], content)
         self.put(name, content)
