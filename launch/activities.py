@@ -31,6 +31,7 @@ from launch.messages import Candidate, LaunchInput, Plan, StepInput
 from launch.progress import ProgressUpdate, WriteResult, write
 from launch.ready_estimate import Estimator
 from launch.service import Games
+from launch.warnings import add_warning
 from models.catalog import Console, console
 from models.database import Database
 from models.launches import Launch
@@ -54,7 +55,8 @@ class OnMachine(OnBoard, Protocol):
     async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None: ...
     async def mount_library(self, address: Address) -> None: ...
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int: ...
-    async def configure_game(self, address: Address, game: GameToPlay) -> None: ...
+    async def pull_image(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> None: ...
+    async def configure_game(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> str | None: ...
     async def verify_stream(self, address: Address) -> None: ...
 
 
@@ -202,11 +204,16 @@ class LaunchActivities:
 
     @activity.defn(name="configure_game")
     async def configure_game(self, on: StepInput) -> Done:
+        """The game can be started once this is done: its image is on the machine, and Wolf lists it."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        await while_on(self._registry, vm, self._streaming.configure_game(address_of(vm), await self._game(launch)))
+        configuring = self._streaming.configure_game(address_of(vm), await self._game(launch), told_to_workflow())
+        lacking = await while_on(self._registry, vm, configuring)
         playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
         await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
-        return Done("The game is set up" if launch.game_id else "The console is set up")
+        done = "The game is set up" if launch.game_id else "The console is set up"
+        if lacking is not None:
+            await add_warning(self._db, launch.id, lacking)
+        return Done(done if lacking is None else f"{done}. {lacking}")
 
     @activity.defn(name="verify_stream")
     async def verify_stream(self, on: StepInput) -> Done:

@@ -50,7 +50,7 @@ _STEP_TIME: Final = {
     LaunchStepName.INSTALL_STREAMING: timedelta(minutes=60),
     LaunchStepName.MOUNT_LIBRARY: timedelta(minutes=10),
     LaunchStepName.RESTORE_SAVES: timedelta(minutes=10),
-    LaunchStepName.CONFIGURE_GAME: timedelta(minutes=5),
+    LaunchStepName.CONFIGURE_GAME: timedelta(minutes=30),  # the emulator's image is fetched within it
     LaunchStepName.VERIFY_STREAM: timedelta(minutes=5),
 }
 # What CloudyPad rents at Google Cloud it also sets up within the same step.

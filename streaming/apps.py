@@ -19,6 +19,7 @@ from streaming.saves.survey import CONTAINER_HOME
 
 START_FOLDER: Final = "/var/lib/gamer/start"
 CORE_FOLDER: Final = "/var/lib/gamer/cores"
+ASSETS: Final = ("assets", "autoconfig")  # what RetroArch's own files are called at libretro's buildbot
 _RETROARCH: Final = "ghcr.io/games-on-whales/retroarch"
 _PEGASUS: Final = "ghcr.io/games-on-whales/pegasus"
 _PEGASUS_PLATFORMS: Final = frozenset({"gc", "wii"})  # what the emulators inside that image play
@@ -38,20 +39,27 @@ _RETROARCH_SCRIPT: Final = f"""\
 config="$HOME/.config/retroarch"
 mkdir -p "$config/cores" "$config/saves" "$config/states"
 if [ -f /cfg/retroarch.cfg ]; then cp -u /cfg/retroarch.cfg "$config/retroarch.cfg"; fi
-for part in assets autoconfig; do
+rom={{rom}}
+core={_CORES}/{{core}}_libretro.so
+if [ ! -f "$core" ]; then core="$config/cores/{{core}}_libretro.so"; fi
+starts=""
+if [ -f "$rom" ] && [ -f "$core" ]; then starts=yes; fi
+for part in {" ".join(ASSETS)}; do
   if [ ! -d "$config/$part" ]; then
-    wget -q -T 20 -t 2 -O "/tmp/$part.zip" "https://buildbot.libretro.com/assets/frontend/$part.zip" &&
-      7z x "/tmp/$part.zip" -bso0 -bse0 -bsp0 -o"$config/$part"
+    zip={_CORES}/$part.zip
+    # A game does not wait for a download: only the menu needs these files.
+    if [ ! -f "$zip" ] && [ -z "$starts" ]; then
+      zip="/tmp/$part.zip"
+      wget -q -T 20 -t 2 -O "$zip" "https://buildbot.libretro.com/assets/frontend/$part.zip"
+    fi
+    if [ -s "$zip" ]; then 7z x "$zip" -bso0 -bse0 -bsp0 -o"$config/$part"; fi
     rm -f "/tmp/$part.zip"
   fi
 done
 # Battery saves reach the disk while the game runs: the container gets little time to end.
 printf 'autosave_interval = "10"\\n' > "$config/gamer.cfg"
-rom={{rom}}
-core={_CORES}/{{core}}_libretro.so
-if [ ! -f "$core" ]; then core="$config/cores/{{core}}_libretro.so"; fi
 source /opt/gow/launch-comp.sh
-if [ -f "$rom" ] && [ -f "$core" ]; then
+if [ -n "$starts" ]; then
   launcher /usr/bin/retroarch --appendconfig "$config/gamer.cfg" -L "$core" "$rom"
 else
   launcher /usr/bin/retroarch --appendconfig "$config/gamer.cfg"

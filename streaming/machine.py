@@ -6,13 +6,14 @@ ProviderRefusedError (another host key, bad configuration: stop) and MachineLost
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 import orjson
 
 from errors import ProviderBusyError
-from providers.base import ProgressCallback
+from providers.base import ProgressCallback, no_progress
 from providers.cloudypad.cli import CloudyPadCli
 from providers.storage.bucket import Bucket
 from streaming import probe, wolf
@@ -20,6 +21,8 @@ from streaming.addresses import Address
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, prepare
 from streaming.dead_man_switch import arm_shutdown_timer
+from streaming.emulator_files import bring_core
+from streaming.images import pull_image
 from streaming.library_mount import LibrarySource, mount
 from streaming.pairing import Pairing
 from streaming.saves.discovery import FoundSlot, found_slots
@@ -28,6 +31,7 @@ from streaming.saves.slots import SaveSlot
 from streaming.saves.transfer import Saves, UploadReport
 from streaming.sessions import Activity, activity, end_sessions
 from streaming.ssh import CommandFailedError, Shell, Ssh
+from streaming.wolf_api import WolfApi
 
 __all__ = [
     "Activity",
@@ -49,6 +53,8 @@ _READINESS_STATUSES: Final = (0, 1)
 _FIRST_BOOT_S: Final = 900
 _CLOUD_INIT_STATUSES: Final = (0, 1, 2)  # 1 with errors; 2, of newer versions, with errors that it recovered from
 _RENTED_BY_CLOUDYPAD: Final = "gcp"
+_LISTED_S: Final = 20.0
+_LOOK_AGAIN_S: Final = 0.2
 
 
 class StreamingMachines:
@@ -116,14 +122,32 @@ class StreamingMachines:
         """Bring the slot's files into the bucket. Once this returns, none of them is on the machine alone."""
         return await self._on(address, lambda shell: self._saves_of(address).upload(shell, slot))
 
-    async def configure_game(self, address: Address, game: GameToPlay) -> None:
-        """Make this the game that Moonlight lists."""
+    async def pull_image(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> None:
+        """Have the image that plays this game on the machine, and its core where it has one."""
+        app = app_of(game)
 
-        async def configure(shell: Shell) -> None:
+        async def pull(shell: Shell) -> None:
+            if app.core is not None:
+                await bring_core(shell, self._bucket, app.core)
+            await pull_image(shell, app.image, tell)
+
+        await self._on(address, pull)
+
+    async def configure_game(
+        self, address: Address, game: GameToPlay, tell: ProgressCallback = no_progress
+    ) -> str | None:
+        """Make this the game that Moonlight lists. Once this returns, it can be started: its image is on the machine,
+        and Wolf lists it. What keeps it from starting all the same is returned, in words for the player."""
+        app = app_of(game)
+
+        async def configure(shell: Shell) -> str | None:
             await prepare(shell)
-            await wolf.configure(shell, self._bucket, app_of(game))
+            await pull_image(shell, app.image, tell)
+            lacking = await wolf.configure(shell, self._bucket, app)
+            await _await_listing(WolfApi(shell), app.title)
+            return lacking
 
-        await self._on(address, configure)
+        return await self._on(address, configure)
 
     async def verify_stream(self, address: Address) -> None:
         """Ask as a client would: HTTP, HTTPS and RTSP, from here."""
@@ -180,6 +204,22 @@ async def _first_boot_has_ended(shell: Shell) -> None:
     answer = await shell.sudo("cloud-init", "status", "--wait", expected=_CLOUD_INIT_STATUSES, timeout_s=_FIRST_BOOT_S)
     if answer.exit_status != 0 and b"status: " not in answer.stdout:
         raise CommandFailedError("cloud-init", answer)
+
+
+async def _await_listing(api: WolfApi, title: str) -> None:
+    """Wait until Wolf lists the app; after its restart that takes it a moment."""
+    deadline = asyncio.get_running_loop().time() + _LISTED_S
+    while True:
+        try:
+            titles = [app.get("title") for app in await api.get("apps", "apps")]
+            fault = f"Wolf lists {titles} and not the app {title}"
+        except ProviderBusyError as error:
+            titles, fault = [], error.message
+        if title in titles:
+            return
+        if asyncio.get_running_loop().time() >= deadline:
+            raise ProviderBusyError(fault)
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def _note_installed(shell: Shell, tag: str) -> None:

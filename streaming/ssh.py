@@ -11,7 +11,7 @@ import getpass
 import hashlib
 import os
 import shlex
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,13 +88,15 @@ class Shell:
         timeout_s: float = 60,
         expected: Collection[int] = _OK,
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
+        each_line: Callable[[str], None] | None = None,
     ) -> Answer:
         """Run one program to its end. An exit status that is not among the `expected` ones raises CommandFailedError:
-        whoever expects another one than 0 has to know what each of them proves."""
+        whoever expects another one than 0 has to know what each of them proves. `each_line` is called with every line
+        of its standard output as soon as it arrives."""
         program = _program(argv)
         with _translated(f"{program} on the machine"):
             async with asyncio.timeout(timeout_s):
-                answer = await self._execute(_command_line(argv), input, limit_bytes)
+                answer = await self._execute(_command_line(argv), input, limit_bytes, each_line)
         if answer.exit_status not in expected:
             raise CommandFailedError(program, answer)
         return answer
@@ -106,11 +108,17 @@ class Shell:
         timeout_s: float = 60,
         expected: Collection[int] = _OK,
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
+        each_line: Callable[[str], None] | None = None,
     ) -> Answer:
         """Run it as root. Never asks for a password: sudo's own failures end with status 1, so that an expected 1
         proves nothing before its output was looked at."""
         return await self.run(
-            *self._sudo, *argv, input=input, timeout_s=timeout_s, expected=expected, limit_bytes=limit_bytes
+            *(*self._sudo, *argv),
+            input=input,
+            timeout_s=timeout_s,
+            expected=expected,
+            limit_bytes=limit_bytes,
+            each_line=each_line,
         )
 
     async def as_user(
@@ -164,12 +172,18 @@ class Shell:
             return None
         raise CommandFailedError("cat", answer)
 
-    async def _execute(self, command: bytes, input: bytes | None, limit_bytes: int) -> Answer:
+    async def _execute(
+        self,
+        command: bytes,
+        input: bytes | None,
+        limit_bytes: int,
+        each_line: Callable[[str], None] | None,
+    ) -> Answer:
         process = await self._connection.create_process(command, encoding=None)
         try:
             _, stdout, stderr = await asyncio.gather(
                 _feed(process.stdin, input),
-                _collect(process.stdout, limit_bytes),
+                _collect(process.stdout, limit_bytes, each_line),
                 _collect(process.stderr, limit_bytes),
             )
             await process.wait_closed()
@@ -309,12 +323,18 @@ async def _feed(stdin: asyncssh.SSHWriter[bytes], content: bytes | None) -> None
         stdin.write_eof()
 
 
-async def _collect(reader: asyncssh.SSHReader[bytes], limit_bytes: int) -> bytes:
+async def _collect(
+    reader: asyncssh.SSHReader[bytes], limit_bytes: int, each_line: Callable[[str], None] | None = None
+) -> bytes:
     chunks: list[bytes] = []
-    size = 0
+    size, unfinished = 0, b""
     while chunk := await reader.read(_CHUNK_BYTES):
         size += len(chunk)
         if size > limit_bytes:
             raise ProviderBusyError(f"the machine sent more than {limit_bytes} bytes")
         chunks.append(chunk)
+        if each_line is not None:
+            *lines, unfinished = (unfinished + chunk).split(b"\n")
+            for line in lines:
+                each_line(line.decode(errors="replace"))
     return b"".join(chunks)

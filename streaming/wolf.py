@@ -13,7 +13,8 @@ import tomlkit
 
 from errors import ProviderBusyError
 from providers.storage.bucket import Bucket
-from streaming.apps import CORE_FOLDER, START_FOLDER, App, GameLink
+from streaming.apps import START_FOLDER, App, GameLink
+from streaming.emulator_files import bring_core
 from streaming.saves.archive import PLAYER_ID, pack_link
 from streaming.saves.slots import STATE_ROOT
 from streaming.ssh import Shell
@@ -25,20 +26,24 @@ CONFIG: Final = "wolf/config.toml"  # in the home folder of the user that we log
 _RESTART_DUE: Final = "wolf/restart-due"  # there from before a change until Wolf runs with it
 _VERSION: Final = 6
 _LISTED: Final = "moonlight-profile-id"  # the one profile whose apps Moonlight shows
-_CORE_BYTES: Final = 128 * 2**20
 _RESTART_S: Final = 120
 
 
-async def configure(shell: Shell, bucket: Bucket, app: App) -> None:
-    """Make this the app that Moonlight lists. A Wolf that lists it already is left alone, and its streams with it."""
-    if app.core is not None:
-        await _bring_core(shell, bucket, app.core)
+async def configure(shell: Shell, bucket: Bucket, app: App) -> str | None:
+    """Make this the app that Moonlight lists. A Wolf that lists it already is left alone, and its streams with it.
+
+    Returns what keeps the game from starting all the same, in words for the player; None when nothing does.
+    """
+    lacking = None
+    if app.core is not None and not await bring_core(shell, bucket, app.core):
+        lacking = f"RetroArch opens its menu and not the game: the library has no cores/{app.core}_libretro.so"
     if app.script is not None:
         await shell.sudo("install", "-d", "-m", "0755", START_FOLDER)
         await shell.write_file(app.script.path, app.script.text.encode(), 0o755)
     if app.link is not None:
         await _place_link(shell, app, app.link)
     await _rewrite(shell, lambda text: configuration(text, app))
+    return lacking
 
 
 async def _place_link(shell: Shell, app: App, link: GameLink) -> None:
@@ -121,14 +126,3 @@ def _quietly_parsed(text: str) -> dict[str, Any] | None:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return None
-
-
-async def _bring_core(shell: Shell, bucket: Bucket, core: str) -> None:
-    """The images carry no emulator cores: those that the bucket has under cores/ are put on the machine once."""
-    await shell.sudo("install", "-d", "-m", "0755", CORE_FOLDER)
-    file = f"{core}_libretro.so"
-    if (await shell.run("test", "-f", f"{CORE_FOLDER}/{file}", expected=(0, 1))).exit_status == 0:
-        return
-    found = await bucket.read(f"cores/{file}", _CORE_BYTES)
-    if found is not None:
-        await shell.write_file(f"{CORE_FOLDER}/{file}", found[1], 0o644)

@@ -22,6 +22,9 @@ GAMES = {
     "switch": ("nsp", ("mario-odyssey", "harbour-horizons", "joy-kart")),
 }
 GAME_BYTES = 4096
+# What RetroArch starts games with, and the files of its menu: names alone, as much a placeholder as the games.
+CORES = ("fceumm", "snes9x", "gambatte", "mgba", "melondsds")
+ASSETS = ("assets", "autoconfig")
 SAVE = "saves/users/developer/SWITCH/mario-odyssey/main/current.tar.gz"
 SAVE_FILES = {
     ".local/share/citron/nand/user/save/0000000000000000/developer/0100000000010000/SaveData0.bin": b"moons=42\n",
@@ -38,6 +41,10 @@ def seed(store: ObjectStore, bucket: str) -> None:
     for platform, (extension, games) in GAMES.items():
         for game in games:
             store.write(bucket, f"roms/{platform}/{game}.{extension}", _made_up(platform, game))
+    for core in CORES:
+        store.write(bucket, f"cores/{core}_libretro.so", f"A placeholder, not a core: {core}.\n".encode())
+    for part in ASSETS:
+        store.write(bucket, f"cores/{part}.zip", f"A placeholder, not an archive: {part}.\n".encode())
     store.write(bucket, SAVE, _archive(), resource={"contentType": "application/gzip"})
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from simulator.machines.container import Container
-from simulator.machines.faults import INSTALL_FAILS
+from simulator.machines.images import Images, UnknownImageError, UnreachableRegistryError
 from simulator.machines.mounts import Mount
 from simulator.machines.tree import is_below
 from simulator.machines.wolf.server import Wolf, WolfFailedError
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from simulator.machines.machine import Machine
 
 CONTAINERS_FILE = "/var/lib/docker/containers.json"
-IMAGES_FILE = "/var/lib/docker/images.json"
 LOG_FOLDER = "/var/lib/docker/logs"
-PULL_TAKES_S = 6.0
 START_TAKES_S = 1.0
 STARTED_AGAIN = ("always", "unless-stopped")
 
@@ -35,6 +33,7 @@ class Containers:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
+        self.images = Images(machine)
         self._wolves: dict[str, Wolf] = {}
         self._mounts_seen: dict[str, dict[str, Mount]] = {}
 
@@ -49,10 +48,6 @@ class Containers:
                 return container
         raise DockerError(f"No such container: {name_or_id}")
 
-    def images(self) -> list[str]:
-        files = self._machine.root_files
-        return list(json.loads(files.read_text(IMAGES_FILE))) if files.is_file(IMAGES_FILE) else []
-
     def wolf(self, name: str | None = None) -> Wolf:
         """The running Wolf. LookupError when there is none."""
         found = [wolf for known, wolf in self._wolves.items() if name in (None, known)]
@@ -64,20 +59,17 @@ class Containers:
         """The ports that containers listen on."""
         return {port for wolf in self._wolves.values() for port in wolf.ports}
 
-    async def pull(self, image: str) -> bool:
-        """Whether it had to be fetched."""
-        if image in self.images():
-            return False
-        if INSTALL_FAILS in self._machine.faults:
-            await self._machine.clock.sleep(1)
-            raise DockerError(f'Get "https://{image.partition("/")[0]}/v2/": dial tcp: i/o timeout')
-        await self._machine.clock.sleep(PULL_TAKES_S)
-        self._machine.root_files.replace(IMAGES_FILE, json.dumps([*self.images(), image]))
-        return True
+    async def pull(self, image: str, layer_done: Callable[[int], None] = lambda number: None) -> bool:
+        """Return whether it had to be fetched."""
+        try:
+            return await self.images.pull(image, layer_done)
+        except (UnknownImageError, UnreachableRegistryError) as error:
+            raise DockerError(str(error)) from error
 
     async def create(self, container: Container) -> None:
         """Pull its image and have it there, not started. One with the same name is replaced."""
-        await self.pull(container.image)
+        if not self.images.has(container.image):
+            await self.pull(container.image)
         if any(known.name == container.name for known in self.all()):
             await self.remove(container.name)
         self._put(container)

@@ -28,6 +28,7 @@ from simulator.machines.systemd.manager import Systemd
 from simulator.machines.traffic import Traffic
 from simulator.machines.tree import ROOT_UID, FileTree
 from simulator.machines.wolf.api import WolfShape
+from simulator.registry.catalog import ImageCatalog
 
 REBOOT_TAKES_S = 8.0
 BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
@@ -44,8 +45,10 @@ class Machine:
         address: MachineAddress,
         clock: Clock,
         powered_off: Callable[[str], Awaitable[None]],
+        images_of_the_world: ImageCatalog | None = None,
     ) -> None:
         self.name = name
+        self.images_of_the_world = images_of_the_world or ImageCatalog()
         self.address = address
         self.clock = clock
         self.folder = folder

@@ -15,6 +15,7 @@ from simulator.machines import addresses, disks
 from simulator.machines.addresses import MachineAddress
 from simulator.machines.machine import Machine
 from simulator.machines.wolf.server import Wolf
+from simulator.registry.catalog import ImageCatalog
 
 __all__ = ["MachineAddress", "MachinePark", "UnknownMachineError"]
 
@@ -45,6 +46,7 @@ class MachinePark:
         self._clock = clock
         self._privileged_ports = privileged_ports
         self._own_addresses = own_addresses
+        self.images = ImageCatalog()
         self._machines: dict[str, Machine] = {}
         self._faults: set[str] = set()
 
@@ -137,7 +139,8 @@ class MachinePark:
         self._machines.clear()
 
     def _machine(self, machine_id: str, address: MachineAddress) -> Machine:
-        machine = Machine(self._folder / machine_id, machine_id, address, self._clock, self._powered_off)
+        folder = self._folder / machine_id
+        machine = Machine(folder, machine_id, address, self._clock, self._powered_off, self.images)
         machine.faults |= self._faults
         self._machines[machine_id] = machine
         return machine

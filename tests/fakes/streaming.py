@@ -23,6 +23,8 @@ class FakeStreaming:
         self.always: dict[str, ProviderError] = {}
         self.when_cancelled: dict[str, ProviderError] = {}  # what becomes of a held call that is told to end
         self.configured: list[GameToPlay] = []
+        self.pulled: list[str] = []
+        self.lacking: str | None = None  # what keeps a configured game from starting
         self.slots: list[SaveSlot] = []
         self.uploaded: list[SaveSlot] = []
         self.outcome = UploadOutcome.UPLOADED
@@ -97,9 +99,15 @@ class FakeStreaming:
     async def pair(self, address: Address, pin: str, user_id: str) -> None:
         await self._enter("pair")
 
-    async def configure_game(self, address: Address, game: GameToPlay) -> None:
+    async def pull_image(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> None:
+        await self._enter("pull_image")
+        tell("Fetching the emulator")
+        self.pulled.append(game.console.emulator.image)
+
+    async def configure_game(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> str | None:
         await self._enter("configure_game")
         self.configured.append(game)
+        return self.lacking
 
     async def verify_stream(self, address: Address) -> None:
         await self._enter("verify_stream")

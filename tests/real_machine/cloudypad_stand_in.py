@@ -24,6 +24,7 @@ mkdir -p wolf
 {config}END
 sudo install -m 0755 /dev/stdin /opt/stand-in/wolf.py < .wolf-stand-in
 tar --create --files-from=/dev/null | sudo docker import - stand-in >/dev/null
+for image in retroarch pegasus; do sudo docker tag stand-in "ghcr.io/games-on-whales/$image:edge"; done
 sudo docker rm --force wolf >/dev/null 2>&1 || true
 sudo docker run --detach --name wolf --restart unless-stopped --network host \
   --volume /usr:/usr:ro --volume /bin:/bin:ro --volume /lib:/lib:ro --volume /lib64:/lib64:ro \

@@ -28,6 +28,7 @@ from streaming.library import Library
 from streaming.machine import Address, GameToPlay, LibrarySource, SaveSlot, StreamingMachines
 from streaming.pairing import Pairing
 from streaming.ssh import Ssh
+from tests.moonlight import Moonlight
 
 TAG = "gamer-123456789012345678"
 SLOT = SaveSlot("player-1", ConsoleType.SWITCH, "mario-odyssey")
@@ -116,6 +117,32 @@ async def test_a_set_up_that_was_cancelled_in_the_middle_is_ended_by_the_next_wo
     await patiently(lambda: world.machines.verify_stream(address))
 
     assert world.machine("machine-1").root_files.is_file("/var/lib/gamer/installed.json")
+
+
+@pytest.mark.timeout(60)
+async def test_a_paired_device_lists_and_starts_the_game_although_no_registry_answers_any_more(
+    world: World, tmp_path: Path
+) -> None:
+    address = await launched(world, "machine-1", no_progress)
+    image = CONSOLES[ConsoleType.SWITCH].emulator.image
+    world.park.images.set_missing(image, missing=True)
+    http, https = (
+        f"{scheme}://{address.host}:{port}"
+        for scheme, port in (("http", address.http_port), ("https", address.https_port))
+    )
+    device = Moonlight(http, tmp_path, "4821")
+    pairing = asyncio.create_task(device.pair())
+    await patiently(lambda: world.machines.pair(address, "4821", SLOT.user_id))
+    assert await pairing
+
+    [listed] = await device.ask(https, "applist")
+    app = {child.tag: child.text or "" for child in listed}
+    started = await device.ask(https, "launch", appid=app["ID"], mode="1280x720x60", rikey="0" * 32, rikeyid="1")
+
+    assert app["AppTitle"] == "SWITCH-mario-odyssey"
+    assert {child.tag: child.text for child in started}["gamesession"] == "1"
+    [session] = world.park.wolf("machine-1").sessions.values()
+    assert world.machine("machine-1").containers.find(session.container or "").image == image
 
 
 async def test_a_save_that_others_packed_is_restored_too(world: World) -> None:

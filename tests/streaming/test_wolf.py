@@ -182,6 +182,28 @@ async def test_a_machine_without_wolf_is_asked_again_later(box: Box, shell: Shel
         await wolf.configure(shell, bucket, app_of(TETRIS))
 
 
+async def test_without_its_core_a_game_is_configured_and_what_is_lacking_is_named(
+    box: Box, shell: Shell, bucket: Bucket, server: BucketServer
+) -> None:
+    lacking = await wolf.configure(shell, bucket, app_of(TETRIS))
+    server.put("cores/gambatte_libretro.so", b"\x7fELF core")
+
+    assert lacking == "RetroArch opens its menu and not the game: the library has no cores/gambatte_libretro.so"
+    assert await wolf.configure(shell, bucket, app_of(TETRIS)) is None
+
+
+async def test_the_files_of_the_menu_come_with_the_core(
+    box: Box, shell: Shell, bucket: Bucket, server: BucketServer
+) -> None:
+    server.put("cores/gambatte_libretro.so", b"\x7fELF core")
+    server.put("cores/assets.zip", b"PK assets")
+
+    await wolf.configure(shell, bucket, app_of(TETRIS))
+
+    assert box.path("/var/lib/gamer/cores/assets.zip").read_bytes() == b"PK assets"
+    assert not box.path("/var/lib/gamer/cores/autoconfig.zip").exists()
+
+
 async def test_the_core_is_brought_from_the_bucket_once(
     box: Box, shell: Shell, bucket: Bucket, server: BucketServer
 ) -> None:

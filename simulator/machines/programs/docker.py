@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from simulator.machines.container import Container
 from simulator.machines.containers import Containers, DockerError
+from simulator.machines.images import layers_of
 from simulator.machines.programs.call import Call, Program, UsageError
 from simulator.machines.programs.compose import compose
 from simulator.machines.programs.docker_output import described, filled, row
+from simulator.registry.catalog import ImageName
 
 GROUP_FILE = "/etc/group"
 INSIDE = "SIMULATED_CONTAINER"
@@ -75,7 +77,7 @@ async def _inspect(call: Call) -> int:
 async def _image_inspect(call: Call) -> int:
     found, names = call.options("f:", ["format="])
     for name in names:
-        if name not in _containers(call).images():
+        if not _containers(call).images.has(name):
             call.streams.stderr.write(f"Error: No such image: {name}\n".encode())
             return 1
         image = {"Id": f"sha256:{Container('', name).id}", "RepoTags": [name], "Size": 4_200_000_000}
@@ -143,17 +145,24 @@ async def _exec(call: Call) -> int:
 
 
 async def _pull(call: Call) -> int:
+    """As without a terminal: each layer is named when it begins and when it is there."""
     _, names = call.options("qa", ["quiet", "platform="])
-    fetched = await _containers(call).pull(names[0])
-    call.say(f"Status: {'Downloaded newer image' if fetched else 'Image is up to date'} for {names[0]}\n{names[0]}")
+    name = ImageName.read(names[0])
+    layers = layers_of(str(name))
+    call.say(f"{name.reference}: Pulling from {name.repository.partition('/')[2]}")
+    for layer in layers:
+        call.say(f"{layer}: {'Already exists' if _containers(call).images.has(str(name)) else 'Pulling fs layer'}")
+    fetched = await _containers(call).pull(str(name), lambda number: call.say(f"{layers[number]}: Pull complete"))
+    call.say(f"Digest: {call.machine.images_of_the_world.digest(name)}")
+    call.say(f"Status: {'Downloaded newer image' if fetched else 'Image is up to date'} for {name}\n{name}")
     return 0
 
 
 async def _images(call: Call) -> int:
     found, _ = call.options("qa", ["format=", "quiet", "filter="])
     form = found.get("--format", "{{.Repository}}:{{.Tag}}")
-    for image in _containers(call).images():
-        repository, _, tag = image.partition("@")[0].rpartition(":")
+    for image in [name for name in _containers(call).images.all() if "@" not in name]:
+        repository, _, tag = image.rpartition(":")
         call.say(filled(form, {"Repository": repository or image, "Tag": tag, "ID": Container("", image).id[:12]}))
     return 0
 

@@ -179,7 +179,8 @@ class Wolf:
 
     async def _start_app(self, session: StreamSession) -> None:
         runner: dict[str, Any] = session.app["runner"]
-        await self._machine.containers.pull(runner["image"])
+        if not self._machine.containers.images.has(runner["image"]):
+            await self._machine.containers.pull(runner["image"])
         session.container = container_name(session.app, session.id)
         environment = dict(one.partition("=")[::2] for one in runner.get("env", ()))
         volumes = [f"{session.home}:/home/retro", *runner.get("mounts", ())]

@@ -1,0 +1,74 @@
+"""The images that a machine's container engine has."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from simulator.machines.faults import INSTALL_FAILS
+from simulator.registry.catalog import ImageName
+
+if TYPE_CHECKING:
+    from simulator.machines.machine import Machine
+
+FILE = "/var/lib/docker/images.json"
+PULL_TAKES_S = 6.0
+LAYERS = 6
+
+
+class UnknownImageError(Exception):
+    """No registry has this image."""
+
+
+class UnreachableRegistryError(Exception):
+    """The image's registry does not answer."""
+
+
+class Images:
+    """What is here stays over restarts. One image is fetched once, however many ask for it at a time."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._fetching: dict[str, asyncio.Lock] = {}
+
+    def all(self) -> list[str]:
+        files = self._machine.root_files
+        return list(json.loads(files.read_text(FILE))) if files.is_file(FILE) else []
+
+    def has(self, image: str) -> bool:
+        return str(ImageName.read(image)) in self.all()
+
+    async def pull(self, image: str, layer_done: Callable[[int], None] = lambda number: None) -> bool:
+        """Return whether it had to be fetched. A tag brings its digest along."""
+        name = ImageName.read(image)
+        digest = self._machine.images_of_the_world.digest(name)
+        if digest is None:
+            raise UnknownImageError(f"manifest for {image} not found: manifest unknown: manifest unknown")
+        async with self._fetching.setdefault(str(name), asyncio.Lock()):
+            pinned = ImageName(name.repository, digest)
+            if {str(name), str(pinned)} <= set(self.all()):
+                return False
+            await self._fetch(name, layer_done)
+            self._add(str(name), str(pinned))
+        return True
+
+    async def _fetch(self, name: ImageName, layer_done: Callable[[int], None]) -> None:
+        if INSTALL_FAILS in self._machine.faults:
+            await self._machine.clock.sleep(1)
+            host = name.repository.partition("/")[0]
+            raise UnreachableRegistryError(f'Get "https://{host}/v2/": dial tcp: i/o timeout')
+        for number in range(LAYERS):
+            await self._machine.clock.sleep(PULL_TAKES_S / LAYERS)
+            layer_done(number)
+
+    def _add(self, *names: str) -> None:
+        known = self.all()
+        self._machine.root_files.replace(FILE, json.dumps([*known, *(name for name in names if name not in known)]))
+
+
+def layers_of(image: str) -> Sequence[str]:
+    """Return the short ids of an image's layers."""
+    return [hashlib.sha256(f"{image} {number}".encode()).hexdigest()[:12] for number in range(LAYERS)]

@@ -1,0 +1,1 @@
+"""A container registry on loopback, and which images there are."""
