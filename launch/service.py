@@ -236,7 +236,7 @@ class LaunchService:
 
     async def _check_world(self, order: LaunchOrder, wanted: Console) -> None:
         """What only the world can say: is there such a game, such a machine, such a cloud."""
-        if order.provider is not None and not self._registry.configured(order.provider):
+        if order.provider is not None and not self._registry.is_configured(order.provider):
             raise ProviderDownError(f"{order.provider} is not set up here", order.provider, ("provider",))
         enabled = {preference.provider for preference in wanted.providers if preference.enabled}
         if order.provider is not None and order.provider not in enabled:

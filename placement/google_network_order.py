@@ -29,7 +29,7 @@ _APART_MS: Final = 0.1  # at least, so that the order is kept where nothing else
 
 
 class Finder(Protocol):
-    async def around(self, region: str) -> list[CloudLocation]: ...
+    async def regions_near(self, region: str) -> list[CloudLocation]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class NetworkOrders:
         self._silent_until = datetime.min.replace(tzinfo=UTC)
         self._silence = ""
 
-    async def around(self, anchor: str) -> RegionOrder:
+    async def regions_near(self, anchor: str) -> RegionOrder:
         """Ends within the deadline and never raises a ProviderError: without an answer, distance decides."""
         if self._finder is None:
             return _by_distance(anchor, "no Google project is set up for Location Finder")
@@ -101,7 +101,7 @@ class NetworkOrders:
         try:
             stored = await self._db.get(NetworkOrder, anchor)
             if stored is None or stored.at < self._now() - _KEPT_FOR:
-                stored = _row(anchor, await finder.around(anchor), self._now())
+                stored = _row(anchor, await finder.regions_near(anchor), self._now())
                 with best_effort():
                     await self._db.replace(stored)
         except GatewayError as error:

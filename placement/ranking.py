@@ -138,7 +138,7 @@ class Placements:
         if near is None or not regions:
             return None
         distances = distances_to(near, [candidate.located.position for candidate in regions])
-        return await self._orders.around(regions[int(distances.argmin())].google_region)
+        return await self._orders.regions_near(regions[int(distances.argmin())].google_region)
 
     async def _located(self, sites: Sequence[Site]) -> list[LocatedSite]:
         located = {site.id: _on_google(site) for site in sites}

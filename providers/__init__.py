@@ -1,1 +1,1 @@
-"""The outside world: clouds, the CloudyPad executable, the bucket. The only home of aiohttp."""
+"""Adapters to the outside world: clouds, the CloudyPad executable and the bucket. The only home of aiohttp."""

@@ -1,7 +1,7 @@
-"""What a cloud promises, in words that no cloud owns.
+"""Provider-neutral interface that every cloud adapter implements.
 
-Units: RAM, VRAM and storage in GB as the clouds count them, prices in USD per hour as `Decimal`,
-times aware UTC. A provider's own words end at its adapter.
+Units: RAM, VRAM and storage in GB as the clouds count them, prices in USD per hour as `Decimal`, times aware UTC. A
+provider's own terms end at its adapter.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import NewType, Protocol
 
 MachineId = NewType("MachineId", str)  # the cloud's own id of a machine
 SiteId = NewType("SiteId", str)  # the cloud's own id of a place where a machine can be created
-Tag = NewType("Tag", str)  # the machine's name at the cloud, ours by its prefix; one launch, one tag
+Tag = NewType("Tag", str)  # the machine's name at the cloud, marked as ours by its prefix; one launch has one tag
 
 
 ProgressCallback = Callable[[str], None]  # takes one line for the player about work in progress
-OrderPermit = Callable[[], Awaitable[datetime]]  # lets one order leave, and says under which time it stands on record
+OrderPermit = Callable[[], Awaitable[datetime]]  # permits one order and returns the recorded time of that order
 
 
 def no_progress(_: str) -> None:
-    """The `ProgressCallback` of those who do not listen."""
+    """Ignore progress: the `ProgressCallback` for callers that do not report it."""
 
 
 async def always_permit() -> datetime:
-    """The `OrderPermit` of those who keep no record of their orders."""
+    """Permit every order: the `OrderPermit` for callers that keep no record of orders."""
     return datetime.now(UTC)
 
 
@@ -37,7 +37,7 @@ class ProviderName(StrEnum):
 
 
 class MachineState(StrEnum):
-    """What a cloud says of a machine, reduced to what we act on."""
+    """State of a machine at its cloud, reduced to what the service acts on."""
 
     CREATING = "CREATING"
     RUNNING = "RUNNING"
@@ -46,14 +46,17 @@ class MachineState(StrEnum):
     STOPPED = "STOPPED"  # the hardware is still reserved, and may be billed in full
     STOPPED_RELEASED = "STOPPED_RELEASED"  # only storage is kept; a start needs free hardware again
     DELETING = "DELETING"
-    BROKEN = "BROKEN"  # the cloud says error, or it ended by itself
-    VANISHED = "VANISHED"  # gone without us; what belonged to it (disks, addresses) is left, until it is released
-    UNKNOWN = "UNKNOWN"  # a word we have no entry for; never acted on
+    BROKEN = "BROKEN"  # the cloud reports an error, or the machine ended by itself
+    VANISHED = "VANISHED"  # deleted by others; its disks and addresses remain until the machine is released
+    UNKNOWN = "UNKNOWN"  # a state that the adapter does not know; never acted on
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a site is, in the host's own words. Nothing here is normalised; any part may be empty or odd."""
+    """Location of a site in the host's own words.
+
+    Nothing is normalised; any part may be empty or odd.
+    """
 
     city: str = ""
     region: str = ""
@@ -87,15 +90,18 @@ class Site:
     usd_per_storage_gb_hour: Decimal
     dedicated_ip_available: bool
     cpu_model: str | None = None
-    max_vcpus: int | None = None  # the most one machine may get, where the cloud says so
+    max_vcpus: int | None = None  # the largest size of one machine, where the cloud publishes it
     max_ram_gb: int | None = None
     max_storage_gb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a machine must have at least. `gpu_models` are lower-case substrings of model ids, any of which will do;
-    `min_vram_gb` of None means that no GPU is wanted."""
+    """Minimum requirements of a machine.
+
+    `gpu_models` are lower-case substrings of model ids; a model that contains any of them fits. If `min_vram_gb` is
+    None, no GPU is wanted.
+    """
 
     vcpus: int
     ram_gb: int
@@ -105,7 +111,7 @@ class Shape:
 
 
 class PricePart(StrEnum):
-    """What an hour is paid for, in words for people."""
+    """Part of an hourly price, as shown to people."""
 
     MACHINE = "vCPUs and memory"
     GPU = "GPU"
@@ -122,9 +128,10 @@ class PriceLine:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A shape at a site at a price: what `rent` orders. Sizes are already in the steps that the cloud sells.
+    """A shape at a site at a price: what `rent` orders.
 
-    `lines` are the parts of the price, and add up to it; empty where the cloud names none.
+    Sizes are already rounded to the steps that the cloud sells. `lines` are the parts of the price and add up to it;
+    they are empty where the cloud publishes no parts.
     """
 
     provider: ProviderName
@@ -138,18 +145,18 @@ class Offer:
     lines: tuple[PriceLine, ...] = ()
 
     def usd_per_hour_for(self, part: PricePart) -> Decimal:
-        """Zero where the price is not told in parts."""
+        """Return the price of one part in USD per hour; zero if the price has no parts."""
         return sum((line.usd_per_hour for line in self.lines if line.part is part), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine as its cloud describes it now. `ports` maps internal to external ports where the cloud forwards them;
-    a port that is not in it is reached under its own number.
+    """A machine as its cloud describes it now.
 
-    `made_anew_by_start`: it is off, its server was deleted, and a start makes another one, with another SSH host key.
-    Only then is a host key that was pinned dropped: any other change of it is refused.
-    `billed_from` is known to `rent` alone, and only when this very call ordered the machine.
+    `ports` maps internal to external ports where the cloud forwards them; a port that it lacks is reached under its own
+    number. If `made_anew_by_start` is true, the machine is off, its server was deleted, and a start creates a new
+    server with a new SSH host key. Only then is a pinned host key dropped; any other change of the key is refused. Only
+    `rent` sets `billed_from`, and only if that call placed the order.
     """
 
     id: MachineId
@@ -168,7 +175,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """Can this cloud be used now? `detail` is for people and carries no credential."""
+    """Whether a cloud can be used now. `detail` is for people and carries no credential."""
 
     configured: bool
     healthy: bool
@@ -177,17 +184,20 @@ class ProviderHealth:
 
 
 class Provider(Protocol):
-    """A cloud that rents out gaming machines. Every method may raise a ProviderError and nothing else."""
+    """A cloud that rents out gaming machines. Methods raise nothing but ProviderErrors."""
 
     @property
     def name(self) -> ProviderName: ...
 
     async def sites(self) -> Sequence[Site]:
-        """Where machines could be created now. Safe to repeat and cached for seconds; may be empty."""
+        """Return the sites where machines could be created now.
+
+        The result is cached for seconds and may be empty.
+        """
         ...
 
     def offer(self, site: Site, shape: Shape) -> Offer | None:
-        """The cheapest way to get this shape at this site, or None when it does not fit. Asks nobody."""
+        """Return the cheapest offer for this shape at this site, or None if it does not fit. Makes no request."""
         ...
 
     async def rent(
@@ -201,37 +211,49 @@ class Provider(Protocol):
     ) -> Machine:
         """Order a machine named `tag` and return as soon as the cloud has it, often before it has an address.
 
-        Looks for the tag first and after every lost answer, so that it may be repeated: one tag never rents twice.
-        `ordered_at` says that an earlier order of this tag left then, and nobody knows what came of it: it may still
-        be on its way and lists lag behind orders, so the tag is looked for until both are over before anything is
-        ordered anew. `permit` is asked right before each order leaves, and an order that does not leave soon after is
-        not sent; what `permit` raises ends the call with nothing ordered.
-        Raises NoCapacityError when the site is full, and only then is it certain that nothing was rented;
-        ProviderRefusedError when the cloud refused the order for good: after a permit, whatever is left of it is
-        listed at once; ProviderBusyError when nobody knows.
+        Idempotent per tag: looks for an existing machine first, and again after every lost response, so that one tag
+        never rents twice. If `ordered_at` is set, an earlier order of this tag was sent at that time and its outcome is
+        unknown. It may still be under way and the cloud's lists lag behind orders, so the call waits until such an
+        order must have become visible before it orders again. `permit` is called just before each order is sent, and an
+        order that is not sent soon after is dropped. An error from `permit` ends the call with nothing ordered.
+
+        Raises:
+          - NoCapacityError: the site is full. This alone proves that nothing was rented.
+          - ProviderRefusedError: the cloud rejected the order for good. If `permit` had been called, anything left of
+          the order is listed at once.
+          - ProviderBusyError: the outcome is unknown.
         """
         ...
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
-        """One machine, straight from the cloud; None when the cloud does not know it (any more)."""
+        """Return the machine as the cloud describes it now, or None if the cloud does not know it. Uses no cache."""
         ...
 
     async def machines(self) -> Sequence[Machine]:
-        """Every machine whose name carries our prefix, recorded by us or not. The list may lag behind orders."""
+        """Return every machine with our prefix in its name, recorded or not. The list may lag behind orders."""
         ...
 
     async def start(self, machine_id: MachineId) -> None:
-        """Ask for a start. Already running counts as done. Raises NoCapacityError when its hardware was given away."""
+        """Request a start. A running machine counts as started.
+
+        Raises NoCapacityError if the cloud gave the machine's hardware to another customer.
+        """
         ...
 
     async def stop(self, machine_id: MachineId) -> None:
-        """Ask for a stop that ends what would go on billing, where the cloud can. Already stopped counts as done."""
+        """Request a stop that also ends avoidable charges, where the cloud can.
+
+        A stopped machine counts as done.
+        """
         ...
 
     async def release(self, machine_id: MachineId) -> None:
-        """Ask for deletion. Already gone counts as released. Gone for sure is only what `machine` says is None."""
+        """Request deletion. A machine that is gone counts as deleted.
+
+        Deletion is certain only when `machine` returns None.
+        """
         ...
 
     async def health(self) -> ProviderHealth:
-        """Credentials and balance, checked with the cloud; cached for seconds. Never raises."""
+        """Check credentials and balance with the cloud. The result is cached for seconds. Never raises."""
         ...

@@ -1,4 +1,4 @@
-"""The one way to speak HTTP: a thin cover over aiohttp that answers in plain values and fails in our own words."""
+"""HTTP client: a thin layer over aiohttp that returns plain values and raises our own errors."""
 
 from __future__ import annotations
 
@@ -15,42 +15,45 @@ from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 
 
 class NothingSentError(ProviderBusyError):
-    """Busy, and for sure nothing was carried out: the request never left, or was turned away at the door."""
+    """The request was certainly not carried out: it was never sent, or the server rejected it unread."""
 
 
 class Deadline:
-    """So many seconds from now, by both clocks: one stands still while a machine sleeps, the other can be set."""
+    """A deadline some seconds from now, by both clocks.
+
+    The monotonic clock stops while a computer sleeps; the wall clock can be set.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._monotonic = monotonic() + seconds
         self._wall = time() + seconds
 
     @property
-    def passed(self) -> bool:
+    def has_passed(self) -> bool:
         return monotonic() > self._monotonic or time() > self._wall
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Headers and body may carry credentials and are not shown. `verify_tls=False` takes a self-signed certificate.
+    """An HTTP request. Its repr shows neither headers nor body, which may carry credentials.
 
-    `leave_by`: the body is not sent later than that, however long this process stood still or waited to be connected;
-    NothingSentError then.
+    `verify_tls=False` accepts a self-signed certificate. If the body cannot be sent before `leave_by`, because the
+    process or the connection was slow, NothingSentError is raised.
     """
 
     method: str
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
-    timeout_s: float | None = None  # None: the default of the Http it is sent with
+    timeout_s: float | None = None  # None: the default of the Http that sends it
     verify_tls: bool = True
-    body_limit_bytes: int | None = None  # of the answer's body; None: the same
+    body_limit_bytes: int | None = None  # of the response's body; None: likewise the default
     leave_by: Deadline | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back, whatever its status. Header names are in lower case."""
+    """A response of any status. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -58,7 +61,7 @@ class Reply:
 
 
 class Http:
-    """One session for one event loop, opened at the first call and closed once. Redirects are not followed."""
+    """One session per event loop, opened by the first request and closed once. Redirects are not followed."""
 
     def __init__(self, *, timeout_s: float = 30.0, body_limit_bytes: int = 8 * 2**20) -> None:
         self._timeout_s = timeout_s
@@ -77,16 +80,18 @@ class Http:
         return await self.send(Request("GET", url, headers or {}, timeout_s=timeout_s, verify_tls=verify_tls))
 
     async def send(self, request: Request) -> Reply:
-        """Any status is a reply. ProviderBusyError: no connection, no answer in time, or an answer cut or too large.
+        """Send a request and return the response, whatever its status.
 
-        aiohttp sends what HTTP calls idempotent (GET, PUT, DELETE) once more when the connection breaks; never a POST.
+        Raises ProviderBusyError if there is no connection, no response in time, or a response that is cut off or too
+        large. aiohttp repeats what HTTP calls idempotent (GET, PUT, DELETE) once if the connection breaks; it never
+        repeats a POST.
         """
         body = _Body(request)
         try:
             return await self._exchange(request, body)
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
-            fault = _too_late(request) if body.withheld else _fault(request, error)
-        # Raised out here, without a cause: aiohttp's exceptions hold the request's headers.
+            fault = _late_error(request) if body.withheld else _error_for(request, error)
+        # Raised here, without a cause: aiohttp's exceptions hold the request's headers.
         raise fault
 
     async def close(self) -> None:
@@ -109,9 +114,9 @@ class Http:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
-            raise aiohttp.ClientConnectionError("we are shutting down")
+            raise aiohttp.ClientConnectionError("the service is shutting down")
         if self._session is None:
-            # No connection is kept: one that the other side closed meanwhile would make an order's answer look lost.
+            # Connections are not reused: one that the server has just closed would make an order's response look lost.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(force_close=True),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -127,7 +132,7 @@ class Http:
 
 
 class _Body:
-    """A request's body on its way out."""
+    """A request's body while it is sent."""
 
     def __init__(self, request: Request) -> None:
         self._content = request.body
@@ -136,7 +141,7 @@ class _Body:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Without its length, what is made while it is sent would go out in chunks."""
+        """Return the Content-Length header that a generated body needs: aiohttp would send it in chunks otherwise."""
         if self._content is None or self._leave_by is None:
             return {}
         return {"Content-Length": str(len(self._content))}
@@ -145,19 +150,22 @@ class _Body:
         if self._content is None:
             return None
         if self._leave_by is None:
-            return io.BytesIO(self._content)  # bytes would be sent in one piece
-        return self._in_time(self._content, self._leave_by)
+            return io.BytesIO(self._content)  # aiohttp would send bytes in one piece
+        return self._send_in_time(self._content, self._leave_by)
 
-    async def _in_time(self, content: bytes, leave_by: Deadline) -> AsyncIterator[bytes]:
-        """Asked for its first bytes once the connection stands. A request without its body is not carried out."""
-        if leave_by.passed:
+    async def _send_in_time(self, content: bytes, leave_by: Deadline) -> AsyncIterator[bytes]:
+        """Yield the body once the connection is established, or raise if it is too late.
+
+        A server does not carry out a request whose body is missing.
+        """
+        if leave_by.has_passed:
             self.withheld = True
             raise TimeoutError
         yield content
 
 
 async def _body(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    body = io.BytesIO()  # unlike a bytearray it gives its content away without a copy
+    body = io.BytesIO()  # unlike a bytearray, it returns its content without a copy
     async for chunk in response.content.iter_any():
         body.write(chunk)
         if body.tell() > limit_bytes:
@@ -166,27 +174,27 @@ async def _body(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
 
 
 _FAULTS: Final = (
-    (TimeoutError, ProviderBusyError, "no answer in time"),
-    (aiohttp.ClientConnectorCertificateError, NothingSentError, "its certificate is not to be trusted"),
+    (TimeoutError, ProviderBusyError, "no response in time"),
+    (aiohttp.ClientConnectorCertificateError, NothingSentError, "its certificate is not trusted"),
     (aiohttp.ClientConnectorError, NothingSentError, "no connection"),
-    (aiohttp.ClientPayloadError, ProviderBusyError, "the answer broke off or is too large"),
-    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), ProviderRefusedError, "this is not an address"),
+    (aiohttp.ClientPayloadError, ProviderBusyError, "the response was cut off or is too large"),
+    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), ProviderRefusedError, "invalid address"),
     ((aiohttp.ClientError, OSError), ProviderBusyError, "the connection failed"),
     (ValueError, ProviderRefusedError, "the address or a header cannot be sent"),
 )
 
 
-def _too_late(request: Request) -> NothingSentError:
-    return NothingSentError("the request could not leave in time").with_log_detail(_target(request))
+def _late_error(request: Request) -> NothingSentError:
+    return NothingSentError("the request could not be sent in time").with_log_detail(_target(request))
 
 
-def _fault(request: Request, error: Exception) -> ProviderError:
+def _error_for(request: Request, error: Exception) -> ProviderError:
     ours, reason = next((ours, reason) for theirs, ours, reason in _FAULTS if isinstance(error, theirs))
     return ours(reason).with_log_detail(_target(request))
 
 
 def _target(request: Request) -> str:
-    """Return method, host and path alone: a user part or a query may hold what must not be told."""
+    """Return method, host and path: the user part and the query of an address may hold credentials."""
     try:
         parts = urlsplit(request.url)
     except ValueError:

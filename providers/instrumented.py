@@ -1,4 +1,4 @@
-"""Any cloud, with each call to it told: which, how long it took, and how it ended."""
+"""Reports each call to a provider: the operation, its duration and its outcome."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from providers.base import (
     no_progress,
 )
 
-# The provider, the operation, the outcome, and seconds.
+# provider, operation, outcome, seconds
 Listener = Callable[[ProviderName, str, str, float], None]
 
 
 class InstrumentedProvider:
-    """Keeps the promise of the one inside and adds nothing to it. What it answers from memory counts as a call too."""
+    """Delegates to a provider and changes nothing. Calls that the provider serves from a cache count too."""
 
     def __init__(
         self, inner: Provider, listener: Listener, health: Callable[[], Awaitable[ProviderHealth]] | None = None
     ) -> None:
-        """`health` is asked instead of the one inside, where others look for us."""
+        """Use `health` instead of the provider's own check, for processes that read the health from elsewhere."""
         self._inner = inner
         self._listener = listener
         self._health = health or inner.health
@@ -100,7 +100,7 @@ class InstrumentedProvider:
 
 
 def outcome_of(error: Exception) -> str:
-    """What the caller does next, in a word."""
+    """Return a label for an error, by what the caller does next."""
     match error:
         case NoCapacityError():
             return "no_capacity"

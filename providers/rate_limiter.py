@@ -1,4 +1,4 @@
-"""How fast we may ask: one lane per kind of request, each with its own pace and its own rest after a 429."""
+"""Limits the rate of requests: each kind has its own interval, and its own pause after a 429."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _LONGEST_REST_S = 600.0
 
 @dataclass(slots=True)
 class _Lane:
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # first come, first served
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # first in, first out
     free_at: float = 0.0
-    turned_away: int = 0  # times in a row
+    rejections: int = 0  # consecutive 429 responses
 
 
-class Pacing:
-    """At most `per_second` requests of each kind. Nobody waits longer than `patience_s` for its turn."""
+class RateLimiter:
+    """Allows `per_second` requests of each kind; no request waits longer than `patience_s`."""
 
     def __init__(self, per_second: float, patience_s: float = 60.0) -> None:
         self._interval_s = 1 / per_second
@@ -30,44 +30,44 @@ class Pacing:
         self._lanes: defaultdict[str, _Lane] = defaultdict(_Lane)
         self._all_free_at = 0.0
 
-    async def turn(self, kind: str) -> None:
-        """Return when a request of this kind may leave. NothingSentError when that would take too long."""
+    async def wait_for_turn(self, kind: str) -> None:
+        """Wait until a request of this kind may be sent. Raises NothingSentError if that would take too long."""
         lane = self._lanes[kind]
         try:
             async with asyncio.timeout(self._patience_s), lane.turn:
                 while (wait_s := max(lane.free_at, self._all_free_at) - monotonic()) > 0:
                     if wait_s > self._patience_s:
-                        raise NothingSentError(f"{kind}: we were told to wait {wait_s:.0f} s")
+                        raise NothingSentError(f"{kind}: the server asks for a pause of {wait_s:.0f} s")
                     await asyncio.sleep(wait_s)
                 lane.free_at = monotonic() + self._interval_s
         except TimeoutError as error:
             raise NothingSentError(f"{kind}: no turn within {self._patience_s:g} s") from error
 
-    def rest(self, kind: str, retry_after: str | None) -> None:
-        """We were turned away: the whole kind waits, as long as we were told or else twice as long each time."""
+    def back_off(self, kind: str, retry_after: str | None) -> None:
+        """Pause a kind of request after a 429: for `retry_after`, or else twice as long each time."""
         lane = self._lanes[kind]
-        lane.turned_away += 1
+        lane.rejections += 1
         asked_s = _seconds(retry_after)
-        rest_s = min(60.0, self._interval_s * 2.0 ** min(lane.turned_away, 20)) if asked_s is None else asked_s
+        rest_s = min(60.0, self._interval_s * 2.0 ** min(lane.rejections, 20)) if asked_s is None else asked_s
         lane.free_at = max(lane.free_at, monotonic() + min(rest_s, _LONGEST_REST_S))
 
-    def rest_all(self, seconds: float) -> None:
-        """No request of any kind leaves for this long: the limit of the whole account is used up."""
+    def back_off_all(self, seconds: float) -> None:
+        """Pause all kinds of requests, because the limit of the whole account is used up."""
         self._all_free_at = max(self._all_free_at, monotonic() + min(seconds, _LONGEST_REST_S))
 
-    def went_well(self, kind: str) -> None:
-        self._lanes[kind].turned_away = 0
+    def record_success(self, kind: str) -> None:
+        self._lanes[kind].rejections = 0
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """A Retry-After header: seconds, or a date."""
+    """Return the seconds that a Retry-After header asks for, which is a number or a date."""
     if retry_after is None:
         return None
     if retry_after.strip().isdecimal():
         return float(retry_after)
     try:
         when = parsedate_to_datetime(retry_after)
-    except (ValueError, OverflowError):  # the latter for a year beyond all machine words
+    except (ValueError, OverflowError):  # OverflowError: a year that no machine word holds
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(0.0, (when - datetime.now(UTC)).total_seconds())

@@ -1,8 +1,9 @@
-"""How long a reply's headers ask us to wait. Names and forms differ from API to API; each that is common is read.
+"""Reads from a response's headers how long to wait.
 
-`Retry-After` counts on a reply that turned us away. `X-RateLimit-Remaining: 0` with `X-RateLimit-Reset` counts on any:
-the next request would be turned away. `RateLimit-Remaining`, `RateLimit-Reset` and the combined `RateLimit` of the
-IETF draft mean the same. A reset is a number of seconds or a moment as seconds or milliseconds since 1970.
+Names and forms differ from API to API; the common ones are read. `Retry-After` counts on a rejected request.
+`X-RateLimit-Remaining: 0` with `X-RateLimit-Reset` counts on any response: the next request would be rejected.
+`RateLimit-Remaining`, `RateLimit-Reset` and the combined `RateLimit` of the IETF draft mean the same. A reset is a
+number of seconds, or a moment in seconds or milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import Mapping
 from typing import Final
 
 _PREFIXES: Final = ("x-ratelimit-", "x-rate-limit-", "ratelimit-")
-_MOMENT: Final = 1e9  # numbers above are moments: as a wait it would be thirty years
+_MOMENT: Final = 1e9  # larger numbers are moments: as a wait it would be thirty years
 _MILLISECONDS: Final = 1e11
 _COMBINED: Final = re.compile(r"\b(remaining|reset|r|t)\s*=\s*(\d+)")
 _LONG: Final = {"r": "remaining", "t": "reset"}
 
 
 def reset_s(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Return the seconds until the limit is reset; None when the headers do not say. Header names are lower case."""
+    """Return the seconds until the limit resets, or None if the headers do not say. Header names are lower case."""
     value = _value(headers, "reset")
     if value is None:
         return None
@@ -31,7 +32,7 @@ def reset_s(headers: Mapping[str, str], now: float | None = None) -> float | Non
 
 
 def is_used_up(headers: Mapping[str, str]) -> bool:
-    """Whether the reply says that no further request is allowed until the reset."""
+    """Return whether no further request is allowed until the reset."""
     return _value(headers, "remaining") == 0
 
 

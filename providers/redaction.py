@@ -1,4 +1,4 @@
-"""Foreign text made fit to be logged, stored or shown: no credentials, no terminal codes, one line."""
+"""Makes foreign text safe to log, store or show: no credentials, no terminal codes, one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECRETS: Final = (
     re.compile(r"(?i)(?<=\bbearer )\S+"),
     re.compile(r"\bya29\.[\w.-]+"),
     re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"),
-    re.compile(r"[A-Za-z0-9+/]{40,}={0,2}"),  # keys and their lines, tokens; digests too, which nobody misses
+    re.compile(r"[A-Za-z0-9+/]{40,}={0,2}"),  # keys and tokens; digests too, which is harmless
     re.compile(r"(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"),
     re.compile(
         r"(?i)(?:(?<=password)|(?<=passwd)|(?<=passphrase)|(?<=secret)|(?<=token)|(?<=api_key)|(?<=apikey)"
@@ -22,19 +22,19 @@ _SECRETS: Final = (
 )
 
 
-def redacted(text: str) -> str:
-    """The text with everything that looks like a credential replaced by stars."""
+def redact(text: str) -> str:
+    """Replace everything that looks like a credential by stars."""
     for secret in _SECRETS:
         text = secret.sub(HIDDEN, text)
     return text
 
 
-def plain(text: str) -> str:
-    """The text without terminal codes."""
+def strip_terminal_codes(text: str) -> str:
+    """Remove terminal codes."""
     return _TERMINAL_CODES.sub("", text)
 
 
 def clean_line(text: str, limit: int = 200) -> str:
-    """One printable line of at most `limit` characters without terminal codes and credentials."""
-    line = _CONTROL.sub(" ", plain(text)).replace("\n", " ").strip()
-    return redacted(line[: 20 * limit])[:limit]
+    """Return one printable line of at most `limit` characters without terminal codes and credentials."""
+    line = _CONTROL.sub(" ", strip_terminal_codes(text)).replace("\n", " ").strip()
+    return redact(line[: 20 * limit])[:limit]

@@ -1,4 +1,4 @@
-"""The clouds that this service may use."""
+"""The clouds that this service is configured for."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from providers.base import Provider, ProviderName
 
 
 class Registry:
-    """Holds the configured clouds alone; a cloud that is not in it has no credentials."""
+    """Holds the configured providers. A cloud that is missing has no credentials."""
 
     def __init__(self, providers: Iterable[Provider]) -> None:
         self._providers = {provider.name: provider for provider in providers}
 
     def get(self, name: ProviderName) -> Provider:
-        """Raises ProviderDownError for a cloud that is not configured."""
+        """Return the provider of this name. Raises ProviderDownError if it is not configured."""
         try:
             return self._providers[name]
         except KeyError:
             raise ProviderDownError(f"{name} is not configured", name) from None
 
     def all(self) -> tuple[Provider, ...]:
-        """In the order they were given."""
+        """Return the providers in the order of the configuration."""
         return tuple(self._providers.values())
 
-    def configured(self, name: ProviderName) -> bool:
+    def is_configured(self, name: ProviderName) -> bool:
         return name in self._providers

@@ -1,4 +1,4 @@
-"""One upstream call for everybody who wants the same answer at the same time."""
+"""Shares one upstream call among callers that want the same result at the same time."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Depart = Callable[[], None]
 
 
 class SingleFlight(Generic[T]):
-    """All who ask while a call is under way get its answer, and for `keep_s` afterwards all who ask later.
+    """Callers that arrive during a call share its result, and so do later ones for `keep_s`.
 
-    The call is handed a function to say that its question has left. From then on nobody joins it any more: who asks
-    later wants to know of things that happened later. A call that never says so can be joined until it ends.
-    A failure goes to those who waited for it and is not kept. A waiter that is cancelled does not end the call.
+    The call receives a function that marks the moment when its request is sent. Callers that arrive after it start a
+    new call, because they want to see later changes. A call that never marks the moment can be joined until it ends. A
+    failure reaches everyone waiting for it and is not kept. Cancelling a waiter does not end the call.
     """
 
     def __init__(self, call: Callable[[Depart], Awaitable[T]], keep_s: float = 0.0) -> None:
@@ -32,15 +32,13 @@ class SingleFlight(Generic[T]):
         if self._kept is not None and monotonic() < self._kept[0]:
             return self._kept[1]
         task = self._joinable or self._begin()
-        await asyncio.wait(
-            [task]
-        )  # unlike an await of the task, it leaves the task alone when this waiter is cancelled
+        await asyncio.wait([task])  # unlike `await task`, this leaves the task alone when the waiter is cancelled
         if task.cancelled():
-            raise UnavailableError("what was asked for was interrupted: ask again")
+            raise UnavailableError("the request was interrupted: try again")
         return task.result()
 
     async def close(self) -> None:
-        """End what is under way; those who wait for it get UnavailableError."""
+        """Cancel running calls; their waiters get UnavailableError."""
         tasks = list(self._under_way)
         for task in tasks:
             task.cancel()
@@ -50,7 +48,7 @@ class SingleFlight(Generic[T]):
         task = asyncio.create_task(self._run())
         self._joinable = task
         self._under_way.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._forget)
         return task
 
     async def _run(self) -> T:
@@ -65,9 +63,9 @@ class SingleFlight(Generic[T]):
             self._kept = (monotonic() + self._keep_s, answer)
         return answer
 
-    def _ended(self, task: asyncio.Task[T]) -> None:
+    def _forget(self, task: asyncio.Task[T]) -> None:
         self._under_way.discard(task)
         if self._joinable is task:
             self._joinable = None
         if not task.cancelled():
-            task.exception()  # looked at, though every waiter may have gone
+            task.exception()  # marks the exception as retrieved, even if every waiter has gone

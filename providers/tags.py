@@ -1,9 +1,9 @@
-"""The names of our machines at the clouds: `gamer-<deployment>-<18 digits>`, so that two installations on one account
-tell theirs apart.
+"""Names of our machines at the clouds: `gamer-<deployment>-<18 digits>`.
 
-A name is at most 37 characters long and lodash's kebabCase leaves it as it is. With what CloudyPad puts around it
-(`cloudypad-…-network`) it fits the 63 characters of a Google resource, and TensorDock's names are not shorter.
-Versions before 0.2 wrote `gamer-<18 digits>`; those names say nothing of the deployment.
+The deployment in the name lets two installations share one account. A name has at most 37 characters, and lodash's
+kebabCase leaves it unchanged. With CloudyPad's prefix and suffix (`cloudypad-…-network`) it fits the 63 characters of a
+Google resource name, and TensorDock allows no less. Versions before 0.2 wrote `gamer-<18 digits>`, which does not name
+the deployment.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from providers.base import Tag
 
 PREFIX: Final = "gamer-"
 DEPLOYMENT: Final = "[a-z]+(?:-(?:[a-z]+|[0-9]+))*"
-ANY_TAG: Final = rf"{PREFIX}(?:{DEPLOYMENT}-)?[0-9]{{18}}"  # without groups that capture, in RE2's syntax too
+ANY_TAG: Final = rf"{PREFIX}(?:{DEPLOYMENT}-)?[0-9]{{18}}"  # without capturing groups, valid in RE2 too
 _TAG: Final = re.compile(rf"{PREFIX}(?:({DEPLOYMENT})-)?([0-9]{{18}})")
 
 
 @dataclass(frozen=True, slots=True)
 class TagParts:
-    """`deployment` is None in names of former versions."""
+    """Parts of a tag. `deployment` is None in names from versions before 0.2."""
 
     deployment: str | None
     vm_id: str
@@ -34,6 +34,6 @@ def tag_of(deployment: str, vm_id: str) -> Tag:
 
 
 def parse_tag(name: str) -> TagParts | None:
-    """Return what a machine's name says; None when no installation of ours gave it."""
+    """Return the parts of a machine's name, or None if this service did not create the name."""
     found = _TAG.fullmatch(name)
     return None if found is None else TagParts(found[1], found[2])

@@ -39,7 +39,7 @@ async def hostnode_of(context: Context, key: str) -> LocatedSite | None:
 
 async def site(context: Context, provider: ProviderName, site_id: str) -> LocatedSite | None:
     """None when the cloud does not list it (any more), or is not set up here."""
-    if not context.services.registry.configured(provider):
+    if not context.services.registry.is_configured(provider):
         return None
     return (await context.loaders.sites.load(provider)).get(site_id)
 

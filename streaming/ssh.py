@@ -289,7 +289,7 @@ def _translated(what: str) -> Iterator[None]:
     except asyncssh.PermissionDenied as error:
         raise ProviderBusyError(f"{what}: the machine does not accept our key (yet)") from error
     except TimeoutError as error:
-        raise ProviderBusyError(f"{what}: no answer in time") from error
+        raise ProviderBusyError(f"{what}: no response in time") from error
     except (asyncssh.Error, OSError) as error:
         raise ProviderBusyError(f"{what}: {clean_line(str(error)) or type(error).__name__}") from error
 

@@ -1,11 +1,11 @@
-"""CloudyPad's executable as a wire: argument lists in, verified outcomes out.
+"""Runs CloudyPad's executable: argument lists in, verified outcomes out.
 
-Its exit status alone proves nothing: 0 also follows a prompt that nobody answered. So every command that makes or
-removes something is checked afterwards by asking for it. Errors appear on its standard output. Killed, it leaves its
-children running: each run is a process group that ends as a whole, and the lock of its instance with it.
+Its exit status alone proves nothing: it is also 0 after an unanswered prompt. Every command that creates or removes
+something is therefore verified by a query. Errors appear on standard output. A killed CloudyPad leaves its children
+running, so each run is a process group that ends as a whole, together with the lock of its instance.
 
-With a store, an instance's state lives there, and its runs happen one after another on all machines; without one, in
-all processes that share a home.
+With a store, an instance's state is kept there, and its runs are serialized across all hosts; without one, across all
+processes that share a home.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from providers.cloudypad.error_parsing import reason_in
 from providers.cloudypad.instance_lease import InstanceLease, StateStore
 from providers.cloudypad.instances import Instance, parse_instance, parse_names
 from providers.cloudypad.process import Finished, run_to_end
-from providers.cloudypad.progress import Storyteller
+from providers.cloudypad.progress import ProgressReporter
 from providers.cloudypad.quotas import quota_error
 from providers.cloudypad.state_files import InstanceHome
 from providers.redaction import clean_line
@@ -40,7 +40,7 @@ _PASSED_ON: Final = (
     *("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "SSL_CERT_FILE"),
 )
 _USER: Final = "gamer"
-# CloudyPad's log levels: 6 keeps warnings out of the JSON, 4 still names the reason of a failure.
+# CloudyPad's log levels: 6 keeps warnings out of the JSON, 4 still shows the reason of a failure.
 _SILENT, _WARNINGS = "6", "4"
 _PROMPTED: Final = "Instance initialization cancelled"
 _LOCKED: Final = ("ConcurrentUpdateError", "stack is currently locked")
@@ -72,15 +72,15 @@ analytics:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Alone on one instance, for as long as the context that gave it. `lock` is inherited by what is run."""
+    """Exclusive access to one instance while its context lasts. The started program inherits `lock`."""
 
     name: str
     lock: int
-    custody: InstanceLease | None
+    lease: InstanceLease | None
 
 
 class CloudyPadCli:
-    """`home` is CLOUDYPAD_HOME. `key_path` is the SSH key that stored instances are reached with from here."""
+    """Runs CloudyPad. `home` is CLOUDYPAD_HOME; `key_path` is this host's SSH key for instances from the store."""
 
     def __init__(
         self,
@@ -108,8 +108,8 @@ class CloudyPadCli:
         return self._command
 
     async def version(self) -> str:
-        """Takes seconds, as everything that CloudyPad does."""
-        finished = await self._ask(commands.version())
+        """Return CloudyPad's version. Takes seconds, as every CloudyPad command does."""
+        finished = await self._query(commands.version())
         if finished.exit_code != 0:
             raise _failure("--version", finished)
         return clean_line(finished.stdout, 40)
@@ -117,52 +117,64 @@ class CloudyPadCli:
     async def create_ssh(
         self, name: str, host: str, user: str, key_path: Path, tell: ProgressCallback = no_progress
     ) -> Instance:
-        """Set up a machine that we reach over SSH; takes many minutes. Repeating it sets the machine up again."""
+        """Set up a machine that is reachable over SSH. Takes many minutes; repeating it sets the machine up again."""
         async with self.turn(name) as turn:
             await self._run(turn, commands.create_ssh(name, host, user, key_path), tell)
-        return await self._configured(name)
+        return await self._get_configured(name)
 
     async def create_gcp(
         self, turn: Turn, order: GcpOrder, key_path: Path, tell: ProgressCallback = no_progress, *, again: bool = False
     ) -> Instance:
-        """Rent and set up a machine at Google Cloud. Repeating it goes on with what the first run made; `again` says
-        that one was begun, and has ended, so that the lock that it may have left is not waited for."""
+        """Rent and set up a machine at Google Cloud.
+
+        Repeating it continues what the first run began. With `again`, a run is known to have begun and ended, so a lock
+        that it may have left is not waited for.
+        """
         argv = commands.create_gcp(turn.name, order, key_path)
-        await self._run(turn, commands.unlocking(argv) if again else argv, tell)
-        return await self._configured(turn.name)
+        await self._run(turn, commands.with_lock_broken(argv) if again else argv, tell)
+        return await self._get_configured(turn.name)
 
     async def get(self, name: str) -> Instance | None:
-        """One instance, None when CloudyPad does not know it. Takes seconds: CloudyPad asks the machine too."""
-        if not await self.knows(name):
+        """Return an instance, or None if CloudyPad does not know it.
+
+        Takes seconds, because CloudyPad queries the machine.
+        """
+        if not await self.may_know(name):
             return None
-        finished = await self._ask(commands.get(name))
+        finished = await self._query(commands.get(name))
         if finished.exit_code == 0:
             return parse_instance(finished.stdout)
         if name not in await self.names():
             return None
-        raise ProviderBusyError(f"CloudyPad could not describe {name}")
+        raise ProviderBusyError(f"CloudyPad failed to describe {name}")
 
     async def names(self) -> list[str]:
-        """The names of all instances that this home knows."""
-        finished = await self._ask(commands.list_names())
+        """Return the names of all instances in this home."""
+        finished = await self._query(commands.list_names())
         if finished.exit_code != 0:
             raise _failure("list", finished)
         return parse_names(finished.stdout)
 
-    async def knows(self, name: str) -> bool:
-        """Whether there is anything to ask CloudyPad for. Without a store, only CloudyPad can tell."""
+    async def may_know(self, name: str) -> bool:
+        """Return whether CloudyPad may know the instance.
+
+        Without a store, only CloudyPad itself can tell, so it is true.
+        """
         if self._store is None:
             return True
         await asyncio.to_thread(self._prepare_home)
         with self._lock_file(name) as file:
-            # Whoever holds the lock has the newest state here, and changes it.
-            if _lock_now(file):
-                await self._custody(self._store, name).fetch()
+            # The holder of the lock has the newest state here and is changing it.
+            if _try_lock(file):
+                await self._lease(self._store, name).fetch()
         return self._files(name).exists
 
     async def versions(self, provider: str) -> dict[str, int]:
-        """The instances of one of CloudyPad's providers ("gcp", "ssh"), without asking CloudyPad; the number changes
-        with every run on an instance, anywhere. Also what is in this home and was never stored, as version 0."""
+        """Return the instances of a CloudyPad provider ("gcp", "ssh") with their versions, without running CloudyPad.
+
+        The version changes with every run on an instance, on any host. Instances of this home that were never stored
+        have version 0.
+        """
         known = {} if self._store is None else await self._store.versions(provider)
         here = [self._files(path.parent.name) for path in (self._home / "instances").glob("*/state.yml")]
         unstored = {one.name: 0 for one in here if one.provider == provider and not one.version}
@@ -185,12 +197,12 @@ class CloudyPadCli:
             await self._run(turn, commands.provision(name), tell)
 
     async def configure(self, name: str, tell: ProgressCallback = no_progress) -> None:
-        """Run the set-up again. It restarts the machine and forgets Wolf's pairings."""
+        """Run the set-up again. It restarts the machine and deletes Wolf's pairings."""
         async with self.turn(name) as turn:
             await self._run(turn, commands.configure(name), tell)
 
     async def destroy(self, name: str, tell: ProgressCallback = no_progress, *, turn: Turn | None = None) -> None:
-        """Remove the instance and all that belongs to it. An instance that is not known counts as removed."""
+        """Remove the instance and all its resources. An unknown instance counts as removed."""
         if turn is None:
             async with self.turn(name) as own:
                 return await self.destroy(name, tell, turn=own)
@@ -202,48 +214,50 @@ class CloudyPadCli:
         except ProviderError as error:
             failure = error
         if name in await self.names():
-            raise failure or ProviderBusyError(f"CloudyPad says that it removed {name}, but still lists it")
+            raise failure or ProviderBusyError(f"CloudyPad reports that it removed {name}, but still lists it")
 
     @contextlib.asynccontextmanager
     async def turn(self, name: str) -> AsyncIterator[Turn]:
-        """Alone on the instance, with its newest state in this home. Waits for those who came first."""
-        commands.get(name)  # refuses what cannot be a name before it becomes part of a path
+        """Wait for exclusive access to the instance and bring its newest state into this home."""
+        commands.get(name)  # rejects an invalid name before it becomes part of a path
         await asyncio.to_thread(self._prepare_home)
         with self._lock_file(name) as file:
             await _lock(file, name, self._long_s)
             if self._store is None:
                 yield Turn(name, file, None)
             else:
-                custody = self._custody(self._store, name)
-                async with custody.held(self._long_s):
-                    yield Turn(name, file, custody)
+                lease = self._lease(self._store, name)
+                async with lease.hold(self._long_s):
+                    yield Turn(name, file, lease)
 
-    async def _configured(self, name: str) -> Instance:
+    async def _get_configured(self, name: str) -> Instance:
         instance = await self.get(name)
         if instance is None or not instance.configured:
-            raise ProviderBusyError(f"CloudyPad ended well, but {name} is not set up")
+            raise ProviderBusyError(f"CloudyPad succeeded, but {name} is not set up")
         return instance
 
-    async def _ask(self, argv: list[str]) -> Finished:
-        return await self._started(argv, _SILENT, self._short_s, no_progress, None)
+    async def _query(self, argv: list[str]) -> Finished:
+        return await self._execute(argv, _SILENT, self._short_s, no_progress, None)
 
     async def _run(self, turn: Turn, argv: list[str], tell: ProgressCallback) -> None:
-        """A run that changes the instance: told about, its state stored meanwhile, and failed as what the words
-        mean."""
-        work = self._attempts(turn.lock, argv, tell)
-        finished = await (work if turn.custody is None else turn.custody.during(work))
+        """Run a command that changes the instance, reporting progress and storing the state while it runs.
+
+        Raises the error that the output means.
+        """
+        work = self._run_breaking_lock(turn.lock, argv, tell)
+        finished = await (work if turn.lease is None else turn.lease.run_leased(work))
         if finished.exit_code != 0 or _PROMPTED in finished.stdout:
             raise _failure(argv[0], finished)
 
-    async def _attempts(self, lock: int, argv: list[str], tell: ProgressCallback) -> Finished:
-        finished = await self._started(argv, _WARNINGS, self._long_s, tell, lock)
+    async def _run_breaking_lock(self, lock: int, argv: list[str], tell: ProgressCallback) -> Finished:
+        finished = await self._execute(argv, _WARNINGS, self._long_s, tell, lock)
         locked = finished.exit_code != 0 and any(word in finished.stdout for word in _LOCKED)
-        if locked and argv != commands.unlocking(argv):
-            # We hold the instance's own lock, so whoever locked the stack has died.
-            finished = await self._started(commands.unlocking(argv), _WARNINGS, self._long_s, tell, lock)
+        if locked and argv != commands.with_lock_broken(argv):
+            # This process holds the instance's own lock, so the process that locked the stack has died.
+            finished = await self._execute(commands.with_lock_broken(argv), _WARNINGS, self._long_s, tell, lock)
         return finished
 
-    async def _started(
+    async def _execute(
         self, argv: list[str], level: str, deadline_s: float, tell: ProgressCallback, lock: int | None
     ) -> Finished:
         await asyncio.to_thread(self._prepare_home)
@@ -252,7 +266,7 @@ class CloudyPadCli:
             environment=self._environment(level),
             folder=self._home,
             deadline_s=deadline_s,
-            on_line=Storyteller(tell).hear,
+            on_line=ProgressReporter(tell).feed,
             held_fds=() if lock is None else (lock,),
             grace_s=self._grace_s,
         )
@@ -266,9 +280,9 @@ class CloudyPadCli:
             "CLOUDYPAD_LOG_LEVEL": level,
             "HOME": str(self._home / "home"),
             **_user_name(self._inherited),
-            "ANSIBLE_STDOUT_CALLBACK": "default",  # named tasks, with what every Ansible brings
+            "ANSIBLE_STDOUT_CALLBACK": "default",  # names each task, and is part of every Ansible
             "ANSIBLE_NOCOLOR": "true",
-            "LANG": "C.UTF-8",  # Ansible starts in no other kind of locale
+            "LANG": "C.UTF-8",  # Ansible refuses to start in any other kind of locale
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
 
@@ -284,7 +298,7 @@ class CloudyPadCli:
     def _files(self, name: str) -> InstanceHome:
         return InstanceHome(self._home, name, self._key_path)
 
-    def _custody(self, store: StateStore, name: str) -> InstanceLease:
+    def _lease(self, store: StateStore, name: str) -> InstanceLease:
         return InstanceLease(store, name, self._files(name))
 
     @contextlib.contextmanager
@@ -297,7 +311,7 @@ class CloudyPadCli:
 
 
 def _user_name(inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that name the user: Ansible, and what it starts, fail where a user has no name."""
+    """Return the variables that name the user. Ansible and its child processes fail for a user without a name."""
     name = inherited.get("USER") or inherited.get("LOGNAME") or _USER
     return {"USER": name, "LOGNAME": name}
 
@@ -306,15 +320,15 @@ async def _lock(file: int, name: str, within_s: float) -> None:
     deadline = asyncio.get_running_loop().time() + within_s
     pause_s = 0.05
     while True:
-        if _lock_now(file):
+        if _try_lock(file):
             return
         if asyncio.get_running_loop().time() >= deadline:
-            raise ProviderBusyError(f"another run on {name} does not end")
+            raise ProviderBusyError(f"another run on {name} has not ended")
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, 1.0)
 
 
-def _lock_now(file: int) -> bool:
+def _try_lock(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,8 +1,8 @@
-"""Why a run of CloudyPad failed, found in what it printed.
+"""Finds in CloudyPad's output why a run failed.
 
 Its logger writes an error over many coloured lines: ` Error  <what failed>`, a stack of `  • <file>` lines, then
-`Caused by (1): <kind>: <why>` with a stack of its own, and so on down to the root. A failure of Pulumi is told as
-`CommandError` with both outputs of Pulumi inside it. The footer on standard error never says anything.
+`Caused by (1): <kind>: <why>` with a stack of its own, and so on down to the root. A Pulumi failure appears as
+`CommandError` with both outputs of Pulumi inside it. The footer on standard error is never informative.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 from typing import Final
 
-from providers.redaction import clean_line, plain
+from providers.redaction import clean_line, strip_terminal_codes
 
 _FAILED_TASK: Final = " failed | msg:"
 _FATAL: Final = re.compile(r"^(?:fatal|failed): \[[^\]]+\].*?(?:FAILED|UNREACHABLE)! => (?P<said>\{.*)$")
@@ -28,14 +28,14 @@ _STACK: Final = "  •"
 
 
 def reason_in(printed: str) -> str:
-    """One line: Ansible's failed task, else the root of the error that CloudyPad tells, else the last line of all."""
-    lines = [line for line in plain(printed).splitlines() if line.strip() and not _BLURB.match(line)]
-    reason = _failed_task(lines) or _root(lines) or _told(lines) or (lines[-1] if lines else "it printed nothing")
+    """Return the reason in one line: Ansible's failed task, else CloudyPad's root error, else the last line."""
+    lines = [line for line in strip_terminal_codes(printed).splitlines() if line.strip() and not _BLURB.match(line)]
+    reason = _failed_task(lines) or _root(lines) or _reported(lines) or (lines[-1] if lines else "it printed nothing")
     return clean_line(reason)
 
 
 def _failed_task(lines: list[str]) -> str:
-    """Return the last task that failed for good, in either of Ansible's forms."""
+    """Return the last task that failed for good, in either of Ansible's formats."""
     for number in range(len(lines) - 1, -1, -1):
         if _FAILED_TASK in lines[number]:
             return lines[number]
@@ -47,7 +47,7 @@ def _failed_task(lines: list[str]) -> str:
 
 
 def _said(document: str) -> str:
-    """Return the `msg` of what Ansible prints of a failure as JSON, and the last line of what the program printed."""
+    """Return the `msg` of an Ansible failure in JSON, and the last line that the program printed."""
     try:
         said = json.loads(document)
     except ValueError:
@@ -59,7 +59,7 @@ def _said(document: str) -> str:
 
 
 def _root(lines: list[str]) -> str:
-    """What stands between the last cause and its stack; of a cloud's words only the line with its error."""
+    """Return the text between the last cause and its stack; of a cloud's message only the line with its error."""
     start = max((number for number, line in enumerate(lines) if _CAUSE.match(line)), default=None)
     if start is None:
         return ""
@@ -72,8 +72,8 @@ def _root(lines: list[str]) -> str:
     return next((line for line in said if _AT_THE_CLOUD.search(line)), " ".join(dict.fromkeys(said)))
 
 
-def _told(lines: list[str]) -> str:
-    """An error without a cause: told over several lines, on one, or as a wrong command line."""
+def _reported(lines: list[str]) -> str:
+    """Return an error without a cause: over several lines, on one line, or as a usage error."""
     for line in reversed(lines):
         for pattern in (_ERROR, _LOGGED):
             if found := pattern.search(line):

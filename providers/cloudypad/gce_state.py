@@ -1,4 +1,4 @@
-"""What Google itself says of a CloudyPad machine, over what CloudyPad says of it."""
+"""Google's own state of a CloudyPad machine, which overrides CloudyPad's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from providers.google.compute import ComputeEngine, GoogleServer
 from providers.outage_log import Outage
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
-# Google's words. Another one leaves CloudyPad's in place.
+# Google's states. Others leave CloudyPad's state unchanged.
 _STATES: Final = {
     "PROVISIONING": MachineState.STARTING,
     "STAGING": MachineState.STARTING,
@@ -24,20 +24,23 @@ _STATES: Final = {
     "SUSPENDING": MachineState.STOPPING,
     "TERMINATED": MachineState.STOPPED_RELEASED,
     "STOPPED": MachineState.STOPPED_RELEASED,
-    "SUSPENDED": MachineState.STOPPED,  # its memory is kept, and paid for
+    "SUSPENDED": MachineState.STOPPED,  # its memory is kept and billed
     "DEPROVISIONING": MachineState.DELETING,
 }
 
 
 class GceStateOverlay:
-    """Without a ComputeEngine, or while it does not answer, CloudyPad's word stands."""
+    """Replaces CloudyPad's state by Google's.
+
+    Without a ComputeEngine, or while it does not respond, CloudyPad's state is kept.
+    """
 
     def __init__(self, compute: ComputeEngine | None) -> None:
         self._compute = compute
         self._outage = Outage("GOOGLE_COMPUTE")
 
-    async def about(self, instance: Instance, machine: Machine) -> Machine:
-        """The machine as Google sees it: VANISHED when it has none. Never raises a ProviderError."""
+    async def overlay(self, instance: Instance, machine: Machine) -> Machine:
+        """Return the machine as Google sees it: VANISHED if Google has none. Never raises a ProviderError."""
         if self._compute is None or not instance.provisioned or instance.server_deleted or instance.zone is None:
             return machine
         name = instance.server_name or ""
@@ -45,29 +48,29 @@ class GceStateOverlay:
         try:
             server = await self._compute.server(name, instance.zone, (MACHINE_LABEL, machine.tag))
         except ProviderError as error:
-            self._outage.failed("look", str(error))
+            self._outage.record_failure("look", str(error))
             return machine
-        self._outage.went_well("look")
+        self._outage.record_success("look")
         if server is None:
             return replace(machine, state=MachineState.VANISHED)
-        await self._labelled(self._compute, server, machine)
+        await self._ensure_label(self._compute, server, machine)
         return replace(machine, state=_STATES.get(server.status, machine.state))
 
-    async def labelled(self) -> list[Machine]:
-        """Return every machine at Google that carries our label, whether CloudyPad knows it or not."""
-        servers = [] if self._compute is None else await self._compute.labelled(MACHINE_LABEL)
+    async def list_labelled(self) -> list[Machine]:
+        """Return every machine at Google that has our label, whether CloudyPad knows it or not."""
+        servers = [] if self._compute is None else await self._compute.list_labelled(MACHINE_LABEL)
         return [_by_label(server, server.labels[MACHINE_LABEL]) for server in servers if MACHINE_LABEL in server.labels]
 
-    async def _labelled(self, compute: ComputeEngine, server: GoogleServer, machine: Machine) -> None:
-        """So that Google's bill can be told apart. What fails is done at a later look."""
+    async def _ensure_label(self, compute: ComputeEngine, server: GoogleServer, machine: Machine) -> None:
+        """Label the machine so that Google's bill can be attributed. A failure is retried at the next look."""
         if server.labels.get(MACHINE_LABEL) == machine.tag:
             return
         try:
-            await compute.label(server, MACHINE_LABEL, machine.tag)
+            await compute.set_label(server, MACHINE_LABEL, machine.tag)
         except ProviderError as error:
-            self._outage.failed("label", str(error))
+            self._outage.record_failure("label", str(error))
         else:
-            self._outage.went_well("label")
+            self._outage.record_success("label")
 
 
 def _by_label(server: GoogleServer, tag: str) -> Machine:

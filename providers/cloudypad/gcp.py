@@ -1,4 +1,4 @@
-"""A Google machine in CloudyPad's words: what is ordered for an offer, and what an instance says of itself."""
+"""Converts between Google machines and CloudyPad's terms: the order for an offer, and an instance's description."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _STATES: Final = {
 
 
 def site_of(region: Region, prices: Prices, on: date) -> Site:
-    """A region as a place to create machines in; not online when it has no GPU that can play, or no known price.
+    """Return a region as a site; it is offline if it has no suitable GPU or no known price.
 
-    Google tells nobody how many machines are free. `available` is 1 for what a region offers at all, and the sizes are
-    those of the largest machine: whether one can be had shows when it is ordered.
+    Google does not publish how many machines are free. `available` is 1 for everything that a region offers, and the
+    sizes are those of the largest machine; only an order shows whether one is available.
     """
     known = prices.by_region.get(region.name)
     offered = set(region.gpu_models(on)) & set(known.gpu_usd_per_hour if known else ())
@@ -60,7 +60,7 @@ def site_of(region: Region, prices: Prices, on: date) -> Site:
         ram_gb_available=max((type_.ram_gb for type_ in types), default=0),
         storage_gb_available=_LARGEST_DISK_GB if types else 0,
         gpus=tuple(GpuStock(model, gpus()[model].vram_gb, 1, _price(known, model)) for model in models),
-        usd_per_vcpu_hour=Decimal(0),  # prices are those of whole machines
+        usd_per_vcpu_hour=Decimal(0),  # prices are for whole machines
         usd_per_ram_gb_hour=Decimal(0),
         usd_per_storage_gb_hour=Decimal(0),
         dedicated_ip_available=bool(types),
@@ -68,6 +68,7 @@ def site_of(region: Region, prices: Prices, on: date) -> Site:
 
 
 def offer_in(region: Region, shape: Shape, prices: Prices, on: date, *, spot: bool = False) -> Offer | None:
+    """Return the cheapest offer for a shape in a region; None if nothing fits or has a price."""
     disk_gb = _ROOT_DISK_GB + _data_disk_gb(shape.storage_gb)
     found = cheapest(region, shape, Usage(disk_gib=disk_gb, spot=spot), prices, on)
     if found is None:
@@ -87,10 +88,10 @@ def offer_in(region: Region, shape: Shape, prices: Prices, on: date, *, spot: bo
 
 
 def orders_for(offer: Offer, project_id: str, *, spot: bool, autostop_seconds: int) -> Sequence[GcpOrder]:
-    """One for each zone of the region that has the machine. The data disk keeps what belongs to the player."""
+    """Return one order for each zone of the region that has the machine. The data disk keeps the player's data."""
     region, type_ = find_region(offer.site_id), find_machine_type(offer.vcpus, offer.gpu_model)
     if region is None or type_ is None:
-        raise ProviderRefusedError("this offer is not one of a machine at Google Cloud")
+        raise ProviderRefusedError("this is not an offer of a Google Cloud machine")
     return [
         GcpOrder(
             project_id=project_id,
@@ -108,6 +109,7 @@ def orders_for(offer: Offer, project_id: str, *, spot: bool, autostop_seconds: i
 
 
 def machine_of(instance: Instance, prices: Prices) -> Machine:
+    """Return the machine that an instance describes."""
     return Machine(
         id=MachineId(instance.name),
         tag=Tag(instance.name),
@@ -126,7 +128,7 @@ def _price(known: RegionPrices | None, model: str) -> Decimal:
 
 def _state(instance: Instance) -> MachineState:
     if instance.server_deleted:
-        return MachineState.STOPPED_RELEASED  # Google does not know the server, which reads as `unknown`
+        return MachineState.STOPPED_RELEASED  # Google does not know the server, so CloudyPad reports `unknown`
     if not instance.provisioned:
         return MachineState.CREATING
     return _STATES.get(instance.server_status, MachineState.UNKNOWN)

@@ -1,4 +1,4 @@
-"""Whether CloudyPad could work here: its executable, and Google's credentials."""
+"""Checks whether CloudyPad can be used here: its executable and Google's credentials."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Verdict:
 
 
 class Health:
-    """CloudyPad takes seconds to say its version: nobody waits for that, who asks next gets the answer."""
+    """Health of CloudyPad. Its version takes seconds to read, so a check does not wait; a later check reports it."""
 
     def __init__(self, cli: CloudyPadCli, tokens: Tokens, *, simulated: bool, kept_s: float) -> None:
         self._cli = cli
@@ -40,35 +40,35 @@ class Health:
         await self._credentials.close()
 
     async def get(self) -> ProviderHealth:
-        """Never raises, and answers within seconds. Without an answer in time nothing is held against it."""
+        """Return the health within seconds; never raises. A missing response in time does not count as unhealthy."""
         if not await asyncio.to_thread(_is_executable, self._cli.command):
-            return self._told(False, "the executable `cloudypad` is not there (CLOUDYPAD_COMMAND)")
+            return self._health(False, "the executable `cloudypad` was not found (see CLOUDYPAD_COMMAND)")
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 if (trouble := await self._credentials.get()) is not None:
-                    return self._told(False, trouble)
+                    return self._health(False, trouble)
                 verdict = await self._version.get()
-                return self._told(verdict.healthy, verdict.words)
+                return self._health(verdict.healthy, verdict.words)
         except TimeoutError:
-            return self._told(True, "CloudyPad has not told its version yet")
+            return self._health(True, "CloudyPad's version is not known yet")
 
-    def _told(self, healthy: bool, detail: str) -> ProviderHealth:
+    def _health(self, healthy: bool, detail: str) -> ProviderHealth:
         return ProviderHealth(configured=True, healthy=healthy, simulated=self._simulated, detail=detail)
 
     async def _ask_version(self, _: Depart) -> _Verdict:
-        """A failure is kept as long as a success: asking again costs CloudyPad the same seconds."""
+        """Read the version. A failure is cached as long as a success, because repeating costs the same seconds."""
         try:
-            return _Verdict(True, f"CloudyPad {await self._cli.version()}; Google tells no stock")
+            return _Verdict(True, f"CloudyPad {await self._cli.version()}; Google does not publish availability")
         except ProviderError as error:
             return _Verdict(False, error.message)
 
     async def _ask_credentials(self, _: Depart) -> str | None:
-        """What is wrong with Google's credentials, as far as asking for a token shows; None when nothing is."""
+        """Return what is wrong with Google's credentials, as far as requesting a token shows; None if nothing."""
         try:
             async with asyncio.timeout(_CREDENTIALS_WITHIN_S):
                 await self._tokens.token()
         except TimeoutError:
-            return "no Google credentials: nobody answered"
+            return "no Google credentials: no response in time"
         except ProviderError as error:
             return f"no Google credentials: {error.message}"
         return None

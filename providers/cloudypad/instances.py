@@ -1,4 +1,4 @@
-"""CloudyPad's answers, read without trust: log lines may stand before the JSON, and an empty list is a sentence."""
+"""Parses CloudyPad's output defensively: log lines may precede the JSON, and an empty list is a sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _NO_INSTANCES: Final = "No instances found"
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance as CloudyPad describes it. For machines of its ssh provider `server_status` is always `running`."""
+    """An instance as CloudyPad describes it.
+
+    For machines of its ssh provider, `server_status` is always `running`.
+    """
 
     name: str
     provider: str
@@ -30,15 +33,18 @@ class Instance:
     gpu_model: str | None = None
     disk_gb: int = 0  # all its disks together
     spot: bool = False
-    server_deleted: bool = False  # stopped in the way that deletes the server and keeps its disks
-    ports: Mapping[int, int] = field(default_factory=dict)  # where the way to it changes them: inside to outside
+    server_deleted: bool = False  # stopped in the mode that deletes the server and keeps its disks
+    ports: Mapping[int, int] = field(default_factory=dict)  # internal to external ports, where they are forwarded
 
 
 def parse_instance(stdout: str) -> Instance:
-    """Raises ProviderBusyError when this is not what `get` prints. The text, which carries keys, is never quoted."""
+    """Parse the output of `get`.
+
+    Raises ProviderBusyError if the output has another form. The output carries keys and is never quoted.
+    """
     document = _json_after_log_lines(stdout, "{")
     if not isinstance(document, dict) or "status" not in document:
-        raise ProviderBusyError("CloudyPad described an instance in a form that we do not know")
+        raise ProviderBusyError("CloudyPad described an instance in an unknown format")
     provision = _section(document, "provision")
     given, made = _section(provision, "input"), _section(provision, "output")
     status = _section(document, "status")
@@ -62,11 +68,12 @@ def parse_instance(stdout: str) -> Instance:
 
 
 def parse_names(stdout: str) -> list[str]:
+    """Parse the output of `list`. Raises ProviderBusyError if the output has another form."""
     if _NO_INSTANCES in stdout:
         return []
     document = _json_after_log_lines(stdout, "[")
     if not isinstance(document, list):
-        raise ProviderBusyError("CloudyPad listed its instances in a form that we do not know")
+        raise ProviderBusyError("CloudyPad listed its instances in an unknown format")
     return [str(name) for name in document]
 
 

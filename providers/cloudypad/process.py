@@ -1,4 +1,4 @@
-"""One run of a foreign program: argument list, closed input, a process group of its own, and an end."""
+"""Runs a foreign program: argument list, closed input, its own process group, and a deadline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _POLL_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Finished:
-    """How it ended, and the end of what it printed: raw, so with whatever secrets it printed."""
+    """Exit status and the end of both outputs. The outputs are raw and may contain secrets."""
 
     exit_code: int
     stdout: str
@@ -38,10 +38,10 @@ async def run_to_end(
     held_fds: Sequence[int] = (),
     grace_s: float = 10,
 ) -> Finished:
-    """Run it; no process of its group outlives the call, whatever ends it: exit, deadline or cancellation.
+    """Run a program. No process of its group outlives the call, whether it ends by exit, deadline or cancellation.
 
-    `on_line` gets every line as it appears, without terminal codes and credentials. `held_fds` stay open in the
-    program: a lock held through them is released only when the program has ended too, even if we are killed.
+    `on_line` receives every line as it appears, without terminal codes and credentials. `held_fds` stay open in the
+    program: a lock held through them is released only when the program has ended, even if this process is killed.
     """
     program = Path(argv[0]).name
     try:
@@ -62,8 +62,8 @@ async def run_to_end(
     except TimeoutError as error:
         raise ProviderBusyError(f"{program} did not end within {deadline_s:.0f} s") from error
     finally:
-        # What it started may live on and hold the pipes: they close once the whole group has ended. Only a process
-        # that has left the group (Ansible's shared SSH connection does) can hold them longer.
+        # Its children may live on and hold the pipes, which close once the whole group has ended. Only a process that
+        # has left the group (Ansible's shared SSH connection does) can hold them longer.
         await _end_group(transport.get_pid(), grace_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
@@ -74,7 +74,7 @@ async def run_to_end(
 
 
 class _Run(asyncio.SubprocessProtocol):
-    """Collects both outputs and hands out whole lines."""
+    """Collects both outputs and passes on whole lines."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self.exited = asyncio.Event()
@@ -91,10 +91,10 @@ class _Run(asyncio.SubprocessProtocol):
         *lines, rest = (self._rest[fd] + data).split(b"\n")
         self._rest[fd] = rest[-_LINE_BYTES:]
         for line in lines:
-            self._hear(line)
+            self._emit(line)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        self._hear(self._rest.get(fd, b""))
+        self._emit(self._rest.get(fd, b""))
 
     def process_exited(self) -> None:
         self.exited.set()
@@ -102,19 +102,19 @@ class _Run(asyncio.SubprocessProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set()
 
-    def _hear(self, line: bytes) -> None:
+    def _emit(self, line: bytes) -> None:
         if text := clean_line(line.decode(errors="replace")):
             self._on_line(text)
 
 
 async def _end_group(group: int, grace_s: float) -> None:
     for order in (signal.SIGTERM, signal.SIGKILL):
-        if not _signal(group, order) or await _gone(group, grace_s):
+        if not _signal(group, order) or await _wait_until_gone(group, grace_s):
             return
 
 
-async def _gone(group: int, within_s: float) -> bool:
-    """Whether the group has ended; asked again and again, because a group has no event of its own."""
+async def _wait_until_gone(group: int, within_s: float) -> bool:
+    """Return whether the group has ended. Polls, because a process group has no event."""
     deadline = asyncio.get_running_loop().time() + within_s
     while _signal(group, 0):
         if asyncio.get_running_loop().time() >= deadline:

@@ -1,7 +1,7 @@
-"""Turns what CloudyPad prints for many minutes into short sentences for the player.
+"""Turns CloudyPad's output, which lasts for many minutes, into short progress messages for the player.
 
-Ansible names a task as `TASK [role : name] ****` by its default callback, which is what we ask for, and as `name...` by
-the callback of CloudyPad's own image. Pulumi prints ` +  <type> <name> creating`.
+Ansible names a task as `TASK [role : name] ****` with its default callback, which this service selects, and as
+`name...` with the callback of CloudyPad's own image. Pulumi prints ` +  <type> <name> creating`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ import re
 from typing import Final
 
 from providers.base import ProgressCallback
-from providers.redaction import clean_line, plain
+from providers.redaction import clean_line, strip_terminal_codes
 
 _NAME_LIMIT: Final = 80
 
-# The first entry that matches a task's name speaks for it; where none does, the first that matches its role.
+# The first entry that matches a task's name applies; otherwise the first that matches its role.
 _PHASES: Final = (
     (re.compile(r"^executing playbook", re.I), "Setting the machine up"),
     (re.compile(r"wait for machine to be reachable|wait_for_connection", re.I), "Waiting for the machine to answer"),
     (re.compile(r"reboot", re.I), "Restarting the machine"),
     (re.compile(r"nvidia|nouveau|gpu driver|graphics driver", re.I), "Installing the graphics driver"),
     (re.compile(r"wolf|uinput|uhid", re.I), "Installing the streaming server"),
-    (re.compile(r"autostop", re.I), "Setting the machine's own switch-off"),
+    (re.compile(r"autostop", re.I), "Setting up automatic shutdown"),
     (re.compile(r"rate.?limit", re.I), "Setting the network limits"),
     (re.compile(r"docker", re.I), "Installing the container engine"),
     (re.compile(r"data.?disk", re.I), "Preparing the data disk"),
@@ -36,22 +36,25 @@ _OTHER_STEP: Final = re.compile(r"^executing playbook|^ *[+@~] |^Updating ", re.
 _QUIET: Final = frozenset({"Gathering Facts", "include_tasks", "include_role", "set_fact", "debug", "meta"})
 
 
-class Storyteller:
-    """Turns lines into sentences, each told once in a row. Every task is told of: by its phase, else by its name."""
+class ProgressReporter:
+    """Turns output lines into progress messages without repeating the last one.
+
+    Every task is reported: by its phase, or else by its name.
+    """
 
     def __init__(self, tell: ProgressCallback) -> None:
         self._tell = tell
         self._last = ""
 
-    def hear(self, line: str) -> None:
-        sentence = _sentence(plain(line).rstrip())
+    def feed(self, line: str) -> None:
+        sentence = _sentence(strip_terminal_codes(line).rstrip())
         if sentence and sentence != self._last:
             self._last = sentence
             self._tell(sentence)
 
 
 def _sentence(line: str) -> str:
-    """Return what a line says of the work; empty for lines that begin no step."""
+    """Return the progress message of a line; empty for lines that begin no step."""
     if (task := _DEFAULT_TASK.match(line) or _UNIXY_TASK.match(line)) is not None:
         role = task.groupdict().get("role") or ""
         return _phase(task["name"]) or _phase(role) or _named(task["name"])
@@ -65,6 +68,6 @@ def _phase(words: str) -> str:
 
 
 def _named(task: str) -> str:
-    """Return a sentence with the task's own name, for tasks that belong to no known phase."""
+    """Return a message with the task's own name, for tasks of no known phase."""
     name = clean_line(task, _NAME_LIMIT).rstrip(".")
     return "" if name in _QUIET else f"Setting the machine up: {name}"

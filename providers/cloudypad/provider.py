@@ -1,6 +1,7 @@
-"""CloudyPad at Google Cloud keeps the provider's promise. A machine's id is its tag: the name of CloudyPad's instance.
+"""The CloudyPad provider, for machines at Google Cloud.
 
-Renting takes ten to twenty minutes, because CloudyPad returns when the machine is set up.
+A machine's id is its tag: the name of CloudyPad's instance. Renting takes ten to twenty minutes, because CloudyPad
+returns only when the machine is set up.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ from providers.tags import DEPLOYMENT, PREFIX
 
 _TAG: Final = re.compile(
     rf"(?=.{{1,45}}$){DEPLOYMENT}-[0-9]{{1,30}}"
-)  # `cloudypad-…-network` has 63 characters at most
-_ASKED_AT_ONCE: Final = 2  # each question costs CloudyPad seconds of a processor
+)  # `cloudypad-…-network` has at most 63 characters
+_ASKED_AT_ONCE: Final = 2  # each query costs CloudyPad seconds of CPU time
 _STARTED: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
 _STOPPED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.STOPPING})
 _OFF: Final = _STOPPED | {MachineState.VANISHED}
@@ -69,10 +70,10 @@ def _today() -> date:
 
 @dataclass(frozen=True, slots=True)
 class CloudyPadOptions:
-    """One Google project and how to treat it. `key_path` is our private SSH key, let into every machine.
+    """One Google project and its options. `key_path` is our private SSH key, installed on every machine.
 
-    `autostop_s`: the machine turns itself off when nothing streams for so long, whoever has died. `list_kept_s`: how
-    old the state of a machine in a list may be.
+    `autostop_s`: the machine turns itself off after so long without streaming, even if this service is gone.
+    `list_kept_s`: how old the state of a machine in a list may be.
     """
 
     project_id: str
@@ -81,13 +82,16 @@ class CloudyPadOptions:
     autostop_s: int = 2 * 60 * 60
     tag_prefix: str = PREFIX
     simulated: bool = False
-    list_kept_s: float = 120.0  # a question for it costs CloudyPad ten seconds of a processor
+    list_kept_s: float = 120.0  # reading it costs CloudyPad ten seconds of CPU time
     health_kept_s: float = 60.0
 
 
 class CloudyPad:
-    """A Provider. `prices` are Google's as they are known now; without `compute` CloudyPad alone says what is there.
-    `close` ends what it has under way."""
+    """The Provider of CloudyPad.
+
+    `prices` returns Google's current prices. Without `compute`, CloudyPad alone decides what exists. `close` cancels
+    its running requests.
+    """
 
     name: Final = ProviderName.CLOUDYPAD
 
@@ -105,14 +109,14 @@ class CloudyPad:
         self._current_prices = prices
         self._today = today
         self._prices = shipped_prices()
-        self._seen: dict[tuple[str, int], SingleFlight[Machine | None]] = {}
+        self._queries: dict[tuple[str, int], SingleFlight[Machine | None]] = {}
         self._turns = asyncio.Semaphore(_ASKED_AT_ONCE)
-        self._truth = GceStateOverlay(compute)
+        self._gce_state = GceStateOverlay(compute)
         self._health = Health(cli, tokens, simulated=options.simulated, kept_s=options.health_kept_s)
 
     async def close(self) -> None:
         await self._health.close()
-        await asyncio.gather(*(seen.close() for seen in self._seen.values()))
+        await asyncio.gather(*(seen.close() for seen in self._queries.values()))
 
     async def sites(self) -> Sequence[Site]:
         self._prices = await self._current_prices()
@@ -134,9 +138,12 @@ class CloudyPad:
         permit: OrderPermit = always_permit,
         tell: ProgressCallback = no_progress,
     ) -> Machine:
-        """CloudyPad knows at once what it was told, on every worker, so that `ordered_at` is not needed."""
+        """Rent or find the tag's machine.
+
+        CloudyPad records an order at once, for all workers, so `ordered_at` is not needed.
+        """
         if not self._is_ours(tag):
-            raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix}, a deployment and digits")
+            raise ProviderRefusedError(f"a machine's tag must be {self._options.tag_prefix}, a deployment and digits")
         orders = gcp.orders_for(
             offer, self._options.project_id, spot=self._options.spot, autostop_seconds=self._options.autostop_s
         )
@@ -146,11 +153,11 @@ class CloudyPad:
                 return await self._machine(instance)
             zone = None if instance is None else instance.zone
             if zone is not None and zone not in {order.zone for order in orders}:
-                await self._cleared(turn, tell)
+                await self._clean_up(turn, tell)
                 zone = None
-            # What an earlier run left is in its zone; the others come after it.
+            # The zone of an earlier run comes first, because its resources are there.
             orders = sorted(orders, key=lambda order: order.zone != zone)
-            return await self._created(turn, orders, permit, tell, again=zone is not None)
+            return await self._create_in_first_zone(turn, orders, permit, tell, again=zone is not None)
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         if not self._is_ours(machine_id):
@@ -161,46 +168,54 @@ class CloudyPad:
         return await self._machine(instance)
 
     async def machines(self) -> Sequence[Machine]:
-        """Their states may be as old as `list_kept_s`, but no older than the last run on the machine, by any worker."""
+        """Return our machines.
+
+        Their states may be as old as `list_kept_s`, but no older than the last run on the machine, on any worker.
+        """
         versions = await self._cli.versions(gcp.PROVIDER)
         ours = sorted((name, version) for name, version in versions.items() if self._is_ours(name))
-        self._seen = {key: self._seen.get(key) or self._to_look_at(key[0]) for key in ours}
-        found = await asyncio.gather(*(self._seen[key].get() for key in ours))
+        self._queries = {key: self._queries.get(key) or self._shared_query(key[0]) for key in ours}
+        found = await asyncio.gather(*(self._queries[key].get() for key in ours))
         return tuple(machine for machine in found if machine is not None)
 
     async def unmanaged(self) -> Sequence[Machine]:
-        """Return the machines at Google that carry our label and that CloudyPad knows nothing of here: after its states
-        were lost with the database."""
+        """Return labelled machines at Google that CloudyPad does not know here.
+
+        They exist after CloudyPad's states were lost with the database.
+        """
         known = await self._cli.versions(gcp.PROVIDER)
-        return tuple(machine for machine in await self._truth.labelled() if machine.tag not in known)
+        return tuple(machine for machine in await self._gce_state.list_labelled() if machine.tag not in known)
 
     async def start(self, machine_id: MachineId) -> None:
         machine = await self._existing(machine_id)
         if machine.state is MachineState.VANISHED:
-            raise MachineLostError(f"Google does not know the server of {machine_id} any more")
+            raise MachineLostError(f"Google no longer knows the server of {machine_id}")
         if machine.state in _STARTED:
             return
         await self._cli.start(machine_id)
-        await self._verified(machine_id, _STARTED, "started")
+        await self._verify_state(machine_id, _STARTED, "started")
 
     async def stop(self, machine_id: MachineId) -> None:
         if (await self._existing(machine_id)).state in _OFF:
             return
         await self._cli.stop(machine_id)
-        await self._verified(machine_id, _STOPPED, "stopped")
+        await self._verify_state(machine_id, _STOPPED, "stopped")
 
     async def release(self, machine_id: MachineId) -> None:
-        if self._is_ours(machine_id) and await self._cli.knows(machine_id):
+        if self._is_ours(machine_id) and await self._cli.may_know(machine_id):
             await self._cli.destroy(machine_id)
 
     async def health(self) -> ProviderHealth:
         return await self._health.get()
 
-    async def _created(
+    async def _create_in_first_zone(
         self, turn: Turn, orders: Sequence[GcpOrder], permit: OrderPermit, tell: ProgressCallback, *, again: bool
     ) -> Machine:
-        """In the first zone that has a machine. Raises NoCapacityError when none has, with nothing left behind; a quota
-        that the zones share ends the search at once."""
+        """Create the machine in the first zone that has one.
+
+        Raises NoCapacityError if no zone has one, with nothing left behind. A quota that the zones share ends the
+        search at once.
+        """
         reasons: list[str] = []
         for order in orders:
             tell(f"Ordering the machine at Google Cloud in {order.zone}")
@@ -208,28 +223,28 @@ class CloudyPad:
             try:
                 instance = await self._cli.create_gcp(turn, order, self._options.key_path, tell, again=again)
             except (RegionQuotaError, AccountQuotaError):
-                await self._cleared(turn, tell)
+                await self._clean_up(turn, tell)
                 raise
             except NoCapacityError as error:
-                tell(f"{order.zone} has no machine free")
+                tell(f"{order.zone} has no machine available")
                 reasons.append(f"{order.zone}: {_reason(error)}")
             else:
                 return await self._machine(instance)
-        await self._cleared(turn, tell)
+        await self._clean_up(turn, tell)
         if not orders:
-            raise NoCapacityError("no zone has it")
-        raise NoCapacityError(f"no zone of {orders[0].region} has this machine free ({'; '.join(reasons)})")
+            raise NoCapacityError("no zone offers this machine")
+        raise NoCapacityError(f"no zone of {orders[0].region} has this machine available ({'; '.join(reasons)})")
 
-    async def _cleared(self, turn: Turn, tell: ProgressCallback) -> None:
-        """Networks, addresses and disks stay behind when a machine could not be had, and some of them cost."""
-        tell("Clearing away what was begun")
+    async def _clean_up(self, turn: Turn, tell: ProgressCallback) -> None:
+        """Remove resources of a failed order. Networks, addresses and disks remain, and some of them cost money."""
+        tell("Removing what was created")
         try:
             await self._cli.destroy(turn.name, turn=turn)
         except ProviderError as error:
-            raise ProviderBusyError(f"what was begun could not be cleared away: {error.message}") from error
+            raise ProviderBusyError(f"resources of a failed order could not be removed: {error.message}") from error
 
     async def _machine(self, instance: Instance) -> Machine:
-        return await self._truth.about(instance, gcp.machine_of(instance, self._prices))
+        return await self._gce_state.overlay(instance, gcp.machine_of(instance, self._prices))
 
     async def _existing(self, machine_id: MachineId) -> Machine:
         machine = await self.machine(machine_id)
@@ -237,14 +252,17 @@ class CloudyPad:
             raise MachineLostError(f"CloudyPad does not know {machine_id[:64]}")
         return machine
 
-    async def _verified(self, machine_id: MachineId, states: frozenset[MachineState], done: str) -> None:
-        """CloudyPad's word for success is not enough: a stop that Google refused is only a warning to it."""
+    async def _verify_state(self, machine_id: MachineId, states: frozenset[MachineState], done: str) -> None:
+        """Check the machine's state.
+
+        CloudyPad's success is not enough: it treats a stop that Google refused as a warning.
+        """
         machine = await self._existing(machine_id)
         if machine.state not in states:
             raise ProviderBusyError(f"{machine_id} was not {done}: it is {machine.state}")
 
-    def _to_look_at(self, name: str) -> SingleFlight[Machine | None]:
-        """One question serves all who look at the machine within the time that its state is kept."""
+    def _shared_query(self, name: str) -> SingleFlight[Machine | None]:
+        """Return a shared query for callers that read the machine within the time that its state is cached."""
 
         async def look(_: Depart) -> Machine | None:
             async with self._turns:
@@ -257,5 +275,5 @@ class CloudyPad:
 
 
 def _reason(error: ProviderError) -> str:
-    """Google's own words, cut so that those of several zones fit in one message."""
+    """Return Google's own message, cut so that those of several zones fit into one message."""
     return error.message.rpartition("googleapi: ")[2][:60]

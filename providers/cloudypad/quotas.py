@@ -1,4 +1,4 @@
-"""What Google says when a quota stops an order, in what CloudyPad printed of it.
+"""Recognizes quota failures in CloudyPad's output.
 
 Three kinds look alike: a limit of requests per minute, a quota of one region, and a quota of the whole project.
 """
@@ -18,7 +18,7 @@ _QUOTA: Final = re.compile(
     r"(?:\.?\s+Limit: [\d.,]+(?: (?P<globally>globally)| in region (?P<region>[a-z0-9-]{1,40}))?)?"
 )
 _UNNAMED: Final = re.compile(r"QUOTA_EXCEEDED|quotaExceeded|[Qq]uota .*exceeded")
-# Quotas that Google counts over the whole project, wherever the machine is ordered.
+# Quotas that Google counts across the whole project.
 _GLOBAL: Final = frozenset(
     {
         *("NETWORKS", "SUBNETWORKS", "FIREWALLS", "ROUTES", "ROUTERS", "IMAGES", "SNAPSHOTS"),
@@ -29,7 +29,7 @@ _RATE_PASSES_S: Final = 60.0
 
 
 def quota_error(printed: str, message: str) -> ProviderError | None:
-    """Return the error that the words mean; None when no quota is at fault."""
+    """Return the error that the output means, or None if no quota is involved."""
     if _RATE.search(printed):
         return ProviderBusyError(message, retry_after_s=_RATE_PASSES_S)
     if (found := _QUOTA.search(printed)) is not None:

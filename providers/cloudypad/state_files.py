@@ -1,7 +1,7 @@
-"""What CloudyPad keeps of one instance in its home folder, as one parcel that can be sent to another home.
+"""CloudyPad's files of one instance, packed so that they can be moved to another home.
 
-A parcel has the instance's folder and its stacks in Pulumi's file backend, where that is used. It has no lock, no
-history, and no credential: how to log in is written again at every unpacking, with the key of whoever unpacks.
+A parcel has the instance's folder and its stacks in Pulumi's file backend, if that is used. It has no locks, no history
+and no credentials: unpacking writes the log-in again, with the key of the host that unpacks.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from errors import ProviderBusyError
 _STATE: Final = "state.yml"
 _PULUMI: Final = "pulumi-backend"
 _LEFT_OUT: Final = frozenset({"locks", "history", "backups"})
-_MARKS_BACKEND: Final = "meta.yaml"  # without it Pulumi takes the backend for one of an older layout
+_MARKS_BACKEND: Final = "meta.yaml"  # without it Pulumi assumes a backend with an older layout
 Signature = tuple[tuple[str, int, int], ...]
 _SECRET_KEYS: Final = ("privateKeyContentBase64", "passwordBase64", "privateKeyPath")
 
 
 class InstanceHome:
-    """The files of one instance. Whoever writes here holds the instance's lock."""
+    """The files of one instance. Writers must hold the instance's lock."""
 
     def __init__(self, home: Path, name: str, key_path: Path | None = None) -> None:
         self._home = home
@@ -37,34 +37,34 @@ class InstanceHome:
 
     @property
     def exists(self) -> bool:
-        """Whether CloudyPad knows the instance here."""
+        """Return whether CloudyPad knows the instance here."""
         return self._state_file.exists()
 
     @property
     def provider(self) -> str:
-        """CloudyPad's word for where the instance is ("gcp", "ssh"); empty while the state cannot be read."""
+        """Return CloudyPad's name of the instance's provider ("gcp", "ssh"); empty while the state cannot be read."""
         provision = (self._state() or {}).get("provision")
         return str(provision.get("provider", "")) if isinstance(provision, dict) else ""
 
     @property
     def version(self) -> int:
-        """Which stored version these files began from; 0 when they were never stored."""
+        """Return the stored version that these files began from; 0 if they were never stored."""
         try:
             return int(self._version.read_text())
         except (OSError, ValueError):
             return 0
 
-    def began_from(self, version: int) -> None:
+    def record_version(self, version: int) -> None:
         draft = self._version.with_name(f".{self.name}.{secrets.token_hex(4)}")
         draft.write_text(str(version))
         draft.rename(self._version)
 
     def signature(self) -> Signature:
-        """Differs when any file does."""
+        """Return a value that changes with any file."""
         return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in _stats(self._home, self._files()))
 
     def pack(self) -> bytes | None:
-        """None while there is no state, or while it is just being written."""
+        """Return the packed files, or None while there is no state or it is being written."""
         state = self._state()
         if state is None:
             return None
@@ -78,13 +78,13 @@ class InstanceHome:
         return gzip.compress(orjson.dumps(files), mtime=0)
 
     def unpack(self, parcel: bytes) -> None:
-        """These files and no others: what else was here of this instance is gone afterwards."""
-        files = _opened(parcel)
+        """Replace the instance's files by those of the parcel."""
+        files = _unpack(parcel)
         self.clear()
         for relative, text in files.items():
             path = self._home / relative
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Another instance's stacks stand in the same backend, whose mark belongs to them too.
+            # Other instances' stacks share the backend, so its marker file belongs to them too.
             if path.name != _MARKS_BACKEND or not path.exists():
                 path.write_text(self._with_our_key(text) if path == self._state_file else text)
 
@@ -133,8 +133,11 @@ def _without_secrets(state: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _opened(parcel: bytes) -> dict[str, str]:
-    """Raises ProviderBusyError for what is no parcel, or would be written outside the home."""
+def _unpack(parcel: bytes) -> dict[str, str]:
+    """Unpack a parcel.
+
+    Raises ProviderBusyError if it is malformed or has a path outside the home.
+    """
     try:
         files = orjson.loads(gzip.decompress(parcel))
     except (OSError, EOFError, orjson.JSONDecodeError):

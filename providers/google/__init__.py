@@ -1,1 +1,1 @@
-"""What is known of Google Cloud itself: regions, machine types, prices, and its Location Finder."""
+"""Facts about Google Cloud: regions, machine types, prices, and its Location Finder."""

@@ -1,7 +1,7 @@
-"""Google's own word on costs: the detailed billing export in BigQuery, asked over plain REST.
+"""Reads Google's detailed billing export in BigQuery over plain REST.
 
-Google promises nothing about when a cost arrives there: hours later is usual, and corrections come for days. The
-export says `cost` before credits, in the account's currency, with the rate that turns dollars into it.
+Google does not promise when a cost arrives there: hours later is usual, and corrections follow for days. The export has
+`cost` before credits, in the account's currency, with the rate that converts it to dollars.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from errors import ProviderBusyError, ProviderRefusedError
-from providers.google.errors import failure_in, passes
+from providers.google.errors import failure_in, is_transient
 from providers.http import Http, Reply, Request
 from providers.storage.tokens import Tokens, send_authorised
 from providers.tags import ANY_TAG
 
 BIGQUERY_URL: Final = "https://bigquery.googleapis.com"
-# Put on a machine and its disk, so that what they cost can be told apart. Without it the machine's name must do.
+# Label of a machine and its disk, by which their costs are attributed. Without it the machine's name is used.
 MACHINE_LABEL: Final = "gamer_machine"
 _TABLE: Final = re.compile(r"[a-z][a-z0-9-]{4,61}[a-z0-9]\.[A-Za-z0-9_]{1,1024}\.[A-Za-z0-9_]{1,1024}")
 _WAIT_MS: Final = 20_000
 _TRIES: Final = 30
 _SHORTEST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 5.0
-_PAGE_ROWS: Final = 10_000  # some 3 MB; left to itself it sends more at once than we take
+_PAGE_ROWS: Final = 10_000  # some 3 MB; by default it sends more at once than we accept
 _MOST_BYTES: Final = 50 * 10**9
 _REFUSED: Final = frozenset({400, 401, 403, 404})
 _COLUMNS: Final = ("hour", "machine", "usd", "exported_at")
@@ -60,7 +60,7 @@ GROUP BY hour, machine
 
 @dataclass(frozen=True, slots=True)
 class ExportedCost:
-    """What one hour cost: a machine's part, by its tag, or for None what belongs to no machine."""
+    """Cost of one hour: of a machine, by its tag, or of everything that belongs to no machine if the tag is None."""
 
     hour: datetime
     tag: str | None
@@ -79,10 +79,13 @@ class BillingExport:
         account: str | None = None,
         url: str = BIGQUERY_URL,
     ) -> None:
-        """`table` is project.dataset.table; the queries are run and paid in `project`, whose costs they ask for. With
-        an `account` they ask for what it was charged alone: a table may hold those of several."""
+        """Set up the queries.
+
+        `table` is project.dataset.table. The queries run and are paid in `project`, and cover its costs. With an
+        `account`, only charges to that account count, because a table may hold several accounts.
+        """
         if not _TABLE.fullmatch(table):
-            raise ProviderRefusedError("the billing export's table is written project.dataset.table")
+            raise ProviderRefusedError("the billing export's table must be project.dataset.table")
         self._http = http
         self._tokens = tokens
         self._project = project
@@ -91,13 +94,13 @@ class BillingExport:
         self._base = f"{url.rstrip('/')}/bigquery/v2/projects/{quote(project, safe='')}/queries"
 
     async def costs(self, since: datetime, until: datetime) -> list[ExportedCost]:
-        """Hour by hour and machine by machine, as far as Google has exported. Raises a ProviderError."""
-        answer = await self._answer(await self._send("POST", self._base, self._job(since, until)))
+        """Return costs by hour and machine, as far as Google has exported them. Raises a ProviderError."""
+        answer = await self._wait_for_job(await self._send("POST", self._base, self._job(since, until)))
         job, columns, turned = answer.get("jobReference"), _columns(answer), ""
         rows = list(_rows(answer, columns))
         while page := str(answer.get("pageToken") or ""):
             if page == turned:
-                raise ProviderBusyError("BigQuery's pages do not end")
+                raise ProviderBusyError("BigQuery returned the same page token twice")
             answer, turned = await self._page(job, {"pageToken": page}), page
             rows += _rows(answer, columns)
         return rows
@@ -121,23 +124,23 @@ class BillingExport:
             "formatOptions": {"useInt64Timestamp": True},
         }
 
-    async def _answer(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Once the job is complete."""
+    async def _wait_for_job(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Wait until the job is complete and return its result."""
         job, pause_s = answer.get("jobReference"), _SHORTEST_PAUSE_S
         for _ in range(_TRIES):
             if answer.get("jobComplete"):
                 return answer
-            # It holds the answer back while it works, as a rule; nothing binds it to that.
+            # BigQuery usually holds its response until the job is complete, but does not promise it.
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             answer = {"jobReference": job, **await self._page(job, {})}
-        raise ProviderBusyError("BigQuery does not come to the end of the question for the costs")
+        raise ProviderBusyError("BigQuery did not finish the query for the costs in time")
 
     async def _page(self, job: Any, more: dict[str, str]) -> Mapping[str, Any]:
         try:
             url = f"{self._base}/{quote(str(job['jobId']), safe='')}"
         except (KeyError, TypeError) as error:
-            raise ProviderBusyError("BigQuery's answer names no job") from error
+            raise ProviderBusyError("BigQuery's response names no job") from error
         words = {
             "location": str(job.get("location") or ""),
             "timeoutMs": str(_WAIT_MS),
@@ -158,24 +161,24 @@ def _document(reply: Reply) -> Mapping[str, Any]:
         document = orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         document = None
-    if reply.status in _REFUSED and not passes(failure_in(document)):
-        raise ProviderRefusedError(f"BigQuery refuses the question for the costs: status {reply.status}")
+    if reply.status in _REFUSED and not is_transient(failure_in(document)):
+        raise ProviderRefusedError(f"BigQuery rejected the query for the costs: status {reply.status}")
     if reply.status != 200 or not isinstance(document, dict):
-        raise ProviderBusyError(f"BigQuery gave no usable answer: status {reply.status}")
-    # Warnings stand there too, beside the columns of an answer that is whole.
+        raise ProviderBusyError(f"BigQuery gave no usable response: status {reply.status}")
+    # `errors` also holds the warnings of a complete result, which has columns.
     if document.get("errors") and document.get("jobComplete") and "schema" not in document:
-        raise ProviderRefusedError("BigQuery could not answer the question for the costs")
+        raise ProviderRefusedError("BigQuery could not run the query for the costs")
     return document
 
 
 def _columns(answer: Mapping[str, Any]) -> tuple[int, ...]:
-    """Where in its rows each of our columns stands. The first answer says so, and not every later one does."""
+    """Return where each of our columns is in a row. The first response states it; later ones may not."""
     try:
         schema = answer.get("schema")
         names = list(_COLUMNS) if schema is None else [field["name"] for field in schema["fields"]]
         return tuple(names.index(name) for name in _COLUMNS)
     except (KeyError, TypeError, ValueError) as error:
-        raise ProviderBusyError("BigQuery answered with other columns than it was asked for") from error
+        raise ProviderBusyError("BigQuery returned other columns than requested") from error
 
 
 def _rows(answer: Mapping[str, Any], columns: Sequence[int]) -> Iterator[ExportedCost]:
@@ -188,14 +191,14 @@ def _rows(answer: Mapping[str, Any], columns: Sequence[int]) -> Iterator[Exporte
 
 
 def _moment(written: str) -> datetime:
-    """Whole microseconds, as it is asked to write them, or seconds as a floating-point number, which is its custom."""
+    """Parse a time: whole microseconds, as requested, or seconds as a floating-point number, BigQuery's default."""
     text = str(written)
     microseconds = int(text) if _WHOLE.fullmatch(text) else int(Decimal(text) * 10**6)
     return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
 
 
 def _amount(usd: str | None) -> Decimal:
-    """What has no cost at all is nothing."""
+    """Return the amount; a missing cost counts as zero."""
     amount = Decimal(0) if usd is None else Decimal(str(usd))
     if not amount.is_finite():
         raise ValueError("not a sum of money")

@@ -1,7 +1,7 @@
-"""Google's Compute Engine over REST: what is really there under a name, and labels by which costs are told apart.
+"""Google Compute Engine over REST: the real state of an instance, and labels by which costs are attributed.
 
-CloudyPad alone makes and removes machines. It says `unknown` of a server that somebody else deleted, and of one for
-which it could not ask; only Google can tell these two apart.
+Only CloudyPad creates and deletes machines. It reports `unknown` both for a server that was deleted elsewhere and for
+one that it could not query; only Google can distinguish the two.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
-from providers.google.errors import failure_in, passes
+from providers.google.errors import failure_in, is_transient
 from providers.http import Http, Reply, Request
 from providers.redaction import clean_line
 from providers.storage.tokens import Tokens, send_authorised
@@ -29,7 +29,7 @@ _PAUSE_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class GoogleServer:
-    """An instance as Google describes it. `status` is Google's word, `disks` are paths below `projects/`."""
+    """An instance as Google describes it. `status` is Google's term, `disks` are paths below `projects/`."""
 
     path: str
     status: str
@@ -39,12 +39,15 @@ class GoogleServer:
 
 
 class _OvertakenError(ProviderBusyError):
-    """Somebody set labels since we looked: another look of ours, most likely."""
+    """Labels were changed after we read them, most likely by another process of ours."""
 
 
 class ComputeEngine:
-    """Needs `compute.instances.get` and `list`, and for labels `compute.instances.setLabels`, `compute.disks.get` and
-    `setLabels`. `within_s` is how long one question may take, with its pages and its second try."""
+    """Reads instances and sets labels.
+
+    Needs `compute.instances.get` and `list`, and for labels `compute.instances.setLabels`, `compute.disks.get` and
+    `setLabels`. `within_s` limits one request, including its pages and its second try.
+    """
 
     def __init__(
         self, http: Http, tokens: Tokens, project: str, *, url: str = COMPUTE_URL, within_s: float = 15.0
@@ -56,20 +59,24 @@ class ComputeEngine:
         self._within_s = within_s
 
     async def server(self, name: str, zone: str, label: tuple[str, str]) -> GoogleServer | None:
-        """The instance of this name in this zone, else wherever it is, or whatever carries this label; None when Google
-        says that there is none. Raises a ProviderError when it does not say."""
+        """Return the instance of this name in this zone, else in any zone, else one with this label.
+
+        Returns None if Google states that there is none. Raises a ProviderError if it does not respond.
+        """
         path = f"{quote(self._project)}/zones/{quote(zone, safe='')}/instances/{quote(name, safe='')}"
-        async with _answered(self._within_s):
+        async with _time_limit(self._within_s):
             found = await self._resource(path)
             if found is not None:
                 return _server(found)
             key, value = label
             return await self._first(f'(name = "{name}") OR (labels.{key} = "{value}")')
 
-    async def label(self, server: GoogleServer, key: str, value: str) -> None:
-        """Put the label on the disks and then on the instance, so that an instance with it says: all of it is done.
-        Where somebody else sets labels at the same time, the next look goes on."""
-        async with _answered(self._within_s):
+    async def set_label(self, server: GoogleServer, key: str, value: str) -> None:
+        """Label the disks and then the instance, so that a labelled instance proves that all are labelled.
+
+        If labels change at the same time, the next call continues.
+        """
+        async with _time_limit(self._within_s):
             with suppress(_OvertakenError):
                 for disk in server.disks:
                     found = await self._resource(disk)
@@ -78,49 +85,51 @@ class ComputeEngine:
                 await self._set_label(server.path, server.labels, server.fingerprint, key, value)
 
     async def _set_label(self, path: str, labels: Mapping[str, str], fingerprint: str, key: str, value: str) -> None:
-        """Others' labels stay. Google answers before it has done it, which the next look shows."""
+        """Add a label and keep the others. Google responds before it has done so; the next read shows it."""
         if labels.get(key) != value:
             body = {"labels": {**labels, key: value}, "labelFingerprint": fingerprint}
-            if await self._asked("POST", f"{path}/setLabels", body) is None:
-                raise ProviderBusyError("Compute Engine does not know any more what was to be labelled")
+            if await self._request("POST", f"{path}/setLabels", body) is None:
+                raise ProviderBusyError("Compute Engine no longer knows the resource to be labelled")
 
-    async def labelled(self, key: str) -> list[GoogleServer]:
-        """Return every instance of the project that carries this label. Raises a ProviderError when it is not sure
-        that these are all."""
-        async with _answered(self._within_s):
+    async def list_labelled(self, key: str) -> list[GoogleServer]:
+        """Return the project's instances with this label. Raises a ProviderError if the list may be incomplete."""
+        async with _time_limit(self._within_s):
             pages = self._pages(f"labels.{key}:*")
-            return [_server(raw) async for page in pages for raw in _listed(page)]
+            return [_server(raw) async for page in pages for raw in _instances_of(page)]
 
     async def _first(self, condition: str) -> GoogleServer | None:
-        """Return one instance for which this is so, in any zone."""
+        """Return one instance that matches the filter, in any zone."""
         async with aclosing(self._pages(condition)) as pages:
             async for page in pages:
-                for raw in _listed(page):
+                for raw in _instances_of(page):
                     return _server(raw)
         return None
 
     async def _pages(self, condition: str) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Over all zones. A zone that does not answer fails the question, as partial success was not asked for."""
+        """Yield pages of instances of all zones.
+
+        A zone that does not respond fails the request, because partial success is not requested.
+        """
         token = ""
         for _ in range(_MOST_PAGES):
             query = urlencode({"filter": condition, **({"pageToken": token} if token else {})})
-            page = await self._asked("GET", f"{quote(self._project)}/aggregated/instances?{query}")
+            page = await self._request("GET", f"{quote(self._project)}/aggregated/instances?{query}")
             if page is None or page.get("unreachables"):
                 raise ProviderBusyError("Compute Engine did not list every zone")
             yield page
             token = str(page.get("nextPageToken") or "")
             if not token:
                 return
-        raise ProviderBusyError("Compute Engine's list does not end")
+        raise ProviderBusyError("Compute Engine's list has too many pages")
 
     async def _resource(self, path: str) -> Mapping[str, Any] | None:
-        return await self._asked("GET", path)
+        return await self._request("GET", path)
 
-    async def _asked(self, method: str, path: str, body: object = None) -> Mapping[str, Any] | None:
-        """None: what the path names does not exist. What is busy is asked once more."""
+    async def _request(self, method: str, path: str, body: object = None) -> Mapping[str, Any] | None:
+        """Send a request, once more if Google is busy. Returns None if the path's resource does not exist."""
         for tries_left in reversed(range(_TRIES)):
             try:
-                return _read(await self._sent(method, path, body), path)
+                return _read(await self._send(method, path, body), path)
             except _OvertakenError:
                 raise
             except ProviderBusyError:
@@ -129,24 +138,24 @@ class ComputeEngine:
             await asyncio.sleep(_PAUSE_S)
         raise AssertionError("unreachable: the last try returns or raises")
 
-    async def _sent(self, method: str, path: str, body: object) -> Reply:
+    async def _send(self, method: str, path: str, body: object) -> Reply:
         headers = {"Accept": "application/json"}
         content = None
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = orjson.dumps(body)
-        # Never the first to give up: aiohttp would take the end of the whole question for the end of its own.
+        # Longer than the overall time limit: aiohttp's timeout would be mistaken for a single failed request.
         request = Request(method, self._base + path, headers, content, timeout_s=2 * self._within_s)
         return await send_authorised(self._http, self._tokens, request)
 
 
 @asynccontextmanager
-async def _answered(within_s: float) -> AsyncIterator[None]:
+async def _time_limit(within_s: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(within_s):
             yield
     except TimeoutError:
-        raise ProviderBusyError("Compute Engine gave no answer in time") from None
+        raise ProviderBusyError("Compute Engine did not respond in time") from None
 
 
 def _read(reply: Reply, path: str) -> Mapping[str, Any] | None:
@@ -155,31 +164,34 @@ def _read(reply: Reply, path: str) -> Mapping[str, Any] | None:
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict):
-        raise ProviderBusyError(f"Compute Engine gave no usable answer: status {reply.status}")
+        raise ProviderBusyError(f"Compute Engine gave no usable response: status {reply.status}")
     if reply.status == 200:
         return document
     said = failure_in(document)
     if reply.status == 404 and _is_about(path, str(said.get("message", ""))):
         return None
     if reply.status == 412:
-        raise _OvertakenError("Compute Engine: labels were set by somebody else meanwhile (412)")
+        raise _OvertakenError("Compute Engine: the labels have been changed since they were read (412)")
     raise _error(reply.status, said)
 
 
 def _is_about(path: str, message: str) -> bool:
-    """A 404 may also say that the project, or the API itself, is not there: that proves nothing of the machine."""
+    """Return whether a 404 is about this resource.
+
+    It may also mean that the project or the API does not exist, which proves nothing about the machine.
+    """
     kind_and_name = "/".join(path.removesuffix("/setLabels").split("/")[-2:])
     return f"/{kind_and_name}'" in message
 
 
 def _error(status: int, said: Mapping[str, Any]) -> ProviderError:
     words = f"Compute Engine: {clean_line(str(said.get('message', 'no reason given')))} ({status})"
-    if status in (400, 401, 403, 404) and not passes(said):
+    if status in (400, 401, 403, 404) and not is_transient(said):
         return ProviderRefusedError(words)
     return ProviderBusyError(words)
 
 
-def _listed(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _instances_of(page: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     scopes = page.get("items")
     for scope in scopes.values() if isinstance(scopes, dict) else ():
         instances = scope.get("instances") if isinstance(scope, dict) else None

@@ -1,4 +1,4 @@
-"""Google's words for a fault that passes by itself, whatever the status that they come with."""
+"""Google's reasons for failures that pass by themselves, whatever their status."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any, Final
 
 _PASSING: Final = frozenset(
     {
-        *("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"),  # told with a 403
-        *("jobRateLimitExceeded", "jobBackendError", "jobInternalError"),  # BigQuery's, told with a 400
+        *("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"),  # sent with status 403
+        *("jobRateLimitExceeded", "jobBackendError", "jobInternalError"),  # BigQuery's, sent with status 400
     }
 )
 
 
-def passes(failure: Mapping[str, Any]) -> bool:
-    """Whether the `error` of an answer tells of something that is over later, with nothing changed by us."""
+def is_transient(failure: Mapping[str, Any]) -> bool:
+    """Return whether the `error` of a response passes by itself."""
     details = failure.get("errors")
     told = details if isinstance(details, list) else []
     return any(isinstance(one, dict) and one.get("reason") in _PASSING for one in told)
 
 
 def failure_in(document: object) -> Mapping[str, Any]:
-    """What an answer says went wrong; empty where it says nothing that we know."""
+    """Return the failure that a response describes; empty if it has none that we know."""
     failure = document.get("error") if isinstance(document, dict) else None
     return failure if isinstance(failure, dict) else {}

@@ -1,6 +1,6 @@
-"""Google's Cloud Location Finder, over REST: which regions are nearest to a region, by Google's own network.
+"""Google's Cloud Location Finder over REST: the regions nearest to a region on Google's network.
 
-It takes no position and tells no milliseconds: it orders cloud locations around one of them.
+It accepts no coordinates and returns no latencies: it ranks cloud locations around one of them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ from providers.storage.tokens import Tokens, send_authorised
 
 DEFAULT_URL: Final = "https://cloudlocationfinder.googleapis.com"
 _QUERY: Final = "cloud_provider=CLOUD_PROVIDER_GCP AND cloud_location_type=CLOUD_LOCATION_TYPE_REGION"
-_MOST_PAGES: Final = 50  # a page may hold less than was asked for, even nothing
+_MOST_PAGES: Final = 50  # a page may hold fewer items than requested, even none
 _REFUSALS: Final = (400, 401, 403, 404)
 
 
 @dataclass(frozen=True, slots=True)
 class CloudLocation:
-    """A region. `carbon_free_percent` of None means that Google does not say; 0 means none."""
+    """A region. `carbon_free_percent` is None if Google does not publish it; 0 means zero percent."""
 
     region: str
     carbon_free_percent: float | None
 
 
 class LocationFinder:
-    """Needs a project with the service enabled and the role `cloudlocationfinder.viewer`. The token's scope must be
-    `cloud-platform`."""
+    """Client of the Location Finder.
+
+    Needs a project with the service enabled, the role `cloudlocationfinder.viewer`, and a token with the scope
+    `cloud-platform`.
+    """
 
     def __init__(
         self, http: Http, tokens: Tokens, project_id: str, *, url: str = DEFAULT_URL, timeout_s: float = 5.0
@@ -43,9 +46,11 @@ class LocationFinder:
         self._url = url.rstrip("/")
         self._timeout_s = timeout_s
 
-    async def around(self, region: str) -> list[CloudLocation]:
-        """The other regions, nearest first. Raises ProviderRefusedError when we may not ask, ProviderBusyError when
-        there is no usable answer."""
+    async def regions_near(self, region: str) -> list[CloudLocation]:
+        """Return the other regions, nearest first.
+
+        Raises ProviderRefusedError if access is denied and ProviderBusyError if there is no usable response.
+        """
         found: list[CloudLocation] = []
         page_token = ""
         for _ in range(_MOST_PAGES):
@@ -56,7 +61,7 @@ class LocationFinder:
                 return found
             if page_token == turned:
                 break
-        raise ProviderBusyError("Location Finder gave no usable answer: its pages do not end")
+        raise ProviderBusyError("Location Finder gave no usable response: it has too many pages")
 
     async def _page(self, region: str, page_token: str) -> dict[str, Any]:
         parent = f"projects/{self._project_id}/locations/global"
@@ -74,27 +79,27 @@ class LocationFinder:
 
 def _parsed(reply: Reply) -> dict[str, Any]:
     if reply.status in _REFUSALS:
-        raise ProviderRefusedError(f"Location Finder refused: status {reply.status}")
+        raise ProviderRefusedError(f"Location Finder rejected the request: status {reply.status}")
     try:
         page = orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         page = None
     if reply.status != 200 or not isinstance(page, dict):
-        raise ProviderBusyError(f"Location Finder gave no usable answer: status {reply.status}")
+        raise ProviderBusyError(f"Location Finder gave no usable response: status {reply.status}")
     return page
 
 
 def _locations(page: dict[str, Any]) -> Iterable[CloudLocation]:
     raws = page.get("cloudLocations") or []
     if not isinstance(raws, list):
-        raise ProviderBusyError("Location Finder gave no usable answer: not a list")
+        raise ProviderBusyError("Location Finder gave no usable response: not a list")
     for raw in raws:
         if isinstance(raw, dict) and (region := _region_name(raw)):
             yield CloudLocation(region, _percent(raw.get("carbonFreeEnergyPercentage")))
 
 
 def _region_name(raw: dict[str, Any]) -> str | None:
-    """`name` ends with the provider's prefix and the region: ".../cloudLocations/gcp-us-east1"."""
+    """Return the region of a `name`, which ends with provider and region: ".../cloudLocations/gcp-us-east1"."""
     location_id = str(raw.get("name", "")).rpartition("/")[2]
     return location_id.removeprefix("gcp-") if location_id.startswith("gcp-") else None
 

@@ -1,4 +1,4 @@
-"""What an hour on Google Cloud costs, part by part. List prices in USD: no discounts, no taxes."""
+"""Hourly cost of machines on Google Cloud, by part. List prices in USD, without discounts and taxes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Part"]
 
 _SHIPPED: Final = Path(__file__).with_name("prices.json")
 HOURS_PER_MONTH: Final = 730  # Google's convention for prices by the month
-# Of an external IPv4 address, as Google's network pricing page lists it: in use, and kept for a stopped machine.
+# An external IPv4 address, from Google's network pricing page: in use, and reserved for a stopped machine.
 ADDRESS_USD_PER_HOUR: Final = Decimal("0.005")
 ADDRESS_KEPT_USD_PER_HOUR: Final = Decimal("0.01")
 _BITS_PER_GIB: Final = 8 * 2**30
@@ -34,7 +34,7 @@ class PriceSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnitPrices:
-    """Of one family of machines. `usd_per_gib_hour` is zero where memory is part of the vCPU's price."""
+    """Prices of one machine family. `usd_per_gib_hour` is zero where the vCPU's price includes memory."""
 
     usd_per_vcpu_hour: Decimal
     usd_per_gib_hour: Decimal
@@ -42,7 +42,10 @@ class UnitPrices:
 
 @dataclass(frozen=True, slots=True)
 class RegionPrices:
-    """One region's prices. `families` has "n1-standard" and "g2-standard"; what is not sold there is absent."""
+    """Prices of one region.
+
+    `families` has "n1-standard" and "g2-standard" if they are sold there.
+    """
 
     families: Mapping[str, UnitPrices]
     gpu_usd_per_hour: Mapping[str, Decimal]
@@ -50,7 +53,7 @@ class RegionPrices:
     egress_usd_per_gib: Mapping[str, Decimal]  # by network tier
     as_of: datetime
     source: PriceSource
-    # As Spot, by part: "vcpu:" and "gib:" with a family, "gpu:" with a model. Google moves these up to daily.
+    # Spot prices by part: "vcpu:" and "gib:" with a family, "gpu:" with a model. Google changes these up to daily.
     spot_usd: Mapping[str, Decimal] = field(default_factory=dict)
 
 
@@ -61,8 +64,11 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is used besides the machine type. `disk_gib` is the sum of its disks. As `spot`, machine and GPU cost less
-    where the price is known; disk and traffic do not."""
+    """Usage besides the machine type.
+
+    `disk_gib` is the sum of its disks. With `spot`, machine and GPU are cheaper if the Spot price is known; disk and
+    traffic are not.
+    """
 
     disk_gib: int
     disk_type: str = "pd-balanced"
@@ -73,7 +79,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class HourlyPrice:
-    """The parts add up to `usd_per_hour`, to the last digit. A stopped machine pays for its disk and its address."""
+    """An hourly price as the exact sum of its parts. A stopped machine pays for its disk and its address."""
 
     lines: Mapping[Part, Decimal]
     as_of: datetime
@@ -89,7 +95,7 @@ class HourlyPrice:
 
 
 def hourly_price(prices: RegionPrices, machine_type: str, gpu_model: str, usage: Usage) -> HourlyPrice | None:
-    """None when any part has no price: a sum that leaves something out would be wrong."""
+    """Return the hourly price, or None if any part has no price: an incomplete sum would be wrong."""
     machine = _machine_usd_per_hour(prices, machine_type)
     gpu = prices.gpu_usd_per_hour.get(gpu_model)
     if usage.spot and machine is not None and gpu is not None:
@@ -102,16 +108,16 @@ def hourly_price(prices: RegionPrices, machine_type: str, gpu_model: str, usage:
     lines = {
         Part.MACHINE: machine,
         Part.GPU: gpu,
-        Part.DISK: _rounded(disk * usage.disk_gib / HOURS_PER_MONTH),
+        Part.DISK: _round(disk * usage.disk_gib / HOURS_PER_MONTH),
         Part.ADDRESS: ADDRESS_USD_PER_HOUR,
-        Part.EGRESS: _rounded(egress * usage.stream_mbit_per_s * 10**6 * 3600 / _BITS_PER_GIB),
+        Part.EGRESS: _round(egress * usage.stream_mbit_per_s * 10**6 * 3600 / _BITS_PER_GIB),
     }
     return HourlyPrice(MappingProxyType(lines), prices.as_of, prices.source)
 
 
 @lru_cache(maxsize=1)
 def shipped_prices() -> Prices:
-    """The list in this folder, with its date."""
+    """Return the price list of this folder, with its date."""
     raw = orjson.loads(_SHIPPED.read_bytes())
     as_of = datetime.fromisoformat(raw["as_of"]).replace(tzinfo=UTC)
     return Prices(MappingProxyType({row["region"]: _region_prices(row, as_of) for row in raw["regions"]}))
@@ -126,14 +132,14 @@ def _machine_usd_per_hour(prices: RegionPrices, machine_type: str) -> Decimal | 
 
 
 def _machine_usd_per_hour_as_spot(prices: RegionPrices, machine_type: str) -> Decimal | None:
-    """vCPU and memory together or not at all."""
+    """Return the Spot price of vCPUs and memory, or None unless both are known."""
     family, _, vcpus = machine_type.rpartition("-")
     vcpu, gib = prices.spot_usd.get(f"vcpu:{family}"), prices.spot_usd.get(f"gib:{family}")
     return None if vcpu is None or gib is None else int(vcpus) * (vcpu + _GIB_PER_VCPU[family] * gib)
 
 
-def _rounded(usd: Decimal) -> Decimal:
-    """To a millionth of a dollar: quotients have no last digit, sums of money must."""
+def _round(usd: Decimal) -> Decimal:
+    """Round to a millionth of a dollar: quotients may have endless digits, amounts must not."""
     return usd.quantize(Decimal("0.000001"))
 
 

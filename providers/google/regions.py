@@ -1,4 +1,4 @@
-"""Google Cloud's regions, from a dated list in this folder."""
+"""Google Cloud's regions, read from a dated list in this folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ZONE_LETTER: Final = re.compile(r"-[a-z]$")
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU model with graphics. `family` is the kind of machine that carries it."""
+    """A graphics GPU model. `family` is the machine family that carries it."""
 
     model: str
     vram_gb: int
@@ -31,7 +31,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """`latitude` and `longitude` are those of its city. `gpu_zones` maps GPU models to the zones that offer them."""
+    """A region. The coordinates are those of its city. `gpu_zones` maps GPU models to the zones that offer them."""
 
     name: str
     place: Place
@@ -44,31 +44,33 @@ class Region:
 
     @property
     def zones(self) -> tuple[str, ...]:
-        """Those with a GPU that can play."""
+        """Return the zones that offer a GPU suitable for games."""
         return tuple(sorted({zone for zones in self.gpu_zones.values() for zone in zones}))
 
     def gpu_models(self, on: date) -> tuple[str, ...]:
-        """The models that Google still supports that day."""
+        """Return the GPU models that Google supports on that day."""
         return tuple(model for model in self.gpu_zones if is_supported(gpus()[model], on))
 
 
 def is_supported(gpu: Gpu, on: date) -> bool:
+    """Return whether Google supports the GPU on that day."""
     return gpu.end_of_support is None or on < gpu.end_of_support
 
 
 @lru_cache(maxsize=1)
 def regions() -> Mapping[str, Region]:
-    """All regions by name, those without a GPU included."""
+    """Return all regions by name, including those without a GPU."""
     return MappingProxyType({raw["name"]: _region(raw) for raw in _list()["regions"]})
 
 
 @lru_cache(maxsize=1)
 def gpus() -> Mapping[str, Gpu]:
+    """Return all GPU models by name."""
     return MappingProxyType({model: _gpu(model, raw) for model, raw in _list()["gpus"].items()})
 
 
 def find_region(site_id: str) -> Region | None:
-    """By the name of a region or of one of its zones."""
+    """Return the region of this name, or the region of the zone of this name."""
     return regions().get(site_id) or regions().get(_ZONE_LETTER.sub("", site_id))
 
 

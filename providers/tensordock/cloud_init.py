@@ -1,5 +1,4 @@
-"""What a new machine does at its first boot: it lets us in, as root too where that takes sudo, and fetches what the
-game library's mount will need."""
+"""The cloud-init document of a new machine: SSH keys, sudo rights, and the packages that the library mount needs."""
 
 from __future__ import annotations
 
@@ -14,8 +13,8 @@ _HOMES: Final = (("root", "/root"), ("user", "/home/user"))
 _PACKAGES: Final = ("fuse3", "rclone")
 
 
-def checked_public_key(text: str) -> str:
-    """Type and key of an OpenSSH public key, without its comment. Raises ProviderRefusedError for anything else."""
+def parse_public_key(text: str) -> str:
+    """Return type and key of an OpenSSH public key without its comment; raise ProviderRefusedError for other text."""
     match = _PUBLIC_KEY.fullmatch(text.strip())
     if match is None:
         raise ProviderRefusedError("the SSH public key is not one line in OpenSSH's format")
@@ -23,16 +22,22 @@ def checked_public_key(text: str) -> str:
 
 
 def cloud_init(public_key: str) -> dict[str, object]:
-    """The order's own `ssh_key` is not always installed, so the key is written once more for both log-ins. Whether
-    the image's own user may use sudo without a password is not documented, and everything later needs it to."""
+    """Return the cloud-init document of an order.
+
+    TensorDock does not always install the order's own `ssh_key`, so the key is written again for both users. Whether
+    the image's own user may use sudo without a password is not documented, and later steps need it, so a rule is added.
+    """
     return {
         "package_update": True,
         "packages": list(_PACKAGES),
-        "runcmd": [*(_let_in(login, home, public_key) for login, home in _HOMES), _let_become_root("user")],
+        "runcmd": [
+            *(_install_key_command(login, home, public_key) for login, home in _HOMES),
+            _passwordless_sudo_command("user"),
+        ],
     }
 
 
-def _let_in(login: str, home: str, public_key: str) -> str:
+def _install_key_command(login: str, home: str, public_key: str) -> str:
     folder, file = f"{home}/.ssh", f"{home}/.ssh/authorized_keys"
     return (
         f"id {login} && mkdir -p {folder} && touch {file}"
@@ -41,9 +46,12 @@ def _let_in(login: str, home: str, public_key: str) -> str:
     )
 
 
-def _let_become_root(login: str) -> str:
-    """The last rule counts. sudo reads no file with a dot in its name, and a broken one would lock everybody out, so
-    that it is checked first."""
+def _passwordless_sudo_command(login: str) -> str:
+    """Return the command that lets a user run sudo without a password.
+
+    The last rule counts, hence the file's name. sudo ignores files with a dot in their names, and a malformed file
+    would disable sudo altogether, so the draft is checked before it is renamed.
+    """
     file, draft = "/etc/sudoers.d/zz-gamer", "/etc/sudoers.d/zz-gamer.draft"
     return (
         f"id {login} && echo '{login} ALL=(ALL) NOPASSWD:ALL' > {draft} && chmod 440 {draft}"

@@ -1,8 +1,8 @@
-"""The one table from TensorDock's words and status codes to what we do next.
+"""Maps TensorDock's messages and status codes to what the service does next.
 
-Its words come from its documentation and from public clients of its API (see docs/providers.md). What the table does
-not know is ProviderBusyError and goes to the log; it is never guessed to be a lack of capacity. An order that a host
-answers with an error of its own is looked for, and once it is certain that nothing came of it, the next place is taken.
+The messages come from its documentation and from public clients of its API (see docs/providers.md). Anything that the
+table lacks becomes ProviderBusyError and is logged; it is never guessed to be a lack of capacity. After an error of the
+host, the order is looked for; once it is certain that no machine exists, the next placement is tried.
 """
 
 from __future__ import annotations
@@ -17,25 +17,28 @@ from providers.tensordock.parse import Failure
 
 
 class Meaning(StrEnum):
-    """What a failure comes to. The first four are answers rather than errors."""
+    """Meaning of a failure. The first four are results rather than errors."""
 
-    DONE = "done"  # what we asked for is so already
-    GONE = "gone"  # there is no such machine
-    WRONG_STATE = "wrong state"  # not in its present state: look at the machine
-    GIVEN_AWAY = "given away"  # its GPU is no longer its own, or its state is wrong: look at the machine
+    DONE = "done"  # the requested state is already reached
+    GONE = "gone"  # the machine does not exist
+    WRONG_STATE = "wrong state"  # not possible in the machine's present state: read the machine
+    GIVEN_AWAY = "given away"  # the GPU was given to others, or the state is wrong: read the machine
     FULL = "full"
-    FAILED = "failed"  # it tried and could not: look whether something came of it
+    FAILED = "failed"  # tried and failed: look for what it may have created
     REFUSED = "refused"
     BUSY = "busy"
 
 
 class DeploymentFailedError(ProviderBusyError):
-    """Busy; and once it is certain that nothing came of the order, the site is no better than a full one."""
+    """The order failed. Once it is certain that no machine exists, the site counts as full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Matches when all that is given matches. `words` are looked for in lower case anywhere in what was said."""
+    """One row, which matches if every given condition matches.
+
+    `words` are lower case and may occur anywhere in the message.
+    """
 
     meaning: Meaning
     operations: frozenset[Operation]
@@ -50,7 +53,7 @@ _STOPPING: Final = frozenset({Operation.STOP, Operation.STOP_AND_FREE})
 _POWER: Final = _STOPPING | {Operation.START}
 _OF_ONE: Final = _POWER | {Operation.GET_INSTANCE, Operation.DELETE}
 
-# Whatever a host says with these to an order, the same order would get the same answer there again.
+# A host that rejects an order with one of these would reject the same order again.
 _UNKNOWN_NO: Final = range(400, 500)
 
 TABLE: Final = (
@@ -66,13 +69,13 @@ TABLE: Final = (
     Row(Meaning.WRONG_STATE, frozenset({Operation.START}), "cannot be started"),
     Row(Meaning.DONE, _STOPPING, "already stopped"),
     Row(Meaning.WRONG_STATE, _STOPPING, "cannot be stopped"),
-    Row(Meaning.GONE, _OF_ONE, "already terminated"),  # said with a 500, too
+    Row(Meaning.GONE, _OF_ONE, "already terminated"),  # also sent with status 500
     Row(Meaning.GONE, _OF_ONE, "not found", range(200, 500)),
     Row(Meaning.GONE, _OF_ONE, statuses=range(404, 405)),
     Row(Meaning.REFUSED, _ALL, bad_order=True),
     Row(Meaning.REFUSED, _ALL, statuses=range(401, 402)),
     Row(Meaning.REFUSED, _ALL, statuses=range(403, 404)),
-    Row(Meaning.FULL, frozenset({Operation.CREATE}), statuses=range(404, 405)),  # the host is not there any more
+    Row(Meaning.FULL, frozenset({Operation.CREATE}), statuses=range(404, 405)),  # the host no longer exists
     Row(Meaning.FULL, frozenset({Operation.CREATE}), statuses=range(410, 411)),
     Row(Meaning.BUSY, _ALL, statuses=range(429, 430)),
     Row(Meaning.FAILED, frozenset({Operation.CREATE}), statuses=range(500, 600)),
@@ -86,8 +89,11 @@ TABLE: Final = (
 
 
 def meaning(operation: Operation, failure: Failure) -> Meaning | None:
-    """None: the table does not know. What TensorDock itself did not say means nothing but trouble on the way."""
-    if not failure.spoken:
+    """Return the meaning of a failure, or None if the table has no row for it.
+
+    Responses that TensorDock itself did not write mean only that the connection is in trouble.
+    """
+    if not failure.is_own:
         failed = operation is Operation.CREATE and failure.status >= 500
         return Meaning.FAILED if failed else Meaning.BUSY
     said = failure.words.lower()
@@ -103,7 +109,7 @@ def meaning(operation: Operation, failure: Failure) -> Meaning | None:
 
 
 def error(operation: Operation, failure: Failure, means: Meaning | None) -> ProviderError:
-    """The error for a failure that is one."""
+    """Return the error to raise for a failure."""
     text = f"TensorDock, {operation}: {failure.words or 'no reason given'} ({failure.status})"
     match means:
         case Meaning.FULL:

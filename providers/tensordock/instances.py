@@ -1,4 +1,4 @@
-"""The life of an instance at TensorDock, one request at a time: order, list, look, start, stop, delete."""
+"""Requests to TensorDock about instances: order, list, get, start, stop, delete."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from providers.tensordock.client import TensorDockClient
 from providers.tensordock.cloud_init import cloud_init
 from providers.tensordock.error_table import Meaning
 from providers.tensordock.operations import Operation
-from providers.tensordock.responses import ResponseReader, ignored
+from providers.tensordock.responses import ResponseReader, accept_any
 
-# Plain Ubuntu: it comes without an NVIDIA driver, and CloudyPad, which brings its own, wants none there.
+# Plain Ubuntu has no NVIDIA driver; CloudyPad installs its own and requires that none is present.
 _IMAGE: Final = "ubuntu2404"
 _STARTED: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
 _STOPPED: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.STOPPING})
@@ -23,35 +23,41 @@ _STOPPED: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED
 
 class Instances:
     def __init__(
-        self, client: TensorDockClient, answers: ResponseReader, tag_prefix: str, public_key: str | None
+        self, client: TensorDockClient, responses: ResponseReader, tag_prefix: str, public_key: str | None
     ) -> None:
         self._client = client
-        self._answers = answers
+        self._responses = responses
         self._tag_prefix = tag_prefix
         self._public_key = public_key
-        self._list: SingleFlight[tuple[Machine, ...]] = SingleFlight(self._listed)
+        self._list: SingleFlight[tuple[Machine, ...]] = SingleFlight(self._read_list)
 
     async def close(self) -> None:
         await self._list.close()
 
     async def order(self, offer: Offer, tag: Tag, permit: OrderPermit) -> MachineId:
-        """Order once, looking at nothing. ProviderBusyError: it may have been taken (NothingSentError: it was not)."""
-        if self._public_key is None:
-            raise ProviderRefusedError("this process has no SSH key and orders no machines")
-        created = self._client.create(_attributes(offer, tag, self._public_key), permit)
-        return await self._answers.must_read(Operation.CREATE, created, parse.ordered_id)
+        """Order once, without looking for an existing machine.
 
-    async def listed(self) -> tuple[Machine, ...]:
-        """Ours, in the order of the list. The question leaves after the call, and one serves all who wait for it."""
+        Raises NothingSentError if the order was not placed, and ProviderBusyError if it may have been.
+        """
+        if self._public_key is None:
+            raise ProviderRefusedError("this process has no SSH key, so it cannot order machines")
+        created = self._client.create(_attributes(offer, tag, self._public_key), permit)
+        return await self._responses.must_read(Operation.CREATE, created, parse.ordered_id)
+
+    async def list_machines(self) -> tuple[Machine, ...]:
+        """Return our machines in the order of the list.
+
+        The request is sent after the call; one request serves all callers that wait for it.
+        """
         return await self._list.get()
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
-        looked = self._client.instance(_checked(machine_id))
-        found = await self._answers.read(Operation.GET_INSTANCE, looked, parse.instance)
+        looked = self._client.instance(_validate_id(machine_id))
+        found = await self._responses.read(Operation.GET_INSTANCE, looked, parse.instance)
         return None if isinstance(found, Meaning) else found
 
     async def start(self, machine_id: MachineId) -> None:
-        said = await self._answers.read(Operation.START, self._client.start(_checked(machine_id)), ignored)
+        said = await self._responses.read(Operation.START, self._client.start(_validate_id(machine_id)), accept_any)
         if said is None or said is Meaning.DONE:
             return
         machine = await self._existing(machine_id, said)
@@ -63,11 +69,14 @@ class Instances:
         raise ProviderBusyError(f"machine {machine_id} is {machine.state} and cannot be started now")
 
     async def stop(self, machine_id: MachineId) -> None:
-        """Version 0 stops and frees the GPU; version 2 only stops. Whether version 0 knows machines that version 2
-        made is not documented: whatever it answers short of a success, version 2 has the last word."""
-        if self._client.has_key and await self._freed(_checked(machine_id)):
+        """Stop a machine, with version 0 first, because it also frees the GPU.
+
+        Whether version 0 knows machines created with version 2 is not documented. If it does not report success,
+        version 2 is used and its response decides.
+        """
+        if self._client.has_key and await self._stop_and_free(_validate_id(machine_id)):
             return
-        said = await self._answers.read(Operation.STOP, self._client.stop(_checked(machine_id)), ignored)
+        said = await self._responses.read(Operation.STOP, self._client.stop(_validate_id(machine_id)), accept_any)
         if said is None or said is Meaning.DONE:
             return
         machine = await self._existing(machine_id, said)
@@ -75,16 +84,16 @@ class Instances:
             raise ProviderBusyError(f"machine {machine_id} is {machine.state} and cannot be stopped now")
 
     async def release(self, machine_id: MachineId) -> None:
-        await self._answers.read(Operation.DELETE, self._client.delete(_checked(machine_id)), ignored)
+        await self._responses.read(Operation.DELETE, self._client.delete(_validate_id(machine_id)), accept_any)
 
-    async def _listed(self, depart: Depart) -> tuple[Machine, ...]:
+    async def _read_list(self, depart: Depart) -> tuple[Machine, ...]:
         parser = partial(parse.instances, prefix=self._tag_prefix)
-        return await self._answers.must_read(Operation.LIST_INSTANCES, self._client.instances(depart), parser)
+        return await self._responses.must_read(Operation.LIST_INSTANCES, self._client.instances(depart), parser)
 
-    async def _freed(self, machine_id: MachineId) -> bool:
+    async def _stop_and_free(self, machine_id: MachineId) -> bool:
         try:
             asked = self._client.stop_and_free(machine_id)
-            said = await self._answers.read(Operation.STOP_AND_FREE, asked, ignored)
+            said = await self._responses.read(Operation.STOP_AND_FREE, asked, accept_any)
             if said is Meaning.WRONG_STATE:
                 machine = await self.machine(machine_id)
                 return machine is not None and machine.state in _STOPPED
@@ -119,7 +128,7 @@ def _attributes(offer: Offer, tag: Tag, public_key: str) -> dict[str, object]:
     }
 
 
-def _checked(machine_id: MachineId) -> MachineId:
+def _validate_id(machine_id: MachineId) -> MachineId:
     if not parse.is_machine_id(machine_id):
-        raise ProviderRefusedError("this cannot be the id of a machine at TensorDock")
+        raise ProviderRefusedError("not a valid id of a TensorDock machine")
     return machine_id

@@ -1,4 +1,4 @@
-"""From a wish to an order that TensorDock takes: its steps of sizes, its cheapest GPU that will do, its price."""
+"""Turns a shape into an order that TensorDock accepts: its size steps, its cheapest fitting GPU, its price."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ _STORAGE_STEP_GB: Final = 50
 
 
 def cheapest(site: Site, shape: Shape) -> Offer | None:
-    """The cheapest machine of at least this shape at this site, or None. Moonlight needs fixed UDP ports, therefore
-    a site without a free public address does not fit."""
+    """Return the cheapest machine of at least this shape at this site, or None.
+
+    A site without a free public address does not fit, because Moonlight needs fixed UDP ports.
+    """
     sizes = _sizes(site, shape)
     if sizes is None or not (site.online and site.dedicated_ip_available):
         return None
@@ -40,10 +42,10 @@ def cheapest(site: Site, shape: Shape) -> Offer | None:
 
 
 def _sizes(site: Site, shape: Shape) -> tuple[int, int, int] | None:
-    """vCPUs, GB of RAM and GB of disk in the steps that are sold, if the site has them."""
-    vcpus = _rounded_up(max(shape.vcpus, _VCPU_STEP), _VCPU_STEP)
+    """Return vCPUs, GB of RAM and GB of disk rounded up to the steps that are sold; None if the site lacks them."""
+    vcpus = _round_up(max(shape.vcpus, _VCPU_STEP), _VCPU_STEP)
     ram_gb = next((size for size in _RAM_SIZES_GB if size >= shape.ram_gb), None)
-    storage_gb = _rounded_up(max(shape.storage_gb, _STORAGE_MIN_GB), _STORAGE_STEP_GB)
+    storage_gb = _round_up(max(shape.storage_gb, _STORAGE_MIN_GB), _STORAGE_STEP_GB)
     if ram_gb is None:
         return None
     fits = (
@@ -54,16 +56,16 @@ def _sizes(site: Site, shape: Shape) -> tuple[int, int, int] | None:
     return (vcpus, ram_gb, storage_gb) if fits else None
 
 
-def _rounded_up(size: int, step: int) -> int:
+def _round_up(size: int, step: int) -> int:
     return -(-size // step) * step
 
 
 def _cheapest_gpu(site: Site, shape: Shape, min_vram_gb: int) -> GpuStock | None:
-    fitting = (gpu for gpu in site.gpus if _will_do(gpu, shape, min_vram_gb))
+    fitting = (gpu for gpu in site.gpus if _fits(gpu, shape, min_vram_gb))
     return min(fitting, key=lambda gpu: (gpu.usd_per_hour, gpu.model), default=None)
 
 
-def _will_do(gpu: GpuStock, shape: Shape, min_vram_gb: int) -> bool:
+def _fits(gpu: GpuStock, shape: Shape, min_vram_gb: int) -> bool:
     model = gpu.model.lower()
     named = not shape.gpu_models or any(part in model for part in shape.gpu_models)
     return named and gpu.available > 0 and gpu.vram_gb >= min_vram_gb

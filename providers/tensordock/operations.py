@@ -1,4 +1,4 @@
-"""The kinds of request we send to TensorDock. Each has a pace of its own and rows of its own in the table."""
+"""Kinds of requests to TensorDock. Each has its own rate and its own rows in the error table."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""From TensorDock's bytes to our values. The body is read before the status code, which is not dependable.
+"""Converts TensorDock's responses to our values. The body is read before the status code, which is unreliable.
 
-Its answers come under `data` or bare, as lists or as maps, with numbers as numbers or as strings; failures come with
-any status. The only file here that meets foreign JSON.
+Results come under `data` or bare, as lists or as maps, with numbers as numbers or as strings; failures come with any
+status. This is the only file here that handles foreign JSON.
 """
 
 from __future__ import annotations
@@ -40,81 +40,87 @@ _ENDED: Final = frozenset({"deleted", "terminated"})
 
 
 class UnreadableError(ValueError):
-    """An answer that is not what was asked for. It is never read as "nothing there"."""
+    """The response lacks what was requested. It is never treated as an empty result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A no, or no answer at all. `spoken`: TensorDock said it, rather than something between it and us."""
+    """A failed request, or a missing response. `is_own`: TensorDock wrote it, rather than a server in between."""
 
     status: int
     words: str
-    spoken: bool = True
+    is_own: bool = True
     bad_order: bool = False  # a list of what is wrong with our request
 
 
 @dataclass(frozen=True, slots=True)
 class Hostnode:
-    """A site, and the id of its location where the hostnode itself does not say where it is."""
+    """A site, and the id of its location if the hostnode itself does not state its location."""
 
     site: Site
     location_id: str | None
 
 
 def answer(reply: Reply, *, says_success: bool = False) -> Json | Failure:
-    """The document, or why there is none. `says_success`: version 0, where only `success: true` is a success."""
+    """Return the document, or the reason why there is none.
+
+    With `says_success` (version 0), only `success: true` counts as success.
+    """
     if not reply.body.strip():
-        return None if reply.status < 300 and not says_success else Failure(reply.status, "an empty answer")
+        return None if reply.status < 300 and not says_success else Failure(reply.status, "an empty response")
     try:
         document = json.loads(reply.body, parse_float=Decimal, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        return Failure(reply.status, "something that is not JSON", spoken=False)
-    failed = reply.status >= 300 or _tells_of_failure(document) or (says_success and not _success(document))
+        return Failure(reply.status, "something that is not JSON", is_own=False)
+    failed = reply.status >= 300 or _is_failure(document) or (says_success and not _is_success(document))
     return _failure(reply.status, document) if failed else document
 
 
 def hostnodes(document: Json) -> tuple[Hostnode, ...]:
-    """Those that can be understood; a hostnode without an id or a price list is passed over."""
+    """Return the hostnodes that can be read. A hostnode without an id or a price list is skipped."""
     read = (_hostnode(item) for item in _items(document, "hostnodes"))
     return tuple(hostnode for hostnode in read if hostnode is not None)
 
 
 def locations(document: Json) -> dict[str, Place]:
+    """Return the places of locations by their ids."""
     return {_text(item.get("id") or item.get("uuid")): _place(item) for item in _items(document, "locations")}
 
 
 def instances(document: Json, prefix: str) -> tuple[Machine, ...]:
-    """Those that exist and whose name starts with `prefix`, in the order of the list."""
+    """Return the existing machines with names that start with `prefix`, in the order of the list."""
     ours = (item for item in _items(document, "instances") if _text(item.get("name")).startswith(prefix))
     machines = (_machine(item) for item in ours)
     return tuple(machine for machine in machines if machine is not None)
 
 
 def instance(document: Json) -> Machine | None:
-    """None for one that has ended."""
+    """Return the machine, or None if it has ended."""
     return _machine(_flat(_inside(document)))
 
 
 def ordered_id(document: Json) -> MachineId:
-    """The new machine's id. An order's answer without `data.id` is no answer."""
+    """Return the new machine's id. A response without `data.id` is an error."""
     data = document.get("data") if isinstance(document, Mapping) else None
     return _machine_id(data.get("id") if isinstance(data, Mapping) else None)
 
 
 def balance(document: Json) -> Decimal:
+    """Return the balance in USD."""
     usd = _decimal(document.get("balance"))
     if usd is None:
-        raise UnreadableError("no balance in the answer")
+        raise UnreadableError("no balance in the response")
     return usd
 
 
 def organization_id(document: Json) -> str | None:
-    """None when the answer has none that we could compare."""
+    """Return the organization's id, or None if the response has none that can be compared."""
     found = _text(document.get("organizationId")) if isinstance(document, Mapping) else ""
     return found if _ID.fullmatch(found) else None
 
 
 def is_machine_id(text: str) -> bool:
+    """Return whether TensorDock can have given this id."""
     return _ID.fullmatch(text) is not None
 
 
@@ -122,26 +128,26 @@ def _refuse(constant: str) -> Json:
     raise ValueError(constant)
 
 
-def _tells_of_failure(document: Json) -> bool:
+def _is_failure(document: Json) -> bool:
     if isinstance(document, list):
         return _are_issues(document)
     if not isinstance(document, Mapping):
         return False
     if document.get("error") or document.get("errors"):
         return True
-    if document.get("success") is not None and not _success(document):
+    if document.get("success") is not None and not _is_success(document):
         return True
     return (_count(document.get("status")) or 0) >= 400
 
 
 def _are_issues(document: list[Json]) -> bool:
-    """What is wrong with a request, point by point, as opposed to a bare list of things that have ids."""
+    """Return whether a list describes what is wrong with a request, rather than things with ids."""
     return bool(document) and all(
         isinstance(item, Mapping) and "message" in item and "id" not in item for item in document
     )
 
 
-def _success(document: Json) -> bool:
+def _is_success(document: Json) -> bool:
     said = document.get("success") if isinstance(document, Mapping) else None
     return said is True or (isinstance(said, str) and said.lower() == "true")
 
@@ -157,7 +163,7 @@ def _failure(http_status: int, document: Json) -> Failure:
 
 
 def _words(said: Json) -> str:
-    """What it said, as one line. It may hold credentials, and is longer than what will be shown of it."""
+    """Return the message as one line. It may hold credentials and be longer than what is shown."""
     if isinstance(said, str):
         return _text(said, _WORDS_LIMIT)
     if isinstance(said, Mapping):
@@ -183,18 +189,18 @@ def _unwrapped(document: Mapping[str, Json]) -> Json:
 
 
 def _flat(item: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Fields stand bare or under `attributes`."""
+    """Merge the fields under `attributes` with those beside them."""
     attributes = item.get("attributes")
     return _over(attributes, item) if isinstance(attributes, Mapping) else item
 
 
 def _over(under: Mapping[str, Json], item: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Both, the item's own word first; null is no word."""
+    """Merge two maps. The item's own values win unless they are null."""
     return {**under, **{key: value for key, value in item.items() if value is not None}}
 
 
 def _items(document: Json, name: str) -> list[Mapping[str, Json]]:
-    """The list under `data.<name>`, `data.attributes.<name>`, `data` itself or bare; or a map by id in its place."""
+    """Return the items under `data.<name>`, `data.attributes.<name>`, `data` or bare, from a list or a map by id."""
     found = _unwrapped(document) if isinstance(document, Mapping) else document
     if isinstance(found, Mapping):
         found = _flat(found).get(name)
@@ -272,7 +278,7 @@ def _machine(item: Mapping[str, Json]) -> Machine | None:
 
 def _machine_id(found: Json) -> MachineId:
     if not isinstance(found, str) or not is_machine_id(found):
-        raise UnreadableError("no id in the answer")
+        raise UnreadableError("no id in the response")
     return MachineId(found)
 
 
@@ -292,7 +298,7 @@ def _map(item: Mapping[str, Json], key: str) -> Mapping[str, Json]:
 
 
 def _text(found: Json, limit: int = 128) -> str:
-    """One line without control characters, whatever a host or a stranger typed."""
+    """Return foreign text as one line without control characters."""
     if not isinstance(found, str):
         return ""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in found).split())[:limit]
@@ -327,5 +333,5 @@ def _first_count(item: Mapping[str, Json], *keys: str) -> int:
 
 
 def _smallest(item: Mapping[str, Json], *keys: str) -> int | None:
-    """The tightest of these limits; a limit of 0 says nothing."""
+    """Return the smallest of these limits. A limit of 0 means no limit."""
     return min(filter(None, (_count(item.get(key)) for key in keys)), default=None)

@@ -1,4 +1,4 @@
-"""TensorDock keeps the provider's promise: version 2 of its API for machines, version 0 for money."""
+"""The TensorDock provider: version 2 of its API for machines, version 0 for the balance."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from providers.http import Http
 from providers.single_flight import Depart, SingleFlight
 from providers.tags import PREFIX
 from providers.tensordock import offers, parse
-from providers.tensordock.balance import AccountBalance, orders_are_taken_with
+from providers.tensordock.balance import AccountBalance, can_order_with
 from providers.tensordock.client import TensorDockClient
-from providers.tensordock.cloud_init import checked_public_key
+from providers.tensordock.cloud_init import parse_public_key
 from providers.tensordock.instances import Instances
 from providers.tensordock.operations import Operation
 from providers.tensordock.order_placement import OrderPlacement
@@ -41,16 +41,16 @@ from providers.tensordock.responses import ResponseReader
 _TAG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _LEAVE_WITHIN_S: Final = 5.0
 _ORDER_TIMEOUT_S: Final = 60.0
-# How long after it stands on record an order may be under way: it leaves late, and waits long for its answer.
+# Seconds after its recorded time for which an order may be under way: it is sent late, and its response takes long.
 ORDERS_UNDER_WAY_S: Final = _LEAVE_WITHIN_S + _ORDER_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True)
 class TensorDockOptions:
-    """One account and how to treat it. The token alone is enough; the key beside it opens the balance.
+    """One TensorDock account and its options. The token is enough; the key adds the balance.
 
-    `ssh_public_key` is let into every new machine; without it nothing is ordered. `settle_s`: how long the list of
-    machines may lag behind orders.
+    `ssh_public_key` is installed on every new machine; without it nothing is ordered. `settle_s` is how long the list
+    of machines may lag behind orders.
     """
 
     url: str
@@ -63,14 +63,14 @@ class TensorDockOptions:
     simulated: bool = False
     timeout_s: float = 30.0
     slow_timeout_s: float = _ORDER_TIMEOUT_S  # for orders and deletions
-    leave_within_s: float = _LEAVE_WITHIN_S  # how long after its permit an order may still leave
+    leave_within_s: float = _LEAVE_WITHIN_S  # how long after its permit an order may still be sent
     sites_kept_s: float = 10.0
     health_kept_s: float = 15.0
     health_timeout_s: float = 10.0
 
 
 class TensorDock:
-    """A Provider. `close` ends what it has under way; the Http it was given is closed by who opened it."""
+    """The Provider of TensorDock. `close` cancels its running requests; the caller closes the Http that it passed."""
 
     name: Final = ProviderName.TENSORDOCK
 
@@ -86,12 +86,12 @@ class TensorDock:
             slow_timeout_s=options.slow_timeout_s,
             leave_within_s=options.leave_within_s,
         )
-        self._answers = ResponseReader(self._client.without_credentials, self._client.rest)
+        self._responses = ResponseReader(self._client.without_credentials, self._client.back_off)
         key = options.ssh_public_key
-        public_key = None if key is None else checked_public_key(key)
-        self._instances = Instances(self._client, self._answers, options.tag_prefix, public_key)
-        self._purse = AccountBalance(self._client, self._answers)
-        self._renting = OrderPlacement(
+        public_key = None if key is None else parse_public_key(key)
+        self._instances = Instances(self._client, self._responses, options.tag_prefix, public_key)
+        self._balance = AccountBalance(self._client, self._responses)
+        self._orders = OrderPlacement(
             self._instances,
             settle_s=options.settle_s,
             under_way_s=options.leave_within_s + options.slow_timeout_s,
@@ -101,7 +101,7 @@ class TensorDock:
         self._health: SingleFlight[ProviderHealth] = SingleFlight(self._check_health, options.health_kept_s)
 
     async def close(self) -> None:
-        for part in (self._health, self._sites, self._purse, self._instances):
+        for part in (self._health, self._sites, self._balance, self._instances):
             await part.close()
 
     async def sites(self) -> Sequence[Site]:
@@ -120,20 +120,20 @@ class TensorDock:
         tell: ProgressCallback = no_progress,
     ) -> Machine:
         if not (tag.startswith(self._options.tag_prefix) and _TAG.fullmatch(tag)):
-            raise ProviderRefusedError(f"a machine's tag is {self._options.tag_prefix}, a deployment and digits")
-        async with self._renting.turn(tag):
-            if (found := await self._renting.existing(tag, ordered_at)) is not None:
+            raise ProviderRefusedError(f"a machine's tag must be {self._options.tag_prefix}, a deployment and digits")
+        async with self._orders.turn(tag):
+            if (found := await self._orders.find_existing(tag, ordered_at)) is not None:
                 return found
-            await self._purse.require(offer)
+            await self._balance.require_funds(offer)
             tell("Ordering the machine at TensorDock")
             asked_at = datetime.now(UTC)
-            return replace(await self._renting.order(offer, tag, permit, tell), billed_from=asked_at)
+            return replace(await self._orders.order(offer, tag, permit, tell), billed_from=asked_at)
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         return await self._instances.machine(machine_id)
 
     async def machines(self) -> Sequence[Machine]:
-        return await self._instances.listed()
+        return await self._instances.list_machines()
 
     async def start(self, machine_id: MachineId) -> None:
         await self._instances.start(machine_id)
@@ -143,21 +143,21 @@ class TensorDock:
 
     async def release(self, machine_id: MachineId) -> None:
         await self._instances.release(machine_id)
-        self._renting.forget(machine_id)
+        self._orders.forget(machine_id)
 
     async def health(self) -> ProviderHealth:
         return await self._health.get()
 
     async def balance(self) -> Decimal | None:
-        """USD left on the account, as of a few seconds ago; None without the key, which alone may ask."""
-        return await self._purse.balance() if self._client.has_key else None
+        """Return the account's balance in USD, at most a few seconds old; None without the API key, which it needs."""
+        return await self._balance.balance() if self._client.has_key else None
 
     async def account(self) -> str | None:
-        """Return the id of the organization that the token belongs to; None when TensorDock does not say."""
-        return await self._answers.must_read(Operation.READ_ACCOUNT, self._client.account(), parse.organization_id)
+        """Return the id of the token's organization, or None if TensorDock does not state it."""
+        return await self._responses.must_read(Operation.READ_ACCOUNT, self._client.account(), parse.organization_id)
 
     async def _read_sites(self, _: Depart) -> tuple[Site, ...]:
-        hostnodes = await self._answers.must_read(Operation.LIST_HOSTNODES, self._client.hostnodes(), parse.hostnodes)
+        hostnodes = await self._responses.must_read(Operation.LIST_HOSTNODES, self._client.hostnodes(), parse.hostnodes)
         if all(hostnode.location_id is None for hostnode in hostnodes):
             return tuple(hostnode.site for hostnode in hostnodes)
         places = await self._places()
@@ -167,34 +167,37 @@ class TensorDock:
         )
 
     async def _places(self) -> dict[str, Place]:
-        """For hostnodes that do not say where they are. Without it they are still for rent, only nobody knows where."""
+        """Read the locations of hostnodes that do not state theirs.
+
+        If that fails, the hostnodes can still be rented; only their locations are unknown.
+        """
         try:
-            return await self._answers.must_read(Operation.LIST_LOCATIONS, self._client.locations(), parse.locations)
+            return await self._responses.must_read(Operation.LIST_LOCATIONS, self._client.locations(), parse.locations)
         except ProviderError:
             return {}
 
     async def _check_health(self, _: Depart) -> ProviderHealth:
         try:
             async with asyncio.timeout(self._options.health_timeout_s):
-                await self._instances.listed()
+                await self._instances.list_machines()
                 healthy, detail = await self._funds()
         except TimeoutError:
-            healthy, detail = False, f"no answer within {self._options.health_timeout_s:g} s"
+            healthy, detail = False, f"no response within {self._options.health_timeout_s:g} s"
         except ProviderError as error:
             healthy, detail = False, error.message
         return ProviderHealth(configured=True, healthy=healthy, simulated=self._options.simulated, detail=detail)
 
     async def _funds(self) -> tuple[bool, str]:
-        """Whether orders can be paid as far as we know, and what to tell an operator."""
+        """Return whether orders can be paid, as far as is known, and a line for an operator."""
         if not self._client.has_key:
             return True, "balance unknown: the token is set, the key is not"
         try:
-            await self._purse.test_credentials()
-            usd = await self._purse.balance()
+            await self._balance.test_credentials()
+            usd = await self._balance.balance()
         except ProviderRefusedError:
             return True, "balance unknown: key and token are not accepted as a pair"
         except ProviderBusyError as error:
             return True, f"balance unknown: {error.message}"
-        if not orders_are_taken_with(usd):
+        if not can_order_with(usd):
             return False, f"balance {usd:.2f} USD: an order needs more than 1 USD"
         return True, f"balance {usd:.2f} USD"

@@ -174,7 +174,7 @@ async def test_use_that_cannot_be_measured_is_shown_and_is_not_idle(watched: Wat
 
 async def test_a_machine_that_does_not_answer_is_shown_from_the_third_look_on(watched: Watched) -> None:
     vm = await watched.begin()
-    watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
+    watched.streaming.always["activity"] = ProviderBusyError("SSH: no response in time")
 
     memory, warnings = MonitorState(), []
     for _ in range(3):
@@ -190,7 +190,7 @@ async def test_a_machine_that_does_not_answer_is_shown_from_the_third_look_on(wa
 
 async def test_warning_and_alert_end_when_the_machine_answers_again(watched: Watched) -> None:
     vm = await watched.begin()
-    watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
+    watched.streaming.always["activity"] = ProviderBusyError("SSH: no response in time")
     memory = MonitorState()
     for _ in range(3):
         memory = (await watched.look(vm, memory)).memory
@@ -208,7 +208,7 @@ async def test_silence_is_bounded_by_the_idle_limit_and_a_quarter_of_an_hour(
     watched: Watched, minutes: int, stopped: bool
 ) -> None:
     vm = await watched.begin()
-    watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
+    watched.streaming.always["activity"] = ProviderBusyError("SSH: no response in time")
     memory = MonitorState(silent=9, unmeasured=9, unmeasured_since=_ago(minutes=minutes))
 
     looked = await watched.look(vm, memory)
@@ -237,7 +237,7 @@ async def test_a_stop_for_silence_tells_the_player_why(watched: Watched) -> None
 async def test_silence_before_a_start_does_not_count_after_it(watched: Watched) -> None:
     vm = await watched.begin()
     await watched.db.update(Vm, {"_id": vm.id}, {"$set": {"start_asked_at": _ago(minutes=5)}})
-    watched.streaming.always["activity"] = ProviderBusyError("SSH: no answer in time")
+    watched.streaming.always["activity"] = ProviderBusyError("SSH: no response in time")
 
     looked = await watched.look(vm, MonitorState(silent=9, unmeasured=9, unmeasured_since=_ago(hours=3)))
 

@@ -33,7 +33,7 @@ class FakeFinder:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def around(self, region: str) -> list[CloudLocation]:
+    async def regions_near(self, region: str) -> list[CloudLocation]:
         self.asked.append(region)
         await self.open.wait()
         if self.failures:
@@ -60,7 +60,7 @@ async def make_orders(db: Database) -> AsyncIterator[Make]:
 
 
 async def test_the_anchor_comes_first_and_unknown_regions_are_left_out(make_orders: Make) -> None:
-    order = await make_orders(FakeFinder()).around(SYDNEY)
+    order = await make_orders(FakeFinder()).regions_near(SYDNEY)
 
     assert order.regions == (SYDNEY, MELBOURNE, SINGAPORE, SANTIAGO)
     assert order.reason == ("order of Google's regions by its network around australia-southeast1 (Location Finder)")
@@ -69,9 +69,9 @@ async def test_the_anchor_comes_first_and_unknown_regions_are_left_out(make_orde
 async def test_an_answer_serves_all_processes_for_days(make_orders: Make) -> None:
     finder = FakeFinder()
 
-    await make_orders(finder).around(SYDNEY)
-    again = await make_orders(finder, now=lambda: NOON + timedelta(days=6)).around(SYDNEY)
-    much_later = await make_orders(finder, now=lambda: NOON + timedelta(days=8)).around(SYDNEY)
+    await make_orders(finder).regions_near(SYDNEY)
+    again = await make_orders(finder, now=lambda: NOON + timedelta(days=6)).regions_near(SYDNEY)
+    much_later = await make_orders(finder, now=lambda: NOON + timedelta(days=8)).regions_near(SYDNEY)
 
     assert again.regions == much_later.regions
     assert finder.asked == [SYDNEY, SYDNEY]
@@ -81,13 +81,13 @@ async def test_all_who_ask_at_once_share_one_question(make_orders: Make) -> None
     finder = FakeFinder()
     orders = make_orders(finder)
 
-    await asyncio.gather(*(orders.around(SYDNEY) for _ in range(20)))
+    await asyncio.gather(*(orders.regions_near(SYDNEY) for _ in range(20)))
 
     assert finder.asked == [SYDNEY]
 
 
 async def test_without_a_project_distance_decides_and_says_so(make_orders: Make) -> None:
-    order = await make_orders(None).around(SYDNEY)
+    order = await make_orders(None).regions_near(SYDNEY)
 
     assert order.regions == ()
     assert order.reason == "order of Google's regions by distance: no Google project is set up for Location Finder"
@@ -98,9 +98,9 @@ async def test_after_the_deadline_distance_decides_and_the_late_answer_serves_th
     finder.open.clear()
     orders = make_orders(finder, deadline_s=0.05)
 
-    too_late = await orders.around(SYDNEY)
+    too_late = await orders.regions_near(SYDNEY)
     finder.open.set()
-    next_time = await make_orders(finder).around(SYDNEY)
+    next_time = await make_orders(finder).regions_near(SYDNEY)
 
     assert too_late.regions == ()
     assert too_late.reason == "order of Google's regions by distance: Location Finder did not answer in time"
@@ -122,12 +122,12 @@ async def test_after_a_failure_google_is_left_alone_for_a_while(
     times = [NOON]
     orders = make_orders(finder, now=lambda: times[-1])
 
-    failed = await orders.around(SYDNEY)
+    failed = await orders.regions_near(SYDNEY)
     times.append(NOON + quiet - timedelta(seconds=1))
-    still_quiet = await orders.around(SYDNEY)
+    still_quiet = await orders.regions_near(SYDNEY)
     asked_meanwhile = len(finder.asked)
     times.append(NOON + quiet)
-    asked_again = await orders.around(SYDNEY)
+    asked_again = await orders.regions_near(SYDNEY)
 
     assert failed.reason == still_quiet.reason == f"order of Google's regions by distance: {words}"
     assert asked_meanwhile == 1
@@ -142,9 +142,9 @@ async def test_an_answer_without_regions_is_none_and_not_kept(make_orders: Make)
         CloudLocation(SYDNEY, 1.0),
     ]
 
-    empty = await make_orders(finder).around(SYDNEY)
+    empty = await make_orders(finder).regions_near(SYDNEY)
     finder.found = [CloudLocation(SINGAPORE, None), CloudLocation(MELBOURNE, None), CloudLocation(SINGAPORE, 5.0)]
-    whole = await make_orders(finder).around(SYDNEY)
+    whole = await make_orders(finder).regions_near(SYDNEY)
 
     assert empty.reason == "order of Google's regions by distance: Location Finder gave no answer"
     assert whole.regions == (SYDNEY, SINGAPORE, MELBOURNE)
@@ -154,7 +154,7 @@ async def test_googles_word_on_carbon_comes_before_its_old_table(make_orders: Ma
     orders = make_orders(FakeFinder())
 
     before = orders.carbon_free_percent(MELBOURNE)
-    await orders.around(SYDNEY)
+    await orders.regions_near(SYDNEY)
 
     assert before == 39.0
     assert orders.carbon_free_percent(MELBOURNE) == 40.5

@@ -16,7 +16,7 @@ from placement.google_network_order import NetworkOrders
 from placement.ranking import Placements
 from providers.base import GpuStock, Place, ProviderName, Site, SiteId
 from providers.google.location_finder import CloudLocation
-from providers.google.machines import fitting
+from providers.google.machines import fitting_machine_types
 from providers.google.regions import Region, regions
 from providers.registry import Registry
 from tests.fakes.cloud import FakeCloud
@@ -73,14 +73,14 @@ def google_site(region: Region, usd_per_hour: str = "1.50") -> Site:
 
 
 def google_cloud() -> FakeCloud:
-    usable = [region for region in regions().values() if fitting(region, PREMIUM, TODAY)]
+    usable = [region for region in regions().values() if fitting_machine_types(region, PREMIUM, TODAY)]
     return FakeCloud(ProviderName.CLOUDYPAD, [google_site(region) for region in usable])
 
 
 class PacificFinder:
     """From Sydney, Singapore answers sooner than Tokyo, and both sooner than Jakarta, which is nearer on the map."""
 
-    async def around(self, region: str) -> list[CloudLocation]:
+    async def regions_near(self, region: str) -> list[CloudLocation]:
         assert region == "australia-southeast1"
         names = ("asia-southeast1", "asia-northeast1", "asia-southeast2", "us-west2", "southamerica-east1")
         return [CloudLocation(name, None) for name in names]

@@ -148,7 +148,7 @@ async def test_pages_that_lead_in_a_circle_are_left(bigquery: BigQuery, export: 
     page = {"jobComplete": True, "jobReference": {"jobId": "1"}, "pageToken": "again"}
     bigquery.lays_out(page, page, page)
 
-    with pytest.raises(ProviderBusyError, match="do not end"):
+    with pytest.raises(ProviderBusyError, match="same page token twice"):
         await export.costs(HOUR, HOUR)
 
 

@@ -56,7 +56,10 @@ def test_a_google_machine_is_created_by_the_known_line_with_our_key() -> None:
         (commands.configure("gamer-1"), "configure gamer-1 --retries 0"),
         (commands.deploy("gamer-1"), "deploy gamer-1 --yes --retries 0"),
         (commands.destroy("gamer-1"), "destroy gamer-1 --yes --retries 0"),
-        (commands.unlocking(commands.destroy("gamer-1")), "destroy gamer-1 --yes --retries 0 --force-pulumi-cancel"),
+        (
+            commands.with_lock_broken(commands.destroy("gamer-1")),
+            "destroy gamer-1 --yes --retries 0 --force-pulumi-cancel",
+        ),
     ],
 )
 def test_every_verb_gives_all_that_would_be_asked_for(argv: list[str], line: str) -> None:

@@ -128,11 +128,11 @@ async def test_a_run_whose_lease_was_lost_is_ended(store: CloudyPadStates, tmp_p
         finally:
             ended.set()
 
-    async with custody.held(1):
+    async with custody.hold(1):
         await store.give_back(NAME, custody._holder)
         await store.take(NAME, "somebody else", 60)
-        with pytest.raises(ProviderBusyError, match="another worker went on"):
-            await custody.during(work())
+        with pytest.raises(ProviderBusyError, match="another worker has taken over"):
+            await custody.run_leased(work())
 
     assert ended.is_set()
     assert await store.versions("gcp") == {}
@@ -142,12 +142,12 @@ async def test_files_that_went_on_after_a_crash_are_newer_than_what_is_stored(
     store: CloudyPadStates, tmp_path: Path
 ) -> None:
     home = a_home(tmp_path)
-    async with (first := InstanceLease(store, NAME, home, look_every_s=0.01)).held(1):
-        await first.during(asyncio.sleep(0))
+    async with (first := InstanceLease(store, NAME, home, look_every_s=0.01)).hold(1):
+        await first.run_leased(asyncio.sleep(0))
     write(tmp_path, f"instances/{NAME}/more.yml", "what a program did that outlived its worker")
 
-    async with (second := InstanceLease(store, NAME, home, look_every_s=0.01)).held(1):
-        await second.during(asyncio.sleep(0))
+    async with (second := InstanceLease(store, NAME, home, look_every_s=0.01)).hold(1):
+        await second.run_leased(asyncio.sleep(0))
 
     stored = await store.load(NAME)
     assert stored is not None
@@ -159,5 +159,5 @@ async def test_a_store_that_is_away_does_not_end_a_run(tmp_path: Path) -> None:
     away = Database("mongodb://127.0.0.1:1", "away", 0.05)
     custody = InstanceLease(CloudyPadStates(away), NAME, a_home(tmp_path), look_every_s=0.01)
 
-    assert await custody.during(asyncio.sleep(0.1, "done")) == "done"
+    assert await custody.run_leased(asyncio.sleep(0.1, "done")) == "done"
     await away.close()

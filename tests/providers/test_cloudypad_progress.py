@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.cloudypad.progress import Storyteller
+from providers.cloudypad.progress import ProgressReporter
 
 DEFAULT = """
 PLAY [Wait for machine to be reachable (timeout: 10min)] ***********************
@@ -53,9 +53,9 @@ Copy Wolf config.toml...
 
 def heard(printed: str) -> list[str]:
     told: list[str] = []
-    teller = Storyteller(told.append)
+    teller = ProgressReporter(told.append)
     for line in printed.splitlines():
-        teller.hear(line)
+        teller.feed(line)
     return told
 
 

@@ -212,7 +212,7 @@ async def test_a_full_region_that_cannot_be_cleared_is_not_called_free_of_charge
     google.order("stuck")
     provider = worker()
 
-    with pytest.raises(ProviderBusyError, match="could not be cleared away"):
+    with pytest.raises(ProviderBusyError, match="could not be removed"):
         await provider.rent(await an_offer(provider), TAG)
 
 
@@ -427,18 +427,18 @@ async def test_health_tells_the_version_once_it_is_known(worker: Worker) -> None
     async with asyncio.timeout(10):
         while True:
             health = await provider.health()
-            if health.detail != "CloudyPad has not told its version yet":
+            if health.detail != "CloudyPad's version is not known yet":
                 break
             await asyncio.sleep(0.05)
 
-    assert (health.healthy, health.detail) == (True, "CloudyPad 0.45.1; Google tells no stock")
+    assert (health.healthy, health.detail) == (True, "CloudyPad 0.45.1; Google does not publish availability")
     await provider.close()
 
 
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (None, "the executable `cloudypad` is not there (CLOUDYPAD_COMMAND)"),
+        (None, "the executable `cloudypad` was not found (see CLOUDYPAD_COMMAND)"),
         ("echo 'node: not found' >&2; exit 127", "cloudypad --version failed with status 127: node: not found"),
     ],
 )

@@ -204,7 +204,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_within_a_limit(google:
     google.held = asyncio.Event()
     compute = ComputeEngine(http, FixedToken(), "gamer-prod", url=google.url, within_s=0.1)
 
-    with pytest.raises(ProviderBusyError, match="Compute Engine gave no answer in time"):
+    with pytest.raises(ProviderBusyError, match="Compute Engine did not respond in time"):
         await compute.server(NAME, ZONE, LABEL)
     assert len(google.asked) == 1
     google.held.set()
@@ -215,7 +215,7 @@ async def test_a_label_is_put_on_disks_first_and_keeps_the_others(google: FakeCo
     google.say(f"{DISK}/setLabels", {"kind": "compute#operation"})
     google.say(f"{PATH}/setLabels", {"kind": "compute#operation"})
 
-    await compute.label(GoogleServer(PATH, "RUNNING", {"a": "b"}, "fp=", (DISK,)), *LABEL)
+    await compute.set_label(GoogleServer(PATH, "RUNNING", {"a": "b"}, "fp=", (DISK,)), *LABEL)
 
     assert google.asked == [("GET", DISK), ("POST", f"{DISK}/setLabels"), ("POST", f"{PATH}/setLabels")]
     assert google.bodies == [
@@ -244,7 +244,7 @@ async def test_a_machine_is_what_google_says_of_it(
 ) -> None:
     google.say(PATH, an_instance(said, labels={"gamer_machine": TAG}))
 
-    assert (await GceStateOverlay(compute).about(INSTANCE, MACHINE)).state is state
+    assert (await GceStateOverlay(compute).overlay(INSTANCE, MACHINE)).state is state
     assert google.asked == [("GET", PATH)]
 
 
@@ -252,7 +252,7 @@ async def test_a_machine_that_google_does_not_know_has_vanished(google: FakeComp
     google.say(PATH, not_found())
     google.say("gamer-prod/aggregated/instances", {"items": {}})
 
-    assert (await GceStateOverlay(compute).about(INSTANCE, MACHINE)).state is MachineState.VANISHED
+    assert (await GceStateOverlay(compute).overlay(INSTANCE, MACHINE)).state is MachineState.VANISHED
 
 
 async def test_a_label_that_cannot_be_set_harms_nothing_and_is_set_at_a_later_look(
@@ -264,9 +264,9 @@ async def test_a_label_that_cannot_be_set_harms_nothing_and_is_set_at_a_later_lo
     google.say(f"{PATH}/setLabels", {})
     truth = GceStateOverlay(compute)
 
-    first = await truth.about(INSTANCE, MACHINE)
+    first = await truth.overlay(INSTANCE, MACHINE)
     before = list(google.bodies)
-    second = await truth.about(INSTANCE, MACHINE)
+    second = await truth.overlay(INSTANCE, MACHINE)
 
     assert (first.state, second.state) == (MachineState.RUNNING, MachineState.RUNNING)
     assert (len(before), len(google.bodies)) == (0, 2)
@@ -278,7 +278,7 @@ async def test_a_label_that_another_look_sets_at_the_same_time_is_no_failure(
     google.say(PATH, an_instance(disks=[]))
     google.say(f"{PATH}/setLabels", refused(412, "Labels fingerprint either invalid or changed", "conditionNotMet"))
 
-    machine = await GceStateOverlay(compute).about(INSTANCE, MACHINE)
+    machine = await GceStateOverlay(compute).overlay(INSTANCE, MACHINE)
 
     assert machine.state is MachineState.RUNNING
     assert len(google.bodies) == 1
@@ -288,7 +288,7 @@ async def test_a_label_that_another_look_sets_at_the_same_time_is_no_failure(
 async def test_without_credentials_cloudypads_word_stands(google: FakeCompute, http: Http) -> None:
     compute = ComputeEngine(http, NoToken(), "gamer-prod", url=google.url)
 
-    assert await GceStateOverlay(compute).about(INSTANCE, MACHINE) == MACHINE
+    assert await GceStateOverlay(compute).overlay(INSTANCE, MACHINE) == MACHINE
     assert google.asked == []
 
 
@@ -299,8 +299,8 @@ async def test_google_is_not_asked_for_a_server_that_cannot_be_there(
     begun = Instance("gamer-1", "gcp", None, "unknown", False, False, False, zone=ZONE)
 
     for instance in (given_up, begun):
-        assert await GceStateOverlay(compute).about(instance, MACHINE) == MACHINE
-    assert await GceStateOverlay(None).about(INSTANCE, MACHINE) == MACHINE
+        assert await GceStateOverlay(compute).overlay(instance, MACHINE) == MACHINE
+    assert await GceStateOverlay(None).overlay(INSTANCE, MACHINE) == MACHINE
     assert google.asked == []
 
 
@@ -311,7 +311,7 @@ async def test_a_server_without_a_proper_name_is_asked_for_by_the_name_that_clou
     google.say(PATH, an_instance(labels={"gamer_machine": TAG}))
     instance = Instance("gamer-1", "gcp", None, "unknown", True, True, True, server_name=told, zone=ZONE)
 
-    assert (await GceStateOverlay(compute).about(instance, MACHINE)).state is MachineState.RUNNING
+    assert (await GceStateOverlay(compute).overlay(instance, MACHINE)).state is MachineState.RUNNING
 
 
 async def test_what_carries_our_label_is_found_over_all_pages_whoever_manages_it(
@@ -325,7 +325,7 @@ async def test_what_carries_our_label_is_found_over_all_pages_whoever_manages_it
         {"items": {"zones/b": {"instances": [other]}}},
     )
 
-    machines = await GceStateOverlay(compute).labelled()
+    machines = await GceStateOverlay(compute).list_labelled()
 
     assert [(machine.tag, machine.state) for machine in machines] == [
         ("gamer-main-100000000000000001", MachineState.STOPPED_RELEASED),
@@ -341,8 +341,8 @@ async def test_a_list_of_labels_that_is_not_whole_is_no_list(google: FakeCompute
     google.say("gamer-prod/aggregated/instances", {"items": {}, "unreachables": ["zones/us-east1-b"]})
 
     with pytest.raises(ProviderBusyError):
-        await GceStateOverlay(compute).labelled()
+        await GceStateOverlay(compute).list_labelled()
 
 
 async def test_without_compute_engine_nothing_is_known_of_labels() -> None:
-    assert await GceStateOverlay(None).labelled() == []
+    assert await GceStateOverlay(None).list_labelled() == []

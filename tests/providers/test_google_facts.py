@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from models.catalog import PRESETS, PresetName
-from providers.google.machines import MACHINE_TYPES, cheapest, fitting, zones_of
+from providers.google.machines import MACHINE_TYPES, cheapest, fitting_machine_types, zones_of
 from providers.google.prices import Part, PriceSource, Usage, hourly_price, shipped_prices
 from providers.google.regions import find_region, gpus, regions
 
@@ -57,14 +57,14 @@ def test_a_gpu_is_not_offered_after_google_ends_its_support() -> None:
 
     assert sydney.gpu_models(TODAY) == ("nvidia-tesla-t4",)
     assert sydney.gpu_models(T4_IS_GONE) == ()
-    assert fitting(sydney, PREMIUM, T4_IS_GONE) == []
+    assert fitting_machine_types(sydney, PREMIUM, T4_IS_GONE) == []
 
 
 def test_every_region_that_can_play_has_a_price_for_what_it_offers() -> None:
     without = [
         (region.name, type_.name)
         for region in regions().values()
-        for type_ in fitting(region, PREMIUM, TODAY)
+        for type_ in fitting_machine_types(region, PREMIUM, TODAY)
         if hourly_price(shipped_prices().by_region[region.name], type_.name, type_.gpu_model, USAGE) is None
     ]
 
@@ -85,9 +85,9 @@ def test_more_video_memory_than_a_gpu_has_is_not_promised() -> None:
     needs_24_gb = replace(PREMIUM, min_vram_gb=24)
     us_central1, jakarta = regions()["us-central1"], regions()["asia-southeast2"]
 
-    assert {type_.gpu_model for type_ in fitting(us_central1, needs_24_gb, TODAY)} == {"nvidia-l4"}
-    assert fitting(jakarta, needs_24_gb, TODAY) == []
-    assert fitting(us_central1, replace(PREMIUM, vcpus=64), TODAY) == []
+    assert {type_.gpu_model for type_ in fitting_machine_types(us_central1, needs_24_gb, TODAY)} == {"nvidia-l4"}
+    assert fitting_machine_types(jakarta, needs_24_gb, TODAY) == []
+    assert fitting_machine_types(us_central1, replace(PREMIUM, vcpus=64), TODAY) == []
 
 
 def test_a_shape_without_a_gpu_gets_one_because_cloudypad_makes_no_machine_without() -> None:

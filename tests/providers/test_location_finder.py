@@ -74,7 +74,7 @@ async def test_all_pages_are_read_in_googles_order(google: FakeLocationFinder, f
         {"cloudLocations": [location("us-east4", carbonFreeEnergyPercentage=0)]},
     ]
 
-    found = await finder.around("europe-west4")
+    found = await finder.regions_near("europe-west4")
 
     assert found == [
         CloudLocation("europe-west1", 84.0),
@@ -94,27 +94,27 @@ async def test_other_clouds_and_odd_entries_are_left_out(google: FakeLocationFin
     aws = {"name": "projects/gamer-prod/locations/global/cloudLocations/aws-us-east-1"}
     google.pages = [{"cloudLocations": [aws, {}, "text", location("us-east1", carbonFreeEnergyPercentage="much")]}]
 
-    assert await finder.around("us-east4") == [CloudLocation("us-east1", None)]
+    assert await finder.regions_near("us-east4") == [CloudLocation("us-east1", None)]
 
 
 async def test_no_neighbours_are_an_answer(google: FakeLocationFinder, finder: LocationFinder) -> None:
     google.pages = [{"cloudLocations": None}]
 
-    assert await finder.around("us-east4") == []
+    assert await finder.regions_near("us-east4") == []
 
 
 async def test_short_and_empty_pages_are_turned_to_the_last(google: FakeLocationFinder, finder: LocationFinder) -> None:
     google.pages = [{"nextPageToken": str(number)} for number in range(1, 10)]
     google.pages.append({"cloudLocations": [location("us-east1")], "nextPageToken": None})
 
-    assert await finder.around("us-east4") == [CloudLocation("us-east1", None)]
+    assert await finder.regions_near("us-east4") == [CloudLocation("us-east1", None)]
 
 
 async def test_pages_that_lead_in_a_circle_are_no_answer(google: FakeLocationFinder, finder: LocationFinder) -> None:
     google.pages = [{"cloudLocations": [location("us-east1")], "nextPageToken": "0"}]
 
-    with pytest.raises(ProviderBusyError, match="do not end"):
-        await finder.around("us-east4")
+    with pytest.raises(ProviderBusyError, match="too many pages"):
+        await finder.regions_near("us-east4")
 
     assert len(google.requests) == 2
 
@@ -122,8 +122,8 @@ async def test_pages_that_lead_in_a_circle_are_no_answer(google: FakeLocationFin
 async def test_pages_without_end_are_not_followed_for_ever(google: FakeLocationFinder, finder: LocationFinder) -> None:
     google.pages = [{"nextPageToken": str(number)} for number in range(1, 100)]
 
-    with pytest.raises(ProviderBusyError, match="do not end"):
-        await finder.around("us-east4")
+    with pytest.raises(ProviderBusyError, match="too many pages"):
+        await finder.regions_near("us-east4")
 
     assert len(google.requests) == 50
 
@@ -133,7 +133,7 @@ async def test_a_refusal_is_called_one(google: FakeLocationFinder, finder: Locat
     google.faults.append(web.json_response({"error": {"status": "PERMISSION_DENIED"}}, status=status))
 
     with pytest.raises(ProviderRefusedError) as refused:
-        await finder.around("us-east4")
+        await finder.regions_near("us-east4")
 
     assert "canary" not in str(refused.value)
 
@@ -155,14 +155,14 @@ async def test_no_usable_answer_may_be_asked_for_again(
     google.faults.append(fault)
 
     with pytest.raises(ProviderBusyError):
-        await finder.around("us-east4")
+        await finder.regions_near("us-east4")
 
 
 async def test_without_credentials_none_are_sent(google: FakeLocationFinder) -> None:
     google.pages = [{}]
     http = Http()
 
-    await LocationFinder(http, NoTokens(), "gamer-prod", url=google.url).around("us-east4")
+    await LocationFinder(http, NoTokens(), "gamer-prod", url=google.url).regions_near("us-east4")
     await http.close()
 
     assert "Authorization" not in google.requests[0].headers

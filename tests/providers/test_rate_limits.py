@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from providers.http import NothingSentError
-from providers.rate_limiter import Pacing
+from providers.rate_limiter import RateLimiter
 from providers.rate_limits import is_used_up, reset_s
 
 NOW = 1_780_000_000.0
@@ -51,18 +51,18 @@ def test_the_last_allowed_request_says_so(headers: dict[str, str], used_up: bool
 
 
 async def test_an_account_that_is_used_up_holds_back_requests_of_every_kind() -> None:
-    pacing, begun = Pacing(per_second=100, patience_s=20), monotonic()
+    pacing, begun = RateLimiter(per_second=100, patience_s=20), monotonic()
 
-    pacing.rest_all(0.3)
-    await asyncio.gather(pacing.turn("list"), pacing.turn("create"))
+    pacing.back_off_all(0.3)
+    await asyncio.gather(pacing.wait_for_turn("list"), pacing.wait_for_turn("create"))
 
     assert monotonic() - begun >= 0.29
 
 
 async def test_a_reset_beyond_all_patience_is_told_at_once() -> None:
-    pacing = Pacing(per_second=100, patience_s=1)
+    pacing = RateLimiter(per_second=100, patience_s=1)
 
-    pacing.rest_all(300)
+    pacing.back_off_all(300)
 
     with pytest.raises(NothingSentError):
-        await pacing.turn("list")
+        await pacing.wait_for_turn("list")

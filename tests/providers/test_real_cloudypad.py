@@ -85,8 +85,8 @@ async def test_a_google_order_arrives_whole_and_fails_where_pulumi_is_missing(re
         commands.configure(NAME),
         commands.deploy(NAME),
         commands.destroy(NAME),
-        commands.unlocking(commands.deploy(NAME)),
-        commands.unlocking(commands.destroy(NAME)),
+        commands.with_lock_broken(commands.deploy(NAME)),
+        commands.with_lock_broken(commands.destroy(NAME)),
     ],
     ids=" ".join,
 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from providers.redaction import clean_line, redacted
+from providers.redaction import clean_line, redact
 
 SECRETS = [
     "hunter2",
@@ -29,7 +29,7 @@ SECRETS = [
     ],
 )
 def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
-    shown = redacted(text)
+    shown = redact(text)
 
     assert "***" in shown
     assert not [secret for secret in SECRETS if secret in shown]
@@ -44,7 +44,7 @@ def test_what_looks_like_a_credential_is_hidden(text: str) -> None:
     ],
 )
 def test_plain_words_stay(text: str) -> None:
-    assert redacted(text) == text
+    assert redact(text) == text
 
 
 def test_a_line_is_one_printable_line_of_limited_length() -> None:

@@ -14,7 +14,7 @@ def test_a_configured_cloud_is_found_by_its_name() -> None:
 
     assert registry.get(ProviderName.TENSORDOCK) is tensordock
     assert registry.all() == (tensordock,)
-    assert registry.configured(ProviderName.TENSORDOCK)
+    assert registry.is_configured(ProviderName.TENSORDOCK)
 
 
 def test_a_cloud_without_credentials_is_down_by_name() -> None:
@@ -24,4 +24,4 @@ def test_a_cloud_without_credentials_is_down_by_name() -> None:
         registry.get(ProviderName.CLOUDYPAD)
 
     assert caught.value.provider == "CLOUDYPAD"
-    assert not registry.configured(ProviderName.CLOUDYPAD)
+    assert not registry.is_configured(ProviderName.CLOUDYPAD)

@@ -55,16 +55,16 @@ def read(body: Any) -> Json:
             Failure(400, "SSH port (22) must be forwarded", bad_order=True),
         ),
         (200, [{"message": "too small"}, {"message": "odd"}], Failure(200, "too small; odd", bad_order=True)),
-        (502, HTML.encode(), Failure(502, "something that is not JSON", spoken=False)),
-        (200, HTML.encode(), Failure(200, "something that is not JSON", spoken=False)),
-        (404, HTML.encode(), Failure(404, "something that is not JSON", spoken=False)),
-        (200, b'{"data": ', Failure(200, "something that is not JSON", spoken=False)),
-        (200, b'{"price": NaN}', Failure(200, "something that is not JSON", spoken=False)),
-        (200, b"\xff\xfe\x00", Failure(200, "something that is not JSON", spoken=False)),
-        (200, b"[" * 100_000, Failure(200, "something that is not JSON", spoken=False)),
-        (200, b'{"n": ' + b"9" * 5000 + b"}", Failure(200, "something that is not JSON", spoken=False)),
-        (404, b"", Failure(404, "an empty answer")),
-        (500, b"  \n", Failure(500, "an empty answer")),
+        (502, HTML.encode(), Failure(502, "something that is not JSON", is_own=False)),
+        (200, HTML.encode(), Failure(200, "something that is not JSON", is_own=False)),
+        (404, HTML.encode(), Failure(404, "something that is not JSON", is_own=False)),
+        (200, b'{"data": ', Failure(200, "something that is not JSON", is_own=False)),
+        (200, b'{"price": NaN}', Failure(200, "something that is not JSON", is_own=False)),
+        (200, b"\xff\xfe\x00", Failure(200, "something that is not JSON", is_own=False)),
+        (200, b"[" * 100_000, Failure(200, "something that is not JSON", is_own=False)),
+        (200, b'{"n": ' + b"9" * 5000 + b"}", Failure(200, "something that is not JSON", is_own=False)),
+        (404, b"", Failure(404, "an empty response")),
+        (500, b"  \n", Failure(500, "an empty response")),
     ],
 )
 def test_a_failure_is_seen_whatever_the_status_says(status: int, body: Any, failure: Failure) -> None:
@@ -101,7 +101,7 @@ def test_version_0_fails_when_it_does_not_say_success(body: Any) -> None:
 
 
 def test_an_empty_answer_of_version_0_is_a_failure() -> None:
-    assert parse.answer(Reply(200, {}, b""), says_success=True) == Failure(200, "an empty answer")
+    assert parse.answer(Reply(200, {}, b""), says_success=True) == Failure(200, "an empty response")
 
 
 def test_foreign_words_are_one_printable_line() -> None:

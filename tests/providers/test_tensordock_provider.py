@@ -445,7 +445,7 @@ async def test_without_the_key_version_0_is_left_alone(connect: Connect, stand_i
             "balance",
             Said(200, {"success": True}),
             True,
-            "balance unknown: TensorDock, read balance: no balance in the answer",
+            "balance unknown: TensorDock, read balance: no balance in the response",
         ),
     ],
 )
@@ -467,7 +467,7 @@ async def test_health_does_not_wait_for_a_silent_cloud(connect: Connect, stand_i
     health = await connect(health_timeout_s=0.1).health()
     let_go.set()
 
-    assert (health.healthy, health.detail) == (False, "no answer within 0.1 s")
+    assert (health.healthy, health.detail) == (False, "no response within 0.1 s")
 
 
 async def test_requests_of_one_kind_are_paced(connect: Connect, stand_in: StandIn) -> None:
@@ -513,8 +513,8 @@ async def test_a_failing_cloud_is_logged_once_and_its_recovery_once(
     for _ in range(3):
         await asyncio.gather(tensordock.sites(), tensordock.machines())
 
-    assert [(level, text) for level, text, _ in failing] == [("WARNING", "a cloud is failing")]
-    assert [(level, text) for level, text, _ in records(caplog)[1:]] == [("INFO", "a cloud has recovered")]
+    assert [(level, text) for level, text, _ in failing] == [("WARNING", "provider failing")]
+    assert [(level, text) for level, text, _ in records(caplog)[1:]] == [("INFO", "provider recovered")]
 
 
 async def test_unknown_words_are_logged_once(
@@ -526,7 +526,7 @@ async def test_unknown_words_are_logged_once(
         with pytest.raises(ProviderBusyError):
             await tensordock.sites()
 
-    told = [record for record in caplog.records if "table does not know" in record.getMessage()]
+    told = [record for record in caplog.records if "unknown TensorDock failure" in record.getMessage()]
     assert [record.__dict__["words"] for record in told] == ["The moon is full"]
 
 

@@ -168,7 +168,7 @@ async def test_a_lost_answer_to_an_order_that_was_taken_leaves_one_machine(
     assert stand_in.named(TAG) == [machine.id]
     assert told == [
         "Ordering the machine at TensorDock",
-        "The cloud's answer to the order was lost; looking for the machine",
+        "The cloud's response to the order was lost; looking for the machine",
     ]
 
 

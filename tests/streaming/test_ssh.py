@@ -156,7 +156,7 @@ async def test_more_output_than_allowed_ends_the_command(ssh: Ssh, sshd: Sshd) -
 
 async def test_a_command_that_takes_too_long_is_given_up(ssh: Ssh, sshd: Sshd) -> None:
     async with ssh.shell(sshd.address()) as shell:
-        with pytest.raises(ProviderBusyError, match="sleep on the machine: no answer in time"):
+        with pytest.raises(ProviderBusyError, match="sleep on the machine: no response in time"):
             await shell.run("sleep", "60", timeout_s=0.2)
 
 
@@ -252,7 +252,7 @@ async def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(k
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        with pytest.raises(ProviderBusyError, match="no answer in time"):
+        with pytest.raises(ProviderBusyError, match="no response in time"):
             async with Ssh(key, connect_timeout_s=0.2).shell(Address("127.0.0.1", port, "user", None, 0, 0, 0)):
                 pytest.fail("connected to silence")
     for writer in held:

@@ -268,6 +268,6 @@ async def test_a_bucket_that_hangs_is_named_to_nobody(world: GatewayWorld) -> No
 
     (fault,) = answer["errors"]
     assert fault["extensions"]["code"] == "UNAVAILABLE"
-    assert fault["message"] == "the game library cannot be read: no answer in time"
+    assert fault["message"] == "the game library cannot be read: no response in time"
     assert "hidden-bucket" not in json.dumps(answer)
     assert "127.0.0.1" not in json.dumps(answer)
