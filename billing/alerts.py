@@ -41,7 +41,8 @@ class Alerts:
         """Those of the running day and month, newest first: one user's, else the platform's, else everybody's."""
         await self.raise_due(await limits_of(self._db, user_id), now)
         whose = {} if everybody else {"user_id": user_id}
-        found = await self._db.find(SpendingAlert, {**whose, "raised_at": {"$gte": month_of(now).start}})
+        this_month = {**whose, "raised_at": {"$gte": month_of(now).start}}
+        found, _ = await self._db.find_readable(SpendingAlert, this_month)
         running = [alert for alert in found if alert.period_start == period_of(alert.period, now).start]
         return sorted(running, key=lambda alert: (alert.raised_at, alert.id), reverse=True)
 
@@ -56,7 +57,7 @@ class Alerts:
         return [alert for limit in limits if (alert := await self._due(limit, now)) is not None]
 
     async def _is_first(self, alert: SpendingAlert) -> bool:
-        if await self._db.get(SpendingAlert, alert.id) is not None:
+        if await self._db.count(SpendingAlert, {"_id": alert.id}) > 0:
             return False
         try:
             await self._db.insert(alert)
@@ -111,7 +112,8 @@ class AlertFeed:
                         yield alert
 
     async def _missed(self, since: datetime) -> list[SpendingAlert]:
-        return await self._db.find(SpendingAlert, {"raised_at": {"$gte": since}}, sort=[("raised_at", 1)])
+        found, _ = await self._db.find_readable(SpendingAlert, {"raised_at": {"$gte": since}}, sort=[("raised_at", 1)])
+        return found
 
 
 def _level(limit_usd: Decimal, spent_usd: Decimal, forecast_usd: Decimal) -> AlertLevel | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Protocol
@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from billing.amounts import EXACT, HOUR, PLACES, midnight
 from billing.operator_alerts import OperatorAlerts
 from models.billed import BilledAmount, BilledState
-from models.database import Database
+from models.database import Database, Document
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
 from models.vms import Vm
@@ -56,39 +56,42 @@ class GoogleBillingImport:
         return len(amounts)
 
     async def _missing(self, since: datetime) -> None:
-        if await self._db.find_one(BilledAmount, {"provider": _GOOGLE, "at": {"$gte": since}}) is None:
+        if await self._db.count(BilledAmount, {"provider": _GOOGLE, "at": {"$gte": since}}) == 0:
             return  # it has not begun
         message = "Google's billing export answers without rows; what it said before is kept"
         await self._alerts.raise_alert(AlertLevel.WARNING, OperatorAlertCode.BILLING_EXPORT_STALE, _GOOGLE, message)
 
     async def _note_covered(self, until: datetime) -> None:
         """Remember the end of the last hour of use that the export covers; it never goes back."""
-        known = await self._db.get(BilledState, _GOOGLE)
+        known = await self._db.get_derived(BilledState, _GOOGLE)
         if known is None or known.as_of < until:
             await self._db.replace(BilledState(id=_GOOGLE, as_of=until))
 
-    async def _vms(self, costs: Sequence[ExportedCost]) -> dict[str, Vm]:
+    async def _vms(self, costs: Sequence[ExportedCost]) -> dict[str, Document]:
+        """Return what is needed of the VMs by their tags, also of records that this version cannot read as a whole."""
         tags = sorted({cost.tag for cost in costs if cost.tag is not None})
-        return {vm.tag: vm for vm in await self._db.find(Vm, {"tag": {"$in": tags}})}
+        wanted = [{"$match": {"tag": {"$in": tags}}}, {"$project": {"tag": 1, "user_id": 1, "console": 1}}]
+        return {str(raw["tag"]): raw for raw in await self._db.aggregate(Vm, wanted)}
 
     async def _forget_others(self, first: datetime, kept: set[str]) -> None:
         """Delete what Google said before and no longer says."""
-        known = await self._db.find(BilledAmount, {"provider": _GOOGLE, "at": {"$gte": first}})
-        gone = [amount.id for amount in known if amount.id not in kept]
+        since = {"provider": _GOOGLE, "at": {"$gte": first}}
+        known = await self._db.aggregate(BilledAmount, [{"$match": since}, {"$project": {"_id": 1}}])
+        gone = [raw["_id"] for raw in known if raw["_id"] not in kept]
         if gone:
             await self._db.delete(BilledAmount, {"_id": {"$in": gone}})
 
 
-def _amount(cost: ExportedCost, vms: dict[str, Vm]) -> BilledAmount:
-    vm = None if cost.tag is None else vms.get(cost.tag)
+def _amount(cost: ExportedCost, vms: Mapping[str, Document]) -> BilledAmount:
+    vm: Document = {} if cost.tag is None else vms.get(cost.tag, {})
     return BilledAmount(
         id=f"{_GOOGLE}:{cost.hour:%Y-%m-%dT%H}:{cost.tag or ''}",
         provider=_GOOGLE,
         at=cost.hour,
         usd=_stored(cost.usd),
-        vm_id=None if vm is None else vm.id,
-        user_id=None if vm is None else vm.user_id,
-        console=None if vm is None else vm.console.value,
+        vm_id=vm.get("_id"),
+        user_id=vm.get("user_id"),
+        console=vm.get("console"),
     )
 
 

@@ -75,7 +75,7 @@ class GooglePrices:
         """Never raises: while the database is away, what was read last, at worst the shipped list."""
         if self._now() - self._read_at >= _READ_AGAIN_AFTER:
             try:
-                rows = await self._db.find(GoogleRegionPrices, {})
+                rows, _ = await self._db.find_readable(GoogleRegionPrices, {})
             except UnavailableError:
                 return self._prices
             self._prices, self._read_at = _merged(shipped_prices(), rows), self._now()

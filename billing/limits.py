@@ -67,13 +67,14 @@ class SpendingLimits:
 
     async def all(self, user_id: str | None) -> list[SpendingLimit]:
         """One user's, or for None those of the platform and of every user."""
-        found = await self._db.find(SpendingLimit, {} if user_id is None else {"user_id": user_id})
+        found, _ = await self._db.find_readable(SpendingLimit, {} if user_id is None else {"user_id": user_id})
         return sorted(found, key=lambda limit: (limit.user_id or "", limit.period))
 
     async def check(self, user_id: str) -> None:
         """Raises SpendingLimitError when a hard limit, this user's or the platform's, is reached.
 
-        Of the platform's spending a user learns no more than that its limit is reached.
+        Of the platform's spending a user learns no more than that its limit is reached. UnreadableRecordError when this
+        version cannot read one of them: what it allows is unknown.
         """
         for limit in await self._db.find(SpendingLimit, {"user_id": {"$in": [user_id, None]}, "hard": True}):
             spent = (await self.spending(limit)).total_usd
@@ -82,9 +83,10 @@ class SpendingLimits:
                 raise SpendingLimitError(f"{words_of(limit)} of {limit.usd} USD is reached", limit.usd, shown)
 
     async def must_stop(self, now: datetime | None = None) -> MustStop:
-        """Whose hard limits are reached now."""
+        """Return whose hard limits are reached now. One that cannot be read stops nothing, and hinders no other."""
         everybody, users = None, {}
-        for limit in await self._db.find(SpendingLimit, {"hard": True}):
+        limits, _ = await self._db.find_readable(SpendingLimit, {"hard": True})
+        for limit in limits:
             if (await self.spending(limit, now)).total_usd < limit.usd:
                 continue
             reason = f"{words_of(limit)} is reached"

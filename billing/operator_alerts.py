@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
-from errors import ConflictError
+from errors import ConflictError, UnreadableRecordError
 from models.change_feed import ChangeFeed
 from models.database import DESCENDING, Database
 from models.limits import AlertLevel
@@ -27,7 +27,11 @@ class OperatorAlerts:
 
         Returns whether this call opened it. Messages never carry credentials or text that a caller chose.
         """
-        if (alert := await self.open_one(code, subject_id)) is not None:
+        try:
+            alert = await self.open_one(code, subject_id)
+        except UnreadableRecordError:
+            return False  # one is open, and what it says is unknown
+        if alert is not None:
             if alert.level is level and set(about) <= set(alert.about):
                 return False
             about = sorted({*about, *alert.about})
@@ -53,7 +57,10 @@ class OperatorAlerts:
 
     async def clear(self, code: OperatorAlertCode, subject_id: str) -> bool:
         """Close the open alert of this kind. Returns whether there was one."""
-        alert = await self.open_one(code, subject_id)
+        try:
+            alert = await self.open_one(code, subject_id)
+        except UnreadableRecordError:
+            return False
         return alert is not None and await self._close(alert)
 
     async def open_one(self, code: OperatorAlertCode, subject_id: str) -> OperatorAlert | None:
@@ -67,7 +74,8 @@ class OperatorAlerts:
     async def newest(self, *, with_cleared: bool, limit: int) -> list[OperatorAlert]:
         """Return at most `limit` alerts, newest first."""
         query = {} if with_cleared else {"cleared_at": None}
-        return await self._db.find(OperatorAlert, query, sort=[("raised_at", DESCENDING)], limit=limit)
+        found, _ = await self._db.find_readable(OperatorAlert, query, sort=[("raised_at", DESCENDING)], limit=limit)
+        return found
 
     async def _close(self, alert: OperatorAlert) -> bool:
         changes = {"key": alert.id, "cleared_at": datetime.now(UTC), "cleared_told": False}
@@ -106,8 +114,9 @@ class OperatorAlertFeed:
                         yield each
 
     async def _since(self, moment: datetime) -> list[OperatorAlert]:
-        raised = await self._db.find(OperatorAlert, {"raised_at": {"$gte": moment}}, sort=[("raised_at", 1)])
-        cleared = await self._db.find(OperatorAlert, {"cleared_at": {"$gte": moment}}, sort=[("cleared_at", 1)])
+        after = {"$gte": moment}
+        raised, _ = await self._db.find_readable(OperatorAlert, {"raised_at": after}, sort=[("raised_at", 1)])
+        cleared, _ = await self._db.find_readable(OperatorAlert, {"cleared_at": after}, sort=[("cleared_at", 1)])
         return [*raised, *(each for each in cleared if each.raised_at < moment)]
 
 

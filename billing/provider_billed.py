@@ -21,6 +21,7 @@ from providers.base import ProviderName
 
 UNATTRIBUTED: Final = "UNATTRIBUTED"  # the provider does not say whom or what it charged this for
 _NOTHING: Final = Decimal(0)
+_SOME: Final = 20  # documents of which one can be read
 _FIELDS: Final = {RollupKind.PROVIDER: "provider", RollupKind.CONSOLE: "console", RollupKind.USER: "user_id"}
 _UNITS: Final = {Granularity.HOUR: "hour", Granularity.DAY: "day", Granularity.MONTH: "month"}
 
@@ -69,13 +70,15 @@ class Billed:
         return await asyncio.to_thread(report_of, window, grid, None, as_of)
 
     async def as_of(self) -> datetime | None:
-        states = await self._db.find(BilledState, {})
-        return min((state.as_of for state in states), default=None)
+        """Return how far all providers go that have said anything; None when that is unknown of one of them."""
+        states, unreadable = await self._db.find_readable(BilledState, {})
+        return None if unreadable else min((state.as_of for state in states), default=None)
 
     async def known(self) -> dict[ProviderName, Window]:
         """Return what each provider has told of: from its first amount on, as far as its word goes."""
         found: dict[ProviderName, Window] = {}
-        for state in await self._db.find(BilledState, {}):
+        states, _ = await self._db.find_readable(BilledState, {})
+        for state in states:
             first = await self._first(state.id)
             found[state.id] = Window(min(first or state.as_of, state.as_of), state.as_of)
         return found
@@ -83,8 +86,8 @@ class Billed:
     async def _first(self, provider: ProviderName) -> datetime | None:
         """Return the moment of a provider's first word: a look at its balance, or an hour of its export."""
         of_provider: Document = {"provider": provider}
-        samples = await self._db.find(BalanceSample, of_provider, sort=[("at", 1)], limit=1)
-        amounts = await self._db.find(BilledAmount, of_provider, sort=[("at", 1)], limit=1)
+        samples, _ = await self._db.find_readable(BalanceSample, of_provider, sort=[("at", 1)], limit=_SOME)
+        amounts, _ = await self._db.find_readable(BilledAmount, of_provider, sort=[("at", 1)], limit=_SOME)
         return min([*(each.at for each in samples), *(each.at for each in amounts)], default=None)
 
     async def compared(self, window: Window) -> list[Compared]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from billing.coverage import Coverage
 from billing.report_grid import Grid, put
 from billing.rollups import Rollups, overlapping
 from billing.windows import Granularity, Window
-from errors import InvalidInputError
+from errors import InvalidInputError, UnreadableRecordError
 from models.database import Database, Document
 from models.rollups import (
     EVERYBODY,
@@ -33,6 +34,8 @@ from models.rollups import (
 )
 from models.usage import UsageRow, UsageState
 from models.vms import Vm
+
+log = logging.getLogger(__name__)
 
 CURRENCY: Final = "USD"
 MAX_LINES: Final = 100_000  # of a report, and of the sums that it is made of
@@ -142,10 +145,7 @@ class Reports:
     ) -> Report:
         """Of one user, or of all. Empty buckets are there, with zeros. InvalidInputError when it would be too long."""
         now = now or datetime.now(UTC)
-        grid = await asyncio.to_thread(lambda: Grid(window.buckets(granularity)))
-        coverage = await self._coverage(window, granularity)
-        for span in Span:
-            await self._add_rollups(grid, ReportQuery(window, granularity, group_by, user_id), coverage.of(span))
+        grid, coverage = await self._from_rollups(ReportQuery(window, granularity, group_by, user_id))
         still_open: dict[str, UsageRow] = {}
         for gap in coverage.gaps():
             still_open |= await self._add_intervals(grid, gap, group_by, user_id, now)
@@ -158,6 +158,23 @@ class Reports:
     async def spent(self, window: Window, *, user_id: str | None = None, now: datetime | None = None) -> Report:
         """The window in as few sums as it can be had."""
         return await self.report(window, Granularity.MONTH, user_id=user_id, now=now)
+
+    async def _from_rollups(self, asked: ReportQuery) -> tuple[Grid, Coverage]:
+        """Return what rollups say, and of which part of the window: of nothing when one of them cannot be read."""
+
+        def empty() -> Grid:
+            return Grid(asked.window.buckets(asked.granularity))
+
+        grid, coverage = await asyncio.to_thread(empty), await self._coverage(asked.window, asked.granularity)
+        try:
+            for span in Span:
+                await self._add_rollups(grid, asked, coverage.of(span))
+        except UnreadableRecordError as error:
+            log.error("a report is added up from intervals", extra={"why": error.message})
+            return await asyncio.to_thread(lambda: Grid(asked.window.buckets(asked.granularity))), Coverage(
+                asked.window
+            )
+        return grid, coverage
 
     async def _coverage(self, window: Window, granularity: Granularity) -> Coverage:
         """Which part of the window is added up: months where their days will do, else days."""
@@ -182,7 +199,8 @@ class Reports:
         if not running or not window.start <= now < window.end:
             return {}
         stopping = {"_id": {"$in": running}, "stops_at": {"$lt": window.end}}
-        return {vm.id: vm for vm in await self._db.find(Vm, stopping)}
+        vms, _ = await self._db.find_readable(Vm, stopping)
+        return {vm.id: vm for vm in vms}
 
     async def _add_intervals(
         self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime

@@ -17,6 +17,7 @@ from typing import Final
 from billing.aggregation import Vms, by_day, merged
 from billing.amounts import DAY, midnight, month_start
 from billing.rollup_documents import differing, documents, vms_from
+from errors import UnreadableRecordError
 from models.database import ASCENDING, Database, Document
 from models.rollups import (
     EVERYBODY,
@@ -71,9 +72,9 @@ class Rollups:
         spans = [
             span
             for key in (_key(Span.DAY, day), _key(Span.MONTH, month_start(day)))
-            if (span := await self._db.get(RolledSpan, key)) is not None and span.valid and day < span.end
+            if (span := await self._db.get_derived(RolledSpan, key)) is not None and span.valid and day < span.end
         ]
-        intervals = await overlapping(self._db, day, day + DAY) if spans else []
+        intervals = await overlapping(self._db, day, day + DAY, whole=True) if spans else []
         vms = by_day(intervals, day, day + DAY)[day]
         different = sorted({name for span in spans for name in await self._different(span, day, vms)})
         if different and all([await self._is_still(span) for span in spans]):
@@ -100,21 +101,22 @@ class Rollups:
 
     async def published(self, span: Span, start: datetime, end: datetime) -> list[RolledSpan]:
         """What counts now, of the days or months that begin within a window."""
-        found = await self._db.find(RolledSpan, {"span": span, "start": {"$gte": start, "$lt": end}})
+        within = {"span": span, "start": {"$gte": start, "$lt": end}}
+        found, _ = await self._db.find_readable(RolledSpan, within)
         return [each for each in found if each.valid]
 
     async def first_day(self) -> datetime | None:
         """Nothing was used before it; None while nobody knows."""
-        state = await self._db.get(RollupState, STATE_ID)
+        state = await self._db.get_derived(RollupState, STATE_ID)
         return None if state is None else state.first_day
 
     async def _build(self, first: datetime, last: datetime, state: RollupState) -> None:
         """Month by month, so that never more than a month of intervals is in memory. Those that go on into the next
         month are carried over. `state` was read before any interval."""
-        carried = await overlapping(self._db, first, first + timedelta(milliseconds=1))
+        carried = await overlapping(self._db, first, first + timedelta(milliseconds=1), whole=True)
         while first < last:
             end = min(_next_month(first), last)
-            begun = await usage_rows(self._db, {"start": {"$gte": first, "$lt": end}})
+            begun = await usage_rows(self._db, {"start": {"$gte": first, "$lt": end}}, whole=True)
             intervals = list({interval.id: interval for interval in (*carried, *begun)}.values())
             added = await asyncio.to_thread(by_day, intervals, first, end)
             for day, vms in added.items():
@@ -162,7 +164,7 @@ class Rollups:
             same = {"_id": STATE_ID, "late": state.late}
             if await self._db.update(RollupState, same, {"$inc": {"published": 1}}) is None:
                 return version
-            former = await self._db.get(RolledSpan, rolled.id)
+            former = await self._db.get_derived(RolledSpan, rolled.id)
             if former is None:
                 await self._db.replace(rolled)
                 return None
@@ -197,31 +199,42 @@ class Rollups:
         return await asyncio.to_thread(differing, span.span, wanted, await self._rows(span), day_of_month)
 
     async def _is_still(self, span: RolledSpan) -> bool:
-        now = await self._db.get(RolledSpan, span.id)
+        now = await self._db.get_derived(RolledSpan, span.id)
         return now is not None and now.valid and now.version == span.version
 
     async def _state(self) -> RollupState:
-        return await self._db.get(RollupState, STATE_ID) or RollupState(id=STATE_ID)
+        """Return the state; one that this version cannot read is made again, and nothing that was added up counts."""
+        try:
+            return await self._db.get(RollupState, STATE_ID) or RollupState(id=STATE_ID)
+        except UnreadableRecordError:
+            await self._db.update_many(RolledSpan, {}, {"$set": {"valid": False}})
+            await self._db.replace(RollupState(id=STATE_ID))
+            return RollupState(id=STATE_ID)
 
     async def _state_with_first_day(self) -> RollupState:
         """Once: where the first interval begins."""
         state = await self._state()
         if state.first_day is not None:
             return state
-        oldest = await self._db.find(UsageInterval, {}, sort=[("start", ASCENDING)], limit=1)
+        oldest = await self._db.aggregate(
+            UsageInterval,
+            [{"$sort": {"start": ASCENDING}}, {"$limit": 1}, {"$project": {"start": 1}}],
+        )
         if not oldest:
             return state
-        first: Document = {"$set": {"first_day": midnight(oldest[0].start)}, "$setOnInsert": {"published": 0}}
+        first: Document = {"$set": {"first_day": midnight(oldest[0]["start"])}, "$setOnInsert": {"published": 0}}
         await self._db.upsert(RollupState, {"_id": STATE_ID, "late": state.late}, first)
         return await self._state()
 
 
-async def overlapping(db: Database, start: datetime, end: datetime, user_id: str | None = None) -> list[UsageRow]:
-    """The intervals that touch a window, of one user or of all. Open ones are read first: one that is closed meanwhile
-    is found twice, not never."""
-    still_open = await usage_rows(db, {**_of(user_id), "end": None})
+async def overlapping(
+    db: Database, start: datetime, end: datetime, user_id: str | None = None, *, whole: bool = False
+) -> list[UsageRow]:
+    """Return the intervals that touch a window, of one user or of all. Open ones are read first: one that is closed
+    between the two reads is found twice, not never. `whole` is explained in `usage_rows`."""
+    still_open = await usage_rows(db, {**_of(user_id), "end": None}, whole=whole)
     until: Document = {"start": {"$lt": end}} if user_id is None else {}  # of one user an index has the ends alone
-    ended = await usage_rows(db, {**_of(user_id), "end": {"$gt": start}, **until})
+    ended = await usage_rows(db, {**_of(user_id), "end": {"$gt": start}, **until}, whole=whole)
     return list({interval.id: interval for interval in (*still_open, *ended) if interval.start < end}.values())
 
 

@@ -15,6 +15,7 @@ from models.database import DESCENDING, Database
 from providers.base import ProviderName
 
 _MS: Final = timedelta(milliseconds=1)
+_SOME: Final = 20  # samples of which one can be read
 
 
 class Balance(Protocol):
@@ -49,7 +50,7 @@ class BalanceSampler:
     async def _derive(self, since: datetime) -> None:
         """The hours from then on, anew from the samples."""
         before = await self._last_before(since)
-        samples = await self._db.find(
+        samples, _ = await self._db.find_readable(
             BalanceSample, {"provider": self._provider, "at": {"$gte": since}}, sort=[("at", 1)]
         )
         known = samples if before is None else [before, *samples]
@@ -59,11 +60,11 @@ class BalanceSampler:
                 await self._db.replace(BilledAmount(id=amount_id, provider=self._provider, at=hour, usd=usd))
 
     async def _last_before(self, moment: datetime) -> BalanceSample | None:
-        found = await self._db.find(
+        found, _ = await self._db.find_readable(
             BalanceSample,
             {"provider": self._provider, "at": {"$gte": moment - timedelta(days=400), "$lt": moment}},
             sort=[("at", DESCENDING)],
-            limit=1,
+            limit=_SOME,
         )
         return found[0] if found else None
 

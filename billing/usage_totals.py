@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Final
 
 from billing.amounts import Cell, used
+from errors import UnreadableRecordError
 from models.database import Database
 from models.usage import UsageInterval
 
@@ -24,12 +25,15 @@ class Usage:
 NO_USAGE: Final = Usage(0, Decimal(0))
 
 
-async def usage_of(db: Database, vm_ids: Iterable[str], now: datetime) -> dict[str, Usage]:
-    """By VM id; a VM that never was metered is not in it. One query, however many are asked for."""
+async def usage_of(db: Database, vm_ids: Iterable[str], now: datetime) -> dict[str, Usage | UnreadableRecordError]:
+    """Return usage by VM id; a VM that never was metered is not in it. One query, however many are asked for. A sum
+    that lacks an interval would be wrong: its VM has the error that says so."""
     intervals: dict[str, list[UsageInterval]] = {}
-    for interval in await db.find(UsageInterval, {"vm_id": {"$in": list(vm_ids)}}):
+    read, unreadable = await db.find_readable(UsageInterval, {"vm_id": {"$in": list(vm_ids)}})
+    for interval in read:
         intervals.setdefault(interval.vm_id, []).append(interval)
-    return {vm_id: summed(own, now) for vm_id, own in intervals.items()}
+    strange = {each.id.partition(":")[0]: UnreadableRecordError(each.reason) for each in unreadable}
+    return {vm_id: summed(own, now) for vm_id, own in intervals.items()} | strange
 
 
 def summed(intervals: Iterable[UsageInterval], now: datetime) -> Usage:

@@ -84,10 +84,10 @@ class AlertWebhooks:
     async def settle(self, alert_id: str) -> None:
         """Mark an event as sent, or as given up."""
         if (operator_id := _operator_alert_id(alert_id)) is None:
-            await self._db.update(SpendingAlert, {"_id": alert_id}, {"$set": {"told": True}})
+            await self._db.update_many(SpendingAlert, {"_id": alert_id}, {"$set": {"told": True}})
         else:
             field = "told" if alert_id.startswith(_RAISED) else "cleared_told"
-            await self._db.update(OperatorAlert, {"_id": operator_id}, {"$set": {field: True}})
+            await self._db.update_many(OperatorAlert, {"_id": operator_id}, {"$set": {field: True}})
 
     async def _unsent(self, alert_id: str) -> bytes | None:
         """Return the body of an event; None when it was sent before."""

@@ -101,7 +101,7 @@ def _services(
         machines=machines,
         alerts=alerts,
         operator_alerts=operator_alerts,
-        fleet=MachineService(parts.db, parts.engine, parts.engine),
+        fleet=MachineService(parts.db, parts.engine, parts.engine, deployment=settings.deployment),
         api_keys=_api_keys(settings, parts),
     )
 

@@ -74,7 +74,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         client,
         settings.temporal_task_queue,
         *_activities(settings, parts, engine),
-        LaunchRecovery(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine)),
+        LaunchRecovery(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine, settings.deployment)),
         Sweeping(sweeper_of(settings, parts)),
         prices,
         BillingActivities(Rollups(parts.db), BalanceSampler(parts.db, parts.balance), _billing_export(settings, parts)),
@@ -108,7 +108,9 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
     launches = _launches(parts)
     return [
-        LaunchActivities(db, parts.placements, streaming, parts.library, engine, registry),
+        LaunchActivities(
+            db, parts.placements, streaming, parts.library, engine, registry, deployment=settings.deployment
+        ),
         ProvisioningActivities(
             db, registry, meter, streaming.forget, settle_s=settle_s, deployment=settings.deployment
         ),
@@ -125,9 +127,8 @@ def _spending(settings: Settings, parts: Dependencies) -> object:
         webhook = Webhook(str(settings.alert_webhook_url), settings.alert_webhook_secret)
     webhooks = AlertWebhooks(parts.db, parts.http, webhook)
     grace = timedelta(seconds=settings.spending_stop_grace_seconds)
-    return Spending(
-        parts.db, MachineService(parts.db, parts.engine, parts.engine), _launches(parts), webhooks, grace=grace
-    )
+    machines = MachineService(parts.db, parts.engine, parts.engine, deployment=settings.deployment)
+    return Spending(parts.db, machines, _launches(parts), webhooks, grace=grace)
 
 
 def _launches(parts: Dependencies) -> LaunchService:

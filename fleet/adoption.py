@@ -108,7 +108,7 @@ class Adoption:
     async def _stopped_again(self, provider: Provider, action: Action, *, boots: bool = False) -> str:
         """Stop a machine that was started for an adoption and gets no record; return what to say of it. One that
         `boots` is given some time."""
-        stray = await self._db.get(OrphanMachine, f"{action.provider}:{action.machine_id}")
+        stray = await self._db.get_derived(OrphanMachine, f"{action.provider}:{action.machine_id}")
         if stray is None or stray.started_at is None or (boots and datetime.now(UTC) - stray.started_at < _BOOT):
             return ""
         try:

@@ -50,12 +50,8 @@ class BalanceGuard:
         await self._alerts.raise_alert(level, OperatorAlertCode.BALANCE_LOW, provider, message)
 
     async def _newest_sample(self, provider: ProviderName, now: datetime) -> BalanceSample | None:
-        found = await self._db.find(
-            BalanceSample,
-            {"provider": provider, "at": {"$gte": now - _USABLE}},
-            sort=[("at", DESCENDING)],
-            limit=1,
-        )
+        recent = {"provider": provider, "at": {"$gte": now - _USABLE}}
+        found, _ = await self._db.find_readable(BalanceSample, recent, sort=[("at", DESCENDING)])
         return found[0] if found else None
 
     async def _usd_per_hour(self, provider: ProviderName) -> Decimal:

@@ -38,7 +38,7 @@ class ReportedHealth:
         of the clouds is then the same for all processes too. Never raises."""
         try:
             now = {"provider": self._provider, "expires_at": {"$gt": datetime.now(UTC)}}
-            reports = await self._db.find(ProviderReport, now, sort=[("expires_at", -1)])
+            reports, _ = await self._db.find_readable(ProviderReport, now, sort=[("expires_at", -1)])
         except UnavailableError:
             reports = []
         if not reports:

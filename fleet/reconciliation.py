@@ -14,6 +14,7 @@ from models.audit import by_the_service, write_entry
 from models.database import Database
 from models.launches import OPEN as LAUNCH_OPEN
 from models.vms import ENDED, Vm, VmStatus
+from providers.tags import belongs_to
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +24,16 @@ _OWNED: Final = sorted(frozenset(VmStatus) - ENDED - {VmStatus.LOST})
 
 
 class Reconciliation:
-    def __init__(self, db: Database, workflows: Workflows) -> None:
+    def __init__(self, db: Database, workflows: Workflows, deployment: str) -> None:
+        """Records whose names carry another deployment's name get no workflow: in an adopted copy of that deployment's
+        database, the machines have their workflows there."""
         self._db = db
         self._workflows = workflows
+        self._deployment = deployment
 
     async def restart_workflows(self, owners: Owners, vms: Sequence[Vm]) -> list[Vm]:
         """Start the workflow of each of these VMs that has none; returns those. Raises UnavailableError."""
-        owned = [vm for vm in vms if vm.status in _OWNED]
+        owned = [vm for vm in vms if vm.status in _OWNED and belongs_to(vm.tag, self._deployment)]
         launches, unreadable = await launches_of(self._db, owned)
         # What an open launch prepared is decided with the launch, and nothing is known of one that cannot be read.
         left = {launch.id for launch in launches if launch.status in LAUNCH_OPEN} | unreadable

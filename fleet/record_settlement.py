@@ -69,7 +69,7 @@ class RecordSettlement:
             async with slots:
                 try:
                     return await provider.machine(MachineId(vm.provider_id)) is None
-                except ProviderError as error:
+                except (ProviderError, UnreadableRecordError) as error:
                     log.warning("machine could not be asked for", extra={"vm": vm.id, "why": error.message})
                     return False
 

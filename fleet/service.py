@@ -12,6 +12,7 @@ from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
 from models.vms import ENDED, Vm, VmStatus
+from providers.tags import belongs_to
 
 _COME_BACK: Final = {Command.START, Command.RESTART}  # after these the player means to play
 _PIN: Final = re.compile(r"[0-9]{4}")
@@ -25,12 +26,28 @@ class MachineCommandClient(Protocol):
     async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult: ...
 
 
+class ForeignMachineError(InvalidStateError):
+    """Another deployment answers for the machine: this database is a copy of that deployment's."""
+
+    def __init__(self, status: str, tag: str) -> None:
+        super().__init__(f"{tag} is a machine of another deployment, which takes commands for it", status, ("vmId",))
+
+
 class MachineService:
-    def __init__(self, db: Database, engine: MachineCommandClient, workflows: Workflows | None = None) -> None:
-        """`workflows` starts that of a machine which has none any more, so that a command finds one."""
+    def __init__(
+        self,
+        db: Database,
+        engine: MachineCommandClient,
+        workflows: Workflows | None = None,
+        *,
+        deployment: str = "main",
+    ) -> None:
+        """`workflows` starts that of a machine which has none, so that a command finds one. It is not started for a
+        machine of another deployment than `deployment`."""
         self._db = db
         self._engine = engine
         self._workflows = workflows
+        self._deployment = deployment
 
     async def command(self, vm: Vm, command: Command, reason: str, *, discard: bool = False) -> Vm:
         """Returns the VM as soon as the command has begun; asking for what is so already changes nothing.
@@ -46,6 +63,8 @@ class MachineService:
         try:
             discard = discard and vm.saves_warning is not None
             answer = await self._ask(vm, CommandRequest(command, reason, command in _COME_BACK, discard=discard))
+        except ForeignMachineError:
+            raise
         except InvalidStateError:
             vm = await self._db.get(Vm, vm.id) or vm
             if vm.status in ENDED and command is Command.DELETE:
@@ -61,6 +80,8 @@ class MachineService:
         except InvalidStateError:
             if self._workflows is None or not await self._lacks_a_workflow(vm.id):
                 raise
+            if not belongs_to(vm.tag, self._deployment):
+                raise ForeignMachineError(vm.status, vm.tag) from None
             await self._workflows.start_machine(vm.id)
             return await self._engine.ask_machine(vm.id, asked)
 

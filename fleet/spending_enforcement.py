@@ -154,7 +154,7 @@ class Spending:
         if stop is None:
             return
         for model in (Vm, Launch):
-            await self._db.update(model, {"_id": stop.id, "warning": stop.warning}, {"$set": {"warning": None}})
+            await self._db.update_many(model, {"_id": stop.id, "warning": stop.warning}, {"$set": {"warning": None}})
         await self._db.delete(SpendingStop, {"_id": stop.id})
 
 

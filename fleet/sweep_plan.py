@@ -16,6 +16,7 @@ _SHARE: Final = 10  # one of so many may be deleted in a sweep
 OLDER: Final = "no record of it, and it is older than what this database knows"
 UNSAVED: Final = "what was saved on it last is on its disk alone"
 UNMANAGED: Final = "at its cloud, and CloudyPad's state of it is lost"
+STRANGE: Final = "what the sweeper noted of it cannot be read by this version"
 MANY: Final = "the sweep would delete {count} of {total} machines"
 
 

@@ -20,7 +20,7 @@ from fleet.provisioning import released
 from fleet.reconciliation import Reconciliation
 from fleet.record_settlement import RecordSettlement
 from fleet.sweep_alerts import SweepAlerts
-from fleet.sweep_plan import UNMANAGED, Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
+from fleet.sweep_plan import STRANGE, UNMANAGED, Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
 from models.audit import AuditEntry, Outcome, audit_span, by_the_service, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
@@ -117,11 +117,13 @@ class Sweeper:
         listed = [machine for machine in named if not _is_of(machine, unreadable)]
         strangers = {each.id for each in listed if is_foreign(each, self._deployment, records.get(each.tag))}
         ours = [machine for machine in listed if machine.id not in strangers]
-        begun, after_gap = _now(), await self._after_gap(provider.name)
+        begun = _now()
+        since = await self._swept_since(provider.name, begun)
+        after_gap = since is not None and begun - since <= self._spare
         found = [each for one in ours if (each := await self._judge(provider, one, records, after_gap, dry_run))]
         if not dry_run:
             # After the strays: a sweep that is interrupted before leaves the gap as it is.
-            await self._db.replace(Sweep(id=provider.name, at=begun))
+            await self._db.replace(Sweep(id=provider.name, at=begun, since=since))
         foreign = [_foreign(provider.name, machine) for machine in listed if machine.id in strangers]
         return _Look(provider, ours, vms, found, foreign)
 
@@ -140,10 +142,17 @@ class Sweeper:
             unreadable |= {each.id for each in strange}
         return records, frozenset(unreadable)
 
-    async def _after_gap(self, provider: ProviderName) -> bool:
-        """Return whether this cloud was not swept for a while, or never, by this database's account."""
-        last = await self._db.get(Sweep, provider)
-        return last is None or _now() - last.at > _GAP
+    async def _swept_since(self, provider: ProviderName, now: datetime) -> datetime | None:
+        """Return when the sweeps of this cloud without a gap began, by this database's account: now, if it was not
+        swept for a while, or never. None: an earlier version did not note it.
+
+        Lists lag: what the first list after a gap lacks, and a list soon after it has, is older than the gap too.
+        """
+        try:
+            last = await self._db.get(Sweep, provider)
+        except UnreadableRecordError:
+            return now  # nothing is known of earlier sweeps
+        return now if last is None or now - last.at > _GAP else last.since
 
     async def _judge(
         self, provider: Provider, machine: Machine, records: dict[str, Vm], after_gap: bool, dry_run: bool
@@ -153,7 +162,13 @@ class Sweeper:
         if vm is not None and await self._is_wanted(vm, machine):
             return None
         reason = "no record of it" if vm is None else f"its record says {vm.status}"
-        stray = await self._stray(provider.name, machine, after_gap, dry_run)
+        try:
+            stray = await self._stray(provider.name, machine, after_gap, dry_run)
+        except UnreadableRecordError:
+            action = Action(
+                Verdict.HOLD, provider.name, machine.id, machine.tag, None if vm is None else vm.id, STRANGE
+            )
+            return Found(machine, vm, action)
         young = _now() - stray.first_seen < self._spare
         verdict = Verdict.SPARE if young else Verdict.DELETE
         action = Action(verdict, provider.name, machine.id, machine.tag, None if vm is None else vm.id, reason)
@@ -197,7 +212,7 @@ class Sweeper:
             return found.action
         if found.action.verdict is Verdict.HOLD:
             key = f"{provider.name}:{found.machine.id}"
-            await self._db.update(OrphanMachine, {"_id": key}, {"$set": {"held": True}})
+            await self._db.update_many(OrphanMachine, {"_id": key}, {"$set": {"held": True}})
             return found.action
         try:
             return await self._delete(provider, found.machine, found.vm, found.action)
@@ -250,8 +265,7 @@ class Sweeper:
         """On the audit trail is the first try, and then each one that ends otherwise than the one before it: a machine
         that cannot be deleted is tried again in every round."""
         key = f"{provider.name}:{machine.id}"
-        stray = await self._db.get(OrphanMachine, key)
-        told, outcome = None if stray is None else stray.told, Outcome.FAILED
+        told, outcome = await self._told(key), Outcome.FAILED
         try:
             if told is None:
                 async with audit_span(self._db, entry):
@@ -262,7 +276,15 @@ class Sweeper:
         finally:
             if told not in {None, outcome}:
                 await write_entry(self._db, entry.model_copy(update={"outcome": outcome}))
-            await self._db.update(OrphanMachine, {"_id": key}, {"$set": {"told": outcome}})
+            await self._db.update_many(OrphanMachine, {"_id": key}, {"$set": {"told": outcome}})
+
+    async def _told(self, key: str) -> Outcome | None:
+        """Return what the audit trail says of a machine's deletion so far."""
+        try:
+            stray = await self._db.get(OrphanMachine, key)
+        except UnreadableRecordError:
+            return None
+        return None if stray is None else stray.told
 
     async def _asked_for_deletion(self, provider: Provider, machine: Machine, vm: Vm | None) -> None:
         if vm is not None and vm.provider_id in {None, machine.id}:
@@ -276,7 +298,7 @@ class Sweeper:
             return []
         try:
             owners = await Owners.now(self._workflows)
-            restarted = await Reconciliation(self._db, self._workflows).restart_workflows(owners, vms)
+            restarted = await Reconciliation(self._db, self._workflows, self._deployment).restart_workflows(owners, vms)
         except UnavailableError as error:
             log.warning("records and workflows could not be compared", extra={"why": error.message})
             return []
@@ -303,7 +325,7 @@ async def _is_gone(provider: Provider, machine_id: MachineId) -> bool:
     """Return whether the cloud says that it does not have the machine."""
     try:
         return await provider.machine(machine_id) is None
-    except ProviderError as error:
+    except (ProviderError, UnreadableRecordError) as error:
         log.warning("machine could not be asked for", extra={"machine": machine_id, "why": error.message})
         return False
 

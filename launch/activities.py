@@ -40,6 +40,7 @@ from placement.coordinates import Position
 from placement.ranking import Placements, RankedPlacement
 from providers.base import Offer, PricePart, ProgressCallback
 from providers.registry import Registry
+from providers.tags import belongs_to
 from streaming.machine import Address, GameToPlay, SaveSlot
 
 _CANDIDATES = 10
@@ -71,8 +72,11 @@ class LaunchActivities:
         registry: Registry,
         *,
         poll_s: float = 1.0,
+        deployment: str = "main",
     ) -> None:
-        """`machines` hands commands to the machines' own workflows; `poll_s` is the pace of waiting for them."""
+        """`machines` hands commands to the machines' own workflows; `poll_s` is the pace of waiting for them. Only
+        machines of `deployment` are used again."""
+        self._deployment = deployment
         self._machines = machines
         self._registry = registry
         self._poll_s = poll_s
@@ -239,7 +243,7 @@ class LaunchActivities:
     async def _running_machine(self, launch: Launch) -> Vm | None:
         if launch.requested_vm_id is not None:
             vm = await self._db.get(Vm, launch.requested_vm_id)
-            if vm is None or vm.user_id != launch.user_id or vm.status is not VmStatus.RUNNING:
+            if vm is None or not self._is_usable(vm, launch) or vm.status is not VmStatus.RUNNING:
                 raise ProviderRefusedError("the machine that was asked for is not running any more")
             if not _within_cap(vm, launch):
                 raise ProviderRefusedError("the machine that was asked for costs more than the launch allows")
@@ -252,7 +256,10 @@ class LaunchActivities:
             sort=[("created_at", -1)],
             limit=_CANDIDATES,
         )
-        return next((vm for vm in running if _within_cap(vm, launch)), None)
+        return next((vm for vm in running if self._is_usable(vm, launch) and _within_cap(vm, launch)), None)
+
+    def _is_usable(self, vm: Vm, launch: Launch) -> bool:
+        return vm.user_id == launch.user_id and belongs_to(vm.tag, self._deployment)
 
     async def _stopped_machine(self, launch: Launch, wanted: Console) -> Vm | None:
         """A machine of the player's that was made for this console as it is now, and does not cost too much."""
@@ -266,7 +273,7 @@ class LaunchActivities:
         )
         for vm in stopped:
             right_cloud = launch.provider in {None, vm.provider}
-            gone = vm.id == launch.replaces_vm_id
+            gone = vm.id == launch.replaces_vm_id or not self._is_usable(vm, launch)
             if vm.preset is wanted.preset.name and right_cloud and _within_cap(vm, launch) and not gone:
                 return vm
         return None

@@ -151,11 +151,13 @@ class Repeats:
         if key is None:
             return None
         recent = {"user_id": order.user_id, "requested_at": {"$gte": datetime.now(UTC) - _LONGEST}}
-        launches = await self._db.find(
+        launches, unreadable = await self._db.find_readable(
             Launch,
             {"status": {"$in": _UNDER_WAY}, "$or": [{"under_way": key}, recent]},
             sort=[("requested_at", 1)],
         )
+        if unreadable:  # only the one that this request means would matter; that raises here
+            await self._db.find_one(Launch, {"status": {"$in": _UNDER_WAY}, "under_way": key})
         meant = (order.console, order.game_id, order.save_id or DEFAULT_SAVE)
         for launch in launches:
             if launch.requested_vm_id is None and meant == (

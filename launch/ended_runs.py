@@ -20,6 +20,7 @@ from models.database import Database
 from models.launches import OPEN, Launch, LaunchStatus
 from models.vms import ENDED as VM_ENDED
 from models.vms import Vm, VmStatus
+from providers.tags import belongs_to
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +39,11 @@ class Machines(Workflows, Protocol):
 
 
 class InterruptedLaunches:
-    def __init__(self, db: Database, workflows: Machines) -> None:
+    def __init__(self, db: Database, workflows: Machines, deployment: str = "main") -> None:
+        """Machines of another deployment than `deployment` are left alone: the database may be a copy of its own."""
         self._db = db
         self._workflows = workflows
+        self._deployment = deployment
 
     async def settle(self) -> int:
         """Give back the machines of launches whose run has ended, and end those that have none left. Returns how many
@@ -70,7 +73,7 @@ class InterruptedLaunches:
             vms = await self._db.find(Vm, {"launch_id": launch.id})
         except UnreadableRecordError:
             return False
-        left = [vm for vm in vms if _is_left(vm, launch)]
+        left = [vm for vm in vms if belongs_to(vm.tag, self._deployment) and _is_left(vm, launch)]
         for vm in left:
             await self._give_back(vm)
         if not left:

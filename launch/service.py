@@ -264,7 +264,7 @@ class LaunchService:
         running: Document = {"user_id": order.user_id, "status": VmStatus.RUNNING, "console": order.console}
         if order.max_usd_per_hour is not None:
             running["usd_per_hour"] = {"$lte": order.max_usd_per_hour}
-        return order.game_id is not None and await self._db.find_one(Vm, running) is not None
+        return order.game_id is not None and await self._db.count(Vm, running) > 0
 
     async def _check_stock(self, order: LaunchOrder, wanted: Console) -> None:
         """Whether anything could be rented now. A cloud that is slow to say so does not hold up the answer: the

@@ -94,5 +94,5 @@ class LazyWorkflowClient:
         async with self._loading:
             if self._engine is None:
                 module = await asyncio.to_thread(importlib.import_module, "launch.temporal_client")
-                self._engine = await module.TemporalEngine.connect(self._address)
+                self._engine = await module.TemporalWorkflowClient.connect(self._address)
             return self._engine

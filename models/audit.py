@@ -131,7 +131,8 @@ async def entries(
         if not is_entry_id(after):
             return []
         query["_id"] = {"$lt": after}
-    return await db.find(AuditEntry, query, sort=[("_id", DESCENDING)], limit=limit)
+    found, _ = await db.find_readable(AuditEntry, query, sort=[("_id", DESCENDING)], limit=limit)
+    return found
 
 
 def entries_since(at: datetime) -> Document:

@@ -16,7 +16,9 @@ from typing import Final
 
 from odmantic import EmbeddedModel, Field, Model
 
+from errors import UnreadableRecordError
 from models.database import Database
+from models.unreadable import Unreadable, notice
 from providers.base import ProviderName, Shape
 
 
@@ -201,13 +203,35 @@ class ConsoleSettings(Model):
 
 
 async def consoles(db: Database, types: Sequence[ConsoleType] = tuple(ConsoleType)) -> dict[ConsoleType, Console]:
-    """The consoles as they are now, in one query, in the order asked for."""
-    stored = {settings.id: settings for settings in await db.get_many(ConsoleSettings, types)}
-    return {type_: _overlaid(CONSOLES[type_], stored.get(type_)) for type_ in types}
+    """Return the consoles as they are now, in one query, in the order asked for. One whose settings this version cannot
+    read is left out and noticed."""
+    read = await read_consoles(db, types)
+    for type_, each in read.items():
+        if isinstance(each, UnreadableRecordError):
+            notice(Unreadable(ConsoleSettings.__name__, type_, each.message))
+    return {type_: each for type_, each in read.items() if isinstance(each, Console)}
+
+
+async def read_consoles(
+    db: Database, types: Sequence[ConsoleType]
+) -> dict[ConsoleType, Console | UnreadableRecordError]:
+    """As `consoles`; for each whose settings this version cannot read, the error that says so."""
+    stored = await db.read_many(ConsoleSettings, types)
+    return {type_: _read(type_, stored.get(type_)) for type_ in types}
 
 
 async def console(db: Database, type_: ConsoleType) -> Console:
-    return (await consoles(db, [type_]))[type_]
+    """Return one console. Raises UnreadableRecordError."""
+    read = (await read_consoles(db, [type_]))[type_]
+    if isinstance(read, UnreadableRecordError):
+        raise read
+    return read
+
+
+def _read(
+    type_: ConsoleType, stored: ConsoleSettings | UnreadableRecordError | None
+) -> Console | UnreadableRecordError:
+    return stored if isinstance(stored, UnreadableRecordError) else _overlaid(CONSOLES[type_], stored)
 
 
 def _overlaid(default: Console, changes: ConsoleSettings | None) -> Console:

@@ -10,7 +10,7 @@ from typing import Final
 from odmantic import Field, Index, Model
 
 from errors import ConflictError, ProviderBusyError, UnavailableError
-from models.database import Database
+from models.database import Database, Document
 from providers.cloudypad.instance_lease import Stored
 
 _NOBODY: Final = ""
@@ -92,7 +92,13 @@ class CloudyPadStates:
             rows = await self._db.aggregate(
                 CloudyPadState, [{"$match": {"provider": provider}}, {"$project": {"version": 1}}]
             )
-        return {str(row["_id"]): int(row["version"]) for row in rows}
+        return {str(row["_id"]): _version(row) for row in rows}
+
+
+def _version(row: Document) -> int:
+    """Return -1 for a state that this version cannot read: it exists, and only loading it says what is wrong."""
+    version = row.get("version")
+    return version if isinstance(version, int) else -1
 
 
 @contextlib.contextmanager

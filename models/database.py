@@ -180,6 +180,13 @@ class Database:
                 read[key] = error
         return read
 
+    async def get_derived(self, model: type[M], key: str) -> M | None:
+        """As `get`, for what can be derived again: a document that this version cannot read is as good as none."""
+        try:
+            return await self.get(model, key)
+        except UnreadableRecordError:
+            return None
+
     @_read_in_turn
     async def find_one(self, model: type[M], query: Document) -> M | None:
         with self._translated():

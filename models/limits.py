@@ -83,5 +83,6 @@ def limit_id(period: LimitPeriod, user_id: str | None) -> str:
 
 
 async def limits_of(db: Database, user_id: str | None) -> list[SpendingLimit]:
-    """One user's, or the platform's for None."""
-    return await db.find(SpendingLimit, {"user_id": user_id})
+    """Return one user's limits that can be read, or the platform's for None."""
+    limits, _ = await db.find_readable(SpendingLimit, {"user_id": user_id})
+    return limits

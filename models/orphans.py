@@ -18,7 +18,7 @@ class OrphanMachine(Model):
     machine_id: str
     tag: str
     first_seen: datetime
-    predates: bool = False  # it was there when the sweeper saw this cloud for the first time, or after a gap
+    predates: bool = False  # it turned up when the sweeper saw this cloud for the first time, or soon after a gap
     held: bool = False  # the brake has caught it: it waits for an operator, also when the others are gone
     started_at: datetime | None = None  # an adoption asked its cloud then to turn it on
     told: Outcome | None = None  # what the audit trail says of its deletion
@@ -31,5 +31,6 @@ class Sweep(Model):
 
     id: ProviderName = Field(primary_field=True)
     at: datetime
+    since: datetime | None = None  # no gap was found after that; unknown in what earlier versions wrote
 
     model_config = {"collection": "sweeps"}

@@ -39,7 +39,8 @@ async def claim_all(db: Database, claims: Mapping[Claim, int]) -> dict[Claim, in
 
     async def add() -> dict[str, int]:
         await db.upsert_many(RateWindow, {_id(*one): _added(one[0], permits) for one, permits in claims.items()})
-        return {window.id: window.count for window in await db.get_many(RateWindow, [_id(*one) for one in claims])}
+        rows = await db.rows(RateWindow, {"_id": {"$in": [_id(*one) for one in claims]}})
+        return {str(raw["_id"]): int(raw["count"]) for raw in rows}
 
     counts = await db.transaction(add)
     return {one: counts[_id(*one)] for one in claims}

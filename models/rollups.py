@@ -11,6 +11,7 @@ from typing import Final
 
 from odmantic import Field, Index, Model
 
+from errors import UnreadableRecordError
 from models.database import Database, Document
 
 STATE_ID: Final = "rollups"
@@ -153,7 +154,11 @@ class RollupRow:
 
 
 async def rollup_rows(db: Database, query: Document) -> list[RollupRow]:
-    return [_row(raw) for raw in await db.rows(Rollup, query)]
+    """Return the rollups that match. Raises UnreadableRecordError when this version cannot read one of them."""
+    try:
+        return [_row(raw) for raw in await db.rows(Rollup, query)]
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise UnreadableRecordError("this version cannot read a rollup") from error
 
 
 def _row(raw: Document) -> RollupRow:

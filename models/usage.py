@@ -12,12 +12,15 @@ from typing import Final, Protocol
 from bson.decimal128 import Decimal128
 from odmantic import Field, Index, Model
 
+from errors import UnreadableRecordError
 from models.catalog import ConsoleType
 from models.database import Database, Document
+from models.unreadable import Unreadable, notice
 from providers.base import ProviderName
 
 # A stored price has up to 34 digits, and the default context would round their sum after 28.
 _EXACT: Final = Context(prec=60)
+_STRANGE: Final = "this version cannot read the interval"
 
 
 class UsageState(StrEnum):
@@ -95,8 +98,18 @@ class UsageRow:
     usd_per_hour: Decimal
 
 
-async def usage_rows(db: Database, query: Document) -> list[UsageRow]:
-    return [_row(raw) for raw in await db.rows(UsageInterval, query)]
+async def usage_rows(db: Database, query: Document, *, whole: bool = False) -> list[UsageRow]:
+    """Return the intervals that match. Those that this version cannot read are left out and noticed, or raise
+    UnreadableRecordError for sums that are stored, which must be `whole`."""
+    read: list[UsageRow] = []
+    for raw in await db.rows(UsageInterval, query):
+        try:
+            read.append(_row(raw))
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            if whole:
+                raise UnreadableRecordError(_STRANGE) from error
+            notice(Unreadable(UsageInterval.__name__, str(raw["_id"]), _STRANGE))
+    return read
 
 
 def _row(raw: Document) -> UsageRow:

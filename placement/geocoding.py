@@ -88,7 +88,8 @@ class Geocoder:
         self._known |= {place: _located(row) for place, row in stored.items()}
 
     async def _stored(self, places: Collection[Place]) -> dict[Place, GeocodedPlace]:
-        rows = {row.id: row for row in await self._db.get_many(GeocodedPlace, map(_key, places))}
+        read = await self._db.read_many(GeocodedPlace, map(_key, places))
+        rows = {key: row for key, row in read.items() if isinstance(row, GeocodedPlace)}
         fresh_since = self._now() - _STORED_FOR
         return {place: row for place in places if (row := rows.get(_key(place))) and row.at >= fresh_since}
 

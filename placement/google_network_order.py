@@ -99,7 +99,7 @@ class NetworkOrders:
 
     async def _learn(self, anchor: str, finder: Finder) -> None:
         try:
-            stored = await self._db.get(NetworkOrder, anchor)
+            stored = await self._db.get_derived(NetworkOrder, anchor)
             if stored is None or stored.at < self._now() - _KEPT_FOR:
                 stored = _row(anchor, await finder.regions_near(anchor), self._now())
                 with best_effort():

@@ -49,10 +49,9 @@ class FullSites:
 
     async def cloud_reason(self, provider: ProviderName) -> str | None:
         """Return why the whole cloud is passed over now; None when it is not."""
-        found = await self._db.get(FullSite, f"{provider}:{EVERY_SITE}")
+        found = await self._db.get_derived(FullSite, f"{provider}:{EVERY_SITE}")
         return found.reason if found is not None and found.until > self._now() else None
 
     async def now(self) -> set[tuple[ProviderName, str]]:
-        return {
-            (full.provider, full.site_id) for full in await self._db.find(FullSite, {"until": {"$gt": self._now()}})
-        }
+        sites, _ = await self._db.find_readable(FullSite, {"until": {"$gt": self._now()}})
+        return {(full.provider, full.site_id) for full in sites}

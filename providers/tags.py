@@ -33,6 +33,12 @@ def tag_of(deployment: str, vm_id: str) -> Tag:
     return Tag(f"{PREFIX}{deployment}-{vm_id}")
 
 
+def belongs_to(name: str, deployment: str) -> bool:
+    """Return whether a machine's name allows this deployment to touch the machine. Names of former versions do."""
+    parts = parse_tag(name)
+    return parts is not None and parts.deployment in {None, deployment}
+
+
 def parse_tag(name: str) -> TagParts | None:
     """Return the parts of a machine's name, or None if this service did not create the name."""
     found = _TAG.fullmatch(name)

@@ -12,7 +12,7 @@ from aiodataloader import DataLoader
 
 from billing.usage_totals import NO_USAGE, Usage, usage_of
 from errors import UnreadableRecordError
-from models.catalog import Console, ConsoleType, consoles
+from models.catalog import Console, ConsoleType, read_consoles
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm
@@ -69,15 +69,15 @@ class Loaders:
 
         async def load(vm_ids: list[str]) -> list[Usage]:
             found = await usage_of(self._db, vm_ids, datetime.now(UTC))
-            return [found.get(id_, NO_USAGE) for id_ in vm_ids]
+            return [cast("Usage", found.get(id_, NO_USAGE)) for id_ in vm_ids]
 
         return Loader(load)
 
     @cached_property
     def console(self) -> Loader[ConsoleType, Console]:
         async def load(types: list[ConsoleType]) -> list[Console]:
-            found = await consoles(self._db, types)
-            return [found[type_] for type_ in types]
+            found = await read_consoles(self._db, types)
+            return [cast("Console", found[type_]) for type_ in types]
 
         return Loader(load)
 

@@ -7,6 +7,7 @@ returns only when the machine is set up.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from errors import (
     ProviderError,
     ProviderRefusedError,
     RegionQuotaError,
+    UnreadableRecordError,
 )
 from providers.base import (
     Machine,
@@ -50,6 +52,8 @@ from providers.google.regions import find_region, regions
 from providers.single_flight import Depart, SingleFlight
 from providers.storage.tokens import Tokens
 from providers.tags import DEPLOYMENT, PREFIX
+
+log = logging.getLogger(__name__)
 
 _TAG: Final = re.compile(
     rf"(?=.{{1,45}}$){DEPLOYMENT}-[0-9]{{1,30}}"
@@ -175,8 +179,17 @@ class CloudyPad:
         versions = await self._cli.versions(gcp.PROVIDER)
         ours = sorted((name, version) for name, version in versions.items() if self._is_ours(name))
         self._queries = {key: self._queries.get(key) or self._shared_query(key[0]) for key in ours}
-        found = await asyncio.gather(*(self._queries[key].get() for key in ours))
+        found = await asyncio.gather(*(self._read(self._queries[key]) for key in ours))
         return tuple(machine for machine in found if machine is not None)
+
+    async def _read(self, query: SingleFlight[Machine | None]) -> Machine | None:
+        """Return None for a machine whose state this version cannot read. It is missing from the list alone: whoever
+        asks for it by its id gets the error."""
+        try:
+            return await query.get()
+        except UnreadableRecordError as error:
+            log.error("CloudyPad's state of a machine cannot be read", extra={"why": error.message})
+            return None
 
     async def unmanaged(self) -> Sequence[Machine]:
         """Return labelled machines at Google that CloudyPad does not know here.

@@ -32,7 +32,7 @@ class AwayDatabase(Database):
     def __init__(self) -> None:
         """Connects to nothing."""
 
-    async def find(self, *_: Any, **__: Any) -> list[Any]:
+    async def find_readable(self, *_: Any, **__: Any) -> tuple[list[Any], list[Any]]:
         raise UnavailableError("the database does not answer")
 
 

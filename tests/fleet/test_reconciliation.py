@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from billing.meter import Meter
+from errors import InvalidStateError
 from fleet.messages import Command, launch_workflow_id, machine_workflow_id
 from fleet.reconciliation import RESTART_WORKFLOW
+from fleet.service import MachineService
 from fleet.sweep_plan import Action, Verdict
 from fleet.sweeper import Sweeper
 from models.audit import AuditEntry
@@ -200,3 +202,41 @@ async def test_a_machine_whose_workflow_was_terminated_takes_commands_again(worl
 
     stopped = await asyncio.wait_for(world.until(vm, VmStatus.STOPPED), 60)
     assert stopped.saves_pending is False
+
+
+@pytest.mark.parametrize("status", [VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.PROVISIONING])
+async def test_machines_of_another_deployment_get_no_workflow_in_a_copy_of_its_database(
+    db: Database, cloud: FakeCloud, workflows: FakeWorkflows, status: VmStatus
+) -> None:
+    await db.insert(a_vm(VM, status, "m1"))
+    at_cloud(cloud, "m1", f"gamer-main-{VM}")
+    staging = Sweeper(db, Registry([cloud]), Meter(db), deployment="staging", spare_s=0, workflows=workflows)
+
+    actions = [*await staging.sweep(), *await staging.sweep()]
+
+    assert {action.verdict for action in actions} == {Verdict.FOREIGN}
+    assert (workflows.started, cloud.calls["release"], list(cloud.rented)) == ([], 0, ["m1"])
+
+
+@pytest.mark.timeout(120)
+async def test_a_copy_of_a_database_takes_no_command_for_the_machines_of_its_original(world: World) -> None:
+    vm = await world.machine()
+    await world.client.get_workflow_handle(machine_workflow_id(vm.id)).terminate()
+    staging = MachineService(world.db, world.engine, world.engine, deployment="staging")
+
+    with pytest.raises(InvalidStateError, match=f"gamer-main-{vm.id} is a machine of another deployment"):
+        await staging.command(vm, Command.STOP, "asked")
+
+    assert await world.engine.is_open(machine_workflow_id(vm.id)) is False
+    assert (await world.again(vm)).status is VmStatus.RUNNING
+
+
+@pytest.mark.timeout(120)
+async def test_a_launch_in_a_copy_of_a_database_plays_on_no_machine_of_its_original(world: World) -> None:
+    vm = await world.machine()
+    await world.db.update_many(Vm, {"_id": vm.id}, {"$set": {"tag": f"gamer-production-{vm.id}"}})
+
+    another = await world.machine()
+
+    assert another.id != vm.id
+    assert another.tag == f"gamer-main-{another.id}"

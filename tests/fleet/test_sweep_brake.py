@@ -125,6 +125,32 @@ async def test_a_database_as_it_was_last_night_deletes_nothing_that_came_since(
     assert len(cloud.rented) == 2
 
 
+async def test_a_machine_that_the_first_list_after_a_gap_lacks_is_older_than_the_gap_too(
+    db: Database, cloud: FakeCloud
+) -> None:
+    orphans(cloud, 2)
+    cloud.unlisted.add(MachineId("orphan-1"))
+    sweeper = Sweeper(db, Registry([cloud]), Meter(db), spare_s=0.2)
+    await sweeper.sweep()
+    cloud.unlisted.clear()
+    await sweeper.sweep()
+    await db.update_many(OrphanMachine, {}, {"$set": {"first_seen": datetime.now(UTC) - timedelta(minutes=1)}})
+
+    assert verdicts(await sweeper.sweep()) == [(Verdict.HOLD, False)] * 2
+    assert len(cloud.rented) == 2
+
+
+async def test_what_turns_up_long_after_a_gap_is_not(db: Database, sweeper: Sweeper, cloud: FakeCloud) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=6)
+    await db.update_many(Sweep, {}, {"$set": {"since": long_ago, "at": datetime.now(UTC)}})
+    orphans(cloud, 1)
+    patient = Sweeper(db, Registry([cloud]), Meter(db), spare_s=300)
+    await patient.sweep()
+    await db.update_many(OrphanMachine, {}, {"$set": {"first_seen": long_ago}})
+
+    assert verdicts(await patient.sweep()) == [(Verdict.DELETE, True)]
+
+
 async def test_machines_that_join_those_that_wait_raise_the_alert_again(
     db: Database, cloud: FakeCloud, caplog: pytest.LogCaptureFixture
 ) -> None:

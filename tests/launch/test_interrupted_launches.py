@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fleet.messages import launch_workflow_id
+from fleet.messages import launch_workflow_id, machine_workflow_id
 from launch.ended_runs import END_LAUNCH, RELEASE_MACHINE, InterruptedLaunches
 from models.audit import AuditEntry
 from models.launches import Launch, LaunchStatus
@@ -52,6 +52,18 @@ async def test_a_launch_whose_workflow_was_terminated_ends_when_its_machine_is_g
     assert [event.sequence for event in events] == list(range(1, ended.last_sequence + 1))
     entries = await world.db.find(AuditEntry, {"actor_id": "gamer:sweeper"}, sort=[("_id", 1)])
     assert [(each.action, each.subject_id) for each in entries] == [(RELEASE_MACHINE, vm.id), (END_LAUNCH, launch.id)]
+
+
+async def test_in_a_copy_of_a_database_a_launch_ends_and_its_machine_is_left_to_the_original(world: World) -> None:
+    launch = await terminated(world, "install", cancelled=False)
+    copy = InterruptedLaunches(world.db, world.engine, deployment="staging")
+
+    assert await copy.settle() == 1
+
+    (vm,) = await world.db.find(Vm, {"launch_id": launch.id})
+    assert (await world.now(launch)).status is LaunchStatus.FAILED
+    assert (vm.status, len(world.cloud.rented)) == (VmStatus.PROVISIONING, 1)
+    assert not await world.engine.is_open(machine_workflow_id(vm.id))
 
 
 async def test_a_machine_whose_restored_record_says_that_it_is_being_rented_is_given_back_with_its_saves(
