@@ -183,8 +183,10 @@ class CloudyPad:
         return tuple(machine for machine in found if machine is not None)
 
     async def _read(self, query: SingleFlight[Machine | None]) -> Machine | None:
-        """Return None for a machine whose state this version cannot read. It is missing from the list alone: whoever
-        asks for it by its id gets the error."""
+        """Return None for a machine whose state this version cannot read.
+
+        It is missing from the list alone: a caller that asks for it by its id gets the error.
+        """
         try:
             return await query.get()
         except UnreadableRecordError as error:
