@@ -70,7 +70,10 @@ class GoogleBillingImport:
     async def _vms(self, costs: Sequence[ExportedCost]) -> dict[str, Document]:
         """Return what is needed of the VMs by their tags, also of records that this version cannot read as a whole."""
         tags = sorted({cost.tag for cost in costs if cost.tag is not None})
-        wanted = [{"$match": {"tag": {"$in": tags}}}, {"$project": {"tag": 1, "user_id": 1, "console": 1}}]
+        wanted: list[Document] = [
+            {"$match": {"tag": {"$in": tags}}},
+            {"$project": {"tag": 1, "user_id": 1, "console": 1}},
+        ]
         return {str(raw["tag"]): raw for raw in await self._db.aggregate(Vm, wanted)}
 
     async def _forget_others(self, first: datetime, kept: set[str]) -> None:

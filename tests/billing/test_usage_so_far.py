@@ -70,7 +70,4 @@ async def test_each_vm_gets_its_own_sum_and_one_without_usage_none(db: Database)
 
     used = await usage_of(db, ["1", "2", "3"], NOON + 2 * HOUR)
 
-    assert {vm_id: one.cost_usd for vm_id, one in used.items()} == {
-        "1": Decimal("0.450000"),
-        "2": Decimal("0.900000"),
-    }
+    assert used == {"1": Usage(3600, Decimal("0.450000")), "2": Usage(7200, Decimal("0.900000"))}
