@@ -10,22 +10,29 @@ from models.write_probe import WriteProbe
 from resolvers.record_metrics import RecordMetrics, read_record_metrics
 from settings import Environment, Settings
 from web.metrics import Metrics
-from web.metrics_endpoint import CachedRecordMetrics, Check, MetricsPage, bearers_of, everybody, staff
+from web.metrics_endpoint import (
+    CachedRecordMetrics,
+    Check,
+    MetricsPage,
+    allow_all,
+    require_token,
+    require_token_or_staff,
+)
 
 if TYPE_CHECKING:
     from web.gateway import Gateway
 
 
 def page_of_a_gateway(settings: Settings, parts: Dependencies, gateway: Gateway) -> MetricsPage:
-    return _page(settings, parts, staff(gateway, settings.metrics_token))
+    return _page(settings, parts, require_token_or_staff(gateway, settings.metrics_token))
 
 
 def page_of_a_worker(settings: Settings, parts: Dependencies) -> MetricsPage:
-    return _page(settings, parts, bearers_of(settings.metrics_token))
+    return _page(settings, parts, require_token(settings.metrics_token))
 
 
 def _page(settings: Settings, parts: Dependencies, in_production: Check) -> MetricsPage:
-    check = everybody if settings.environment is Environment.DEVELOPMENT else in_production
+    check = allow_all if settings.environment is Environment.DEVELOPMENT else in_production
     return MetricsPage(parts.metrics, CachedRecordMetrics(lambda: _taken(parts)), check)
 
 

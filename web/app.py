@@ -1,4 +1,4 @@
-"""The service as an ASGI application: which address is answered by whom."""
+"""The service as an ASGI application: routes, middleware and CORS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from web.exports import Exports
 from web.gateway import Gateway
 from web.graphql_http import GraphQLOverHTTP
 from web.graphql_socket import GraphQLOverWebSocket
-from web.health import Readiness, alive
+from web.health import Readiness, answer_health
 from web.metrics_endpoint import MetricsPage
 from web.origins import normal_origin
 from web.proxies import ProxyHeaders
@@ -39,7 +39,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 _CREDENTIALS: Final = ("Authorization", "X-API-Key")
 # Headers that tracing libraries add to a page's requests (W3C, Sentry, Google, Zipkin, Jaeger, Datadog, New Relic,
-# Elastic, AWS), and those that GraphQL clients add. None of them changes what is done.
+# Elastic, AWS), and headers that GraphQL clients add. None of them changes what the service does.
 _TRACING: Final = (
     *("traceparent", "tracestate", "baggage", "sentry-trace", "X-Cloud-Trace-Context", "X-Amzn-Trace-Id"),
     *("b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags", "uber-trace-id"),
@@ -65,20 +65,22 @@ def create_app(
     routes: Sequence[BaseRoute] = (),
     lifespan: Lifespan | None = None,
 ) -> Starlette:
-    """`explorer` serves GraphiQL, and to others than operators when it is open. `tls_only`: browsers are told never to
-    come without TLS. Without `metrics` there are none. `routes` are added after ours. Nothing is opened or started
-    here."""
+    """Build the application; nothing is opened or started here.
+
+    `explorer` serves GraphiQL: to operators only, unless `open_explorer` is set. `tls_only` adds HSTS. Without
+    `metrics` there is no metrics endpoint. `routes` are added after our own.
+    """
     http = GraphQLOverHTTP(gateway, explorer=explorer, for_operators=not open_explorer)
     socket = GraphQLOverWebSocket(gateway)
     cors = _cors(gateway.cors_origins)
     app = Starlette(
         routes=[
-            Route("/", _greeting(gateway.services.version), methods=["GET"]),
-            Route("/health", alive, methods=["GET"]),
+            Route("/", _root(gateway.services.version), methods=["GET"]),
+            Route("/health", answer_health, methods=["GET"]),
             Route("/ready", readiness.answer, methods=["GET"]),
             Route("/graphql", http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
             WebSocketRoute("/graphql", socket.serve),
-            Route("/exports/costs", Exports(gateway).costs, methods=["GET"]),
+            Route("/exports/costs", Exports(gateway).export_costs, methods=["GET"]),
             *rest_routes(gateway),
             *([Route("/metrics", metrics.answer, methods=["GET"])] if metrics else ()),
             *(graphiql.routes() if explorer else ()),
@@ -114,15 +116,15 @@ def _cors(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
     )
 
 
-def _greeting(version: str) -> Callable[[Request], Awaitable[Response]]:
-    async def greeting(_: Request) -> Response:
+def _root(version: str) -> Callable[[Request], Awaitable[Response]]:
+    async def root(_: Request) -> Response:
         return json_answer({"message": "Gamer Provisioner API", "version": version})
 
-    return greeting
+    return root
 
 
 def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = HTTPStatus(error.status_code).name
-    told = {"message": error.detail, "errors": [{"code": code, "message": error.detail}]}
-    return json_answer(told, error.status_code, headers=error.headers)
+    content = {"message": error.detail, "errors": [{"code": code, "message": error.detail}]}
+    return json_answer(content, error.status_code, headers=error.headers)

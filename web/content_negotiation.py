@@ -1,4 +1,4 @@
-"""Which of the two media types of GraphQL answers a client wants."""
+"""Chooses the media type of a GraphQL response from the Accept header."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final
 
 
 class MediaType(StrEnum):
-    RESPONSE = "application/graphql-response+json"  # errors before execution are 400 and carry no data
-    LEGACY = "application/json"  # whatever GraphQL says is 200
+    RESPONSE = "application/graphql-response+json"  # request errors have status 400 and no data
+    LEGACY = "application/json"  # every GraphQL response has status 200
 
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -17,9 +17,9 @@ _UNNAMED: Final = ("application/*", "*/*")
 
 
 def media_type(accept: str | None) -> MediaType | None:
-    """The one to answer with: the higher weight, then the newer; None when neither is accepted.
+    """Return the type with the highest weight, the newer one on a tie, or None if neither is accepted.
 
-    Who accepts anything gets application/json, as who says nothing: such a client may know nothing else.
+    A client that accepts anything, or sends no header, gets application/json: it may not know the newer type.
     """
     if accept is None or not accept.strip():
         return MediaType.LEGACY
@@ -33,8 +33,10 @@ def media_type(accept: str | None) -> MediaType | None:
 
 
 def accepts_events(accept: str | None) -> bool:
-    """Whether a stream of events is named. Some clients name it with every request: it tells what may come as a
-    stream, and not that everything shall."""
+    """Return whether the header names event streams.
+
+    Some clients name them in every request, so this permits a stream but does not ask for one.
+    """
     return accept is not None and dict(_weights(accept)).get(EVENT_STREAM, 0.0) > 0
 
 

@@ -1,4 +1,4 @@
-"""Credentials that were good when a stream was opened, and are not for ever."""
+"""Checks the credentials of open sockets and event streams again."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from web.gateway import Gateway
 
 
 async def wait_until_revoked(gateway: Gateway, caller: Caller, scope: Scope, payload: object = None) -> str:
-    """Wait until the credentials have expired or were revoked, and say which."""
+    """Wait until the credentials are no longer valid, and return the reason."""
     while True:
         await asyncio.sleep(min(gateway.limits.recheck_s, _left_s(caller)))
-        why = await rejection_reason(gateway, caller, scope, payload)
-        if why is not None:
-            return why
+        reason = await rejection_reason(gateway, caller, scope, payload)
+        if reason is not None:
+            return reason
 
 
 async def rejection_reason(gateway: Gateway, caller: Caller, scope: Scope, payload: object = None) -> str | None:
-    """Why the credentials are no longer good now; None while they are.
+    """Return why the credentials are no longer valid, or None if they are.
 
-    Who was let in stays in while keys or database are away: nothing can be said about its credentials then.
+    While keys or database are unavailable, validity cannot be determined and the connection is kept.
     """
     if _left_s(caller) <= 0:
         return "the credentials have expired"
     try:
-        now = await gateway.caller(scope, payload)
+        now = await gateway.authenticate(scope, payload)
     except UnauthenticatedError:
-        return "the credentials are no longer good"
+        return "the credentials are no longer valid"
     except (UnavailableError, DatabaseFaultError):
         return None
-    return None if (now.id, now.role) == (caller.id, caller.role) else "the credentials are no longer good"
+    return None if (now.id, now.role) == (caller.id, caller.role) else "the credentials are no longer valid"
 
 
 def _left_s(caller: Caller) -> float:

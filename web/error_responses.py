@@ -1,4 +1,4 @@
-"""HTTP's word for each code of an error, and the answer that carries both."""
+"""The HTTP status of each error code, and responses for errors."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ _RETRY_AFTER_S: Final = 2
 
 
 def status_of(code: str) -> int:
+    """Return the HTTP status of an error code; 500 for unknown codes."""
     return STATUSES.get(code, 500)
 
 
 def headers_of(status: int, retry_after_s: float | None = None) -> dict[str, str]:
-    """What else a client of this status wants to know."""
+    """Return the headers that a response with this status carries."""
     match status:
         case 401:
             return {"WWW-Authenticate": "Bearer"}
@@ -54,16 +55,16 @@ def headers_of(status: int, retry_after_s: float | None = None) -> dict[str, str
 
 
 def retry_headers(faults: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return when to ask again, of an answer of which a part failed because something is away for a while."""
+    """Return `Retry-After` for a response that is partial because a dependency is temporarily unavailable."""
     codes = {fault.get("extensions", fault).get("code") for fault in faults}
     return headers_of(503) if UNAVAILABLE in codes else {}
 
 
-def turned_away(
+def error_response(
     error: GatewayError, media_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> Response:
-    """The answer of an address that could do nothing, in the form of GraphQL's errors."""
+    """Return the response for a request that failed as a whole, in the form of GraphQL errors."""
     status = status_of(code_of(error))
     wait_s = error.retry_after_s if isinstance(error, LimitReachedError) else None
-    told: dict[str, Any] = {"errors": [fault_of(error)]}
-    return json_answer(told, status, media_type, {**headers_of(status, wait_s), **(headers or {})})
+    content: dict[str, Any] = {"errors": [fault_of(error)]}
+    return json_answer(content, status, media_type, {**headers_of(status, wait_s), **(headers or {})})

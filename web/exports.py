@@ -1,4 +1,4 @@
-"""Files for operators."""
+"""CSV exports for operators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from errors import ForbiddenError, GatewayError
 from resolvers.audit import audit_denied
 from resolvers.context import Context
 from resolvers.costs import month_export
-from web.error_responses import turned_away
+from web.error_responses import error_response
 from web.gateway import Gateway
 
 
@@ -19,15 +19,15 @@ class Exports:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def costs(self, request: Request) -> Response:
-        """GET /exports/costs?month=2026-11"""
+    async def export_costs(self, request: Request) -> Response:
+        """Answer GET /exports/costs?month=2026-11 with the month's costs as CSV."""
         try:
-            caller = await self._gateway.visitor(request.scope)
+            caller = await self._gateway.authenticate_request(request.scope)
             await self._gateway.admit(caller)
-            context = self._gateway.context(caller, request.scope)
+            context = self._gateway.new_context(caller, request.scope)
             name, lines = await self._month(context, request.query_params.get("month"))
         except GatewayError as error:
-            return turned_away(error)
+            return error_response(error)
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(lines, headers=headers, media_type="text/csv; charset=utf-8")
 

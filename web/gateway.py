@@ -1,4 +1,4 @@
-"""What HTTP and WebSocket share: the door, and the desk behind it."""
+"""What the HTTP and WebSocket endpoints share: authentication, rate limits, origin checks and request contexts."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ _EVENT_ID: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class WebLimits:
-    """What one client may ask of a process. Sizes in bytes, times in seconds."""
+    """Limits for one client at one process. Sizes in bytes, times in seconds."""
 
     heads: HeadLimits = field(default_factory=HeadLimits)
     max_body_bytes: int = 128 * 1024
     body_timeout_s: float = 10.0
-    max_batch_size: int = 1  # 1: no arrays of requests
+    max_batch_size: int = 1  # 1: arrays of requests are refused
     connection_init_timeout_s: float = 10.0
     send_timeout_s: float = 20.0
     max_operations_per_socket: int = 50
     max_messages_per_minute: int = 600
     max_subscription_s: float = 6 * 3600.0
-    recheck_s: float = 30.0  # between two looks at whether the credentials of an open stream are still good
-    beat_s: float = 15.0  # between two signs of life on a silent stream of events
+    recheck_s: float = 30.0  # between two checks of an open stream's credentials
+    beat_s: float = 15.0  # between two heartbeats on an event stream without events
 
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """`cors_origins`: web origins whose pages may call; `*` lets all. `proxies` may say who the client is."""
+    """`cors_origins`: web origins whose pages may call; `*` allows all. `proxies` may name the client."""
 
     services: Services
     execution: GraphQLExecution
@@ -58,54 +58,63 @@ class Gateway:
     limits: WebLimits = field(default_factory=WebLimits)
     rate: RequestRate | None = None
     sockets: SocketsPerCaller | None = None
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process begins to stop
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process begins to shut down
 
     async def admit(self, caller: Caller) -> None:
-        """Count one operation of a caller. Raises LimitReachedError."""
+        """Count one operation of a caller. Raise LimitReachedError when there are too many."""
         if self.rate is not None:
             await self.rate.admit(caller.id)
 
-    async def admit_stranger(self, scope: Scope) -> None:
-        """Count one attempt of somebody whose credentials were no good, by its address. Raises LimitReachedError."""
+    async def count_failed_authentication(self, scope: Scope) -> None:
+        """Count a failed authentication by the client's address. Raise LimitReachedError when there are too many."""
         if self.rate is not None:
             host, _ = scope.get("client") or ("unknown", 0)
             await self.rate.admit(f"address:{host}")
 
-    def socket_of(self, caller: Caller) -> AbstractContextManager[None]:
-        """For as long as the socket is open. Raises LimitReachedError before the body runs."""
+    def hold_socket(self, caller: Caller) -> AbstractContextManager[None]:
+        """Count an open socket of a caller while the context is entered. Raise LimitReachedError on entry."""
         return nullcontext() if self.sockets is None else self.sockets.held(caller.id)
 
-    async def caller(self, scope: Scope, payload: object = None) -> Caller:
-        """By the headers, or the payload that opened a socket. Raises UnauthenticatedError, UnavailableError."""
+    async def authenticate(self, scope: Scope, payload: object = None) -> Caller:
+        """Return the caller, by the headers or by the payload of `connection_init`.
+
+        Raise UnauthenticatedError or UnavailableError.
+        """
         caller = await self.authenticator.authenticate(credentials_of(scope["headers"], payload))
-        # A page elsewhere may let its own name point to this machine, and is then our neighbour to the browser.
+        # A hostile page may point its own host name at this machine (DNS rebinding); the browser then sees one origin.
         if caller is DEVELOPER and not _is_local_name(Headers(scope=scope).get("host", "")):
-            raise UnauthenticatedError("without credentials only http://localhost is served")
+            raise UnauthenticatedError("credentials are required, except at http://localhost")
         return caller
 
-    async def visitor(self, scope: Scope) -> Caller:
-        """Who makes one HTTP request. Raises as `caller`, and LimitReachedError for a stranger that goes on trying."""
+    async def authenticate_request(self, scope: Scope) -> Caller:
+        """Return the caller of an HTTP request, and count a failure against its address.
+
+        Raise as `authenticate` does, and LimitReachedError after too many failures.
+        """
         try:
-            return await self.caller(scope)
+            return await self.authenticate(scope)
         except UnauthenticatedError:
-            await self.admit_stranger(scope)
+            await self.count_failed_authentication(scope)
             raise
 
-    def context(self, caller: Caller, scope: Scope) -> Context:
+    def new_context(self, caller: Caller, scope: Scope) -> Context:
+        """Return the context of one operation."""
         context = Context(caller, self.services, request_id_of(scope))
         last_event_id = Headers(scope=scope).get("last-event-id", "")
         if _EVENT_ID.fullmatch(last_event_id):
             context.resumes_after = int(last_event_id)
         return context
 
-    def is_of_listed_origin(self, scope: Scope) -> bool:
-        """Browsers let any page open a socket to any host, or send it an empty POST, so its origin is looked at here.
-        Programs send none."""
+    def is_from_listed_origin(self, scope: Scope) -> bool:
+        """Return whether the Origin header is absent, listed or our own.
+
+        Browsers let any page open a socket to any host, or send it an empty POST. Programs send no origin.
+        """
         origin = Headers(scope=scope).get("origin")
         return origin is None or self._is_listed(origin) or is_same_origin(origin, scope)
 
-    def may_ask(self, scope: Scope) -> bool:
-        """Whether no browser says that a page of a site that is not listed made this request."""
+    def is_from_listed_site(self, scope: Scope) -> bool:
+        """Return False if the browser reports that a page of an unlisted site made this request."""
         headers = Headers(scope=scope)
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             return True
@@ -116,8 +125,10 @@ class Gateway:
         return "*" in self.cors_origins or normal_origin(origin) in listed
 
 
-def lasted_too_long(limit_s: float) -> FormattedError:
-    message = f"an operation may last at most {limit_s / 60:g} minutes: subscribe again"
+def time_limit_error(limit_s: float) -> FormattedError:
+    """Return the error with which an operation ends that has lasted for `limit_s`."""
+    minutes = limit_s / 60
+    message = f"an operation may last at most {minutes:g} minute{'' if minutes == 1 else 's'}: subscribe again"
     extensions = {"code": "LIMIT_REACHED", "limit": "subscriptionSeconds", "allowed": limit_s}
     return {"message": message, "extensions": extensions}
 

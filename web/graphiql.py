@@ -1,4 +1,4 @@
-"""GraphiQL, the page in which people explore the API, from assets of our own: it asks no other host for anything.
+"""GraphiQL, the API explorer, served from our own assets: the page contacts no other host.
 
 The page is built in `web/graphiql/` (`make graphiql`) and committed compressed, so that serving it needs no Node.
 """
@@ -27,7 +27,7 @@ EXAMPLES: Final[tuple[tuple[str, dict[str, str]], ...]] = (
     ("progress", {"launchId": ""}),
 )
 MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".ttf": "font/ttf"}
-# Inline styles are how the code editor draws; scripts come from our own files only.
+# The code editor needs inline styles. Scripts come only from our own files.
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
         "default-src 'none'",
@@ -51,15 +51,15 @@ SIGN_IN: Final = "sign-in.js"
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser is opening the address, rather than a client asking a query."""
+    """Return whether a browser opens the address, as opposed to a client that sends a query."""
     if request.method not in ("GET", "HEAD") or not request.query_params.keys().isdisjoint({"query", "extensions"}):
         return False
     return "text/html" in request.headers.get("accept", "")
 
 
 def page(request: Request) -> Response:
-    """The page, to be served at the GraphQL endpoint itself: it talks to the address that it was loaded from."""
-    # Relative addresses: the service may be served below a path of somebody's proxy.
+    """Return the page. It is served at the GraphQL endpoint and sends requests to the address it was loaded from."""
+    # Addresses are relative: a proxy may serve the API below a path of its own.
     body, etag = _page(".." if request.scope.get("raw_path", b"").endswith(b"/") else ".")
     headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache", "ETag": etag, "Vary": "Accept"}
     if request.headers.get("if-none-match") == etag:
@@ -68,13 +68,13 @@ def page(request: Request) -> Response:
 
 
 def sign_in() -> Response:
-    """In the page's stead where that is for operators: no browser sends a credential by itself."""
+    """Return the sign-in page, for deployments that serve GraphiQL to operators only."""
     headers = {**SECURITY_HEADERS, "Cache-Control": "no-store", "WWW-Authenticate": "Bearer", "Vary": "Accept"}
     return Response(_SIGN_IN_PAGE, 401, headers, "text/html")
 
 
 def routes() -> list[BaseRoute]:
-    """What the pages load. The names of GraphiQL's carry a hash of their content: browsers may keep them for ever."""
+    """Return routes for the pages' assets. GraphiQL's file names contain a hash, so browsers may cache them."""
     return [
         Route(f"{ASSETS_PATH}/{SIGN_IN}", sign_in_script, methods=["GET"]),
         Route(f"{ASSETS_PATH}/{{name}}", asset, methods=["GET"]),
@@ -82,11 +82,13 @@ def routes() -> list[BaseRoute]:
 
 
 async def sign_in_script(_: Request) -> Response:
+    """Return the script of the sign-in page."""
     headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache"}
     return Response((FOLDER / SIGN_IN).read_bytes(), headers=headers, media_type="text/javascript")
 
 
 async def asset(request: Request) -> Response:
+    """Return one of GraphiQL's assets, compressed if the client accepts gzip. Raise 404 for unknown names."""
     name = request.path_params["name"]
     compressed = _assets().get(name)
     if compressed is None:
@@ -155,5 +157,5 @@ def _examples() -> str:
         }
         for name, variables in EXAMPLES
     ]
-    # `<` would let an example end the script element that carries it.
+    # `<` in an example could end the script element that contains it.
     return json.dumps(tabs).replace("<", "\\u003c")

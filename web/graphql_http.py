@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: POST for everything, GET for queries; subscriptions as a stream of events."""
+"""GraphQL over HTTP: POST for all operations, GET for queries, and event streams for subscriptions."""
 
 from __future__ import annotations
 
@@ -15,25 +15,28 @@ from schema.execution.errors import fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from web import graphiql
 from web.content_negotiation import EVENT_STREAM, MediaType, accepts_events, media_type
-from web.error_responses import retry_headers, turned_away
-from web.event_stream import Answers, Begin, open_stream
+from web.error_responses import error_response, retry_headers
+from web.event_stream import Begin, Results, open_stream
 from web.gateway import Gateway
 from web.request_parsing import RequestParseError, read_body, read_query
 from web.responses import json_answer
 
 _VARY: Final = {"Vary": "Accept"}
 _METHODS: Final = "GET, POST"
-_NEVER_HERE: Final = f"subscriptions are served over WebSocket, protocol graphql-transport-ws, and as {EVENT_STREAM}"
+_NO_SUBSCRIPTIONS: Final = (
+    f"subscriptions are served over WebSocket, protocol graphql-transport-ws, and as {EVENT_STREAM}"
+)
 
 
 class GraphQLOverHTTP:
     def __init__(self, gateway: Gateway, *, explorer: bool, for_operators: bool = False) -> None:
-        """`explorer`: a browser that opens the address gets GraphiQL; `for_operators`: no other caller does."""
+        """`explorer` serves GraphiQL to browsers; `for_operators` restricts it to operators."""
         self._gateway = gateway
         self._explorer = explorer
         self._for_operators = for_operators
 
     async def answer(self, request: Request) -> Response:
+        """Answer any request to /graphql."""
         if self._explorer and graphiql.wants_page(request):
             return await self._page(request)
         accept = request.headers.get("accept")
@@ -42,39 +45,39 @@ class GraphQLOverHTTP:
         if refused is not None:
             return refused
         try:
-            asked = await self._read(request)
+            wanted = await self._read(request)
             await self._gateway.services.pace.step()
-            caller = await self._gateway.visitor(request.scope)
-            if isinstance(asked, list):
-                return await self._run_all(request, asked, caller, kind or MediaType.LEGACY)
+            caller = await self._gateway.authenticate_request(request.scope)
+            if isinstance(wanted, list):
+                return await self._run_all(request, wanted, caller, kind or MediaType.LEGACY)
             await self._gateway.admit(caller)
         except RequestParseError as error:
-            return _unreadable(error, kind)
+            return _parse_error_response(error, kind)
         except (UnauthenticatedError, LimitReachedError, UnavailableError) as error:
-            return _turned_away(error, kind or MediaType.LEGACY)
-        return await self._run(request, asked, caller, kind, events=events)
+            return _error_response(error, kind or MediaType.LEGACY)
+        return await self._run(request, wanted, caller, kind, events=events)
 
     def _refused(self, request: Request, kind: MediaType | None, *, events: bool) -> Response | None:
-        """By the head of the request alone."""
+        """Return a refusal that follows from the request's head alone, or None."""
         if request.method not in ("GET", "POST"):
-            return _refusal(405, "GraphQL is asked by POST, or GET for queries", kind, {"Allow": _METHODS})
+            return _refusal(405, "send GraphQL requests by POST, or queries by GET", kind, {"Allow": _METHODS})
         if kind is None and not events:
-            return _refusal(406, f"answers are {MediaType.RESPONSE}, {MediaType.LEGACY} or {EVENT_STREAM}", None)
-        if not self._gateway.may_ask(request.scope):
-            return _refusal(403, "pages of this site may not ask", kind)
+            return _refusal(406, f"responses are {MediaType.RESPONSE}, {MediaType.LEGACY} or {EVENT_STREAM}", None)
+        if not self._gateway.is_from_listed_site(request.scope):
+            return _refusal(403, "requests from pages of this site are not allowed", kind)
         return None
 
     async def _page(self, request: Request) -> Response:
         if not self._for_operators:
             return graphiql.page(request)
         try:
-            caller = await self._gateway.visitor(request.scope)
+            caller = await self._gateway.authenticate_request(request.scope)
         except UnauthenticatedError:
             return graphiql.sign_in()
         except (LimitReachedError, UnavailableError) as error:
-            return _turned_away(error, MediaType.LEGACY)
+            return _error_response(error, MediaType.LEGACY)
         if caller.role is not Role.OPERATOR:
-            return _turned_away(ForbiddenError("this page is for operators"), MediaType.LEGACY)
+            return _error_response(ForbiddenError("this page is for operators"), MediaType.LEGACY)
         return graphiql.page(request)
 
     async def _read(self, request: Request) -> GraphQLRequest | list[GraphQLRequest]:
@@ -84,38 +87,38 @@ class GraphQLOverHTTP:
         return await read_body(request, limits.max_body_bytes, limits.body_timeout_s, limits.max_batch_size)
 
     async def _run(
-        self, request: Request, asked: GraphQLRequest, caller: Caller, kind: MediaType | None, *, events: bool
+        self, request: Request, wanted: GraphQLRequest, caller: Caller, kind: MediaType | None, *, events: bool
     ) -> Response:
-        context = self._gateway.context(caller, request.scope)
+        context = self._gateway.new_context(caller, request.scope)
         try:
-            prepared = self._gateway.execution.prepare(asked, context)
+            prepared = self._gateway.execution.prepare(wanted, context)
             if prepared.kind is OperationKind.MUTATION and request.method == "GET":
-                return _refusal(405, "a mutation is asked by POST", kind, {"Allow": "POST"})
+                return _refusal(405, "send mutations by POST", kind, {"Allow": "POST"})
             if prepared.kind is OperationKind.SUBSCRIPTION and not events:
-                return _refusal(400, _NEVER_HERE, kind)
+                return _refusal(400, _NO_SUBSCRIPTIONS, kind)
             if kind is None or prepared.kind is OperationKind.SUBSCRIPTION:
                 return await self._stream(request, prepared, context)
             answer = await self._gateway.execution.execute(prepared, context)
             return _answer(answer, kind, headers=retry_headers(answer.get("errors", ())))
         except RequestFailedError as error:
             if kind is None:
-                return await self._events(request, context, _broken(error))
-            status = 400 if kind is MediaType.RESPONSE or asked.query is None else 200
+                return await self._events(request, context, _failing(error))
+            status = 400 if kind is MediaType.RESPONSE or wanted.query is None else 200
             return _answer({"errors": error.faults}, kind, status)
 
     async def _run_all(
-        self, request: Request, asked: list[GraphQLRequest], caller: Caller, kind: MediaType
+        self, request: Request, wanted: list[GraphQLRequest], caller: Caller, kind: MediaType
     ) -> Response:
-        """One after another: a batch takes no more of this process at a time than a single request."""
-        return _answer([await self._run_one(request, one, caller) for one in asked], kind)
+        """Run a batch one by one, so that it takes no more of this process at a time than a single request."""
+        return _answer([await self._run_one(request, one, caller) for one in wanted], kind)
 
-    async def _run_one(self, request: Request, asked: GraphQLRequest, caller: Caller) -> dict[str, Any]:
-        context = self._gateway.context(caller, request.scope)
+    async def _run_one(self, request: Request, wanted: GraphQLRequest, caller: Caller) -> dict[str, Any]:
+        context = self._gateway.new_context(caller, request.scope)
         try:
             await self._gateway.admit(caller)
-            prepared = self._gateway.execution.prepare(asked, context)
+            prepared = self._gateway.execution.prepare(wanted, context)
             if prepared.kind is OperationKind.SUBSCRIPTION:
-                return {"errors": [_told(_NEVER_HERE)]}
+                return {"errors": [_bad_request(_NO_SUBSCRIPTIONS)]}
             return await self._gateway.execution.execute(prepared, context)
         except RequestFailedError as error:
             return {"errors": error.faults}
@@ -123,7 +126,7 @@ class GraphQLOverHTTP:
             return {"errors": [fault_of(error)]}
 
     async def _stream(self, request: Request, prepared: Prepared, context: Context) -> Response:
-        async def begin() -> Answers:
+        async def begin() -> Results:
             if prepared.kind is OperationKind.SUBSCRIPTION:
                 return await self._gateway.execution.subscribe(prepared, context)
             return _single(await self._gateway.execution.execute(prepared, context))
@@ -134,15 +137,15 @@ class GraphQLOverHTTP:
         try:
             return await open_stream(self._gateway, context, request.scope, begin)
         except LimitReachedError as error:
-            return _turned_away(error, MediaType.LEGACY)
+            return _error_response(error, MediaType.LEGACY)
 
 
 async def _single(answer: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
     yield answer
 
 
-def _broken(error: RequestFailedError) -> Begin:
-    async def begin() -> Answers:
+def _failing(error: RequestFailedError) -> Begin:
+    async def begin() -> Results:
         raise error
 
     return begin
@@ -152,21 +155,21 @@ def _answer(content: Any, kind: MediaType, status: int = 200, headers: dict[str,
     return json_answer(content, status, kind, {**_VARY, **(headers or {})})
 
 
-def _turned_away(error: GatewayError, kind: MediaType) -> Response:
-    return turned_away(error, kind, _VARY)
+def _error_response(error: GatewayError, kind: MediaType) -> Response:
+    return error_response(error, kind, _VARY)
 
 
-def _unreadable(error: RequestParseError, kind: MediaType | None) -> Response:
-    told = _told(error.message)
+def _parse_error_response(error: RequestParseError, kind: MediaType | None) -> Response:
+    error_entry = _bad_request(error.message)
     if error.limit is not None:
         name, allowed = error.limit
-        told["extensions"] = {"code": LimitReachedError.code, "limit": name, "allowed": allowed}
-    return _answer({"errors": [told]}, kind or MediaType.LEGACY, error.status)
+        error_entry["extensions"] = {"code": LimitReachedError.code, "limit": name, "allowed": allowed}
+    return _answer({"errors": [error_entry]}, kind or MediaType.LEGACY, error.status)
 
 
 def _refusal(status: int, message: str, kind: MediaType | None, headers: dict[str, str] | None = None) -> Response:
-    return _answer({"errors": [_told(message)]}, kind or MediaType.LEGACY, status, headers)
+    return _answer({"errors": [_bad_request(message)]}, kind or MediaType.LEGACY, status, headers)
 
 
-def _told(message: str) -> dict[str, Any]:
+def _bad_request(message: str) -> dict[str, Any]:
     return {"message": message, "extensions": {"code": "BAD_REQUEST"}}

@@ -1,7 +1,7 @@
-"""GraphQL over WebSocket, protocol graphql-transport-ws and no other.
+"""GraphQL over WebSocket, with the protocol graphql-transport-ws only.
 
-One object per connection. Each operation is a task of the connection's group, so that nothing outlives the socket:
-whatever ends it, cancels them, and that closes their subscriptions.
+One object per connection. Each operation is a task in the connection's task group, so that nothing outlives the socket:
+when it ends, for whatever reason, its operations are cancelled and their subscriptions closed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from resolvers.context import Context
 from schema.execution.errors import FormattedError, fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, RequestFailedError
 from web.credential_recheck import rejection_reason, wait_until_revoked
-from web.error_responses import turned_away
-from web.gateway import Gateway, lasted_too_long
-from web.request_parsing import RequestParseError, decoded, request_from
+from web.error_responses import error_response
+from web.gateway import Gateway, time_limit_error
+from web.request_parsing import RequestParseError, parse_json, parse_request
 
 PROTOCOL: Final = "graphql-transport-ws"
 _REASON_LIMIT: Final = 120  # bytes; a close frame carries 123
 _ID_LIMIT: Final = 256
-_LOOKS: Final = 3  # what the system has received gets to us within two rounds of the event loop
-_LOOK_S: Final = 0.02
+_RETRIES: Final = 3  # data that the system has received arrives within two rounds of the event loop
+_RETRY_S: Final = 0.02
 
 
 class CloseCode(IntEnum):
-    """Those of the protocol, and of WebSocket itself."""
+    """Close codes of the protocol, and of WebSocket itself."""
 
     TRY_AGAIN_LATER = 1013
     BAD_REQUEST = 4400
@@ -46,8 +46,8 @@ class CloseCode(IntEnum):
     TOO_MANY_INITIALISATION_REQUESTS = 4429
 
 
-# Clients connect again after it, with the credentials that they have then. 4401 would end their subscriptions for good;
-# the protocol prescribes it before the acknowledgement only.
+# Clients reconnect after it with their current credentials. 4401 would end their subscriptions permanently; the
+# protocol prescribes it only before the acknowledgement.
 _RENEW_CREDENTIALS: Final = CloseCode.FORBIDDEN
 
 
@@ -64,12 +64,15 @@ class GraphQLOverWebSocket:
         self.sockets = 0  # open now
 
     async def serve(self, websocket: WebSocket) -> None:
-        if not self._gateway.is_of_listed_origin(websocket.scope):
-            await websocket.send_denial_response(turned_away(ForbiddenError("pages of this site may not ask")))
+        """Serve one connection until it ends."""
+        if not self._gateway.is_from_listed_origin(websocket.scope):
+            await websocket.send_denial_response(
+                error_response(ForbiddenError("requests from pages of this site are not allowed"))
+            )
             return
         if PROTOCOL not in websocket.scope["subprotocols"]:
             await websocket.accept()
-            await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"only {PROTOCOL} is spoken here")
+            await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"the only subprotocol is {PROTOCOL}")
             return
         await websocket.accept(PROTOCOL)
         self.sockets += 1
@@ -85,7 +88,7 @@ class _Connection:
         self._gateway = gateway
         self._limits = gateway.limits
         self._caller: Caller | None = None
-        self._payload: dict[str, Any] | None = None  # with which it became known
+        self._payload: dict[str, Any] | None = None  # of its connection_init
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._messages = MessageRate(gateway.limits.max_messages_per_minute)
         self._held = ExitStack()
@@ -107,73 +110,72 @@ class _Connection:
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         init_by = asyncio.get_running_loop().time() + self._limits.connection_init_timeout_s
         while True:
-            await self._handle(await self._awaited(init_by), tasks)
+            await self._handle_message(await self._receive_in_time(init_by), tasks)
 
-    async def _awaited(self, init_by: float) -> dict[str, Any]:
-        """Return the next message. The client has to be known by `init_by`; how long that takes us does not count."""
+    async def _receive_in_time(self, init_by: float) -> dict[str, Any]:
+        """Return the next message. `connection_init` must arrive by `init_by`; our own delay does not count."""
         if self._caller is not None:
-            return await self._received()
+            return await self._receive()
         try:
             async with asyncio.timeout_at(init_by):
-                return await self._received()
+                return await self._receive()
         except TimeoutError:
-            return await self._late_init()
+            return await self._receive_late_init()
 
-    async def _late_init(self) -> dict[str, Any]:
-        """Look once more for an opening message that came in time and waited for this process, which was busy."""
-        for _ in range(_LOOKS):
+    async def _receive_late_init(self) -> dict[str, Any]:
+        """Return a `connection_init` that arrived in time but was not yet read because this process was busy."""
+        for _ in range(_RETRIES):
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    message = await self._received()
+                async with asyncio.timeout(_RETRY_S):
+                    message = await self._receive()
                     if message.get("type") == "connection_init":
                         return message
         raise _ClosingError(CloseCode.CONNECTION_INITIALISATION_TIMEOUT, "Connection initialisation timeout")
 
-    async def _received(self) -> dict[str, Any]:
+    async def _receive(self) -> dict[str, Any]:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
         text = message.get("text")
         if text is None:
-            raise _bad("messages are text")
+            raise _bad_request("a message must be text")
         try:
-            content = decoded(text)
+            content = parse_json(text)
         except RequestParseError as error:
-            raise _bad(error.message) from None
+            raise _bad_request(error.message) from None
         if not isinstance(content, dict):
-            raise _bad("a message is a JSON object")
+            raise _bad_request("a message must be a JSON object")
         return content
 
-    async def _handle(self, message: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
+    async def _handle_message(self, message: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
         try:
             self._messages.admit()
         except LimitReachedError as error:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
         match message.get("type"):
             case "connection_init":
-                await self._initialise(_optional_object(message), tasks)
+                await self._handle_connection_init(_optional_object(message), tasks)
             case "ping":
-                payload = _optional_object(message)
-                await self._send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+                await self._handle_ping(_optional_object(message))
             case "pong":
                 _optional_object(message)
             case "subscribe":
-                self._begin(_operation_id(message), message.get("payload"), tasks)
+                self._handle_subscribe(_operation_id(message), message.get("payload"), tasks)
             case "complete":
-                self._cancel(_operation_id(message))
+                self._handle_complete(_operation_id(message))
             case _:
-                raise _bad("a message of this type is not known")
+                raise _bad_request("unknown message type")
 
-    async def _initialise(self, payload: dict[str, Any] | None, tasks: asyncio.TaskGroup) -> None:
+    async def _handle_connection_init(self, payload: dict[str, Any] | None, tasks: asyncio.TaskGroup) -> None:
         if self._caller is not None:
             raise _ClosingError(CloseCode.TOO_MANY_INITIALISATION_REQUESTS, "Too many initialisation requests")
         await self._gateway.services.pace.step()
         try:
-            caller = await self._gateway.caller(self._websocket.scope, payload)
+            caller = await self._gateway.authenticate(self._websocket.scope, payload)
             await self._gateway.admit(caller)
-            self._held.enter_context(self._gateway.socket_of(caller))
+            self._held.enter_context(self._gateway.hold_socket(caller))
         except UnauthenticatedError as error:
-            await self._count_stranger()
+            await self._count_failure()
             raise _ClosingError(CloseCode.FORBIDDEN, error.message) from None
         except GatewayError as error:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
@@ -181,75 +183,78 @@ class _Connection:
         tasks.create_task(self._watch_credentials(caller, payload))
         await self._send({"type": "connection_ack"})
 
+    async def _handle_ping(self, payload: dict[str, Any] | None) -> None:
+        await self._send({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+
     async def _watch_credentials(self, caller: Caller, payload: dict[str, Any] | None) -> None:
         reason = await wait_until_revoked(self._gateway, caller, self._websocket.scope, payload)
         raise _ClosingError(_RENEW_CREDENTIALS, reason)
 
-    async def _count_stranger(self) -> None:
+    async def _count_failure(self) -> None:
         try:
-            await self._gateway.admit_stranger(self._websocket.scope)
+            await self._gateway.count_failed_authentication(self._websocket.scope)
         except GatewayError as error:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
 
-    def _begin(self, operation_id: str, payload: object, tasks: asyncio.TaskGroup) -> None:
+    def _handle_subscribe(self, operation_id: str, payload: object, tasks: asyncio.TaskGroup) -> None:
         if self._caller is None:
             raise _ClosingError(CloseCode.UNAUTHORIZED, "Unauthorized")
         if operation_id in self._operations:
             reason = f"Subscriber for {operation_id} already exists"
             raise _ClosingError(CloseCode.SUBSCRIBER_ALREADY_EXISTS, reason)
         try:
-            request = request_from(payload)
+            request = parse_request(payload)
         except RequestParseError as error:
-            raise _bad(error.message) from None
+            raise _bad_request(error.message) from None
         if request.query is None and not request.extensions:
-            raise _bad("the payload needs a query")
+            raise _bad_request("the payload must have a query")
         if len(self._operations) < self._limits.max_operations_per_socket:
             operation = self._run(operation_id, request, self._caller)
         else:
-            operation = self._fail(operation_id, [_too_many(self._limits.max_operations_per_socket)])
+            operation = self._send_error(operation_id, [_too_many(self._limits.max_operations_per_socket)])
         self._operations[operation_id] = tasks.create_task(operation)
 
-    def _cancel(self, operation_id: str) -> None:
+    def _handle_complete(self, operation_id: str) -> None:
         operation = self._operations.pop(operation_id, None)
         if operation is not None:
             operation.cancel()
 
     async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
         await self._gateway.services.pace.step()
-        why_not = await rejection_reason(self._gateway, caller, self._websocket.scope, self._payload)
-        if why_not is not None:
-            raise _ClosingError(_RENEW_CREDENTIALS, why_not)
+        reason = await rejection_reason(self._gateway, caller, self._websocket.scope, self._payload)
+        if reason is not None:
+            raise _ClosingError(_RENEW_CREDENTIALS, reason)
         try:
             await self._gateway.admit(caller)
             async with asyncio.timeout(self._limits.max_subscription_s):
-                await self._answer(operation_id, request, self._gateway.context(caller, self._websocket.scope))
+                await self._execute(operation_id, request, self._gateway.new_context(caller, self._websocket.scope))
         except RequestFailedError as error:
-            await self._fail(operation_id, error.faults)
+            await self._send_error(operation_id, error.faults)
         except GatewayError as error:
-            await self._fail(operation_id, [fault_of(error)])
+            await self._send_error(operation_id, [fault_of(error)])
         except TimeoutError:
-            await self._fail(operation_id, [lasted_too_long(self._limits.max_subscription_s)])
+            await self._send_error(operation_id, [time_limit_error(self._limits.max_subscription_s)])
         else:
             await self._finish(operation_id, {"type": "complete", "id": operation_id})
 
-    async def _answer(self, operation_id: str, request: GraphQLRequest, context: Context) -> None:
+    async def _execute(self, operation_id: str, request: GraphQLRequest, context: Context) -> None:
         execution = self._gateway.execution
         prepared = execution.prepare(request, context)
         if prepared.kind is not OperationKind.SUBSCRIPTION:
-            await self._next(operation_id, await execution.execute(prepared, context))
+            await self._send_result(operation_id, await execution.execute(prepared, context))
             return
         async with aclosing(await execution.subscribe(prepared, context)) as answers:
             async for answer in answers:
-                await self._next(operation_id, answer)
+                await self._send_result(operation_id, answer)
 
-    async def _next(self, operation_id: str, answer: dict[str, Any]) -> None:
+    async def _send_result(self, operation_id: str, answer: dict[str, Any]) -> None:
         await self._send({"type": "next", "id": operation_id, "payload": answer})
 
-    async def _fail(self, operation_id: str, faults: list[FormattedError]) -> None:
+    async def _send_error(self, operation_id: str, faults: list[FormattedError]) -> None:
         await self._finish(operation_id, {"type": "error", "id": operation_id, "payload": faults})
 
     async def _finish(self, operation_id: str, message: dict[str, Any]) -> None:
-        """The id is free again before the client hears so; a client that completed first hears nothing."""
+        """Free the operation's id, then send its last message, unless the client has completed it already."""
         if self._operations.get(operation_id) is asyncio.current_task():
             del self._operations[operation_id]
             await self._send(message)
@@ -259,7 +264,7 @@ class _Connection:
             async with asyncio.timeout(self._limits.send_timeout_s), self._sending:
                 await self._websocket.send_text(orjson.dumps(message).decode())
         except TimeoutError:
-            raise _ClosingError(CloseCode.TRY_AGAIN_LATER, "messages are read too slowly") from None
+            raise _ClosingError(CloseCode.TRY_AGAIN_LATER, "the client reads too slowly") from None
 
     async def _close(self, closing: _ClosingError) -> None:
         reason = closing.reason.encode()[:_REASON_LIMIT].decode(errors="ignore")
@@ -271,14 +276,14 @@ class _Connection:
 def _operation_id(message: Mapping[str, Any]) -> str:
     operation_id = message.get("id")
     if not isinstance(operation_id, str) or not 0 < len(operation_id) <= _ID_LIMIT:
-        raise _bad(f"an id is a string of 1 to {_ID_LIMIT} characters")
+        raise _bad_request(f"an id must be a string of 1 to {_ID_LIMIT} characters")
     return operation_id
 
 
 def _optional_object(message: Mapping[str, Any]) -> dict[str, Any] | None:
     payload = message.get("payload")
     if payload is not None and not isinstance(payload, dict):
-        raise _bad("a payload is an object")
+        raise _bad_request("a payload must be an object")
     return payload
 
 
@@ -288,5 +293,5 @@ def _too_many(limit: int) -> FormattedError:
     return {"message": message, "extensions": extensions}
 
 
-def _bad(reason: str) -> _ClosingError:
+def _bad_request(reason: str) -> _ClosingError:
     return _ClosingError(CloseCode.BAD_REQUEST, reason)

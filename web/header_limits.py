@@ -1,4 +1,4 @@
-"""How large the head of a request may be: its bytes all together, and the number of its headers."""
+"""Limits on the head of a request: its size in bytes and its number of headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HeadLimits:
     max_headers: int = 100
 
     def broken_by(self, scope: Mapping[str, Any]) -> Response | None:
-        """The answer to a request whose head is over a limit; None when it is not."""
+        """Return the response for a head that exceeds a limit, or None if it does not."""
         headers = scope["headers"]
         if len(headers) > self.max_headers:
             return too_large("headers", self.max_headers, "headers")
@@ -28,9 +28,10 @@ class HeadLimits:
         return None
 
 
-def too_large(limit: str, allowed: int, of_what: str) -> Response:
-    told = {
-        "message": f"the head of a request may have at most {allowed} {of_what}",
+def too_large(limit: str, allowed: int, unit: str) -> Response:
+    """Return a response with status 431 that names the limit."""
+    error = {
+        "message": f"the head of a request may have at most {allowed} {unit}",
         "extensions": {"code": LimitReachedError.code, "limit": limit, "allowed": allowed},
     }
-    return json_answer({"errors": [told]}, 431, headers={"Connection": "close"})
+    return json_answer({"errors": [error]}, 431, headers={"Connection": "close"})

@@ -1,5 +1,8 @@
-"""Log lines: for people in development, JSON in production. Each carries the request and the launch it belongs to, and
-nothing that a caller sent can end a line or hide in one."""
+"""Log formats: plain lines in development, JSON in production.
+
+Each line carries the ids of its request, launch and VM. Control characters are escaped, so that text of a caller can
+neither end a line nor hide part of it.
+"""
 
 from __future__ import annotations
 
@@ -14,45 +17,45 @@ from pythonjsonlogger.json import JsonFormatter
 
 import correlation
 
-# Control characters, line and paragraph separators, and the marks that turn the reading direction.
-_UNSEEMLY: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Control characters, line and paragraph separators, and marks that change the reading direction.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _OWN_FIELDS: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
-_IN_ACCESS_LOG: Final = "Invalid HTTP request received."  # the server's own words, without the request's id
-_TALKATIVE: Final = ("aiohttp", "asyncio", "asyncssh", "geopy", "pymongo", "temporalio", "websockets")
+_IN_ACCESS_LOG: Final = "Invalid HTTP request received."  # uvicorn's message, which lacks the request id
+_VERBOSE: Final = ("aiohttp", "asyncio", "asyncssh", "geopy", "pymongo", "temporalio", "websockets")
 
 
 def configure_logging(level: str, *, as_json: bool) -> None:
-    """Once, at the start. Everything goes to standard error; libraries speak from WARNING on."""
+    """Configure logging, once at the start. All output goes to standard error; libraries log from WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if as_json else ConsoleLines())
-    handler.addFilter(_is_for_us)
-    handler.addFilter(_belongs_to)
+    handler.addFilter(_is_kept)
+    handler.addFilter(_add_correlation)
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for name in _TALKATIVE:
+    for name in _VERBOSE:
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         own = logging.getLogger(name)
         own.handlers, own.propagate = [], True
 
 
-def neutral(text: str) -> str:
-    """The same text on one line, with everything that could act on a terminal or a log reader spelt out."""
-    return _UNSEEMLY.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+def escaped(text: str) -> str:
+    """Return the text with every character escaped that could act on a terminal or a log reader."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class ConsoleLines(logging.Formatter):
-    """`12:00:00 WARNING launch.feed: change stream broke (collection=LaunchEvent)`"""
+    """Formats lines such as `12:00:00 WARNING models.change_feed: change stream broke (collection=LaunchEvent)`."""
 
     def __init__(self) -> None:
         super().__init__(datefmt="%H:%M:%S")
 
     def format(self, record: logging.LogRecord) -> str:
         fields = " ".join(f"{name}={value}" for name, value in fields_of(record).items())
-        words = f"{record.getMessage()} ({fields})" if fields else record.getMessage()
-        line = f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} {record.name}: {neutral(words)}"
+        text = f"{record.getMessage()} ({fields})" if fields else record.getMessage()
+        line = f"{self.formatTime(record, self.datefmt)} {record.levelname:<7} {record.name}: {escaped(text)}"
         if record.exc_info:
             trace = self.formatException(record.exc_info).splitlines()
-            line += "".join(f"\n    {neutral(part)}" for part in trace)
+            line += "".join(f"\n    {escaped(part)}" for part in trace)
         return line
 
 
@@ -70,20 +73,21 @@ class JsonLines(JsonFormatter):
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, object]:
-    """What was logged beside the sentence."""
+    """Return the extra fields of a log record."""
     return {name: value for name, value in record.__dict__.items() if name not in _OWN_FIELDS}
 
 
-def _is_for_us(record: logging.LogRecord) -> bool:
-    """The server's own words on a request have its query string in them, and so tokens; `web.access_log` says the
-    rest."""
+def _is_kept(record: logging.LogRecord) -> bool:
+    """Return whether to keep a record. uvicorn's own request lines contain query strings, which may hold tokens."""
     if not record.name.startswith("uvicorn"):
         return True
-    was_cancelled = record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)  # at the end
+    was_cancelled = record.exc_info is not None and isinstance(
+        record.exc_info[1], asyncio.CancelledError
+    )  # at shutdown
     return record.levelno >= logging.WARNING and record.msg != _IN_ACCESS_LOG and not was_cancelled
 
 
-def _belongs_to(record: logging.LogRecord) -> bool:
+def _add_correlation(record: logging.LogRecord) -> bool:
     for name, variable in correlation.FIELDS.items():
         value = variable.get()
         if value is not None and not hasattr(record, name):

@@ -1,4 +1,4 @@
-"""Compares origins as browsers do: by scheme, host and port, without regard to case and with default ports left out."""
+"""Compares origins as browsers do: by scheme, host and port, ignoring case and default ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HTTP_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "
 
 
 def normal_origin(text: str) -> str:
-    """Return an origin as browsers write it. What is not one over HTTP is returned in lower case."""
+    """Return an origin as browsers write it. Text that is not an HTTP origin is returned in lower case."""
     written = text.strip().lower().removesuffix("/")
     try:
         parts = urlsplit(written)
@@ -29,7 +29,7 @@ def normal_origin(text: str) -> str:
 
 
 def is_same_origin(origin: str, scope: Scope) -> bool:
-    """Return whether a page of this origin is our own: from the host that its browser, or a trusted proxy, names."""
+    """Return whether an origin is our own host, as the browser or a trusted proxy names it."""
     scheme = _HTTP_SCHEMES[scope["scheme"]]
     hosts = (Headers(scope=scope).get("host"), scope.get("state", {}).get(FORWARDED_HOST))
     return normal_origin(origin) in {normal_origin(f"{scheme}://{host}") for host in hosts if host}

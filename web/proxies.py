@@ -1,7 +1,7 @@
-"""Reads what trusted proxies say of the client: its address, its scheme and the host that it asked for.
+"""Reads the client's address, scheme and host from the X-Forwarded-* headers of trusted proxies.
 
-A proxy appends the address it was called from to X-Forwarded-For, so the right end of that list is the trustworthy one.
-Everything left of the first address that no trusted proxy vouches for may have been written by the client itself.
+A proxy appends the address that it was called from to X-Forwarded-For, so the list is trustworthy from the right. The
+client itself may have written everything to the left of the first address that no trusted proxy added.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ _SECURE: Final = ("https", "wss")
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """`hops` is the number of proxies that every request comes through; when it is 0, the proxies are known by the
-    networks that their addresses are in."""
+    """Which peers may name the client.
+
+    `hops` is the number of proxies in front of the service. If it is 0, proxies are recognised by `networks`.
+    """
 
     networks: Sequence[Network] = _LOOPBACK
     hops: int = 0
 
     def trusts(self, peer: Address | None) -> bool:
+        """Return whether the peer's headers count."""
         return self.hops > 0 or (peer is not None and any(peer in network for network in self.networks))
 
     def client(self, peer: Address | None, forwarded_for: Sequence[str]) -> Address | None:
@@ -48,7 +51,7 @@ class TrustedProxies:
 
 
 class ProxyHeaders:
-    """Outermost middleware: everything behind it sees the client that the trusted proxies saw."""
+    """Outermost middleware. Sets the client, scheme and host to those that the trusted proxies saw."""
 
     def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Refuses requests whose head is too large or ambiguous, before anything else looks at them."""
+"""Refuses requests with a head that is too large or ambiguous, before any other code reads them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from web.responses import json_answer
 
 
 class RequestChecks:
-    """Runs outside CORS, which answers preflights by itself. `cors` wraps an application, so that the page that sent a
-    refused request can read why."""
+    """Runs outside the CORS middleware, which answers preflights itself.
+
+    `cors` wraps an application, so that the page that sent a refused request can read the reason.
+    """
 
     def __init__(self, app: ASGIApp, heads: HeadLimits, cors: Callable[[ASGIApp], ASGIApp] = lambda app: app) -> None:
         self._app = app
@@ -38,12 +40,12 @@ class RequestChecks:
 
 
 def _has_two_lengths(scope: Scope) -> bool:
-    """Return whether a proxy may read another length than we do, and take for a body what is a request to us."""
+    """Return whether the length is ambiguous: a proxy may see the body end elsewhere (request smuggling)."""
     names = {name for name, _ in scope["headers"]}
     return {b"content-length", b"transfer-encoding"} <= names
 
 
 def _two_lengths() -> Response:
     message = "a request must not have both Content-Length and Transfer-Encoding"
-    told = {"message": message, "extensions": {"code": "BAD_REQUEST"}}
-    return json_answer({"errors": [told]}, 400, headers={"Connection": "close"})
+    error = {"message": message, "extensions": {"code": "BAD_REQUEST"}}
+    return json_answer({"errors": [error]}, 400, headers={"Connection": "close"})

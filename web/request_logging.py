@@ -1,4 +1,4 @@
-"""Gives every request an id, which the caller may choose, and a line in the access log."""
+"""Gives every request an id, which the caller may choose, and writes the access log."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class RequestLoggingMiddleware:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        # The protocol has given it one already if it refused the body of the request.
+        # The protocol has already set an id if it refused the request's body.
         request_id = state.setdefault("request_id", _chosen_id(scope) or new_request_id())
         with working_on(request=request_id):
-            await self._followed(scope, receive, send, request_id)
+            await self._log_request(scope, receive, send, request_id)
 
-    async def _followed(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+    async def _log_request(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         begun, status = time.perf_counter(), 0
 
-        async def answer(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
@@ -45,17 +45,18 @@ class RequestLoggingMiddleware:
                 status = 101
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
             elif message["type"] == "websocket.close":
-                # Before it is accepted, the server answers the handshake with 403.
+                # A socket that is closed before it is accepted is answered with 403.
                 status = message.get("code", 1000) if status else _FORBIDDEN
             await send(message)
 
         try:
-            await self._app(scope, receive, answer)
+            await self._app(scope, receive, send_with_id)
         finally:
             self._access_log.write(scope.get("method", "SOCKET"), scope["path"], status, begun)
 
 
 def request_id_of(scope: Scope) -> str:
+    """Return the id of a request that has passed the middleware."""
     return str(scope["state"]["request_id"])
 
 

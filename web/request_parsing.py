@@ -1,4 +1,4 @@
-"""A GraphQL request as HTTP carries it, read strictly: what is not right is refused with the status that says why."""
+"""Parses GraphQL requests strictly: anything invalid is refused with the HTTP status that fits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _KINDS: Final[dict[str, tuple[type, str]]] = {
 
 
 class RequestParseError(Exception):
-    """Not a GraphQL request. `status` is HTTP's word for it; `limit` is the one that it is over, with its value."""
+    """The request is not a valid GraphQL request.
+
+    `status` is the HTTP status. `limit` is the name and value of the limit that was exceeded, if any.
+    """
 
     def __init__(self, status: int, message: str, limit: tuple[str, float] | None = None) -> None:
         super().__init__(message)
@@ -29,68 +32,70 @@ class RequestParseError(Exception):
 
 
 async def read_body(
-    request: Request, limit_bytes: int, patience_s: float, max_batch_size: int
+    request: Request, limit_bytes: int, timeout_s: float, max_batch_size: int
 ) -> GraphQLRequest | list[GraphQLRequest]:
-    """Of a POST; a list only where batches are allowed. Raises UnreadableError."""
+    """Parse a POST body: one request, or a list if batches are allowed. Raise RequestParseError."""
     _check_content(request)
-    content = decoded(await _bytes(request, limit_bytes, patience_s))
+    content = parse_json(await _read_bytes(request, limit_bytes, timeout_s))
     if not isinstance(content, list):
-        return request_from(content)
+        return parse_request(content)
     if max_batch_size <= 1:
-        raise RequestParseError(400, "requests are sent one by one, not as an array", ("batchSize", 1))
+        raise RequestParseError(400, "arrays of requests are not allowed", ("batchSize", 1))
     if not 1 <= len(content) <= max_batch_size:
-        raise RequestParseError(400, f"an array has 1 to {max_batch_size} requests", ("batchSize", max_batch_size))
-    return [request_from(one) for one in content]
+        raise RequestParseError(
+            400, f"an array must have 1 to {max_batch_size} requests", ("batchSize", max_batch_size)
+        )
+    return [parse_request(one) for one in content]
 
 
-async def read_object(request: Request, limit_bytes: int, patience_s: float) -> dict[str, Any]:
-    """The JSON object that a request carries; empty when it carries nothing. Raises UnreadableError."""
-    raw = await _bytes(request, limit_bytes, patience_s)
+async def read_object(request: Request, limit_bytes: int, timeout_s: float) -> dict[str, Any]:
+    """Parse a body that is a JSON object; an empty body is an empty object. Raise RequestParseError."""
+    raw = await _read_bytes(request, limit_bytes, timeout_s)
     if not raw:
         return {}
     _check_content(request)
-    content = decoded(raw)
+    content = parse_json(raw)
     if not isinstance(content, dict):
         raise RequestParseError(400, "the request must be a JSON object")
     return content
 
 
 def read_query(request: Request) -> GraphQLRequest:
-    """Of a GET. Raises UnreadableError."""
+    """Parse the query string of a GET. Raise RequestParseError."""
     found: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if name in found:
-            raise RequestParseError(400, f"{name} is given twice")
+            raise RequestParseError(400, f"{name} must be given only once")
         if name in _KINDS and value:
-            found[name] = decoded(value.encode()) if name in ("variables", "extensions") else value
-    return request_from(found)
+            found[name] = parse_json(value.encode()) if name in ("variables", "extensions") else value
+    return parse_request(found)
 
 
-def request_from(content: object) -> GraphQLRequest:
-    """Of decoded JSON. Raises UnreadableError when its shape is wrong."""
+def parse_request(content: object) -> GraphQLRequest:
+    """Return the request in decoded JSON. Raise RequestParseError if its shape is wrong."""
     if not isinstance(content, dict):
         raise RequestParseError(400, "the request must be a JSON object")
-    for name, (kind, words) in _KINDS.items():
+    for name, (kind, expected) in _KINDS.items():
         if content.get(name) is not None and not isinstance(content[name], kind):
-            raise RequestParseError(400, f"{name} must be {words}")
+            raise RequestParseError(400, f"{name} must be {expected}")
     return GraphQLRequest(
         query=content.get("query"),
-        operation_name=content.get("operationName") or None,  # some clients send "" for none
+        operation_name=content.get("operationName") or None,  # some clients send "" for no name
         variables=content.get("variables"),
         extensions=content.get("extensions"),
     )
 
 
-def decoded(raw: bytes | str) -> Any:
-    """JSON as its standard has it. Raises UnreadableError."""
+def parse_json(raw: bytes | str) -> Any:
+    """Decode standard JSON. Raise RequestParseError if it is malformed."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise RequestParseError(400, "this is not valid JSON in UTF-8") from None
+        raise RequestParseError(400, "the request is not valid JSON in UTF-8") from None
 
 
 def _check_content(request: Request) -> None:
-    """Only what a browser sends to another site after asking it first: no form can make such a request."""
+    """Require JSON without compression. No HTML form can send it, so browsers ask before they send it across sites."""
     kind, *parameters = (part.strip().lower() for part in request.headers.get("content-type", "").split(";"))
     if kind != "application/json":
         raise RequestParseError(415, "the content type must be application/json")
@@ -98,23 +103,23 @@ def _check_content(request: Request) -> None:
     if charset not in ("utf-8", "utf8"):
         raise RequestParseError(415, "the charset must be utf-8")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise RequestParseError(415, "compressed requests are not read")
+        raise RequestParseError(415, "compressed requests are not supported")
 
 
-async def _bytes(request: Request, limit_bytes: int, patience_s: float) -> bytes:
+async def _read_bytes(request: Request, limit_bytes: int, timeout_s: float) -> bytes:
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced[:20]) > limit_bytes:
         raise _too_large(limit_bytes)
     body = bytearray()
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit_bytes:
                     raise _too_large(limit_bytes)
     except TimeoutError:
-        limit = ("bodySeconds", patience_s)
-        raise RequestParseError(408, f"the request did not arrive within {patience_s:g} s", limit) from None
+        limit = ("bodySeconds", timeout_s)
+        raise RequestParseError(408, f"the request did not arrive within {timeout_s:g} s", limit) from None
     except ClientDisconnect:
         raise RequestParseError(400, "the request ended early") from None
     return bytes(body)

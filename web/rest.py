@@ -1,4 +1,4 @@
-"""The REST paths, answered by the execution that answers GraphQL: the same callers, limits, trail and masks."""
+"""The REST endpoints. They execute trusted GraphQL documents, under the same access rules, limits and audit log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, R
 from schema.execution.rest_variables import UnfitError, Variables
 from schema.execution.trusted_documents import sha256_of, text_of
 from web.error_responses import headers_of, retry_headers, status_of
-from web.event_stream import Answers, has_ended, open_stream
+from web.event_stream import Results, has_ended, open_stream
 from web.gateway import Gateway
 from web.request_parsing import RequestParseError, read_object
 from web.responses import json_answer
@@ -25,11 +25,11 @@ from web.rest_routes import PATHS, Part, RestPath, Source
 
 Problem = dict[str, Any]
 _MESSAGE_LIMIT: Final = 512
-_NOT_FOUND: Final = {"code": "NOT_FOUND", "message": "there is no such thing"}
+_NOT_FOUND: Final = {"code": "NOT_FOUND", "message": "not found"}
 
 
 def rest_routes(gateway: Gateway, paths: Sequence[RestPath] = PATHS) -> list[Route]:
-    """One route per path, whatever the number of its methods, so that a wrong method is told all the right ones."""
+    """Return one route per path for all its methods, so that a 405 response lists every allowed method."""
     by_path: dict[str, dict[str, _Operation]] = {}
     for row in paths:
         operation = _Operation(gateway, row)
@@ -46,8 +46,8 @@ def _route(path: str, operations: Mapping[str, _Operation]) -> Route:
     return Route(path, answer, methods=list(operations))
 
 
-class _MisnamedError(Exception):
-    """A parameter or a field of the body that the row does not know."""
+class _UnknownNameError(Exception):
+    """The request has a parameter or a body field that the path does not define."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class _MisnamedError(Exception):
 
 
 class _Operation:
-    """A row of the table, at work."""
+    """The endpoint of one row of the table of paths."""
 
     def __init__(self, gateway: Gateway, row: RestPath) -> None:
         text = text_of(row.document)
@@ -66,69 +66,74 @@ class _Operation:
         self._extensions = {"persistedQuery": {"version": 1, "sha256Hash": sha256_of(text)}}
 
     async def answer(self, request: Request) -> Response:
+        """Answer a request to this path."""
         try:
             self._check_origin(request)
             body = await self._body(request)
-            caller = await self._gateway.visitor(request.scope)
+            caller = await self._gateway.authenticate_request(request.scope)
             await self._gateway.admit(caller)
             return await self._run(request, self._values(request, body), caller)
         except RequestParseError as error:
-            return _unreadable(error)
-        except _MisnamedError as error:
-            return _problems([_bad(error.message, error.field)])
+            return _parse_error(error)
+        except _UnknownNameError as error:
+            return _problems([_bad_input(error.message, error.field)])
         except UnfitError as error:
-            return _problems([_bad(error.message, self._field(error.path))])
+            return _problems([_bad_input(error.message, self._field(error.path))])
         except RequestFailedError as error:
-            return _problems([self._told(fault) for fault in error.faults])
+            return _problems([self._problem_of_fault(fault) for fault in error.faults])
         except GatewayError as error:
-            return _problems([self._told(fault_of(error))])
+            return _problems([self._problem_of_fault(fault_of(error))])
 
     def _check_origin(self, request: Request) -> None:
-        """A page elsewhere can send an empty POST without asking first; GraphQL's must be JSON."""
+        """Raise ForbiddenError for pages of other sites: browsers let them send an empty POST without a preflight."""
         reads = request.method in ("GET", "HEAD")
-        if not self._gateway.may_ask(request.scope) or not (reads or self._gateway.is_of_listed_origin(request.scope)):
-            raise ForbiddenError("pages of this site may not ask")
+        if not self._gateway.is_from_listed_site(request.scope) or not (
+            reads or self._gateway.is_from_listed_origin(request.scope)
+        ):
+            raise ForbiddenError("requests from pages of this site are not allowed")
 
     async def _body(self, request: Request) -> dict[str, Any]:
         limits = self._gateway.limits
         return await read_object(request, limits.max_body_bytes, limits.body_timeout_s)
 
     async def _run(self, request: Request, values: dict[str, Any], caller: Caller) -> Response:
-        context = self._gateway.context(caller, request.scope)
+        context = self._gateway.new_context(caller, request.scope)
         execution = self._gateway.execution
         prepared = execution.prepare(GraphQLRequest(variables=values, extensions=self._extensions), context)
         if prepared.kind is OperationKind.SUBSCRIPTION:
             if has_ended(request.scope):
                 return Response(status_code=204)
-            # Begun before the status is sent, so that what is not found is 404.
+            # Begin before the status is sent, so that an unknown launch is a 404.
             answers = await execution.subscribe(prepared, context)
             return await self._stream(request, context, answers)
-        return self._answered(prepared, await execution.execute(prepared, context))
+        return self._respond(prepared, await execution.execute(prepared, context))
 
-    async def _stream(self, request: Request, context: Context, answers: Answers) -> Response:
-        async def begin() -> Answers:
+    async def _stream(self, request: Request, context: Context, answers: Results) -> Response:
+        async def begin() -> Results:
             return answers
 
         return await open_stream(self._gateway, context, request.scope, begin)
 
-    def _answered(self, prepared: Prepared, answer: dict[str, Any]) -> Response:
+    def _respond(self, prepared: Prepared, answer: dict[str, Any]) -> Response:
         data: dict[str, Any] = answer["data"] or {}
-        problems = [self._told(fault) for fault in answer.get("errors", ())]
+        problems = [self._problem_of_fault(fault) for fault in answer.get("errors", ())]
         if prepared.kind is OperationKind.MUTATION:
-            problems += [self._refused(entry) for payload in data.values() if payload for entry in payload["errors"]]
+            problems += [
+                self._problem_of_refusal(entry) for payload in data.values() if payload for entry in payload["errors"]
+            ]
         elif problems and all(value is not None for value in data.values()) and data:
-            # some of it is lacking, and the rest is good
+            # a partial result: some fields failed
             return json_answer({**data, "errors": problems}, headers=retry_headers(problems))
         elif not problems and None in data.values():
             problems = [_NOT_FOUND]
         return _problems(problems) if problems else json_answer(data)
 
     def _values(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """The variables. Raises UnfitError."""
+        """Return the document's variables. Raise UnfitError."""
         self._check_names(request, body)
         values: dict[str, Any] = {}
         for target, source in self._sources.items():
-            for value in self._found(request, body, target, source):
+            for value in self._values_of(request, body, target, source):
                 _put(values, target, value)
         self._variables.check(values)
         return values
@@ -137,14 +142,16 @@ class _Operation:
         named = {source.name for source in self._sources.values() if source.part is Part.QUERY}
         for name in request.query_params:
             if name not in named:
-                raise _MisnamedError(name, "there is no such parameter")
+                raise _UnknownNameError(name, "there is no such parameter")
         fields = {source.name for source in self._sources.values() if source.part is Part.BODY}
         for name in body:
             if "" not in fields and name not in fields:
-                raise _MisnamedError(name, "there is no such field")
+                raise _UnknownNameError(name, "there is no such field")
 
-    def _found(self, request: Request, body: dict[str, Any], target: tuple[str, ...], source: Source) -> Iterator[Any]:
-        """The value, if there is one."""
+    def _values_of(
+        self, request: Request, body: dict[str, Any], target: tuple[str, ...], source: Source
+    ) -> Iterator[Any]:
+        """Yield the value of one source, if the request has it."""
         match source.part:
             case Part.PATH:
                 yield self._variables.read(target, [request.path_params[source.name]])
@@ -155,24 +162,24 @@ class _Operation:
             case Part.BODY if source.name in body:
                 yield body[source.name]
 
-    def _told(self, fault: dict[str, Any]) -> Problem:
-        """Of an entry of GraphQL's `errors`."""
-        told = {"message": fault["message"], **fault["extensions"]}
+    def _problem_of_fault(self, fault: dict[str, Any]) -> Problem:
+        """Convert an entry of the GraphQL response's `errors`."""
+        problem = {"message": fault["message"], **fault["extensions"]}
         if "path" in fault:
-            told["path"] = fault["path"]
-        if "field" in told:
-            told["field"] = self._field(tuple(told["field"].split(".")))
-        return told
+            problem["path"] = fault["path"]
+        if "field" in problem:
+            problem["field"] = self._field(tuple(problem["field"].split(".")))
+        return problem
 
-    def _refused(self, entry: dict[str, Any]) -> Problem:
-        """Of an entry of a payload's `errors`."""
-        told = {name: value for name, value in entry.items() if name != "__typename" and value is not None}
-        if "path" in told:
-            told["field"] = self._field(tuple(told["path"]))
-        return told
+    def _problem_of_refusal(self, entry: dict[str, Any]) -> Problem:
+        """Convert an entry of a mutation payload's `errors`."""
+        problem = {name: value for name, value in entry.items() if name != "__typename" and value is not None}
+        if "path" in problem:
+            problem["field"] = self._field(tuple(problem["path"]))
+        return problem
 
     def _field(self, path: tuple[str, ...]) -> str:
-        """What the request calls the variable, or the field of an input, that this path leads to."""
+        """Return the request's own name for the variable or input field at this path."""
         for start in (path, path[1:] if path[:1] == ("input",) else path):
             for target, source in sorted(self._sources.items(), key=lambda one: -len(one[0])):
                 if start[: len(target)] == target:
@@ -184,13 +191,13 @@ def _put(values: dict[str, Any], target: tuple[str, ...], value: Any) -> None:
     for name in target[:-1]:
         values = values.setdefault(name, {})
     if target[-1] in values:
-        raise UnfitError(target, "it is said by the path")
+        raise UnfitError(target, "is already set by the path")
     values[target[-1]] = value
 
 
-def _bad(message: str, field: str) -> Problem:
-    told = f"{field}: {message}" if field else message
-    return {"code": BAD_USER_INPUT, "message": told[:_MESSAGE_LIMIT], "field": field}
+def _bad_input(message: str, field: str) -> Problem:
+    text = f"{field}: {message}" if field else message
+    return {"code": BAD_USER_INPUT, "message": text[:_MESSAGE_LIMIT], "field": field}
 
 
 def _problems(problems: list[Problem]) -> Response:
@@ -198,9 +205,9 @@ def _problems(problems: list[Problem]) -> Response:
     return json_answer({"errors": problems}, status, headers=headers_of(status, problems[0].get("retryAfter")))
 
 
-def _unreadable(error: RequestParseError) -> Response:
-    told: Problem = {"code": "BAD_REQUEST", "message": error.message}
+def _parse_error(error: RequestParseError) -> Response:
+    problem: Problem = {"code": "BAD_REQUEST", "message": error.message}
     if error.limit is not None:
         name, allowed = error.limit
-        told |= {"code": LimitReachedError.code, "limit": name, "allowed": allowed}
-    return json_answer({"errors": [told]}, error.status)
+        problem |= {"code": LimitReachedError.code, "limit": name, "allowed": allowed}
+    return json_answer({"errors": [problem]}, error.status)

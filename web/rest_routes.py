@@ -1,4 +1,4 @@
-"""The REST paths: one table from method and path to a trusted document, and where each of its variables comes from."""
+"""The table of REST paths: the trusted document that each one runs, and the sources of its variables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class Part(StrEnum):
-    """Of a request."""
+    """Part of a request."""
 
     PATH = "path"
     QUERY = "query"
@@ -18,28 +18,34 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a value is found. Without a name: the whole of the body."""
+    """Where a value comes from. Without a name, it is the whole body."""
 
     part: Part
     name: str = ""
 
 
 def path(name: str) -> Source:
+    """Return the source of a path parameter."""
     return Source(Part.PATH, name)
 
 
 def query(name: str) -> Source:
+    """Return the source of a query parameter."""
     return Source(Part.QUERY, name)
 
 
 def body(name: str = "") -> Source:
+    """Return the source of a body field, or of the whole body."""
     return Source(Part.BODY, name)
 
 
 @dataclass(frozen=True, slots=True)
 class RestPath:
-    """`document` is a file of graphql/operations/. `variables` give its variables, or by dots fields of an input, each
-    with its source. `earlier` are the names that the path had before."""
+    """One row of the table.
+
+    `document` is a file in graphql/operations/. `variables` maps its variables, or fields of inputs with dots, to their
+    sources. `earlier` lists former names of the path, which still work.
+    """
 
     methods: tuple[str, ...]
     path: str
@@ -49,17 +55,17 @@ class RestPath:
 
 
 def _queries(*names: str) -> dict[str, Source]:
-    """Variables that are called alike in the query string."""
+    """Return variables with the same name in the query string."""
     return {name: query(name) for name in names}
 
 
 _ID: Final = path("id")
 _NEAR: Final = {"from.latitude": query("latitude"), "from.longitude": query("longitude")}
 _PAGE: Final = _queries("first", "after")
-# The earlier API changed the power by PUT.
+# The earlier API used PUT for power commands.
 _POWER: Final = ("POST", "PUT")
 
-# Of two paths that both fit a request, the first counts.
+# If two paths match a request, the first one is used.
 PATHS: Final[tuple[RestPath, ...]] = (
     RestPath(("GET",), "/vms", "Vms", {**_queries("status", "userId"), **_PAGE}),
     RestPath(("POST",), "/vms", "CreateVm", {"input": body()}),

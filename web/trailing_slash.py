@@ -1,4 +1,4 @@
-"""Serves an address with a slash at its end as the one without it."""
+"""Treats a path with a trailing slash like the path without it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class TrailingSlash:
-    """Replaces the framework's redirect. That one named the scheme, which is `http` behind a proxy that is not trusted,
-    and clients then sent their credentials in the clear."""
+    """Replaces Starlette's redirect, which names the scheme.
+
+    Behind a proxy that is not trusted the scheme is `http`, and clients would send their credentials unencrypted.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

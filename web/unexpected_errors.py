@@ -1,4 +1,4 @@
-"""Answers errors that no handler caught: in the form of the address that was asked, with the id of the request."""
+"""Turns unhandled errors into responses in the endpoint's error format, with the request id."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from web.responses import json_answer
 
 log = logging.getLogger("web")
 
-_TRY_AGAIN_LATER: Final = 1013  # clients of graphql-transport-ws connect again after it, and not after 1011
-_REASON: Final = "something went wrong, please connect again"
+_TRY_AGAIN_LATER: Final = 1013  # clients of graphql-transport-ws reconnect after it, but not after 1011
+_REASON: Final = "internal error, connect again"
 
 
 class UnexpectedErrors:
-    """Runs within CORS, so that the page that asked can read the answer. An open WebSocket is closed with a code after
-    which clients connect again."""
+    """Runs inside CORS, so that the calling page can read the response.
+
+    An open WebSocket is closed with a code after which clients reconnect.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -31,14 +33,14 @@ class UnexpectedErrors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = ended = False
 
-        async def followed(message: Message) -> None:
+        async def send_and_track(message: Message) -> None:
             nonlocal begun, ended
             begun = True
             ended = ended or message["type"] in ("websocket.close", "websocket.http.response.start")
             await send(message)
 
         try:
-            await self._app(scope, receive, followed)
+            await self._app(scope, receive, send_and_track)
         except WebSocketDisconnect:
             return
         except Exception as error:
@@ -48,17 +50,17 @@ class UnexpectedErrors:
                 await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": _REASON})
             elif not begun:
                 await _answer(scope, error)(scope, receive, send)
-            # An answer that is cut off says by itself that it is not whole.
+            # A response that has begun can only be cut off; the client sees that it is incomplete.
 
 
 def _answer(scope: Scope, error: Exception) -> Response:
     fault = _fault(error, request_id_of(scope))
     code = fault["extensions"]["code"]
     wait_s = error.retry_after_s if isinstance(error, LimitReachedError) else None
-    told: dict[str, Any] = (
+    content: dict[str, Any] = (
         fault if scope["path"] == "/graphql" else {"message": fault["message"], **fault["extensions"]}
     )
-    return json_answer({"errors": [told]}, status_of(code), headers=headers_of(status_of(code), wait_s))
+    return json_answer({"errors": [content]}, status_of(code), headers=headers_of(status_of(code), wait_s))
 
 
 def _fault(error: Exception, request_id: str) -> dict[str, Any]:

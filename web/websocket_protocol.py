@@ -1,5 +1,8 @@
-"""What a connection may cost before anything is known of who is behind it. uvicorn itself takes whatever comes: pieces
-and frames of a byte each, by the hundred thousand, and answers that are never read."""
+"""uvicorn's WebSocket protocol with a frame-rate limit and slow-reader detection.
+
+uvicorn itself accepts hundreds of thousands of one-byte frames, and waits without end for clients that do not read. The
+limits hold before the client is authenticated.
+"""
 
 from __future__ import annotations
 
@@ -18,31 +21,31 @@ from correlation import working_on
 from errors import LimitReachedError
 from web.access_log import REQUEST_ID, AccessLog, new_request_id
 
-_TAKEN_AT_ONCE: Final = 4096  # bytes; what they turn out to be is looked at before the next ones are parsed
+_TAKEN_AT_ONCE: Final = 4096  # bytes; their frames are counted before more are parsed
 _SWITCHING_PROTOCOLS: Final = 101
 _NOT_UTF8: Final = 1007
-_GOING_AWAY: Final = 1001  # clients of graphql-transport-ws connect again after it, and not after uvicorn's 1011
-_FAREWELL_S: Final = 1.0  # so long a client may go on sending before the connection under its close frame is closed
+_GOING_AWAY: Final = 1001  # clients of graphql-transport-ws reconnect after it, but not after uvicorn's 1011
+_CLOSE_DELAY_S: Final = 1.0  # how long a client may go on sending after our close frame
 _TRY_AGAIN_LATER: Final = 1013
 
 
 def slices(data: bytes) -> Iterator[bytes]:
+    """Split received data into pieces that are parsed one by one."""
     return (data[start : start + _TAKEN_AT_ONCE] for start in range(0, len(data), _TAKEN_AT_ONCE))
 
 
 class SlowReader:
-    """A connection whose client has not taken what was written, for `patience_s`: then it is cut. Closing would wait
-    for the client."""
+    """Aborts a connection when its client has not read for `timeout_s`. Closing it would wait for the client."""
 
-    def __init__(self, transport: asyncio.Transport, patience_s: float) -> None:
-        transport.set_write_buffer_limits(high=0)  # whatever the system does not take at once is waited for
+    def __init__(self, transport: asyncio.Transport, timeout_s: float) -> None:
+        transport.set_write_buffer_limits(high=0)  # pause as soon as the system's buffer is full
         self._transport = transport
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._timer: asyncio.TimerHandle | None = None
 
     def paused(self) -> None:
         self.resumed()
-        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._transport.abort)
 
     def resumed(self) -> None:
         if self._timer is not None:
@@ -51,11 +54,11 @@ class SlowReader:
 
 
 class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
-    """WebSockets that take `max_frames_per_minute`, of any kind and length, and are cut off when nobody reads them."""
+    """Accepts at most `max_frames_per_minute` frames of any kind, and aborts connections of slow readers."""
 
     slow_reader_s = 20.0
     max_frames_per_minute = 1200
-    _is_deaf = False  # the close frame is sent: what else comes in is not read
+    _ignores_input = False  # set when our close frame is sent
     refusal_log = AccessLog()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,7 +68,7 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         for part in slices(data):
-            if self._is_deaf or self.transport.is_closing():
+            if self._ignores_input or self.transport.is_closing():
                 return
             super().data_received(part)
 
@@ -79,7 +82,7 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
                 self.conn.send_close(_TRY_AGAIN_LATER, error.message)
                 self.handle_parser_exception()
             else:
-                self._say_farewell()  # its close frame is on the way
+                self._close_soon()  # our close frame was sent before
         else:
             super().handle_events()
 
@@ -97,23 +100,26 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
             super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
-        """Let the client read the close frame. uvicorn closes the connection at once: while the client is still
-        sending, the system then resets it, and the frame is lost."""
+        """Send the close frame and give the client time to read it.
+
+        uvicorn closes the connection at once. If the client is still sending, the system then resets the connection and
+        the frame is lost.
+        """
         assert self.conn.close_sent is not None
         self.queue.put_nowait({"type": "websocket.disconnect", "code": self.conn.close_sent.code})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self._say_farewell()
+        self._close_soon()
 
-    def _say_farewell(self) -> None:
-        self._is_deaf = True
+    def _close_soon(self) -> None:
+        self._ignores_input = True
         self.transport.resume_reading()
         if self.close_timer is not None:
             self.close_timer.cancel()
-        self.close_timer = self.loop.call_later(_FAREWELL_S, self.transport.close)
+        self.close_timer = self.loop.call_later(_CLOSE_DELAY_S, self.transport.close)
 
     def keepalive_timeout(self) -> None:
-        """Close the connection of a client that was asleep with a code after which it comes back."""
+        """Close the connection of a client that was suspended, with a code after which it reconnects."""
         self.pong_timer = self.pending_ping_payload = None
         if self.close_sent or self.transport.is_closing():
             return
@@ -123,8 +129,7 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.close()
 
     async def send(self, message: Any) -> None:
-        """Send a message of the application. Raises ClientDisconnected, of which nothing is logged, also while the
-        connection is being closed."""
+        """Send a message of the application. Raise ClientDisconnected, which is not logged, once the socket closes."""
         if not self.handshake_complete and self.transport is not None and self.transport.is_closing():
             self.handshake_complete = True
             raise ClientDisconnected
@@ -135,7 +140,7 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
                 raise ClientDisconnected from None
             raise
         if self.close_sent:
-            self.handshake_complete = True  # also when it was answered with an ordinary HTTP response
+            self.handshake_complete = True  # also after an ordinary HTTP response
 
     def handle_connect(self, event: Request) -> None:
         answer = self.conn.accept(event)
@@ -145,7 +150,7 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
             self._refuse(event, answer)
 
     def _refuse(self, event: Request, answer: Response) -> None:
-        """Answer a handshake that never reaches the application."""
+        """Answer a handshake that does not reach the application."""
         self.handshake_initiated = self.handshake_complete = self.close_sent = True
         request_id = answer.headers[REQUEST_ID] = new_request_id()
         with working_on(request=request_id):
@@ -156,7 +161,7 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     def handle_ping(self) -> None:
         pong = b"".join(self.conn.data_to_send())
-        if self.writable.is_set():  # who reads nothing misses nothing
+        if self.writable.is_set():  # a client that does not read needs no pong
             self.transport.write(pong)
 
     def pause_writing(self) -> None:
@@ -175,11 +180,10 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
 def hardened_websocket_protocol(
     slow_reader_s: float, max_messages_per_minute: int, access_log: AccessLog | None = None
 ) -> type[Any]:
-    """Return the same protocol with these values: the server makes one of its class for each connection. A message may
-    have two frames."""
+    """Return a subclass with these values, for uvicorn to instantiate. A message may have two frames."""
     settings = {
         "slow_reader_s": slow_reader_s,
         "max_frames_per_minute": 2 * max_messages_per_minute,
         "refusal_log": access_log or AccessLog(),
     }
-    return type("PatientSocket", (HardenedWebSocketProtocol,), settings)
+    return type("ConfiguredWebSocketProtocol", (HardenedWebSocketProtocol,), settings)

@@ -37,9 +37,9 @@ def raised(message: str) -> BaseException:
 
 
 def test_a_console_line_ends_with_its_fields() -> None:
-    line = ConsoleLines().format(record("answered", method="GET", status=200))
+    line = ConsoleLines().format(record("request completed", method="GET", status=200))
 
-    assert line.endswith("INFO    web: answered (method=GET status=200)")
+    assert line.endswith("INFO    web: request completed (method=GET status=200)")
 
 
 def test_nothing_a_caller_sent_breaks_or_bends_a_console_line() -> None:

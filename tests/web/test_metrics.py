@@ -49,7 +49,15 @@ from tests.gateway import (
 from web.app import create_app
 from web.health import Readiness
 from web.metrics import Metrics
-from web.metrics_endpoint import CachedRecordMetrics, Check, MetricsPage, bearers_of, everybody, metrics_endpoint, staff
+from web.metrics_endpoint import (
+    CachedRecordMetrics,
+    Check,
+    MetricsPage,
+    allow_all,
+    metrics_endpoint,
+    require_token,
+    require_token_or_staff,
+)
 
 TOKEN = SecretStr("what Prometheus knows and nobody else".replace(" ", "-"))
 LAUNCH = "100000000000000001"
@@ -73,8 +81,8 @@ def value(samples: Mapping[Sample, float], name: str, **labels: str) -> float | 
 
 
 @asynccontextmanager
-async def watched(world: GatewayWorld, check: Check = everybody) -> AsyncIterator[aiohttp.ClientSession]:
-    """A gateway whose metrics everybody may read, and ann at it."""
+async def watched(world: GatewayWorld, check: Check = allow_all) -> AsyncIterator[aiohttp.ClientSession]:
+    """A gateway whose metrics allow_all may read, and ann at it."""
     metrics = Metrics("1.2.3")
     page = MetricsPage(metrics, CachedRecordMetrics(lambda: read_record_metrics(world.db), fresh_s=0), check)
     gateway = web_gateway(world, execution=GraphQLExecution(listener=metrics))
@@ -243,7 +251,9 @@ class TestWhoMayRead:
     ) -> None:
         metrics = Metrics("1.2.3")
         page = MetricsPage(
-            metrics, CachedRecordMetrics(lambda: read_record_metrics(gateway.db)), staff(web_gateway(gateway), TOKEN)
+            metrics,
+            CachedRecordMetrics(lambda: read_record_metrics(gateway.db)),
+            require_token_or_staff(web_gateway(gateway), TOKEN),
         )
         app = create_app(web_gateway(gateway), Readiness(), metrics=page)
         credential = token(sent) if isinstance(sent, Caller) else sent  # made now: it outlives no long suite
@@ -258,7 +268,10 @@ class TestWhoMayRead:
         assert (answer.status, "gamer_build" in text) == (status, status == 200)
 
     async def test_a_player_that_tries_is_on_the_trail(self, gateway: GatewayWorld) -> None:
-        async with watched(gateway, staff(web_gateway(gateway), None)) as http, http.get("/metrics") as answer:
+        async with (
+            watched(gateway, require_token_or_staff(web_gateway(gateway), None)) as http,
+            http.get("/metrics") as answer,
+        ):
             assert answer.status == 403
 
         (entry,) = await gateway.db.find(AuditEntry, {})
@@ -266,7 +279,9 @@ class TestWhoMayRead:
 
     async def test_the_token_is_good_while_the_database_is_away(self, gateway: GatewayWorld, db_away: Database) -> None:
         door = web_gateway(gateway, authenticator=Authenticator(None, None), rate=RequestRate(db_away, 1))
-        page = MetricsPage(Metrics("1"), CachedRecordMetrics(lambda: read_record_metrics(db_away)), staff(door, TOKEN))
+        page = MetricsPage(
+            Metrics("1"), CachedRecordMetrics(lambda: read_record_metrics(db_away)), require_token_or_staff(door, TOKEN)
+        )
         headers = {"Authorization": f"Bearer {TOKEN.get_secret_value()}"}
         async with (
             listening(create_app(door, Readiness(), metrics=page)) as address,
@@ -277,7 +292,9 @@ class TestWhoMayRead:
 
         assert (answer.status, value(found, "gamer_records_readable")) == (200, 0)
 
-    @pytest.mark.parametrize(("check", "status"), [(bearers_of(TOKEN), 200), (bearers_of(None), 401), (everybody, 200)])
+    @pytest.mark.parametrize(
+        ("check", "status"), [(require_token(TOKEN), 200), (require_token(None), 401), (allow_all, 200)]
+    )
     async def test_a_worker_shows_its_own_and_its_health(
         self, gateway: GatewayWorld, check: Check, status: int
     ) -> None:

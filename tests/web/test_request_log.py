@@ -19,7 +19,7 @@ from web.health import Readiness
 from web.http_protocol import hardened_http_protocol
 from web.logging_setup import fields_of
 from web.metrics import Metrics
-from web.metrics_endpoint import CachedRecordMetrics, MetricsPage, everybody
+from web.metrics_endpoint import CachedRecordMetrics, MetricsPage, allow_all
 from web.websocket_protocol import hardened_websocket_protocol
 
 # name: (what is sent on a connection, the status of the answer, the method and the path of the log line)
@@ -52,7 +52,7 @@ def metrics() -> Metrics:
 @pytest.fixture
 async def address(gateway: GatewayWorld, metrics: Metrics) -> AsyncIterator[str]:
     access_log = AccessLog(metrics.http_answered)
-    page = MetricsPage(metrics, CachedRecordMetrics(no_census), everybody)
+    page = MetricsPage(metrics, CachedRecordMetrics(no_census), allow_all)
     app = create_app(web_gateway(gateway, cors_origins=(ORIGIN,)), Readiness(), metrics=page)
     async with listening(
         app,
@@ -75,7 +75,7 @@ async def test_each_refusal_has_an_id_one_log_line_and_one_count(
     with caplog.at_level(logging.INFO, "web"):
         said = await said_to(address, sent)
 
-    (line,) = [fields_of(record) for record in caplog.records if record.getMessage() == "answered"]
+    (line,) = [fields_of(record) for record in caplog.records if record.getMessage() == "request completed"]
     assert (line["method"], line["path"], line["status"]) == (method, path, status)
     assert said.startswith(b"HTTP/1.1 %d " % status)
     assert len(request_id_in(said)) == 32
@@ -91,7 +91,7 @@ async def test_a_body_that_is_refused_while_it_is_read_has_one_id_and_one_line(
     with caplog.at_level(logging.INFO, "web"):
         said = await said_to(address, chunked)
 
-    lines = [fields_of(record) for record in caplog.records if record.getMessage() == "answered"]
+    lines = [fields_of(record) for record in caplog.records if record.getMessage() == "request completed"]
     assert [(line["method"], line["path"], line["status"]) for line in lines] == [("POST", "/graphql", 400)]
     assert len(request_id_in(said)) == 32
 

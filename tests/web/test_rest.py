@@ -244,7 +244,7 @@ class TestBadInput:
 
         assert await problem(ann, "POST", f"/launch/vm/{VM_ID}/game", json=body) == (
             400,
-            {"code": "BAD_USER_INPUT", "message": "id: it is said by the path", "field": "id"},
+            {"code": "BAD_USER_INPUT", "message": "id: is already set by the path", "field": "id"},
         )
 
     @pytest.mark.parametrize(
