@@ -18,6 +18,7 @@ from settings import Settings
 from tests.children import Run, end_all
 from tests.databases import PreparedDatabases
 from tests.fault_proxy import FaultProxy, fault_proxy
+from tests.scheduling import TwoEndedScheduling
 from tests.servers import MONGODB, TEMPORAL, TEMPORAL_TEST, own_port, shared_port
 
 RUN_OF = pytest.StashKey[Run]()
@@ -48,8 +49,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two a core for `-n auto`: tests wait as much as they compute."""
-    return 2 * (os.cpu_count() or 1)
+    """Return four workers a core for `-n auto`: half of them run tests that mostly wait."""
+    return 4 * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TwoEndedScheduling:
+    return TwoEndedScheduling(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)

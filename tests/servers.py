@@ -20,6 +20,7 @@ from pathlib import Path
 
 from embedded.child import HOLDER
 from embedded.ports import free_port
+from embedded.temporal import SHORT_TIMERS
 from tests.children import RUN, WORKER
 
 BIN = Path(sys.executable).parent
@@ -122,6 +123,7 @@ TEMPORAL = Server(
     lambda port, _: [
         *("/usr/bin/env", "GOGC=400"),  # it collects garbage for a fifth of its time otherwise
         *(_temporal(), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)),
+        *SHORT_TIMERS,
         *("--log-level", "never", "--http-port", str(free_port())),
     ],
     _await_namespace,
