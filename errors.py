@@ -5,6 +5,7 @@ GatewayError
 │   ├── NoCapacityError       this site is full: take the next placement
 │   │   ├── RegionQuotaError      our quota in this region is used up: take the next region
 │   │   └── AccountQuotaError     a quota of our whole account is used up: take the next cloud, tell an operator
+│   │       └── AccountBalanceError   its prepaid money is
 │   ├── MachineLostError      this machine is gone or broken: release it, take the next placement
 │   ├── ProviderBusyError     429, 5xx, silence: look what happened, then ask again later
 │   └── ProviderRefusedError  credentials, quota, bad order: stop, tell an operator
@@ -73,6 +74,13 @@ class AccountQuotaError(NoCapacityError):
     def __init__(self, message: str, quota: str) -> None:
         super().__init__(message)
         self.quota = quota
+
+
+class AccountBalanceError(AccountQuotaError):
+    """The prepaid money of our whole account is used up: the next cloud may do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "BALANCE")
 
 
 class MachineLostError(ProviderError):

@@ -13,6 +13,7 @@ from temporalio import activity
 from billing.meter import Meter
 from billing.operator_alerts import OperatorAlerts
 from errors import (
+    AccountBalanceError,
     AccountQuotaError,
     ConflictError,
     GatewayError,
@@ -230,11 +231,14 @@ class ProvisioningActivities:
 
     async def _quota_used_up(self, provider: ProviderName, error: AccountQuotaError) -> None:
         await self._full_sites.remember_cloud(provider, error.message)
+        used_up = "the balance is too low. Top it up"
+        if not isinstance(error, AccountBalanceError):
+            used_up = f"its quota {error.quota} is used up. Ask the provider for more"
         await self._alerts.raise_alert(
             AlertLevel.WARNING,
             OperatorAlertCode.QUOTA_EXCEEDED,
             f"{provider}:{error.quota}",
-            f"{provider} rents nothing out: its quota {error.quota} is used up. Ask the provider for more",
+            f"{provider} rents nothing out: {used_up}",
         )
 
     async def _quota_is_there(self, provider: ProviderName) -> None:

@@ -15,7 +15,7 @@ from simulator.clock import Clock
 from simulator.fault_orders import BadRequestError, fault_as_json, fault_order_from, flag, text, whole
 from simulator.faults import OF_PRESENT_MACHINES, FaultKind, FaultOrder
 from simulator.hostnodes.stock import NoNodeError, NoPublicIpError
-from simulator.tensordock.cloud import BalanceTooLowError
+from simulator.tensordock.cloud import BalanceTooLowError, NoSuchInstanceError
 from simulator.tensordock.instances import Instance, Order, Status
 from simulator.tensordock.lives import PARK_FAULTS
 from simulator.tensordock.ordering import Fate
@@ -44,6 +44,7 @@ class Control:
         router.add_delete(f"{BASE}/faults/{{id:\\d{{1,9}}}}", _explained(self.call_off))
         router.add_get(f"{BASE}/machines", _explained(self.list_machines))
         router.add_post(f"{BASE}/machines", _explained(self.make_foreign))
+        router.add_put(f"{BASE}/machines/{{id}}/price", _explained(self.set_price))
         router.add_delete(f"{BASE}/others", _explained(self.send_others_away))
         router.add_get(f"{BASE}/orders", _explained(self.list_orders))
         router.add_get(f"{BASE}/requests", _explained(self.list_requests))
@@ -101,6 +102,17 @@ class Control:
         hostnode_id = text("hostnode", body["hostnode"]) if "hostnode" in body else None
         made = [self._order_foreign(name, hostnode_id) for _ in range(count)]
         return web.json_response({"machines": [self._machine(instance) for instance in made]}, status=201)
+
+    async def set_price(self, request: web.Request) -> web.Response:
+        """`{"usd_per_hour": "0.75"}`: its provider charges this while the machine has its hardware, and says so."""
+        usd = _usd((await _body(request)).get("usd_per_hour"))
+        if usd <= 0:
+            raise BadRequestError("usd_per_hour: more than 0")
+        try:
+            instance = self._cloud.set_price(request.match_info["id"], usd)
+        except NoSuchInstanceError:
+            return web.json_response({"error": "no such machine"}, status=404)
+        return web.json_response({"machine": self._machine(instance)})
 
     async def send_others_away(self, _: web.Request) -> web.Response:
         """Those to whom hosts gave hardware that was taken back from a machine."""

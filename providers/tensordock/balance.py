@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from errors import ProviderError, ProviderRefusedError
+from errors import AccountBalanceError, ProviderError
 from providers.base import Offer
 from providers.single_flight import Depart, SingleFlight
 from providers.tensordock import parse
@@ -27,7 +27,7 @@ class AccountBalance:
         await self._balance.close()
 
     async def require_funds(self, offer: Offer) -> None:
-        """Raise ProviderRefusedError if the balance does not cover an hour of this offer.
+        """Raise AccountBalanceError if the balance does not cover an hour of this offer.
 
         A balance that cannot be read blocks no order: TensorDock itself rejects orders that are not covered.
         """
@@ -38,7 +38,7 @@ class AccountBalance:
         except ProviderError:
             return
         if not can_order_with(usd) or usd < offer.usd_per_hour:
-            raise ProviderRefusedError(
+            raise AccountBalanceError(
                 f"TensorDock's balance of {usd:.2f} USD is too low: an order needs more than 1 USD"
                 f" and an hour of the machine ({offer.usd_per_hour:.4f} USD)"
             )

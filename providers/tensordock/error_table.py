@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
+from errors import AccountBalanceError, NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.tensordock.operations import Operation
 from providers.tensordock.parse import Failure
 
@@ -24,6 +24,7 @@ class Meaning(StrEnum):
     WRONG_STATE = "wrong state"  # not possible in the machine's present state: read the machine
     GIVEN_AWAY = "given away"  # the GPU was given to others, or the state is wrong: read the machine
     FULL = "full"
+    NO_MONEY = "no money"  # the balance is too low for an order
     FAILED = "failed"  # tried and failed: look for what it may have created
     REFUSED = "refused"
     BUSY = "busy"
@@ -60,6 +61,8 @@ TABLE: Final = (
     Row(Meaning.FULL, _HIRING, "no available nodes found"),
     Row(Meaning.FULL, _HIRING, "no available public ips"),
     Row(Meaning.FAILED, frozenset({Operation.CREATE}), "unexpected error during deployment"),
+    Row(Meaning.NO_MONEY, frozenset({Operation.CREATE}), "need at least"),
+    Row(Meaning.NO_MONEY, frozenset({Operation.CREATE}), statuses=range(402, 403)),
     Row(Meaning.REFUSED, _HIRING, "need at least"),  # the balance
     Row(Meaning.REFUSED, _HIRING, statuses=range(402, 403)),
     Row(Meaning.REFUSED, frozenset({Operation.CREATE}), "must be forwarded"),
@@ -114,6 +117,8 @@ def error(operation: Operation, failure: Failure, means: Meaning | None) -> Prov
     match means:
         case Meaning.FULL:
             return NoCapacityError(text)
+        case Meaning.NO_MONEY:
+            return AccountBalanceError(text)
         case Meaning.FAILED:
             return DeploymentFailedError(text)
         case Meaning.REFUSED:

@@ -181,6 +181,15 @@ class Cloud:
         self._save()
         return found
 
+    def set_price(self, instance_id: str, usd_per_hour: Decimal) -> Instance:
+        """Charge another price for a machine while it has its hardware, from now on. Its disk alone costs as before."""
+        instance = self.instance(instance_id)
+        self.ledger.settle([instance])
+        instance.usd_per_hour = usd_per_hour
+        self._note_price(instance)
+        self._save()
+        return instance
+
     def set_balance(self, usd: Decimal) -> None:
         self.ledger.settle(self.instances.values())
         self.ledger.balance_usd = usd
@@ -235,7 +244,8 @@ class Cloud:
 
     def _note_price(self, instance: Instance) -> None:
         """For the record of its order, as of its last settling."""
-        self._order_of(instance).note_price(instance.billed_until, instance.usd_per_hour_now)
+        order, released = self._order_of(instance), instance.claim != instance.full_claim
+        order.note_price(instance.billed_until, instance.usd_per_hour_now, released=released)
 
     def _order_of(self, instance: Instance) -> OrderTaken:
         return next(order for order in self.orders if order.instance_id == instance.id)

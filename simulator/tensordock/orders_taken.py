@@ -21,12 +21,14 @@ class OrderTaken:
     ended_at: str | None = None
     ended_by: str | None = None
     billed_usd: str | None = None
-    prices: list[dict[str, str]] = field(default_factory=list)  # what an hour cost, and from when
+    # What an hour cost, from when, and whether the hardware was "reserved" or "released" then.
+    prices: list[dict[str, str]] = field(default_factory=list)
 
-    def note_price(self, since: datetime, usd_per_hour: Decimal) -> None:
-        """Only a change of it is noted."""
-        if not self.prices or Decimal(self.prices[-1]["usd_per_hour"]) != usd_per_hour:
-            self.prices.append({"from": since.isoformat(), "usd_per_hour": str(usd_per_hour)})
+    def note_price(self, since: datetime, usd_per_hour: Decimal, *, released: bool = False) -> None:
+        """Note a price; nothing is noted when it is what was noted last."""
+        noted = {"usd_per_hour": str(usd_per_hour), "hardware": "released" if released else "reserved"}
+        if not self.prices or noted.items() - self.prices[-1].items():
+            self.prices.append({"from": since.isoformat(), **noted})
 
 
 def order_taken(instance: Instance) -> OrderTaken:

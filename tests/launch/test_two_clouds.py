@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from billing.operator_alerts import OperatorAlerts
-from errors import AccountQuotaError
+from errors import AccountBalanceError, AccountQuotaError
 from launch.activities import understood_by_earlier_builds, with_every_cloud
 from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel
@@ -76,6 +76,25 @@ async def test_a_quota_of_the_whole_account_moves_to_the_other_cloud_at_once_and
     assert [each.provider for each in other.attempts] == [ProviderName.TENSORDOCK]
     (alert,) = await OperatorAlerts(world.db).newest(with_cleared=False, limit=10)
     assert (alert.code, alert.subject_id) == (OperatorAlertCode.QUOTA_EXCEEDED, "CLOUDYPAD:GPUS_ALL_REGIONS")
+
+
+async def test_a_balance_too_low_at_the_order_moves_to_the_other_cloud_and_tells_the_operator(world: World) -> None:
+    world.google.stock = [region(IOWA, "9.40")]
+    world.cloud.failures["rent"] = [AccountBalanceError("TensorDock's balance of 0.42 USD is too low")]
+
+    launch = await world.until_over(await world.launch())
+
+    assert launch.status is LaunchStatus.READY
+    assert {(each.provider, each.outcome) for each in launch.attempts} == {
+        (ProviderName.TENSORDOCK, "TensorDock's balance of 0.42 USD is too low"),
+        (ProviderName.CLOUDYPAD, "rented"),
+    }
+    assert (world.cloud.calls["rent"], world.cloud.rented, len(world.google.rented)) == (1, {}, 1)
+    (alert,) = await OperatorAlerts(world.db).newest(with_cleared=False, limit=10)
+    assert (alert.subject_id, alert.message) == (
+        "TENSORDOCK:BALANCE",
+        "TENSORDOCK rents nothing out: the balance is too low. Top it up",
+    )
 
 
 async def test_the_alert_about_a_quota_ends_with_the_next_machine_of_that_cloud(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
+from errors import AccountBalanceError, NoCapacityError, ProviderBusyError, ProviderError, ProviderRefusedError
 from providers.base import MachineState, Offer, ProviderName, SiteId, Tag
 from providers.tensordock.provider import TensorDock
 from tests.fakes.record import Record
@@ -108,7 +108,7 @@ async def test_a_tag_that_the_list_would_not_show_is_refused(
 async def test_a_balance_too_low_orders_nothing(tensordock: TensorDock, stand_in: StandIn, balance: Any) -> None:
     stand_in.balance = balance
 
-    with pytest.raises(ProviderRefusedError, match="balance"):
+    with pytest.raises(AccountBalanceError, match="balance"):
         await tensordock.rent(OFFER, TAG)
 
     assert stand_in.instances == {}
@@ -119,7 +119,7 @@ async def test_an_hour_of_the_machine_must_be_covered(tensordock: TensorDock, st
     stand_in.balance = 1.9999
     dear = Offer(ProviderName.TENSORDOCK, OFFER.site_id, 8, 16, 200, OFFER.gpu_model, Decimal("2.00"))
 
-    with pytest.raises(ProviderRefusedError, match=r"2\.0000 USD"):
+    with pytest.raises(AccountBalanceError, match=r"2\.0000 USD"):
         await tensordock.rent(dear, TAG)
 
     assert stand_in.instances == {}
@@ -270,7 +270,7 @@ async def test_a_clock_that_is_ahead_makes_nobody_wait_for_ever(connect: Connect
         (Said(500, {"error": "No available nodes found"}), NoCapacityError),
         (Said(404, {"status": 404, "error": "Hostnode not found"}), NoCapacityError),
         (Said(400, [{"code": "custom", "message": "too much", "path": ["data"]}]), ProviderRefusedError),
-        (Said(200, {"error": "You need at least $1"}), ProviderRefusedError),
+        (Said(200, {"error": "You need at least $1"}), AccountBalanceError),
         (Said(401, {"error": "Unauthorized"}), ProviderRefusedError),
         (Said(403, {"errors": [{"title": "Forbidden"}]}), ProviderRefusedError),
         (Said(429, {"error": "Too many requests"}), ProviderBusyError),

@@ -152,3 +152,28 @@ async def test_an_orders_prices_and_their_times_give_its_bill(world: World) -> N
     assert usd[0] > usd[1] > usd[2] == 0
     assert moments[2] == until[2] == datetime.fromisoformat(order["ended_at"])
     assert abs(sum(spent) - Decimal(order["billed_usd"])) < Decimal("1e-11")
+
+
+async def test_a_price_that_changes_is_charged_from_then_on_and_said(world: World) -> None:
+    machine_id = await world.running()
+    (before,) = (await world.control("GET", "/orders")).json["orders"][0]["prices"]
+
+    changed = await world.control("PUT", f"/machines/{machine_id}/price", {"usd_per_hour": "0.75"})
+
+    alone = (await world.v2("GET", f"/instances/{machine_id}")).json
+    (order,) = (await world.control("GET", "/orders")).json["orders"]
+    assert changed.json["machine"]["usd_per_hour_now"] == "0.75"
+    assert alone["rateHourly"] == 0.75
+    assert [(price["usd_per_hour"], price["hardware"]) for price in order["prices"]] == [
+        (before["usd_per_hour"], "reserved"),
+        ("0.75", "reserved"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("machine_id", "usd", "status"), [("nobody", "0.75", 404), ("nobody", "0", 400), ("nobody", "dear", 400)]
+)
+async def test_a_price_of_no_machine_and_no_price_are_refused(
+    world: World, machine_id: str, usd: str, status: int
+) -> None:
+    assert (await world.control("PUT", f"/machines/{machine_id}/price", {"usd_per_hour": usd})).status == status
