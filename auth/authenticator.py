@@ -1,4 +1,7 @@
-"""The door: credentials in, a Caller out. Nothing that was sent appears in an error, a log line or a repr."""
+"""Authentication: credentials in, a Caller out.
+
+Nothing that was sent appears in an error, a log line or a repr.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from auth.callers import Caller, Role
 from auth.tokens import TokenVerifier
 from errors import UnauthenticatedError
 
-# Stands for whoever asks without credentials on a developer's own machine.
+# The caller without credentials on a developer's own machine.
 DEVELOPER: Final = Caller("developer", Role.OPERATOR)
 
 _AUTHORIZATION: Final = "authorization"
@@ -25,17 +28,17 @@ _KEY: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A token or an API key, exactly one of them, whose value does not print."""
+    """Either a token or an API key. The repr does not show the value."""
 
     token: SecretStr | None = None
     api_key: SecretStr | None = None
 
 
-def credentials_of(headers: Iterable[tuple[bytes, bytes]], payload: object = None) -> Credentials | None:
-    """What ASGI headers and a `connection_init` payload carry together; None for nothing.
+def parse_credentials(headers: Iterable[tuple[bytes, bytes]], payload: object = None) -> Credentials | None:
+    """Return the credentials in ASGI headers and a `connection_init` payload; None if there are none.
 
-    Raises UnauthenticatedError for what is malformed, and for more than one of anything: of two credentials none is
-    better than the other, and one may be somebody's who does not know.
+    Raises UnauthenticatedError if they are malformed or if there is more than one: neither of two credentials takes
+    precedence, and one of them may have been added without the user's knowledge.
     """
     found = [*_in_headers(headers), *_in_payload(payload)]
     if not found:
@@ -44,29 +47,33 @@ def credentials_of(headers: Iterable[tuple[bytes, bytes]], payload: object = Non
         raise UnauthenticatedError("more than one set of credentials was sent")
     name, value = found[0]
     if name == _API_KEY:
-        return Credentials(api_key=SecretStr(_matched(_KEY, value, 0)))
-    return Credentials(token=SecretStr(_matched(_BEARER, value, 1)))
+        return Credentials(api_key=SecretStr(_match(_KEY, value, 0)))
+    return Credentials(token=SecretStr(_match(_BEARER, value, 1)))
 
 
 class Authenticator:
-    """`tokens` and `api_keys` of None: nobody can come that way. `developer`: who comes with nothing is DEVELOPER."""
+    """Authenticates callers. If `tokens` or `api_keys` is None, that kind is not accepted.
+
+    With `developer`, a caller without credentials is DEVELOPER.
+    """
 
     def __init__(self, tokens: TokenVerifier | None, api_keys: ApiKeys | None, *, developer: bool = False) -> None:
         if developer and tokens is not None:
-            raise ValueError("where tokens are checked, nobody is let in without one")
+            raise ValueError("developer access cannot be combined with tokens")
         self._tokens = tokens
         self._api_keys = api_keys
         self._developer = developer
 
     async def authenticate(self, credentials: Credentials | None) -> Caller:
-        """Raises UnauthenticatedError; UnavailableError when keys or database are away and nothing can be said.
+        """Return the caller of these credentials.
 
-        May be repeated with the same credentials, to see whether they are still good.
+        Raises UnauthenticatedError if they are not valid, and UnavailableError if keys or the database are unavailable,
+        so that validity cannot be determined. May be repeated to see whether credentials are still valid.
         """
         if credentials is None:
             if self._developer:
                 return DEVELOPER
-            raise UnauthenticatedError("credentials are needed: Authorization: Bearer, or X-API-Key")
+            raise UnauthenticatedError("credentials are required: Authorization: Bearer, or X-API-Key")
         if credentials.token is not None and self._tokens is not None:
             return await self._tokens.verify(credentials.token)
         if credentials.api_key is not None and self._api_keys is not None:
@@ -83,7 +90,7 @@ def _in_payload(payload: object) -> list[tuple[str, str]]:
     if payload is None:
         return []
     if not isinstance(payload, Mapping):
-        raise UnauthenticatedError("the connection's payload is not an object")
+        raise UnauthenticatedError("the payload of connection_init must be an object")
     named = [(str(name).lower(), value) for name, value in payload.items()]
     found = [(name, value) for name, value in named if name in (_AUTHORIZATION, _API_KEY)]
     if not all(isinstance(value, str) for _, value in found):
@@ -91,7 +98,7 @@ def _in_payload(payload: object) -> list[tuple[str, str]]:
     return found
 
 
-def _matched(pattern: re.Pattern[str], value: str, group: int) -> str:
+def _match(pattern: re.Pattern[str], value: str, group: int) -> str:
     match = pattern.fullmatch(value)
     if match is None:
         raise UnauthenticatedError("the credentials are malformed")

@@ -1,4 +1,4 @@
-"""Who may call what: one table, printed into docs/access.md by `python -m auth.authorization`."""
+"""Access rules: one table of fields and roles, written to docs/access.md by `python -m auth.authorization`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from auth.callers import Caller, Role, checked_user_id
+from auth.callers import Caller, Role, validate_user_id
 from errors import ForbiddenError
 
 
 class Scope(StrEnum):
-    """Whose things a role reaches through a field."""
+    """Whose objects a role can reach through a field."""
 
-    SHARED = "shared"  # belongs to nobody: the same answer for all
-    OWN = "own"  # only the caller's; what is somebody else's answers as if it did not exist
-    ANY = "any"  # everybody's
+    SHARED = "shared"  # owned by no user: the same result for all
+    OWN = "own"  # only the caller's own; an object of another user looks as if it did not exist
+    ANY = "any"  # objects of every user
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The roles that may use a field, each with its scope. A role that is not named may not."""
+    """The roles that may use a field, each with its scope. Other roles may not."""
 
     scopes: Mapping[Role, Scope] = field(hash=False)
 
@@ -42,7 +42,7 @@ OWNED: Final = _rule(Scope.OWN, Scope.ANY, Scope.ANY)
 OPERATORS: Final = _rule(None, None, Scope.ANY)
 STAFF: Final = _rule(None, Scope.ANY, Scope.ANY)
 
-# Fields of the three roots by `Type.field`; and by name the types that `node` may answer with.
+# Fields of the three roots as `Type.field`, and the types that `node` may return by name.
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         "Query.node": SHARED,  # what it finds follows the rule of its type, below
@@ -90,7 +90,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Subscription.spendingAlerts": OWNED,
         "Subscription.operatorAlerts": OPERATORS,
         "Route.exportCosts": OPERATORS,  # GET /exports/costs
-        "Route.metrics": STAFF,  # GET /metrics, where not everybody may
+        "Route.metrics": STAFF,  # GET /metrics, where it is not public
         "ApiKey": OPERATORS,
         "AuditEntry": OPERATORS,
         "Console": SHARED,
@@ -104,9 +104,9 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 
 
 def require(caller: Caller, name: str) -> Scope:
-    """The caller's scope in a field (`Query.vm`) or a type that `node` found (`VM`).
+    """Return the caller's scope for a field (`Query.vm`) or a type that `node` found (`VM`).
 
-    Raises ForbiddenError when its role may not use it, and for whatever the table does not name.
+    Raises ForbiddenError if the role may not use it or the table does not list it.
     """
     rule = RULES.get(name)
     scope = rule.scope(caller.role) if rule else None
@@ -115,27 +115,33 @@ def require(caller: Caller, name: str) -> Scope:
     return scope
 
 
-def acting_for(caller: Caller, user_id: str | None) -> str:
-    """The user an order is for: the one it names, else the caller. ForbiddenError when a player names another."""
+def resolve_user(caller: Caller, user_id: str | None) -> str:
+    """Return the user an order is for: `user_id`, or else the caller.
+
+    Raises ForbiddenError if a player names another user.
+    """
     if user_id is None:
         return caller.id
-    return _permitted(caller, user_id)
+    return _check_may_act_for(caller, user_id)
 
 
 def owner_filter(caller: Caller, user_id: str | None) -> str | None:
-    """Whose things a list shows: one user's, or everybody's for None, which no player gets. Raises as `acting_for`."""
+    """Return the user to whose objects a list is limited; None for all users, which no player gets.
+
+    Raises as `resolve_user` does.
+    """
     if user_id is None:
         return None if caller.role is not Role.PLAYER else caller.id
-    return _permitted(caller, user_id)
+    return _check_may_act_for(caller, user_id)
 
 
-def without_rule(names: Iterable[str]) -> list[str]:
-    """Those of these fields and types that the table forgot."""
+def missing_rules(names: Iterable[str]) -> list[str]:
+    """Return the fields and types that the table lacks."""
     return sorted(name for name in names if name not in RULES)
 
 
-def table() -> str:
-    """The table as Markdown."""
+def render_table() -> str:
+    """Return the table as Markdown."""
     roles = (Role.PLAYER, Role.SERVICE, Role.OPERATOR)
     lines = [_HEAD]
     for name, rule in RULES.items():
@@ -144,16 +150,16 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _permitted(caller: Caller, user_id: str) -> str:
-    checked_user_id(user_id, ("userId",))
-    if not caller.may_act_for(user_id):
-        raise ForbiddenError("a player may only act for itself")
+def _check_may_act_for(caller: Caller, user_id: str) -> str:
+    validate_user_id(user_id, ("userId",))
+    if not caller.can_act_for(user_id):
+        raise ForbiddenError("a player may act only for itself")
     return user_id
 
 
 _HEAD: Final = """# Who may call what
 
-Made by `python -m auth.access`; a test keeps it true.
+Made by `python -m auth.authorization`; a test keeps it true.
 
 - **shared**: belongs to nobody, the same answer for all.
 - **own**: only what is the caller's; somebody else's answers exactly as if it did not exist.
@@ -167,4 +173,4 @@ Names without a dot are types: what `node` finds follows the rule of its type.
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1] if len(sys.argv) > 1 else "docs/access.md").write_text(table(), encoding="utf-8")
+    Path(sys.argv[1] if len(sys.argv) > 1 else "docs/access.md").write_text(render_table(), encoding="utf-8")

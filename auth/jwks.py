@@ -1,4 +1,4 @@
-"""The public keys of an identity provider, as its JWKS document lists them."""
+"""An identity provider's public keys, from its JWKS document."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _FIRST_RETRY_S: Final = 5.0
 
 
 class DocumentSource(Protocol):
-    """Whoever can fetch a document: in the service, `providers.http.Http`."""
+    """Fetches documents; in the service, `providers.http.Http`."""
 
     async def get(self, url: str, *, timeout_s: float | None = None) -> Reply:
-        """Any status is a reply; ProviderError when there is none."""
+        """Return a reply of any status; raise ProviderError if there is none."""
         ...
 
 
 class RemoteKeys:
-    """Keys for RS256 and ES256. They are asked for again when they grow old or a token names one that is not known.
+    """Keys for RS256 and ES256, reloaded when they are old or a token names an unknown key.
 
-    One request serves all who wait. Between two requests there are `retry_s`, whatever tokens say, so that made-up key
-    ids cannot flood the identity provider. When it fails to answer, the keys that are known stay good.
+    One request serves all waiting callers. At least `retry_s` pass between two requests, so that invented key ids
+    cannot flood the identity provider. If it does not respond, the known keys remain valid.
     """
 
     algorithms: Final = frozenset(_ALGORITHMS.values())
@@ -59,20 +59,20 @@ class RemoteKeys:
         self._reading: asyncio.Task[None] | None = None
 
     async def find(self, algorithm: str, kid: str | None) -> PyJWK | None:
-        """The key that a token names, or the only one there is when it names none.
+        """Return the key that a token names, or the only key if the token names none.
 
-        Raises UnavailableError while no key could be read at all: then nothing can be said about any token.
+        Raises UnavailableError while no key has ever been read, because no token can be verified then.
         """
         if not self._keys:
             await self._read()
             if not self._keys:
                 raise UnavailableError("the identity provider's keys cannot be read")
         elif self._clock() - self._read_at > self._fresh_s:
-            self._begin_to_read()  # nobody waits for it: the old keys are good
-        found = self._known(algorithm, kid)
+            self._begin_to_read()  # in the background: the old keys are still valid
+        found = self._find_known(algorithm, kid)
         if found is None and kid is not None:
             await self._read()
-            found = self._known(algorithm, kid)
+            found = self._find_known(algorithm, kid)
         return found
 
     async def close(self) -> None:
@@ -80,7 +80,7 @@ class RemoteKeys:
             self._reading.cancel()
             await asyncio.wait([self._reading])
 
-    def _known(self, algorithm: str, kid: str | None) -> PyJWK | None:
+    def _find_known(self, algorithm: str, kid: str | None) -> PyJWK | None:
         if kid is None and len(self._keys) > 1:
             return None
         named = (key for key in self._keys if kid is None or key.key_id == kid)
@@ -89,7 +89,7 @@ class RemoteKeys:
     async def _read(self) -> None:
         reading = self._begin_to_read()
         if reading is not None:
-            # Unlike an await of the task, it leaves the task alone when this caller is cancelled.
+            # Unlike `await reading`, this leaves the task alone when the caller is cancelled.
             await asyncio.wait([reading])
             if not reading.cancelled():
                 reading.result()
@@ -101,25 +101,25 @@ class RemoteKeys:
         if self._clock() - self._asked_at < pause_s:
             return None
         self._asked_at = self._clock()
-        self._reading = asyncio.create_task(self._ask())
+        self._reading = asyncio.create_task(self._fetch())
         return self._reading
 
-    async def _ask(self) -> None:
+    async def _fetch(self) -> None:
         try:
             reply = await self._documents.get(self._url, timeout_s=self._timeout_s)
         except ProviderError as error:
-            log.warning("the identity provider's keys cannot be read", extra={"reason": error.message})
+            log.warning("identity provider's keys cannot be read", extra={"reason": error.message})
             return
-        keys = tuple(_usable(reply)) if reply.status == 200 else ()
+        keys = tuple(_usable_keys(reply)) if reply.status == 200 else ()
         if not keys:
-            log.warning("the identity provider lists no usable keys", extra={"status": reply.status})
+            log.warning("identity provider lists no usable keys", extra={"status": reply.status})
             return
         self._keys = keys
         self._read_at = self._clock()
 
 
-def _usable(reply: Reply) -> Iterator[PyJWK]:
-    """The keys that may check signatures of the two algorithms; everything else in the document is passed over."""
+def _usable_keys(reply: Reply) -> Iterator[PyJWK]:
+    """Yield the keys that can verify signatures of the two algorithms; skip everything else."""
     if len(reply.body) > _MAX_BYTES:
         return
     try:

@@ -1,4 +1,4 @@
-"""How often and how much at once: requests, sockets, messages. All refuse with LimitReachedError."""
+"""Limits of requests, sockets and messages. Each raises LimitReachedError."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ from models.database import Database
 from models.rate_counters import Claim, claim_all
 
 _MINUTE_S: Final = 60.0
-# Of what a minute has left, this part is claimed at once: a busy caller costs few writes, and near the limit the
-# claims shrink to one, so that processes take little from each other.
+# Claiming a fraction of the remaining minute at once saves writes for busy callers; near the limit claims shrink to
+# one, so that processes take little from each other.
 _CLAIMED_PART: Final = 20
 
 
 @dataclass(slots=True)
 class _Window:
-    """What this process knows of a subject's minute."""
+    """A subject's current minute, as this process knows it."""
 
-    left: int  # of the limit, by all that is known
+    left: int  # remaining requests, as far as known
     permits: int = 0  # claimed and not yet used
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class RequestRate:
-    """Requests per subject and minute, shared by all processes. Never more than allowed; with several processes
-    a few less, where one holds claims that it does not use.
+    """Limits requests per subject and minute across all processes.
 
-    When the database is away or takes no writes, each process counts by itself until the minute is over.
+    The limit is never exceeded. With several processes a few requests less may be allowed, because a process may hold
+    claims that it does not use. While the database is unavailable or rejects writes, each process counts by itself
+    until the minute is over.
     """
 
     def __init__(self, db: Database, per_minute: int, *, now: Callable[[], float] = time) -> None:
@@ -43,13 +44,13 @@ class RequestRate:
         self._now = now
         self._minute = 0
         self._windows: dict[str, _Window] = {}
-        self._claims: Batches[tuple[Claim, int], int] = Batches(db.turn, self._claimed)
+        self._claims: Batches[tuple[Claim, int], int] = Batches(db.turn, self._claim_all)
 
     async def admit(self, subject: str) -> None:
-        """Count one request of a caller (or of an address, for who has no name yet)."""
+        """Count one request of a caller, or of an address if the caller is not known yet."""
         window = self._window(subject)
         if not window.permits and window.left > 0:
-            async with window.turn:  # of many at once, one asks the database
+            async with window.turn:  # of several concurrent requests, one queries the database
                 if not window.permits and window.left > 0:
                     await self._claim(subject, window)
         if not window.permits:
@@ -67,7 +68,7 @@ class RequestRate:
         wanted = max(1, window.left // _CLAIMED_PART)
         try:
             count = await self._claims.get(((self._minute, subject), wanted))
-        except (UnavailableError, DatabaseFaultError, ConflictError):  # counting is not worth a refusal
+        except (UnavailableError, DatabaseFaultError, ConflictError):  # a failed count is no reason to reject a request
             count = None
         if count is None:
             window.permits, window.left = window.left, 0
@@ -75,21 +76,21 @@ class RequestRate:
         window.permits = max(0, wanted - max(0, count - self._per_minute))
         window.left = max(0, self._per_minute - count)
 
-    async def _claimed(self, wanted: list[tuple[Claim, int]]) -> dict[tuple[Claim, int], int]:
+    async def _claim_all(self, wanted: list[tuple[Claim, int]]) -> dict[tuple[Claim, int], int]:
         counts = await claim_all(self._db, dict(wanted))
         return {one: counts[one[0]] for one in wanted}
 
 
 class SocketsPerCaller:
-    """Sockets that callers hold open at this process."""
+    """Limits the sockets that a caller keeps open in this process."""
 
     def __init__(self, allowed: int) -> None:
         self._allowed = allowed
         self._open: Counter[str] = Counter()
 
     @contextmanager
-    def held(self, caller_id: str) -> Iterator[None]:
-        """For as long as the socket is open. Raises before the body runs."""
+    def hold(self, caller_id: str) -> Iterator[None]:
+        """Count a socket while it is open. Raises before the body runs."""
         if self._open[caller_id] >= self._allowed:
             raise LimitReachedError("socketsPerCaller", self._allowed)
         self._open[caller_id] += 1
@@ -102,7 +103,7 @@ class SocketsPerCaller:
 
 
 class MessageRate:
-    """Messages of one socket: `per_minute` in the long run, a sixth of that at once."""
+    """Limits the messages of one socket to `per_minute`, with bursts of a sixth of that."""
 
     def __init__(self, per_minute: int, *, clock: Callable[[], float] = monotonic) -> None:
         self._per_minute = per_minute

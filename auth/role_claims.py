@@ -1,4 +1,4 @@
-"""Where a token says which role its bearer has: a claim of any name or depth, in the identity provider's own words."""
+"""Reads a role from a token: a claim of any name or depth, in the identity provider's own terms."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ _STRONGEST_FIRST: Final = (Role.OPERATOR, Role.SERVICE, Role.PLAYER)
 
 
 class RoleError(ValueError):
-    """The claim says a role that is none."""
+    """The claim contains an unknown role."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoleClaim:
-    """`path` is a claim's name, or names with dots between them for a claim inside others (`realm_access.roles`). A
-    name may have dots itself (`https://example.com/roles`). `names` maps the provider's words to our roles.
+    """Where a token has the role, and how its values map to ours.
 
-    `lists`: the claim may be a list, whose other words do not count, because providers put roles of their own there.
+    `path` is a claim's name, or several names joined by dots for a nested claim (`realm_access.roles`). A name may
+    contain dots itself (`https://example.com/roles`). `names` maps the provider's terms to our roles. With `lists`, the
+    claim may be a list; unknown entries are ignored, because providers put their own roles there.
     """
 
     path: str = "role"
@@ -31,7 +32,7 @@ class RoleClaim:
     lists: bool = False
 
     def role_in(self, claims: Mapping[str, Any]) -> Role:
-        """Return the role; PLAYER where the claim is absent. Raises RoleError for a word that is no role."""
+        """Return the role, or PLAYER if the claim is absent. Raises RoleError for an unknown role."""
         found = next(_values(claims, self.path), _ABSENT)
         if found is _ABSENT:
             return Role.PLAYER
@@ -40,11 +41,11 @@ class RoleClaim:
         if self.lists and isinstance(found, list):
             roles = {self.names[word] for word in found if isinstance(word, str) and word in self.names}
             return next((role for role in _STRONGEST_FIRST if role in roles), Role.PLAYER)
-        raise RoleError(f"the claim {self.path} has no role that is known here")
+        raise RoleError(f"the claim {self.path} contains no known role")
 
 
 def _values(claims: Mapping[str, Any], path: str) -> Iterator[Any]:
-    """Yield what stands under the path, however its dots are read; the longest names first."""
+    """Yield the values under the path, for every reading of its dots, the longest names first."""
     if path in claims:
         yield claims[path]
     parts = path.split(".")

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: who a token speaks of, when everything about it is right."""
+"""Verifies JSON Web Tokens."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _MAX_TOKEN_BYTES: Final = 8192
 _MAX_KID_LENGTH: Final = 256
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _TYPES: Final = (None, "jwt", "at+jwt", "application/at+jwt")
-# Headers by which a token would bring its own key, or change how it is to be read.
+# Headers that let a token bring its own key or change how it is read.
 _REFUSED_HEADERS: Final = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
 
 
 class _RefusedTokenError(Exception):
-    """`reason` is for the log, `words` for the caller. Neither quotes the token."""
+    """A rejected token. `reason` goes to the log, `words` to the caller. Neither quotes the token."""
 
     def __init__(self, reason: str, words: str = "the token is not valid") -> None:
         super().__init__(reason)
@@ -51,36 +51,39 @@ class _RefusedTokenError(Exception):
 
 
 class TokenKeys(Protocol):
-    """Where keys come from. The configuration, and never the token, decides which algorithms there are."""
+    """Source of keys. The configuration, never the token, decides which algorithms are allowed."""
 
     @property
     def algorithms(self) -> frozenset[str]: ...
 
     async def find(self, algorithm: str, kid: str | None) -> bytes | PyJWK | None:
-        """The key for one of `algorithms`; None when the token's is not known."""
+        """Return the key for one of `algorithms`, or None if the token's key is unknown."""
         ...
 
 
 class SharedSecret:
-    """One secret for HS256. Raises ValueError for one that could be guessed, or that is somebody's public key."""
+    """One secret for HS256.
+
+    Raises ValueError for a secret that could be guessed, or that is a public key.
+    """
 
     algorithms: Final = frozenset({"HS256"})
 
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret.get_secret_value().encode()
         if len(self._secret) < MIN_SECRET_BYTES:
-            raise ValueError(f"a token secret has at least {MIN_SECRET_BYTES} bytes")
+            raise ValueError(f"a token secret must have at least {MIN_SECRET_BYTES} bytes")
         try:
             HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(self._secret)
         except InvalidKeyError:
-            raise ValueError("a token secret is not a key in PEM, SSH or JWK form") from None
+            raise ValueError("a token secret must not be a key in PEM, SSH or JWK format") from None
 
     async def find(self, algorithm: str, kid: str | None) -> bytes | None:
         return self._secret if algorithm in self.algorithms else None
 
 
 class TokenVerifier:
-    """Issuer and audience are compared when they are set. `role` says where the role stands."""
+    """Verifies tokens. Issuer and audience are compared if they are set; `role` locates the role."""
 
     def __init__(
         self,
@@ -98,27 +101,30 @@ class TokenVerifier:
         self._leeway_s = leeway_s
 
     async def verify(self, token: SecretStr) -> Caller:
-        """Return the caller, with the time at which the token ends. Raises UnauthenticatedError when anything at all is
-        wrong, which the log names and the caller is not told; UnavailableError when the keys cannot be read."""
+        """Return the caller, including the token's expiry.
+
+        Raises UnauthenticatedError for any defect, which is logged and not revealed to the caller, and UnavailableError
+        if the keys cannot be read.
+        """
         try:
-            return await self._verified(token.get_secret_value())
+            return await self._verify(token.get_secret_value())
         except _RefusedTokenError as refused:
             log.info("token refused", extra={"reason": refused.reason})
             raise UnauthenticatedError(refused.words) from None
 
-    async def _verified(self, text: str) -> Caller:
+    async def _verify(self, text: str) -> Caller:
         algorithm, kid = _header(text)
         if algorithm not in self._keys.algorithms:
-            raise _RefusedTokenError(f"its algorithm is none of {', '.join(sorted(self._keys.algorithms))}")
+            raise _RefusedTokenError(f"its algorithm is not one of {', '.join(sorted(self._keys.algorithms))}")
         key = await self._keys.find(algorithm, kid)
         if key is None:
-            raise _RefusedTokenError("its key (kid) is not known")
+            raise _RefusedTokenError("its key (kid) is unknown")
         return self._caller(self._claims(text, key, algorithm))
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
         subject = claims["sub"]
         if not is_user_id(subject):
-            raise _RefusedTokenError("its subject (sub) has signs that no user id has, or is too long")
+            raise _RefusedTokenError("its subject (sub) has characters that no user id has, or is too long")
         if subject.startswith(API_KEY_CALLER_PREFIX):
             raise _RefusedTokenError(f"its subject (sub) begins with {API_KEY_CALLER_PREFIX}, as API keys do")
         try:
@@ -149,11 +155,11 @@ class TokenVerifier:
 
 
 def _header(text: str) -> tuple[str, str | None]:
-    """Algorithm and key id as the token claims them, when its header says nothing that is refused."""
+    """Return the algorithm and key id that the token claims, if its header has nothing forbidden."""
     if len(text) > _MAX_TOKEN_BYTES:
         raise _RefusedTokenError(f"it is longer than {_MAX_TOKEN_BYTES} bytes")
     if _COMPACT.fullmatch(text) is None:
-        raise _RefusedTokenError("it is not three parts with dots between them")
+        raise _RefusedTokenError("it does not consist of three parts separated by dots")
     try:
         header = jwt.get_unverified_header(text)
     except PyJWTError:
@@ -173,22 +179,25 @@ def _header(text: str) -> tuple[str, str | None]:
 
 
 def _moment(seconds: object) -> datetime:
-    """A NumericDate as JSON means it. The library alone would read numbers out of strings too."""
+    """Convert a NumericDate.
+
+    The library alone would also accept numbers in strings.
+    """
     if not isinstance(seconds, int | float) or not math.isfinite(seconds):
-        raise _RefusedTokenError("its end (exp) is no time")
+        raise _RefusedTokenError("its expiry (exp) is not a valid time")
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
-        raise _RefusedTokenError("its end (exp) is no time") from None
+        raise _RefusedTokenError("its expiry (exp) is not a valid time") from None
 
 
 _REASONS: Final[Mapping[type[PyJWTError], str]] = {
     InvalidSignatureError: "its signature is wrong",
     InvalidIssuerError: "its issuer (iss) is not JWT_ISSUER",
-    InvalidAudienceError: "its audience (aud) has not JWT_AUDIENCE",
-    ImmatureSignatureError: "it is from the future (nbf, iat): compare the clocks",
-    InvalidIssuedAtError: "its time (iat) is no time",
-    InvalidSubjectError: "its subject (sub) is no text",
-    MissingRequiredClaimError: "it lacks exp, sub, or what JWT_ISSUER and JWT_AUDIENCE ask for",
+    InvalidAudienceError: "its audience (aud) lacks JWT_AUDIENCE",
+    ImmatureSignatureError: "it is not valid yet (nbf, iat): compare the clocks",
+    InvalidIssuedAtError: "its issue time (iat) is not a valid time",
+    InvalidSubjectError: "its subject (sub) is not text",
+    MissingRequiredClaimError: "it lacks exp, sub, or a claim that JWT_ISSUER and JWT_AUDIENCE require",
     InvalidKeyError: "its key is too short",
 }

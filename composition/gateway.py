@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 
-from auth.api_keys import ApiKeys, KeyHasher, own_secret
+from auth.api_keys import ApiKeys, KeyHasher, load_or_create_secret
 from auth.authenticator import Authenticator
 from auth.jwks import RemoteKeys
 from auth.rate_limits import RequestRate, SocketsPerCaller
@@ -129,7 +129,7 @@ def _role_claim(settings: Settings) -> RoleClaim:
 
 
 def _api_keys(settings: Settings, parts: Dependencies) -> ApiKeys:
-    hashed_with = settings.api_key_secret or own_secret(settings.data_dir / "api-key-secret")
+    hashed_with = settings.api_key_secret or load_or_create_secret(settings.data_dir / "api-key-secret")
     return ApiKeys(parts.db, KeyHasher(hashed_with, settings.api_key_secret_previous))
 
 

@@ -46,7 +46,7 @@ class ProviderPrices:
         if cap is None or vm.usd_per_hour <= cap:
             return
         reason = f"it costs {price_words(vm.usd_per_hour)}, and the launch allows {price_words(cap)}"
-        await self._full_sites.remember(vm.provider, SiteId(vm.place.site_id), reason)
+        await self._full_sites.mark_full(vm.provider, SiteId(vm.place.site_id), reason)
         raise MachineLostError(reason)
 
     async def _warning(self, vm: Vm, told: Decimal, offered: Decimal) -> str | None:

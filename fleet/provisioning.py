@@ -230,7 +230,7 @@ class ProvisioningActivities:
             raise NoCapacityError(reason)
 
     async def _quota_used_up(self, provider: ProviderName, error: AccountQuotaError) -> None:
-        await self._full_sites.remember_cloud(provider, error.message)
+        await self._full_sites.mark_cloud_full(provider, error.message)
         used_up = "the balance is too low. Top it up"
         if not isinstance(error, AccountBalanceError):
             used_up = f"its quota {error.quota} is used up. Ask the provider for more"

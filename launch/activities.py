@@ -114,7 +114,7 @@ class LaunchActivities:
                 asleep=True,
             )
         if not ranked:
-            refusal = await self._placements.refusal(
+            refusal = await self._placements.explain_empty(
                 wanted, provider=launch.provider, max_usd_per_hour=launch.max_usd_per_hour
             )
             raise NoCapacityError(refusal.message)
@@ -172,7 +172,7 @@ class LaunchActivities:
 
     @activity.defn(name="remember_full")
     async def remember_full(self, candidate: Candidate, reason: str) -> None:
-        await self._placements.remember_full(candidate.offer.provider, candidate.offer.site_id, reason)
+        await self._placements.mark_full(candidate.offer.provider, candidate.offer.site_id, reason)
 
     @activity.defn(name="connect")
     async def connect(self, on: StepInput) -> Done:

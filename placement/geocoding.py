@@ -1,7 +1,7 @@
-"""Coordinates of host-typed place names: memory, then database, then gazetteer, then Nominatim where that is allowed.
+"""Coordinates of host-typed place names: from memory, the database, the gazetteer, and Nominatim if it is enabled.
 
-Nobody waits for Nominatim: what the gazetteer places only vaguely or not at all is asked there in the background, one
-question a second, as its usage policy wants, and is better known the next time.
+No caller waits for Nominatim. Places that the gazetteer locates only roughly or not at all are looked up there in the
+background, once a second as its usage policy requires, and are known better the next time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from models.database import Database, best_effort
 from models.placement_cache import GeocodedPlace
 from placement.coordinates import Position
 from placement.gazetteer import LazyGazetteer, Located, Precision
-from placement.nominatim import Nominatim, ask, geopy_nominatim
+from placement.nominatim import Nominatim, geocode, geopy_nominatim
 from providers.base import Place
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _KEY_PART_LIMIT: Final = 200
 
 
 class Geocoder:
-    """May be asked by many at once: each name is looked for once, and known to all processes from then on."""
+    """Geocodes place names. Concurrent callers share the lookups; every process uses the results."""
 
     def __init__(
         self,
@@ -50,33 +50,36 @@ class Geocoder:
         self._known: dict[Place, Located | None] = {}
         self._doubtful: set[Place] = set()
         self._learning = asyncio.Lock()
-        self._asking: asyncio.Task[None] | None = None
+        self._lookups: asyncio.Task[None] | None = None
         self._quiet_until = datetime.min.replace(tzinfo=UTC)
 
     async def locate(self, places: Iterable[Place]) -> dict[Place, Located | None]:
-        """All of them at once, with one query for those that this process has not met. None: nobody knows it yet."""
+        """Locate all places, with one query for those that are new to this process.
+
+        The value is None for a place that is not known yet.
+        """
         wanted = set(places)
         if not wanted <= self._known.keys():
             async with self._learning:
                 await self._learn(wanted - self._known.keys())
-        self._ask_about_doubtful()
+        self._start_online_lookups()
         return {place: self._known[place] for place in wanted}
 
-    async def settled(self) -> None:
-        """Returns when nothing is being asked online."""
-        if self._asking is not None:
-            await asyncio.wait([self._asking])
+    async def wait_until_idle(self) -> None:
+        """Wait until no online lookup is running."""
+        if self._lookups is not None:
+            await asyncio.wait([self._lookups])
 
     async def close(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._lookups is not None:
+            self._lookups.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._asking
+                await self._lookups
 
     async def _learn(self, places: Collection[Place]) -> None:
         if not places:
             return
-        stored = await self._stored(places)
+        stored = await self._load_stored(places)
         unknown = [place for place in places if place not in stored]
         gazetteer = await self._gazetteer.get() if unknown else None
         for place in unknown:
@@ -87,26 +90,26 @@ class Geocoder:
         self._doubtful |= {place for place, row in stored.items() if _is_doubtful(row)}
         self._known |= {place: _located(row) for place, row in stored.items()}
 
-    async def _stored(self, places: Collection[Place]) -> dict[Place, GeocodedPlace]:
+    async def _load_stored(self, places: Collection[Place]) -> dict[Place, GeocodedPlace]:
         read = await self._db.read_many(GeocodedPlace, map(_key, places))
         rows = {key: row for key, row in read.items() if isinstance(row, GeocodedPlace)}
         fresh_since = self._now() - _STORED_FOR
         return {place: row for place in places if (row := rows.get(_key(place))) and row.at >= fresh_since}
 
-    def _ask_about_doubtful(self) -> None:
-        busy = self._asking is not None and not self._asking.done()
+    def _start_online_lookups(self) -> None:
+        busy = self._lookups is not None and not self._lookups.done()
         if self._online and self._doubtful and not busy and self._now() >= self._quiet_until:
-            self._asking = asyncio.create_task(self._ask_online(sorted(self._doubtful, key=_key)), name="geocode")
+            self._lookups = asyncio.create_task(self._look_up_online(sorted(self._doubtful, key=_key)), name="geocode")
 
-    async def _ask_online(self, places: list[Place]) -> None:
+    async def _look_up_online(self, places: list[Place]) -> None:
         nominatim = await asyncio.to_thread(self._make_nominatim)
         for place in places:
             try:
-                answer = await asyncio.to_thread(ask, nominatim, place)
+                answer = await asyncio.to_thread(geocode, nominatim, place)
                 await self._remember(place, answer or self._known[place])
             except (OSError, ValueError, UnavailableError) as error:
-                # Not an answer, so nothing is stored: it is asked again after a while.
-                log.warning("a place could not be looked up", extra={"reason": type(error).__name__})
+                # This is no result, so nothing is stored and the lookup is repeated later.
+                log.warning("online geocoding failed, pausing", extra={"reason": type(error).__name__})
                 self._quiet_until = self._now() + _QUIET_AFTER_FAILURE
                 return
             await self._sleep(_SECONDS_BETWEEN_QUESTIONS)
@@ -143,5 +146,5 @@ def _located(row: GeocodedPlace) -> Located | None:
 
 
 def _is_doubtful(row: GeocodedPlace) -> bool:
-    """What Nominatim could know better, and was not asked yet."""
+    """Return whether Nominatim could know the place better and has not been queried for it."""
     return row.source == "gazetteer" and row.precision != Precision.TOWN

@@ -1,8 +1,9 @@
-"""In which order Google's own network reaches its regions, as far as Google tells.
+"""Orders Google's regions by their distance on Google's own network.
 
-Distances lie where cables go another way: Santiago is no farther from Auckland than many regions that answer sooner.
-Google's Location Finder knows the order around a region, though no milliseconds and no players. So the region nearest
-to the player by distance stands in for the player, and estimates that contradict the order around it are evened out.
+Geographic distance misleads where cables take another way: Santiago is no farther from Auckland than many regions with
+a shorter round trip. Google's Location Finder knows the order around a region, but neither milliseconds nor players.
+Therefore the region nearest to the player represents the player, and estimates that contradict the order around it are
+smoothed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 _KEPT_FOR: Final = timedelta(days=7)
 _QUIET_AFTER_SILENCE: Final = timedelta(minutes=5)
 _QUIET_AFTER_REFUSAL: Final = timedelta(hours=1)
-_APART_MS: Final = 0.1  # at least, so that the order is kept where nothing else is known
+_APART_MS: Final = 0.1  # minimum difference, so that the order is kept where nothing else is known
 
 
 class Finder(Protocol):
@@ -34,7 +35,10 @@ class Finder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RegionOrder:
-    """`regions` is nearest first, with the anchor in front; empty when distance alone decides. `reason` says so."""
+    """An order of regions, nearest first and beginning with the anchor.
+
+    `regions` is empty if distance alone decides; `reason` says why.
+    """
 
     anchor: str
     regions: tuple[str, ...] = ()
@@ -43,7 +47,7 @@ class RegionOrder:
 
 
 class NetworkOrders:
-    """Answers are kept in memory and in the database; an answer that is late serves those who ask next."""
+    """Caches orders in memory and in the database. A late response serves later callers."""
 
     def __init__(
         self,
@@ -58,22 +62,25 @@ class NetworkOrders:
         self._deadline_s = deadline_s
         self._now = now
         self._known: dict[str, NetworkOrder] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._queries: dict[str, asyncio.Task[None]] = {}
         self._silent_until = datetime.min.replace(tzinfo=UTC)
         self._silence = ""
 
     async def regions_near(self, anchor: str) -> RegionOrder:
-        """Ends within the deadline and never raises a ProviderError: without an answer, distance decides."""
+        """Return the order around a region within the deadline; never raises a ProviderError.
+
+        Without a response, distance decides.
+        """
         if self._finder is None:
             return _by_distance(anchor, "no Google project is set up for Location Finder")
         if not self._is_fresh(anchor) and self._now() >= self._silent_until:
-            await asyncio.wait([self._ask(anchor, self._finder)], timeout=self._deadline_s)
+            await asyncio.wait([self._shared_query(anchor, self._finder)], timeout=self._deadline_s)
         if self._is_fresh(anchor):
             return _by_network(self._known[anchor])
-        return _by_distance(anchor, self._silence or "Location Finder did not answer in time")
+        return _by_distance(anchor, self._silence or "Location Finder did not respond in time")
 
     def carbon_free_percent(self, region: str) -> float | None:
-        """Google's newest word that this process has heard, else its table of 2024; None where it tells nothing."""
+        """Return the newest value that this process has read, else the one of 2024's table; None if Google has none."""
         told = (order.carbon_free_percent.get(region) for order in self._known.values())
         listed = find_region(region)
         return next(
@@ -81,7 +88,7 @@ class NetworkOrders:
         )
 
     async def close(self) -> None:
-        tasks = list(self._asking.values())
+        tasks = list(self._queries.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -89,13 +96,13 @@ class NetworkOrders:
     def _is_fresh(self, anchor: str) -> bool:
         return anchor in self._known and self._known[anchor].at >= self._now() - _KEPT_FOR
 
-    def _ask(self, anchor: str, finder: Finder) -> asyncio.Task[None]:
-        """One question per anchor at a time, shared by all who want its answer."""
-        if anchor not in self._asking:
+    def _shared_query(self, anchor: str, finder: Finder) -> asyncio.Task[None]:
+        """Return the query for an anchor, which all its callers share."""
+        if anchor not in self._queries:
             task = asyncio.create_task(self._learn(anchor, finder), name=f"network order around {anchor}")
-            task.add_done_callback(lambda _: self._asking.pop(anchor, None))
-            self._asking[anchor] = task
-        return self._asking[anchor]
+            task.add_done_callback(lambda _: self._queries.pop(anchor, None))
+            self._queries[anchor] = task
+        return self._queries[anchor]
 
     async def _learn(self, anchor: str, finder: Finder) -> None:
         try:
@@ -106,17 +113,19 @@ class NetworkOrders:
                     await self._db.replace(stored)
         except GatewayError as error:
             refused = isinstance(error, ProviderRefusedError)
-            self._silence = "Location Finder refused" if refused else "Location Finder gave no answer"
+            self._silence = "Location Finder rejected the request" if refused else "Location Finder gave no response"
             self._silent_until = self._now() + (_QUIET_AFTER_REFUSAL if refused else _QUIET_AFTER_SILENCE)
-            log.warning("regions are ordered by distance", extra={"reason": error.message})
+            log.warning("network order unavailable, ordering regions by distance", extra={"reason": error.message})
             return
         self._known[anchor] = stored
         self._silence = ""
 
 
-def evened_out(regions: Sequence[str], rtts_ms: Sequence[float], order: RegionOrder) -> list[float]:
-    """Round trips that contradict the order no more: neighbours in the wrong order share their mean, as few as will do.
-    Regions that the order does not name keep theirs."""
+def fit_to_order(regions: Sequence[str], rtts_ms: Sequence[float], order: RegionOrder) -> list[float]:
+    """Fit round-trip times to the order: neighbours in the wrong order get their mean (isotonic regression).
+
+    As few values as possible change. Regions that the order does not contain keep theirs.
+    """
     position = {region: number for number, region in enumerate(order.regions)}
     rows = sorted((row for row, region in enumerate(regions) if region in position), key=lambda r: position[regions[r]])
     blocks: list[list[int]] = []
@@ -138,7 +147,7 @@ def _mean(rows: Sequence[int], values: Sequence[float]) -> float:
 def _row(anchor: str, found: Sequence[CloudLocation], at: datetime) -> NetworkOrder:
     known = dict.fromkeys(one.region for one in found if one.region in regions() and one.region != anchor)
     if not known:
-        # Kept, it would stand for a week as the word of Google's network.
+        # If it were stored, it would count as Google's order for a week.
         raise ProviderBusyError("Location Finder named no region")
     carbon_free = {one.region: one.carbon_free_percent for one in found if one.carbon_free_percent is not None}
     return NetworkOrder(id=anchor, regions=list(known), carbon_free_percent=carbon_free, at=at)

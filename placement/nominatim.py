@@ -1,4 +1,4 @@
-"""One question to Nominatim, OpenStreetMap's search by name, through geopy."""
+"""Looks up one place name in Nominatim, OpenStreetMap's search, through geopy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TEXT_LIMIT: Final = 200
 
 
 class Answer(Protocol):
-    """What geopy calls a Location."""
+    """The part of geopy's Location that is used here."""
 
     @property
     def latitude(self) -> float: ...
@@ -26,20 +26,24 @@ class Answer(Protocol):
 
 
 class Nominatim(Protocol):
-    """The part of geopy's geocoder that is used here. Blocks; raises geopy's own errors."""
+    """The part of geopy's geocoder that is used here. Blocks, and raises geopy's own errors."""
 
     def geocode(self, query: dict[str, str], *, addressdetails: bool, language: str) -> Answer | None: ...
 
 
 def geopy_nominatim() -> Nominatim:
+    """Return geopy's geocoder with our user agent."""
     from geopy.geocoders import Nominatim as GeopyNominatim  # noqa: PLC0415  (only where it is allowed)
 
     geopy: Nominatim = GeopyNominatim(user_agent=USER_AGENT, timeout=_ANSWER_WITHIN_S)
     return geopy
 
 
-def ask(nominatim: Nominatim, place: Place) -> Located | None:
-    """Blocks, for a thread. None: Nominatim does not know it. No usable answer comes out as OSError or ValueError."""
+def geocode(nominatim: Nominatim, place: Place) -> Located | None:
+    """Look up a place; None if Nominatim does not know it. Blocks, so call it in a thread.
+
+    Raises OSError or ValueError if there is no usable response.
+    """
     from geopy.exc import GeopyError  # noqa: PLC0415  (loaded by then)
 
     parts = {"city": place.city, "state": place.region, "country": place.country}
@@ -49,14 +53,14 @@ def ask(nominatim: Nominatim, place: Place) -> Located | None:
     try:
         answer = nominatim.geocode(query, addressdetails=True, language="en")
     except GeopyError as error:
-        raise OSError("Nominatim gave no answer") from error
-    return None if answer is None else _understood(answer, place)
+        raise OSError("Nominatim gave no response") from error
+    return None if answer is None else _parse(answer, place)
 
 
-def _understood(answer: Answer, place: Place) -> Located:
+def _parse(answer: Answer, place: Place) -> Located:
     try:
-        position = Position.checked(float(answer.latitude), float(answer.longitude))
+        position = Position.create(float(answer.latitude), float(answer.longitude))
     except InvalidInputError as error:
-        raise ValueError("Nominatim answered with impossible coordinates") from error
+        raise ValueError("Nominatim returned impossible coordinates") from error
     code = answer.raw.get("address", {}).get("country_code")
     return Located(position, code.upper() if code else None, Precision.TOWN if place.city else Precision.REGION)

@@ -1,4 +1,4 @@
-"""Place names as hosts type them, reduced to what two spellings of one name have in common."""
+"""Normalises place names as hosts type them, so that different spellings of a name match."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-_NAME_LIMIT: Final = 200  # of a host-typed name; nothing on Earth is longer
+_NAME_LIMIT: Final = 200  # limit of a host-typed name; no real name is longer
 _ARTICLES: Final = {"the", "la", "le", "el", "los", "las", "les", "al"}
 _SEPARATORS: Final = re.compile(r"[^a-z0-9]+")
 _LETTERS_WITHOUT_DECOMPOSITION: Final = str.maketrans(
@@ -86,8 +86,11 @@ _FORMS_OF_STATE: Final = {
 _BRACKETS: Final = re.compile(r"\(([^()]*)\)")
 
 
-def normalised(name: str) -> str:
-    """Lower case, without diacritics or punctuation: "São Paulo" and "sao-paulo" are one. May be empty."""
+def normalise(name: str) -> str:
+    """Return a name in lower case without diacritics and punctuation.
+
+    "São Paulo" and "sao-paulo" become equal. The result may be empty.
+    """
     name = name[:_NAME_LIMIT].casefold()
     if not name.isascii():
         decomposed = unicodedata.normalize("NFKD", name)
@@ -96,37 +99,39 @@ def normalised(name: str) -> str:
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """Return the normalised name, and what else it may be meant as, the likeliest first.
+    """Return the normalised name and its other likely meanings, the likeliest first.
 
-    "New York, NY" may be "New York". Geographic standards put another name in brackets ("Den Haag ('s-Gravenhage)"),
-    an article behind a comma ("Hague, The"), and write "City of London" and "St. Louis".
+    "New York, NY" may be "New York". Geographic standards put another name in brackets ("Den Haag ('s-Gravenhage)"), an
+    article behind a comma ("Hague, The"), and write "City of London" and "St. Louis".
     """
     name = name[:_NAME_LIMIT]
     head, _, tail = name.partition(",")
     without, inside = _BRACKETS.sub(" ", name), " ".join(_BRACKETS.findall(name))
-    forms = [name, f"{tail} {head}" if normalised(tail) in _ARTICLES else head, head, without, inside]
-    found = [normalised(form) for form in forms]
+    forms = [name, f"{tail} {head}" if normalise(tail) in _ARTICLES else head, head, without, inside]
+    found = [normalise(form) for form in forms]
     found += [form.removeprefix("city of ").removesuffix(" city") for form in found]
     found += [f"saint {form.partition(' ')[2]}" for form in found if form.startswith(("st ", "ste "))]
     return tuple(spelling for spelling in dict.fromkeys(found) if spelling)
 
 
 def region_spellings(name: str) -> tuple[str, ...]:
-    """As `spellings`, then without the words for a kind of region: "Stockholm County" is "Stockholm"."""
-    bare = " ".join(word for word in normalised(name).split() if word not in _KINDS_OF_REGION)
+    """Return `spellings`, then the name without words like "County": "Stockholm County" is "Stockholm"."""
+    bare = " ".join(word for word in normalise(name).split() if word not in _KINDS_OF_REGION)
     return tuple(dict.fromkeys((*spellings(name), *([bare] if bare else []))))
 
 
 def country_code(name: str, codes: Mapping[str, str]) -> str | None:
-    """Look a country up by its name, its code, or the name that ISO 3166 and the UN write: "Korea, Republic of",
-    "Bolivia (Plurinational State of)", "Kingdom of Sweden"."""
-    whole = normalised(name)
+    """Return the code of a country, by its name, its code, or the name that ISO 3166 and the UN use.
+
+    Examples are "Korea, Republic of", "Bolivia (Plurinational State of)" and "Kingdom of Sweden".
+    """
+    whole = normalise(name)
     if whole in codes:
         return codes[whole]
     head, comma, tail = name[:_NAME_LIMIT].partition(",")
-    turned = normalised(f"{tail} {head}" if comma else _turned_brackets(name)).removeprefix("the ")
+    turned = normalise(f"{tail} {head}" if comma else _turned_brackets(name)).removeprefix("the ")
     bare = " ".join(word for word in whole.split() if word not in _FORMS_OF_STATE)
-    return next((codes[form] for form in (turned, normalised(_BRACKETS.sub(" ", name)), bare) if form in codes), None)
+    return next((codes[form] for form in (turned, normalise(_BRACKETS.sub(" ", name)), bare) if form in codes), None)
 
 
 def _turned_brackets(name: str) -> str:
@@ -134,9 +139,12 @@ def _turned_brackets(name: str) -> str:
 
 
 def country_codes_by_name(countries: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-    """Normalised names, ISO codes and common other names to the two-letter code; rows are (code, code of 3, name)."""
+    """Map normalised names, ISO codes and other common names to two-letter codes.
+
+    Rows are (two-letter code, three-letter code, name).
+    """
     codes: dict[str, str] = {}
     for code, code3, name in countries:
         others = _OTHER_COUNTRY_NAMES.get(code, ())
-        codes.update({normalised(spelling): code for spelling in (code, code3, name, *others)})
+        codes.update({normalise(spelling): code for spelling in (code, code3, name, *others)})
     return codes

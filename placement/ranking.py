@@ -1,4 +1,4 @@
-"""Which sites a machine could be created at, best first: the clouds' stock, our geocoding and memory, then scoring."""
+"""Ranks the sites where a machine could be created: the clouds' stock, geocoding, unavailable sites, scoring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from placement.gazetteer import Located, Precision
 from placement.geocoding import Geocoder
 from placement.google_network_order import NetworkOrders, RegionOrder
 from placement.reasons import price_words
-from placement.scoring import DEFAULT_WEIGHTS, Candidate, LocatedSite, RankedPlacement, Weights, Wish, ranked
+from placement.scoring import DEFAULT_WEIGHTS, Candidate, LocatedSite, RankedPlacement, Weights, Wish, rank_candidates
 from placement.unavailable_sites import EVERY_SITE, FullSites
 from providers.base import Provider, ProviderHealth, ProviderName, Site, SiteId
 from providers.google.regions import find_region
@@ -30,14 +30,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
-    """What the clouds said, before position and price decide."""
+    """The clouds' offers before position and price are weighed."""
 
     candidates: list[Candidate]
     failed: list[ProviderName]
 
 
 class Placements:
-    """Asks every cloud at once and waits for none longer than the cloud's own adapter does."""
+    """Queries every cloud at once. Each adapter limits how long it takes."""
 
     def __init__(
         self,
@@ -54,9 +54,11 @@ class Placements:
         self._weights = weights
 
     async def sites(self, provider: ProviderName) -> list[LocatedSite]:
-        """Every site of one cloud, fit or not, online or not, in the cloud's own order. Raises the cloud's
-        ProviderError, or ProviderDownError when it is not configured."""
-        return await self._located(await self._registry.get(provider).sites())
+        """Return every site of one cloud, usable or not, in the cloud's own order.
+
+        Raises the cloud's ProviderError, or ProviderDownError if it is not configured.
+        """
+        return await self._locate(await self._registry.get(provider).sites())
 
     async def rank(
         self,
@@ -68,27 +70,27 @@ class Placements:
         limit: int = 10,
         closest_first: bool = False,
     ) -> list[RankedPlacement]:
-        """Where this console's machine could be created now, in the order in which to try. Empty when nothing fits,
-        is free, allowed and cheap enough.
+        """Return the placements for this console's machine, best first.
 
-        Without a position the price alone decides. Sites whose place is unknown come after all others, and clouds that
-        report trouble after the healthy ones. A cloud that fails is passed over; ProviderDownError when that leaves
-        nothing. `closest_first` orders by distance alone, for those who ask just that.
+        The list is empty if no site fits, is available, is allowed and is cheap enough. Without a position the price
+        alone decides. Sites at unknown places come last, and clouds that report trouble come after healthy ones. A
+        failing cloud is skipped; ProviderDownError is raised if that leaves nothing. `closest_first` orders by distance
+        alone.
         """
         survey = await self._survey(console, provider)
-        affordable = [c for c in survey.candidates if _within(c.offer.usd_per_hour, max_usd_per_hour)]
+        affordable = [c for c in survey.candidates if _is_within(c.offer.usd_per_hour, max_usd_per_hour)]
         if not affordable and survey.failed:
-            raise ProviderDownError(f"{survey.failed[0]} cannot be used now", survey.failed[0])
+            raise ProviderDownError(f"{survey.failed[0]} is not available now", survey.failed[0])
         order = await self._google_order(affordable, near)
-        return ranked(affordable, Wish(near, limit, closest_first, order), self._weights)
+        return rank_candidates(affordable, Wish(near, limit, closest_first, order), self._weights)
 
-    async def refusal(
+    async def explain_empty(
         self, console: Console, *, provider: ProviderName | None = None, max_usd_per_hour: Decimal | None = None
     ) -> NoPlacementError:
-        """The words for an empty ranking: too dear, with the lowest price there is, or nothing that fits."""
+        """Return the error for an empty ranking: nothing fits, or all is too expensive, with the lowest price."""
         survey = await self._survey(console, provider)
         if not survey.candidates or max_usd_per_hour is None:
-            return NoPlacementError(f"no site has a machine for {console.name} free now")
+            return NoPlacementError(f"no site has a machine for {console.name} available now")
         cheapest = min(candidate.offer.usd_per_hour for candidate in survey.candidates)
         return NoPlacementError(
             f"nothing for {console.name} costs at most {price_words(max_usd_per_hour)}; "
@@ -96,19 +98,19 @@ class Placements:
             ("maxHourlyPrice",),
         )
 
-    async def remember_full(self, provider: ProviderName, site_id: SiteId, reason: str) -> None:
-        """All processes pass this site over for the next five minutes. May be repeated, which prolongs it."""
-        await self._full_sites.remember(provider, site_id, reason)
+    async def mark_full(self, provider: ProviderName, site_id: SiteId, reason: str) -> None:
+        """Skip this site in all processes for the next five minutes. Repeating it extends the time."""
+        await self._full_sites.mark_full(provider, site_id, reason)
 
     def carbon_free_percent(self, region: str) -> float | None:
-        """Of one of Google's regions; None where Google does not tell."""
+        """Return the carbon-free share of a Google region, or None if Google does not publish it."""
         return self._orders.carbon_free_percent(region)
 
     async def _survey(self, console: Console, provider: ProviderName | None) -> _Survey:
         preferences = {preference.provider: preference for preference in console.providers if preference.enabled}
         asked_for = self._registry.all() if provider is None else [self._registry.get(provider)]
         clouds = [cloud for cloud in asked_for if cloud.name in preferences]
-        full = await self._full_sites.now()
+        full = await self._full_sites.list_full()
         async with asyncio.TaskGroup() as group:
             asked = [(c, group.create_task(self._sites_of(c)), group.create_task(c.health())) for c in clouds]
         survey = _Survey([], [])
@@ -125,22 +127,22 @@ class Placements:
         return survey
 
     async def _sites_of(self, cloud: Provider) -> list[LocatedSite] | None:
-        """None: this cloud let us down."""
+        """Return the sites of a cloud, or None if it failed."""
         try:
-            return await self._located(await cloud.sites())
+            return await self._locate(await cloud.sites())
         except ProviderError as error:
-            log.warning("a cloud is passed over", extra={"provider": cloud.name, "reason": error.message})
+            log.warning("skipping failing provider", extra={"provider": cloud.name, "reason": error.message})
             return None
 
     async def _google_order(self, candidates: Sequence[Candidate], near: Position | None) -> RegionOrder | None:
-        """Around the Google region that is nearest among the candidates, which stands in for the player."""
+        """Return the order around the Google region nearest to the player, which represents the player."""
         regions = [candidate for candidate in candidates if candidate.google_region]
         if near is None or not regions:
             return None
         distances = distances_to(near, [candidate.located.position for candidate in regions])
         return await self._orders.regions_near(regions[int(distances.argmin())].google_region)
 
-    async def _located(self, sites: Sequence[Site]) -> list[LocatedSite]:
+    async def _locate(self, sites: Sequence[Site]) -> list[LocatedSite]:
         located = {site.id: _on_google(site) for site in sites}
         elsewhere = {site.place for site in sites if located[site.id] is None}
         known = await self._geocoder.locate(elsewhere) if elsewhere else {}
@@ -148,7 +150,7 @@ class Placements:
 
 
 def _on_google(site: Site) -> LocatedSite | None:
-    """Google's regions are not geocoded: the list that names them says where they are."""
+    """Return the position of a Google region, which the list of regions has without geocoding."""
     region = find_region(site.id) if site.provider is ProviderName.CLOUDYPAD else None
     if region is None:
         return None
@@ -171,14 +173,14 @@ def _candidates(
 ) -> list[Candidate]:
     if not health.configured:
         return []
-    trouble = None if health.healthy else f"{cloud.name} reports trouble, so others come first"
+    trouble = None if health.healthy else f"{cloud.name} reports trouble, so other providers come first"
     offers = ((one, cloud.offer(one.site, console.preset.shape)) for one in located)
     return [
         Candidate(one, offer, order, trouble)
         for one, offer in offers
-        if offer is not None and _within(offer.usd_per_hour, preference.max_usd_per_hour)
+        if offer is not None and _is_within(offer.usd_per_hour, preference.max_usd_per_hour)
     ]
 
 
-def _within(usd_per_hour: Decimal, at_most: Decimal | None) -> bool:
+def _is_within(usd_per_hour: Decimal, at_most: Decimal | None) -> bool:
     return at_most is None or usd_per_hour <= at_most

@@ -1,4 +1,4 @@
-"""Why a placement stands where it stands, for people who play."""
+"""Reasons for a placement's rank, written for players."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ _VAGUE: Final = {
 
 
 def distance_words(distance_km: float, rtt_ms: float) -> str:
+    """Return distance and estimated round-trip time in words."""
     return f"{distance_km:.0f} km away, about {rtt_ms:.0f} ms (estimated)"
 
 
 def first_words(closer_ms: float, cheaper_usd: Decimal) -> str:
-    """Why the first stands before the second, from how much closer and cheaper it is (negative: farther, dearer)."""
+    """Return why the first placement precedes the second.
+
+    The arguments are how much closer and cheaper it is; negative values mean farther and more expensive.
+    """
     closer, cheaper = f"{abs(closer_ms):.0f} ms", price_words(abs(cheaper_usd))
     if closer_ms >= 0 and cheaper_usd >= 0:
-        return "first: neither farther nor dearer than the next"
+        return "first: neither farther nor more expensive than the next"
     if closer_ms > 0:
         return f"first: {closer} closer than the next, which outweighs {cheaper} more"
     if cheaper_usd > 0:
@@ -37,15 +41,17 @@ def first_words(closer_ms: float, cheaper_usd: Decimal) -> str:
 
 
 def precision_words(precision: Precision | None) -> str | None:
+    """Return a warning if the site's place is known only roughly."""
     return None if precision is None else _VAGUE.get(precision)
 
 
 def price_words(usd_per_hour: Decimal) -> str:
+    """Return an hourly price in words."""
     return f"{usd_per_hour.normalize():f} USD per hour"
 
 
 def hardware_words(site: Site, offer: Offer) -> str:
-    """ "RTX 4090 24 GB", or the processors of a machine without a GPU."""
+    """Return "RTX 4090 24 GB", or the processors of a machine without a GPU."""
     if offer.gpu_model is None:
         return f"{offer.vcpus} vCPU, {offer.ram_gb} GB RAM, no GPU"
     vram_gb = next((gpu.vram_gb for gpu in site.gpus if gpu.model == offer.gpu_model), None)
@@ -53,7 +59,7 @@ def hardware_words(site: Site, offer: Offer) -> str:
 
 
 def gpu_words(model: str) -> str:
-    """The name that is on the box: "geforcertx4090-pcie-24gb" is "RTX 4090". Bus and memory are left out."""
+    """Return a GPU's trade name: "geforcertx4090-pcie-24gb" is "RTX 4090". Bus and memory are omitted."""
     bare = re.sub(r"-\d+gb$|-sxm\d*\b", "", model.lower())
     parts = [part for part in _PART_OF_MODEL.findall(bare) if part not in _SILENT]
     return " ".join(_WRITTEN.get(part, part.upper()) for part in parts)

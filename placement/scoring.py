@@ -1,8 +1,8 @@
-"""The order of placements, and why it is so.
+"""Scores placements and explains their order.
 
-Scores read as milliseconds, lower is better: the estimated round trip, plus the price turned into milliseconds by
-`Weights`. Candidates that fall within a tenth of a millisecond of each other tie; ties go to the provider the console
-prefers, then to the lower price, then to the smaller site id, so that the order is the same in every process.
+Scores are in milliseconds, lower is better: the estimated round-trip time, plus the price converted to milliseconds by
+`Weights`. Candidates within a tenth of a millisecond tie. Ties go to the console's preferred provider, then to the
+lower price, then to the smaller site id, so that the order is the same in every process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from placement.coordinates import Position
 from placement.distance import FARTHEST_KM, Floats, distance_km, distances_to, estimated_rtt_ms
 from placement.gazetteer import Precision
-from placement.google_network_order import RegionOrder, evened_out
+from placement.google_network_order import RegionOrder, fit_to_order
 from placement.reasons import distance_words, first_words, hardware_words, precision_words, price_words
 from providers.base import Offer, ProviderName, Site
 from providers.google.regions import find_region
@@ -25,7 +25,7 @@ from providers.google.regions import find_region
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a score is made of. By default a dollar an hour weighs as much as 30 ms, which is about 2,000 km."""
+    """Weights of a score. By default a dollar an hour counts as much as 30 ms, or about 2,000 km."""
 
     per_rtt_ms: float = 1.0
     per_usd_per_hour: float = 30.0
@@ -36,7 +36,7 @@ DEFAULT_WEIGHTS: Final = Weights()
 
 @dataclass(frozen=True, slots=True)
 class LocatedSite:
-    """A site and where it is, as far as that is known. `country_code` is ISO 3166-1 alpha-2."""
+    """A site and its position, as far as known. `country_code` is ISO 3166-1 alpha-2."""
 
     site: Site
     position: Position | None
@@ -44,13 +44,13 @@ class LocatedSite:
     precision: Precision | None = None
 
     def distance_km(self, near: Position) -> float | None:
-        """Great circle; None when the place could not be geocoded."""
+        """Return the great-circle distance, or None if the place could not be geocoded."""
         return distance_km(near, self.position)
 
 
 @dataclass(frozen=True, slots=True)
 class RankedPlacement:
-    """One candidate. Distance and round trip are None when the player's or the site's position is unknown."""
+    """One placement. Distance and round-trip time are None if the player's or the site's position is unknown."""
 
     rank: int
     located: LocatedSite
@@ -63,23 +63,23 @@ class RankedPlacement:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An offer that may be taken, before position and price decide."""
+    """An available offer before position and price are weighed."""
 
     located: LocatedSite
     offer: Offer
-    preference: int  # 0 is the provider the console likes best
-    trouble: str | None  # what is wrong with the provider, in words
+    preference: int  # 0 is the console's first choice
+    trouble: str | None  # the provider's problem, in words
 
     @property
     def google_region(self) -> str:
-        """Empty for what is not on Google Cloud."""
+        """Return the Google region; empty outside Google Cloud."""
         region = find_region(self.located.site.id) if self.offer.provider is ProviderName.CLOUDYPAD else None
         return region.name if region else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the player asks for. `order` is what Google's network says of its regions, where Google was asked."""
+    """The player's request. `order` is the order of Google's regions on its network, if it was queried."""
 
     near: Position | None
     limit: int = 10
@@ -87,8 +87,10 @@ class Wish:
     order: RegionOrder | None = None
 
 
-def ranked(candidates: Sequence[Candidate], wish: Wish, weights: Weights = DEFAULT_WEIGHTS) -> list[RankedPlacement]:
-    """The best `limit` of them, with reasons."""
+def rank_candidates(
+    candidates: Sequence[Candidate], wish: Wish, weights: Weights = DEFAULT_WEIGHTS
+) -> list[RankedPlacement]:
+    """Return the best `limit` candidates with reasons."""
     if not candidates:
         return []
     numbers = _Numbers.of(candidates, wish, weights)
@@ -102,7 +104,7 @@ def ranked(candidates: Sequence[Candidate], wish: Wish, weights: Weights = DEFAU
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """Of all candidates. Distances are NaN where a position is unknown, the player's or the site's."""
+    """Figures of all candidates. Distances are NaN if the player's or the site's position is unknown."""
 
     distances: Floats
     rtts: Floats
@@ -115,10 +117,10 @@ class _Numbers:
             nothing = np.full(len(candidates), np.nan)
             return cls(nothing, nothing, weights.per_usd_per_hour * prices)
         distances = distances_to(wish.near, [c.located.position for c in candidates])
-        # What lies nowhere we know is counted as if it lay on the other side of the Earth.
+        # A site at an unknown place counts as if it were on the other side of the Earth.
         rtts = estimated_rtt_ms(np.where(np.isnan(distances), FARTHEST_KM, distances))
         if wish.order is not None:
-            rtts = np.array(evened_out([c.google_region for c in candidates], rtts.tolist(), wish.order))
+            rtts = np.array(fit_to_order([c.google_region for c in candidates], rtts.tolist(), wish.order))
         return cls(distances, rtts, weights.per_rtt_ms * rtts + weights.per_usd_per_hour * prices)
 
 
@@ -137,7 +139,7 @@ def _order(candidates: Sequence[Candidate], numbers: _Numbers, closest_first: bo
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What the reasons of one placement are made of."""
+    """The facts that a placement's reasons are made of."""
 
     candidates: Sequence[Candidate]
     numbers: _Numbers
@@ -145,7 +147,7 @@ class _Facts:
     lowest_usd_per_hour: Decimal
 
     def why_first(self, first: int, second: int | None = None) -> tuple[str, ...]:
-        """Only where two known places were weighed against each other."""
+        """Return why the first is first, if two known places were compared."""
         if second is None:
             return ("first: nothing else fits",)
         one, other = self.candidates[first], self.candidates[second]
@@ -165,7 +167,7 @@ class _Facts:
         if self.wish.near is None:
             return
         if distance is None or rtt is None:
-            yield "place unknown: ranked behind every known place"
+            yield "place unknown: ranked after every known place"
             return
         yield distance_words(distance, rtt)
         if distance == np.nanmin(self.numbers.distances):

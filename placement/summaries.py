@@ -1,4 +1,4 @@
-"""Where hosts stand, by country and city: what a map of the offer shows."""
+"""Summarizes hosts by country and city, for a map."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from placement.coordinates import Position
-from placement.place_names import normalised
+from placement.place_names import normalise
 from placement.scoring import LocatedSite
 
 
 @dataclass(frozen=True, slots=True)
 class LocationSummary:
-    """The hosts of one city. Hosts that are off are counted; their GPUs are not free."""
+    """The hosts of one city. Hosts that are offline are counted, but their GPUs are not."""
 
     country: str
     country_code: str | None
@@ -22,13 +22,16 @@ class LocationSummary:
     position: Position | None
 
 
-def summaries(located: Iterable[LocatedSite]) -> list[LocationSummary]:
-    """One entry per city, by country and city. Spellings of one name are one city; the first that came is shown."""
+def summarize(located: Iterable[LocatedSite]) -> list[LocationSummary]:
+    """Return one entry per city, sorted by country and city.
+
+    Different spellings of a name count as one city; the first one is shown.
+    """
     groups: dict[tuple[str, str], list[LocatedSite]] = {}
     for one in located:
         place = one.site.place
-        country = one.country_code or normalised(place.country)
-        groups.setdefault((country, normalised(place.city)), []).append(one)
+        country = one.country_code or normalise(place.country)
+        groups.setdefault((country, normalise(place.city)), []).append(one)
     return sorted(map(_summary, groups.values()), key=lambda s: (s.country, s.city or ""))
 
 

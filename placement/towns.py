@@ -1,8 +1,7 @@
-"""The towns of the world with more than 5,000 people, as arrays: 70,000 towns under 300,000 names in about 10 MB.
+"""The world's towns with more than 5,000 people as arrays: 70,000 towns with 300,000 names in about 10 MB.
 
-`towns.npz` and `countries.tsv` are made of the GeoNames lists (geonames.org, licence CC BY 4.0) by
-`python -m placement.build_towns`; loading them takes some milliseconds. Names are kept as their hashes: in 64 bits no
-two of them meet.
+`python -m placement.build_towns` writes `towns.npz` and `countries.tsv` from the GeoNames lists (geonames.org, licence
+CC BY 4.0); loading them takes milliseconds. Names are stored as 64-bit hashes, without collisions.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 TOWNS_FILE: Final = Path(__file__).with_name("towns.npz")
 COUNTRIES_FILE: Final = Path(__file__).with_name("countries.tsv")
-UNITS_PER_DEGREE: Final = 100_000  # GeoNames gives five digits after the point
+UNITS_PER_DEGREE: Final = 100_000  # GeoNames has five decimal places
 
 Indices = NDArray[np.int64]
 
@@ -32,10 +31,10 @@ class Towns:
     countries: NDArray[np.str_]
     regions: NDArray[np.str_]
     name_hashes: NDArray[np.int64]  # ascending
-    named_towns: Indices  # the town that has the name at the same place in `name_hashes`
+    named_towns: Indices  # the town of the name at the same index of `name_hashes`
 
-    def named(self, spellings: tuple[str, ...]) -> Indices:
-        """The towns that bear the first of these normalised names that any town bears."""
+    def find_named(self, spellings: tuple[str, ...]) -> Indices:
+        """Return the towns that have the first of these normalised names that is in use."""
         for spelling in spellings:
             wanted = name_hash(spelling)
             first = np.searchsorted(self.name_hashes, wanted, side="left")
@@ -45,16 +44,18 @@ class Towns:
         return np.empty(0, np.int64)
 
     def most_populous(self, towns: Indices) -> int:
+        """Return the town with the largest population."""
         return int(towns[np.argmax(self.populations[towns])])
 
 
 def name_hash(name: str) -> int:
-    """Return 64 bits of the name's hash, the same in every process."""
+    """Return the name's hash in 64 bits, which is the same in every process."""
     digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
 
 
 def load_towns() -> Towns:
+    """Read the towns from the bundled file."""
     with np.load(TOWNS_FILE, allow_pickle=False) as columns:
         region_codes = columns["region_codes"]
         regions = region_codes[columns["regions"]]
@@ -71,7 +72,7 @@ def load_towns() -> Towns:
 
 
 def country_rows() -> list[tuple[str, str, str]]:
-    """(two-letter code, three-letter code, English name) of every country."""
+    """Return (two-letter code, three-letter code, English name) of every country."""
     lines = COUNTRIES_FILE.read_text(encoding="utf-8").splitlines()
     rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return [(code, code3, name) for code, code3, name in rows]

@@ -1,4 +1,4 @@
-"""Which sites refused for lack of capacity a moment ago: shared by all processes, forgotten after minutes."""
+"""Remembers which sites had no capacity, in the database for all processes, for minutes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from providers.base import ProviderName, SiteId
 
 FULL_FOR: Final = timedelta(minutes=5)
 QUOTA_FOR: Final = timedelta(minutes=15)
-EVERY_SITE: Final = SiteId("*")  # no id of a site: the whole cloud
+EVERY_SITE: Final = SiteId("*")  # not a site id: the whole cloud
 _REASON_LIMIT: Final = 256
 
 
@@ -21,8 +21,8 @@ class FullSites:
         self._db = db
         self._now = now
 
-    async def remember(self, provider: ProviderName, site_id: SiteId, reason: str) -> None:
-        """From now on for five minutes. May be repeated, which prolongs it."""
+    async def mark_full(self, provider: ProviderName, site_id: SiteId, reason: str) -> None:
+        """Skip the site for five minutes. Repeating it extends the time."""
         now = self._now()
         await self._db.delete(FullSite, {"until": {"$lt": now}})
         await self._db.replace(
@@ -35,8 +35,8 @@ class FullSites:
             )
         )
 
-    async def remember_cloud(self, provider: ProviderName, reason: str) -> None:
-        """All processes pass the whole cloud over for a quarter of an hour: a quota of the account is used up."""
+    async def mark_cloud_full(self, provider: ProviderName, reason: str) -> None:
+        """Skip the whole cloud in all processes for 15 minutes, because a quota of the account is used up."""
         await self._db.replace(
             FullSite(
                 id=f"{provider}:{EVERY_SITE}",
@@ -48,10 +48,10 @@ class FullSites:
         )
 
     async def cloud_reason(self, provider: ProviderName) -> str | None:
-        """Return why the whole cloud is passed over now; None when it is not."""
+        """Return why the whole cloud is skipped now, or None if it is not."""
         found = await self._db.get_derived(FullSite, f"{provider}:{EVERY_SITE}")
         return found.reason if found is not None and found.until > self._now() else None
 
-    async def now(self) -> set[tuple[ProviderName, str]]:
+    async def list_full(self) -> set[tuple[ProviderName, str]]:
         sites, _ = await self._db.find_readable(FullSite, {"until": {"$gt": self._now()}})
         return {(full.provider, full.site_id) for full in sites}

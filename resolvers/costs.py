@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from auth.authorization import owner_filter, require
-from auth.callers import checked_user_id
+from auth.callers import validate_user_id
 from billing.alerts import Alerts
 from billing.estimates import Estimate, checked_hours, estimate
 from billing.exports import checked_month, month_as_csv
@@ -92,7 +92,7 @@ async def cost_estimate(
     placements, wanted = context.services.placements, await context.loaders.console.load(console)
     ranked = await placements.rank(wanted, near, provider=provider, limit=1)
     if not ranked:
-        raise await placements.refusal(wanted, provider=provider)
+        raise await placements.explain_empty(wanted, provider=provider)
     return estimate(ranked[0].offer, wanted_hours), ranked[0]
 
 
@@ -101,7 +101,7 @@ async def set_spending_limit(
 ) -> SpendingLimit:
     require(context.caller, "Mutation.setSpendingLimit")
     if user_id is not None:
-        checked_user_id(user_id, ("userId",))
+        validate_user_id(user_id, ("userId",))
     by = (context.caller.id, context.caller.role)
     return await SpendingLimits(context.services.db).set(period, amount, user_id, hard=hard, by=by)
 

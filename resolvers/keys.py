@@ -26,7 +26,7 @@ async def create(context: Context, name: str, role: Role, expires_at: datetime |
 async def revoke(context: Context, key_id: str | None) -> ApiKey:
     await authorize(context, "revokeApiKey")
     if key_id is None:
-        raise NotFoundError("there is no such API key", ("apiKeyId",))
+        raise NotFoundError("there is no API key with this id", ("apiKeyId",))
     return await context.services.api_keys.revoke(context.caller, key_id)
 
 

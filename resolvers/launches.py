@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import replace
 
-from auth.authorization import acting_for, owner_filter, require
+from auth.authorization import owner_filter, require, resolve_user
 from correlation import working_on
 from errors import InvalidInputError, NotFoundError, RefusedError
 from launch.service import LaunchOrder
@@ -61,7 +61,7 @@ async def create_vm(context: Context, order: LaunchOrder) -> Launch:
 
 def user_to_play(context: Context, user_id: str | None) -> str:
     """The user an order is for. ForbiddenError when a player names another."""
-    return acting_for(context.caller, user_id)
+    return resolve_user(context.caller, user_id)
 
 
 async def cancel_launch(context: Context, launch_id: str | None) -> Launch:
@@ -113,7 +113,7 @@ async def _told(context: Context, launch_id: str, after: int) -> AsyncGenerator[
 
 async def _visible(context: Context, launch_id: str | None) -> Launch | None:
     found = await own_or_none(context, context.loaders.launch.load(launch_id)) if launch_id else None
-    return found if found and context.caller.may_act_for(found.user_id) else None
+    return found if found and context.caller.can_act_for(found.user_id) else None
 
 
 def _mark(launch: Launch) -> Mark:

@@ -8,7 +8,7 @@ from auth.authorization import require
 from models.catalog import Console, ConsoleType
 from placement.coordinates import Position
 from placement.ranking import LocatedSite, RankedPlacement
-from placement.summaries import LocationSummary, summaries
+from placement.summaries import LocationSummary, summarize
 from providers.base import ProviderName
 from resolvers.context import Context
 from resolvers.pagination import Page, page_of, page_size, read_cursor
@@ -55,7 +55,7 @@ def usd_per_hour(context: Context, located: LocatedSite, console: Console) -> De
 async def locations(context: Context) -> list[LocationSummary]:
     require(context.caller, "Query.locations")
     sites = await context.services.placements.sites(ProviderName.TENSORDOCK)
-    return summaries(sites)
+    return summarize(sites)
 
 
 async def closest_hostnodes(

@@ -17,6 +17,6 @@ async def own_or_none(context: Context, loading: Awaitable[T | None]) -> T | Non
     try:
         return await loading
     except UnreadableRecordError as error:
-        if context.caller.may_act_for(error.user_id or ""):
+        if context.caller.can_act_for(error.user_id or ""):
             raise
         return None

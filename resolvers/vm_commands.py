@@ -33,5 +33,5 @@ async def _own(context: Context, field: str, vm_id: str | None) -> Vm:
     await authorize(context, field)
     found = await vms.visible(context, vm_id)
     if found is None:
-        raise NotFoundError("there is no such machine", ("vmId",))
+        raise NotFoundError("there is no such VM", ("vmId",))
     return found

@@ -61,7 +61,7 @@ async def _told(context: Context, vm_id: str) -> AsyncGenerator[Vm, None]:
 
 async def visible(context: Context, vm_id: str | None) -> Vm | None:
     found = await own_or_none(context, context.loaders.vm.load(vm_id)) if vm_id else None
-    return found if found and context.caller.may_act_for(found.user_id) else None
+    return found if found and context.caller.can_act_for(found.user_id) else None
 
 
 def _mark(vm: Vm) -> Mark:

@@ -34,7 +34,7 @@ class CoordinatesInput:
             raise InvalidInputError(
                 "(0, 0) usually comes from a failed geolocation; omit the position if it is unknown", path
             )
-        return Position.checked(self.latitude, self.longitude, path)
+        return Position.create(self.latitude, self.longitude, path)
 
 
 From = Annotated[CoordinatesInput, strawberry.argument(name="from", description="The player's position.")]

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from auth.authenticator import DEVELOPER, Authenticator, credentials_of
+from auth.authenticator import DEVELOPER, Authenticator, parse_credentials
 from auth.callers import Caller
 from auth.rate_limits import RequestRate, SocketsPerCaller
 from errors import UnauthenticatedError
@@ -73,7 +73,7 @@ class Gateway:
 
     def hold_socket(self, caller: Caller) -> AbstractContextManager[None]:
         """Count an open socket of a caller while the context is entered. Raise LimitReachedError on entry."""
-        return nullcontext() if self.sockets is None else self.sockets.held(caller.id)
+        return nullcontext() if self.sockets is None else self.sockets.hold(caller.id)
 
     async def authenticate(self, scope: Scope, payload: object = None) -> Caller:
         """Return the caller, by the headers or by the payload of `connection_init`.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from auth.api_keys import ApiKeys, KeyHasher, own_secret
+from auth.api_keys import ApiKeys, KeyHasher, load_or_create_secret
 from auth.callers import Caller, Role
 from errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from models.api_keys import ApiKey
@@ -216,7 +216,7 @@ def test_a_short_secret_is_refused() -> None:
 def test_a_hosts_own_secret_is_made_once_and_read_by_nobody_else(tmp_path: Path) -> None:
     path = tmp_path / "data" / "api_key_secret"
 
-    first, second = own_secret(path), own_secret(path)
+    first, second = load_or_create_secret(path), load_or_create_secret(path)
 
     assert first == second
     assert re.fullmatch(r"[A-Za-z0-9_-]{64}", first.get_secret_value())

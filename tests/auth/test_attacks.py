@@ -16,7 +16,7 @@ from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
 
 from auth.api_keys import ApiKeys, KeyHasher
-from auth.authenticator import Authenticator, credentials_of
+from auth.authenticator import Authenticator, parse_credentials
 from auth.callers import Caller, Role
 from auth.jwks import RemoteKeys
 from auth.tokens import SharedSecret, TokenKeys, TokenVerifier
@@ -275,7 +275,7 @@ def test_credentials_that_are_malformed_or_too_many_are_refused(
     headers: list[tuple[bytes, bytes]], payload: object
 ) -> None:
     with pytest.raises(UnauthenticatedError):
-        credentials_of(headers, payload)
+        parse_credentials(headers, payload)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ async def test_no_trick_with_an_api_key_passes_or_writes(db: Database, key: str)
     door = Authenticator(None, keys)
 
     with pytest.raises(UnauthenticatedError):
-        await door.authenticate(credentials_of([(b"x-api-key", key.encode())]))
+        await door.authenticate(parse_credentials([(b"x-api-key", key.encode())]))
 
     assert await db.find(ApiKey, {}) == [await db.get(ApiKey, made.api_key.id)]
     assert await db.count(ApiKey, {"last_used_at": None}) == 1

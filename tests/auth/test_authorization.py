@@ -15,7 +15,7 @@ from graphql import (
     get_named_type,
 )
 
-from auth.authorization import RULES, Scope, acting_for, owner_filter, require, table, without_rule
+from auth.authorization import RULES, Scope, missing_rules, owner_filter, render_table, require, resolve_user
 from auth.callers import Caller, Role
 from errors import ForbiddenError, InvalidInputError
 from schema.root import SCHEMA
@@ -37,7 +37,7 @@ def schema(request: pytest.FixtureRequest) -> GraphQLSchema:
 def test_every_field_of_the_roots_and_every_node_has_a_rule(schema: GraphQLSchema) -> None:
     names = [*root_fields(schema), *(type_.name for type_ in nodes(schema))]
 
-    assert without_rule(names) == []
+    assert missing_rules(names) == []
 
 
 def test_the_table_names_nothing_that_no_schema_has() -> None:
@@ -65,7 +65,7 @@ def test_every_type_is_reached_from_a_root_that_has_a_rule_or_is_a_node() -> Non
 
 
 def test_a_field_that_nobody_thought_of_is_found() -> None:
-    assert without_rule(["Query.vm", "Query.dropDatabase", "Invoice"]) == ["Invoice", "Query.dropDatabase"]
+    assert missing_rules(["Query.vm", "Query.dropDatabase", "Invoice"]) == ["Invoice", "Query.dropDatabase"]
 
 
 def test_no_edge_leads_from_what_players_see_to_what_is_for_operators(schema: GraphQLSchema) -> None:
@@ -78,7 +78,7 @@ def test_no_edge_leads_from_what_players_see_to_what_is_for_operators(schema: Gr
 
 
 def test_the_document_is_what_the_table_prints() -> None:
-    assert (REPOSITORY / "docs" / "access.md").read_text(encoding="utf-8") == table()
+    assert (REPOSITORY / "docs" / "access.md").read_text(encoding="utf-8") == render_table()
 
 
 @pytest.mark.parametrize("name", sorted(OPERATORS_ONLY))
@@ -125,16 +125,16 @@ def test_a_player_sees_its_own_machines_and_the_others_all(caller: Caller, scope
 
 
 def test_a_player_orders_for_itself_and_for_nobody_else() -> None:
-    assert acting_for(ALICE, None) == "alice"
-    assert acting_for(ALICE, "alice") == "alice"
+    assert resolve_user(ALICE, None) == "alice"
+    assert resolve_user(ALICE, "alice") == "alice"
     with pytest.raises(ForbiddenError):
-        acting_for(ALICE, "bob")
+        resolve_user(ALICE, "bob")
 
 
 @pytest.mark.parametrize("caller", [WEB, ROOT])
 def test_services_and_operators_order_for_players(caller: Caller) -> None:
-    assert acting_for(caller, "bob") == "bob"
-    assert acting_for(caller, None) == caller.id
+    assert resolve_user(caller, "bob") == "bob"
+    assert resolve_user(caller, None) == caller.id
 
 
 def test_a_list_without_a_user_is_everybodys_but_for_players() -> None:

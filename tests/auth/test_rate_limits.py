@@ -147,10 +147,10 @@ class TestSockets:
 
         with ExitStack() as stack:
             for _ in range(2):
-                stack.enter_context(sockets.held("alice"))
-            with pytest.raises(LimitReachedError) as refused, sockets.held("alice"):
+                stack.enter_context(sockets.hold("alice"))
+            with pytest.raises(LimitReachedError) as refused, sockets.hold("alice"):
                 pass
-            with sockets.held("bob"):
+            with sockets.hold("bob"):
                 pass
 
         assert (refused.value.limit, refused.value.allowed, refused.value.retry_after_s) == (
@@ -161,10 +161,10 @@ class TestSockets:
 
     def test_a_socket_that_ended_badly_is_given_back(self) -> None:
         sockets = SocketsPerCaller(1)
-        with pytest.raises(ConnectionError), sockets.held("alice"):
+        with pytest.raises(ConnectionError), sockets.hold("alice"):
             raise ConnectionError
 
-        with sockets.held("alice"):
+        with sockets.hold("alice"):
             pass
 
 

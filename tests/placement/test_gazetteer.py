@@ -8,7 +8,7 @@ import pytest
 from placement.coordinates import Position
 from placement.distance import distance_km
 from placement.gazetteer import Gazetteer, LazyGazetteer, Precision, load_gazetteer
-from placement.place_names import country_code, normalised
+from placement.place_names import country_code, normalise
 from providers.base import Place
 
 # What hosts type, and where that is: (city, region, country), latitude, longitude, how far off is still right (km).
@@ -147,7 +147,7 @@ def test_what_means_nothing_is_placed_nowhere(gazetteer: Gazetteer, place: Place
     [("São Paulo", "sao paulo"), ("  Île-de-France ", "ile de france"), ("ŁÓDŹ", "lodz"), ("Straße", "strasse")],
 )
 def test_spellings_of_one_name_are_one(typed: str, read: str) -> None:
-    assert normalised(typed) == read
+    assert normalise(typed) == read
 
 
 async def test_the_event_loop_runs_on_while_the_gazetteer_loads() -> None:

@@ -126,7 +126,7 @@ async def test_nobody_online_is_asked_unless_that_is_allowed(make_geocoder: Make
     geocoder = make_geocoder(online=False)
 
     await geocoder.locate([MISCHII, NOWHERE])
-    await geocoder.settled()
+    await geocoder.wait_until_idle()
 
     assert nominatim.questions == []
 
@@ -137,9 +137,9 @@ async def test_what_is_vague_is_asked_online_once_a_second_while_nobody_waits(
     geocoder = make_geocoder(online=True)
 
     at_once = await geocoder.locate([JOPLIN, MISCHII, NOWHERE])
-    await geocoder.settled()
+    await geocoder.wait_until_idle()
     later = await geocoder.locate([JOPLIN, MISCHII, NOWHERE])
-    await geocoder.settled()
+    await geocoder.wait_until_idle()
 
     first, second = at_once[MISCHII], later[MISCHII]
     assert first is not None
@@ -157,11 +157,11 @@ async def test_what_is_vague_is_asked_online_once_a_second_while_nobody_waits(
 async def test_a_restart_does_not_ask_online_again(make_geocoder: Make, nominatim: FakeNominatim) -> None:
     before = make_geocoder(online=True)
     await before.locate([MISCHII, NOWHERE])
-    await before.settled()
+    await before.wait_until_idle()
     after_restart = make_geocoder(online=True)
 
     found = await after_restart.locate([MISCHII, NOWHERE])
-    await after_restart.settled()
+    await after_restart.wait_until_idle()
 
     located = found[MISCHII]
     assert located is not None
@@ -177,13 +177,13 @@ async def test_an_error_online_is_not_remembered_as_an_answer(
     geocoder = make_geocoder(online=True)
 
     await geocoder.locate([MISCHII])
-    await geocoder.settled()
+    await geocoder.wait_until_idle()
     await geocoder.locate([MISCHII])  # too soon after the failure
-    await geocoder.settled()
+    await geocoder.wait_until_idle()
     asked_soon, row_soon = len(nominatim.questions), await db.get(GeocodedPlace, "Mischii|Dolj|Romania")
     clock.now += timedelta(minutes=11)
     await geocoder.locate([MISCHII])
-    await geocoder.settled()
+    await geocoder.wait_until_idle()
     found = await geocoder.locate([MISCHII])
 
     assert asked_soon == 1
@@ -201,7 +201,7 @@ async def test_impossible_coordinates_from_online_are_not_taken(
     geocoder = make_geocoder(online=True)
 
     await geocoder.locate([MISCHII])
-    await geocoder.settled()
+    await geocoder.wait_until_idle()
 
     row = await db.get(GeocodedPlace, "Mischii|Dolj|Romania")
     assert row is not None
@@ -212,7 +212,7 @@ async def test_all_who_ask_at_once_share_one_look_up(make_geocoder: Make, nomina
     geocoder = make_geocoder(online=True)
 
     answers = await asyncio.gather(*(geocoder.locate([MISCHII]) for _ in range(20)))
-    await geocoder.settled()
+    await geocoder.wait_until_idle()
 
     assert all(answer == answers[0] for answer in answers)
     assert len(nominatim.questions) == 1

@@ -8,7 +8,7 @@ import pytest
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from models.database import Database
-from placement.google_network_order import Finder, NetworkOrders, RegionOrder, evened_out
+from placement.google_network_order import Finder, NetworkOrders, RegionOrder, fit_to_order
 from providers.google.location_finder import CloudLocation
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -103,15 +103,15 @@ async def test_after_the_deadline_distance_decides_and_the_late_answer_serves_th
     next_time = await make_orders(finder).regions_near(SYDNEY)
 
     assert too_late.regions == ()
-    assert too_late.reason == "order of Google's regions by distance: Location Finder did not answer in time"
+    assert too_late.reason == "order of Google's regions by distance: Location Finder did not respond in time"
     assert next_time.regions[0] == SYDNEY
 
 
 @pytest.mark.parametrize(
     ("failure", "words", "quiet"),
     [
-        (ProviderBusyError("status 503"), "Location Finder gave no answer", timedelta(minutes=5)),
-        (ProviderRefusedError("status 403"), "Location Finder refused", timedelta(hours=1)),
+        (ProviderBusyError("status 503"), "Location Finder gave no response", timedelta(minutes=5)),
+        (ProviderRefusedError("status 403"), "Location Finder rejected the request", timedelta(hours=1)),
     ],
 )
 async def test_after_a_failure_google_is_left_alone_for_a_while(
@@ -146,7 +146,7 @@ async def test_an_answer_without_regions_is_none_and_not_kept(make_orders: Make)
     finder.found = [CloudLocation(SINGAPORE, None), CloudLocation(MELBOURNE, None), CloudLocation(SINGAPORE, 5.0)]
     whole = await make_orders(finder).regions_near(SYDNEY)
 
-    assert empty.reason == "order of Google's regions by distance: Location Finder gave no answer"
+    assert empty.reason == "order of Google's regions by distance: Location Finder gave no response"
     assert whole.regions == (SYDNEY, SINGAPORE, MELBOURNE)
 
 
@@ -166,21 +166,21 @@ async def test_googles_word_on_carbon_comes_before_its_old_table(make_orders: Ma
 def test_estimates_that_contradict_the_order_are_evened_out_and_no_others() -> None:
     order = RegionOrder("a", ("a", "b", "c", "d"))
 
-    settled = evened_out(["d", "c", "b", "a", "elsewhere"], [100.0, 40.0, 60.0, 10.0, 20.0], order)
+    settled = fit_to_order(["d", "c", "b", "a", "elsewhere"], [100.0, 40.0, 60.0, 10.0, 20.0], order)
 
     assert settled == pytest.approx([100.0, 50.1, 50.0, 10.0, 20.0])
 
 
 def test_an_order_that_agrees_changes_nothing() -> None:
-    assert evened_out(["a", "b"], [10.0, 20.0], RegionOrder("a", ("a", "b"))) == [10.0, 20.0]
-    assert evened_out(["a", "b"], [20.0, 10.0], RegionOrder("a")) == [20.0, 10.0]
-    assert evened_out([], [], RegionOrder("a", ("a",))) == []
+    assert fit_to_order(["a", "b"], [10.0, 20.0], RegionOrder("a", ("a", "b"))) == [10.0, 20.0]
+    assert fit_to_order(["a", "b"], [20.0, 10.0], RegionOrder("a")) == [20.0, 10.0]
+    assert fit_to_order([], [], RegionOrder("a", ("a",))) == []
 
 
 def test_even_a_wholly_reversed_order_is_kept() -> None:
     regions = [f"r{number}" for number in range(40)]
 
-    settled = evened_out(regions[::-1], [float(number) for number in range(40)], RegionOrder("r0", tuple(regions)))
+    settled = fit_to_order(regions[::-1], [float(number) for number in range(40)], RegionOrder("r0", tuple(regions)))
 
     assert settled[::-1] == sorted(settled)
     assert len(set(settled)) == 40

@@ -85,7 +85,7 @@ async def test_at_one_price_the_nearest_is_first(make_placements: Make) -> None:
         "0.4 USD per hour, cheapest that fits",
         "RTX 4090 24 GB",
         "dedicated IP",
-        "first: neither farther nor dearer than the next",
+        "first: neither farther nor more expensive than the next",
     )
     assert not any(reason.startswith("first") for reason in ranked[1].reasons)
 
@@ -138,7 +138,7 @@ async def test_a_site_whose_place_is_unknown_comes_last_and_says_so(make_placeme
 
     assert ids(ranked) == ["l", "x"]
     assert ranked[1].distance_km is None
-    assert "place unknown: ranked behind every known place" in ranked[1].reasons
+    assert "place unknown: ranked after every known place" in ranked[1].reasons
 
 
 async def test_a_rough_place_is_called_rough(make_placements: Make) -> None:
@@ -165,15 +165,15 @@ async def test_an_empty_ranking_can_be_explained(make_placements: Make) -> None:
     limit = Decimal("0.05")
 
     ranked = await placements.rank(SWITCH, DALLAS, max_usd_per_hour=limit)
-    refusal = await placements.refusal(SWITCH, max_usd_per_hour=limit)
-    nothing_there = await make_placements(tensordock()).refusal(SWITCH, max_usd_per_hour=limit)
+    refusal = await placements.explain_empty(SWITCH, max_usd_per_hour=limit)
+    nothing_there = await make_placements(tensordock()).explain_empty(SWITCH, max_usd_per_hour=limit)
 
     assert ranked == []
     assert refusal.path == ("maxHourlyPrice",)
     assert refusal.message == (
         "nothing for Nintendo Switch costs at most 0.05 USD per hour; the cheapest that fits is 0.4 USD per hour"
     )
-    assert nothing_there.message == "no site has a machine for Nintendo Switch free now"
+    assert nothing_there.message == "no site has a machine for Nintendo Switch available now"
 
 
 async def test_ties_go_to_the_preferred_cloud_then_the_lower_price_then_the_id(make_placements: Make) -> None:
@@ -247,12 +247,12 @@ async def test_a_cloud_in_trouble_comes_after_the_healthy_ones(make_placements: 
     ranked = await make_placements(unwell, google(site("g", LONDON))).rank(SWITCH, DALLAS)
 
     assert ids(ranked) == ["g", "t"]
-    assert ranked[1].reasons[-1] == "TENSORDOCK reports trouble, so others come first"
+    assert ranked[1].reasons[-1] == "TENSORDOCK reports trouble, so other providers come first"
 
 
 async def test_a_full_site_is_passed_over_by_all_processes(make_placements: Make) -> None:
     hosts = tensordock(site("j", JOPLIN), site("c", CHICAGO))
-    await make_placements(hosts).remember_full(ProviderName.TENSORDOCK, SiteId("j"), "no free GPU")
+    await make_placements(hosts).mark_full(ProviderName.TENSORDOCK, SiteId("j"), "no free GPU")
 
     in_another_process = await make_placements(hosts).rank(SWITCH, DALLAS)
 
@@ -260,10 +260,10 @@ async def test_a_full_site_is_passed_over_by_all_processes(make_placements: Make
 
 
 async def test_a_full_site_is_forgotten_after_five_minutes(db: Database) -> None:
-    await FullSites(db, lambda: NOON).remember(ProviderName.TENSORDOCK, SiteId("j"), "no free GPU")
+    await FullSites(db, lambda: NOON).mark_full(ProviderName.TENSORDOCK, SiteId("j"), "no free GPU")
 
-    soon = await FullSites(db, lambda: NOON + timedelta(minutes=4)).now()
-    later = await FullSites(db, lambda: NOON + timedelta(minutes=6)).now()
+    soon = await FullSites(db, lambda: NOON + timedelta(minutes=4)).list_full()
+    later = await FullSites(db, lambda: NOON + timedelta(minutes=6)).list_full()
 
     assert soon == {(ProviderName.TENSORDOCK, "j")}
     assert later == set()

@@ -36,7 +36,7 @@ def test_a_price_is_written_without_empty_digits_or_exponents() -> None:
 @pytest.mark.parametrize(
     ("closer_ms", "cheaper_usd", "words"),
     [
-        (12.0, "0.10", "first: neither farther nor dearer than the next"),
+        (12.0, "0.10", "first: neither farther nor more expensive than the next"),
         (12.0, "-0.10", "first: 12 ms closer than the next, which outweighs 0.1 USD per hour more"),
         (-12.0, "0.50", "first: 0.5 USD per hour less than the next, which outweighs 12 ms more"),
         (-0.01, "-0.001", "first: as good as the next, on the provider this console prefers"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from placement.coordinates import Position
 from placement.scoring import LocatedSite
-from placement.summaries import LocationSummary, summaries
+from placement.summaries import LocationSummary, summarize
 from providers.base import Place
 from tests.fakes.cloud import site
 
@@ -19,7 +19,7 @@ def test_hosts_are_counted_by_country_and_city_however_these_are_spelled() -> No
         LocatedSite(site("c", Place("", "", "Atlantis"), gpus=1), None, None),
     ]
 
-    summed = summaries(located)
+    summed = summarize(located)
 
     assert summed == [
         LocationSummary("Atlantis", None, None, 1, 1, None),
@@ -28,4 +28,4 @@ def test_hosts_are_counted_by_country_and_city_however_these_are_spelled() -> No
 
 
 def test_no_hosts_make_no_summary() -> None:
-    assert summaries([]) == []
+    assert summarize([]) == []

@@ -19,7 +19,7 @@ from graphql import (
 )
 from graphql.language import REMOVE
 
-from auth.authorization import without_rule
+from auth.authorization import missing_rules
 from schema.root import SCHEMA, sdl
 from schema.snapshot import SNAPSHOT
 
@@ -67,7 +67,7 @@ def test_every_root_field_has_a_rule_of_who_may_call_it() -> None:
 
     fields = [name for name in names(SCHEMA) if name.startswith(tuple(f"{root}." for root in roots))]
 
-    assert without_rule([*fields, *behind(SCHEMA, "Node")]) == []
+    assert missing_rules([*fields, *behind(SCHEMA, "Node")]) == []
 
 
 def test_the_committed_snapshot_is_the_schema_as_it_is() -> None:
