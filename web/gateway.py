@@ -80,7 +80,7 @@ class Gateway:
 
         Raise UnauthenticatedError or UnavailableError.
         """
-        caller = await self.authenticator.authenticate(credentials_of(scope["headers"], payload))
+        caller = await self.authenticator.authenticate(parse_credentials(scope["headers"], payload))
         # A hostile page may point its own host name at this machine (DNS rebinding); the browser then sees one origin.
         if caller is DEVELOPER and not _is_local_name(Headers(scope=scope).get("host", "")):
             raise UnauthenticatedError("credentials are required, except at http://localhost")
