@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,8 +80,18 @@ def main() -> int:
             if arguments.rebuild_rollups:
                 asyncio.run(rebuild_rollups(settings))
             else:
-                asyncio.run(serve(settings, arguments.role, adopt=arguments.adopt_database))
+                run(serve(settings, arguments.role, adopt=arguments.adopt_database))
     return 0
+
+
+def run(service: Coroutine[Any, Any, None]) -> None:
+    """Run on uvloop where there is one: it needs less of the processor for each answer than asyncio's own loop."""
+    with contextlib.suppress(ImportError):  # not made for Windows
+        import uvloop  # noqa: PLC0415
+
+        uvloop.run(service)
+        return
+    asyncio.run(service)
 
 
 @contextlib.contextmanager
@@ -300,7 +310,6 @@ def _server_config(settings: Settings, parts: Dependencies, app: Starlette) -> u
             access_log=access_log,
             max_idle=settings.max_idle_connections,
         ),
-        h11_max_incomplete_event_size=settings.max_head_bytes,
         timeout_keep_alive=settings.keep_alive_seconds,
         ws=hardened_websocket_protocol(settings.slow_reader_seconds, settings.max_messages_per_minute, access_log),
         ws_max_size=settings.max_body_bytes,

@@ -47,7 +47,7 @@ from server import Server, listen
 from streaming.library import Game, SkippedFiles
 from tests.fakes.cloud import FakeCloud, site
 from web.gateway import Gateway
-from web.http_protocol import HardenedH11Protocol
+from web.http_protocol import HardenedHttpProtocol
 from web.websocket_protocol import HardenedWebSocketProtocol
 
 OPERATIONS: Final = Path("graphql/operations")
@@ -212,7 +212,7 @@ async def gateway(db: Database) -> AsyncIterator[GatewayWorld]:
 @asynccontextmanager
 async def listening(
     app: Starlette,
-    http: type[HardenedH11Protocol] = HardenedH11Protocol,
+    http: type[HardenedHttpProtocol] = HardenedHttpProtocol,
     ws: type[HardenedWebSocketProtocol] = HardenedWebSocketProtocol,
     **options: Any,
 ) -> AsyncIterator[str]:
@@ -220,7 +220,6 @@ async def listening(
     config = uvicorn.Config(
         app,
         http=http,
-        h11_max_incomplete_event_size=http.heads.max_bytes,
         log_level="error",
         lifespan="off",
         ws=ws,

@@ -34,7 +34,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 INTERNAL: Final = re.compile(
     rf"{re.escape(str(ROOT))}/"
     r"|Traceback|File \"|\.py\b|site-packages|/tmp/|/home/|/usr/|0x[0-9a-f]{6,}"
-    r"|strawberry|graphql-core|graphql\.error|starlette|uvicorn|pymongo|odmantic|pydantic|orjson|jwt\.|h11\b"
+    r"|strawberry|graphql-core|graphql\.error|starlette|uvicorn|pymongo|odmantic|pydantic|orjson|jwt\.|h11\b|httptools|llhttp"
     r"|mongodb|MongoDB|temporalio|asyncio|Errno|Exception|KeyError|TypeError|ValueError|RecursionError"
 )
 LIMITS: Final = WebLimits(

@@ -9,7 +9,7 @@ from typing import Any
 from tests.gateway import GatewayWorld, listening, web_gateway
 from web.app import create_app
 from web.health import Readiness
-from web.http_protocol import HardenedH11Protocol
+from web.http_protocol import HardenedHttpProtocol
 
 GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -17,7 +17,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 async def test_a_connection_that_is_kept_alive_sends_each_answer_without_delay(gateway: GatewayWorld) -> None:
     accepted: list[socket.socket] = []
 
-    class Watched(HardenedH11Protocol):
+    class Watched(HardenedHttpProtocol):
         def connection_made(self, transport: Any) -> None:
             accepted.append(transport.get_extra_info("socket"))
             super().connection_made(transport)

@@ -16,7 +16,7 @@ from tests.gateway import ANN, BOB, GatewayWorld, a_vm, listening, request_rate,
 from web.app import create_app
 from web.gateway import WebLimits
 from web.health import Readiness
-from web.http_protocol import HardenedH11Protocol
+from web.http_protocol import HardenedHttpProtocol
 
 VIEWER = {"query": "{ viewer { id } }"}
 
@@ -150,7 +150,7 @@ async def opened(http: aiohttp.ClientSession, url: str) -> aiohttp.ClientWebSock
     return socket
 
 
-class Impatient(HardenedH11Protocol):
+class Impatient(HardenedHttpProtocol):
     head_timeout_s = 0.2
 
 
