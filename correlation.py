@@ -1,4 +1,4 @@
-"""What the present task works for. Log lines carry it without passing it along."""
+"""Ids of the request, launch and VM that the current task works for. Every log line carries them."""
 
 from __future__ import annotations
 

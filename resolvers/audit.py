@@ -1,4 +1,4 @@
-"""The door of every mutation, and the trail of what is done and denied there."""
+"""Authorizes mutations, and records in the audit log what they change and what was refused."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from resolvers.context import Context
 
 
 async def authorize(context: Context, field: str) -> None:
-    """Raises ForbiddenError when the caller's role may not use this mutation."""
+    """Raise ForbiddenError if the caller's role may not use this mutation."""
     require(context.caller, f"Mutation.{field}")
 
 
 async def audit_denied(context: Context, field: str) -> None:
-    """Somebody asked for what it may not. That it cannot be noted must not change the answer."""
+    """Record a request that the caller's role does not allow. A failed write must not change the response."""
     with best_effort():
         await write_entry(context.services.db, _entry(context, field, None, Outcome.DENIED))
 
 
 async def audit_refused(context: Context, field: str, subject_id: str | None, refusal: RefusedError) -> None:
-    """Somebody was told no before anything began: asked for what is not its own, or is nobody's. As for `denied`."""
+    """Record a request that was refused before any change began. A failed write must not change the response."""
     entry = _entry(context, field, subject_id, Outcome.REFUSED, refusal.message)
     with best_effort():
         await write_entry(context.services.db, entry)
 
 
 def audited(context: Context, field: str, subject_id: str | None = None) -> AbstractAsyncContextManager[AuditSpan]:
-    """The body is the change that the engine or a cloud makes: on the trail before it begins, and how it ended."""
-    context.accounts += 1
+    """Record a change that Temporal or a cloud makes in the body: before it begins, and with its outcome."""
+    context.audit_spans += 1
     return audit_span(context.services.db, _entry(context, field, subject_id, Outcome.REQUESTED))
 
 

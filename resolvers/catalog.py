@@ -1,4 +1,4 @@
-"""What can be played."""
+"""Consoles and games."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ _GAMES = "games"
 
 
 async def consoles(context: Context) -> list[Console]:
+    """Return all consoles."""
     require(context.caller, "Query.consoles")
     return list((await models.catalog.consoles(context.services.db)).values())
 
 
 async def console(context: Context, type_: ConsoleType) -> Console:
+    """Return one console."""
     require(context.caller, "Query.console")
     return await context.loaders.console.load(type_)
 
 
 async def console_of(context: Context, key: str) -> Console | None:
-    """By the word of its type; None for any other word."""
+    """Return a console by the name of its type, or None for any other text."""
     require(context.caller, "Console")
     return await context.loaders.console.load(ConsoleType(key)) if key in set(ConsoleType) else None
 
 
 async def games(context: Context, console: ConsoleType | None, first: int | None, after: str | None) -> Page[Game]:
+    """Return the games of the library, or those of one console."""
     require(context.caller, "Query.games")
     page_size(first)
     if after is not None:
@@ -41,12 +44,13 @@ async def games(context: Context, console: ConsoleType | None, first: int | None
 
 
 async def skipped_files(context: Context, console: ConsoleType | None) -> list[SkippedFiles]:
+    """Return the library's files that are not games."""
     require(context.caller, "Query.skippedLibraryFiles")
     return await context.services.library.skipped(console)
 
 
 async def game_of(context: Context, key: str) -> Game | None:
-    """By what `game_key` makes of it."""
+    """Return the game with this `game_key`, or None."""
     require(context.caller, "Game")
     console, _, game_id = key.partition("/")
     if console not in set(ConsoleType) or not game_id:
@@ -55,4 +59,5 @@ async def game_of(context: Context, key: str) -> Game | None:
 
 
 def game_key(game: Game) -> str:
+    """Return a game's key in global ids and cursors."""
     return f"{game.console}/{game.game_id}"

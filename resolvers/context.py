@@ -1,4 +1,4 @@
-"""What every resolver is handed: who asks, the parts of the service, and loaders that live as long as one answer."""
+"""The context of every resolver: the caller, the services, and loaders that live for one response."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from providers.registry import Registry
 from resolvers.loaders import Loaders
 from resolvers.pace import Pace
 
-_MOST_ROWS: Final = 100_000
+_MAX_ROWS: Final = 100_000
 
 if TYPE_CHECKING:
     from streaming.library import Game, SkippedFiles
 
 
-class LaunchDesk(Protocol):
-    """Where launches are ordered and cancelled. launch.service.LaunchService is one."""
+class LaunchRequests(Protocol):
+    """Requests and cancels launches. Implemented by launch.service.LaunchService."""
 
     async def request(self, order: LaunchOrder) -> Launch: ...
 
@@ -37,7 +37,7 @@ class LaunchDesk(Protocol):
 
 
 class GameLibrary(Protocol):
-    """The games there are. streaming.library.Library knows them."""
+    """The games of the library. Implemented by streaming.library.Library."""
 
     async def games(self, console: ConsoleType | None) -> list[Game]: ...
 
@@ -47,21 +47,21 @@ class GameLibrary(Protocol):
 
 
 class Progress(Protocol):
-    """The story of a launch. launch.feed.ProgressFeed tells it."""
+    """The events of a launch. Implemented by launch.progress_feed.ProgressFeed."""
 
     def follow(self, launch_id: str, after: int = 0) -> AsyncGenerator[LaunchEvent, None]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts that requests need; one object per process."""
+    """The services that requests need; one object per process."""
 
     version: str
     db: Database
     registry: Registry
     placements: Placements
     library: GameLibrary
-    launches: LaunchDesk
+    launches: LaunchRequests
     progress: Progress
     machines: VmFeed
     alerts: AlertFeed
@@ -72,11 +72,11 @@ class Services:
 
 
 class Context:
-    """One operation of one caller."""
+    """The context of one operation of one caller."""
 
     __slots__ = (
         "_rows",
-        "accounts",
+        "audit_spans",
         "caller",
         "event_id",
         "is_over",
@@ -90,23 +90,23 @@ class Context:
         self.caller = caller
         self.services = services
         self.request_id = request_id
-        self.resumes_after = 0  # the id of the last event that a resumed stream has had
-        self.event_id: int | None = None  # of the event that is being answered, where events are numbered
-        self.is_over = False  # a resumed stream has had all of its events
-        self._rows = 0  # of reports
-        self.accounts = 0  # entries of the audit trail that tell how something ended
+        self.resumes_after = 0  # the id of the last event that a resuming client has received
+        self.event_id: int | None = None  # of the current event, if events are numbered
+        self.is_over = False  # a resuming client has received all events
+        self._rows = 0  # of reports, in the whole response
+        self.audit_spans = 0  # audit log entries that were opened for changes
         self.loaders = Loaders(services.db, services.placements)
 
-    def hold(self, rows: int, path: tuple[str, ...]) -> None:
-        """Count rows of a report among those of the whole answer. InvalidInputError when they are too many."""
+    def count_rows(self, rows: int, path: tuple[str, ...]) -> None:
+        """Count report rows of the whole response. Raise InvalidInputError when there are too many."""
         self._rows += rows
-        if self._rows > _MOST_ROWS:
-            raise InvalidInputError(f"an answer holds at most {_MOST_ROWS} rows of reports: ask for less at once", path)
+        if self._rows > _MAX_ROWS:
+            raise InvalidInputError(f"a response may have at most {_MAX_ROWS} report rows: request less at once", path)
 
     def forget(self, *shown: object) -> None:
-        """Load everything again, except the documents given, which are shown as they are.
+        """Discard what was loaded, except the given documents, which are shown as they are.
 
-        Called before and after a write, and for each event of a subscription, so that no part of an answer is older
+        Call it before and after a write, and for each event of a subscription, so that no part of the response is older
         than the write or the event.
         """
         self.loaders = Loaders(self.services.db, self.services.placements)

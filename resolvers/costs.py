@@ -1,4 +1,4 @@
-"""Money: what was used, what it would cost, what may be spent."""
+"""Cost reports, estimates, spending limits and alerts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReportGrouping:
-    """How a report is cut: None takes what is usual."""
+    """How a report is divided. None means the default."""
 
     granularity: Granularity | None = None
     group_by: RollupKind | None = None
@@ -46,47 +46,48 @@ class ReportGrouping:
 async def cost_report(
     context: Context, start: date, end: date, cut: ReportGrouping, user_id: str | None, basis: Basis | None
 ) -> Report:
-    """Whole days, UTC, both included."""
+    """Return a report over whole days, UTC, both inclusive."""
     require(context.caller, "Query.costReport")
     owner = owner_filter(context.caller, user_id)
     window = window_of(start, end)
     by = (cut.granularity or Granularity.DAY, cut.group_by or RollupKind.PROVIDER)
     reports = Billed if basis is Basis.PROVIDER_BILLED else Reports
-    return _held(context, await reports(context.services.db).report(window, *by, user_id=owner))
+    return _within_row_limit(context, await reports(context.services.db).report(window, *by, user_id=owner))
 
 
 async def current_month_costs(context: Context, group_by: RollupKind | None, user_id: str | None) -> Report:
+    """Return a report of the current month, UTC, with a forecast."""
     require(context.caller, "Query.currentMonthCosts")
     owner = owner_filter(context.caller, user_id)
     now = datetime.now(UTC)
     report = await Reports(context.services.db).report(
         month_of(now), group_by=group_by or RollupKind.PROVIDER, user_id=owner, now=now
     )
-    return _held(context, report)
+    return _within_row_limit(context, report)
 
 
-def _held(context: Context, report: Report) -> Report:
+def _within_row_limit(context: Context, report: Report) -> Report:
     lines = sum(len(bucket.lines) for bucket in report.buckets)
-    context.hold(len(report.buckets) + lines + len(report.groups), ("groupBy",))
+    context.count_rows(len(report.buckets) + lines + len(report.groups), ("groupBy",))
     return report
 
 
 async def cost_comparison(context: Context, start: date, end: date) -> tuple[list[Compared], datetime | None]:
-    """Metered and billed side by side, and how far the providers' word goes."""
+    """Return metered and billed costs side by side, and the time up to which providers have reported."""
     require(context.caller, "Query.costComparison")
     window = window_of(start, end)
     if (end - start).days >= _MAX_COMPARED_DAYS:
         raise InvalidInputError(f"a comparison covers at most {_MAX_COMPARED_DAYS} days", ("end",))
     billed = Billed(context.services.db)
     compared = await billed.compared(window)
-    context.hold(len(compared), ("end",))
+    context.count_rows(len(compared), ("end",))
     return compared, await billed.as_of()
 
 
 async def cost_estimate(
     context: Context, console: ConsoleType, hours: float, near: Position | None, provider: ProviderName | None
 ) -> tuple[Estimate, RankedPlacement]:
-    """At the placement that a launch would try first. NoPlacementError when there is none now."""
+    """Estimate at the placement that a launch would try first. Raise NoPlacementError when there is none."""
     require(context.caller, "Query.costEstimate")
     wanted_hours = checked_hours(hours)
     placements, wanted = context.services.placements, await context.loaders.console.load(console)
@@ -99,6 +100,7 @@ async def cost_estimate(
 async def set_spending_limit(
     context: Context, period: LimitPeriod, amount: Decimal, user_id: str | None, *, hard: bool
 ) -> SpendingLimit:
+    """Set or change a spending limit; `user_id` None is the whole platform."""
     require(context.caller, "Mutation.setSpendingLimit")
     if user_id is not None:
         validate_user_id(user_id, ("userId",))
@@ -107,12 +109,14 @@ async def set_spending_limit(
 
 
 async def remove_spending_limit(context: Context, period: LimitPeriod, user_id: str | None) -> SpendingLimit:
+    """Remove a spending limit and return it as it was."""
     require(context.caller, "Mutation.removeSpendingLimit")
     by = (context.caller.id, context.caller.role)
     return await SpendingLimits(context.services.db).remove(period, user_id, by=by)
 
 
 async def spending_limits(context: Context, user_id: str | None) -> list[SpendingLimit]:
+    """Return the spending limits that the caller may see."""
     require(context.caller, "Query.spendingLimits")
     return await SpendingLimits(context.services.db).all(owner_filter(context.caller, user_id))
 
@@ -120,7 +124,7 @@ async def spending_limits(context: Context, user_id: str | None) -> list[Spendin
 async def spending_alerts(
     context: Context, daily_limit: Decimal | None, monthly_limit: Decimal | None, user_id: str | None
 ) -> list[SpendingAlert]:
-    """Those of the running periods; for a period with a limit in the question, what that limit would say instead."""
+    """Return the alerts of the current periods. A limit given for a period replaces the one that is set."""
     require(context.caller, "Query.spendingAlerts")
     owner, now = owner_filter(context.caller, user_id), datetime.now(UTC)
     given = {LimitPeriod.DAILY: (daily_limit, "dailyLimit"), LimitPeriod.MONTHLY: (monthly_limit, "monthlyLimit")}
@@ -134,19 +138,19 @@ async def spending_alerts(
 
 
 async def spending_alerts_raised(context: Context) -> AsyncGenerator[SpendingAlert, None]:
-    """From now on: a player its own, services and operators all."""
+    """Follow alerts from now on: players receive their own, services and operators all."""
     require(context.caller, "Subscription.spendingAlerts")
-    return _told(context, owner_filter(context.caller, None))
+    return _follow(context, owner_filter(context.caller, None))
 
 
-async def _told(context: Context, owner: str | None) -> AsyncGenerator[SpendingAlert, None]:
+async def _follow(context: Context, owner: str | None) -> AsyncGenerator[SpendingAlert, None]:
     async with aclosing(context.services.alerts.follow(owner)) as alerts:
         async for alert in alerts:
             yield alert
 
 
 async def month_export(context: Context, month: str | None) -> tuple[str, AsyncGenerator[str, None]]:
-    """A file's name and its text, piece by piece. InvalidInputError for what is no month."""
+    """Return the name of a month's file, and its text in pieces. Raise InvalidInputError for an invalid month."""
     require(context.caller, "Route.exportCosts")
     window = checked_month(month)
     name = f"costs-{window.start:%Y-%m}.csv"

@@ -1,4 +1,4 @@
-"""API keys and the audit trail: for operators."""
+"""API keys and the audit log, for operators."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _AUDIT = "audit"
 
 
 async def create(context: Context, name: str, role: Role, expires_at: datetime | None) -> NewApiKey:
-    """The secret is in this answer and nowhere else, ever."""
+    """Create a key. Its secret is only in this response and cannot be read again."""
     await authorize(context, "createApiKey")
     return await context.services.api_keys.create(context.caller, name, role, expires_at)
 
 
 async def revoke(context: Context, key_id: str | None) -> ApiKey:
+    """Revoke a key. Raise NotFoundError if there is none with this id."""
     await authorize(context, "revokeApiKey")
     if key_id is None:
         raise NotFoundError("there is no API key with this id", ("apiKeyId",))
@@ -31,17 +32,19 @@ async def revoke(context: Context, key_id: str | None) -> ApiKey:
 
 
 async def api_key_of(context: Context, key: str) -> ApiKey | None:
+    """Return an API key by its own id, or None."""
     require(context.caller, "ApiKey")
     return await context.services.api_keys.find(key)
 
 
 async def audit_entry_of(context: Context, key: str) -> AuditEntry | None:
+    """Return an audit log entry by its own id, or None."""
     require(context.caller, "AuditEntry")
     return await context.services.db.get(AuditEntry, key) if is_entry_id(key) else None
 
 
 async def audit_log(context: Context, subject_id: str | None, first: int | None, after: str | None) -> Page[AuditEntry]:
-    """Newest first; `subject_id` is a record's own id."""
+    """Return entries, newest first; `subject_id` is a record's own id."""
     require(context.caller, "Query.auditLog")
     size = page_size(first)
     mark = None if after is None else read_cursor(_AUDIT, after)

@@ -1,4 +1,4 @@
-"""Launches: order one, cancel it, look at it, follow it."""
+"""Launches: request, cancel, look up and follow them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ _LAUNCHES = "launches"
 
 
 async def launch(context: Context, launch_id: str | None) -> Launch | None:
-    """None alike for an id that is malformed, unknown, or somebody else's."""
+    """Return a launch, or None if the id is malformed or unknown, or the launch is another user's."""
     require(context.caller, "Query.launch")
     return await _visible(context, launch_id)
 
 
 async def launch_of(context: Context, key: str) -> Launch | None:
+    """Return a launch by its own id, or None as `launch` does."""
     require(context.caller, "Launch")
     return await _visible(context, key)
 
@@ -39,7 +40,7 @@ async def launches(
     first: int | None,
     after: str | None,
 ) -> Page[Launch]:
-    """Newest first."""
+    """Return launches, newest first."""
     require(context.caller, "Query.launches")
     owner = owner_filter(context.caller, user_id)
     size, mark = page_size(first), read_mark(_LAUNCHES, after)
@@ -51,20 +52,22 @@ async def launches(
 
 
 async def launch_game(context: Context, order: LaunchOrder) -> Launch:
-    return await _requested(context, "launchGame", order)
+    """Request a launch."""
+    return await _request(context, "launchGame", order)
 
 
 async def create_vm(context: Context, order: LaunchOrder) -> Launch:
-    """A machine without a game."""
-    return await _requested(context, "createVm", order)
+    """Request a machine without a game."""
+    return await _request(context, "createVm", order)
 
 
 def user_to_play(context: Context, user_id: str | None) -> str:
-    """The user an order is for. ForbiddenError when a player names another."""
+    """Return the user that an order is for. Raise ForbiddenError when a player names another user."""
     return resolve_user(context.caller, user_id)
 
 
 async def cancel_launch(context: Context, launch_id: str | None) -> Launch:
+    """Request the cancellation of a launch. Raise NotFoundError where `launch` returns None."""
     await authorize(context, "cancelLaunch")
     found = await _visible(context, launch_id)
     if found is None:
@@ -77,7 +80,7 @@ async def cancel_launch(context: Context, launch_id: str | None) -> Launch:
 async def launch_progress(
     context: Context, launch_id: str | None, after: int | None
 ) -> AsyncGenerator[LaunchEvent, None]:
-    """The events after a sequence, then each as it happens, until the last. NotFoundError where `launch` is None."""
+    """Follow a launch's events after a sequence until the last. Raise NotFoundError where `launch` returns None."""
     require(context.caller, "Subscription.launchProgress")
     if after is not None and after < 0:
         raise InvalidInputError("after must be 0 or more", ("after",))
@@ -86,23 +89,23 @@ async def launch_progress(
         raise NotFoundError("there is no such launch", ("launchId",))
     start = max(after or 0, context.resumes_after)
     context.is_over = found.status in ENDED and 0 < found.last_sequence <= start
-    return _told(context, found.id, start)
+    return _follow(context, found.id, start)
 
 
-async def _requested(context: Context, field: str, order: LaunchOrder) -> Launch:
+async def _request(context: Context, field: str, order: LaunchOrder) -> Launch:
     await authorize(context, field)
-    launch_id = new_id()  # told before it is written, so that an entry that is cut off names it
-    async with audited(context, field, launch_id) as account:
+    launch_id = new_id()  # chosen before the write, so that an interrupted audit entry names it
+    async with audited(context, field, launch_id) as span:
         try:
             launch = await context.services.launches.request(replace(order, launch_id=launch_id))
         except RefusedError:
-            account.subject_id = None  # nothing was written
+            span.subject_id = None  # nothing was written
             raise
-        account.subject_id = launch.id
+        span.subject_id = launch.id
         return launch
 
 
-async def _told(context: Context, launch_id: str, after: int) -> AsyncGenerator[LaunchEvent, None]:
+async def _follow(context: Context, launch_id: str, after: int) -> AsyncGenerator[LaunchEvent, None]:
     async with aclosing(context.services.progress.follow(launch_id, after)) as events:
         async for event in events:
             await context.services.pace.step()

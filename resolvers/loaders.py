@@ -1,4 +1,4 @@
-"""One lookup for all who ask for the same kind of thing at the same moment of an answer."""
+"""Batches lookups of the same kind within a response."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ V = TypeVar("V")
 
 
 class Loader(DataLoader[K, V]):
-    """A DataLoader whose callers can be cancelled one by one.
+    """A DataLoader with callers that can be cancelled individually.
 
-    The executor cancels the siblings of a field that failed. All who ask for one key wait for the same future, so that
-    a cancelled sibling would cancel it for the others too.
+    The executor cancels the siblings of a field that failed. All callers that load one key await the same future, so
+    that a cancelled sibling would cancel it for the others too.
     """
 
     def load(self, key: K) -> asyncio.Future[V]:
@@ -35,14 +35,14 @@ class Loader(DataLoader[K, V]):
 
 
 class Loaders:
-    """Remember what they loaded, so they live as long as one answer and no longer. Each is made when first used."""
+    """The loaders of one response. They cache what they load, and are created when first used."""
 
     def __init__(self, db: Database, placements: Placements) -> None:
         self._db = db
         self._placements = placements
 
     def show(self, document: object) -> None:
-        """Answer with this launch or VM, as a write left it, wherever the answer names it."""
+        """Use this launch or VM, as a write left it, wherever the response refers to it."""
         match document:
             case Launch():
                 self.launch.prime(document.id, document)
@@ -65,7 +65,7 @@ class Loaders:
 
     @cached_property
     def usage(self) -> Loader[str, Usage]:
-        """What a VM has used so far, by its id."""
+        """Load the usage of VMs so far, by VM id."""
 
         async def load(vm_ids: list[str]) -> list[Usage]:
             found = await usage_of(self._db, vm_ids, datetime.now(UTC))
@@ -83,7 +83,7 @@ class Loaders:
 
     @cached_property
     def sites(self) -> Loader[ProviderName, Mapping[str, LocatedSite]]:
-        """All sites of a cloud by their ids at the cloud."""
+        """Load all sites of a cloud, by their ids at the cloud."""
 
         async def load(providers: list[ProviderName]) -> list[Mapping[str, LocatedSite]]:
             return [{one.site.id: one for one in await self._placements.sites(name)} for name in providers]
@@ -92,5 +92,5 @@ class Loaders:
 
 
 def _by_key(found: Mapping[str, V | UnreadableRecordError], ids: Sequence[str]) -> list[V | None]:
-    """In the order of `ids`. An error among them is raised for those who asked for that id."""
+    """Return the values in the order of `ids`. An error among them is raised only for that id."""
     return [cast("V | None", found.get(id_)) for id_ in ids]

@@ -1,4 +1,4 @@
-"""Alerts for operators: which there are, and each as it is raised and cleared."""
+"""Operator alerts: list them, and follow them as they are raised and cleared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from resolvers.pagination import page_size
 
 
 async def operator_alerts(context: Context, *, include_cleared: bool, limit: int | None) -> list[OperatorAlert]:
-    """Return alerts, newest first, without `include_cleared` only the open ones. InvalidInputError names `limit`."""
+    """Return alerts, newest first; only open ones unless `include_cleared` is set."""
     require(context.caller, "Query.operatorAlerts")
     size = page_size(limit, "limit")
     return await OperatorAlerts(context.services.db).newest(with_cleared=include_cleared, limit=size)
@@ -22,10 +22,10 @@ async def operator_alerts(context: Context, *, include_cleared: bool, limit: int
 async def operator_alerts_changed(context: Context) -> AsyncGenerator[OperatorAlert, None]:
     """Follow alerts from now on."""
     require(context.caller, "Subscription.operatorAlerts")
-    return _followed(context)
+    return _follow(context)
 
 
-async def _followed(context: Context) -> AsyncGenerator[OperatorAlert, None]:
+async def _follow(context: Context) -> AsyncGenerator[OperatorAlert, None]:
     async with aclosing(context.services.operator_alerts.follow()) as alerts:
         async for alert in alerts:
             yield alert

@@ -1,4 +1,4 @@
-"""How much a process begins in one round of its event loop. Of a crowd, the others begin in later rounds, in order."""
+"""Limits how many requests begin in one round of the event loop; the rest begin in later rounds, in order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _PER_ROUND: Final = 16
 
 
 class Pace:
-    """Keep the rounds of the event loop short.
+    """Keeps the rounds of the event loop short.
 
-    A round that goes through a thousand requests takes seconds, and a call to the database takes several rounds: it
-    would end at its time limit although the database has answered.
+    A round with a thousand requests takes seconds, and a database call takes several rounds: it would time out although
+    the database has responded.
     """
 
     def __init__(self, per_round: int = _PER_ROUND) -> None:
@@ -23,7 +23,7 @@ class Pace:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def step(self) -> None:
-        """Return at once, or in a later round when enough has begun in this one."""
+        """Return at once, or in a later round if enough requests have begun in this one."""
         if self._begun < self._per_round and not self._waiting:
             self._begun += 1
             self._arm()

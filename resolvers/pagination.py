@@ -1,4 +1,4 @@
-"""Pages of lists: cursors that mean nothing to the client and name a place in the order, not a number."""
+"""Pages of lists. Cursors are opaque and name a position in the order, not an offset."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T_co]):
-    """Some items in their order, each with the cursor from which the list goes on after it."""
+    """Items in order, each with the cursor after which the list continues."""
 
     items: Sequence[T_co]
     cursors: Sequence[str]
@@ -34,7 +34,7 @@ class Page(Generic[T_co]):
 
 
 def page_size(first: int | None, name: str = "first", default: int = PAGE_SIZE) -> int:
-    """How many were asked for. InvalidInputError outside 1 to 100."""
+    """Return the requested page size. Raise InvalidInputError outside 1 to 100."""
     if first is None:
         return default
     if not 1 <= first <= MAX_PAGE_SIZE:
@@ -43,7 +43,7 @@ def page_size(first: int | None, name: str = "first", default: int = PAGE_SIZE) 
 
 
 def page_of(items: Sequence[T], key: Callable[[T], str], kind: str, first: int | None, after: str | None) -> Page[T]:
-    """A page of a list that is in memory, ordered by `key`. An item that is gone leaves its cursor good."""
+    """Return a page of a list in memory, ordered by `key`. The cursor of a removed item stays valid."""
     size = page_size(first)
     ordered = sorted(items, key=key)
     start = 0 if after is None else bisect_right(ordered, read_cursor(kind, after), key=key)
@@ -53,17 +53,18 @@ def page_of(items: Sequence[T], key: Callable[[T], str], kind: str, first: int |
 
 
 def page_from(found: Sequence[T], mark: Callable[[T], Mark], kind: str, size: int, *, has_previous: bool) -> Page[T]:
-    """A page of what a query for one more than `size` found."""
+    """Return a page from the result of a query for `size` + 1 items."""
     shown = found[:size]
     return Page(shown, [_mark_cursor(kind, mark(item)) for item in shown], len(found) > size, has_previous)
 
 
 def cursor(kind: str, key: str) -> str:
+    """Return the cursor of an item in a list of this kind."""
     return base64.urlsafe_b64encode(f"{kind}:{key}".encode()).decode().rstrip("=")
 
 
 def read_cursor(kind: str, text: str) -> str:
-    """The key within. InvalidInputError for whatever `cursor` did not make for this kind of list."""
+    """Return the key in a cursor. Raise InvalidInputError unless `cursor` made it for this kind of list."""
     if len(text) > _MAX_CURSOR or not text.isascii():
         raise _bad_cursor()
     try:
@@ -77,6 +78,7 @@ def read_cursor(kind: str, text: str) -> str:
 
 
 def read_mark(kind: str, text: str | None) -> Mark | None:
+    """Return the position in a cursor of a list ordered by time. Raise InvalidInputError for any other text."""
     if text is None:
         return None
     milliseconds, _, id_ = read_cursor(kind, text).partition(":")

@@ -1,4 +1,4 @@
-"""Where machines can be created."""
+"""Sites and placements."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOSTNODES = "hostnodes"
 async def hostnodes(
     context: Context, console: ConsoleType | None, first: int | None, after: str | None
 ) -> Page[LocatedSite]:
-    """TensorDock's hosts; with a console, only those that have its machine free."""
+    """Return TensorDock's hosts; with a console, only those that have its machine free."""
     require(context.caller, "Query.hostnodes")
     page_size(first)
     if after is not None:
@@ -32,20 +32,20 @@ async def hostnodes(
 
 
 async def hostnode_of(context: Context, key: str) -> LocatedSite | None:
-    """By TensorDock's own id."""
+    """Return a host by TensorDock's own id."""
     require(context.caller, "Hostnode")
     return await site(context, ProviderName.TENSORDOCK, key)
 
 
 async def site(context: Context, provider: ProviderName, site_id: str) -> LocatedSite | None:
-    """None when the cloud does not list it (any more), or is not set up here."""
+    """Return a site, or None if the cloud does not list it or is not configured."""
     if not context.services.registry.is_configured(provider):
         return None
     return (await context.loaders.sites.load(provider)).get(site_id)
 
 
 def usd_per_hour(context: Context, located: LocatedSite, console: Console) -> Decimal | None:
-    """What this console's machine costs there; None when it does not fit or the site is off."""
+    """Return the price of this console's machine at a site; None if it does not fit or the site is offline."""
     if not located.site.online:
         return None
     offer = context.services.registry.get(located.site.provider).offer(located.site, console.preset.shape)
@@ -53,6 +53,7 @@ def usd_per_hour(context: Context, located: LocatedSite, console: Console) -> De
 
 
 async def locations(context: Context) -> list[LocationSummary]:
+    """Return TensorDock's hosts summed up by country and city."""
     require(context.caller, "Query.locations")
     sites = await context.services.placements.sites(ProviderName.TENSORDOCK)
     return summarize(sites)
@@ -61,7 +62,7 @@ async def locations(context: Context) -> list[LocationSummary]:
 async def closest_hostnodes(
     context: Context, near: Position, console: ConsoleType, limit: int | None
 ) -> list[RankedPlacement]:
-    """TensorDock's hosts that have this console's machine free, by distance alone."""
+    """Return TensorDock's hosts that have this console's machine free, by distance alone."""
     require(context.caller, "Query.closestHostnodes")
     return await closest(context, ProviderName.TENSORDOCK, near, console, limit)
 
@@ -69,7 +70,7 @@ async def closest_hostnodes(
 async def closest(
     context: Context, provider: ProviderName, near: Position, console: ConsoleType, limit: int | None
 ) -> list[RankedPlacement]:
-    """Of one cloud, the nearest first; five without a limit. Whose rule it is, the caller has asked."""
+    """Return one cloud's placements, nearest first; five without a limit. The caller has checked access."""
     return await context.services.placements.rank(
         await context.loaders.console.load(console),
         near,
@@ -82,7 +83,7 @@ async def closest(
 async def placements(
     context: Context, near: Position | None, console: ConsoleType, provider: ProviderName | None, limit: int | None
 ) -> list[RankedPlacement]:
-    """In the order in which a launch would try them."""
+    """Return placements in the order in which a launch would try them."""
     require(context.caller, "Query.placements")
     return await context.services.placements.rank(
         await context.loaders.console.load(console), near, provider=provider, limit=page_size(limit, "limit", 10)

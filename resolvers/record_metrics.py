@@ -1,4 +1,4 @@
-"""What the records say in numbers, for whoever watches the service. Of nobody in particular: no id leaves here."""
+"""Figures from the records, for monitoring. They contain no ids of users or machines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.operator_alerts import OperatorAlert
 from models.vms import ENDED, Vm, VmStatus
 
 LATELY: Final = timedelta(hours=24)
-_LATEST: Final = 100  # launches whose steps are looked at
+_LATEST: Final = 100  # launches that step durations are taken from
 _ALIVE: Final = sorted(frozenset(VmStatus) - ENDED)
 
 Labels = tuple[str, ...]
@@ -25,8 +25,11 @@ Labels = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class RecordMetrics:
-    """Counts by their labels. `launches` and `audit` are of the last day, and `launches` also the open ones;
-    `step_seconds` is what the steps of the latest launches that became ready took, in ascending order."""
+    """Counts by labels.
+
+    `launches` and `audit` cover the last day; `launches` also has open ones. `step_seconds` are the durations of steps
+    in the latest launches that became ready, in ascending order.
+    """
 
     machines: Mapping[Labels, int]  # by provider, status
     launches: Mapping[Labels, int]  # by status
@@ -37,7 +40,7 @@ class RecordMetrics:
 
 
 async def read_record_metrics(db: Database, now: datetime | None = None) -> RecordMetrics:
-    """Some queries, each bounded by what is alive or recent. Raises UnavailableError."""
+    """Query the figures; every query is limited to live or recent records. Raise UnavailableError."""
     now = now or datetime.now(UTC)
     report = await Reports(db).spent(month_of(now), now=now)
     return RecordMetrics(

@@ -1,4 +1,4 @@
-"""Google's regions, as far as CloudyPad can make machines there."""
+"""Google Cloud regions in which CloudyPad can create machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from resolvers.context import Context
 
 
 async def regions(context: Context, console: ConsoleType | None) -> list[LocatedSite]:
-    """All of them; with a console, those that have its machine."""
+    """Return all regions; with a console, those that offer its machine."""
     require(context.caller, "Query.regions")
     sites = await context.services.placements.sites(ProviderName.CLOUDYPAD)
     if console is None:
@@ -22,7 +22,7 @@ async def regions(context: Context, console: ConsoleType | None) -> list[Located
 
 
 async def region_of(context: Context, key: str) -> LocatedSite | None:
-    """By its name at Google."""
+    """Return a region by its name at Google."""
     require(context.caller, "Region")
     return await places.site(context, ProviderName.CLOUDYPAD, key)
 
@@ -30,11 +30,11 @@ async def region_of(context: Context, key: str) -> LocatedSite | None:
 async def closest_regions(
     context: Context, near: Position, console: ConsoleType, limit: int | None
 ) -> list[RankedPlacement]:
-    """Those that have this console's machine, by distance and the order of Google's network."""
+    """Return regions that offer this console's machine, by distance and the order of Google's network."""
     require(context.caller, "Query.closestRegions")
     return await places.closest(context, ProviderName.CLOUDYPAD, near, console, limit)
 
 
 def carbon_free_percent(context: Context, region: str) -> float | None:
-    """None where Google does not tell."""
+    """Return the share of carbon-free energy in percent, or None if Google does not publish it."""
     return context.services.placements.carbon_free_percent(region)

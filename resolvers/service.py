@@ -1,4 +1,4 @@
-"""Who asks, and what they talk to."""
+"""The caller, the service and its clouds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from providers.base import ProviderHealth, ProviderName
 from resolvers.context import Context
 
 SERVICE_NAME: Final = "provisioner-api"
-_NOT_CONFIGURED: Final = ProviderHealth(configured=False, healthy=False, simulated=False, detail="not set up here")
+_NOT_CONFIGURED: Final = ProviderHealth(configured=False, healthy=False, simulated=False, detail="not configured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,19 @@ class ProviderState:
 
 
 def viewer(context: Context) -> Caller:
+    """Return the caller."""
     require(context.caller, "Query.viewer")
     return context.caller
 
 
 def version(context: Context) -> str:
+    """Return the version of the service."""
     require(context.caller, "Query.service")
     return context.services.version
 
 
 async def providers(context: Context) -> list[ProviderState]:
-    """Every cloud this service knows of, set up or not, asked all at once."""
+    """Return the state of every cloud, configured or not. All clouds are queried at once."""
     require(context.caller, "Query.providers")
     configured = context.services.registry.all()
     found = dict(

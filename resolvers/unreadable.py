@@ -1,4 +1,4 @@
-"""Records that this version cannot read, as callers see them."""
+"""Hides records that this version cannot read from callers that may not see them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ T = TypeVar("T")
 
 
 async def own_or_none(context: Context, loading: Awaitable[T | None]) -> T | None:
-    """Return what is loaded. Raises UnreadableRecordError to those who may see the record alone: for all others it is
-    not there."""
+    """Return the loaded record.
+
+    Raise UnreadableRecordError only if the caller may see the record; otherwise return None.
+    """
     try:
         return await loading
     except UnreadableRecordError as error:

@@ -1,4 +1,4 @@
-"""Machines: turn them on and off, give them back, pair a device. Each is on the audit trail before it is begun."""
+"""Commands to VMs: start, stop, delete and pair. Each is in the audit log before it begins."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from resolvers.context import Context
 
 
 async def command(context: Context, field: str, vm_id: str | None, wanted: Command, *, discard: bool = False) -> Vm:
-    """`field` is the mutation's name; `discard` accepts the loss of saves that the VM has named before. NotFoundError
-    alike for an unknown machine and somebody else's."""
+    """Send a command to a VM and return the VM.
+
+    `field` is the mutation's name. `discard` accepts the loss of saves that the VM's warning has named. Raise
+    NotFoundError if the VM does not exist or belongs to another user.
+    """
     found = await _own(context, field, vm_id)
     async with audited(context, field, found.id):
         if wanted is Command.START:
             await SpendingLimits(context.services.db).check(found.user_id)
-        accepted = ", who accepts the loss of what was not uploaded" if discard else ""
-        reason = f"asked for by {context.caller.id}{accepted}"
+        accepted = ", accepting the loss of saves that were not uploaded" if discard else ""
+        reason = f"requested by {context.caller.id}{accepted}"
         return await context.services.fleet.command(found, wanted, reason, discard=discard)
 
 
 async def pair(context: Context, vm_id: str | None, pin: str) -> Vm:
+    """Pair the device that shows this PIN with a VM. Raise as `command` does."""
     found = await _own(context, "pairClient", vm_id)
     async with audited(context, "pairClient", found.id):
         return await context.services.fleet.pair(found, pin)

@@ -1,4 +1,4 @@
-"""Machines: look at them, follow one."""
+"""VMs: look them up and follow one."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _VMS = "vms"
 
 
 async def vm(context: Context, vm_id: str | None) -> Vm | None:
-    """None alike for an id that is malformed, unknown, or somebody else's."""
+    """Return a VM, or None if the id is malformed or unknown, or the VM is another user's."""
     require(context.caller, "Query.vm")
     return await visible(context, vm_id)
 
 
 async def vm_of(context: Context, key: str) -> Vm | None:
+    """Return a VM by its own id, or None as `vm` does."""
     require(context.caller, "VM")
     return await visible(context, key)
 
@@ -31,7 +32,7 @@ async def vm_of(context: Context, key: str) -> Vm | None:
 async def vms(
     context: Context, status: Collection[VmStatus] | None, user_id: str | None, first: int | None, after: str | None
 ) -> Page[Vm]:
-    """Newest first."""
+    """Return VMs, newest first."""
     require(context.caller, "Query.vms")
     owner = owner_filter(context.caller, user_id)
     size, mark = page_size(first), read_mark(_VMS, after)
@@ -43,15 +44,15 @@ async def vms(
 
 
 async def vm_status(context: Context, vm_id: str | None) -> AsyncGenerator[Vm, None]:
-    """The VM now, then whenever it changed, until its end. NotFoundError where `vm` is None."""
+    """Follow a VM: its current state, then each change until its end. Raise NotFoundError where `vm` returns None."""
     require(context.caller, "Subscription.vmStatus")
     found = await visible(context, vm_id)
     if found is None:
         raise NotFoundError("there is no such VM", ("vmId",))
-    return _told(context, found.id)
+    return _follow(context, found.id)
 
 
-async def _told(context: Context, vm_id: str) -> AsyncGenerator[Vm, None]:
+async def _follow(context: Context, vm_id: str) -> AsyncGenerator[Vm, None]:
     async with aclosing(context.services.machines.follow(vm_id)) as states:
         async for state in states:
             await context.services.pace.step()
@@ -60,6 +61,7 @@ async def _told(context: Context, vm_id: str) -> AsyncGenerator[Vm, None]:
 
 
 async def visible(context: Context, vm_id: str | None) -> Vm | None:
+    """Return a VM that the caller may see, or None."""
     found = await own_or_none(context, context.loaders.vm.load(vm_id)) if vm_id else None
     return found if found and context.caller.can_act_for(found.user_id) else None
 

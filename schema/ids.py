@@ -12,6 +12,7 @@ _MAX_ID: Final = 1024
 
 
 def global_id(type_name: str, key: str) -> strawberry.ID:
+    """Return the global id of an object."""
     return strawberry.ID(base64.b64encode(f"{type_name}:{key}".encode()).decode())
 
 

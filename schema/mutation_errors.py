@@ -88,14 +88,14 @@ class ErrorsAsData(FieldExtension):
         self._payload = payload
 
     async def resolve_async(self, next_: Any, source: Any, info: strawberry.Info, **kwargs: Any) -> Any:
-        audited_before = info.context.accounts
+        audited_before = info.context.audit_spans
         info.context.forget()  # records that an earlier mutation of the document loaded
         try:
             payload = await next_(source, info, **kwargs)
             info.context.forget(*_documents(payload))
             return payload
         except RefusedError as refusal:
-            if info.context.accounts == audited_before:
+            if info.context.audit_spans == audited_before:
                 await audit_refused(info.context, info.field_name, _subject(kwargs.get("input")), refusal)
             return self._payload(errors=[mutation_error(refusal)])
 

@@ -43,6 +43,7 @@ def parsed_decimal(value: object) -> Decimal:
 
 
 def decimal_literal(node: ValueNode, _variables: dict[str, Any] | None = None) -> Decimal:
+    """Parse a literal in a document. It keeps all its digits."""
     if not isinstance(node, StringValueNode | IntValueNode | FloatValueNode):
         raise _no_decimal()
     return _decimal(node.value)
@@ -70,6 +71,7 @@ def _too_long() -> ValueError:
 
 
 def moment_text(value: object) -> str:
+    """Return a time in RFC 3339 format, UTC, in milliseconds."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise TypeError("a moment is a datetime with a time zone")
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -94,6 +96,7 @@ def _no_moment() -> ValueError:
 
 
 def parsed_date(value: object) -> date:
+    """Parse a calendar date. Raise ValueError for any other text."""
     if not isinstance(value, str) or not _DATE.fullmatch(value):
         raise _no_date()
     try:

@@ -113,9 +113,9 @@ async def test_other_work_runs_while_a_long_report_is_answered(gateway: GatewayW
 
 def test_an_answer_holds_a_bounded_number_of_rows(gateway: GatewayWorld) -> None:
     context = Context(ANN, gateway.services, "request-1")
-    context.hold(60_000, ("groupBy",))
+    context.count_rows(60_000, ("groupBy",))
 
-    with pytest.raises(InvalidInputError, match="at most 100000 rows") as refused:
-        context.hold(60_000, ("groupBy",))
+    with pytest.raises(InvalidInputError, match="at most 100000 report rows") as refused:
+        context.count_rows(60_000, ("groupBy",))
 
     assert refused.value.path == ("groupBy",)
