@@ -141,7 +141,7 @@ class ApiKeys:
         matches = self._hasher.matches(key, _NO_DIGEST if api_key is None else api_key.digest)
         if api_key is None or not matches:
             raise _log_refusal("no such key", parts[1])
-        if not api_key.is_good_at(self._now()):
+        if not api_key.is_valid_at(self._now()):
             raise _log_refusal("it is revoked or has expired", parts[1])
         await self._note_use(api_key, self._hasher.digest(key))
         return Caller(API_KEY_CALLER_PREFIX + api_key.id, api_key.role, api_key.expires_at)

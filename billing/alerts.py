@@ -13,7 +13,7 @@ from billing.windows import month_of
 from errors import ConflictError
 from models.change_feed import ChangeFeed
 from models.database import Database
-from models.limits import ALERTS, AlertLevel, LimitPeriod, SpendingAlert, SpendingLimit, limit_id, limits_of
+from models.limits import ALERTS, AlertLevel, LimitPeriod, SpendingAlert, SpendingLimit, find_limits, limit_id
 
 _WARNING_AT: Final = Decimal("0.8")
 _CENT: Final = Decimal("0.01")
@@ -39,7 +39,7 @@ class Alerts:
 
     async def current(self, user_id: str | None, *, everybody: bool, now: datetime) -> list[SpendingAlert]:
         """Those of the running day and month, newest first: one user's, else the platform's, else everybody's."""
-        await self.raise_due(await limits_of(self._db, user_id), now)
+        await self.raise_due(await find_limits(self._db, user_id), now)
         whose = {} if everybody else {"user_id": user_id}
         this_month = {**whose, "raised_at": {"$gte": month_of(now).start}}
         found, _ = await self._db.find_readable(SpendingAlert, this_month)

@@ -17,7 +17,7 @@ from billing.rollups import Rollups, overlapping
 from billing.windows import Granularity, Window, month_of
 from errors import InvalidInputError
 from models.database import Database
-from models.rollups import EVERYBODY, RollupKind, Span, Unit, rollup_rows
+from models.rollups import EVERYBODY, RollupKind, Span, Unit, find_rollup_rows
 
 HEADER: Final = ("day", "provider", "console", "user", "vm", "running_hours", "amount", "currency")
 _MONTH: Final = re.compile(r"(2\d{3})-(0[1-9]|1[0-2])", re.ASCII)
@@ -61,7 +61,7 @@ async def _day(db: Database, day: Window, now: datetime) -> Vms:
     published = {span.version for span in await Rollups(db).published(Span.DAY, day.start, day.end)}
     if published:
         query = {"whose": EVERYBODY, "span": Span.DAY, "kind": RollupKind.VM, "unit": Unit.DAY, "start": day.start}
-        return vms_from(row for row in await rollup_rows(db, query) if row.version in published)
+        return vms_from(row for row in await find_rollup_rows(db, query) if row.version in published)
     vms: Vms = {}
     end = min(day.end, now)
     for interval in await overlapping(db, day.start, end):

@@ -30,7 +30,7 @@ from models.rollups import (
     Span,
     Unit,
     cells_name,
-    rollup_rows,
+    find_rollup_rows,
 )
 from models.usage import UsageRow, UsageState
 from models.vms import Vm
@@ -190,7 +190,7 @@ class Reports:
         for unit, run in groupby(in_order, key=asked.unit):
             alike = {span.version: span for span in run}
             asked.check_length(alike.values(), unit)
-            rows = await rollup_rows(self._db, asked.query(alike.values(), unit))
+            rows = await find_rollup_rows(self._db, asked.query(alike.values(), unit))
             await asyncio.to_thread(_add_rows, grid, [row for row in rows if row.version in alike], asked.group_by)
 
     async def _stops(self, window: Window, still_open: Iterable[UsageRow], now: datetime) -> dict[str, Vm]:

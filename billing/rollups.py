@@ -30,9 +30,9 @@ from models.rollups import (
     Span,
     Unit,
     cells_name,
-    rollup_rows,
+    find_rollup_rows,
 )
-from models.usage import UsageInterval, UsageRow, usage_rows
+from models.usage import UsageInterval, UsageRow, find_usage_rows
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Rollups:
         carried = await overlapping(self._db, first, first + timedelta(milliseconds=1), whole=True)
         while first < last:
             end = min(_next_month(first), last)
-            begun = await usage_rows(self._db, {"start": {"$gte": first, "$lt": end}}, whole=True)
+            begun = await find_usage_rows(self._db, {"start": {"$gte": first, "$lt": end}}, whole=True)
             intervals = list({interval.id: interval for interval in (*carried, *begun)}.values())
             added = await asyncio.to_thread(by_day, intervals, first, end)
             for day, vms in added.items():
@@ -187,7 +187,7 @@ class Rollups:
         return dict(cells)
 
     async def _rows(self, span: RolledSpan, which: Document | None = None) -> list[RollupRow]:
-        found = await rollup_rows(self._db, {**(which or {}), "span": span.span, "start": span.start})
+        found = await find_rollup_rows(self._db, {**(which or {}), "span": span.span, "start": span.start})
         return [row for row in found if row.version == span.version]
 
     async def _different(self, span: RolledSpan, day: datetime, vms: Vms) -> list[str]:
@@ -231,10 +231,10 @@ async def overlapping(
     db: Database, start: datetime, end: datetime, user_id: str | None = None, *, whole: bool = False
 ) -> list[UsageRow]:
     """Return the intervals that touch a window, of one user or of all. Open ones are read first: one that is closed
-    between the two reads is found twice, not never. `whole` is explained in `usage_rows`."""
-    still_open = await usage_rows(db, {**_of(user_id), "end": None}, whole=whole)
+    between the two reads is found twice, not never. `whole` is explained in `find_usage_rows`."""
+    still_open = await find_usage_rows(db, {**_of(user_id), "end": None}, whole=whole)
     until: Document = {"start": {"$lt": end}} if user_id is None else {}  # of one user an index has the ends alone
-    ended = await usage_rows(db, {**_of(user_id), "end": {"$gt": start}, **until}, whole=whole)
+    ended = await find_usage_rows(db, {**_of(user_id), "end": {"$gt": start}, **until}, whole=whole)
     return list({interval.id: interval for interval in (*still_open, *ended) if interval.start < end}.values())
 
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from billing.meter import Meter
 from errors import ConflictError, ProviderBusyError, ProviderError
 from fleet.sweep_plan import UNMANAGED, Action, Verdict
-from models.audit import by_the_service, write_with
+from models.audit import service_entry, write_with
 from models.catalog import Console, console
 from models.database import Database
 from models.launches import Launch, LaunchStatus, LaunchStepName, Step, StepStatus, new_id
@@ -157,7 +157,7 @@ class Adoption:
             await self._meter.enter(vm, UsageState.RUNNING, vm.created_at)
             return vm
 
-        entry = by_the_service("sweeper", "adoptMachine", vm.id, f"{vm.provider} {vm.provider_id} for {vm.user_id}")
+        entry = service_entry("sweeper", "adoptMachine", vm.id, f"{vm.provider} {vm.provider_id} for {vm.user_id}")
         await write_with(self._db, records, lambda _: entry)
 
 

@@ -18,7 +18,7 @@ from fleet.messages import IncidentKind, Off, Pin
 from fleet.power_state import OFF, while_on
 from fleet.provisioning import lost
 from fleet.save_upload import bring_to_safety
-from models.audit import by_the_service, write_with
+from models.audit import service_entry, write_with
 from models.database import Database, Document
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
@@ -124,7 +124,7 @@ class PowerActivities:
     async def saves_are_safe(self, vm_id: str) -> bool:
         """Return whether a deletion need not wait for its saves: they are elsewhere, or it was decided before."""
         vm = await self._vm(vm_id)
-        decided = vm.status is VmStatus.DELETING and vm.deletion_is_decided
+        decided = vm.status is VmStatus.DELETING and vm.is_deletion_decided
         return decided or not vm.saves_pending
 
     @activity.defn(name="alarm")
@@ -191,7 +191,7 @@ class PowerActivities:
         await write_with(
             self._db,
             lambda: move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": _now()}),
-            lambda vm: by_the_service("watch", f"{IncidentKind.GONE}:{VmStatus.DELETED}", vm.id, detail),
+            lambda vm: service_entry("watch", f"{IncidentKind.GONE}:{VmStatus.DELETED}", vm.id, detail),
         )
 
     async def _moved(self, vm: Vm, status: VmStatus, fields: Document, found: str) -> None:
@@ -201,7 +201,7 @@ class PowerActivities:
         await write_with(
             self._db,
             lambda: move_vm(self._db, vm.id, status, fields),
-            lambda vm: by_the_service("watch", f"{found}:{status}", vm.id, fields["detail"] or ""),
+            lambda vm: service_entry("watch", f"{found}:{status}", vm.id, fields["detail"] or ""),
         )
 
     async def _started(self, vm: Vm, provider: Provider, machine_id: MachineId) -> Machine:

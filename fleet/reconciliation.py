@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fleet.owners import Owners, Workflows, launches_of
-from models.audit import by_the_service, write_entry
+from models.audit import service_entry, write_entry
 from models.database import Database
 from models.launches import OPEN as LAUNCH_OPEN
 from models.vms import ENDED, Vm, VmStatus
@@ -47,5 +47,5 @@ class Reconciliation:
         if not await self._workflows.start_machine(vm.id):
             return False
         log.warning("machine had no workflow, it was started again", extra={"vm": vm.id, "status": vm.status})
-        await write_entry(self._db, by_the_service("sweeper", RESTART_WORKFLOW, vm.id, f"{vm.status}, no workflow"))
+        await write_entry(self._db, service_entry("sweeper", RESTART_WORKFLOW, vm.id, f"{vm.status}, no workflow"))
         return True

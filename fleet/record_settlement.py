@@ -14,7 +14,7 @@ from errors import ConflictError, ProviderError, UnavailableError, UnreadableRec
 from fleet.owners import Owners, Workflows, launches_of
 from fleet.provisioning import lost
 from fleet.sweep_plan import Action, Verdict
-from models.audit import audit_span, by_the_service
+from models.audit import audit_span, service_entry
 from models.database import Database
 from models.usage import UsageState
 from models.vms import ENDED, Vm, VmStatus, move_vm
@@ -52,7 +52,7 @@ class RecordSettlement:
     async def _closed(self, vm: Vm, reason: str) -> bool:
         """Settle one record, and return whether that was done. What cannot be read of it holds up no other."""
         try:
-            async with audit_span(self._db, by_the_service("sweeper", "closeRecord", vm.id, reason)):
+            async with audit_span(self._db, service_entry("sweeper", "closeRecord", vm.id, reason)):
                 await self.settle(vm, rented=vm.provider_id is not None)
         except UnreadableRecordError as error:
             log.error("a record could not be closed", extra={"vm": vm.id, "why": error.message})

@@ -16,7 +16,7 @@ from fleet.balance import BalanceGuard
 from fleet.health import Health
 from fleet.messages import Command
 from fleet.service import MachineService
-from models.audit import audit_span, by_the_service
+from models.audit import audit_span, service_entry
 from models.database import Database
 from models.launches import Launch, LaunchStatus
 from models.limits import SpendingStop
@@ -138,10 +138,10 @@ class Spending:
             return 0
         try:
             if isinstance(spender, Vm):
-                async with audit_span(self._db, by_the_service("spending", "stopVm", spender.id, reason)):
+                async with audit_span(self._db, service_entry("spending", "stopVm", spender.id, reason)):
                     await self._fleet.command(spender, Command.STOP, reason)
             else:
-                async with audit_span(self._db, by_the_service("spending", "cancelLaunch", spender.id, reason)):
+                async with audit_span(self._db, service_entry("spending", "cancelLaunch", spender.id, reason)):
                     await self._launches.cancel(spender, reason)
         except GatewayError as error:
             log.warning("spending could not be ended yet", extra={_word(spender): spender.id, "why": error.message})

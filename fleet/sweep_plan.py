@@ -95,6 +95,6 @@ def reason_to_hold(machine: Machine, vm: Vm | None, *, predates: bool) -> str | 
     if vm is None:
         return OLDER if predates else None
     # A deletion that its workflow decided: its saves are safe, or their loss is accepted.
-    if vm.saves_pending and vm.provider_id == machine.id and not vm.deletion_is_decided:
+    if vm.saves_pending and vm.provider_id == machine.id and not vm.is_deletion_decided:
         return UNSAVED
     return None

@@ -21,7 +21,7 @@ from fleet.reconciliation import Reconciliation
 from fleet.record_settlement import RecordSettlement
 from fleet.sweep_alerts import SweepAlerts
 from fleet.sweep_plan import STRANGE, UNMANAGED, Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
-from models.audit import AuditEntry, Outcome, audit_span, by_the_service, write_entry
+from models.audit import AuditEntry, Outcome, audit_span, service_entry, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
@@ -172,7 +172,7 @@ class Sweeper:
         young = _now() - stray.first_seen < self._spare
         verdict = Verdict.SPARE if young else Verdict.DELETE
         action = Action(verdict, provider.name, machine.id, machine.tag, None if vm is None else vm.id, reason)
-        found = Found(machine, vm, action, repeats=vm is not None and vm.deletion_is_decided)
+        found = Found(machine, vm, action, repeats=vm is not None and vm.is_deletion_decided)
         if young:
             return found
         hold = reason_to_hold(machine, vm, predates=stray.predates) or (reason if stray.held else None)
@@ -250,7 +250,7 @@ class Sweeper:
         )
         subject, words = vm.id if vm else machine.tag, f"{provider.name} {machine.id}: {action.reason}"
         try:
-            await self._released(provider, machine, vm, by_the_service("sweeper", "deleteStray", subject, words))
+            await self._released(provider, machine, vm, service_entry("sweeper", "deleteStray", subject, words))
             if await provider.machine(machine.id) is not None:
                 return action  # the next round looks again
         except ProviderError as error:

@@ -15,7 +15,7 @@ from errors import InvalidStateError, UnavailableError, UnreadableRecordError
 from fleet.messages import Command, CommandRequest, CommandResult
 from fleet.owners import Owners, Workflows
 from launch.progress import ProgressUpdate, write
-from models.audit import by_the_service, write_entry
+from models.audit import service_entry, write_entry
 from models.database import Database
 from models.launches import OPEN, Launch, LaunchStatus
 from models.vms import ENDED as VM_ENDED
@@ -84,7 +84,7 @@ class InterruptedLaunches:
         started = await self._workflows.start_machine(vm.id, abandoned=vm.status in _UNFINISHED)
         if started:
             log.warning("launch was interrupted, its machine is given back", extra={"vm": vm.id, "status": vm.status})
-            await write_entry(self._db, by_the_service("sweeper", RELEASE_MACHINE, vm.id, f"{vm.status}, {_WHY}"))
+            await write_entry(self._db, service_entry("sweeper", RELEASE_MACHINE, vm.id, f"{vm.status}, {_WHY}"))
         # One that ran already may believe in another status: the database may be a restored one, older than its work.
         if not started or vm.status not in _UNFINISHED:
             try:
@@ -108,7 +108,7 @@ class InterruptedLaunches:
         )
         await write(self._db, note)
         log.warning("launch was interrupted and is ended", extra={"launch": launch.id, "status": note.status})
-        await write_entry(self._db, by_the_service("sweeper", END_LAUNCH, launch.id, f"{launch.status}, no workflow"))
+        await write_entry(self._db, service_entry("sweeper", END_LAUNCH, launch.id, f"{launch.status}, no workflow"))
 
 
 def _is_left(vm: Vm, launch: Launch) -> bool:

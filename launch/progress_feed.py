@@ -27,7 +27,7 @@ class ProgressFeed:
     @property
     def following(self) -> bool:
         """Whether the change stream is kept open now."""
-        return self._feed.following
+        return self._feed.is_following
 
     async def close(self) -> None:
         """End all followers with UnavailableError, and the change stream."""

@@ -1,1 +1,1 @@
-"""Documents, their indexes and their guarded writes. The only home of ODMantic and pymongo."""
+"""Documents, their indexes and guarded writes. The only home of ODMantic and pymongo."""

@@ -1,4 +1,4 @@
-"""An API key as it is kept: what it may do and until when. The key itself is not here, only a keyed hash of it."""
+"""An API key as stored: its role and its expiry. The key itself is stored only as a keyed hash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.roles import Role
 
 
 class ApiKey(Model):
-    """`id` is the part of the key that is no secret; whoever calls with the key is called after it."""
+    """An API key. `id` is the public part of the key; the caller that uses the key is named after it."""
 
     id: str = Field(primary_field=True)
     name: str
@@ -24,5 +24,5 @@ class ApiKey(Model):
 
     model_config = {"collection": "api_keys"}
 
-    def is_good_at(self, moment: datetime) -> bool:
+    def is_valid_at(self, moment: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or moment < self.expires_at)

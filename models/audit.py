@@ -1,4 +1,4 @@
-"""The audit trail: who did what to what, and what came of it. An entry that has an outcome is never changed again."""
+"""The audit log: who changed what, and how it ended. An entry with a final outcome never changes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _ENTRY_ID: Final = re.compile(r"[0-9]{23}", re.ASCII)
 
 
 class Outcome(StrEnum):
-    REQUESTED = "REQUESTED"  # handed on; if it stays so, nobody lived to say how it ended
+    REQUESTED = "REQUESTED"  # handed on; it stays so if no process lived to record the end
     DONE = "DONE"
-    REFUSED = "REFUSED"  # we said no, for a reason the caller can act on
-    DENIED = "DENIED"  # the caller may not
+    REFUSED = "REFUSED"  # rejected for a reason that the caller can act on
+    DENIED = "DENIED"  # the caller lacks permission
     FAILED = "FAILED"
 
 
 class AuditEntry(Model):
-    """Ids grow with time, so that one index serves a subject's entries in order."""
+    """One entry. Ids grow with time, so that one index returns a subject's entries in order."""
 
     id: str = Field(primary_field=True)
     at: datetime
@@ -57,7 +57,7 @@ def new_entry(
     detail: str | None = None,
     at: datetime | None = None,
 ) -> AuditEntry:
-    """An entry, not yet written. `action` is the contract's word where there is one (`launchGame`)."""
+    """Return an entry that is not written yet. `action` is the contract's name if it has one (`launchGame`)."""
     at = at or datetime.now(UTC)
     return AuditEntry(
         id=_id_at(at),
@@ -71,22 +71,22 @@ def new_entry(
     )
 
 
-def by_the_service(part: str, action: str, subject_id: str, detail: str) -> AuditEntry:
-    """An entry of what a part of the service does by itself. No caller can have its name."""
+def service_entry(part: str, action: str, subject_id: str, detail: str) -> AuditEntry:
+    """Return an entry for an action that a part of the service takes by itself. No caller can have its name."""
     return new_entry(f"gamer:{part}", Role.SERVICE, action, Outcome.DONE, subject_id=subject_id, detail=detail)
 
 
 async def write_entry(db: Database, entry: AuditEntry) -> None:
-    """For what changes nothing, as a denied request. Within a transaction it is part of that."""
-    # The id is new: a conflict is this very entry, written before and its answer lost.
+    """Write the entry of an action that changes nothing, like a denied request. Takes part in a transaction."""
+    # The id is new, so a conflict means that this entry was written before and the response was lost.
     with suppress(ConflictError):
         await db.insert(entry)
 
 
 async def write_with(db: Database, change: Callable[[], Awaitable[T]], entry: Callable[[T], AuditEntry]) -> T:
-    """Make a change of our own database and its entry together: neither is ever there without the other.
+    """Write a change of our database and its entry together: neither exists without the other.
 
-    `change` may be run again, as `Database.transaction` says.
+    `change` may run several times, as in `Database.transaction`.
     """
 
     async def both() -> T:
@@ -98,7 +98,7 @@ async def write_with(db: Database, change: Callable[[], Awaitable[T]], entry: Ca
 
 
 class AuditSpan:
-    """An entry whose end is still open. Say here what is learned on the way."""
+    """An entry without an outcome yet. Set here what becomes known on the way."""
 
     def __init__(self, entry: AuditEntry) -> None:
         self.subject_id = entry.subject_id
@@ -107,10 +107,10 @@ class AuditSpan:
 
 @asynccontextmanager
 async def audit_span(db: Database, entry: AuditEntry) -> AsyncIterator[AuditSpan]:
-    """For a change that the engine or a cloud makes, which no transaction of ours can hold.
+    """Record a change that Temporal or a cloud makes, which no transaction of ours can include.
 
-    The entry is there before the body runs, as REQUESTED, and tells afterwards how it ended. Cut off in between, it
-    stays REQUESTED: that is what is known.
+    The entry exists as REQUESTED before the body runs, and gets its outcome afterwards. If the process ends in between,
+    it stays REQUESTED, which is all that is known.
     """
     await write_entry(db, entry.model_copy(update={"outcome": Outcome.REQUESTED}))
     account = AuditSpan(entry)
@@ -122,10 +122,13 @@ async def audit_span(db: Database, entry: AuditEntry) -> AsyncIterator[AuditSpan
     await _close(db, entry.id, account, Outcome.DONE, None)
 
 
-async def entries(
+async def find_entries(
     db: Database, *, subject_id: str | None = None, after: str | None = None, limit: int = 50
 ) -> list[AuditEntry]:
-    """The newest first; those before the entry `after`, which is an id. An id that can be none finds nothing."""
+    """Return entries, newest first, older than the entry with the id `after`.
+
+    A malformed id finds nothing.
+    """
     query: Document = {} if subject_id is None else {"subject_id": subject_id}
     if after is not None:
         if not is_entry_id(after):
@@ -136,11 +139,12 @@ async def entries(
 
 
 def entries_since(at: datetime) -> Document:
-    """The query for those written from a moment on."""
+    """Return the query for entries written since a moment."""
     return {"_id": {"$gte": _microseconds(at)}}
 
 
 def is_entry_id(text: str) -> bool:
+    """Return whether the text has the form of an entry's id."""
     return _ENTRY_ID.fullmatch(text) is not None
 
 
@@ -150,7 +154,7 @@ async def _close(db: Database, entry_id: str, account: AuditSpan, outcome: Outco
         "subject_id": account.subject_id,
         "detail": _one_line(account.detail if reason is None else reason),
     }
-    # What was done is done: that its end could not be noted must not turn it into a failure.
+    # The change is made; a failure to record its end must not turn it into a failure.
     with suppress(UnavailableError):
         await db.update(AuditEntry, {"_id": entry_id, "outcome": Outcome.REQUESTED}, {"$set": changes})
 
@@ -166,7 +170,7 @@ def _reason(error: Exception) -> str:
 
 
 def _id_at(at: datetime) -> str:
-    """Microseconds since 1970 in seventeen digits, then six digits of chance."""
+    """Return microseconds since 1970 in 17 digits, followed by 6 random digits."""
     return f"{_microseconds(at)}{secrets.randbelow(1_000_000):06d}"
 
 
@@ -175,5 +179,5 @@ def _microseconds(at: datetime) -> str:
 
 
 def _one_line(text: str | None) -> str | None:
-    """Foreign text must not look like further lines of the trail."""
+    """Reduce foreign text to one line, so that it cannot look like further lines of the log."""
     return None if text is None else " ".join(text.split())[:_DETAIL_LIMIT]

@@ -1,4 +1,4 @@
-"""What the providers say they charged: samples of a prepaid balance, and amounts by the hour."""
+"""Charges as the providers report them: samples of a prepaid balance, and amounts by hour."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from providers.base import ProviderName
 
 
 class BalanceSample(Model):
-    """What was left on a prepaid account at a moment."""
+    """The balance of a prepaid account at one moment."""
 
     id: str = Field(primary_field=True)  # "<provider>:<moment>"
     provider: ProviderName
@@ -25,7 +25,7 @@ class BalanceSample(Model):
 
 
 class BilledAmount(Model):
-    """What a provider charged for one hour: for one VM where it says so, else for the whole account."""
+    """The charge for one hour: of one VM where the provider attributes it, else of the whole account."""
 
     id: str = Field(primary_field=True)  # "<provider>:<hour>:<vm or nothing>"
     provider: ProviderName
@@ -46,7 +46,7 @@ class BilledAmount(Model):
 
 
 class BilledState(Model):
-    """How far a provider's word goes."""
+    """The time up to which a provider has reported charges."""
 
     id: ProviderName = Field(primary_field=True)
     as_of: datetime

@@ -1,9 +1,9 @@
-"""What can be played and what it needs: consoles, presets, emulators.
+"""The catalog: consoles, presets and emulators.
 
-The defaults stand here; an operator's changes are documents laid over them. Emulator images and ROM formats are what
-Games on Whales publishes (repository games-on-whales/gow, May 2026). It publishes no image that plays Nintendo 3DS or
-Switch games: for these two the default is its Pegasus front end, which streams but starts no game of that console
-until an operator configures an image that does.
+The defaults are defined here; an operator's changes are documents applied over them. Emulator images and ROM formats
+are those that Games on Whales publishes (repository games-on-whales/gow, May 2026). It publishes no image for Nintendo
+3DS or Switch games: their default is its Pegasus front end, which streams but starts no game of these consoles until an
+operator configures an image that does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from odmantic import EmbeddedModel, Field, Model
 
 from errors import UnreadableRecordError
 from models.database import Database
-from models.unreadable import Unreadable, notice
+from models.unreadable import Unreadable, report_unreadable
 from providers.base import ProviderName, Shape
 
 
@@ -42,7 +42,10 @@ class PresetName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """The size of a machine. `shape.gpu_models` are lower-case parts of GPU model ids that encode video in hardware."""
+    """The size of a machine.
+
+    `shape.gpu_models` are lower-case parts of GPU model ids that encode video in hardware.
+    """
 
     name: PresetName
     shape: Shape
@@ -68,7 +71,10 @@ PRESETS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """What plays a console. `platform` is the folder of its games in the library; `core` the libretro core, if any."""
+    """The emulator of a console.
+
+    `platform` is the folder of its games in the library; `core` is the libretro core, if any.
+    """
 
     name: str
     image: str
@@ -190,7 +196,7 @@ class StoredPreference(EmbeddedModel):
 
 
 class ConsoleSettings(Model):
-    """What an operator changed of a console; what is None or empty is the default's."""
+    """An operator's changes to a console. None or an empty list means the default."""
 
     id: ConsoleType = Field(primary_field=True)
     preset: PresetName | None = None
@@ -203,19 +209,21 @@ class ConsoleSettings(Model):
 
 
 async def consoles(db: Database, types: Sequence[ConsoleType] = tuple(ConsoleType)) -> dict[ConsoleType, Console]:
-    """Return the consoles as they are now, in one query, in the order asked for. One whose settings this version cannot
-    read is left out and noticed."""
+    """Return the current consoles in the given order, with one query.
+
+    A console with settings that this version cannot read is left out and reported.
+    """
     read = await read_consoles(db, types)
     for type_, each in read.items():
         if isinstance(each, UnreadableRecordError):
-            notice(Unreadable(ConsoleSettings.__name__, type_, each.message))
+            report_unreadable(Unreadable(ConsoleSettings.__name__, type_, each.message))
     return {type_: each for type_, each in read.items() if isinstance(each, Console)}
 
 
 async def read_consoles(
     db: Database, types: Sequence[ConsoleType]
 ) -> dict[ConsoleType, Console | UnreadableRecordError]:
-    """As `consoles`; for each whose settings this version cannot read, the error that says so."""
+    """Return consoles like `consoles`; an UnreadableRecordError for settings that this version cannot read."""
     stored = await db.read_many(ConsoleSettings, types)
     return {type_: _read(type_, stored.get(type_)) for type_ in types}
 
@@ -231,10 +239,10 @@ async def console(db: Database, type_: ConsoleType) -> Console:
 def _read(
     type_: ConsoleType, stored: ConsoleSettings | UnreadableRecordError | None
 ) -> Console | UnreadableRecordError:
-    return stored if isinstance(stored, UnreadableRecordError) else _overlaid(CONSOLES[type_], stored)
+    return stored if isinstance(stored, UnreadableRecordError) else _apply_changes(CONSOLES[type_], stored)
 
 
-def _overlaid(default: Console, changes: ConsoleSettings | None) -> Console:
+def _apply_changes(default: Console, changes: ConsoleSettings | None) -> Console:
     if changes is None:
         return default
     emulator = default.emulator

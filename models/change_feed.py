@@ -1,4 +1,4 @@
-"""What is written, told to whoever listens: one change stream per process and collection, fanned out in memory."""
+"""Publishes writes to listeners: one change stream per process and collection, fanned out in memory."""
 
 from __future__ import annotations
 
@@ -17,33 +17,35 @@ M = TypeVar("M", bound=Model)
 log = logging.getLogger(__name__)
 
 WRITES: Final = ("insert", "update", "replace")
-_PAUSES_S: Final = (0.1, 0.3, 1.0, 2.0)  # before the stream is opened again; the last one repeats
+_PAUSES_S: Final = (0.1, 0.3, 1.0, 2.0)  # before the stream is reopened; the last one repeats
 
 
 class Listener(Generic[M]):
-    """The documents of one key, as they are written. It holds a bounded number that were not taken yet."""
+    """Receives the documents of one key as they are written. Its backlog is bounded."""
 
     def __init__(self, backlog: int) -> None:
         self._waiting: asyncio.Queue[M | None] = asyncio.Queue(backlog)
         self._fault: UnavailableError | None = None
 
     async def next(self) -> M | None:
-        """Wait for the next document. None: some may have been missed, read the collection again.
+        """Wait for the next document. None means that some may have been missed: read the collection again.
 
-        Raises UnavailableError when this listener took them too slowly, or when the feed is closed.
+        Raises UnavailableError if this listener was too slow, or if the feed is closed.
         """
         document = await self._waiting.get()
         if self._fault is not None:
             raise self._fault
         return document
 
-    def tell(self, document: M | None) -> None:
+    def put(self, document: M | None) -> None:
+        """Queue a document, or end this listener if its backlog is full."""
         try:
             self._waiting.put_nowait(document)
         except asyncio.QueueFull:
-            self.end("this subscription was read too slowly and is ended: subscribe again")
+            self.end("this subscription was read too slowly and has ended: subscribe again")
 
     def end(self, reason: str) -> None:
+        """End this listener with UnavailableError."""
         self._fault = UnavailableError(reason)
         while not self._waiting.empty():
             self._waiting.get_nowait()
@@ -51,7 +53,7 @@ class Listener(Generic[M]):
 
 
 class ChangeFeed(Generic[M]):
-    """Follows a collection while somebody listens, and only then. `key_field` tells whom a document is for."""
+    """Follows a collection while it has listeners. `key_field` selects the listeners of a document."""
 
     def __init__(
         self,
@@ -80,17 +82,20 @@ class ChangeFeed(Generic[M]):
         return sum(map(len, self._listeners.values()))
 
     @property
-    def following(self) -> bool:
-        """Whether the change stream is kept open now."""
+    def is_following(self) -> bool:
+        """Return whether the change stream is open or being opened."""
         return self._following is not None
 
     @asynccontextmanager
     async def listen(self, key: str) -> AsyncIterator[Listener[M]]:
-        """Whatever is written after the body began is told. Raises UnavailableError when the database is away."""
+        """Listen for documents that are written after the body began.
+
+        Raises UnavailableError if the database does not respond.
+        """
         listener: Listener[M] = Listener(self._backlog)
         self._listeners.setdefault(key, set()).add(listener)
         try:
-            await self._opened()
+            await self._wait_until_open()
             yield listener
         finally:
             self._forget(key, listener)
@@ -99,13 +104,13 @@ class ChangeFeed(Generic[M]):
         """End all listeners and the change stream. May be repeated."""
         self._closed = True
         for listener in [each for group in self._listeners.values() for each in group]:
-            listener.end("the service is going down: subscribe again")
+            listener.end("the service is shutting down: subscribe again")
         self._stop()
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    async def _opened(self) -> None:
+    async def _wait_until_open(self) -> None:
         if self._closed:
-            raise UnavailableError("the service is going down")
+            raise UnavailableError("the service is shutting down")
         if self._following is None:
             self._open = asyncio.Event()
             self._following = asyncio.create_task(self._follow(self._open), name=f"feed of {self._model.__name__}")
@@ -113,7 +118,7 @@ class ChangeFeed(Generic[M]):
             async with asyncio.timeout(self._patience_s):
                 await self._open.wait()
         except TimeoutError as error:
-            raise UnavailableError("the database does not tell of changes now") from error
+            raise UnavailableError("the database does not report changes now") from error
 
     def _forget(self, key: str, listener: Listener[M]) -> None:
         group = self._listeners[key]
@@ -132,47 +137,47 @@ class ChangeFeed(Generic[M]):
         self._following = None
 
     async def _follow(self, opened: asyncio.Event) -> None:
-        """Keep the stream open, going on where it broke; where that is not possible, all are told to read again."""
+        """Keep the stream open and resume it after failures; if that is impossible, ask all listeners to read again."""
         token: Mapping[str, Any] | None = None
         failures = 0
-        # Asked for besides being cancelled: the driver can turn a cancellation into an error of its own.
+        # Checked besides being cancelled: the driver can turn a cancellation into an error of its own.
         while self._following is asyncio.current_task():
             try:
                 async with self._db.watch(self._model, self._pipeline, token) as stream:
                     if failures:
-                        self._went_on(with_gap=token is None)
+                        self._report_reopened(with_gap=token is None)
                     failures = 0
                     opened.set()
                     while stream.alive and self._following is asyncio.current_task():
                         change = await stream.try_next()
                         token = stream.resume_token
                         if change is not None:
-                            self._tell(change.get("fullDocument"))
-                broke: Exception | None = None  # by the server: the collection was dropped or renamed
+                            self._publish(change.get("fullDocument"))
+                broke: Exception | None = None  # closed by the server: the collection was dropped or renamed
                 token = None
             except UnavailableError as error:
                 broke = error
-            except Exception as error:  # the loop that keeps the stream open records what comes and goes on
-                broke, token = error, None  # it cannot be gone on from there
+            except Exception as error:  # the loop must not end; the error is logged
+                broke, token = error, None  # the stream cannot be resumed
             opened.clear()
             if not failures:
-                log.warning("change stream broke", extra={"collection": self._model.__name__}, exc_info=broke)
+                log.warning("change stream failed", extra={"collection": self._model.__name__}, exc_info=broke)
             failures += 1
             await asyncio.sleep(_PAUSES_S[min(failures, len(_PAUSES_S)) - 1])
 
-    def _went_on(self, *, with_gap: bool) -> None:
-        log.warning("change stream is back", extra={"collection": self._model.__name__})
+    def _report_reopened(self, *, with_gap: bool) -> None:
+        log.warning("change stream reopened", extra={"collection": self._model.__name__})
         if with_gap:
             for listener in [each for group in self._listeners.values() for each in group]:
-                listener.tell(None)
+                listener.put(None)
 
-    def _tell(self, raw: dict[str, Any] | None) -> None:
+    def _publish(self, raw: dict[str, Any] | None) -> None:
         if raw is None or not (listeners := self._listeners.get(raw[self._key_field])):
             return
         try:
             document: M | None = self._model.model_validate_doc(raw)
-        except Exception:  # what odmantic raises depends on what is wrong
+        except Exception:  # odmantic's errors depend on the defect
             log.warning("record cannot be read", extra={"record": f"{self._model.__name__} {raw['_id']}"})
-            document = None  # whoever listens reads it, and meets the error
+            document = None  # the listener reads it and meets the error
         for listener in listeners:
-            listener.tell(document)
+            listener.put(document)

@@ -1,4 +1,4 @@
-"""What CloudyPad keeps of its instances, where every worker finds it, and who works on which of them."""
+"""CloudyPad's instance states, shared by all workers, and the leases on them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CloudyPadState(Model):
-    """`parcel` is what providers.cloudypad.home packs, empty until something was made. `version` grows with every
-    write, also over the death and rebirth of a name. The lease is `holder`'s until `held_until`."""
+    """The state of one instance.
+
+    `parcel` is packed by providers.cloudypad.state_files and empty until something was created. `version` grows with
+    every write, even if a name is removed and used again. `holder` has the lease until `held_until`.
+    """
 
     id: str = Field(primary_field=True)  # the instance's name
     provider: str = ""
@@ -35,7 +38,7 @@ class CloudyPadState(Model):
 
 
 class CloudyPadStates:
-    """Keeps providers.cloudypad.custody.StateStore."""
+    """The StateStore of providers.cloudypad.instance_lease."""
 
     def __init__(self, db: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._db = db
@@ -103,7 +106,7 @@ def _version(row: Document) -> int:
 
 @contextlib.contextmanager
 def _as_busy() -> Iterator[None]:
-    """To those who speak to clouds, a database that is away is one more thing that does not answer."""
+    """Turn an unavailable database into ProviderBusyError, which code that talks to clouds handles."""
     try:
         yield
     except UnavailableError as error:

@@ -1,4 +1,4 @@
-"""How many calls to the database are under way at once. A crowd waits in order, instead of failing all at once."""
+"""Limits concurrent database calls, so that a crowd waits in order instead of failing all at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from errors import UnavailableError
 
 
 class Turns:
-    """Let so many calls be under way at once, and the others wait in the order in which they came.
+    """Allows a number of concurrent calls and queues the others.
 
-    A wait ends with UnavailableError when no call was answered for `silence_s`: then the database does not answer.
-    While it answers, a wait may last `longest_s`. Time in which the event loop was busy does not count: no answer could
-    be taken then.
+    A wait ends with UnavailableError if no call succeeded for `silence_s`: the database does not respond. While it
+    responds, a wait may last `longest_s`. Time in which the event loop was blocked does not count, because no response
+    could be read then.
     """
 
     def __init__(self, at_once: int, silence_s: float, longest_s: float) -> None:
@@ -29,13 +29,13 @@ class Turns:
         self._waiting: deque[_Wait] = deque()
         self._answered_at = 0.0
         self._tick_s = min(_TICK_S, silence_s / 10)
-        self._ticked_at: float | None = None  # of the loop; None while nothing is under way
-        self._clock_s = 0.0  # runs while something is under way, and stands still while the loop is busy
-        self.stalled_s = 0.0  # for how long the loop was busy, in all
+        self._ticked_at: float | None = None  # loop time; None while no call is running
+        self._clock_s = 0.0  # advances while calls are running and the loop is not blocked
+        self.stalled_s = 0.0  # total time for which the loop was blocked
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Hold a turn while the body runs. Within another turn, the body is part of that one."""
+        """Hold a turn while the body runs. A turn within another turn is part of that one."""
         if _HELD.get():
             yield
             return
@@ -101,13 +101,13 @@ class Turns:
                 return
             ended = self._waiting.popleft().turn
             if not ended.done():
-                ended.set_exception(UnavailableError("the database does not answer"))
+                ended.set_exception(UnavailableError("the database does not respond"))
 
 
 @dataclass(eq=False, slots=True)
 class _Wait:
     turn: asyncio.Future[None]
-    begun: float  # by the clock of the turns
+    begun: float  # by the clock of Turns
     given: bool = False
 
 

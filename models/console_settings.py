@@ -1,4 +1,4 @@
-"""An operator's changes to a console: checked, written together with their entry on the audit trail."""
+"""Validates an operator's changes to a console and writes them together with an audit entry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.catalog import Console, ConsoleSettings, ConsoleType, PresetName, Pr
 from models.database import Database, Document
 from models.roles import Role
 
-# Registry or user, then repository, then tag or digest or both. What it becomes part of is Wolf's configuration.
+# Registry or user, then repository, then tag or digest or both. The value becomes part of Wolf's configuration.
 _IMAGE: Final = re.compile(
     r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*){1,4}"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
@@ -28,7 +28,10 @@ _DEAREST_USD: Final = Decimal(1000)
 
 @dataclass(frozen=True, slots=True)
 class ConsoleChanges:
-    """What is None stays as it is. `providers` replaces the whole list: a cloud that is not named is not used."""
+    """Changes to a console. None changes nothing.
+
+    `providers` replaces the whole list: a cloud that it lacks is not used.
+    """
 
     preset: PresetName | None = None
     emulator_image: str | None = None
@@ -38,8 +41,10 @@ class ConsoleChanges:
 
 
 async def configure(db: Database, type_: ConsoleType, changes: ConsoleChanges, by: tuple[str, Role]) -> Console:
-    """The console as it is then; launches under way keep what they began with. Raises InvalidInputError whose path
-    names the field, with nothing written."""
+    """Apply changes and return the console; running launches keep their settings.
+
+    Raises InvalidInputError with the path of the field, and writes nothing then.
+    """
     _check(changes)
     fields = _fields(changes)
 
@@ -50,7 +55,7 @@ async def configure(db: Database, type_: ConsoleType, changes: ConsoleChanges, b
         return await console(db, type_)
 
     actor_id, actor_role = by
-    detail = ", ".join(f"{name}={_told(value)}" for name, value in fields.items()) or "nothing"
+    detail = ", ".join(f"{name}={_describe(value)}" for name, value in fields.items()) or "nothing"
     return await write_with(
         db,
         write,
@@ -77,7 +82,7 @@ def _check(changes: ConsoleChanges) -> None:
 def _check_providers(preferences: Sequence[ProviderPreference]) -> None:
     names = [preference.provider for preference in preferences]
     if len(set(names)) != len(names):
-        raise InvalidInputError("providers may name each cloud once", ("providers",))
+        raise InvalidInputError("providers must not list a cloud twice", ("providers",))
     if not any(preference.enabled for preference in preferences):
         raise InvalidInputError("providers must leave at least one cloud enabled", ("providers",))
     for number, preference in enumerate(preferences):
@@ -93,14 +98,14 @@ def _fields(changes: ConsoleChanges) -> Document:
     given: dict[str, Any] = {
         "preset": changes.preset,
         "emulator_image": changes.emulator_image,
-        "providers": None if changes.providers is None else [_stored(one) for one in changes.providers],
+        "providers": None if changes.providers is None else [_as_document(one) for one in changes.providers],
         "max_session_hours": changes.max_session_hours,
         "idle_stop_minutes": changes.idle_stop_minutes,
     }
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _stored(preference: ProviderPreference) -> Document:
+def _as_document(preference: ProviderPreference) -> Document:
     return {
         "provider": preference.provider,
         "enabled": preference.enabled,
@@ -113,7 +118,7 @@ def _operators(fields: Document, unset: Document) -> Document:
     return {name: value for name, value in operators.items() if value}
 
 
-def _told(value: object) -> str:
+def _describe(value: object) -> str:
     if isinstance(value, list):
         return "/".join(f"{one['provider']}{'' if one['enabled'] else ' off'}" for one in value)
     return str(value)

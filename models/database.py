@@ -1,7 +1,7 @@
-"""The one door to MongoDB: documents in, documents out, foreign errors translated.
+"""The only module that calls pymongo. Translates driver errors into ours.
 
-ODMantic describes the documents; the calls go through pymongo's own asynchronous client, because Motor holds a
-thread for every idle change stream. Filters are flat dictionaries: `$and` at the top of a filter scans.
+ODMantic describes the documents. Calls use pymongo's own asynchronous client, because Motor keeps a thread for every
+idle change stream. Filters are flat dictionaries: a filter with `$and` at its top scans the collection.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from models import indexes
 from models.batches import Batches
 from models.concurrency import Turns
 from models.translation import IN_TRANSACTION, Translation
-from models.unreadable import Unreadable, notice
+from models.unreadable import Unreadable, report_unreadable
 
 log = logging.getLogger(__name__)
 Document = dict[str, Any]
@@ -39,17 +39,17 @@ T = TypeVar("T")
 P = ParamSpec("P")
 ASCENDING, DESCENDING = 1, -1
 _BATCH: Final = 500
-_ROWS: Final = 10_000  # in one answer, as far as its sixteen megabytes go
-_AT_ONCE: Final = 32  # calls under way: more make no database faster, and the driver opens a connection for each
-_LONGEST_S: Final = 60.0  # that a call waits for its turn while others are answered
-_STALLED_S: Final = 1.0  # for which the event loop was busy while a call was under way: its time limit says little then
+_ROWS: Final = 10_000  # per response, within its limit of 16 MB
+_AT_ONCE: Final = 32  # concurrent calls: more make no database faster, and each opens a connection
+_LONGEST_S: Final = 60.0  # longest wait for a turn while other calls succeed
+_STALLED_S: Final = 1.0  # if the event loop was blocked for so long during a call, its time limit proves little
 _TRIES: Final = 3
 
 
 def _in_turn(
     call: Callable[Concatenate[Database, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Database, P], Coroutine[Any, Any, T]]:
-    """Wait for a turn before the call: its time limit begins when it is sent, not when a crowd came."""
+    """Wait for a turn before the call, so that its time limit begins when it is sent."""
 
     @wraps(call)
     async def waiting(self: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -62,7 +62,7 @@ def _in_turn(
 def _read_in_turn(
     call: Callable[Concatenate[Database, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Database, P], Coroutine[Any, Any, T]]:
-    """Wait for a turn before the call, and repeat a call that went unanswered only because the event loop was busy."""
+    """Wait for a turn before the call; repeat a call that timed out only because the event loop was blocked."""
 
     @wraps(call)
     async def waiting(self: Database, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -80,19 +80,24 @@ def _read_in_turn(
 
 
 class Database:
-    """One database. Every call ends within `timeout_s` of its turn; UnavailableError means that nothing usable was
-    answered."""
+    """One database.
+
+    Every call ends within `timeout_s` of its turn. UnavailableError means that there was no usable response.
+    """
 
     def __init__(
         self, uri: str, name: str, timeout_s: float = 5.0, failed: Callable[[str, str], None] = lambda kind, name: None
     ) -> None:
-        """Raises ValueError when `uri` is none. `failed` is called with the kind and name of every error."""
+        """Connect lazily. Raises ValueError for an invalid `uri`.
+
+        `failed` is called with the kind and name of every error.
+        """
         self._client = _client(uri, int(timeout_s * 1000))
-        # ODMantic is typed for Motor; what is used of its engine works on pymongo's client unchanged.
+        # ODMantic's types assume Motor; the parts of its engine used here work with pymongo's client unchanged.
         self._engine = AIOEngine(client=cast(Any, self._client), database=name)
         self.name = name
         self._timeout_s = timeout_s
-        self._translated = Translation(failed)
+        self._translate = Translation(failed)
         self._turns = Turns(_AT_ONCE, timeout_s, _LONGEST_S)
         self._by_id: dict[type[Model], Batches[str, Document]] = {}
         self._prepared = asyncio.Event()
@@ -106,27 +111,32 @@ class Database:
         await self._client.close()
 
     def turn(self) -> AbstractAsyncContextManager[None]:
-        """Hold a turn for several calls, one after another. Each call of this database takes one by itself.
+        """Hold a turn for several consecutive calls. Every single call takes a turn by itself.
 
-        Raises UnavailableError when the database does not answer those who came before.
+        Raises UnavailableError if the database does not respond to earlier calls.
         """
         return self._turns.turn()
 
     @property
     def stalled_s(self) -> float:
-        """For how long this process's event loop was busy while calls were under way, in all."""
+        """Return for how long this process's event loop was blocked during calls, in total."""
         return self._turns.stalled_s
 
     async def ping(self) -> None:
-        """Raises UnavailableError when the database does not answer, or may not be used yet."""
+        """Check that the database responds.
+
+        Raises UnavailableError if it does not, or if it must not be used yet.
+        """
         if self._only is not None:
             raise UnavailableError(_NOT_CHECKED)
-        with self._translated():
+        with self._translate():
             await self._client.admin.command("ping")
 
     def restrict_to(self, model: type[Model]) -> None:
-        """Refuse every call that is not about this model with UnavailableError, until `lift_restriction`: what a
-        database holds is not touched before it is certain whose it is."""
+        """Reject calls about other models with UnavailableError until `lift_restriction`.
+
+        A database is not touched before it is certain which deployment it belongs to.
+        """
         self._only = model
 
     @property
@@ -137,51 +147,51 @@ class Database:
         self._only = None
 
     def prepare_first(self) -> None:
-        """From now on transactions wait until `ensure_indexes` has succeeded.
+        """Make transactions wait until `ensure_indexes` has succeeded.
 
-        A transaction must not bring a collection into being: whoever makes an index of it at the same moment waits for
-        that transaction, and in the embedded database the transaction then waits for the index, both for ever.
+        A transaction must not create a collection: a process that creates an index on it at the same time waits for the
+        transaction, and in the embedded database the transaction then waits for the index, both forever.
         """
         self._prepared.clear()
 
     async def ensure_indexes(self, models: Sequence[type[Model]]) -> None:
-        """Make the indexes those that the models ask for. May be repeated, by several processes at once.
+        """Create and change indexes as the models require. Several processes may do so at once, repeatedly.
 
-        Raises MigrationError when documents do not allow a unique index.
+        Raises MigrationError if documents violate a unique index.
         """
-        with self._translated():
+        with self._translate():
             for model in models:
                 await indexes.ensure(self._collection(model), _indexes_of(model))
         self._prepared.set()
 
     async def get(self, model: type[M], key: str | None) -> M | None:
-        """Read one document, together with others that are asked for at the same moment; None for no key."""
+        """Return one document, read together with others that are requested at the same time; None for no key."""
         if key is None:
             return None
         if IN_TRANSACTION.get():
             return await self.find_one(model, {"_id": key})
         raw = await self._batches(model).get(key)
-        return None if raw is None else self._translated.parsed(model, raw)
+        return None if raw is None else self._translate.parse(model, raw)
 
     async def get_many(self, model: type[M], keys: Iterable[str]) -> list[M]:
-        """Those that exist, in no particular order."""
+        """Return the existing documents in no particular order."""
         if IN_TRANSACTION.get():
             return await self.find(model, {"_id": {"$in": list(keys)}})
         raws = await self._batches(model).get_all(keys)
-        return [self._translated.parsed(model, raw) for raw in raws.values()]
+        return [self._translate.parse(model, raw) for raw in raws.values()]
 
     async def read_many(self, model: type[M], keys: Iterable[str]) -> dict[str, M | UnreadableRecordError]:
-        """Those that exist, by their ids; for each that this version cannot read, the error that says so."""
+        """Return the existing documents by id; an UnreadableRecordError for each that this version cannot read."""
         read: dict[str, M | UnreadableRecordError] = {}
         for key, raw in (await self._batches(model).get_all(keys)).items():
             try:
-                read[key] = self._translated.parsed(model, raw)
+                read[key] = self._translate.parse(model, raw)
             except UnreadableRecordError as error:
                 read[key] = error
         return read
 
     async def get_derived(self, model: type[M], key: str) -> M | None:
-        """As `get`, for what can be derived again: a document that this version cannot read is as good as none."""
+        """Return a document that can be derived again; None also if this version cannot read it."""
         try:
             return await self.get(model, key)
         except UnreadableRecordError:
@@ -189,45 +199,47 @@ class Database:
 
     @_read_in_turn
     async def find_one(self, model: type[M], query: Document) -> M | None:
-        with self._translated():
+        with self._translate():
             raw = await self._collection(model).find_one(query)
-        return None if raw is None else self._translated.parsed(model, raw)
+        return None if raw is None else self._translate.parse(model, raw)
 
     @_read_in_turn
     async def find(
         self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
     ) -> list[M]:
-        """Documents that match, at most `limit` (0: all of them). Raises UnreadableRecordError when one of them cannot
-        be read: for decisions, which must know of all."""
-        return [self._translated.parsed(model, raw) for raw in await self._found(model, query, sort, limit)]
+        """Return matching documents, at most `limit` (0: all).
+
+        Raises UnreadableRecordError if one of them cannot be read: for decisions, which need all of them.
+        """
+        return [self._translate.parse(model, raw) for raw in await self._find_raw(model, query, sort, limit)]
 
     @_read_in_turn
     async def find_readable(
         self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
     ) -> tuple[list[M], list[Unreadable]]:
-        """As `find`, for lists: documents that cannot be read are left out, noticed and returned beside the others."""
+        """Return matching documents like `find`, and beside them those that cannot be read: for lists."""
         read: list[M] = []
         unreadable: list[Unreadable] = []
-        async for raw in self._each(model, query, sort, limit):
+        async for raw in self._iterate(model, query, sort, limit):
             try:
-                read.append(self._translated.parsed(model, raw))
+                read.append(self._translate.parse(model, raw))
             except UnreadableRecordError as error:
                 unreadable.append(Unreadable(model.__name__, str(raw["_id"]), error.message))
-                notice(unreadable[-1])
+                report_unreadable(unreadable[-1])
         return read, unreadable
 
-    async def _found(
+    async def _find_raw(
         self, model: type[Model], query: Document, sort: Sequence[tuple[str, int]], limit: int
     ) -> list[Document]:
-        with self._translated():
+        with self._translate():
             cursor = self._collection(model).find(query, limit=limit)
             return await (cursor.sort(list(sort)) if sort else cursor).to_list()
 
-    async def _each(
+    async def _iterate(
         self, model: type[Model], query: Document, sort: Sequence[tuple[str, int]], limit: int
     ) -> AsyncIterator[Document]:
-        """Yield documents by the hundred: the time limit is that of each batch, so that thousands can be read."""
-        with self._translated():
+        """Yield documents in batches. The time limit applies to each batch, so that thousands can be read."""
+        with self._translate():
             cursor = self._collection(model).find(query, limit=limit, batch_size=_BATCH)
             async with cursor.sort(list(sort)) if sort else cursor:
                 async for raw in cursor:
@@ -235,83 +247,88 @@ class Database:
 
     @_read_in_turn
     async def rows(self, model: type[Model], query: Document) -> list[Document]:
-        """Documents that match, as they are stored: for those who read thousands."""
-        with self._translated():
+        """Return matching documents as they are stored: for readers of thousands."""
+        with self._translate():
             return await self._collection(model).find(query, batch_size=_ROWS).to_list()
 
     @_in_turn
     async def insert(self, document: Model) -> None:
-        """Raises ConflictError when a unique key is taken."""
-        with self._translated():
+        """Insert a document. Raises ConflictError if a unique key exists."""
+        with self._translate():
             await self._collection(type(document)).insert_one(document.model_dump_doc())
 
     @_in_turn
     async def insert_many(self, documents: Sequence[Model]) -> None:
-        """All of one model. Raises ConflictError when a unique key is taken; those before it are written then."""
+        """Insert documents of one model.
+
+        Raises ConflictError if a unique key exists; the documents before it are written.
+        """
         if not documents:
             return
-        with self._translated():
+        with self._translate():
             await self._collection(type(documents[0])).insert_many([each.model_dump_doc() for each in documents])
 
     @_in_turn
     async def replace(self, document: Model) -> None:
-        """Insert, or overwrite the document with the same id. For derived data that has no rival writer."""
+        """Insert the document, or overwrite the one with its id. For derived data with a single writer."""
         raw = document.model_dump_doc()
-        with self._translated():
+        with self._translate():
             await self._collection(type(document)).replace_one({"_id": raw["_id"]}, raw, upsert=True)
 
     @_in_turn
     async def update(self, model: type[M], guard: Document, changes: Document) -> M | None:
-        """One guarded write: apply update operators to the one document that `guard` matches and return it as it is
-        then. None means that nothing matched and nothing was written."""
-        with self._translated():
+        """Apply update operators to the one document that `guard` matches and return the result.
+
+        None means that nothing matched and nothing was written.
+        """
+        with self._translate():
             raw = await self._collection(model).find_one_and_update(
                 guard, changes, return_document=ReturnDocument.AFTER
             )
-        return None if raw is None else self._translated.parsed(model, raw)
+        return None if raw is None else self._translate.parse(model, raw)
 
     @_in_turn
     async def update_or_insert(self, model: type[M], key: Document, changes: Document) -> M:
-        """Update operators on the document with this key, made if absent, and the document as it is soon after."""
-        with self._translated():
+        """Apply update operators to the document with this key, creating it if needed, and return it soon after."""
+        with self._translate():
             collection = self._collection(model)
             raw = await collection.find_one_and_update(key, changes, upsert=True, return_document=ReturnDocument.AFTER)
             if raw is None:
-                # SecantusDB's answer to whoever lost a race to insert, although the update was made.
+                # SecantusDB returns nothing to the loser of a race to insert, although the update was made.
                 raw = await collection.find_one(key)
-        return self._translated.parsed(model, cast(Document, raw))
+        return self._translate.parse(model, cast(Document, raw))
 
     @_in_turn
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
-        with self._translated():
+        with self._translate():
             return (await self._collection(model).update_many(guard, changes)).modified_count
 
     @_in_turn
     async def upsert(self, model: type[Model], key: Document, changes: Document) -> None:
-        """Update operators on the document with this key, made if absent."""
-        with self._translated():
+        """Apply update operators to the document with this key, creating it if needed."""
+        with self._translate():
             await self._collection(model).update_one(key, changes, upsert=True)
 
     @_in_turn
     async def upsert_many(self, model: type[Model], changes: Mapping[str, Document]) -> None:
-        """Update operators on the documents with these ids, made if absent, in one call."""
+        """Apply update operators to the documents with these ids in one call, creating them if needed."""
         updates = [pymongo.UpdateOne({"_id": key}, change, upsert=True) for key, change in changes.items()]
-        with self._translated():
+        with self._translate():
             await self._collection(model).bulk_write(updates, ordered=False)
 
     @_in_turn
     async def delete(self, model: type[Model], guard: Document) -> int:
-        with self._translated():
+        with self._translate():
             return (await self._collection(model).delete_many(guard)).deleted_count
 
     @_read_in_turn
     async def count(self, model: type[Model], query: Document) -> int:
-        with self._translated():
+        with self._translate():
             return await self._collection(model).count_documents(query)
 
     @_read_in_turn
     async def aggregate(self, model: type[Model], pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
-        with self._translated():
+        with self._translate():
             cursor = await self._collection(model).aggregate(list(pipeline))
             return await cursor.to_list()
 
@@ -319,9 +336,9 @@ class Database:
     async def watch(
         self, model: type[Model], pipeline: Sequence[Mapping[str, Any]], resume_after: Mapping[str, Any] | None = None
     ) -> AsyncIterator[AsyncCollectionChangeStream[Document]]:
-        """A change stream, open before the body runs. Its own `resume_token` is where to go on after a break."""
-        with self._translated():
-            # A wait for changes is not a call that must end soon: the client's time limit is lifted for it.
+        """Open a change stream before the body runs. Its `resume_token` is where to resume after a failure."""
+        with self._translate():
+            # Waiting for changes may take long, so the client's time limit is lifted.
             collection = self._collection(model).with_options(
                 codec_options=CodecOptions(tz_aware=True, document_class=dict)
             )
@@ -332,23 +349,23 @@ class Database:
                 yield stream
 
     async def transaction(self, body: Callable[[], Awaitable[T]]) -> T:
-        """Run calls of this database so that all of their writes happen or none. Within another, it is part of that.
+        """Run database calls so that all of their writes happen or none. Nested calls join the outer transaction.
 
-        `body` is run again when others write to the same documents: it makes calls of this database one after
-        another and does nothing else. What it raises undoes its writes.
+        `body` is run again if others write the same documents: it must make database calls one after another and do
+        nothing else. An error undoes its writes.
         """
         if IN_TRANSACTION.get():
             return await body()
-        await self._until_prepared()
+        await self._wait_until_prepared()
         async with self.turn():
             return await self._transaction(body)
 
     async def _transaction(self, body: Callable[[], Awaitable[T]]) -> T:
-        with self._translated(), pymongo.timeout(self._timeout_s):
+        with self._translate(), pymongo.timeout(self._timeout_s):
             async with self._client.start_session() as session:
-                return await session.with_transaction(lambda session: _bound(session, body))
+                return await session.with_transaction(lambda session: _run_in_session(session, body))
 
-    async def _until_prepared(self) -> None:
+    async def _wait_until_prepared(self) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._prepared.wait()
@@ -356,8 +373,8 @@ class Database:
             raise UnavailableError("the database is not prepared yet") from error
 
     async def drop(self) -> None:
-        """Delete the whole database: for tests, which own theirs."""
-        with self._translated():
+        """Delete the whole database. For tests, which own theirs."""
+        with self._translate():
             await self._client.drop_database(self.name)
 
     def _batches(self, model: type[Model]) -> Batches[str, Document]:
@@ -374,7 +391,7 @@ class Database:
         return cast("AsyncCollection[Document]", self._engine.get_collection(model))
 
 
-_NOT_CHECKED: Final = "the database was not checked yet"
+_NOT_CHECKED: Final = "the database has not been checked yet"
 
 
 def _indexes_of(model: type[Model]) -> list[IndexModel]:
@@ -384,13 +401,16 @@ def _indexes_of(model: type[Model]) -> list[IndexModel]:
 
 @contextmanager
 def best_effort() -> Iterator[None]:
-    """For writes that no answer is worth failing for: a counter, a cache. The error is logged where it happens."""
+    """Ignore errors of writes that are not worth a failure, such as counters and caches.
+
+    The errors are logged where they occur.
+    """
     with suppress(UnavailableError, ConflictError, DatabaseFaultError):
         yield
 
 
-async def _bound(session: AsyncClientSession, body: Callable[[], Awaitable[T]]) -> T:
-    """Every call within `body` takes part in the session, without being told of it."""
+async def _run_in_session(session: AsyncClientSession, body: Callable[[], Awaitable[T]]) -> T:
+    """Run `body` with the session, which all of its database calls use implicitly."""
     token = IN_TRANSACTION.set(True)
     try:
         async with session.bind(end_session=False):
@@ -400,7 +420,7 @@ async def _bound(session: AsyncClientSession, body: Callable[[], Awaitable[T]]) 
 
 
 def _as_stored(value: object) -> object:
-    """What the driver cannot encode by itself, for filters and update operators."""
+    """Convert values that the driver cannot encode by itself, for filters and update operators."""
     if isinstance(value, Decimal):
         return Decimal128(value)
     if isinstance(value, EmbeddedModel):
@@ -420,5 +440,5 @@ def _client(uri: str, timeout_ms: int) -> AsyncMongoClient[Document]:
             type_registry=TypeRegistry(fallback_encoder=_as_stored),
         )
     except (PyMongoError, ValueError, TypeError):
-        # Neither the driver's words nor its traceback are passed on: parts of the address may be a password.
+        # Neither the driver's message nor its traceback is passed on: parts of the address may be a password.
         raise ValueError("not a MongoDB connection string") from None

@@ -1,9 +1,9 @@
-"""What an error of MongoDB means for the call that met it: one table of the server's codes.
+"""Maps MongoDB's error codes to what an error means for the caller.
 
-The codes and their names are those of the server's own list (`error_codes.yml`). Transient are the codes that MongoDB's
-specifications of retryable writes and reads name, those that the server puts into its categories RetriableError,
-NotPrimaryError, ShutdownError, NetworkError, ExceededTimeLimitError, SnapshotError and SystemOverloadedError, and
-conflicts between operations. A code that is in no list is a fault of ours until somebody says otherwise.
+Codes and names are those of the server's own list (`error_codes.yml`). Transient codes are those that MongoDB's
+specifications of retryable writes and reads list, those in the server's categories RetriableError, NotPrimaryError,
+ShutdownError, NetworkError, ExceededTimeLimitError, SnapshotError and SystemOverloadedError, and conflicts between
+operations. An unlisted code counts as a fault of ours until it is classified.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from pymongo.errors import (
 
 
 class ErrorKind(StrEnum):
-    """What ends an error."""
+    """What resolves an error."""
 
-    TRANSIENT = "TRANSIENT"  # it passes by itself: the same call may succeed a moment later
-    OPERATOR = "OPERATOR"  # it stays until an operator changes something: a password, a role, a quota, a disk
+    TRANSIENT = "TRANSIENT"  # resolves itself: the same call may succeed a moment later
+    OPERATOR = "OPERATOR"  # needs an operator: a password, a role, a quota, a disk
     DUPLICATE = "DUPLICATE"  # a unique key is taken
-    FAULT = "FAULT"  # the command itself is wrong, or the code is unknown: only another version of ours helps
+    FAULT = "FAULT"  # the command is wrong or the code unknown: only another version of this service helps
 
 
 _TRANSIENT: Final = {
-    # Retryable writes and reads, as the drivers' specifications name them.
+    # Retryable writes and reads in the drivers' specifications.
     6: "HostUnreachable",
     7: "HostNotFound",
     89: "NetworkTimeout",
@@ -47,7 +47,7 @@ _TRANSIENT: Final = {
     11602: "InterruptedDueToReplStateChange",
     13435: "NotPrimaryNoSecondaryOk",
     13436: "NotPrimaryOrSecondary",
-    # The server's own categories of errors that pass.
+    # The server's own categories of transient errors.
     50: "MaxTimeMSExpired",
     202: "NetworkInterfaceExceededTimeLimit",
     239: "SnapshotTooOld",
@@ -70,7 +70,7 @@ _TRANSIENT: Final = {
     50915: "BackupCursorOpenConflictWithCheckpoint",
     91331: "RetriableRemoteCommandFailure",
     10045600: "InterruptedDueToFCVChange",
-    # Elections, routing, and other operations that are in the way just now.
+    # Elections, routing, and conflicting operations.
     24: "LockTimeout",
     46: "LockBusy",
     64: "WriteConcernTimeout",
@@ -101,14 +101,14 @@ _TRANSIENT: Final = {
     13388: "StaleConfig",
     46841: "ClientMarkedKilled",
     56846: "ConfigServerUnreachable",
-    # A cursor that ended before it was read to its end: the query is asked again.
+    # A cursor that ended early: the query is repeated.
     43: "CursorNotFound",
     136: "CappedPositionLost",
     175: "QueryPlanKilled",
     237: "CursorKilled",
 }
 _OPERATOR: Final = {
-    1: "InternalError",  # the embedded database says so when a write to its disk fails
+    1: "InternalError",  # reported by the embedded database if a write to its disk fails
     8: "UnknownError",
     11: "UserNotFound",
     13: "Unauthorized",
@@ -148,7 +148,7 @@ TABLE: Final[Mapping[int, tuple[str, ErrorKind]]] = {
 
 
 def kind_of(error: PyMongoError) -> ErrorKind:
-    """Return what ends this error. Of several in one answer, the one that is hardest to end counts."""
+    """Return what resolves this error. Of several in one response, the one that is hardest to resolve counts."""
     if isinstance(error, BulkWriteError):
         return _kind_of_many(error)
     if isinstance(error, DuplicateKeyError):
@@ -163,7 +163,7 @@ def kind_of(error: PyMongoError) -> ErrorKind:
 
 
 def name_of(error: PyMongoError) -> str:
-    """Return the name of the error, from the table or of its class: foreign text in no case."""
+    """Return the error's name from the table, or its class: never foreign text."""
     known = TABLE.get(_code(error))
     return type(error).__name__ if known is None else known[0]
 

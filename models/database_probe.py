@@ -1,7 +1,7 @@
-"""Why a MongoDB cannot be used, in one line that names the variable, the cause and an example.
+"""Explains why a MongoDB cannot be used, in one line with the variable, the cause and an example.
 
-A client of its own asks once: the driver reports an unknown host, a wrong password and a refused connection by errors
-of three kinds, some of them only for the first call of a client.
+It makes one request with its own client: the driver reports an unknown host, a wrong password and a refused connection
+through errors of three kinds, some of them only on a client's first call.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from errors import UnusableError
 _EXAMPLE: Final = "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net/gamer"
 _COLLECTION: Final = "deployment"  # it is read at every start
 _CODES: Final = {
-    13: "lets this user read nothing of the database",
-    18: "refuses the user or the password",
-    8000: "refuses the user or the password",  # Atlas's own code
+    13: "does not allow this user to read the database",
+    18: "rejects the user or the password",
+    8000: "rejects the user or the password",  # Atlas's own code
 }
-_NO_HOST: Final = "cannot be found: DNS does not answer, or does not know the name"
-_NO_TLS: Final = "does not agree on TLS; Atlas also answers so to an address that is not in its access list"
+_NO_HOST: Final = "cannot be found: DNS does not respond, or does not know the name"
+_NO_TLS: Final = "fails the TLS handshake; Atlas also does so for an address that is not in its access list"
 _WORDS: Final = (
     *((words, _NO_HOST) for words in ("name or service not known", "nodename nor", "no address", "getaddrinfo")),
     *((words, _NO_TLS) for words in ("ssl", "tls", "certificate")),
@@ -31,10 +31,10 @@ _WORDS: Final = (
 
 
 async def check_address(uri: str, database: str, timeout_s: float = 5.0) -> None:
-    """Raise UnusableError with the reason when the database does not answer a read of ours."""
+    """Raise UnusableError with the reason if the database does not respond to a read."""
     milliseconds = int(timeout_s * 1000)
     try:
-        async with asyncio.timeout(3 * timeout_s):  # DNS is asked twice
+        async with asyncio.timeout(3 * timeout_s):  # DNS is queried twice
             async with AsyncMongoClient[dict[str, object]](
                 uri,
                 timeoutMS=milliseconds,
@@ -44,19 +44,19 @@ async def check_address(uri: str, database: str, timeout_s: float = 5.0) -> None
                 await client[database][_COLLECTION].find_one({}, {"_id": 1})
     except (PyMongoError, OSError, TimeoutError) as error:
         fault = f"MONGODB_ATLAS_URI: {hosts_in(uri)} {_cause(error)}. {_EXAMPLE}"
-        raise UnusableError("the database does not answer", fault) from None
+        raise UnusableError("the database does not respond", fault) from None
 
 
 def hosts_in(uri: str) -> str:
-    """Return the hosts of an address, without the user and the password that may stand before them."""
+    """Return the hosts of an address, without the user and password in front of them."""
     authority = uri.partition("://")[2].partition("/")[0].partition("?")[0]
     return authority.rpartition("@")[2][:100]
 
 
 def _cause(error: Exception) -> str:
     if isinstance(error, OperationFailure):
-        return _CODES.get(error.code or 0, f"refuses to be read (code {error.code})")
+        return _CODES.get(error.code or 0, f"refuses reads (code {error.code})")
     if isinstance(error, ConfigurationError):
         return _NO_HOST
     said = str(error).lower()
-    return next((cause for words, cause in _WORDS if words in said), "does not answer")
+    return next((cause for words, cause in _WORDS if words in said), "does not respond")

@@ -1,7 +1,7 @@
 """Which deployment a database belongs to, and which cloud accounts its machines are in.
 
-The first process that starts on a database writes the record; the unique id makes processes that start at the same
-moment agree on one. Every later start compares itself with it.
+The first process that starts on a database writes the record; its unique id makes processes that start at the same time
+agree. Every later start compares itself with the record.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from errors import ConflictError
 from models.database import Database
 
 SIMULATED: Final = "simulated"  # the account of every simulated cloud
-UNKNOWN: Final = "unknown"  # of a real cloud that did not say which account it is
+UNKNOWN: Final = "unknown"  # a real cloud that does not state which account it is
 _THIS: Final = "this"
 _WHO: Final = "deployment"
 
 
 class DeploymentRecord(Model):
-    """One document a database. `accounts` has the id of the account at each cloud by the provider's name."""
+    """The record, one per database. `accounts` maps provider names to account ids."""
 
     id: str = Field(primary_field=True)
     name: str
@@ -35,7 +35,7 @@ class DeploymentRecord(Model):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A deployment's name and the ids of its accounts at the clouds that it uses: never keys, which may rotate."""
+    """A deployment's name and the ids of its cloud accounts: never keys, which may rotate."""
 
     name: str
     accounts: Mapping[str, str]
@@ -43,7 +43,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What the record says and what this process says instead. `subject`: a provider's name, or the deployment."""
+    """A difference between the record and this process. `subject`: a provider's name, or the deployment."""
 
     subject: str
     recorded: str
@@ -55,28 +55,28 @@ class Difference:
 
 
 async def claim(db: Database, identity: Identity, *, adopt: bool = False) -> Difference | None:
-    """Record that the database is this deployment's, or return what says that it is another's.
+    """Record that the database belongs to this deployment, or return how it belongs to another.
 
-    A database without a record is taken over; an account that the record lacks is added. With `adopt` the record is
+    A database without a record is claimed; accounts that the record lacks are added. With `adopt` the record is
     overwritten. May be repeated, by several processes at once. Raises UnavailableError.
     """
     if adopt:
         taken = {f"accounts.{provider}": account for provider, account in identity.accounts.items()}
-        await _made(db, identity)
+        await _insert_record(db, identity)
         await db.update(DeploymentRecord, {"_id": _THIS}, {"$set": {"name": identity.name, **taken}})
         return None
     while True:
-        await _made(db, identity)
+        await _insert_record(db, identity)
         record = await db.get(DeploymentRecord, _THIS)
         if record is None:
             continue  # deleted between the two calls
         if (found := _difference(record, identity)) is not None:
             return found
-        if await _added(db, record, identity):
+        if await _add_accounts(db, record, identity):
             return None
 
 
-async def _made(db: Database, identity: Identity) -> None:
+async def _insert_record(db: Database, identity: Identity) -> None:
     try:
         record = DeploymentRecord(
             id=_THIS, name=identity.name, accounts=dict(identity.accounts), since=datetime.now(UTC)
@@ -86,8 +86,8 @@ async def _made(db: Database, identity: Identity) -> None:
         return
 
 
-async def _added(db: Database, record: DeploymentRecord, identity: Identity) -> bool:
-    """Record the accounts that are new, or known only now. False: another process recorded one of them first."""
+async def _add_accounts(db: Database, record: DeploymentRecord, identity: Identity) -> bool:
+    """Record new accounts and accounts known only now. Returns False if another process recorded one first."""
     new = {
         name: account
         for name, account in identity.accounts.items()
@@ -105,11 +105,11 @@ def _difference(record: DeploymentRecord, identity: Identity) -> Difference | No
         return Difference(_WHO, record.name, identity.name)
     for provider, account in identity.accounts.items():
         recorded = record.accounts.get(provider, account)
-        if not _may_be_one(recorded, account):
+        if not _can_be_same(recorded, account):
             return Difference(provider, recorded, account)
     return None
 
 
-def _may_be_one(recorded: str, ours: str) -> bool:
+def _can_be_same(recorded: str, ours: str) -> bool:
     both = {recorded, ours}
     return recorded == ours or (UNKNOWN in both and SIMULATED not in both)

@@ -1,4 +1,4 @@
-"""Google's list prices as the Cloud Billing Catalog told them last."""
+"""Google's list prices as last read from the Cloud Billing Catalog."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from odmantic import Field, Model
 
 
 class GoogleRegionPrices(Model):
-    """USD by part ("vcpu:n1-standard", "gpu:nvidia-l4", "spot:gpu:nvidia-l4", ...), as decimal text: ODMantic encodes
-    no Decimal in a dict. What the catalog did not tell clearly is absent."""
+    """Prices of a region in USD by part ("vcpu:n1-standard", "gpu:nvidia-l4", "spot:gpu:nvidia-l4", ...).
+
+    They are decimal text, because ODMantic encodes no Decimal in a dict. Prices that the catalog does not state clearly
+    are absent.
+    """
 
     id: str = Field(primary_field=True)  # the region
     usd: dict[str, str]

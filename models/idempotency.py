@@ -1,4 +1,4 @@
-"""Keys by which callers repeat a request: each belongs to a caller and a user, and names one launch."""
+"""Idempotency keys: each belongs to a caller and a user, and names one launch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ KEPT_FOR: Final = timedelta(days=7)
 
 
 class IdempotencyKey(Model):
-    """What was asked for with a key, and the launch that it names. Gone by itself after a week."""
+    """The request that was sent with a key, and the launch that it names. Expires after a week."""
 
     id: str = Field(primary_field=True)  # of `key_id`
     launch_id: str
-    asked: str  # a hash of the arguments as they were sent
-    filled: str  # a hash of the arguments with the defaults of that moment
+    asked: str  # a hash of the arguments as sent
+    filled: str  # a hash of the arguments with the defaults at that time
     expires_at: datetime
 
     model_config = {
@@ -28,5 +28,5 @@ class IdempotencyKey(Model):
 
 
 def key_id(caller_id: str, user_id: str, key: str) -> str:
-    """An id of this key of this caller for this user, which says nothing of the three."""
+    """Return an id for this caller's key for this user. It reveals none of the three."""
     return hashlib.sha256("\n".join((caller_id, user_id, key)).encode()).hexdigest()

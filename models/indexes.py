@@ -1,9 +1,9 @@
-"""Makes the indexes of a collection those that the code asks for, whatever an earlier build left.
+"""Makes a collection's indexes match the code, whatever an earlier build left.
 
-An index is what it holds, not its name: one with the same keys and options is taken as it is, so that a renamed index
-costs nothing and a build that still asks for the old name finds it. A new one is made beside what is there. Only an
-index that cannot stand beside a new one is dropped before: the same name with other keys or options, or what MongoDB
-refuses (codes 85 and 86). Indexes that no build needs stay until `RETIRED` names them.
+An index is identified by its keys and options, not by its name, so that a renamed index costs nothing and a build that
+requires the old name still finds it. A new index is created beside existing ones. Only an index that cannot coexist
+with a new one is dropped first: the same name with other keys or options, or a conflict that MongoDB reports (codes 85
+and 86). Indexes that no build needs remain until `RETIRED` lists them.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from errors import MigrationError
 
 log = logging.getLogger(__name__)
 
-# By collection, the names of indexes to drop at start. A name goes here in the release after the one that stopped
-# asking for the index: until then builds that need it may run beside this one.
+# Names of indexes to drop at start, by collection. A name is added in the release after the one that stopped using the
+# index: until then, builds that need it may run beside this one.
 RETIRED: Final[Mapping[str, frozenset[str]]] = {}
 _BUILD: Final = timedelta(minutes=30).total_seconds()  # of a large collection, at most
 _TTL: Final = "expireAfterSeconds"
 _CONFLICTS: Final = frozenset({85, 86})  # IndexOptionsConflict, IndexKeySpecsConflict
-# What another process causes that does the same at the same time: those, NamespaceNotFound, IndexNotFound and
+# Also caused by another process that does the same at the same time: NamespaceNotFound, IndexNotFound and
 # IndexBuildAborted.
 _RACES: Final = _CONFLICTS | {26, 27, 276}
 _TRIES: Final = 5
@@ -41,7 +41,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """An index as the database describes it, in a form that can be compared."""
+    """An index as the database describes it, in a comparable form."""
 
     name: str
     keys: tuple[tuple[str, Any], ...]
@@ -55,11 +55,11 @@ class _Index:
         options = {name: value for name, value in described.items() if name not in _NO_OPTIONS and value is not False}
         return cls(described["name"], keys, options)
 
-    def holds_the_same_as(self, other: _Index) -> bool:
+    def is_same_as(self, other: _Index) -> bool:
         return self.keys == other.keys and self.options == other.options
 
     def differs_in_ttl_alone(self, other: _Index) -> bool:
-        """Return whether both expire their documents, and only after another time."""
+        """Return whether both expire their documents and differ only in the time."""
         options = [{name: value for name, value in each.options.items() if name != _TTL} for each in (self, other)]
         return self.keys == other.keys and options[0] == options[1] and _TTL in self.options and _TTL in other.options
 
@@ -67,9 +67,9 @@ class _Index:
 async def ensure(
     collection: AsyncCollection[Document], wanted: Sequence[IndexModel], retired: Iterable[str] | None = None
 ) -> None:
-    """Create and change what is needed. May be repeated, by several processes and several builds at once.
+    """Create and change indexes as needed. Several processes and builds may do so at once, repeatedly.
 
-    Raises MigrationError when documents do not allow a unique index; nothing was dropped for it then.
+    Raises MigrationError if documents violate a unique index; nothing was dropped for it then.
     """
     names = RETIRED.get(collection.name, frozenset()) if retired is None else frozenset(retired)
     for left in reversed(range(_TRIES)):
@@ -90,7 +90,7 @@ async def _ensure_all(collection: AsyncCollection[Document], wanted: Sequence[In
             await collection.create_indexes(wanted)
         return
     for model in wanted:
-        if not any(_Index.of(model.document).holds_the_same_as(index) for index in there):
+        if not any(_Index.of(model.document).is_same_as(index) for index in there):
             await _ensure_one(collection, model, there)
             there = await _existing(collection)
 
@@ -130,7 +130,7 @@ async def _create(collection: AsyncCollection[Document], model: IndexModel) -> N
 
 async def _drop(collection: AsyncCollection[Document], indexes: Iterable[_Index]) -> None:
     for index in indexes:
-        log.info("dropping a replaced index", extra={"collection": collection.name, "index": index.name})
+        log.info("dropping replaced index", extra={"collection": collection.name, "index": index.name})
         await collection.drop_index(index.name)
 
 
@@ -140,7 +140,7 @@ async def _drop_retired(
     if retired:
         needed = [_Index.of(model.document) for model in wanted]
         there = [index for index in await _existing(collection) if index.name in retired]
-        await _drop(collection, [each for each in there if not any(each.holds_the_same_as(one) for one in needed)])
+        await _drop(collection, [each for each in there if not any(each.is_same_as(one) for one in needed)])
 
 
 async def _change_ttl(collection: AsyncCollection[Document], index: _Index, wanted: _Index) -> None:
@@ -150,7 +150,7 @@ async def _change_ttl(collection: AsyncCollection[Document], index: _Index, want
 
 
 async def _refuse_duplicates(collection: AsyncCollection[Document], wanted: _Index) -> None:
-    """Raise MigrationError, naming some, when documents have the same values in the keys of a unique index."""
+    """Raise MigrationError with examples if documents have equal values in the keys of a unique index."""
     fields = [field for field, _ in wanted.keys]
     key = {f"k{number}": {"$ifNull": [f"${field}", None]} for number, field in enumerate(fields)}
     stages: list[Document] = [
@@ -164,6 +164,6 @@ async def _refuse_duplicates(collection: AsyncCollection[Document], wanted: _Ind
     if found:
         pairs = ", ".join(f"_id {each['ids'][0]} and {each['ids'][1]}" for each in found)
         raise MigrationError(
-            f"{collection.name}: {', '.join(fields)} must be unique from this version on, and is not: {pairs}. "
+            f"{collection.name}: {', '.join(fields)} must be unique from this version on, but is not: {pairs}. "
             "Change or delete one of each, and start again"
         )

@@ -1,4 +1,4 @@
-"""A launch: a player's wish to play, from the request to READY, and the numbered events that tell of it."""
+"""A launch: a player's request to play, from the request to READY, and its numbered events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LaunchStatus(StrEnum):
     RUNNING = "RUNNING"
     READY = "READY"
     CANCELLING = "CANCELLING"
-    CANCELLED = "CANCELLED"  # the cloud confirmed that nothing is left
+    CANCELLED = "CANCELLED"  # the cloud confirmed that nothing remains
     FAILED = "FAILED"
 
 
@@ -65,7 +65,7 @@ class Step(EmbeddedModel):
 
 
 class Attempt(EmbeddedModel):
-    """One site that was tried, and what came of it, in words for the player."""
+    """One site that was tried, and the outcome in words for the player."""
 
     provider: ProviderName
     site_id: str
@@ -74,21 +74,21 @@ class Attempt(EmbeddedModel):
 
 
 class Launch(Model):
-    """What was asked, and how far it is. The machine's own state is the VM's."""
+    """A request to play and its progress. The machine's own state is in the VM."""
 
     id: str = Field(primary_field=True)
-    caller_id: str  # who asked: with the idempotency key, the launch's unique key
-    idempotency_key: str  # the caller's, or one made up for it
-    user_id: str  # who plays
+    caller_id: str  # who requested it; unique together with the idempotency key
+    idempotency_key: str  # the caller's, or a generated one
+    user_id: str  # the player
     console: ConsoleType
     game_id: str | None = None
     save_id: str | None = None
     latitude: float | None = None
     longitude: float | None = None
-    provider: ProviderName | None = None  # only this one, when set
+    provider: ProviderName | None = None  # if set, only this one is tried
     requested_vm_id: str | None = None
-    replaces_vm_id: str | None = None  # the machine whose hardware was given away, which is not tried again
-    max_usd_per_hour: Decimal | None = None  # the cap on the placement's price
+    replaces_vm_id: str | None = None  # the machine that lost its hardware, which is not tried again
+    max_usd_per_hour: Decimal | None = None  # limit of the placement's price
     idle_stop_minutes: int
     max_session_hours: float
     status: LaunchStatus = LaunchStatus.QUEUED
@@ -97,16 +97,16 @@ class Launch(Model):
     attempts: list[Attempt] = Field(default_factory=list)
     last_sequence: int = 0
     vm_id: str | None = None
-    placed_with: ProviderName | None = None  # the cloud it ended up on
+    placed_with: ProviderName | None = None  # the cloud that it runs on
     requested_at: datetime
     ready_at: datetime | None = None
     ended_at: datetime | None = None
     estimated_ready_at: datetime | None = None
-    failure: str | None = None  # also why the service cancelled it
+    failure: str | None = None  # also the reason if the service cancelled it
     warning: str | None = None  # what will end it soon
-    trouble: str | None = None  # why a try of the step under way failed and is repeated
-    under_way: str | None = None  # what only one launch under way may have; one that has ended may still hold it
-    shared: bool = False  # given to a further request before it began: the one that wrote it does not take it back
+    trouble: str | None = None  # why the running step failed and is being repeated
+    under_way: str | None = None  # unique among running launches; an ended launch may still have it
+    shared: bool = False  # returned to a second request, so the request that created it must not undo it
 
     model_config = {
         "collection": "launches",
@@ -126,13 +126,13 @@ class Launch(Model):
 
     @property
     def warnings(self) -> str | None:
-        """Everything the player should know now, in one text."""
+        """Return everything the player should know now as one text."""
         told = [text for text in (self.warning, self.trouble) if text is not None]
         return ". ".join(told) or None
 
 
 class LaunchEvent(Model):
-    """One step of the story. `sequence` is 1, 2, 3, ... without gaps within a launch."""
+    """One event of a launch. `sequence` counts 1, 2, 3, ... without gaps."""
 
     id: str = Field(primary_field=True)  # "<launch>:<sequence>"
     launch_id: str
@@ -151,5 +151,5 @@ class LaunchEvent(Model):
 
 
 def new_id() -> str:
-    """An id for a launch or a VM: eighteen decimal digits, because CloudyPad's names allow nothing else in a group."""
+    """Return an id for a launch or a VM: 18 decimal digits, because CloudyPad's names allow nothing else in a group."""
     return str(secrets.randbelow(9 * 10**17) + 10**17)

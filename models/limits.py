@@ -1,4 +1,4 @@
-"""Spending limits, and the alerts that they raise: each once per period and level, however many processes look."""
+"""Spending limits and their alerts, each raised once per period and level across all processes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ class LimitPeriod(StrEnum):
 
 
 class AlertLevel(StrEnum):
-    INFO = "INFO"  # the forecast lies above the limit
-    WARNING = "WARNING"  # 80 % of it are spent
-    CRITICAL = "CRITICAL"  # all of it is spent
+    INFO = "INFO"  # the forecast is above the limit
+    WARNING = "WARNING"  # 80 % of the limit is spent
+    CRITICAL = "CRITICAL"  # all of the limit is spent
 
 
 class SpendingLimit(Model):
-    """One per period and user; `user_id` of None is the whole platform. A hard one refuses launches and stops what
-    runs."""
+    """A limit, one per period and user.
+
+    `user_id` None means the whole platform. A hard limit rejects launches and stops running machines.
+    """
 
     id: str = Field(primary_field=True)  # "<period>:<user or nothing>"
     period: LimitPeriod
@@ -43,10 +45,10 @@ class SpendingLimit(Model):
 
 
 class SpendingAlert(Model):
-    """The id holds period, level and limit, so that the database itself refuses a second one."""
+    """An alert. The id contains period, level and limit, so that the database rejects duplicates."""
 
     id: str = Field(primary_field=True)
-    channel: str = ALERTS  # one for all who follow
+    channel: str = ALERTS  # the same for all subscribers
     level: AlertLevel
     period: LimitPeriod
     period_start: datetime
@@ -56,7 +58,7 @@ class SpendingAlert(Model):
     forecast_usd: Decimal
     message: str
     raised_at: datetime
-    told: bool = False  # outside, by webhook: delivered, or given up
+    told: bool = False  # delivered by webhook, or given up
 
     model_config = {
         "collection": "spending_alerts",
@@ -69,7 +71,7 @@ class SpendingAlert(Model):
 
 
 class SpendingStop(Model):
-    """A machine that will be stopped because a hard limit is reached: its player was warned."""
+    """A machine that will be stopped because of a hard limit; its player has been warned."""
 
     id: str = Field(primary_field=True)  # the VM's
     stop_at: datetime
@@ -79,10 +81,11 @@ class SpendingStop(Model):
 
 
 def limit_id(period: LimitPeriod, user_id: str | None) -> str:
+    """Return the id of the limit of a period and user."""
     return f"{period}:{user_id or ''}"
 
 
-async def limits_of(db: Database, user_id: str | None) -> list[SpendingLimit]:
+async def find_limits(db: Database, user_id: str | None) -> list[SpendingLimit]:
     """Return one user's limits that can be read, or the platform's for None."""
     limits, _ = await db.find_readable(SpendingLimit, {"user_id": user_id})
     return limits

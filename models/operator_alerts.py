@@ -1,4 +1,4 @@
-"""Alerts for operators that are not about a spending limit. At most one is open per code and subject."""
+"""Alerts for operators that are not about spending limits. At most one is open per code and subject."""
 
 from __future__ import annotations
 
@@ -14,32 +14,35 @@ OPERATOR_ALERTS: Final = "operator-alerts"
 
 
 class OperatorAlertCode(StrEnum):
-    BALANCE_LOW = "BALANCE_LOW"  # a prepaid account runs out; the subject is the provider
+    BALANCE_LOW = "BALANCE_LOW"  # a prepaid account is running out; the subject is the provider
     QUOTA_EXCEEDED = "QUOTA_EXCEEDED"  # the subject is the provider and the quota, "CLOUDYPAD:GPUS_ALL_REGIONS"
-    SWEEP_PAUSED = "SWEEP_PAUSED"  # the sweeper would delete too much and waits for a confirmation
+    SWEEP_PAUSED = "SWEEP_PAUSED"  # the sweeper would delete too many machines and waits for a confirmation
     FOREIGN_MACHINES = "FOREIGN_MACHINES"  # machines on the account that belong to another deployment
-    MACHINE_UNREACHABLE = "MACHINE_UNREACHABLE"  # a VM that runs does not answer; the subject is the VM
-    MACHINE_STOPPED_BY_HOST = "MACHINE_STOPPED_BY_HOST"  # a VM was stopped outside; the subject is the VM
-    ACTIVITY_UNKNOWN = "ACTIVITY_UNKNOWN"  # whether a VM is played on cannot be measured; the subject is the VM
-    BILLING_EXPORT_STALE = "BILLING_EXPORT_STALE"  # the provider's bills have stopped coming; the provider
+    MACHINE_UNREACHABLE = "MACHINE_UNREACHABLE"  # a running VM does not respond; the subject is the VM
+    MACHINE_STOPPED_BY_HOST = "MACHINE_STOPPED_BY_HOST"  # a VM was stopped from outside; the subject is the VM
+    ACTIVITY_UNKNOWN = "ACTIVITY_UNKNOWN"  # whether a VM is in use cannot be measured; the subject is the VM
+    BILLING_EXPORT_STALE = "BILLING_EXPORT_STALE"  # the provider's bills stopped arriving; the provider
 
 
 class OperatorAlert(Model):
-    """`key` is "<code>:<subject>" while the alert is open and its own id afterwards, so that the unique index allows
-    one open alert of each kind."""
+    """An alert.
+
+    `key` is "<code>:<subject>" while the alert is open and its own id afterwards, so that the unique index allows one
+    open alert of each kind.
+    """
 
     id: str = Field(primary_field=True)  # "<code>:<subject>:<moment>"
-    channel: str = OPERATOR_ALERTS  # one for all who follow
+    channel: str = OPERATOR_ALERTS  # the same for all subscribers
     key: str
     level: AlertLevel
     code: OperatorAlertCode
     message: str
     subject_id: str
     raised_at: datetime
-    about: list[str] = Field(default_factory=list)  # what it was raised about so far; more of it raises it again
+    about: list[str] = Field(default_factory=list)  # what it has been raised about so far; additions raise it again
     cleared_at: datetime | None = None
-    told: bool = False  # by webhook that it was raised: delivered, or given up
-    cleared_told: bool = True  # by webhook that it is over; true as long as there is nothing to tell
+    told: bool = False  # its opening was delivered by webhook, or given up
+    cleared_told: bool = True  # its end was delivered by webhook; true while there is nothing to deliver
 
     model_config = {
         "collection": "operator_alerts",

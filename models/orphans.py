@@ -1,4 +1,4 @@
-"""What the sweeper remembers from round to round: machines without a live record, and when it saw each cloud last."""
+"""The sweeper's memory between rounds: machines without a live record, and when it last read each cloud."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from providers.base import ProviderName
 
 
 class OrphanMachine(Model):
-    """A machine that carries our tag and has no live record. It is spared for a while: its record may be on the way."""
+    """A machine with our tag and no live record. It is spared for a while, because its record may be under way."""
 
     id: str = Field(primary_field=True)  # "<provider>:<machine>"
     provider: ProviderName
     machine_id: str
     tag: str
     first_seen: datetime
-    predates: bool = False  # it turned up when the sweeper saw this cloud for the first time, or soon after a gap
-    held: bool = False  # the brake has caught it: it waits for an operator, also when the others are gone
-    started_at: datetime | None = None  # an adoption asked its cloud then to turn it on
-    told: Outcome | None = None  # what the audit trail says of its deletion
+    predates: bool = False  # first seen when the sweeper first read this cloud, or soon after a gap
+    held: bool = False  # held back by the brake until an operator decides, even if the others are gone
+    started_at: datetime | None = None  # when an adoption requested its start
+    told: Outcome | None = None  # the outcome of its deletion in the audit log
 
     model_config = {"collection": "strays"}
 
 
 class Sweep(Model):
-    """When a cloud was swept last. After a gap, the database may be another one, or as it was last night."""
+    """When a cloud was last swept. After a gap, the database may be a different one, or an old backup."""
 
     id: ProviderName = Field(primary_field=True)
     at: datetime
-    since: datetime | None = None  # no gap was found after that; unknown in what earlier versions wrote
+    since: datetime | None = None  # start of the time without gaps; None in documents of earlier versions
 
     model_config = {"collection": "sweeps"}

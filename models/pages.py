@@ -1,7 +1,7 @@
 """Pages of documents, newest first, by keyset: a page starts after a mark, not after a number of documents.
 
-The condition "older, or of the same moment with a smaller id" is asked as two flat queries, because a filter with
-`$or` at its top scans the collection.
+The condition "older, or equally old with a smaller id" is split into two flat queries, because a filter with `$or` at
+its top scans the collection.
 """
 
 from __future__ import annotations
@@ -19,26 +19,29 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A document's place in the order: its moment and its id."""
+    """A document's position in the order: its moment and its id."""
 
     at: datetime
     id: str
 
 
-async def newest_first(
+async def find_newest_first(
     db: Database, model: type[M], query: Document, moment: str, after: Mark | None, limit: int
 ) -> list[M]:
-    """At most `limit` documents that match, ordered by the field `moment` and the id, both falling."""
+    """Return at most `limit` matching documents, ordered by the field `moment` and the id, both descending."""
     if after is None:
-        return await _readable(db, model, query, moment, limit)
-    same = await _readable(db, model, {**query, moment: after.at, "_id": {"$lt": after.id}}, moment, limit)
+        return await _find_readable(db, model, query, moment, limit)
+    same = await _find_readable(db, model, {**query, moment: after.at, "_id": {"$lt": after.id}}, moment, limit)
     if len(same) == limit:
         return same
-    return [*same, *await _readable(db, model, {**query, moment: {"$lt": after.at}}, moment, limit - len(same))]
+    return [*same, *await _find_readable(db, model, {**query, moment: {"$lt": after.at}}, moment, limit - len(same))]
 
 
-async def _readable(db: Database, model: type[M], query: Document, moment: str, limit: int) -> list[M]:
-    """At most `limit` documents that can be read. Those that cannot are noticed, and do not shorten the page."""
+async def _find_readable(db: Database, model: type[M], query: Document, moment: str, limit: int) -> list[M]:
+    """Return at most `limit` readable documents.
+
+    Unreadable ones are reported and do not shorten the page.
+    """
     order, more = [(moment, DESCENDING), ("_id", DESCENDING)], 0
     while True:
         found, unreadable = await db.find_readable(model, query, order, limit + more)

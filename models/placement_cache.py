@@ -1,4 +1,4 @@
-"""What placement remembers: where a host-typed place name lies, and which sites were full a moment ago."""
+"""Placement's caches: positions of host-typed place names, and sites without capacity."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from providers.base import ProviderName
 
 
 class GeocodedPlace(Model):
-    """A place name's coordinates (degrees, WGS 84). Coordinates of None: looked for and not found."""
+    """Coordinates of a place name (degrees, WGS 84). None means that the lookup found nothing."""
 
     id: str = Field(primary_field=True)  # "city|region|country", as the host typed it
     latitude: float | None = None
     longitude: float | None = None
     country_code: str | None = None
-    precision: str | None = None  # "town", "region" or "country": how much of the name was understood
+    precision: str | None = None  # "town", "region" or "country": which part of the name was recognized
     source: str  # "gazetteer" or "nominatim"
     at: datetime
 
@@ -24,7 +24,7 @@ class GeocodedPlace(Model):
 
 
 class FullSite(Model):
-    """A site that refused for lack of capacity. All processes pass it over until `until`."""
+    """A site without capacity. All processes skip it until `until`."""
 
     id: str = Field(primary_field=True)  # "<provider>:<site>"
     provider: ProviderName
@@ -36,11 +36,11 @@ class FullSite(Model):
 
 
 class NetworkOrder(Model):
-    """The order in which Google's network reaches its regions from one of them. Asked seldom, kept for days."""
+    """The order of Google's regions by network distance from one of them. Cached for days."""
 
-    id: str = Field(primary_field=True)  # the region in the middle
-    regions: list[str]  # nearest first, the middle left out
-    carbon_free_percent: dict[str, float]  # of those of which Google tells it
+    id: str = Field(primary_field=True)  # the central region
+    regions: list[str]  # nearest first, without the central region
+    carbon_free_percent: dict[str, float]  # of the regions for which Google publishes it
     at: datetime
 
     model_config = {"collection": "network_orders"}

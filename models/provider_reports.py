@@ -1,4 +1,4 @@
-"""What workers say of the health of clouds: one small document for each worker and cloud, good until it expires."""
+"""Health of clouds as workers report it: one document per worker and cloud, valid until it expires."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from providers.base import ProviderName
 
 
 class ProviderReport(Model):
-    """`detail` is for people and has no credential. After `expires_at` the worker is taken for gone."""
+    """A report. `detail` is for people and has no credential. After `expires_at` the worker counts as gone."""
 
     id: str = Field(primary_field=True)  # "<provider>:<worker>"
     provider: ProviderName

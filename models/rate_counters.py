@@ -1,4 +1,4 @@
-"""How many requests each caller sent in a minute, counted by all processes together."""
+"""Requests per caller and minute, counted across all processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Claim = tuple[int, str]  # a minute since 1970, and a subject
 
 
 class RateWindow(Model):
-    """Gone by itself soon after its minute is over."""
+    """The count of one minute. Expires soon after the minute is over."""
 
     id: str = Field(primary_field=True)  # "<minutes since 1970>:<subject>"
     count: int = 0
@@ -32,13 +32,13 @@ class RateWindow(Model):
 
 
 async def claim_all(db: Database, claims: Mapping[Claim, int]) -> dict[Claim, int]:
-    """Add to the counts of several subjects, and tell the counts as they are then: one transaction for a crowd."""
+    """Add to the counts of several subjects in one transaction and return the new counts."""
     if len(claims) == 1:
         ((minute, subject), permits) = next(iter(claims.items()))
         return {(minute, subject): await claim(db, subject, minute, permits)}
 
     async def add() -> dict[str, int]:
-        await db.upsert_many(RateWindow, {_id(*one): _added(one[0], permits) for one, permits in claims.items()})
+        await db.upsert_many(RateWindow, {_id(*one): _increment(one[0], permits) for one, permits in claims.items()})
         rows = await db.rows(RateWindow, {"_id": {"$in": [_id(*one) for one in claims]}})
         return {str(raw["_id"]): int(raw["count"]) for raw in rows}
 
@@ -47,11 +47,11 @@ async def claim_all(db: Database, claims: Mapping[Claim, int]) -> dict[Claim, in
 
 
 async def claim(db: Database, subject: str, minute: int, permits: int) -> int:
-    """Add to a minute's count in one write, and tell the count as it is then."""
-    key, changes = {"_id": _id(minute, subject)}, _added(minute, permits)
+    """Add to a minute's count in one write and return the new count."""
+    key, changes = {"_id": _id(minute, subject)}, _increment(minute, permits)
     try:
         window = await db.update_or_insert(RateWindow, key, changes)
-    except ConflictError:  # another process made the document at the same moment: now it is there
+    except ConflictError:  # another process created the document at the same time: now it exists
         window = await db.update_or_insert(RateWindow, key, changes)
     return window.count
 
@@ -60,6 +60,6 @@ def _id(minute: int, subject: str) -> str:
     return f"{minute}:{subject}"
 
 
-def _added(minute: int, permits: int) -> Document:
+def _increment(minute: int, permits: int) -> Document:
     expires_at = datetime.fromtimestamp(minute * 60, UTC) + _KEPT_FOR
     return {"$inc": {"count": permits}, "$setOnInsert": {"expires_at": expires_at}}

@@ -1,4 +1,4 @@
-"""All documents, for those who prepare a database."""
+"""All documents, for the preparation of a database."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The three roles. They stand here because documents record them; the rest of the service takes them from auth."""
+"""The three roles. They are defined here because documents record them; other code imports them from auth."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    PLAYER = "PLAYER"  # sees and touches only what is its own
+    PLAYER = "PLAYER"  # reads and changes only its own objects
     OPERATOR = "OPERATOR"  # sees everything, configures the platform
-    SERVICE = "SERVICE"  # another program that acts for players
+    SERVICE = "SERVICE"  # a program that acts for players

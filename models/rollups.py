@@ -1,4 +1,4 @@
-"""Closed days and months, added up once. Derived from the usage intervals, and made again from them at any time."""
+"""Sums of closed days and months, derived from the usage intervals and reproducible from them at any time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVERYBODY: Final = ""  # no user's id is empty
 
 
 class RollupKind(StrEnum):
-    """What the groups of a rollup are. The names are those of the contract's CostGroup."""
+    """What a rollup's groups are, by the names of the contract's CostGroup."""
 
     PROVIDER = "PROVIDER"
     CONSOLE = "CONSOLE"
@@ -28,42 +28,44 @@ class RollupKind(StrEnum):
 
 
 class Span(StrEnum):
-    """What a rollup covers."""
+    """The period that a rollup covers."""
 
     DAY = "DAY"
     MONTH = "MONTH"
 
 
 class Unit(StrEnum):
-    """What a rollup is cut into."""
+    """The cells that a rollup is divided into."""
 
     HOUR = "HOUR"
     DAY = "DAY"
     MONTH = "MONTH"
 
 
-# The finest comes first.
+# From finest to coarsest.
 UNITS: Final = {Span.DAY: (Unit.HOUR, Unit.DAY), Span.MONTH: (Unit.DAY, Unit.MONTH)}
 
 
 def cells_name(kind: RollupKind, unit: Unit) -> str:
+    """Return the name of a kind and unit in `RolledSpan.cells`."""
     return f"{kind}:{unit}"
 
 
 class Rollup(Model):
-    """A finished piece of a report: what was used on a day or in a month, cut into hours, days, or not at all, by the
-    groups of one kind. `whose` is a user's id, or EVERYBODY; of one user there are only VMs, in the finest cut.
+    """A closed part of a report: the usage of a day or month by hours, days or as a whole, and by groups of one kind.
 
-    A table in columns, because ten thousand numbers in one document are read in the time of fifty documents. The cells
-    are `cell_group` (its place in `groups`), `cell` (the how manieth hour or day of the span), `usd_ms` (dollars per
-    hour times milliseconds, as text: a Decimal128 holds 34 digits and takes thirty times longer to read) and
-    `running_ms`. Cells without use are left out. Of VMs it is noted whose they are, where and for what.
+    `whose` is a user's id, or EVERYBODY; rollups of one user have only VMs, in the finest cells.
+
+    The table is stored in columns, because ten thousand numbers in one document are read as fast as fifty documents.
+    The columns are `cell_group` (index in `groups`), `cell` (index of the hour or day in the span), `usd_ms` (dollars
+    per hour times milliseconds, as text: a Decimal128 holds 34 digits and takes thirty times longer to read) and
+    `running_ms`. Cells without usage are omitted. Rollups of VMs also record user, provider and console.
     """
 
     id: str = Field(primary_field=True)  # "<version>:<first cell>:<kind>:<unit>:<whose>"
     span: Span
     start: datetime
-    version: str  # counts only while the RolledSpan of the same start names it
+    version: str  # valid only while the RolledSpan of the same start names it
     whose: str
     kind: RollupKind
     unit: Unit
@@ -89,16 +91,16 @@ class Rollup(Model):
 
 
 class RolledSpan(Model):
-    """This day, or this month up to `end`, is added up: the rollups of its version say all of it."""
+    """A day, or a month up to `end`, that is summed up: the rollups of its version are complete."""
 
     id: str = Field(primary_field=True)  # "<span>:<start>"
     span: Span
     start: datetime
     end: datetime
     version: str
-    former: str | None = None  # the version before it, which reports that are under way may still read
-    valid: bool = True  # no more when something was written into it afterwards
-    cells: dict[str, int] = Field(default_factory=dict)  # how many everybody's rollups have, by "<kind>:<unit>"
+    former: str | None = None  # the previous version, which running reports may still read
+    valid: bool = True  # false once a later write changes the period
+    cells: dict[str, int] = Field(default_factory=dict)  # size of the rollups of all users, by "<kind>:<unit>"
     at: datetime
 
     model_config = {
@@ -108,19 +110,19 @@ class RolledSpan(Model):
 
 
 class RollupState(Model):
-    """One document. `late` counts the writes into days that were over, so that no rollup misses one."""
+    """State of the rollups, one document. `late` counts writes into closed days, so that no rollup misses one."""
 
     id: str = Field(primary_field=True)
     late: int = 0
     published: int = 0
-    first_day: datetime | None = None  # nothing was used before it
+    first_day: datetime | None = None  # there is no usage before it
 
     model_config = {"collection": "rollup_state"}
 
 
 @dataclass(frozen=True, slots=True)
 class RollupRow:
-    """A rollup as reports read it: without the care that a document takes."""
+    """A rollup as reports read it: plain values, without the cost of a validated document."""
 
     version: str
     span: Span
@@ -128,16 +130,16 @@ class RollupRow:
     whose: str
     kind: RollupKind
     unit: Unit
-    names: dict[RollupKind, list[str]]  # of VMs all four, of the others their own
+    names: dict[RollupKind, list[str]]  # for VMs all four kinds, for others only their own
     _columns: tuple[list[int], list[int], list[str], list[int]]
 
     @property
     def size(self) -> int:
-        """How many cells it has."""
+        """Return the number of cells."""
         return len(self._columns[0])
 
     def moments(self) -> list[datetime]:
-        """When each of its hours or days begins."""
+        """Return the start of each of its hours or days."""
         match self.unit:
             case Unit.HOUR:
                 return [self.start + timedelta(hours=hour) for hour in range(24)]
@@ -147,13 +149,13 @@ class RollupRow:
                 return [self.start]
 
     def cells(self) -> Iterator[tuple[int, int, Decimal, int]]:
-        """The place of its group and of its moment, dollars per hour times milliseconds, milliseconds of running."""
+        """Yield indexes of group and moment, dollars per hour times milliseconds, and milliseconds of running."""
         groups, cells, usd_ms, running_ms = self._columns
-        # Columns that do not belong together are a difference to be found, not a reason to stop looking.
+        # Columns of unequal length are a difference for the audit to find, not a reason to fail here.
         return zip(groups, cells, map(Decimal, usd_ms), running_ms, strict=False)
 
 
-async def rollup_rows(db: Database, query: Document) -> list[RollupRow]:
+async def find_rollup_rows(db: Database, query: Document) -> list[RollupRow]:
     """Return the rollups that match. Raises UnreadableRecordError when this version cannot read one of them."""
     try:
         return [_row(raw) for raw in await db.rows(Rollup, query)]

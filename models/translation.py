@@ -1,4 +1,4 @@
-"""Errors of the driver and of documents in our words, counted and logged."""
+"""Translates errors of the driver and of documents into ours, counts and logs them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ _LOG_EVERY_S: Final = 60.0
 
 class Translation:
     def __init__(self, failed: Callable[[str, str], None]) -> None:
-        """`failed` is called with the kind and name of every error."""
+        """Call `failed` with the kind and name of every error."""
         self._failed = failed
         self._logged_at: dict[str, float] = {}
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Foreign errors become ours. A cancellation that the driver swallowed, or turned into an error, is one again:
-        a task that goes on after it was cancelled would never end."""
+        """Turn foreign errors into ours, and restore a cancellation that the driver swallowed or replaced by an error.
+
+        A task that continues after its cancellation would never end.
+        """
         task = asyncio.current_task()
         cancellations = task.cancelling() if task else 0
         try:
@@ -43,11 +45,11 @@ class Translation:
             if task and task.cancelling() > cancellations:
                 raise asyncio.CancelledError
 
-    def parsed(self, model: type[M], raw: dict[str, Any]) -> M:
-        """Return the document. Raises UnreadableRecordError when this version cannot read it."""
+    def parse(self, model: type[M], raw: dict[str, Any]) -> M:
+        """Return the document. Raises UnreadableRecordError if this version cannot read it."""
         try:
             return model.model_validate_doc(raw)
-        except Exception as error:  # what odmantic raises depends on what is wrong
+        except Exception as error:  # odmantic's errors depend on the defect
             reason, record = reason_of(error), f"{model.__name__} {raw['_id']}"
             self._failed("UNREADABLE", model.__name__)
             if self._is_log_due(record):
@@ -61,23 +63,23 @@ class Translation:
             yield
         except PyMongoError as error:
             if IN_TRANSACTION.get() and error.has_error_label("TransientTransactionError"):
-                raise  # to the driver, which runs the transaction again
+                raise  # to the driver, which repeats the transaction
             kind, name = kind_of(error), name_of(error)
             self._failed(kind, name)
             match kind:
                 case ErrorKind.DUPLICATE:
                     raise ConflictError("a document with this key exists") from error
                 case ErrorKind.TRANSIENT:
-                    raise UnavailableError("the database does not answer") from error
+                    raise UnavailableError("the database does not respond") from error
                 case ErrorKind.OPERATOR:
                     if self._is_log_due(name):
-                        log.error("database refuses commands, an operator must act", extra={"error": name})
-                    raise UnavailableError("the database failed; its log says why") from error
+                        log.error("database rejects commands, an operator must act", extra={"error": name})
+                    raise UnavailableError("the database failed; see its log") from error
                 case ErrorKind.FAULT:
-                    raise DatabaseFaultError(f"the database refused a command: {name}") from error
+                    raise DatabaseFaultError(f"the database rejected a command: {name}") from error
 
     def _is_log_due(self, subject: str) -> bool:
-        """Return whether nothing was logged about it for a minute, and note that something is now."""
+        """Return whether a subject was not logged for a minute, and record that it is logged now."""
         now = monotonic()
         if now - self._logged_at.get(subject, -_LOG_EVERY_S) < _LOG_EVERY_S:
             return False

@@ -1,4 +1,4 @@
-"""Records that this version cannot read: a newer version wrote them, and was rolled back."""
+"""Records that this version cannot read, because a newer version wrote them before it was rolled back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from odmantic.exceptions import DocumentParsingError
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A document that was left out, by the name of its model and its id. `reason` names fields and no values."""
+    """A document that was left out: its model and id. `reason` names fields and no values."""
 
     model: str
     id: str
@@ -24,8 +24,8 @@ _NOTICED: Final[ContextVar[list[Unreadable] | None]] = ContextVar("unreadable re
 
 
 @contextmanager
-def noticing() -> Iterator[list[Unreadable]]:
-    """Collect what is left out while the body runs, in tasks that it starts too."""
+def collect_unreadable() -> Iterator[list[Unreadable]]:
+    """Collect the documents that are left out while the body runs, including in tasks that it starts."""
     noticed: list[Unreadable] = []
     token = _NOTICED.set(noticed)
     try:
@@ -34,15 +34,16 @@ def noticing() -> Iterator[list[Unreadable]]:
         _NOTICED.reset(token)
 
 
-def notice(one: Unreadable) -> None:
+def report_unreadable(one: Unreadable) -> None:
+    """Report a document that was left out to the surrounding `collect_unreadable`."""
     noticed = _NOTICED.get()
     if noticed is not None and one not in noticed:
         noticed.append(one)
 
 
 def reason_of(error: Exception) -> str:
-    """Return which fields are wrong and how, without the values in them."""
+    """Return which fields are wrong and how, without their values."""
     if isinstance(error, DocumentParsingError):
         fields = sorted({str(each["loc"][0]) for each in error.inner.errors() if each["loc"]})
         return f"this version cannot read {', '.join(fields)}"
-    return "this version cannot read its form"
+    return "this version cannot read its format"

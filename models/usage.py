@@ -1,4 +1,4 @@
-"""What was used: one interval per VM and state. Every sum of money is derived from these, nothing is counted along."""
+"""Usage: one interval per VM and state. Every sum of money is derived from these; there are no running totals."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from odmantic import Field, Index, Model
 from errors import UnreadableRecordError
 from models.catalog import ConsoleType
 from models.database import Database, Document
-from models.unreadable import Unreadable, notice
+from models.unreadable import Unreadable, report_unreadable
 from providers.base import ProviderName
 
-# A stored price has up to 34 digits, and the default context would round their sum after 28.
+# A stored price has up to 34 digits, and the default context would round sums after 28.
 _EXACT: Final = Context(prec=60)
 _STRANGE: Final = "this version cannot read the interval"
 
@@ -29,8 +29,11 @@ class UsageState(StrEnum):
 
 
 class UsageInterval(Model):
-    """From `start` up to, not including, `end`; an `end` of None means until now. The intervals of one VM are numbered
-    1, 2, 3, ... and each begins where the one before it ends. Prices are USD per hour, in parts that add up."""
+    """Usage from `start` up to, but excluding, `end`; an `end` of None means until now.
+
+    The intervals of a VM are numbered 1, 2, 3, ... and each begins where the previous one ends. Prices are in USD per
+    hour, in parts that add up.
+    """
 
     id: str = Field(primary_field=True)  # "<vm>:<number>"
     vm_id: str
@@ -61,7 +64,7 @@ class UsageInterval(Model):
 
 
 class Metered(Protocol):
-    """What sums are made of: an interval, in whichever shape it was read."""
+    """An interval in any form that sums accept."""
 
     @property
     def id(self) -> str: ...
@@ -85,7 +88,7 @@ class Metered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """An interval as sums read it, by the thousand: without the care that a document takes."""
+    """An interval as sums read it by the thousand: plain values, without the cost of a validated document."""
 
     id: str
     vm_id: str
@@ -98,9 +101,11 @@ class UsageRow:
     usd_per_hour: Decimal
 
 
-async def usage_rows(db: Database, query: Document, *, whole: bool = False) -> list[UsageRow]:
-    """Return the intervals that match. Those that this version cannot read are left out and noticed, or raise
-    UnreadableRecordError for sums that are stored, which must be `whole`."""
+async def find_usage_rows(db: Database, query: Document, *, whole: bool = False) -> list[UsageRow]:
+    """Return the intervals that match; those that this version cannot read are left out and reported.
+
+    With `whole`, for sums that are stored, they raise UnreadableRecordError instead.
+    """
     read: list[UsageRow] = []
     for raw in await db.rows(UsageInterval, query):
         try:
@@ -108,7 +113,7 @@ async def usage_rows(db: Database, query: Document, *, whole: bool = False) -> l
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             if whole:
                 raise UnreadableRecordError(_STRANGE) from error
-            notice(Unreadable(UsageInterval.__name__, str(raw["_id"]), _STRANGE))
+            report_unreadable(Unreadable(UsageInterval.__name__, str(raw["_id"]), _STRANGE))
     return read
 
 
@@ -131,5 +136,5 @@ def _row(raw: Document) -> UsageRow:
 
 @lru_cache(maxsize=4096)
 def _decimal(bid: bytes) -> Decimal:
-    """The driver takes its time for each, and prices are few."""
+    """Decode a decimal. Cached, because the driver's decoding is slow and prices are few."""
     return Decimal128.from_bid(bid).to_decimal()

@@ -1,4 +1,4 @@
-"""A VM: what we rented, for whom, and what we believe of it. Its legal moves stand beside it."""
+"""A VM: the record of a rented machine, its user and its assumed state, with the legal status changes."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class VmStatus(StrEnum):
     STOPPED = "STOPPED"
     STARTING = "STARTING"
     DELETING = "DELETING"
-    DELETED = "DELETED"  # the cloud said so, not that we asked
+    DELETED = "DELETED"  # confirmed by the cloud, not only requested
     FAILED = "FAILED"  # nothing was ever rented for it
-    LOST = "LOST"  # we cannot say that it is gone, or the cloud lost it: the sweeper's until it is settled
+    LOST = "LOST"  # its deletion is unconfirmed, or the cloud lost it: the sweeper handles it until it is settled
 
 
 _ALIVE = {VmStatus.PROVISIONING, VmStatus.RUNNING, VmStatus.STOPPING, VmStatus.STOPPED, VmStatus.STARTING}
@@ -32,10 +32,10 @@ MOVES: Final[dict[VmStatus, set[VmStatus]]] = {
     VmStatus.PROVISIONING: {VmStatus.RUNNING, VmStatus.DELETING, VmStatus.FAILED, VmStatus.LOST},
     VmStatus.RUNNING: {VmStatus.STOPPING, VmStatus.STOPPED, VmStatus.STARTING, VmStatus.DELETING, VmStatus.LOST},
     VmStatus.STOPPING: {VmStatus.STOPPED, VmStatus.RUNNING, VmStatus.DELETING, VmStatus.LOST},
-    # Straight to RUNNING when somebody started it at the cloud.
+    # Directly to RUNNING if it was started at the cloud.
     VmStatus.STOPPED: {VmStatus.STARTING, VmStatus.RUNNING, VmStatus.DELETING, VmStatus.LOST},
     VmStatus.STARTING: {VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.DELETING, VmStatus.LOST},
-    # Back to where it was when its saves could not be brought to safety.
+    # Back to its former status if its saves could not be secured.
     VmStatus.DELETING: {VmStatus.DELETED, VmStatus.FAILED, VmStatus.LOST, VmStatus.RUNNING, VmStatus.STOPPED},
     VmStatus.LOST: {VmStatus.DELETING, VmStatus.DELETED},
     VmStatus.DELETED: set(),
@@ -45,7 +45,7 @@ ENDED: Final = frozenset({VmStatus.DELETED, VmStatus.FAILED})
 
 
 class VmPlace(EmbeddedModel):
-    """Where it stands: the host's words, and our geocoding of them where there is one (degrees, WGS 84)."""
+    """Location of a machine: the host's words, and geocoded coordinates if known (degrees, WGS 84)."""
 
     site_id: str = ""
     city: str = ""
@@ -57,7 +57,10 @@ class VmPlace(EmbeddedModel):
 
 
 class Vm(Model):
-    """One rented machine. `id` is ours; `tag` is its name at the cloud; `provider_id` the cloud's own id."""
+    """One rented machine.
+
+    `id` is ours, `tag` its name at the cloud, and `provider_id` the cloud's own id.
+    """
 
     id: str = Field(primary_field=True)
     tag: str
@@ -75,39 +78,39 @@ class Vm(Model):
     gpu_model: str | None = None
     place: VmPlace = VmPlace()
     ip_address: str | None = None
-    ports: dict[str, int] = Field(default_factory=dict)  # internal to external, where the cloud forwards
+    ports: dict[str, int] = Field(default_factory=dict)  # internal to external, where the cloud forwards ports
     ssh_user: str = "user"
-    ssh_host_key: str | None = None  # pinned at the first connection, OpenSSH public key format
+    ssh_host_key: str | None = None  # pinned at the first connection, in OpenSSH public key format
     paired: bool = False
-    usd_per_hour: Decimal  # what its provider says that it charges
-    usd_per_hour_offered: Decimal | None = None  # what was ordered
+    usd_per_hour: Decimal  # the provider's current price
+    usd_per_hour_offered: Decimal | None = None  # the price that was ordered
     usd_per_hour_stopped: Decimal = Decimal(0)
-    usd_per_hour_egress: Decimal = Decimal(0)  # the part of `usd_per_hour` that is an estimate of its traffic
+    usd_per_hour_egress: Decimal = Decimal(0)  # the part of `usd_per_hour` that estimates its traffic
     idle_stop_minutes: int
     max_session_hours: float
-    order_turn: int = 0  # of the newest attempt to rent it, which alone may order; later attempts have greater ones
-    ordered_at: datetime | None = None  # intent: written right before an order leaves, while nobody knows its outcome
-    order_refused: bool = False  # the cloud said no to that order, so that nothing of it can turn up later
+    order_turn: int = 0  # of the newest rent attempt, which alone may order; later attempts have larger numbers
+    ordered_at: datetime | None = None  # intent: written right before an order is sent, while its outcome is unknown
+    order_refused: bool = False  # the cloud rejected that order, so nothing of it can appear later
     created_at: datetime
     started_at: datetime | None = None
-    start_asked_at: datetime | None = None  # intent: written right before its cloud is asked to turn it on
+    start_asked_at: datetime | None = None  # intent: written right before its start is requested
     stopped_at: datetime | None = None
     deleted_at: datetime | None = None
-    deletion_decided_at: datetime | None = None  # its saves are safe, or their loss is accepted: it goes, come what may
-    going_since: datetime | None = None  # its cloud was asked to delete it then: it costs until then, once it is gone
+    deletion_decided_at: datetime | None = None  # its saves are safe or their loss is accepted: the deletion is final
+    going_since: datetime | None = None  # when its deletion was requested: it is billed until then, once it is gone
     last_activity_at: datetime | None = None
     stops_at: datetime | None = None
-    game_launch_id: str | None = None  # the launch whose game, and whose saves, are on it now
-    saved_at: datetime | None = None  # when its saves were last brought to safety
-    saves_pending: bool = False  # it may hold saves that are nowhere else
-    billed_in_full: bool = False  # off, but its cloud keeps the hardware for it, and charges
-    warning: str | None = None  # what the player should know now and is not said by those below
-    stop_warning: str | None = None  # a stop that is near
-    health_warning: str | None = None  # it does not answer, its use cannot be measured, or its account runs dry
-    library_warning: str | None = None  # a running game has lost its view of the library
-    price_warning: str | None = None  # it costs more than was offered, or than its player allowed
-    saves_warning: str | None = None  # what became of the saves; stays until they are well
-    replacement_launch_id: str | None = None  # the launch that carries its game over to another machine
+    game_launch_id: str | None = None  # the launch with the game and saves that are on it now
+    saved_at: datetime | None = None  # when its saves were last uploaded
+    saves_pending: bool = False  # it may have saves that exist nowhere else
+    billed_in_full: bool = False  # off, but its cloud reserves the hardware and bills it
+    warning: str | None = None  # what the player should know now, besides the warnings below
+    stop_warning: str | None = None  # an imminent stop
+    health_warning: str | None = None  # it does not respond, its use cannot be measured, or its account is running out
+    library_warning: str | None = None  # a running game has lost access to the library
+    price_warning: str | None = None  # it costs more than offered or than its player allowed
+    saves_warning: str | None = None  # the fate of the saves; kept until they are safe
+    replacement_launch_id: str | None = None  # the launch that moves its game to another machine
     detail: str | None = None
 
     model_config = {
@@ -123,7 +126,7 @@ class Vm(Model):
 
     @property
     def warnings(self) -> str | None:
-        """Everything the player should know now, in one text."""
+        """Return everything the player should know now as one text."""
         told = [
             text
             for text in (
@@ -135,19 +138,21 @@ class Vm(Model):
         return ". ".join(told) or None
 
     @property
-    def deletion_is_decided(self) -> bool:
-        """Whether it was decided before that the machine goes. Earlier builds noted only when its cloud was asked."""
+    def is_deletion_decided(self) -> bool:
+        """Return whether the deletion is final. Earlier builds recorded only when it was requested."""
         return self.deletion_decided_at is not None or self.going_since is not None
 
     def port(self, internal: int) -> int:
-        """The port under which an internal port is reached from outside."""
+        """Return the external port of an internal port."""
         return self.ports.get(str(internal), internal)
 
 
 async def move_vm(db: Database, vm_id: str, to: VmStatus, changes: Document | None = None) -> Vm:
-    """One guarded write along MOVES, with further fields. A VM that is already there is only given the fields,
-    so that a repeated activity repeats its write. What has ended has no end before it. ConflictError when the move
-    is not legal."""
+    """Change a VM's status along MOVES in one guarded write, together with further fields.
+
+    A VM that already has the status only gets the fields, so that a repeated activity repeats its write. Ended VMs lose
+    their scheduled stop and its warnings. Raises ConflictError if the change is not legal.
+    """
     over: Document = (
         {"stops_at": None, "stop_warning": None, "health_warning": None, "library_warning": None} if to in ENDED else {}
     )
@@ -156,5 +161,5 @@ async def move_vm(db: Database, vm_id: str, to: VmStatus, changes: Document | No
         Vm, {"_id": vm_id, "status": {"$in": [*origins, to]}}, {"$set": {"status": to, **over, **(changes or {})}}
     )
     if moved is None:
-        raise ConflictError(f"VM {vm_id} cannot become {to}")
+        raise ConflictError(f"VM {vm_id} cannot change to {to}")
     return moved

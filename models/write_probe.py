@@ -1,4 +1,4 @@
-"""Finds out whether the database takes writes, by one small document of each process."""
+"""Checks whether the database accepts writes, with one small document per process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEPT_FOR: Final = timedelta(minutes=10)
 
 
 class WriteCheck(Model):
-    """The latest write of a process that only tries whether it can write. Expires soon after the process has ended."""
+    """The latest write probe of a process. Expires soon after the process has ended."""
 
     id: str = Field(primary_field=True)
     expires_at: datetime
@@ -31,7 +31,7 @@ class WriteCheck(Model):
 
 
 class WriteProbe:
-    """Writes at most once in `every_s`, however many ask, and waits at most `patience_s` for it."""
+    """Writes at most once in `every_s`, shared by all callers, and waits at most `patience_s` for it."""
 
     def __init__(
         self, db: Database, *, every_s: float = 10.0, patience_s: float = 2.0, clock: Callable[[], float] = monotonic
@@ -47,7 +47,7 @@ class WriteProbe:
         self.has_written = False  # since the process began
 
     async def check(self) -> bool:
-        """Return whether the latest write succeeded; it is tried now if the last one is old."""
+        """Return whether the latest write succeeded; writes again if that was long ago."""
         async with self._asking:
             if self._clock() - self._tried_at >= self._every_s:
                 self.writable = await self._write()
@@ -56,7 +56,7 @@ class WriteProbe:
         return self.writable
 
     async def read(self) -> None:
-        """Read this process' document. Raises UnavailableError when the database does not answer reads."""
+        """Read this process's document. Raises UnavailableError if the database does not respond."""
         await self._db.get(WriteCheck, self._process_id)
 
     async def _write(self) -> bool:

@@ -9,7 +9,7 @@ from auth.authorization import require
 from auth.callers import Role
 from errors import InvalidInputError, NotFoundError
 from models.api_keys import ApiKey
-from models.audit import AuditEntry, entries, is_entry_id
+from models.audit import AuditEntry, find_entries, is_entry_id
 from resolvers.audit import authorize
 from resolvers.context import Context
 from resolvers.pagination import Page, cursor, page_size, read_cursor
@@ -50,6 +50,6 @@ async def audit_log(context: Context, subject_id: str | None, first: int | None,
     mark = None if after is None else read_cursor(_AUDIT, after)
     if mark is not None and not is_entry_id(mark):
         raise InvalidInputError("after is not a cursor of this list", ("after",))
-    found = await entries(context.services.db, subject_id=subject_id, after=mark, limit=size + 1)
+    found = await find_entries(context.services.db, subject_id=subject_id, after=mark, limit=size + 1)
     shown = found[:size]
     return Page(shown, [cursor(_AUDIT, entry.id) for entry in shown], len(found) > size, mark is not None)

@@ -12,7 +12,7 @@ from errors import InvalidInputError, NotFoundError, RefusedError
 from launch.service import LaunchOrder
 from models.database import Document
 from models.launches import ENDED, Launch, LaunchEvent, LaunchStatus, new_id
-from models.pages import Mark, newest_first
+from models.pages import Mark, find_newest_first
 from resolvers.audit import audited, authorize
 from resolvers.context import Context
 from resolvers.pagination import Page, page_from, page_size, read_mark
@@ -47,7 +47,7 @@ async def launches(
     query: Document = {} if owner is None else {"user_id": owner}
     if status is not None:
         query["status"] = {"$in": list(status)}
-    found = await newest_first(context.services.db, Launch, query, "requested_at", mark, size + 1)
+    found = await find_newest_first(context.services.db, Launch, query, "requested_at", mark, size + 1)
     return page_from(found, _mark, _LAUNCHES, size, has_previous=mark is not None)
 
 

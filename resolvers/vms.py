@@ -8,7 +8,7 @@ from contextlib import aclosing
 from auth.authorization import owner_filter, require
 from errors import NotFoundError
 from models.database import Document
-from models.pages import Mark, newest_first
+from models.pages import Mark, find_newest_first
 from models.vms import Vm, VmStatus
 from resolvers.context import Context
 from resolvers.pagination import Page, page_from, page_size, read_mark
@@ -39,7 +39,7 @@ async def vms(
     query: Document = {} if owner is None else {"user_id": owner}
     if status is not None:
         query["status"] = {"$in": list(status)}
-    found = await newest_first(context.services.db, Vm, query, "created_at", mark, size + 1)
+    found = await find_newest_first(context.services.db, Vm, query, "created_at", mark, size + 1)
     return page_from(found, _mark, _VMS, size, has_previous=mark is not None)
 
 

@@ -33,7 +33,7 @@ async def test_a_chosen_command_on_a_chosen_collection_is_refused_with_the_chose
         await faulty_db.insert(Coin(id="a"))
     await faulty_db.insert(Coin(id="b"))
 
-    assert (str(refused.value), fault.met) == ("the database refused a command: OperationFailure", 1)
+    assert (str(refused.value), fault.met) == ("the database rejected a command: OperationFailure", 1)
     assert [coin.id for coin in await db.find(Coin, {})] == ["b"]
 
 
@@ -85,7 +85,7 @@ async def test_silence_lasts_until_the_caller_gives_up(
 ) -> None:
     faults.add(Fault("find", silent=True))
 
-    with pytest.raises(UnavailableError, match="does not answer"):
+    with pytest.raises(UnavailableError, match="does not respond"):
         await faulty_db.find(Coin, {})
 
 

@@ -34,7 +34,7 @@ from fleet.sweeper import Sweeper
 from launch.ended_runs import InterruptedLaunches
 from launch.recovery import LaunchRecovery
 from models.api_keys import ApiKey
-from models.audit import AuditEntry, entries
+from models.audit import AuditEntry, find_entries
 from models.billed import BalanceSample, BilledAmount, BilledState
 from models.catalog import ConsoleSettings, ConsoleType, console, consoles
 from models.cloudypad_states import CloudyPadState, CloudyPadStates
@@ -229,7 +229,7 @@ async def test_what_is_read_on_the_way_goes_on(world: World) -> None:
     assert ConsoleType.NES not in await consoles(db)
     assert (await console(db, ConsoleType.SWITCH)).type is ConsoleType.SWITCH
     assert await CloudyPadStates(db).versions("gcp") == {f"gamer-main-{STRANGE}": -1}
-    assert await entries(db) == []
+    assert await find_entries(db) == []
     assert await OperatorAlerts(db).newest(with_cleared=True, limit=5) == []
     assert await claim_all(db, {(1, "good"): 1, (2, "good"): 1}) == {(1, "good"): 1, (2, "good"): 1}
     assert await LaunchRecovery(db, world.engine, interrupted=InterruptedLaunches(db, world.engine)).rescue() == 0

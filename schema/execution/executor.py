@@ -24,7 +24,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from auth.callers import Role
 from errors import ForbiddenError, GatewayError
-from models.unreadable import Unreadable, noticing
+from models.unreadable import Unreadable, collect_unreadable
 from resolvers.audit import audit_denied
 from resolvers.context import Context
 from schema.execution.complexity import Measurement
@@ -158,7 +158,7 @@ class GraphQLExecution:
 
     async def _executed(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         try:
-            with strays_as_errors(), noticing() as left_out:
+            with strays_as_errors(), collect_unreadable() as left_out:
                 await context.services.pace.step()
                 answer = _answer(await self._result(prepared, context))
         except StrayCancellationError as error:

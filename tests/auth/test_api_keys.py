@@ -13,7 +13,7 @@ from auth.api_keys import ApiKeys, KeyHasher, load_or_create_secret
 from auth.callers import Caller, Role
 from errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from models.api_keys import ApiKey
-from models.audit import entries
+from models.audit import find_entries
 from models.database import Database
 
 ROOT = Caller("root", Role.OPERATOR)
@@ -65,7 +65,7 @@ async def test_the_key_is_nowhere_in_what_is_kept_or_printed(keys: ApiKeys, db: 
 
     assert secret not in str(kept)
     assert secret not in repr(made)
-    assert secret not in str([entry.model_dump() for entry in await entries(db)])
+    assert secret not in str([entry.model_dump() for entry in await find_entries(db)])
 
 
 async def test_making_and_revoking_are_in_the_audit_trail(keys: ApiKeys, db: Database, clock: Clock) -> None:
@@ -73,7 +73,7 @@ async def test_making_and_revoking_are_in_the_audit_trail(keys: ApiKeys, db: Dat
     clock.now += timedelta(seconds=1)
     await keys.revoke(ROOT, made.api_key.id)
 
-    trail = await entries(db)
+    trail = await find_entries(db)
 
     assert [(e.action, e.actor_id, e.subject_id, e.outcome) for e in trail] == [
         ("revokeApiKey", "root", made.api_key.id, "DONE"),
@@ -97,10 +97,10 @@ async def test_revoking_again_changes_nothing_and_is_on_the_trail(keys: ApiKeys,
 
     second = await keys.revoke(ROOT, made.api_key.id)
 
-    again, *_ = await entries(db)
+    again, *_ = await find_entries(db)
     assert second.revoked_at == first.revoked_at
     assert (again.action, again.outcome, again.detail) == ("revokeApiKey", "DONE", "web app, revoked before")
-    assert len(await entries(db)) == 3
+    assert len(await find_entries(db)) == 3
 
 
 async def test_of_many_who_revoke_at_once_one_does_and_each_is_on_the_trail(keys: ApiKeys, db: Database) -> None:
@@ -108,7 +108,7 @@ async def test_of_many_who_revoke_at_once_one_does_and_each_is_on_the_trail(keys
 
     revoked = await asyncio.gather(*(keys.revoke(ROOT, made.api_key.id) for _ in range(4)))
 
-    details = sorted(entry.detail or "" for entry in await entries(db) if entry.action == "revokeApiKey")
+    details = sorted(entry.detail or "" for entry in await find_entries(db) if entry.action == "revokeApiKey")
     assert {key.revoked_at for key in revoked} == {revoked[0].revoked_at}
     assert details == ["web app", *["web app, revoked before"] * 3]
 
@@ -151,7 +151,7 @@ async def test_a_name_that_is_none_is_refused_and_nothing_is_made(keys: ApiKeys,
 
     assert error.value.path == ("name",)
     assert await db.count(ApiKey, {}) == 0
-    assert await entries(db) == []
+    assert await find_entries(db) == []
 
 
 @pytest.mark.parametrize("end", [datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2030, 1, 1)])  # noqa: DTZ001 - nowhere
@@ -171,7 +171,7 @@ async def test_an_id_that_nothing_has_is_not_found(keys: ApiKeys, db: Database, 
         await keys.revoke(ROOT, key_id)
 
     assert await db.count(ApiKey, {"revoked_at": None}) == 1
-    assert len(await entries(db)) == 1
+    assert len(await find_entries(db)) == 1
 
 
 async def test_the_last_use_is_noted_once_a_minute(keys: ApiKeys, db: Database, clock: Clock) -> None:

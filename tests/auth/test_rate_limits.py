@@ -202,7 +202,7 @@ class CountingDatabase(Database):
     async def update_or_insert(self, model: type[M], key: Document, changes: Document) -> M:
         self.writes += 1
         if self.away:
-            raise UnavailableError("the database does not answer")
+            raise UnavailableError("the database does not respond")
         return await super().update_or_insert(model, key, changes)
 
 

@@ -33,7 +33,7 @@ class AwayDatabase(Database):
         """Connects to nothing."""
 
     async def find_readable(self, *_: Any, **__: Any) -> tuple[list[Any], list[Any]]:
-        raise UnavailableError("the database does not answer")
+        raise UnavailableError("the database does not respond")
 
 
 def sku(part: str, usd: str, *regions: str) -> PricedSku:

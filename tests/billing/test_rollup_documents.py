@@ -12,7 +12,7 @@ from billing.rollup_documents import CELLS_PER_DOCUMENT, documents, vms_from
 from billing.rollups import Rollups
 from billing.windows import Granularity, window_of
 from models.database import Database
-from models.rollups import EVERYBODY, Rollup, RollupKind, Span, Unit, rollup_rows
+from models.rollups import EVERYBODY, Rollup, RollupKind, Span, Unit, find_rollup_rows
 from models.usage import UsageInterval
 from tests.billing.exact import an_interval, utc
 
@@ -28,7 +28,7 @@ async def test_a_table_that_is_too_large_for_one_document_is_split_and_read_as_o
     await db.insert_many(made)
 
     by_hour = {"whose": EVERYBODY, "span": Span.DAY, "kind": RollupKind.VM, "unit": Unit.HOUR, "start": DAY}
-    rows = await rollup_rows(db, by_hour)
+    rows = await find_rollup_rows(db, by_hour)
     assert len(rows) == 2
     assert len({rollup.id for rollup in made}) == len(made)
     assert vms_from(rows) == vms

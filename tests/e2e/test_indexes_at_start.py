@@ -53,7 +53,7 @@ async def test_documents_that_a_unique_index_does_not_allow_end_the_start_with_o
 
     assert status == 2
     assert said.splitlines()[-1] == (
-        "usage_intervals: vm_id, number must be unique from this version on, and is not: _id first and second. "
+        "usage_intervals: vm_id, number must be unique from this version on, but is not: _id first and second. "
         "Change or delete one of each, and start again"
     )
     assert "Traceback" not in said

@@ -7,7 +7,7 @@ import pytest
 from odmantic import Field, Model
 
 from errors import ConflictError, ForbiddenError, InvalidStateError, NotFoundError, ProviderBusyError
-from models.audit import AuditEntry, Outcome, audit_span, entries, new_entry, write_entry, write_with
+from models.audit import AuditEntry, Outcome, audit_span, find_entries, new_entry, write_entry, write_with
 from models.database import Database
 from models.roles import Role
 from tests.fault_proxy import Fault, FaultProxy
@@ -25,7 +25,7 @@ def entry(action: str = "stopVm", subject_id: str | None = "vm-1", at: datetime 
 
 
 async def the_entry(db: Database) -> AuditEntry:
-    [only] = await entries(db)
+    [only] = await find_entries(db)
     return only
 
 
@@ -44,7 +44,7 @@ async def test_a_subjects_entries_come_newest_first_and_page_without_gap_or_doub
     expected = [each.action for each in reversed(written) if each.subject_id == "vm-1"]
 
     paged: list[AuditEntry] = []
-    while page := await entries(db, subject_id="vm-1", after=paged[-1].id if paged else None, limit=7):
+    while page := await find_entries(db, subject_id="vm-1", after=paged[-1].id if paged else None, limit=7):
         paged += page
 
     assert [each.action for each in paged] == expected
@@ -54,8 +54,8 @@ async def test_all_subjects_together_come_newest_first_too(db: Database) -> None
     for n in range(5):
         await write_entry(db, entry(f"a{n}", f"vm-{n}", NOON + timedelta(seconds=n)))
 
-    first = await entries(db, limit=2)
-    rest = await entries(db, after=first[-1].id, limit=10)
+    first = await find_entries(db, limit=2)
+    rest = await find_entries(db, after=first[-1].id, limit=10)
 
     assert [each.action for each in first + rest] == ["a4", "a3", "a2", "a1", "a0"]
 
@@ -64,8 +64,8 @@ async def test_entries_of_one_moment_have_an_order(db: Database) -> None:
     for n in range(10):
         await write_entry(db, entry(f"a{n}"))
 
-    first = await entries(db, limit=4)
-    rest = await entries(db, after=first[-1].id, limit=10)
+    first = await find_entries(db, limit=4)
+    rest = await find_entries(db, after=first[-1].id, limit=10)
 
     assert sorted(each.action for each in first + rest) == sorted(f"a{n}" for n in range(10))
 
@@ -74,7 +74,7 @@ async def test_entries_of_one_moment_have_an_order(db: Database) -> None:
 async def test_a_cursor_that_can_be_none_finds_nothing(db: Database, after: str) -> None:
     await write_entry(db, entry())
 
-    assert await entries(db, after=after) == []
+    assert await find_entries(db, after=after) == []
 
 
 async def test_foreign_text_stays_one_short_line(db: Database) -> None:
@@ -100,7 +100,7 @@ class TestWrittenWithTheChange:
         with pytest.raises(ConflictError):
             await write_with(db, lambda: db.insert(Limit(id="alice", usd=9)), lambda _: entry())
 
-        assert await entries(db) == []
+        assert await find_entries(db) == []
 
     async def test_an_entry_that_cannot_be_written_undoes_the_change(self, db: Database) -> None:
         taken = entry()

@@ -39,7 +39,7 @@ async def test_a_port_without_a_server_refuses_the_connection() -> None:
 async def test_a_host_that_dns_does_not_know_is_named_without_its_password() -> None:
     said = await fault("mongodb://canary:canary@database.invalid:27017/gamer")
 
-    assert said.startswith("MONGODB_ATLAS_URI: database.invalid:27017 cannot be found: DNS does not answer")
+    assert said.startswith("MONGODB_ATLAS_URI: database.invalid:27017 cannot be found: DNS does not respond")
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -54,16 +54,16 @@ async def test_a_dns_that_fails_or_is_silent_is_named(monkeypatch: pytest.Monkey
         finally:
             transport.close()
 
-    assert said.startswith("MONGODB_ATLAS_URI: cluster.example.net cannot be found: DNS does not answer, ")
+    assert said.startswith("MONGODB_ATLAS_URI: cluster.example.net cannot be found: DNS does not respond, ")
 
 
 @pytest.mark.parametrize(
     ("code", "cause"),
     [
-        (18, "refuses the user or the password"),
-        (8000, "refuses the user or the password"),
-        (13, "lets this user read nothing of the database"),
-        (20, "refuses to be read (code 20)"),
+        (18, "rejects the user or the password"),
+        (8000, "rejects the user or the password"),
+        (13, "does not allow this user to read the database"),
+        (20, "refuses reads (code 20)"),
     ],
 )
 async def test_a_refusal_is_named_by_its_cause(faults: FaultProxy, code: int, cause: str) -> None:

@@ -102,9 +102,9 @@ async def test_until_it_is_checked_a_database_shows_its_deployment_alone(db: Dat
     db.restrict_to(DeploymentRecord)
 
     assert await claim(db, PRODUCTION) is None
-    with pytest.raises(UnavailableError, match="not checked"):
+    with pytest.raises(UnavailableError, match="not been checked"):
         await db.find(Vm, {})
-    with pytest.raises(UnavailableError, match="not checked"):
+    with pytest.raises(UnavailableError, match="not been checked"):
         await db.ping()
 
     db.lift_restriction()

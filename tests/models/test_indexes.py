@@ -112,7 +112,7 @@ async def test_duplicates_are_named_and_keep_the_index_as_it_was(collection: Asy
         await ensure(collection, [ONCE])
 
     assert refusal.value.message == (
-        "things: owner, number must be unique from this version on, and is not: _id first and second. "
+        "things: owner, number must be unique from this version on, but is not: _id first and second. "
         "Change or delete one of each, and start again"
     )
     assert await indexes(collection) == {"once": "owner,number"}

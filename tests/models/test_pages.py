@@ -10,7 +10,7 @@ import pytest
 from models.catalog import ConsoleType
 from models.database import Database, Document
 from models.launches import Launch, LaunchStatus
-from models.pages import Mark, newest_first
+from models.pages import Mark, find_newest_first
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -35,10 +35,10 @@ async def test_pages_give_every_matching_launch_once_newest_first(db: Database, 
 
 async def test_a_launch_that_arrives_between_two_pages_moves_none(db: Database) -> None:
     launches = newest(await some_launches(db))
-    first = await newest_first(db, Launch, {}, "requested_at", None, 4)
+    first = await find_newest_first(db, Launch, {}, "requested_at", None, 4)
     await db.insert(a_launch(99, "ann", NOON + timedelta(hours=1), LaunchStatus.QUEUED))
 
-    second = await newest_first(db, Launch, {}, "requested_at", mark(first[-1]), 4)
+    second = await find_newest_first(db, Launch, {}, "requested_at", mark(first[-1]), 4)
 
     assert [launch.id for launch in [*first, *second]] == [launch.id for launch in launches[:8]]
 
@@ -46,7 +46,7 @@ async def test_a_launch_that_arrives_between_two_pages_moves_none(db: Database) 
 async def all_pages(db: Database, query: Document, size: int) -> list[str]:
     listed: list[str] = []
     after: Mark | None = None
-    while page := await newest_first(db, Launch, query, "requested_at", after, size):
+    while page := await find_newest_first(db, Launch, query, "requested_at", after, size):
         listed += [launch.id for launch in page]
         after = mark(page[-1])
     return listed

@@ -10,7 +10,7 @@ from odmantic import Field, Model
 from errors import UnreadableRecordError
 from models.change_feed import ChangeFeed
 from models.database import Database
-from models.unreadable import Unreadable, noticing
+from models.unreadable import Unreadable, collect_unreadable
 
 
 class Coin(Model):
@@ -38,7 +38,7 @@ async def coins(mongodb_uri: str, db: Database, counted: list[tuple[str, str]]) 
 
 
 async def test_a_list_goes_on_without_it_and_notices_it(coins: Database, counted: list[tuple[str, str]]) -> None:
-    with noticing() as noticed:
+    with collect_unreadable() as noticed:
         read, unreadable = await coins.find_readable(Coin, {}, sort=[("_id", 1)])
 
     assert [coin.id for coin in read] == ["a", "c"]

@@ -53,7 +53,7 @@ async def test_a_follower_sees_an_alert_raised_and_cleared(gateway: GatewayWorld
     first = asyncio.ensure_future(anext(stream))
     feed = gateway.services.operator_alerts._feed
     async with asyncio.timeout(20):
-        while not (feed.following and feed._open.is_set()):  # noqa: ASYNC110 - each opening has an event of its own
+        while not (feed.is_following and feed._open.is_set()):  # noqa: ASYNC110 - each opening has an event of its own
             await asyncio.sleep(0.01)
 
     await alerts.raise_alert(AlertLevel.WARNING, UNREACHABLE, VM, "it does not answer")
