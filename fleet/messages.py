@@ -183,6 +183,15 @@ class RentOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivityNote:
+    """A line about work in progress, from the activity of this name. `failed`: a try failed and is repeated."""
+
+    activity: str
+    line: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """A step's work is done; `message` says so to the player."""
 

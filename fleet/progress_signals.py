@@ -11,12 +11,15 @@ from typing import Final
 
 from temporalio import activity
 
+from fleet.messages import ActivityNote
 from providers.base import ProgressCallback
 
 log = logging.getLogger(__name__)
 
-NOTE_SIGNAL: Final = "note"
-TROUBLE_SIGNAL: Final = "trouble"
+NOTE_SIGNAL: Final = "activity_note"
+# Builds before launches ran steps side by side sent the line alone.
+EARLIER_NOTE_SIGNAL: Final = "note"
+EARLIER_TROUBLE_SIGNAL: Final = "trouble"
 _LINES_PER_ACTIVITY: Final = 80
 _TICK_S: Final = 30.0
 _LAST_LINES_S: Final = 3.0
@@ -46,8 +49,9 @@ async def tell_trouble(line: str) -> None:
     """Tell the workflow of this activity that a try failed and is repeated. A signal that fails is dropped."""
     try:
         async with asyncio.timeout(_LAST_LINES_S):
-            workflow_id = activity.info().workflow_id or ""
-            await activity.client().get_workflow_handle(workflow_id).signal(TROUBLE_SIGNAL, line[:200])
+            info = activity.info()
+            note = ActivityNote(info.activity_type, line[:200], failed=True)
+            await activity.client().get_workflow_handle(info.workflow_id or "").signal(NOTE_SIGNAL, note)
     except Exception:
         log.warning("a failed try could not be told", exc_info=True)
 
@@ -60,7 +64,7 @@ def told_to_workflow() -> ProgressCallback:
     dropped too; progress is never worth a failed step. Within `lines_first` the latest line is sent again every
     half minute, so that the bar moves while a long task prints nothing.
     """
-    workflow_id = activity.info().workflow_id
+    workflow_id, name = activity.info().workflow_id, activity.info().activity_type
     assert workflow_id is not None, "told_to_workflow is for activities of a workflow"
     workflow = activity.client().get_workflow_handle(workflow_id)
     told: set[str] = set()
@@ -72,7 +76,7 @@ def told_to_workflow() -> ProgressCallback:
     async def send(line: str) -> None:
         async with turn:
             try:
-                await workflow.signal(NOTE_SIGNAL, line)
+                await workflow.signal(NOTE_SIGNAL, ActivityNote(name, line))
             except Exception:
                 log.warning("a line of progress could not be told", exc_info=True)
 

@@ -6,10 +6,10 @@ Each may be run again at any point, because a killed worker's step is taken over
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from temporalio import activity
 
@@ -34,7 +34,7 @@ from launch.service import Games
 from launch.warnings import add_warning
 from models.catalog import Console, console
 from models.database import Database
-from models.launches import Launch
+from models.launches import Launch, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
 from placement.coordinates import Position
 from placement.ranking import Placements, RankedPlacement
@@ -48,13 +48,16 @@ _OF_EACH_CLOUD = 3  # at least, so that a launch can move to another cloud
 _RANKED = 100
 _INSTALLS = 6
 _INSTALLS_TAKE = timedelta(minutes=10)
+_SETUP_PAUSES = 2
+
+T = TypeVar("T")
 
 
 class OnMachine(OnBoard, Protocol):
     """What a launch does on a machine, over SSH, besides what the fleet does there."""
 
     async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None: ...
-    async def mount_library(self, address: Address) -> None: ...
+    async def mount_library(self, address: Address, *, may_install: bool = True) -> None: ...
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int: ...
     async def pull_image(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> None: ...
     async def configure_game(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> str | None: ...
@@ -193,17 +196,29 @@ class LaunchActivities:
             raise
         return Done("The streaming server is installed")
 
+    @activity.defn(name="pull_image")
+    async def pull_image(self, on: StepInput) -> Done:
+        """The emulator's image and core are on the machine. Runs while the machine is still being set up."""
+        launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
+        game, tell = await self._game(launch), told_to_workflow()
+        await self._beside_setup(on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, tell))
+        return Done("The emulator is on the machine")
+
     @activity.defn(name="mount_library")
     async def mount_library(self, on: StepInput) -> Done:
+        """Nothing is installed for it while the set-up, which needs the package manager, is under way."""
         vm = await self._vm(on.vm_id)
-        await while_on(self._registry, vm, self._streaming.mount_library(address_of(vm)))
+        await self._beside_setup(
+            on, vm, lambda settled: self._streaming.mount_library(address_of(vm), may_install=settled)
+        )
         return Done("The game library is mounted")
 
     @activity.defn(name="restore_saves")
     async def restore_saves(self, on: StepInput) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._bring_home(vm, launch))
-        files = await while_on(self._registry, vm, self._streaming.restore_saves(address_of(vm), slot_for(launch)))
+        slot = slot_for(launch)
+        files = await self._beside_setup(on, vm, lambda _: self._streaming.restore_saves(address_of(vm), slot))
         return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
 
     @activity.defn(name="configure_game")
@@ -224,6 +239,22 @@ class LaunchActivities:
         vm = await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.verify_stream(address_of(vm)))
         return Done("The stream answers")
+
+    async def _beside_setup(self, on: StepInput, vm: Vm, work: Callable[[bool], Awaitable[T]]) -> T:
+        """Do work on a machine that may still be set up; `work` is called with whether that is over.
+
+        Until then the machine restarts and lacks programs: what fails is repeated here, and nobody has to hear of it.
+        """
+        while not await self._is_set_up(on):
+            try:
+                return await work(False)
+            except ProviderBusyError:
+                await asyncio.sleep(_SETUP_PAUSES * self._poll_s)
+        return await while_on(self._registry, vm, work(True))
+
+    async def _is_set_up(self, on: StepInput) -> bool:
+        step = list(LaunchStepName).index(LaunchStepName.INSTALL_STREAMING)
+        return (await self._launch(on.launch_id)).steps[step].status in {StepStatus.DONE, StepStatus.SKIPPED}
 
     async def _bring_home(self, vm: Vm, launch: Launch) -> None:
         """Upload the saves of the game that was played here before another's come. ProviderRefusedError when they stay

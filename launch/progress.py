@@ -6,6 +6,7 @@ written before the event: whoever is told of an event finds the launch at least 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -206,12 +207,9 @@ def _told(note: ProgressUpdate, launch: Launch) -> str:
     return note.message
 
 
-def share_done(step: LaunchStepName, within: float = 0.0, provider: ProviderName | None = None) -> float:
-    """Return the progress, 0 to 1, when everything before `step` and a part `within` of it is done."""
-    shares = _SHARES_AT_GOOGLE if provider is ProviderName.CLOUDYPAD else STEP_SHARES
-    steps = list(LaunchStepName)
-    before = sum(shares[name] for name in steps[: steps.index(step)])
-    return round(min(1.0, before + shares[step] * within), 4)
+def shares_at(provider: ProviderName | None) -> Mapping[LaunchStepName, float]:
+    """Return the share of a launch that each step usually takes at this cloud."""
+    return _SHARES_AT_GOOGLE if provider is ProviderName.CLOUDYPAD else STEP_SHARES
 
 
 def expected_share(step: LaunchStepName, elapsed_s: float, provider: ProviderName | None) -> float:

@@ -51,6 +51,8 @@ _PLAIN: Final = (
         "launch.messages",
         "launch.activities",
         "launch.progress",
+        "launch.step_tracking",
+        "launch.warnings",
     ),
 )
 

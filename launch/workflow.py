@@ -1,13 +1,16 @@
-"""A launch as the engine runs it: nine steps, the next placement when a site is full, everything undone on the way out.
+"""A launch as Temporal runs it: nine steps, the next placement when a site is full, everything undone on the way out.
 
-Nothing here touches the world: activities do. Their order and every timer survive the death of any process.
+Nothing here touches the world: activities do. Their order and every timer survive the death of any process. Steps that
+do not need each other run together: while the streaming server is installed, the emulator's image is pulled, the
+library mounted and the saves restored. Whatever ends a launch, all of its activities have ended before it gives its
+machine back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -22,13 +25,14 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from fleet.activity_errors import kind_of, time_is_up, words_of
-    from fleet.messages import Released, machine_workflow_id
-    from fleet.progress_signals import NOTE_SIGNAL, TROUBLE_SIGNAL
+    from fleet.messages import ActivityNote, Done, Released, machine_workflow_id
+    from fleet.progress_signals import EARLIER_NOTE_SIGNAL, EARLIER_TROUBLE_SIGNAL, NOTE_SIGNAL
     from fleet.provisioning import ProvisioningActivities
     from fleet.unlimited_retries import ENDLESS
     from launch.activities import LaunchActivities
     from launch.messages import Candidate, LaunchInput, Plan, StepInput
-    from launch.progress import AttemptNote, ProgressUpdate, WriteResult, expected_share, share_done
+    from launch.progress import AttemptNote, ProgressUpdate, WriteResult
+    from launch.step_tracking import STEP_OF_ACTIVITY, StepTracking
     from models.launches import ENDED, LaunchStatus, LaunchStepName, StepStatus
     from providers.base import ProviderName
 
@@ -55,6 +59,7 @@ _STEP_TIME: Final = {
 }
 # What CloudyPad rents at Google Cloud it also sets up within the same step.
 _CREATE_TIME: Final = {ProviderName.CLOUDYPAD: timedelta(minutes=60)}
+_GRAPH: Final = "steps-side-by-side"
 _OF_THE_MACHINE: Final = {LaunchStepName.BOOT, LaunchStepName.CONNECT, LaunchStepName.INSTALL_STREAMING}
 _BEGINNINGS: Final = {
     LaunchStepName.CHOOSE_PLACEMENT: "Looking for the best machine near you",
@@ -83,35 +88,46 @@ class LaunchWorkflow:
         self._launch_id = ""
         self._patience = 1.0
         self._sequence = 0
-        self._progress = 0.0
+        self._steps = StepTracking()
         self._step: LaunchStepName | None = None  # the last one that began
-        self._underway: LaunchStepName | None = None  # the same, until it ends
+        self._failed: LaunchStepName | None = None  # the first one that failed
+        self._graph = False  # steps that do not need each other run together
         self._vm_id: str | None = None
         self._rented_by_us = False
-        self._provider: ProviderName | None = None  # the cloud that is tried, which says how long steps take
-        self._began_at: datetime | None = None  # the step under way
-        self._troubled = False
         self._pen = asyncio.Lock()
 
     @workflow.signal(name=NOTE_SIGNAL)
-    async def note(self, line: str) -> None:
-        """A line about the step in progress, from its activity. One that comes after the step's end is dropped."""
-        if self._underway is not None:
-            self._move_on(self._underway)
-            await self._tell(LaunchStatus.RUNNING, line, self._underway, StepStatus.RUNNING)
+    async def activity_note(self, note: ActivityNote) -> None:
+        """A line about work in progress, or about a try that failed. One that comes after its step's end is dropped."""
+        step = STEP_OF_ACTIVITY.get(note.activity)
+        if step in self._steps.running:
+            await self._tell_line(step, note.line, failed=note.failed)
 
-    @workflow.signal(name=TROUBLE_SIGNAL)
+    @workflow.signal(name=EARLIER_NOTE_SIGNAL)
+    async def note(self, line: str) -> None:
+        """A line from an activity of an earlier build: it is about the step that began last."""
+        if self._steps.running:
+            await self._tell_line(self._steps.running[-1], line)
+
+    @workflow.signal(name=EARLIER_TROUBLE_SIGNAL)
     async def trouble(self, reason: str) -> None:
-        """A try of the step in progress failed, and is repeated."""
-        if self._underway is not None:
-            self._troubled = True
-            self._move_on(self._underway)
-            line = f"{_BEGINNINGS[self._underway]}: a try failed and is repeated. {reason}"
-            await self._tell(LaunchStatus.RUNNING, line, self._underway, StepStatus.RUNNING, trouble=line)
+        """A failed try, from an activity of an earlier build."""
+        if self._steps.running:
+            await self._tell_line(self._steps.running[-1], reason, failed=True)
+
+    async def _tell_line(self, step: LaunchStepName, line: str, *, failed: bool = False) -> None:
+        self._steps.move_on(workflow.now())
+        if not failed:
+            await self._tell(LaunchStatus.RUNNING, line, step, StepStatus.RUNNING)
+            return
+        self._steps.note_trouble(step)
+        line = f"{_BEGINNINGS[step]}: a try failed and is repeated. {line}"
+        await self._tell(LaunchStatus.RUNNING, line, step, StepStatus.RUNNING, trouble=line)
 
     @workflow.run
     async def run(self, ticket: LaunchInput) -> LaunchStatus:
         self._launch_id, self._patience = ticket.launch_id, ticket.patience
+        self._graph = workflow.patched(_GRAPH)
         try:
             await self._prepare(ticket)
             written = await self._tell(LaunchStatus.READY, "Ready to play", progress=1.0)
@@ -138,7 +154,8 @@ class LaunchWorkflow:
         except ActivityError as error:
             if kind_of(error) not in {"NoCapacityError", "InvalidStateError"}:
                 raise
-            self._progress = share_done(LaunchStepName.CREATE_VM)
+            self._failed = None
+            self._steps.restart([LaunchStepName.CHOOSE_PLACEMENT])
             message = f"Your machine could not be started: {words_of(error)}. A new one is taken"
             await self._tell(LaunchStatus.RUNNING, message, restart=True)
             return False
@@ -153,7 +170,11 @@ class LaunchWorkflow:
         on = StepInput(self._launch_id, vm_id)
         await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
         await self._skip(LaunchStepName.INSTALL_STREAMING, "Already installed")
-        await self._game_steps(on)
+        if self._graph:
+            await _together(*self._independent_steps(on))
+            await self._last_steps(on)
+        else:
+            await self._game_steps(on)
 
     async def _on_new_machine(self, candidates: tuple[Candidate, ...]) -> None:
         """Walk the ranked candidates until one carries the launch to its end."""
@@ -167,7 +188,7 @@ class LaunchWorkflow:
                 await self._set_up(StepInput(self._launch_id, self._vm_id))
             except ActivityError as error:
                 lost += 1
-                if not _machine_is_hopeless(error, self._step) or lost == _MACHINES_LOST_AT_MOST:
+                if not _machine_is_hopeless(error, self._failed or self._step) or lost == _MACHINES_LOST_AT_MOST:
                     raise
                 await self._leave(candidate, started, words_of(error))
             else:
@@ -177,7 +198,7 @@ class LaunchWorkflow:
     async def _rent(self, candidate: Candidate, started: datetime) -> bool:
         """One attempt. False: this site is full, nothing was rented, the next one may do."""
         assert self._vm_id is not None
-        self._provider = candidate.offer.provider
+        self._steps.provider = candidate.offer.provider
         await self._begin(LaunchStepName.CREATE_VM)
         order = await self._book(LaunchActivities.order, StepInput(self._launch_id, self._vm_id), candidate)
         self._rented_by_us = True
@@ -208,8 +229,13 @@ class LaunchWorkflow:
     async def _set_up(self, on: StepInput) -> None:
         await self._do(LaunchStepName.BOOT, ProvisioningActivities.await_boot, on.vm_id, _message)
         await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
-        await self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
-        await self._game_steps(on)
+        if self._graph:
+            install = self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
+            await _together(install, *self._independent_steps(on))
+            await self._last_steps(on)
+        else:
+            await self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
+            await self._game_steps(on)
         await self._book(ProvisioningActivities.mark_running, on.vm_id)
         # The sweeper may have been quicker: it starts one for every machine that runs without.
         with contextlib.suppress(WorkflowAlreadyStartedError):
@@ -220,7 +246,34 @@ class LaunchWorkflow:
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
 
+    def _independent_steps(self, on: StepInput) -> tuple[Coroutine[Any, Any, None], ...]:
+        """What needs the machine, but neither Wolf nor each other."""
+        return (
+            self._pull_image(on),
+            self._alone(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on),
+            self._alone(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on),
+        )
+
+    async def _alone(self, step: LaunchStepName, work: Callable[..., Awaitable[Done]], on: StepInput) -> None:
+        await self._do(step, work, on, _message)
+
+    async def _pull_image(self, on: StepInput) -> None:
+        """The beginning of CONFIGURE_GAME, which goes on when all that runs beside it is done."""
+        step = LaunchStepName.CONFIGURE_GAME
+        await self._begin(step)
+        done = await self._run_step(step, LaunchActivities.pull_image, on)
+        self._steps.move_on(workflow.now())
+        self._obey(await self._tell(LaunchStatus.RUNNING, done.message, step, StepStatus.RUNNING))
+
+    async def _last_steps(self, on: StepInput) -> None:
+        """What needs all that came before."""
+        step = LaunchStepName.CONFIGURE_GAME
+        done = await self._run_step(step, LaunchActivities.configure_game, on)
+        await self._finish(step, done.message)
+        await self._do(LaunchStepName.VERIFY_STREAM, LaunchActivities.verify_stream, on, _message)
+
     async def _game_steps(self, on: StepInput) -> None:
+        """One after another, for launches that an earlier build began."""
         await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on, _message)
         await self._do(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on, _message)
         await self._do(LaunchStepName.CONFIGURE_GAME, LaunchActivities.configure_game, on, _message)
@@ -228,11 +281,12 @@ class LaunchWorkflow:
 
     async def _leave(self, candidate: Candidate, started: datetime, reason: str) -> None:
         """This machine is hopeless: give it back and put the story back to where the next one begins."""
-        self._underway = None
+        self._steps.stop()
         await self._release()
         self._vm_id = self._new_vm_id()
         self._rented_by_us = False
-        self._progress = share_done(LaunchStepName.CREATE_VM)
+        self._failed = None
+        self._steps.restart([LaunchStepName.CHOOSE_PLACEMENT])
         await self._tell(
             LaunchStatus.RUNNING,
             f"The machine in {candidate.site.city or candidate.site.country} failed: {reason}. Trying the next place",
@@ -245,13 +299,14 @@ class LaunchWorkflow:
 
         The machine is given back at once, also while the database takes no word of it.
         """
-        self._underway = None
+        unfinished = self._steps.stop()
         if not workflow.patched("release-before-notes"):
             cancelled = await self._why_it_ends(error)
             return await self._ended(error, await self._release(), cancelled=cancelled)
         releasing = asyncio.create_task(self._release())
         try:
             cancelled = await self._why_it_ends(error)
+            await self._leave_unfinished(unfinished)
         finally:
             released = await releasing
         return await self._ended(error, released, cancelled=cancelled)
@@ -259,13 +314,20 @@ class LaunchWorkflow:
     async def _why_it_ends(self, error: BaseException) -> bool:
         """Tell that the launch is ending; returns whether its player cancelled it."""
         cancelled = isinstance(error, _CancelledByPlayerError) or is_cancelled_exception(error)
-        if not cancelled and self._step is not None:
+        failed = self._failed or self._step
+        if not cancelled and failed is not None:
             # A step that was told to end may fail at it, and a cancel may come now: the player asked for it.
-            written = await self._tell(LaunchStatus.RUNNING, words_of(error), self._step, StepStatus.FAILED)
+            written = await self._tell(LaunchStatus.RUNNING, words_of(error), failed, StepStatus.FAILED)
             cancelled = written.status is LaunchStatus.CANCELLING
         if cancelled:
             await self._tell(LaunchStatus.CANCELLING, "Cancelling: what was rented is given back")
         return cancelled
+
+    async def _leave_unfinished(self, steps: list[LaunchStepName]) -> None:
+        """Tell that what ran beside the failed step was ended with it."""
+        for step in steps:
+            if self._graph and self._failed is not None and step is not self._failed:
+                await self._tell(LaunchStatus.RUNNING, "Ended with the launch", step, StepStatus.SKIPPED)
 
     async def _ended(self, error: BaseException, released: Released, *, cancelled: bool) -> LaunchStatus:
         if cancelled and released.gone:
@@ -290,33 +352,32 @@ class LaunchWorkflow:
     async def _do(
         self, step: LaunchStepName, work: Callable[..., Awaitable[T]], argument: object, words: Callable[[T], str]
     ) -> T:
-        """A step with its beginning and its end told, and a cancel that came meanwhile obeyed."""
+        """Run a step and tell its beginning and its end; a cancel that came in between is obeyed."""
         await self._begin(step)
-        result = await self._run(work, argument, time=self._time(step))
+        result = await self._run_step(step, work, argument)
         await self._finish(step, words(result))
         return result
 
-    def _move_on(self, step: LaunchStepName) -> None:
-        """Move the bar by the time that the step usually takes."""
-        elapsed_s = 0.0 if self._began_at is None else (workflow.now() - self._began_at).total_seconds()
-        within = expected_share(step, elapsed_s, self._provider)
-        self._progress = max(self._progress, share_done(step, within, self._provider))
+    async def _run_step(self, step: LaunchStepName, work: Callable[..., Awaitable[T]], argument: object) -> T:
+        """Run an activity of this step, and remember the step when it is the first that fails."""
+        try:
+            return await self._run(work, argument, time=self._time(step))
+        except ActivityError as error:
+            if self._failed is None and not is_cancelled_exception(error):
+                self._failed = step
+            raise
 
     async def _begin(self, step: LaunchStepName) -> None:
-        self._step = self._underway = step
-        self._began_at = workflow.now()
-        self._progress = max(self._progress, share_done(step, provider=self._provider))
+        self._step = step
+        self._steps.begin(step, workflow.now())
         self._obey(await self._tell(LaunchStatus.RUNNING, _BEGINNINGS[step], step, StepStatus.RUNNING, begins=True))
 
     async def _finish(self, step: LaunchStepName, message: str, **more: Any) -> None:
-        self._underway = None
-        self._progress = max(self._progress, share_done(step, 1.0, self._provider))
-        trouble = "" if self._troubled else None
-        self._troubled = False
+        trouble = "" if self._steps.finish(step, workflow.now()) else None
         self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.DONE, trouble=trouble, **more))
 
     async def _skip(self, step: LaunchStepName, message: str) -> None:
-        self._progress = share_done(step, within=1.0)
+        self._steps.finish(step, workflow.now())
         self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.SKIPPED, vm_id=self._vm_id))
 
     def _obey(self, written: WriteResult) -> None:
@@ -354,7 +415,7 @@ class LaunchWorkflow:
                 message=message[:500],
                 step=step,
                 step_status=step_status,
-                **{"progress": self._progress, **more},
+                **{"progress": self._steps.progress, **more},
             )
             written: WriteResult = await self._book(LaunchActivities.tell, note)
             if written.accepted:
@@ -392,6 +453,27 @@ class LaunchWorkflow:
 
     def _new_vm_id(self) -> str:
         return str(workflow.random().randrange(10**17, 10**18))
+
+
+async def _together(*works: Coroutine[Any, Any, object]) -> None:
+    """Run all of them at once. The first failure, or a cancel, ends the others; each has ended when this does."""
+    running = [asyncio.create_task(work) for work in works]
+    try:
+        await workflow.wait(running, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in running:
+            task.cancel()
+        await _to_its_end(_all_ended(running))
+    failures = [error for task in running if not task.cancelled() and (error := task.exception()) is not None]
+    if failures:
+        raise next((error for error in failures if not is_cancelled_exception(error)), failures[0])
+
+
+async def _all_ended(tasks: Sequence[asyncio.Task[object]]) -> None:
+    """Wait for their ends, and look at what they raised, so that none of it is reported as lost."""
+    await workflow.wait(tasks)
+    for task in tasks:
+        _ = None if task.cancelled() else task.exception()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:

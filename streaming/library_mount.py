@@ -63,9 +63,13 @@ class LibrarySource:
             raise ProviderRefusedError("the library's bucket or endpoint is not one that can be mounted")
 
 
-async def mount(shell: Shell, source: LibrarySource) -> None:
-    """Mount the library, or make sure that it is. Ends only when games can be listed through the mount."""
-    await _install_programs(shell)
+async def mount(shell: Shell, source: LibrarySource, *, may_install: bool = True) -> None:
+    """Mount the library, or make sure that it is. Ends only when games can be listed through the mount.
+
+    Where others use the package manager now and nothing `may_install`, ProviderBusyError is raised while programs are
+    missing.
+    """
+    await _install_programs(shell, may_install=may_install)
     changed = await _write_service(shell, source)
     if changed or not await _mounted(shell):
         await _restart(shell)
@@ -82,7 +86,7 @@ async def mount(shell: Shell, source: LibrarySource) -> None:
         raise ProviderRefusedError("the game library is empty").with_log_detail(detail)
 
 
-async def _install_programs(shell: Shell) -> None:
+async def _install_programs(shell: Shell, *, may_install: bool) -> None:
     missing = [
         package
         for package, probe in (("rclone", ("rclone", "version")), ("fuse3", ("fusermount3", "-V")))
@@ -90,6 +94,8 @@ async def _install_programs(shell: Shell) -> None:
     ]
     if not missing:
         return
+    if not may_install:
+        raise ProviderBusyError(f"{' and '.join(missing)} can be installed once the set-up is over")
     await install(shell, *missing)
 
 

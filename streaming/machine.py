@@ -6,8 +6,8 @@ ProviderRefusedError (another host key, bad configuration: stop) and MachineLost
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import orjson
@@ -25,6 +25,7 @@ from streaming.emulator_files import bring_core
 from streaming.images import pull_image
 from streaming.library_mount import LibrarySource, mount
 from streaming.pairing import Pairing
+from streaming.patience import repeat
 from streaming.saves.discovery import FoundSlot, found_slots
 from streaming.saves.parts import MachineLabel
 from streaming.saves.slots import SaveSlot
@@ -38,6 +39,7 @@ __all__ = [
     "Address",
     "GameToPlay",
     "LibrarySource",
+    "MachineTimes",
     "Reading",
     "SaveSlot",
     "StreamingMachines",
@@ -54,7 +56,15 @@ _FIRST_BOOT_S: Final = 900
 _CLOUD_INIT_STATUSES: Final = (0, 1, 2)  # 1 with errors; 2, of newer versions, with errors that it recovered from
 _RENTED_BY_CLOUDYPAD: Final = "gcp"
 _LISTED_S: Final = 20.0
-_LOOK_AGAIN_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class MachineTimes:
+    """`sample_s`: how long a machine's traffic is watched when there is no earlier reading to compare with;
+    `ready_within_s`: how long a machine that does not answer yet is asked again and again."""
+
+    sample_s: float = SAMPLE_S
+    ready_within_s: float = 20.0
 
 
 class StreamingMachines:
@@ -68,9 +78,8 @@ class StreamingMachines:
         saves: Saves | None = None,
         pairing: Pairing | None = None,
         control_port: int = CONTROL_PORT,
-        sample_s: float = SAMPLE_S,
+        times: MachineTimes = MachineTimes(),
     ) -> None:
-        """`sample_s`: how long a machine's traffic is watched when there is no earlier reading to compare with."""
         self._ssh = ssh
         self._cloudypad = cloudypad
         self._bucket = bucket
@@ -78,13 +87,20 @@ class StreamingMachines:
         self._saves = saves or Saves(bucket)
         self._pairing = pairing or Pairing()
         self._control_port = control_port
-        self._sample_s = sample_s
+        self._sample_s = times.sample_s
+        self._ready_within_s = times.ready_within_s
 
     async def greet(self, address: Address) -> str:
-        """The machine's host key, once it lets us in. With a key in the address it must be that one."""
-        async with self._ssh.shell(address) as shell:
-            await shell.run("true")
-            return shell.host_key
+        """Return the machine's host key, as soon as it lets us in. With a key in the address it must be that one."""
+
+        async def greet() -> str:
+            async with self._ssh.shell(address) as shell:
+                await shell.run("true")
+                return shell.host_key
+
+        if self._ready_within_s:
+            await probe.await_port(address.host, address.ssh_port, self._ready_within_s)
+        return await repeat(greet, self._ready_within_s)
 
     async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None:
         """Have CloudyPad set the machine up: driver, container engine, Wolf. Takes many minutes, and restarts it.
@@ -110,9 +126,9 @@ class StreamingMachines:
         """Return the slots whose saves were put on this machine, the one used last first."""
         return await self._on(address, found_slots)
 
-    async def mount_library(self, address: Address) -> None:
+    async def mount_library(self, address: Address, *, may_install: bool = True) -> None:
         """Mount the game library, read-only."""
-        await self._on(address, lambda shell: mount(shell, self._library))
+        await self._on(address, lambda shell: mount(shell, self._library, may_install=may_install))
 
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int:
         """Put the slot's files on the machine and say how many; 0 is a fresh start."""
@@ -150,8 +166,8 @@ class StreamingMachines:
         return await self._on(address, configure)
 
     async def verify_stream(self, address: Address) -> None:
-        """Ask as a client would: HTTP, HTTPS and RTSP, from here."""
-        await probe.verify_stream(address)
+        """Return as soon as the stream answers. Asks as a client would: HTTP, HTTPS and RTSP, from here."""
+        await repeat(lambda: probe.verify_stream(address), self._ready_within_s)
 
     async def wake(self, address: Address) -> None:
         """After a start: the library is mounted again and the stream answers."""
@@ -208,18 +224,13 @@ async def _first_boot_has_ended(shell: Shell) -> None:
 
 async def _await_listing(api: WolfApi, title: str) -> None:
     """Wait until Wolf lists the app; after its restart that takes it a moment."""
-    deadline = asyncio.get_running_loop().time() + _LISTED_S
-    while True:
-        try:
-            titles = [app.get("title") for app in await api.get("apps", "apps")]
-            fault = f"Wolf lists {titles} and not the app {title}"
-        except ProviderBusyError as error:
-            titles, fault = [], error.message
-        if title in titles:
-            return
-        if asyncio.get_running_loop().time() >= deadline:
-            raise ProviderBusyError(fault)
-        await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def look() -> None:
+        titles = [app.get("title") for app in await api.get("apps", "apps")]
+        if title not in titles:
+            raise ProviderBusyError(f"Wolf lists {titles} and not the app {title}")
+
+    await repeat(look, _LISTED_S)
 
 
 async def _note_installed(shell: Shell, tag: str) -> None:

@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from errors import ProviderBusyError
 from streaming.addresses import Address
+from streaming.patience import PAUSE_S
 
 _PATH: Final = "/serverinfo"
+_CONNECT_S: Final = 2.0
 _LIMIT_BYTES: Final = 64 * 1024
 _TELLING: Final = {"state", "uniqueid", "PairStatus"}
 _STRANGER: Final = "401"  # Wolf's word for a client that has not paired: it answers, which is all that we ask
@@ -38,6 +40,38 @@ async def verify_stream(address: Address, timeout_s: float = 10) -> None:
     for fault in found:
         if fault is not None:
             raise fault
+
+
+async def await_port(host: str, port: int, within_s: float) -> bool:
+    """Return as soon as something accepts connections there; False when nothing does for so long.
+
+    A machine that is off drops the first packet, and it is sent again only after a second or more: so a new connection
+    is begun every 200 ms, whatever became of the others.
+    """
+    trying: set[asyncio.Task[bool]] = set()
+    deadline = asyncio.get_running_loop().time() + within_s
+    try:
+        while asyncio.get_running_loop().time() < deadline:
+            trying.add(asyncio.create_task(_is_open(host, port)))
+            await asyncio.sleep(PAUSE_S)
+            if any(task.done() and task.result() for task in trying):
+                return True
+            trying = {task for task in trying if not task.done()}
+        return False
+    finally:
+        for task in trying:
+            task.cancel()
+        await asyncio.gather(*trying, return_exceptions=True)
+
+
+async def _is_open(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _answers_serverinfo(host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float) -> None:

@@ -26,7 +26,7 @@ from launch.worker import build_worker
 from launch.workflow_client import EngineAddress
 from models.catalog import ConsoleType
 from models.database import Database
-from models.launches import Launch, LaunchEvent
+from models.launches import Launch, LaunchEvent, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
 from placement.coordinates import Position
 from placement.geocoding import Geocoder
@@ -75,6 +75,20 @@ class World:
         finally:
             await feed.close()
         return await self.now(launch)
+
+    async def until_step(self, launch: Launch, step: LaunchStepName, status: StepStatus) -> Launch:
+        """The launch as soon as its step has this status, told by the database's own changes."""
+        number = list(LaunchStepName).index(step)
+        async with asyncio.timeout(30), self.db.watch(Launch, []) as changes:
+            while (now := await self.now(launch)).steps[number].status is not status:
+                await changes.try_next()
+        return now
+
+    async def until_told(self, launch: Launch, message: str) -> None:
+        """Until the launch has an event with this message."""
+        async with asyncio.timeout(30), self.db.watch(LaunchEvent, []) as changes:
+            while message not in [event.message for event in await self.events(launch)]:
+                await changes.try_next()
 
     async def now(self, launch: Launch) -> Launch:
         found = await self.db.get(Launch, launch.id)

@@ -27,7 +27,11 @@ async def test_a_launch_ends_ready_on_one_machine(deployed: Deployment) -> None:
     assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
     assert (events[-1]["status"], events[-1]["progress"]) == ("READY", 1.0)
     done = [event["step"] for event in events if event["stepStatus"] == "DONE"]
-    assert done == [step.value for step in LaunchStepName]
+    steps = [step.value for step in LaunchStepName]
+    assert sorted(done, key=steps.index) == steps
+    assert (done[:4], done[-2:]) == (steps[:4], steps[-2:])  # what lies between runs side by side
+    told_of_the_pull = [event["message"] for event in events if "layers" in event["message"]]
+    assert told_of_the_pull[-1] == "Fetching the emulator: 6 of 6 layers"
     assert len(await deployed.machines()) == 1
 
 
@@ -57,13 +61,17 @@ async def test_one_key_asked_for_at_the_same_moment_is_one_launch(deployed: Depl
     assert len(await deployed.machines()) == 1
 
 
-@pytest.mark.parametrize("step", [step.value for step in LaunchStepName])
-async def test_a_worker_killed_in_any_step_is_replaced_and_one_machine_is_left(deployed: Deployment, step: str) -> None:
+@pytest.mark.parametrize(
+    ("step", "word"), [*((step.value, "") for step in LaunchStepName), ("CONFIGURE_GAME", "layers")]
+)
+async def test_a_worker_killed_in_any_step_is_replaced_and_one_machine_is_left(
+    deployed: Deployment, step: str, word: str
+) -> None:
     gateway = await deployed.gateway()
     worker = deployed.worker()
     launch_id = await gateway.launch()
     async for event in gateway.follow(launch_id):
-        if event["step"] == step and event["stepStatus"] == "RUNNING":
+        if event["step"] == step and event["stepStatus"] == "RUNNING" and word in event["message"]:
             worker.kill()
             break
 

@@ -22,8 +22,11 @@ class FakeStreaming:
         self.failures: dict[str, list[ProviderError]] = {}
         self.always: dict[str, ProviderError] = {}
         self.when_cancelled: dict[str, ProviderError] = {}  # what becomes of a held call that is told to end
+        self.slow_to_end: dict[str, asyncio.Event] = {}  # a held call that is told to end does so once this is set
+        self._told_to_end: dict[str, asyncio.Event] = {}
         self.configured: list[GameToPlay] = []
         self.pulled: list[str] = []
+        self.may_install: list[bool] = []  # of each mount
         self.lacking: str | None = None  # what keeps a configured game from starting
         self.slots: list[SaveSlot] = []
         self.uploaded: list[SaveSlot] = []
@@ -51,6 +54,14 @@ class FakeStreaming:
     def let_go(self, method: str) -> None:
         self._gates[method].set()
 
+    def release_gate(self, method: str) -> None:
+        """Let go what is held, and hold no more calls of it."""
+        self._gates.pop(method).set()
+
+    async def was_told_to_end(self, method: str) -> None:
+        """Until a held call of `method` was cancelled."""
+        await asyncio.wait_for(self._told_to_end.setdefault(method, asyncio.Event()).wait(), 20)
+
     async def greet(self, address: Address) -> str:
         await self._enter("greet")
         if address.ssh_host_key not in {None, self.host_key}:
@@ -61,7 +72,8 @@ class FakeStreaming:
         await self._enter("install")
         tell("Installing the graphics driver")
 
-    async def mount_library(self, address: Address) -> None:
+    async def mount_library(self, address: Address, *, may_install: bool = True) -> None:
+        self.may_install.append(may_install)
         await self._enter("mount_library")
 
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int:
@@ -119,6 +131,9 @@ class FakeStreaming:
             try:
                 await gate.wait()
             except asyncio.CancelledError:
+                self._told_to_end.setdefault(method, asyncio.Event()).set()
+                if method in self.slow_to_end:
+                    await self.slow_to_end[method].wait()
                 if method in self.when_cancelled:
                     raise self.when_cancelled[method] from None
                 raise

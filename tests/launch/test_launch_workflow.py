@@ -19,12 +19,11 @@ from errors import (
     ProviderRefusedError,
 )
 from fleet.activity_interceptor import is_worth_telling
-from fleet.messages import Command
-from fleet.progress_signals import TROUBLE_SIGNAL
-from launch.progress import expected_share, share_done
+from fleet.messages import ActivityNote, Command
+from fleet.progress_signals import EARLIER_TROUBLE_SIGNAL, NOTE_SIGNAL
 from models.launches import Launch, LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
-from providers.base import MachineState, ProviderName
+from providers.base import MachineState
 from tests.world import World
 
 
@@ -127,6 +126,7 @@ CANCEL_AT = [
     ("cloud", "machine"),
     ("streaming", "greet"),
     ("streaming", "install"),
+    ("streaming", "pull_image"),
     ("streaming", "mount_library"),
     ("streaming", "restore_saves"),
     ("streaming", "configure_game"),
@@ -243,18 +243,28 @@ async def test_a_stopped_machine_whose_hardware_was_given_away_is_replaced(world
     assert (await world.again(vm)).status is VmStatus.STOPPED
 
 
-async def test_a_step_that_fails_and_is_repeated_says_so_until_it_has_succeeded(world: World) -> None:
-    reached = world.streaming.hold("install")
+@pytest.mark.parametrize(
+    ("signal", "reason"),
+    [
+        (NOTE_SIGNAL, ActivityNote("connect", "apt is locked", failed=True)),
+        (EARLIER_TROUBLE_SIGNAL, "apt is locked"),
+    ],
+    ids=["this build", "an earlier build"],
+)
+async def test_a_step_that_fails_and_is_repeated_says_so_until_it_has_succeeded(
+    world: World, signal: str, reason: object
+) -> None:
+    reached = world.streaming.hold("greet")
     launch = await world.launch()
     await asyncio.wait_for(reached.wait(), 30)
     handle = world.client.get_workflow_handle(f"launch-{launch.id}")
-    told = "Installing the streaming server: a try failed and is repeated. apt is locked"
+    told = "Connecting to the machine: a try failed and is repeated. apt is locked"
 
-    await handle.signal(TROUBLE_SIGNAL, "apt is locked")
+    await handle.signal(signal, reason)
     async with asyncio.timeout(20), world.db.watch(Launch, []) as changes:
         while (during := await world.now(launch)).trouble is None:
             await changes.try_next()
-    world.streaming.let_go("install")
+    world.streaming.let_go("greet")
     after = await world.until_over(launch)
 
     assert (during.warnings, after.warnings) == (told, None)
@@ -285,17 +295,6 @@ def test_which_failed_tries_a_player_hears_of(
     )
 
     assert is_worth_telling(info, now) is told
-
-
-@pytest.mark.parametrize("provider", list(ProviderName))
-def test_the_bar_of_a_step_moves_with_the_time_that_it_usually_takes(provider: ProviderName) -> None:
-    step = LaunchStepName.CREATE_VM if provider is ProviderName.CLOUDYPAD else LaunchStepName.INSTALL_STREAMING
-    bars = [share_done(step, expected_share(step, minutes * 60, provider), provider) for minutes in (0, 3, 6, 60)]
-
-    assert bars == sorted(set(bars))
-    assert bars[2] - bars[0] > 0.2
-    assert bars[-1] < share_done(step, 1.0, provider)
-    assert share_done(LaunchStepName.VERIFY_STREAM, 1.0, provider) == 1.0
 
 
 async def test_a_running_machine_above_the_cap_is_not_reused(world: World) -> None:

@@ -129,6 +129,17 @@ async def test_another_key_is_mounted_anew(machine: Machine, shell: Shell) -> No
     assert "systemctl restart gamer-library.service" in machine.ran("systemctl")
 
 
+async def test_missing_programs_are_not_installed_while_others_use_the_package_manager(
+    machine: Machine, shell: Shell
+) -> None:
+    machine.installed.discard("rclone")
+
+    with pytest.raises(ProviderBusyError, match="rclone can be installed once the set-up is over"):
+        await mount(shell, SOURCE, may_install=False)
+
+    assert [command for command in machine.ran("env") if "apt-get" in command] == []
+
+
 async def test_missing_programs_are_installed_and_present_ones_are_not(machine: Machine, shell: Shell) -> None:
     machine.installed.discard("rclone")
 

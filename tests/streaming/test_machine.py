@@ -19,7 +19,7 @@ from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
 from streaming.keys import KeyPair
 from streaming.library import Library
-from streaming.machine import Address, GameToPlay, LibrarySource, SaveSlot, StreamingMachines
+from streaming.machine import Address, GameToPlay, LibrarySource, MachineTimes, SaveSlot, StreamingMachines
 from streaming.pairing import Pairing
 from streaming.saves.transfer import UploadOutcome
 from streaming.ssh import Ssh
@@ -71,7 +71,7 @@ async def world(tmp_path: Path, key: KeyPair) -> AsyncIterator[World]:
             bucket,
             LibrarySource("games", server.url),
             pairing=Pairing(patience_s=0.3, settle_s=0.3, pause_s=0.02),
-            sample_s=0.05,
+            times=MachineTimes(sample_s=0.05, ready_within_s=0),
         )
         yield World(simulated, server, machines, tmp_path / "calls", tmp_path / "state.json", bucket)
 

@@ -25,7 +25,7 @@ from simulator.machines.pool import MachinePark
 from simulator.simulation import Simulation, SimulationOptions
 from streaming.keys import KeyPair
 from streaming.library import Library
-from streaming.machine import Address, GameToPlay, LibrarySource, SaveSlot, StreamingMachines
+from streaming.machine import Address, GameToPlay, LibrarySource, MachineTimes, SaveSlot, StreamingMachines
 from streaming.pairing import Pairing
 from streaming.ssh import Ssh
 from tests.moonlight import Moonlight
@@ -80,7 +80,7 @@ async def world(tmp_path: Path, key: KeyPair) -> AsyncIterator[World]:
             bucket,
             LibrarySource(name, url),
             pairing=Pairing(patience_s=1, settle_s=1, pause_s=0.02),
-            sample_s=0.05,
+            times=MachineTimes(sample_s=0.05, ready_within_s=0),
         )
         yield World(simulation, machines, library, bucket, key)
 
