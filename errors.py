@@ -98,6 +98,10 @@ class ProviderBusyError(ProviderError):
         self.retry_after_s = retry_after_s
 
 
+class ProviderSilentError(ProviderBusyError):
+    """A read got no answer in time, and no earlier answer is known."""
+
+
 class ProviderRefusedError(ProviderError):
     """The answer is no and will stay no until an operator changes something."""
 
@@ -165,6 +169,10 @@ class ProviderDownError(RefusedError):
     def __init__(self, message: str, provider: str, path: Sequence[str] = ()) -> None:
         super().__init__(message, path)
         self.provider = provider
+
+
+class StockUnknownError(ProviderDownError):
+    """A cloud does not answer in time: whether it has a machine is unknown."""
 
 
 class UnauthenticatedError(GatewayError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 from starlette.applications import Starlette
 
@@ -23,16 +24,20 @@ from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
+from placement.ranking import Placements
 from resolvers.context import Services
 from safety import lets_developer_in
 from schema.execution.executor import GraphQLExecution
 from schema.execution.limits import Limits
 from settings import Environment, Settings
+from streaming.library import Library, PromptLibrary
 from web.app import create_app
 from web.gateway import Gateway, WebLimits
 from web.header_limits import HeadLimits
 from web.health import Readiness, database_check
 from web.proxies import TrustedProxies
+
+_CLOUD_PATIENCE_S: Final = 2.0  # how long an answer waits for a cloud or the bucket before the last known data is used
 
 
 def application(settings: Settings, parts: Dependencies) -> Starlette:
@@ -41,8 +46,10 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
     operator_alerts = OperatorAlertFeed(parts.db)
     development = settings.environment is Environment.DEVELOPMENT
     keys = _token_keys(settings, parts)
+    placements = parts.placements.with_patience(_CLOUD_PATIENCE_S)
+    library = PromptLibrary(parts.library, patience_s=_CLOUD_PATIENCE_S)
     gateway = Gateway(
-        services=_services(settings, parts, progress, machines, alerts, operator_alerts),
+        services=_services(settings, parts, placements, library, progress, machines, alerts, operator_alerts),
         execution=GraphQLExecution(
             limits=_query_limits(settings),
             trusted_only=settings.trusted_documents_only,
@@ -67,6 +74,8 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
             await machines.close()
             await alerts.close()
             await operator_alerts.close()
+            await placements.close()
+            await library.close()
             if isinstance(keys, RemoteKeys):
                 await keys.close()
 
@@ -83,6 +92,8 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
 def _services(
     settings: Settings,
     parts: Dependencies,
+    placements: Placements,
+    library: Library,
     progress: ProgressFeed,
     machines: VmFeed,
     alerts: AlertFeed,
@@ -92,11 +103,9 @@ def _services(
         version=VERSION,
         db=parts.db,
         registry=parts.registry,
-        placements=parts.placements,
-        library=parts.library,
-        launches=LaunchService(
-            parts.db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(parts.db)
-        ),
+        placements=placements,
+        library=library,
+        launches=LaunchService(parts.db, parts.engine, parts.registry, placements, library, SpendingLimits(parts.db)),
         progress=progress,
         machines=machines,
         alerts=alerts,

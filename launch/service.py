@@ -21,6 +21,8 @@ from errors import (
     NotFoundError,
     ProviderDownError,
     ProviderError,
+    ProviderSilentError,
+    StockUnknownError,
     UnavailableError,
 )
 from launch.duplicate_requests import Repeats, own_key, under_way_key
@@ -34,6 +36,7 @@ from placement.coordinates import Position
 from placement.ranking import Placements
 from placement.reasons import price_words
 from providers.base import ProviderName
+from providers.last_known import collect_stale
 from providers.registry import Registry
 from streaming.library import Game
 
@@ -42,7 +45,7 @@ log = logging.getLogger(__name__)
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _NAME_WORDS: Final = "must be 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
-_STOCK_PATIENCE_S: Final = 3.0
+_STOCK_PATIENCE_S: Final = 2.0
 _TRIES: Final = 5
 _MAX_SESSION_HOURS: Final = 24.0
 _MAX_IDLE_MINUTES: Final = 24 * 60
@@ -254,6 +257,8 @@ class LaunchService:
         assert order.game_id is not None
         try:
             known = await self._games.find(order.console, order.game_id)
+        except ProviderSilentError:
+            return  # the launch looks again, and longer
         except ProviderError as error:
             raise UnavailableError("the game library does not answer") from error
         if known is None:
@@ -270,15 +275,16 @@ class LaunchService:
         """Whether anything could be rented now. A cloud that is slow to say so does not hold up the answer: the
         launch itself asks again, and longer."""
         try:
-            async with asyncio.timeout(_STOCK_PATIENCE_S):
-                ranked = await self._placements.rank(
-                    wanted, order.near, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour, limit=1
-                )
-                if not ranked:
-                    raise await self._placements.explain_empty(
-                        wanted, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour
+            with collect_stale() as stale:
+                async with asyncio.timeout(_STOCK_PATIENCE_S):
+                    ranked = await self._placements.rank(
+                        wanted, order.near, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour, limit=1
                     )
-        except TimeoutError:
+                    if not ranked and not stale:
+                        raise await self._placements.explain_empty(
+                            wanted, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour
+                        )
+        except (TimeoutError, StockUnknownError):
             return
 
     async def _check_vm(self, order: LaunchOrder) -> None:

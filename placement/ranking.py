@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from errors import NoPlacementError, ProviderDownError, ProviderError
+from errors import NoPlacementError, ProviderDownError, ProviderError, ProviderSilentError, StockUnknownError
 from models.catalog import Console, ProviderPreference
 from models.database import Database
 from placement.coordinates import Position
@@ -21,6 +22,7 @@ from placement.scoring import DEFAULT_WEIGHTS, Candidate, LocatedSite, RankedPla
 from placement.unavailable_sites import EVERY_SITE, FullSites
 from providers.base import Provider, ProviderHealth, ProviderName, Site, SiteId
 from providers.google.regions import find_region
+from providers.last_known import LastKnown
 from providers.registry import Registry
 
 __all__ = ["LocatedSite", "Placements", "RankedPlacement", "Weights"]
@@ -34,6 +36,7 @@ class _Survey:
 
     candidates: list[Candidate]
     failed: list[ProviderName]
+    silent: set[ProviderName]  # those of the failed ones that did not answer in time
 
 
 class Placements:
@@ -52,13 +55,25 @@ class Placements:
         self._geocoder = geocoder
         self._orders = orders or NetworkOrders(db)
         self._weights = weights
+        self._last_known: Mapping[ProviderName, LastKnown[Sequence[Site]]] = {}
+
+    def with_patience(self, patience_s: float) -> Placements:
+        """Return placements that use the last known stock of a cloud that does not answer within `patience_s`."""
+        prompt = copy.copy(self)
+        clouds = self._registry.all()
+        prompt._last_known = {cloud.name: LastKnown(cloud.name, cloud.sites, patience_s=patience_s) for cloud in clouds}
+        return prompt
+
+    async def close(self) -> None:
+        """Stop the reads that go on in the background."""
+        await asyncio.gather(*(known.close() for known in self._last_known.values()))
 
     async def sites(self, provider: ProviderName) -> list[LocatedSite]:
         """Return every site of one cloud, usable or not, in the cloud's own order.
 
         Raises the cloud's ProviderError, or ProviderDownError if it is not configured.
         """
-        return await self._locate(await self._registry.get(provider).sites())
+        return await self._locate(await self._stock(self._registry.get(provider)))
 
     async def rank(
         self,
@@ -79,6 +94,9 @@ class Placements:
         """
         survey = await self._survey(console, provider)
         affordable = [c for c in survey.candidates if _is_within(c.offer.usd_per_hour, max_usd_per_hour)]
+        if not affordable and survey.silent:
+            silent = min(survey.silent)
+            raise StockUnknownError(f"{silent} does not answer now", silent)
         if not affordable and survey.failed:
             raise ProviderDownError(f"{survey.failed[0]} is not available now", survey.failed[0])
         order = await self._google_order(affordable, near)
@@ -113,10 +131,13 @@ class Placements:
         full = await self._full_sites.list_full()
         async with asyncio.TaskGroup() as group:
             asked = [(c, group.create_task(self._sites_of(c)), group.create_task(c.health())) for c in clouds]
-        survey = _Survey([], [])
+        survey = _Survey([], [], set())
         for cloud, sites, health in asked:
-            if (located := sites.result()) is None:
+            located = sites.result()
+            if isinstance(located, ProviderError):
                 survey.failed.append(cloud.name)
+                if isinstance(located, ProviderSilentError):
+                    survey.silent.add(cloud.name)
                 continue
             if (cloud.name, EVERY_SITE) in full:
                 continue
@@ -126,13 +147,17 @@ class Placements:
             survey.candidates.extend(candidates)
         return survey
 
-    async def _sites_of(self, cloud: Provider) -> list[LocatedSite] | None:
-        """Return the sites of a cloud, or None if it failed."""
+    async def _sites_of(self, cloud: Provider) -> list[LocatedSite] | ProviderError:
+        """Return the sites of a cloud, or why there are none."""
         try:
-            return await self._locate(await cloud.sites())
+            return await self._locate(await self._stock(cloud))
         except ProviderError as error:
             log.warning("skipping failing provider", extra={"provider": cloud.name, "reason": error.message})
-            return None
+            return error
+
+    async def _stock(self, cloud: Provider) -> Sequence[Site]:
+        known = self._last_known.get(cloud.name)
+        return await (cloud.sites() if known is None else known.get())
 
     async def _google_order(self, candidates: Sequence[Candidate], near: Position | None) -> RegionOrder | None:
         """Return the order around the Google region nearest to the player, which represents the player."""

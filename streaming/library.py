@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from errors import ProviderError
+from errors import ProviderError, ProviderSilentError
 from models.catalog import CONSOLES, ConsoleType, Emulator
+from providers.last_known import LastKnown, collect_stale
 from providers.single_flight import Depart, SingleFlight
 from providers.storage.bucket import Bucket
 from streaming.game_ids import ids_of
@@ -98,6 +99,31 @@ class Library:
 
     async def close(self) -> None:
         await asyncio.gather(*(shelf.close() for shelf in self._shelves.values()))
+
+
+class PromptLibrary(Library):
+    """The list of games, or the last known one when the bucket does not answer within `patience_s`."""
+
+    def __init__(self, library: Library, *, patience_s: float) -> None:
+        self._last_known = {
+            type_: LastKnown("the game library", shelf.get, patience_s=patience_s)
+            for type_, shelf in library._shelves.items()
+        }
+
+    async def find(self, console: ConsoleType, game_id: str) -> Game | None:
+        """Raises ProviderSilentError when only an old list lacks the game: it may have been added since."""
+        with collect_stale() as stale:
+            game = await super().find(console, game_id)
+        if game is None and stale:
+            raise ProviderSilentError("the game library does not answer")
+        return game
+
+    async def close(self) -> None:
+        await asyncio.gather(*(known.close() for known in self._last_known.values()))
+
+    async def _read(self, console: ConsoleType | None) -> list[Shelf]:
+        wanted = self._last_known.values() if console is None else [self._last_known[console]]
+        return list(await asyncio.gather(*(known.get() for known in wanted)))
 
 
 @dataclass(slots=True)

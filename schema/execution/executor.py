@@ -25,6 +25,7 @@ from strawberry.execution import optimized_is_awaitable
 from auth.callers import Role
 from errors import ForbiddenError, GatewayError
 from models.unreadable import Unreadable, collect_unreadable
+from providers.last_known import Stale, collect_stale
 from resolvers.audit import audit_denied
 from resolvers.context import Context
 from schema.execution.complexity import Measurement
@@ -158,12 +159,16 @@ class GraphQLExecution:
 
     async def _executed(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         try:
-            with strays_as_errors(), collect_unreadable() as left_out:
+            with strays_as_errors(), collect_unreadable() as left_out, collect_stale() as stale:
                 await context.services.pace.step()
                 answer = _answer(await self._result(prepared, context))
         except StrayCancellationError as error:
             answer = {"errors": [masked(error)], "data": None}
-        answer["extensions"] = {"cost": cost_report(prepared.measured, self._limits), **_unreadable(left_out)}
+        answer["extensions"] = {
+            "cost": cost_report(prepared.measured, self._limits),
+            **_unreadable(left_out),
+            **_stale(stale),
+        }
         return answer
 
     async def _result(self, prepared: Prepared, context: Context) -> ExecutionResult:
@@ -298,6 +303,13 @@ def _unreadable(left_out: Sequence[Unreadable]) -> dict[str, Any]:
             {"id": global_id(_TYPES.get(one.model, one.model), one.id), "reason": one.reason} for one in left_out
         ]
     }
+
+
+def _stale(sources: Sequence[Stale]) -> dict[str, Any]:
+    """Return the sources that do not answer now, and how old what is shown of them is."""
+    if not sources:
+        return {}
+    return {"stale": [{"source": one.source, "ageSeconds": one.age_s} for one in sources]}
 
 
 def _chosen(operations: tuple[OperationDefinitionNode, ...], name: str | None) -> OperationDefinitionNode:
