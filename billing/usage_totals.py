@@ -10,7 +10,7 @@ from typing import Final
 
 from billing.amounts import Cell, used
 from errors import UnreadableRecordError
-from models.database import Database
+from models.database import Database, Document
 from models.usage import UsageInterval
 
 
@@ -26,14 +26,21 @@ NO_USAGE: Final = Usage(0, Decimal(0))
 
 
 async def usage_of(db: Database, vm_ids: Iterable[str], now: datetime) -> dict[str, Usage | UnreadableRecordError]:
-    """Return usage by VM id; a VM that never was metered is not in it. One query, however many are asked for. A sum
-    that lacks an interval would be wrong: its VM has the error that says so."""
+    """Return usage by VM id; a VM that never was metered is not in it. One query, however many are requested.
+
+    A sum that lacks an interval would be wrong: its VM has the error instead.
+    """
     intervals: dict[str, list[UsageInterval]] = {}
     read, unreadable = await db.find_readable(UsageInterval, {"vm_id": {"$in": list(vm_ids)}})
     for interval in read:
         intervals.setdefault(interval.vm_id, []).append(interval)
-    strange = {each.id.partition(":")[0]: UnreadableRecordError(each.reason) for each in unreadable}
-    return {vm_id: summed(own, now) for vm_id, own in intervals.items()} | strange
+    sums: dict[str, Usage | UnreadableRecordError] = {vm_id: summed(own, now) for vm_id, own in intervals.items()}
+    reasons = {each.id: each.reason for each in unreadable}
+    if reasons:
+        wanted: list[Document] = [{"$match": {"_id": {"$in": list(reasons)}}}, {"$project": {"vm_id": 1}}]
+        for raw in await db.aggregate(UsageInterval, wanted):
+            sums[raw["vm_id"]] = UnreadableRecordError(reasons[raw["_id"]])
+    return sums
 
 
 def summed(intervals: Iterable[UsageInterval], now: datetime) -> Usage:

@@ -175,20 +175,24 @@ class Database:
 
     async def get_many(self, model: type[M], keys: Iterable[str]) -> list[M]:
         """Return the existing documents in no particular order."""
-        if IN_TRANSACTION.get():
-            return await self.find(model, {"_id": {"$in": list(keys)}})
-        raws = await self._batches(model).get_all(keys)
+        raws = await self._raw_by_id(model, keys)
         return [self._translate.parse(model, raw) for raw in raws.values()]
 
     async def read_many(self, model: type[M], keys: Iterable[str]) -> dict[str, M | UnreadableRecordError]:
         """Return the existing documents by id; an UnreadableRecordError for each that this version cannot read."""
         read: dict[str, M | UnreadableRecordError] = {}
-        for key, raw in (await self._batches(model).get_all(keys)).items():
+        for key, raw in (await self._raw_by_id(model, keys)).items():
             try:
                 read[key] = self._translate.parse(model, raw)
             except UnreadableRecordError as error:
                 read[key] = error
         return read
+
+    async def _raw_by_id(self, model: type[Model], keys: Iterable[str]) -> dict[str, Document]:
+        """Return documents as they are stored. Within a transaction the read belongs to it and is not shared."""
+        if IN_TRANSACTION.get():
+            return {raw["_id"]: raw for raw in await self.rows(model, {"_id": {"$in": list(keys)}})}
+        return await self._batches(model).get_all(keys)
 
     async def get_derived(self, model: type[M], key: str) -> M | None:
         """Return a document that can be derived again; None also if this version cannot read it."""
