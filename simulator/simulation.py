@@ -20,6 +20,7 @@ from simulator.bucket.store import ObjectStore
 from simulator.bucket_faults import bucket_weather
 from simulator.clock import DEFAULT_FACTOR, Clock
 from simulator.cloudypad import launcher
+from simulator.cloudypad.setup_routes import SetupRoutes
 from simulator.control import BASE as CONTROL
 from simulator.control import Control
 from simulator.google.catalog import BillingCatalog
@@ -28,9 +29,9 @@ from simulator.google.compute_api import ComputeApi
 from simulator.google.location_finder import LocationFinderApi
 from simulator.google.metadata import MetadataApi
 from simulator.google.routes import GoogleRoutes
-from simulator.machines.players import PlayerRoutes
 from simulator.machines.pool import MachinePark
 from simulator.park import Park
+from simulator.player_routes import PlayerRoutes
 from simulator.state import DamagedStateError, StateFile
 from simulator.tensordock.service import Customer, TensorDock
 
@@ -164,6 +165,7 @@ class Simulation:
             ComputeApi(self._google.machines).add_routes(app.router)
         if isinstance(self.park, MachinePark):
             PlayerRoutes(self.park).add_routes(app.router, CONTROL)
+            SetupRoutes(self.park).add_routes(app.router, CONTROL)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_WORDS_S)
         self._running.push_async_callback(runner.cleanup)
         await runner.setup()

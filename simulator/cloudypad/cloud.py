@@ -17,13 +17,22 @@ NO_CREDENTIALS = "Could not load the default credentials. Browse to the document
 
 
 def call(method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """One call, which ends when its work is done. Raises CommandError with the cloud's words."""
+    """Make one call to Google, which ends when its work is done. Raises CommandError with the cloud's words."""
+    return _request(method, f"/gcp{path}", body)
+
+
+def post(path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Make one call to the simulator's own controls. Raises CommandError."""
+    return _request("POST", path, body)
+
+
+def _request(method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
     base = os.environ.get(world.CONTROL_URL)
     if not base:
         raise CommandError(NO_CREDENTIALS)
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # noqa: S310 - the simulator's own
-        f"{base}/gcp{path}", data, {"Content-Type": "application/json"}, method=method
+        f"{base}{path}", data, {"Content-Type": "application/json"}, method=method
     )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - as above

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 WOLF_REPOSITORY = "games-on-whales/wolf"
 
@@ -20,8 +20,6 @@ class Container:
     restart: str = "no"
     environment: dict[str, str] = field(default_factory=dict)
     volumes: list[str] = field(default_factory=list)
-    project: str = ""
-    service: str = ""
     parent: str = ""
     started_at: str = ""
 
@@ -47,22 +45,13 @@ class Container:
         return None
 
 
-def from_compose(project: str, service: str, described: Mapping[str, object]) -> Container:
-    """A service of a compose file as the container it asks for."""
-    environment = described.get("environment") or {}
-    pairs = environment.items() if isinstance(environment, Mapping) else _pairs(environment)
-    volumes = described.get("volumes") or ()
-    return Container(
-        name=str(described.get("container_name") or f"{project}-{service}-1"),
-        image=str(described.get("image") or f"{project}-{service}"),
-        restart=str(described.get("restart") or "no"),
-        environment={str(name): str(value) for name, value in pairs},
-        volumes=[str(volume) for volume in volumes] if isinstance(volumes, list) else [],
-        project=project,
-        service=service,
-    )
+class AppContainers(Protocol):
+    """What Wolf asks of Docker for the apps that it starts."""
 
+    async def ensure_image(self, image: str) -> None: ...
 
-def _pairs(lines: object) -> list[tuple[str, str]]:
-    found = [str(line).partition("=") for line in lines] if isinstance(lines, list) else []
-    return [(name, value) for name, _, value in found]
+    def add_running(self, container: Container) -> None: ...
+
+    def drop(self, name: str) -> None: ...
+
+    def log(self, name: str, line: str) -> None: ...

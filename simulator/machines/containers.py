@@ -5,18 +5,15 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from simulator.machines.container import Container
+from simulator.machines.host import Host
 from simulator.machines.images import Images, UnknownImageError, UnreachableRegistryError
 from simulator.machines.mounts import Mount
 from simulator.machines.tree import is_below
 from simulator.machines.wolf.server import Wolf, WolfFailedError
-
-if TYPE_CHECKING:
-    from simulator.machines.machine import Machine
 
 CONTAINERS_FILE = "/var/lib/docker/containers.json"
 LOG_FOLDER = "/var/lib/docker/logs"
@@ -31,16 +28,17 @@ class DockerError(Exception):
 class Containers:
     """The daemon. What it knows survives a reboot; containers run again as their restart policy says."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self.images = Images(machine)
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.images = Images(host)
         self._wolves: dict[str, Wolf] = {}
         self._mounts_seen: dict[str, dict[str, Mount]] = {}
 
     def all(self) -> list[Container]:
-        files = self._machine.root_files
+        files = self._host.root_files
         rows = json.loads(files.read_text(CONTAINERS_FILE)) if files.is_file(CONTAINERS_FILE) else []
-        return [Container(**row) for row in rows]
+        known = {field.name for field in fields(Container)}
+        return [Container(**{name: value for name, value in row.items() if name in known}) for row in rows]
 
     def find(self, name_or_id: str) -> Container:
         for container in self.all():
@@ -66,10 +64,14 @@ class Containers:
         except (UnknownImageError, UnreachableRegistryError) as error:
             raise DockerError(str(error)) from error
 
+    async def ensure_image(self, image: str) -> None:
+        """Pull an image unless it is there."""
+        if not self.images.has(image):
+            await self.pull(image)
+
     async def create(self, container: Container) -> None:
         """Pull its image and have it there, not started. One with the same name is replaced."""
-        if not self.images.has(container.image):
-            await self.pull(container.image)
+        await self.ensure_image(container.image)
         if any(known.name == container.name for known in self.all()):
             await self.remove(container.name)
         self._put(container)
@@ -78,7 +80,7 @@ class Containers:
         container = self.find(name)
         if container.is_running:
             return
-        await self._machine.clock.sleep(START_TAKES_S)
+        await self._host.clock.sleep(START_TAKES_S)
         container.state, container.exit_code = "running", 0
         container.started_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         if container.is_wolf:
@@ -104,18 +106,20 @@ class Containers:
         await self.stop(container.name)
         self._save([known for known in self.all() if known.name != container.name])
         log_file = f"{LOG_FOLDER}/{container.name}.log"
-        if self._machine.root_files.exists(log_file):
-            self._machine.root_files.remove(log_file)
+        if self._host.root_files.exists(log_file):
+            self._host.root_files.remove(log_file)
 
-    def pause(self, name: str, *, paused: bool) -> None:
+    async def unpause(self, name: str) -> None:
         container = self.find(name)
-        container.state = "paused" if paused else "running"
+        if container.state != "paused":
+            raise DockerError(f"Container {container.id} is not paused")
+        container.state = "running"
         self._put(container)
 
     def add_running(self, container: Container) -> None:
         """A container that another one started."""
         container.state = "running"
-        self._mounts_seen[container.name] = {mount.point: mount for mount in self._machine.mounts}
+        self._mounts_seen[container.name] = {mount.point: mount for mount in self._host.mounts}
         container.started_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         self._put(container)
 
@@ -127,22 +131,22 @@ class Containers:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", inside)
         seen = self._mounts_seen.get(container.name, {})
         for point, mount in seen.items():
-            if is_below(host, point) and point != "/" and self._machine.mounts.at(point) is not mount:
+            if is_below(host, point) and point != "/" and self._host.mounts.at(point) is not mount:
                 raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", inside)
         return host
 
-    def take_away(self, name: str) -> None:
-        """A container that ended by itself and is removed."""
+    def drop(self, name: str) -> None:
+        """Forget a container that ended by itself."""
         self._save([known for known in self.all() if known.name != name])
 
     def log(self, name: str, line: str) -> None:
-        self._machine.root_files.mkdir(LOG_FOLDER, parents=True)
-        with self._machine.root_files.open(f"{LOG_FOLDER}/{name}.log", "a") as file:
+        self._host.root_files.mkdir(LOG_FOLDER, parents=True)
+        with self._host.root_files.open(f"{LOG_FOLDER}/{name}.log", "a") as file:
             file.write(line.encode() + b"\n")
 
     def log_lines(self, name: str) -> list[str]:
         path = f"{LOG_FOLDER}/{self.find(name).name}.log"
-        return self._machine.root_files.read_text(path).splitlines() if self._machine.root_files.is_file(path) else []
+        return self._host.root_files.read_text(path).splitlines() if self._host.root_files.is_file(path) else []
 
     async def start_up(self) -> None:
         """After a boot. What Wolf had started is gone; it removes such containers."""
@@ -162,7 +166,7 @@ class Containers:
             self._save(known)
 
     async def _start_wolf(self, container: Container) -> None:
-        wolf = Wolf(self._machine, container)
+        wolf = Wolf(self._host, container, self)
         try:
             await wolf.start()
         except WolfFailedError as error:
@@ -178,4 +182,4 @@ class Containers:
 
     def _save(self, containers: Sequence[Container]) -> None:
         rows = [asdict(container) for container in containers]
-        self._machine.root_files.replace(CONTAINERS_FILE, json.dumps(rows, indent=1))
+        self._host.root_files.replace(CONTAINERS_FILE, json.dumps(rows, indent=1))

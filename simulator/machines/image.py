@@ -1,4 +1,4 @@
-"""What a fresh machine's disk holds: Ubuntu as far as anybody looks at it."""
+"""The disk of a new machine: as much of Ubuntu as is looked at."""
 
 from __future__ import annotations
 
@@ -7,25 +7,13 @@ from collections.abc import Iterable
 from simulator.machines.files import Files
 from simulator.machines.tree import ROOT_UID, FileTree
 
-PROGRAM_MARK = b"#!simulated "
 PROGRAM_FOLDER = "/usr/bin"
 
 FOLDERS = (
-    *("/boot", "/dev/dri", "/dev/input", "/etc/apt/sources.list.d", "/etc/default", "/etc/modules-load.d"),
-    *(
-        "/etc/ssh",
-        "/etc/sudoers.d",
-        "/etc/systemd/system",
-        "/etc/udev/rules.d",
-        "/home",
-        "/media",
-        "/mnt",
-        "/opt",
-        "/proc",
-        "/run/systemd",
-    ),
-    *("/run/udev", "/srv", "/sys/module", "/usr/lib/systemd/system", "/usr/local/bin", "/usr/local/sbin"),
-    *("/usr/share", "/var/cache", "/var/lib/cloud/instance", "/var/lib/docker", "/var/log"),
+    *("/boot", "/dev/dri", "/dev/input", "/etc/ssh", "/etc/sudoers.d", "/etc/systemd/system", "/etc/udev/rules.d"),
+    *("/home", "/media", "/mnt", "/opt", "/proc/self", "/proc/sys/kernel/random", "/run/systemd", "/run/udev", "/srv"),
+    *("/sys/module", "/usr/lib/systemd/system", "/usr/local/bin", "/usr/local/sbin", "/usr/share", "/var/cache"),
+    *("/var/lib/cloud/instance", "/var/lib/docker", "/var/log"),
 )
 DEVICES = ("/dev/null", "/dev/zero", "/dev/fuse", "/dev/kmsg", "/dev/dri/renderD128", "/dev/nvidia0", "/dev/nvidiactl")
 LINKS = {
@@ -46,12 +34,12 @@ UBUNTU_CODENAME=noble
 """
 
 
-def lay(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
-    """Make the disk of a machine that was never on."""
+def write_disk(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
+    """Create the disk of a machine that was never on."""
     files = Files(tree, ROOT_UID)
     tree.root.mkdir(parents=True)
     files.mkdir(PROGRAM_FOLDER, parents=True)
-    for folder in (*FOLDERS, "/proc/self", "/proc/sys/kernel/random"):
+    for folder in FOLDERS:
         files.mkdir(folder, parents=True)
     files.mkdir("/root", 0o700)
     files.mkdir("/var/tmp", 0o1777)
@@ -71,14 +59,8 @@ def lay(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
     files.write("/proc/self/mounts", "")
 
 
-def install(files: Files, program: str, folder: str = PROGRAM_FOLDER) -> None:
-    """Put a program where the shell finds it."""
-    path = f"{folder}/{program}"
-    files.write(path, PROGRAM_MARK + program.encode() + b"\n")
-    files.chmod(path, 0o755)
-
-
-def uninstall(files: Files, program: str) -> None:
+def install(files: Files, program: str) -> None:
+    """Put a program where it is searched for. Its file only shows that it is there."""
     path = f"{PROGRAM_FOLDER}/{program}"
-    if files.exists(path):
-        files.remove(path)
+    files.write(path, f"simulated {program}\n")
+    files.chmod(path, 0o755)

@@ -6,13 +6,10 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from simulator.machines.faults import INSTALL_FAILS
+from simulator.machines.host import Host
 from simulator.registry.catalog import ImageName
-
-if TYPE_CHECKING:
-    from simulator.machines.machine import Machine
 
 FILE = "/var/lib/docker/images.json"
 PULL_TAKES_S = 6.0
@@ -30,12 +27,12 @@ class UnreachableRegistryError(Exception):
 class Images:
     """What is here stays over restarts. One image is fetched once, however many ask for it at a time."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._fetching: dict[str, asyncio.Lock] = {}
 
     def all(self) -> list[str]:
-        files = self._machine.root_files
+        files = self._host.root_files
         return list(json.loads(files.read_text(FILE))) if files.is_file(FILE) else []
 
     def has(self, image: str) -> bool:
@@ -44,7 +41,7 @@ class Images:
     async def pull(self, image: str, layer_done: Callable[[int], None] = lambda number: None) -> bool:
         """Return whether it had to be fetched. A tag brings its digest along."""
         name = ImageName.read(image)
-        digest = self._machine.images_of_the_world.digest(name)
+        digest = self._host.images_of_the_world.digest(name)
         if digest is None:
             raise UnknownImageError(f"manifest for {image} not found: manifest unknown: manifest unknown")
         async with self._fetching.setdefault(str(name), asyncio.Lock()):
@@ -56,17 +53,17 @@ class Images:
         return True
 
     async def _fetch(self, name: ImageName, layer_done: Callable[[int], None]) -> None:
-        if INSTALL_FAILS in self._machine.faults:
-            await self._machine.clock.sleep(1)
+        if INSTALL_FAILS in self._host.faults:
+            await self._host.clock.sleep(1)
             host = name.repository.partition("/")[0]
             raise UnreachableRegistryError(f'Get "https://{host}/v2/": dial tcp: i/o timeout')
         for number in range(LAYERS):
-            await self._machine.clock.sleep(PULL_TAKES_S / LAYERS)
+            await self._host.clock.sleep(PULL_TAKES_S / LAYERS)
             layer_done(number)
 
     def _add(self, *names: str) -> None:
         known = self.all()
-        self._machine.root_files.replace(FILE, json.dumps([*known, *(name for name in names if name not in known)]))
+        self._host.root_files.replace(FILE, json.dumps([*known, *(name for name in names if name not in known)]))
 
 
 def layers_of(image: str) -> Sequence[str]:

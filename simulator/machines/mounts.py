@@ -76,8 +76,8 @@ class MountTable:
         base = self._tree.host_path(point)
         return {path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file()}
 
-    async def gone(self, point: str) -> None:
-        """Until nothing is mounted there."""
+    async def wait_until_gone(self, point: str) -> None:
+        """Return when nothing is mounted there."""
         await self._gone.setdefault(point, asyncio.Event()).wait()
 
     def unmount(self, point: str) -> None:

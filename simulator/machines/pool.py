@@ -14,6 +14,8 @@ from simulator.clock import Clock
 from simulator.machines import addresses, disks
 from simulator.machines.addresses import MachineAddress
 from simulator.machines.machine import Machine
+from simulator.machines.programs.launcher import execute
+from simulator.machines.programs.table import FRESH_PROGRAMS
 from simulator.machines.wolf.server import Wolf
 from simulator.registry.catalog import ImageCatalog
 
@@ -73,7 +75,7 @@ class MachinePark:
         if image:
             disks.restore(image, folder)
         machine = self._machine(machine_id, self._choose_address(machine_id))
-        machine.make(user, list(authorized_keys), cloud_init)
+        machine.create(user, list(authorized_keys), cloud_init, FRESH_PROGRAMS)
         self._remember(machine)
         return machine.address
 
@@ -140,7 +142,9 @@ class MachinePark:
 
     def _machine(self, machine_id: str, address: MachineAddress) -> Machine:
         folder = self._folder / machine_id
-        machine = Machine(folder, machine_id, address, self._clock, self._powered_off, self.images)
+        machine = Machine(
+            *(folder, machine_id, address, self._clock, self.images), powered_off=self._powered_off, execute=execute
+        )
         machine.faults |= self._faults
         self._machines[machine_id] = machine
         return machine
@@ -158,6 +162,6 @@ class MachinePark:
 
     async def _powered_off(self, machine_id: str) -> None:
         if self.on_power_off:
-            told = self.on_power_off(machine_id)
-            if inspect.isawaitable(told):
-                await told
+            reaction = self.on_power_off(machine_id)
+            if inspect.isawaitable(reaction):
+                await reaction

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
 
 import asyncssh
 
 from simulator.machines import users
 from simulator.machines.addresses import SSH
+from simulator.machines.command import (
+    Command,
+    NotSimulatedError,
+    Run,
+    login_environment,
+    parse_command_line,
+    report_not_simulated,
+)
 from simulator.machines.faults import SSH_REFUSED
-from simulator.machines.programs.call import User
-from simulator.machines.sftp import TreeSftp
-from simulator.machines.shell.streams import Streams
+from simulator.machines.host import Host
+from simulator.machines.streams import Streams
 from simulator.machines.uncut import uncut
-
-if TYPE_CHECKING:
-    from simulator.machines.machine import Machine
 
 HOST_KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
 CLOSED_BY_SIGNAL = 129
 
 
-class Door:
-    """Open while the machine is on and nothing refuses SSH."""
+class SshServer:
+    """Listens while the machine is on and no fault refuses SSH. Each exec request is one argument list."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, host: Host, run: Run) -> None:
+        self._host = host
+        self._run_program = run
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
 
     async def open(self) -> None:
-        if self._acceptor or SSH_REFUSED in self._machine.faults:
+        if self._acceptor or SSH_REFUSED in self._host.faults:
             return
         self._acceptor = await uncut(self._listen(), _close)
 
@@ -49,29 +53,27 @@ class Door:
         if acceptor:
             await acceptor.wait_closed()
 
-    def reconsider(self) -> None:
-        """A fault was set or called off."""
-        self._machine.in_background(self.close() if SSH_REFUSED in self._machine.faults else self.open())
+    def apply_faults(self) -> None:
+        """Close or open after a fault was set or called off."""
+        self._host.in_background(self.close() if SSH_REFUSED in self._host.faults else self.open())
 
-    def came(self, connection: asyncssh.SSHServerConnection) -> None:
-        """One that was still in the queue when the door was closed is sent away."""
+    def add(self, connection: asyncssh.SSHServerConnection) -> None:
+        """Keep a new connection; end one that was still in the queue when the server was closed."""
         self._connections.add(connection)
         if not self._acceptor:
             asyncio.get_running_loop().call_soon(connection.abort)
 
-    def went(self, connection: asyncssh.SSHServerConnection) -> None:
+    def discard(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.discard(connection)
 
     async def _listen(self) -> asyncssh.SSHAcceptor:
-        address = self._machine.address
+        address = self._host.address
         return await asyncssh.listen(
             address.ip,
             address.port(SSH),
             server_factory=self._server,
             server_host_keys=[self._host_key()],
             process_factory=self._serve,
-            sftp_factory=self._sftp,
-            allow_scp=True,
             encoding=None,
             reuse_address=True,
             gss_host=None,
@@ -80,21 +82,21 @@ class Door:
         )
 
     def _server(self) -> asyncssh.SSHServer:
-        return _Login(self, self._machine)
+        return _Login(self, self._host)
 
     def _host_key(self) -> asyncssh.SSHKey:
-        """Of the machine alone, made at its first start and kept on its disk."""
-        files = self._machine.root_files
+        """Return the machine's own key, generated at its first start and kept on its disk."""
+        files = self._host.root_files
         if not files.exists(HOST_KEY_FILE):
-            key = asyncssh.generate_private_key("ssh-ed25519", comment=f"root@{self._machine.name}")
+            key = asyncssh.generate_private_key("ssh-ed25519", comment=f"root@{self._host.name}")
             files.write(HOST_KEY_FILE, key.export_private_key())
             files.chmod(HOST_KEY_FILE, 0o600)
             files.write(f"{HOST_KEY_FILE}.pub", key.export_public_key())
         return asyncssh.import_private_key(files.read(HOST_KEY_FILE))
 
     async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """One exec request; its work ends when the client goes away."""
-        work = self._machine.in_background(self._run(process))
+        """Serve one exec request. Its program ends when the client goes away."""
+        work = self._host.in_background(self._run(process))
         gone = asyncio.create_task(process.channel.wait_closed())
         try:
             await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -108,17 +110,15 @@ class Door:
     async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         user = self._user(process.channel)
         streams = Streams(process.stdin, process.stdout, process.stderr)
-        command = process.command
-        if command is None:
-            command = (await process.stdin.read()).decode(errors="replace")
-        status = await self._machine.shell(user).run_text(command, streams)
-        process.exit(status)
+        try:
+            argv = parse_command_line(process.command or "")
+        except NotSimulatedError as error:
+            process.exit(report_not_simulated(self._host.name, streams, error))
+            return
+        process.exit(await self._run_program(Command(argv, user, streams, user.home, login_environment(user))))
 
-    def _sftp(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
-        return TreeSftp(channel, self._machine.tree, self._user(channel))
-
-    def _user(self, channel: asyncssh.SSHServerChannel[bytes]) -> User:
-        user = users.find(self._machine.tree, str(channel.get_extra_info("username")))
+    def _user(self, channel: asyncssh.SSHServerChannel[bytes]) -> users.User:
+        user = users.find(self._host.tree, str(channel.get_extra_info("username")))
         if not user:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, "the user is gone")
         return user
@@ -130,8 +130,10 @@ async def _close(acceptor: asyncssh.SSHAcceptor) -> None:
 
 
 async def _stop_accepting(acceptor: asyncssh.SSHAcceptor) -> None:
-    """A connection that is just being accepted when its server closes would stay open and dead (Python's issue 109564):
-    let those that have begun finish first, and the others wait in the queue that is dropped with the socket."""
+    """Let connections that are being accepted finish; the others wait in the queue that is dropped with the socket.
+
+    One that is accepted while its server closes would stay open and dead (Python's issue 109564).
+    """
     loop = asyncio.get_running_loop()
     for listening in acceptor.sockets:
         loop.remove_reader(listening.fileno())
@@ -140,22 +142,22 @@ async def _stop_accepting(acceptor: asyncssh.SSHAcceptor) -> None:
 
 
 class _Login(asyncssh.SSHServer):
-    """Lets in who has a key in the user's authorized_keys at this moment."""
+    """Accepts the keys that are in the user's authorized_keys at this moment."""
 
-    def __init__(self, door: Door, machine: Machine) -> None:
-        self._door = door
-        self._machine = machine
+    def __init__(self, server: SshServer, host: Host) -> None:
+        self._server = server
+        self._host = host
         self._connection: asyncssh.SSHServerConnection | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
-        self._door.came(conn)
+        self._server.add(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._connection:
-            self._door.went(self._connection)
+            self._server.discard(self._connection)
 
     def begin_auth(self, username: str) -> bool:
         if self._connection:
-            self._connection.set_authorized_keys(users.authorized_keys(self._machine.tree, username))
+            self._connection.set_authorized_keys(users.authorized_keys(self._host.tree, username))
         return True

@@ -16,6 +16,7 @@ import asyncssh
 import pytest
 
 from simulator.faults import FaultKind
+from simulator.machines.pool import MachinePark
 from simulator.simulation import Simulation, SimulationError, SimulationOptions
 
 PROJECT = Path(__file__).parents[2]
@@ -92,9 +93,10 @@ async def test_a_rented_machine_is_a_real_ssh_server_with_a_disk_of_its_own(
     async with simulation(tmp_path) as world, customer_of(world.environment()) as customer:
         machine_id = await customer.rent(key)
 
-        text, _ = await customer.run(machine_id, key, "echo saved > ~/save && cat ~/save && whoami")
+        await customer.run(machine_id, key, "cp /etc/hostname save")
+        text, _ = await customer.run(machine_id, key, "cat /home/user/save")
 
-        assert text == "saved\nuser\n"
+        assert text == f"{machine_id}\n"
 
 
 @pytest.mark.parametrize("privileged_ports", [None, False])
@@ -106,21 +108,24 @@ async def test_a_machine_is_found_again_with_its_disk(
         customer_of(world.environment()) as customer,
     ):
         machine_id = await customer.rent(key)
-        _, before = await customer.run(machine_id, key, "echo saved > ~/save")
+        _, before = await customer.run(machine_id, key, "cp /etc/hostname save")
 
     async with (
         simulation(tmp_path, privileged_ports=privileged_ports) as world,
         customer_of(world.environment()) as customer,
     ):
-        text, after = await customer.run(machine_id, key, "cat ~/save")
+        text, after = await customer.run(machine_id, key, "cat save")
 
-    assert (text, after) == ("saved\n", before)
+    assert (text, after) == (f"{machine_id}\n", before)
 
 
 async def test_a_machine_that_switches_itself_off_is_stopped(tmp_path: Path, key: asyncssh.SSHKey) -> None:
     async with simulation(tmp_path) as world, customer_of(world.environment()) as customer:
         machine_id = await customer.rent(key)
-        await customer.run(machine_id, key, "(sleep 1; sudo shutdown -h now) > /dev/null 2>&1 &")
+        await customer.run(machine_id, key, "true")
+        assert isinstance(world.park, MachinePark)
+
+        await world.park.machine(machine_id).shut_down()
 
         deadline = time.monotonic() + WITHIN_S
         while (await customer.ask("GET", f"/instances/{machine_id}"))["status"] != "stopped":
@@ -209,16 +214,16 @@ async def test_a_kill_loses_no_machine(tmp_path: Path, key: asyncssh.SSHKey) -> 
     with alone(tmp_path) as (process, variables):
         async with customer_of(variables) as customer:
             machine_id = await customer.rent(key)
-            _, before = await customer.run(machine_id, key, "echo saved > ~/save")
+            _, before = await customer.run(machine_id, key, "cp /etc/hostname save")
         process.kill()
         process.wait()
     port = int(variables["TENSORDOCK_API_URL"].rpartition(":")[2].removesuffix("/api"))
 
     with alone(tmp_path, port) as (_, variables):
         async with customer_of(variables) as customer:
-            text, after = await customer.run(machine_id, key, "cat ~/save")
+            text, after = await customer.run(machine_id, key, "cat save")
 
-    assert (text, after) == ("saved\n", before)
+    assert (text, after) == (f"{machine_id}\n", before)
 
 
 def test_alone_a_taken_port_is_one_line_and_a_failure(tmp_path: Path) -> None:

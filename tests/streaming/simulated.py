@@ -8,31 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.clock import Clock
+from simulator.cloudypad.setup import MachineSetup
 from simulator.machines.machine import Machine
 from simulator.machines.pool import MachinePark
-from simulator.machines.wolf.api import WolfShape
 from simulator.machines.wolf.server import Wolf
+from simulator.machines.wolf.shape import WolfShape
 from streaming.addresses import Address
 from streaming.keys import KeyPair
 from streaming.ssh import Ssh
 
 ID = "machine-1"
 CONFIG = 'hostname = "gamer-1"\nconfig_version = 6\npaired_clients = []\n'
-COMPOSE = """\
-services:
-  wolf:
-    container_name: wolf
-    image: ghcr.io/games-on-whales/wolf:stable
-    restart: unless-stopped
-    network_mode: host
-    environment:
-      HOST_APPS_STATE_FOLDER: /var/lib/cloudypad/wolf
-      XDG_RUNTIME_DIR: /tmp/sockets
-    volumes:
-      - /var/lib/cloudypad/wolf:/var/lib/cloudypad/wolf
-      - ./config.toml:/var/lib/cloudypad/wolf/cfg/config.toml
-      - /tmp/sockets:/tmp/sockets
-"""
 
 
 @dataclass
@@ -64,16 +50,12 @@ async def machine_with_wolf(
         ports = [place.port(port) for port in (47984, 47989, 48010)]
         simulated = Simulated(park, Ssh(key), Address(place.ip, place.port(22), "user", None, *ports))
         simulated.machine.wolf_shape = shape
-        async with simulated.ssh.shell(simulated.address) as shell:
-            await shell.sudo("apt-get", "install", "-y", "docker-ce", "docker-compose-plugin")
-            await shell.run("mkdir", "-p", "wolf")
-            await shell.sudo(
-                "tee", "/usr/local/bin/cloudypad-check-readiness", input=b"#!/bin/sh\nnc -z localhost 47989\n"
-            )
-            await shell.sudo("chmod", "0755", "/usr/local/bin/cloudypad-check-readiness")
-            await shell.run("tee", "wolf/config.toml", input=CONFIG.encode())
-            await shell.run("tee", "wolf/compose.yaml", input=COMPOSE.encode())
-            await shell.sudo("docker", "compose", "-f", "wolf/compose.yaml", "up", "-d")
+        setup = MachineSetup(simulated.machine, "user")
+        await setup.install_docker()
+        setup.write_readiness()
+        setup.write_wolf_config(CONFIG)
+        setup.write_compose_file()
+        await setup.start_wolf()
         yield simulated
     finally:
         await park.close()

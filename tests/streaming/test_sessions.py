@@ -12,7 +12,7 @@ from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
 from simulator.machines.mounts import Mount
-from simulator.machines.wolf.api import WolfShape
+from simulator.machines.wolf.shape import WolfShape
 from streaming import wolf
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import Reading

@@ -1,22 +1,21 @@
-"""What a program is given when it is started."""
+"""The call of a simulated program, and the helpers that all programs share."""
 
 from __future__ import annotations
 
 import getopt
 import posixpath
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from simulator.machines.command import Command, NotSimulatedError
 from simulator.machines.files import Files
-from simulator.machines.shell.streams import Bytes, Collected, Input, Output, Streams
-
-if TYPE_CHECKING:
-    from simulator.machines.machine import Machine
+from simulator.machines.machine import Machine
+from simulator.machines.streams import Input, Output
+from simulator.machines.users import User
 
 
 class UsageError(Exception):
-    """The arguments are wrong; the message is for stderr and the exit code goes with it."""
+    """The program ends at once; the message is for stderr."""
 
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
@@ -24,29 +23,23 @@ class UsageError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    name: str
-    uid: int
-
-    @property
-    def home(self) -> str:
-        return "/root" if self.uid == 0 else f"/home/{self.name}"
-
-
-ROOT = User("root", 0)
-
-
-@dataclass(frozen=True, slots=True)
 class Call:
-    """One run of a program: its arguments (without its name), who runs it, and where."""
+    """One run of a program on a machine. `arguments` come without the program's name."""
 
     machine: Machine
-    name: str
-    arguments: tuple[str, ...]
-    user: User
-    environment: Mapping[str, str]
-    cwd: str
-    streams: Streams
+    command: Command
+
+    @property
+    def name(self) -> str:
+        return posixpath.basename(self.command.argv[0])
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return self.command.argv[1:]
+
+    @property
+    def user(self) -> User:
+        return self.command.user
 
     @property
     def files(self) -> Files:
@@ -54,47 +47,64 @@ class Call:
 
     @property
     def stdin(self) -> Input:
-        return self.streams.stdin
+        return self.command.streams.stdin
 
     @property
     def stdout(self) -> Output:
-        return self.streams.stdout
+        return self.command.streams.stdout
 
     def path(self, argument: str) -> str:
-        return posixpath.join(self.cwd, argument)
+        return posixpath.join(self.command.cwd, argument)
 
     def say(self, line: str) -> None:
-        self.streams.stdout.write(line.encode(errors="surrogateescape") + b"\n")
+        self.stdout.write(line.encode(errors="surrogateescape") + b"\n")
 
-    def complain(self, line: str, status: int = 1) -> int:
-        """Say it on stderr with the program's name in front, and give the status back."""
-        self.streams.stderr.write(f"{self.name}: {line}\n".encode(errors="surrogateescape"))
+    def say_error(self, line: str, status: int = 1) -> int:
+        """Write a line to stderr and return the exit status."""
+        self.command.streams.stderr.write(line.encode(errors="surrogateescape") + b"\n")
         return status
 
-    def complain_of(self, path: str, error: OSError, doing: str = "") -> int:
-        return self.complain(f"{doing}{path}: {error.strerror}")
+    def complain(self, line: str, status: int = 1) -> int:
+        """Write a line to stderr with the program's name in front, and return the exit status."""
+        return self.say_error(f"{self.name}: {line}", status)
 
-    def options(self, short: str, long: Sequence[str] = (), *, status: int = 1) -> tuple[dict[str, str], list[str]]:
-        """Options (with their dashes) and the other arguments, in any order; the last of an option repeated counts."""
+    def options(self, short: str, long: Sequence[str] = ()) -> tuple[dict[str, str], list[str]]:
+        """Return the options with their dashes, and the other arguments; of a repeated option the last one counts.
+
+        An option that is not listed raises NotSimulatedError.
+        """
         try:
             found, rest = getopt.gnu_getopt(list(self.arguments), short, list(long))
         except getopt.GetoptError as error:
-            raise UsageError(error.msg, status) from None
+            raise self.not_simulated(error.msg) from None
         return dict(found), rest
 
-    def needs_root(self) -> None:
+    def leading_options(self, plain: Iterable[str], valued: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+        """Return the options before the first other argument, and everything from there on.
+
+        The value of a `valued` option is its next argument, or follows a `=`.
+        """
+        words, found = list(self.arguments), dict[str, str]()
+        while words and words[0].startswith("-"):
+            flag, given, value = words.pop(0).partition("=")
+            if flag in valued and (given or words):
+                found[flag] = value if given else words.pop(0)
+            elif flag in plain and not given:
+                found[flag] = ""
+            else:
+                raise self.not_simulated(f"option {flag}")
+        return found, words
+
+    def not_simulated(self, what: str) -> NotSimulatedError:
+        return NotSimulatedError(f"{self.name}: {what}")
+
+    def require_root(self) -> None:
         if self.user.uid != 0:
             raise UsageError("Permission denied (are you root?)")
 
     async def run(self, argv: Sequence[str], **changes: object) -> int:
-        """Run another program the way this one runs, but for `changes` (fields of this class)."""
-        call = replace(self, name=argv[0], arguments=tuple(argv[1:]), **changes)  # type: ignore[arg-type]  # as named
-        return await self.machine.run(call)
-
-    async def output_of(self, argv: Sequence[str]) -> tuple[int, str]:
-        collected = Collected()
-        quiet = Streams(Bytes(), collected, collected)
-        return await self.run(argv, streams=quiet), collected.text()
+        """Run another program as this one runs, but for `changes` (fields of Command)."""
+        return await self.machine.run(replace(self.command, argv=tuple(argv), **changes))  # type: ignore[arg-type]  # fields by name
 
 
 Program = Callable[[Call], Awaitable[int]]

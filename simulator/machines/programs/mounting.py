@@ -1,104 +1,63 @@
-"""`mount` and its kin. What is mounted comes from elsewhere: these programs tell and unmount."""
+"""`findmnt`, `fusermount3` and `nft`: what the kernel knows of mounts and packets."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
-from simulator.machines.mounts import Mount
-from simulator.machines.programs.call import Call, Program, UsageError
-
-COLUMNS = ("TARGET", "SOURCE", "FSTYPE", "OPTIONS")
+from simulator.machines.firewall import FirewallError
+from simulator.machines.programs.call import Call, Program
 
 
 async def findmnt(call: Call) -> int:
-    found, names = call.options(
-        "no:T:M:S:t:rJlfm:", ["noheadings", "output=", "target=", "mountpoint=", "json", "raw", "types=", "source="]
-    )
-    mounts = _found(call, found, names)
-    if not mounts:
+    """`findmnt -n -o COLUMN,... POINT`."""
+    found, names = call.options("no:")
+    if found.keys() != {"-n", "-o"} or len(names) != 1:
+        raise call.not_simulated(" ".join(call.arguments))
+    mount = call.machine.mounts.at(call.files.tree.resolve(call.path(names[0])))
+    if mount is None:
         return 1
-    columns = (found.get("-o") or found.get("--output") or ",".join(COLUMNS)).split(",")
-    if "-J" in found or "--json" in found:
-        rows = [{column.lower(): _fields(mount)[column] for column in columns} for mount in mounts]
-        call.say(json.dumps({"filesystems": rows}))
-        return 0
-    if "-n" not in found and "--noheadings" not in found:
-        call.say(" ".join(columns))
-    for mount in mounts:
-        call.say(" ".join(_fields(mount)[column.upper()] for column in columns))
+    columns = {"TARGET": mount.point, "SOURCE": mount.source, "FSTYPE": mount.fstype, "OPTIONS": mount.options}
+    wanted = found["-o"].split(",")
+    if not columns.keys() >= set(wanted):
+        raise call.not_simulated(f"columns {found['-o']}")
+    call.say(" ".join(columns[column] for column in wanted))
     return 0
-
-
-async def mount(call: Call) -> int:
-    if call.arguments and call.arguments[0] not in ("-l", "-t"):
-        call.needs_root()
-        raise UsageError(f"{call.arguments[-1]}: special device {call.arguments[0]} does not exist.", 32)
-    for one in call.machine.mounts:
-        if call.arguments[:1] != ("-t",) or one.fstype in call.arguments[1].split(","):
-            call.say(f"{one.source} on {one.point} type {one.fstype} ({one.options})")
-    return 0
-
-
-async def mountpoint(call: Call) -> int:
-    found, names = call.options("qd")
-    path = call.path(names[0])
-    if not call.files.exists(path):
-        return call.complain(f"{names[0]}: No such file or directory")
-    is_one = call.machine.mounts.at(call.files.tree.resolve(path)) is not None
-    if "-q" not in found:
-        call.say(f"{names[0]} is {'' if is_one else 'not '}a mountpoint")
-    return 0 if is_one else 32
-
-
-async def umount(call: Call) -> int:
-    _, names = call.options("lfqvz", ["lazy", "force"])
-    call.needs_root()
-    return _unmount(call, names)
 
 
 async def fusermount3(call: Call) -> int:
-    found, names = call.options("uzqV")
+    """`fusermount3 -V` and `fusermount3 -u [-z] POINT`."""
+    found, names = call.options("uzV")
     if "-V" in found:
         call.say("fusermount3 version: 3.14.0")
         return 0
-    if "-u" not in found:
-        raise UsageError("old style mounting not supported")
-    return _unmount(call, names)
+    if "-u" not in found or len(names) != 1:
+        raise call.not_simulated(" ".join(call.arguments))
+    point = call.files.tree.resolve(call.path(names[0]))
+    if point == "/" or not call.machine.mounts.at(point):
+        return call.complain(f"entry for {names[0]} not found in /etc/mtab")
+    call.machine.mounts.unmount(point)
+    return 0
 
 
-def _unmount(call: Call, names: list[str]) -> int:
-    status = 0
-    for name in names:
-        point = call.files.tree.resolve(call.path(name))
-        if point == "/" or not call.machine.mounts.at(point):
-            status = call.complain(f"{name}: not mounted.", 32 if call.name.endswith("umount") else 1)
+async def nft(call: Call) -> int:
+    """`nft --version`, `nft -f -` and `nft -j list table FAMILY NAME`."""
+    found, words = call.options("jf:", ["version"])
+    if "--version" in found:
+        call.say("nftables v1.0.9 (Old Doc Yak #3)")
+        return 0
+    listing = "-j" in found and words[:2] == ["list", "table"] and len(words) == 4
+    if found.get("-f") != "-" and not listing:
+        raise call.not_simulated(" ".join(call.arguments))
+    call.require_root()
+    try:
+        if listing:
+            call.say(json.dumps(call.machine.firewall.listed(*words[2:])))
         else:
-            call.machine.mounts.unmount(point)
-    return status
+            call.machine.firewall.run((await call.stdin.read()).decode(errors="replace"))
+    except FirewallError as error:
+        return call.say_error(str(error))
+    return 0
 
 
-def _found(call: Call, found: Mapping[str, str], names: list[str]) -> list[Mount]:
-    mounts = list(call.machine.mounts)
-    if target := found.get("-T") or found.get("--target"):
-        mounts = [call.machine.mounts.holding(call.files.tree.resolve(call.path(target)))]
-    wanted = [*names, *[value for flag in ("-M", "--mountpoint") if (value := found.get(flag))]]
-    if wanted:
-        points = [call.files.tree.resolve(call.path(name)) for name in wanted]
-        mounts = [one for one in mounts if one.point in points or one.source in wanted]
-    if kinds := found.get("-t") or found.get("--types"):
-        mounts = [one for one in mounts if one.fstype in kinds.split(",")]
-    return mounts
-
-
-def _fields(one: Mount) -> dict[str, str]:
-    return dict(zip(COLUMNS, (one.point, one.source, one.fstype, one.options), strict=True))
-
-
-PROGRAMS: Mapping[str, Program] = {
-    "findmnt": findmnt,
-    "mount": mount,
-    "mountpoint": mountpoint,
-    "umount": umount,
-    "fusermount3": fusermount3,
-}
+PROGRAMS: Mapping[str, Program] = {"findmnt": findmnt, "fusermount3": fusermount3, "nft": nft}

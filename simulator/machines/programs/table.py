@@ -1,33 +1,27 @@
-"""Every program that a simulated machine can run, by its name."""
+"""Every program that a simulated machine has, by its name. Anything else is refused as not simulated."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from simulator.machines import packages
 from simulator.machines.programs import (
-    apt,
     archive,
-    basic,
-    become,
-    conditions,
+    cloudypad,
     disk,
     docker,
     find,
-    firewall,
-    hardware,
     look,
     mounting,
     network,
-    power,
     rclone,
+    run_as,
     services,
-    text,
-    transient,
+    system,
 )
 from simulator.machines.programs.call import Program
 
-_FAMILIES = (
-    *(apt, archive, basic, become, conditions, disk, docker, find, firewall, hardware),
-    *(look, mounting, network, power, rclone, services, text, transient),
-)
+_FAMILIES = (*(archive, cloudypad, disk, docker, find, look, mounting, network, rclone, run_as, services, system),)
 PROGRAMS: Mapping[str, Program] = {name: program for family in _FAMILIES for name, program in family.PROGRAMS.items()}
+# A new machine lacks what packages bring and what CloudyPad writes.
+FRESH_PROGRAMS = PROGRAMS.keys() - packages.PROGRAMS.values() - cloudypad.PROGRAMS.keys()

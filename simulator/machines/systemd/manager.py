@@ -1,24 +1,18 @@
-"""Services and timers of one machine: units are files of its tree, as `systemctl` left them."""
+"""Services and timers of one machine. Their units are files on its disk."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from simulator.machines.command import Run
+from simulator.machines.host import Host
 from simulator.machines.systemd.service import Service
 from simulator.machines.systemd.unit import Unit, span_s
 
-if TYPE_CHECKING:
-    from simulator.machines.machine import Machine
-
 SYSTEM_FOLDER = "/etc/systemd/system"
-TRANSIENT_FOLDER = "/run/systemd/transient"
-SEARCHED = (SYSTEM_FOLDER, TRANSIENT_FOLDER, "/usr/lib/systemd/system")
-# Part of every machine and never off here; those with a package only where it is installed.
-ALWAYS_ON = {"ssh.service": "openssh-server", "docker.service": "docker", "cron.service": "", "cloud-init.service": ""}
+ALWAYS_ON = ("ssh.service", "docker.service")  # part of the image or of a package, and never off here
 SHORTEST_ROUND_REAL_S = 0.05
-SCHEDULED_SHUTDOWN = "systemd-shutdown"  # logind's own, and no timer unit on a real machine
 MOMENT = "%Y-%m-%d %H:%M:%S UTC"
 
 
@@ -27,20 +21,21 @@ class NoSuchUnitError(Exception):
 
 
 class Systemd:
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, host: Host, run: Run) -> None:
+        self._host = host
+        self._run = run
         self._services: dict[str, Service] = {}
         self._timers: dict[str, asyncio.Task[object]] = {}
         self._loaded: dict[str, Unit] = {}
         self._moments: dict[str, float] = {}
 
     async def start(self, name: str) -> bool:
-        """Start a unit and what it needs; whether it started. Raises NoSuchUnitError."""
+        """Start a unit and what it needs, and return whether it started. Raises NoSuchUnitError."""
         if self._is_given(name):
             return True
         unit = self.unit(name)
         for needed in unit.needs():
-            if self._is_given(needed) or self._path(needed):
+            if self._is_given(needed) or self._has_file(needed):
                 await self.start(needed)
         if name.endswith(".timer"):
             self._start_timer(unit)
@@ -54,50 +49,45 @@ class Systemd:
             await self._services[name].stop()
         elif not self._is_given(name):
             self.unit(name)
-        self._forget_transient(name)
 
     async def restart(self, name: str) -> bool:
         await self.stop(name)
         return await self.start(name)
 
     def state(self, name: str) -> str:
-        """`active`, `inactive`, `failed` or `activating`; inactive for what is not there."""
-        if name in self._timers:
-            return "active"
-        if self._is_given(name):
+        """Return `active`, `inactive`, `failed` or `activating`; inactive for a unit that is not there."""
+        if name in self._timers or self._is_given(name):
             return "active"
         return self._services[name].state if name in self._services else "inactive"
 
     def service(self, name: str) -> Service | None:
-        """What is known of a service that was started or that failed."""
+        """Return a service that was started or that failed."""
         return self._services.get(name)
 
     def unit(self, name: str) -> Unit:
-        """The unit as it was when it was first looked at: a changed file counts after `reload`."""
+        """Return the unit as it was when it was first read: a changed file counts after `reload`."""
         if name not in self._loaded:
-            path = self._path(name)
-            if not path:
+            if not self._has_file(name):
                 raise NoSuchUnitError(name)
-            self._loaded[name] = Unit.parse(name, path, self._machine.root_files.read_text(path))
+            path = f"{SYSTEM_FOLDER}/{name}"
+            self._loaded[name] = Unit.parse(name, path, self._host.root_files.read_text(path))
         return self._loaded[name]
 
     def reload(self) -> None:
-        """Read all units again. Running timers are set up again too: what counts from their activation begins again,
-        as in systemd itself (issue 31914); moments and what counts from the boot do not move."""
+        """Read all units again and set running timers up again.
+
+        Spans from a timer's activation begin again, as in systemd itself (its issue 31914). Moments and spans from the
+        boot do not move.
+        """
         self._loaded.clear()
         for name in list(self._timers):
-            if self._path(name) and not name.startswith(SCHEDULED_SHUTDOWN):
+            if self._has_file(name):
                 self._timers.pop(name).cancel()
                 self._start_timer(self.unit(name))
 
-    def reset_failed(self) -> None:
-        for service in self._services.values():
-            if service.state == "failed":
-                service.state = "inactive"
-
     def enable(self, name: str) -> list[str]:
-        """Make the links that start it at boot, and name them."""
-        files = self._machine.root_files
+        """Create the links that start it at boot, and return those that were missing."""
+        files = self._host.root_files
         unit = self.unit(name)
         links = [f"{SYSTEM_FOLDER}/{target}.wants/{name}" for target in unit.wanted_by()]
         made = [link for link in links if not files.exists(link)]
@@ -106,42 +96,23 @@ class Systemd:
             files.symlink(unit.path, link)
         return made
 
-    def disable(self, name: str) -> None:
-        for target in self._targets():
-            link = f"{SYSTEM_FOLDER}/{target}/{name}"
-            if name in self._machine.root_files.listdir(f"{SYSTEM_FOLDER}/{target}"):
-                self._machine.root_files.remove(link)
-
-    def is_enabled(self, name: str) -> bool:
-        wants = (self._machine.root_files.listdir(f"{SYSTEM_FOLDER}/{target}") for target in self._targets())
-        return self._is_given(name) or any(name in names for names in wants)
-
-    def start_transient(self, name: str, text: str) -> None:
-        """Write a unit that lives until it is stopped or the machine reboots."""
-        self._machine.root_files.mkdir(TRANSIENT_FOLDER, parents=True)
-        self._machine.root_files.write(f"{TRANSIENT_FOLDER}/{name}", text)
-        self._loaded.pop(name, None)
-
-    def has(self, name: str) -> bool:
-        return bool(self._path(name))
-
     def timers(self) -> list[str]:
         return sorted(self._timers)
 
     def notify_ready(self, socket: str) -> None:
-        """A service with this NOTIFY_SOCKET says that it is ready."""
+        """Take note that the service with this NOTIFY_SOCKET is ready."""
         if service := self._services.get(socket.rpartition("/")[2]):
             service.notify_ready()
 
     async def start_up(self) -> None:
-        files = self._machine.root_files
-        if files.exists(TRANSIENT_FOLDER):
-            files.remove(TRANSIENT_FOLDER, recursive=True)
-        names = {name for target in self._targets() for name in files.listdir(f"{SYSTEM_FOLDER}/{target}")}
-        await asyncio.gather(*(self.start(name) for name in sorted(names) if self._path(name)))
+        """Start everything that is enabled."""
+        files = self._host.root_files
+        targets = [name for name in files.listdir(SYSTEM_FOLDER) if name.endswith(".wants")]
+        names = {name for target in targets for name in files.listdir(f"{SYSTEM_FOLDER}/{target}")}
+        await asyncio.gather(*(self.start(name) for name in sorted(names) if self._has_file(name)))
 
     async def stop_all(self) -> None:
-        """In the reverse order of their start, each with its ExecStop."""
+        """Stop all services in the reverse order of their start, each with its ExecStop."""
         for name in list(self._timers):
             self._timers.pop(name).cancel()
         for service in sorted(self._services.values(), key=lambda one: one.started_at, reverse=True):
@@ -155,58 +126,39 @@ class Systemd:
     def _service(self, unit: Unit) -> Service:
         known = self._services.get(unit.name)
         if known is None or (known.unit is not unit and known.state not in ("active", "activating")):
-            self._services[unit.name] = Service(self._machine, unit)
+            self._services[unit.name] = Service(self._host, unit, self._run)
         return self._services[unit.name]
 
     def _start_timer(self, unit: Unit) -> None:
         if unit.name not in self._timers:
-            self._timers[unit.name] = self._machine.in_background(self._tick(unit))
+            self._timers[unit.name] = self._host.in_background(self._tick(unit))
 
     async def _tick(self, unit: Unit) -> None:
-        wanted = unit.get("Timer", "Unit", f"{unit.name.removesuffix('.timer')}.service")
-        clock = self._machine.clock
-        since_boot = clock.now() - self._machine.booted_at
+        wanted = f"{unit.name.removesuffix('.timer')}.service"
+        clock = self._host.clock
+        since_boot = clock.now() - self._host.booted_at
         firsts = [span_s(text) for text in unit.every("Timer", "OnActiveSec")]
         firsts += [max(0.0, span_s(text) - since_boot) for text in unit.every("Timer", "OnBootSec")]
         firsts += [left for text in unit.every("Timer", "OnCalendar") if (left := self._until(text)) > 0]
-        again = unit.get("Timer", "OnUnitActiveSec") or unit.get("Timer", "OnUnitInactiveSec")
+        again = unit.get("Timer", "OnUnitActiveSec")
         if firsts:
             await clock.sleep(min(firsts))
             await self.start(wanted)
         while again:
             await asyncio.sleep(max(clock.real_seconds(span_s(again)), SHORTEST_ROUND_REAL_S))
             await self.start(wanted)
-        if unit.path.startswith(TRANSIENT_FOLDER):
-            self._timers.pop(unit.name, None)
-            self._forget_transient(unit.name)
-            return
         await asyncio.Event().wait()
 
     def _until(self, moment: str) -> float:
         """Return the simulated seconds until a moment, which keeps its place on the simulated clock."""
-        clock = self._machine.clock
+        clock = self._host.clock
         if moment not in self._moments:
             left_s = datetime.strptime(moment, MOMENT).replace(tzinfo=UTC).timestamp() - datetime.now(UTC).timestamp()
             self._moments[moment] = clock.now() + left_s
         return self._moments[moment] - clock.now()
 
-    def _forget_transient(self, name: str) -> None:
-        path = f"{TRANSIENT_FOLDER}/{name}"
-        if self._machine.root_files.exists(path):
-            self._machine.root_files.remove(path)
-            self._loaded.pop(name, None)
-        if name.endswith(".timer") and self._machine.root_files.exists(path.replace(".timer", ".service")):
-            self._forget_transient(name.replace(".timer", ".service"))
-
-    def _path(self, name: str) -> str | None:
-        candidates = (f"{folder}/{name}" for folder in SEARCHED)
-        return next((path for path in candidates if self._machine.root_files.is_file(path)), None)
-
-    def _targets(self) -> list[str]:
-        return [name for name in self._machine.root_files.listdir(SYSTEM_FOLDER) if name.endswith(".wants")]
+    def _has_file(self, name: str) -> bool:
+        return self._host.root_files.is_file(f"{SYSTEM_FOLDER}/{name}")
 
     def _is_given(self, name: str) -> bool:
-        if name.endswith((".target", ".mount", ".socket", ".slice")):
-            return not self._path(name)
-        package = ALWAYS_ON.get(name)
-        return package is not None and (package != "docker" or self._machine.which("docker") is not None)
+        return name in ALWAYS_ON or name.endswith(".target")

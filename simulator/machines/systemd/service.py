@@ -1,65 +1,59 @@
-"""One service: how it is started, what it does while it runs, how it ends."""
+"""One service: how it starts, what it does while it runs, how it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import shlex
-from typing import TYPE_CHECKING
 
-from simulator.machines import users
-from simulator.machines.programs.call import ROOT
-from simulator.machines.shell.streams import Bytes, Streams
+from simulator.machines.command import Command, Run, login_environment
+from simulator.machines.host import Host
+from simulator.machines.streams import Bytes, Streams
 from simulator.machines.systemd.unit import Unit, span_s
+from simulator.machines.users import ROOT
 
-if TYPE_CHECKING:
-    from simulator.machines.machine import Machine
-
-START_TIMEOUT_S = 90.0
-PATIENCE_REAL_S = 10.0  # what a service really does takes real time, however fast the clock
-RESTART_DELAY_S = 0.1
+START_TIMEOUT_S = "90"
+PATIENCE_REAL_S = 10.0  # a service does its real work in real time, however fast the clock
+RESTART_DELAY_S = "0.1"
 RESTARTS_LIMIT = 5
 NOTIFY_FOLDER = "/run/systemd/notify"
 
 
 class Service:
-    def __init__(self, machine: Machine, unit: Unit) -> None:
+    """`state` is `inactive`, `activating`, `active`, `deactivating` or `failed`; `result` says why it failed."""
+
+    def __init__(self, host: Host, unit: Unit, run: Run) -> None:
         self.unit = unit
         self.state = "inactive"
         self.result = "success"
-        self.status = 0
         self.started_at = 0.0
-        self._machine = machine
+        self._host = host
+        self._run_program = run
         self._ready = asyncio.Event()
         self._settled = asyncio.Event()
         self._main: asyncio.Task[object] | None = None
 
-    @property
-    def type(self) -> str:
-        return self.unit.get("Service", "Type", "simple")
-
-    @property
-    def sub_state(self) -> str:
-        if self.state == "active":
-            return "running" if self._main and not self._main.done() else "exited"
-        return {"inactive": "dead", "activating": "start"}.get(self.state, self.state)
-
     async def start(self) -> bool:
-        """Until it counts as started; whether it does. Started already: nothing happens."""
+        """Return whether it started. A service that is active stays as it is."""
         if self.state == "activating":
             await self._settled.wait()
             return self.state != "failed"
         if self.state == "active":
             return True
-        self.state, self.result, self.status = "activating", "success", 0
-        self.started_at = self._machine.clock.now()
+        self.state, self.result = "activating", "success"
+        self.started_at = self._host.clock.now()
         self._settled.clear()
         try:
             return await self._start()
+        except FileNotFoundError:
+            return self._fail("resources")
+        except asyncio.CancelledError:
+            self.state = "inactive"
+            raise
         finally:
             self._settled.set()
 
     async def stop(self) -> None:
-        """Until it is stopped. Stopped already: nothing happens."""
+        """Run the stop commands and end the main process. May be repeated."""
         was_active = self.state == "active"
         self.state = "deactivating" if was_active else "inactive"
         if was_active:
@@ -68,10 +62,6 @@ class Service:
             self._main.cancel()
             await asyncio.gather(self._main, return_exceptions=True)
         self.state = "inactive"
-        await self._run_all("ExecStopPost")
-
-    def power_cut(self) -> None:
-        self.state, self._main = "inactive", None
 
     def notify_ready(self) -> None:
         self._ready.set()
@@ -79,40 +69,27 @@ class Service:
     async def _start(self) -> bool:
         if not await self._run_all("ExecStartPre"):
             return self._fail("exit-code")
-        try:
-            started = await self._start_main()
-        except asyncio.CancelledError:
-            self.state = "inactive"
-            raise
-        except FileNotFoundError:
-            return self._fail("resources")
-        if started and not await self._run_all("ExecStartPost"):
-            return self._fail("exit-code")
-        return started
-
-    async def _start_main(self) -> bool:
-        if self.type in ("oneshot", "forking"):
+        kind = self.unit.get("Service", "Type", "simple")
+        if kind == "oneshot":
             if not await self._run_all("ExecStart"):
                 return self._fail("exit-code")
-            stays = self.type == "forking" or self.unit.says_yes("Service", "RemainAfterExit")
-            self.state = "active" if stays else "inactive"
+            self.state = "inactive"
             return True
         self._ready.clear()
-        self._main = self._machine.in_background(self._keep_running())
-        if self.type == "notify":
-            return await self._until_ready(self._main)
+        self._main = self._host.in_background(self._keep_running())
+        if kind == "notify":
+            return await self._wait_until_ready(self._main)
         self.state = "active"
         return True
 
-    async def _until_ready(self, main: asyncio.Task[object]) -> bool:
+    async def _wait_until_ready(self, main: asyncio.Task[object]) -> bool:
         ready = asyncio.create_task(self._ready.wait())
-        limit = span_s(self.unit.get("Service", "TimeoutStartSec", f"{START_TIMEOUT_S}"))
-        timeout = asyncio.create_task(asyncio.sleep(max(self._machine.clock.real_seconds(limit), PATIENCE_REAL_S)))
+        limit_s = span_s(self.unit.get("Service", "TimeoutStartSec", START_TIMEOUT_S))
         try:
-            await asyncio.wait({main, ready, timeout}, return_when=asyncio.FIRST_COMPLETED)
+            timeout_s = max(self._host.clock.real_seconds(limit_s), PATIENCE_REAL_S)
+            await asyncio.wait({main, ready}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ready.cancel()
-            timeout.cancel()
         if self._ready.is_set():
             self.state = "active"
             return True
@@ -120,10 +97,10 @@ class Service:
         return self._fail("exit-code" if main.done() else "timeout")
 
     async def _keep_running(self) -> None:
-        """The main process, again and again where the unit says so."""
+        """Run the main process, and again after it failed where the unit says so."""
         for attempt in range(RESTARTS_LIMIT + 1):
             if attempt:
-                await self._machine.clock.sleep(span_s(self.unit.get("Service", "RestartSec", f"{RESTART_DELAY_S}")))
+                await self._host.clock.sleep(span_s(self.unit.get("Service", "RestartSec", RESTART_DELAY_S)))
             ended_well = await self._run_all("ExecStart")
             policy = self.unit.get("Service", "Restart", "no")
             if self.state == "activating" or policy == "no" or (policy == "on-failure" and ended_well):
@@ -132,58 +109,32 @@ class Service:
             self.state, self.result = ("inactive", "success") if ended_well else ("failed", "exit-code")
 
     async def _run_all(self, key: str) -> bool:
-        """Every command of a key, in their order, until one fails that must not."""
+        """Run the commands of a key until one fails that has no `-` in front, and return whether none did."""
         for command in self.unit.every("Service", key):
-            self.status = await self._run(command)
-            if self.status and "-" not in _prefix(command):
+            if await self._run(command.removeprefix("-")) and not command.startswith("-"):
                 return False
         return True
 
     async def _run(self, command: str) -> int:
-        user = users.find(self._machine.tree, self.unit.get("Service", "User", "root")) or ROOT
-        output = self._machine.journal.of(self.unit.name)
-        environment = {"NOTIFY_SOCKET": f"{NOTIFY_FOLDER}/{self.unit.name}"} if self.type == "notify" else {}
-        environment |= self._environment()
-        shell = self._machine.shell(user, environment, self.unit.get("Service", "WorkingDirectory", "/").lstrip("-"))
-        argv = [_expanded(word, environment) for word in shlex.split(command[len(_prefix(command)) :])]
-        return await shell.start(argv, Streams(Bytes(), output, output))
+        output = self._host.journal.of(self.unit.name)
+        environment = login_environment(ROOT) | {"NOTIFY_SOCKET": f"{NOTIFY_FOLDER}/{self.unit.name}"}
+        argv = tuple(word.replace("%%", "%") for word in shlex.split(command))
+        streams = Streams(Bytes(), output, output)
+        return await self._run_program(Command(argv, ROOT, streams, "/", environment | self._environment()))
 
     def _environment(self) -> dict[str, str]:
         environment: dict[str, str] = {}
-        for value in self.unit.every("Service", "Environment"):
-            environment |= dict(_assignments(shlex.split(value)))
         for path in self.unit.every("Service", "EnvironmentFile"):
-            files = self._machine.root_files
-            if files.is_file(path.removeprefix("-")):
-                environment |= dict(_assignments(files.read_text(path.removeprefix("-")).splitlines()))
-            elif not path.startswith("-"):
-                self._machine.journal.append(self.unit.name, b"Failed to load environment files\n")
+            if not self._host.root_files.is_file(path):
+                self._host.journal.append(self.unit.name, b"Failed to load environment files\n")
                 raise FileNotFoundError(path)
+            for line in self._host.root_files.read_text(path).splitlines():
+                name, given, value = line.strip().partition("=")
+                if given and not name.startswith(("#", ";")):
+                    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+                    environment[name] = value[1:-1] if is_quoted else value
         return environment
 
     def _fail(self, result: str) -> bool:
         self.state, self.result = "failed", result
         return False
-
-
-def _prefix(command: str) -> str:
-    return command[: len(command) - len(command.lstrip("-@:+!"))]
-
-
-def _assignments(lines: list[str]) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for line in lines:
-        name, given, value = line.strip().partition("=")
-        if given and not name.startswith(("#", ";")):
-            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-            found.append((name.strip(), value[1:-1] if quoted else value))
-    return found
-
-
-def _expanded(word: str, environment: dict[str, str]) -> str:
-    """systemd's own, simpler substitution; a doubled `%` is a plain one."""
-    for name, value in environment.items():
-        word = word.replace(f"${{{name}}}", value)
-    if word.startswith("$") and word[1:] in environment:
-        return environment[word[1:]]
-    return word.replace("%%", "%").replace("$$", "$")

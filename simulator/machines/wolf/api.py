@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simulator.machines.wolf.answers import Answer, EventStream
 from simulator.machines.wolf.config import Client
-
-if TYPE_CHECKING:
-    from simulator.machines.wolf.server import Wolf
+from simulator.machines.wolf.shape import WolfShape
+from simulator.machines.wolf.state import WolfState
 
 BASE = "/api/v1/"
 SETTING_TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -24,15 +22,8 @@ SETTING_TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
-class WolfShape(StrEnum):
-    """Two ages of Wolf: the older one tells ids as numbers, has fewer paths, and keeps its socket to itself."""
-
-    Y2024 = "2024"
-    NEWER = "newer"
-
-
 class WolfApi:
-    def __init__(self, wolf: Wolf) -> None:
+    def __init__(self, wolf: WolfState) -> None:
         self._wolf = wolf
         self._shape = wolf.shape
         self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], Answer | EventStream]] = {

@@ -11,15 +11,12 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from simulator.machines.wolf.pairing import PairingRequest
-
-if TYPE_CHECKING:
-    from simulator.machines.wolf.server import Wolf
+from simulator.machines.wolf.state import WolfState
 
 HASH_BYTES = 32
 CHALLENGE_BYTES = 16
@@ -38,7 +35,7 @@ class Handshake:
 
 
 class Handshakes:
-    def __init__(self, wolf: Wolf) -> None:
+    def __init__(self, wolf: WolfState) -> None:
         self._wolf = wolf
         self._running: dict[str, Handshake] = {}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 from xml.etree.ElementTree import Element, SubElement, tostring
 
@@ -12,9 +11,7 @@ from simulator.machines.addresses import HTTP, HTTPS, RTSP
 from simulator.machines.wolf.answers import Answer
 from simulator.machines.wolf.config import Client, app_id
 from simulator.machines.wolf.moonlight import Handshakes
-
-if TYPE_CHECKING:
-    from simulator.machines.wolf.server import Wolf
+from simulator.machines.wolf.state import WolfState
 
 FOR_PAIRED_CLIENTS = ("/serverinfo", "/applist", "/launch", "/resume", "/cancel")
 MODE_PARTS = 3
@@ -24,7 +21,7 @@ PIN_PAGE = """<!doctype html><title>Wolf</title><h1>Insert PIN</h1>
 
 
 class WolfPages:
-    def __init__(self, wolf: Wolf) -> None:
+    def __init__(self, wolf: WolfState) -> None:
         self._wolf = wolf
         self._handshakes = Handshakes(wolf)
 

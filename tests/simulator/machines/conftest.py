@@ -1,4 +1,4 @@
-"""A park with one machine that is on, and a stranger's way into it."""
+"""A park with one machine that is on, with or without Wolf, and a bucket."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from aiohttp import web
 from simulator.bucket.api import BucketApi
 from simulator.bucket.store import ObjectStore
 from simulator.clock import Clock
+from simulator.cloudypad.setup import MachineSetup
 from simulator.machines.pool import MachinePark
-from tests.simulator.machines.box import Box
+from tests.simulator.machines.box import CONFIG, Box
 
 FACTOR = 2000
 
@@ -35,6 +36,17 @@ async def box(park: MachinePark, key: asyncssh.SSHKey, tmp_path: Path) -> Box:
     await park.create("m-1", user="user", authorized_keys=[key.export_public_key().decode()], cloud_init=None)
     await park.power_on("m-1")
     return Box(park, "m-1", key, tmp_path)
+
+
+@pytest.fixture
+async def wolf(box: Box) -> Box:
+    """A machine on which Wolf runs."""
+    setup = MachineSetup(box.machine, "user")
+    await setup.install_docker()
+    setup.write_wolf_config(CONFIG)
+    setup.write_compose_file()
+    await setup.start_wolf()
+    return box
 
 
 @pytest.fixture

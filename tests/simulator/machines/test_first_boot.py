@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import asyncssh
+import pytest
 
 from providers.tensordock.cloud_init import cloud_init
 from simulator.machines.pool import MachinePark
@@ -18,20 +19,26 @@ async def test_the_first_boot_lets_us_in_and_lets_us_become_root(
     await park.create("m-1", user="user", authorized_keys=[], cloud_init=cloud_init(public_key))
     await park.power_on("m-1")
     machine = park.machine("m-1")
-    await machine.cloud_init.finished()
+    await machine.cloud_init.wait_until_done()
     box = Box(park, "m-1", key, tmp_path)
 
     rule = await box.output("sudo cat /etc/sudoers.d/zz-gamer")
-    drafts = await box.output("ls /etc/sudoers.d")
+    names = await box.output("ls /etc/sudoers.d")
 
     assert rule == "user ALL=(ALL) NOPASSWD:ALL\n"
-    assert drafts == "zz-gamer\n"
+    assert names == "zz-gamer\n"
     assert not machine.cloud_init.failed
 
 
-async def test_rules_for_sudo_that_are_broken_are_told(box: Box) -> None:
-    broken = await box.output("echo 'user ALL=(ALL NOPASSWD' > r; sudo visudo -cf r 2>&1 || true")
-    missing = await box.output("sudo visudo -cf s 2>&1 || true")
+@pytest.mark.parametrize("command", ["echo once >> /root/runs", "rm -rf / &"])
+async def test_a_shell_line_that_is_not_known_is_reported_and_fails_the_first_boot(
+    park: MachinePark, caplog: pytest.LogCaptureFixture, command: str
+) -> None:
+    await park.create("m-1", user="user", authorized_keys=[], cloud_init={"runcmd": [command]})
+    await park.power_on("m-1")
+    machine = park.machine("m-1")
+    await machine.cloud_init.wait_until_done()
 
-    assert broken == "visudo: r: syntax error near 'user ALL=(ALL NOPASSWD'\n"
-    assert missing == "visudo: unable to open s: No such file or directory\n"
+    assert machine.cloud_init.failed
+    assert machine.root_files.read_text("/var/log/cloud-init-output.log") == f"not simulated: a shell: {command}\n"
+    assert [record.getMessage() for record in caplog.records] == ["not simulated"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator
 
@@ -11,10 +10,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from simulator.machines.players import PlayerRoutes
 from simulator.machines.pool import MachinePark
+from simulator.player_routes import PlayerRoutes
 from tests.simulator.machines.box import Box
-from tests.simulator.machines.test_machine_wolf import COMPOSE, CONFIG
 
 
 @pytest.fixture
@@ -29,22 +27,10 @@ async def control(park: MachinePark) -> AsyncIterator[aiohttp.ClientSession]:
     await runner.cleanup()
 
 
-@pytest.fixture
-async def wolf(box: Box) -> Box:
-    await box.output("sudo apt-get install -y docker-ce docker-compose-plugin; mkdir wolf")
-    await box.output("cat > wolf/config.toml", CONFIG.encode())
-    await box.output("cat > wolf/docker-compose.yml", COMPOSE.encode())
-    await box.output("cd wolf && sudo docker compose up -d")
-    return box
-
-
 async def test_a_device_pairs_plays_saves_and_quits(wolf: Box, control: aiohttp.ClientSession) -> None:
     async with control.post("/_control/machines/m-1/pairings", json={"pin": "4821"}) as begun:
         secret = (await begun.json())["secret"]
-    pin = json.dumps({"pair_secret": secret, "pin": "4821"})
-    await wolf.output(
-        f"sudo curl -s --unix-socket /tmp/sockets/wolf.sock -d '{pin}' http://localhost/api/v1/pair/client"
-    )
+    wolf.park.wolf("m-1").pairings.give_pin(secret, "4821")
     async with control.post("/_control/machines/m-1/sessions") as started:
         session = await started.json()
     save = f"/_control/machines/m-1/sessions/{session['id']}/home/.config/retroarch/saves/a.srm"
@@ -55,7 +41,7 @@ async def test_a_device_pairs_plays_saves_and_quits(wolf: Box, control: aiohttp.
 
     assert (begun.status, started.status, saved.status, ended.status) == (201, 201, 200, 200)
     assert path == f"{session['home']}/.config/retroarch/saves/a.srm"
-    assert await wolf.output(f"cat {path}; stat -c %u {path}") == "progress1000\n"
+    assert (wolf.read(path), wolf.machine.root_files.stat(path).st_uid) == ("progress", 1000)
     async with control.get("/_control/machines/m-1/sessions") as left:
         assert await left.json() == {"sessions": []}
 
@@ -75,9 +61,7 @@ async def test_a_player_who_closes_moonlight_sends_nothing_and_leaves_session_an
 
     assert packets > 0
     assert traffic.arrived(47999) == packets
-    assert (
-        await wolf.output(f"sudo docker ps --filter name={session.container} --format '{{{{.State}}}}'") == "running\n"
-    )
+    assert wolf.machine.containers.find(str(session.container)).state == "running"
     async with control.get("/_control/machines/m-1/sessions") as listed:
         assert [one["id"] for one in (await listed.json())["sessions"]] == [session.id]
     async with control.patch(path, json={"connected": True}):

@@ -11,8 +11,9 @@ from aiohttp import web
 
 from simulator.machines.files import Files
 from simulator.machines.pool import MachinePark, UnknownMachineError
-from simulator.machines.wolf.api import WolfShape
-from simulator.machines.wolf.server import PLAYER_IP, Wolf
+from simulator.machines.wolf.server import Wolf
+from simulator.machines.wolf.shape import WolfShape
+from simulator.machines.wolf.state import PLAYER_IP
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
