@@ -1,4 +1,4 @@
-"""Intervals into sums, in memory: what each VM used in each hour of a day, and on each day of a month."""
+"""Sums intervals in memory: the usage of each VM in each hour of a day, and on each day of a month."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from billing.amounts import DAY, Cell, by_hour, midnight
+from billing.amounts import DAY, Cell, midnight, split_by_hour
 from models.rollups import RollupKind
 from models.usage import Metered
 
 
 class Owner(NamedTuple):
-    """Whose a VM is, where, and for what."""
+    """The user, provider and console of a VM."""
 
     user_id: str
     provider: str
@@ -21,7 +21,7 @@ class Owner(NamedTuple):
 
 
 class Used(NamedTuple):
-    """What one VM used, by the hour of the day or the day of the month, counted from 0."""
+    """Usage of one VM by hour of the day or day of the month, counted from 0."""
 
     owner: Owner
     cells: dict[int, Cell]
@@ -31,6 +31,7 @@ Vms = dict[str, Used]
 
 
 def group_of(interval: Metered, kind: RollupKind) -> str:
+    """Return the group of an interval in reports of this kind."""
     match kind:
         case RollupKind.PROVIDER:
             return str(interval.provider)
@@ -43,11 +44,12 @@ def group_of(interval: Metered, kind: RollupKind) -> str:
 
 
 def owner_of(interval: Metered) -> Owner:
+    """Return the user, provider and console of an interval."""
     return Owner(interval.user_id, str(interval.provider), str(interval.console))
 
 
-def by_day(intervals: Iterable[Metered], start: datetime, end: datetime) -> dict[datetime, Vms]:
-    """What was used on each day of a window of whole days, in hours. A day without use is in it, empty."""
+def split_by_day(intervals: Iterable[Metered], start: datetime, end: datetime) -> dict[datetime, Vms]:
+    """Return the usage on each day of a window of whole days, by hour. Days without usage are included, empty."""
     days: dict[datetime, Vms] = {}
     day = start
     while day < end:
@@ -55,19 +57,20 @@ def by_day(intervals: Iterable[Metered], start: datetime, end: datetime) -> dict
         day += DAY
     for interval in intervals:
         owner = owner_of(interval)
-        for hour, cell in by_hour(interval, start, end):
-            add(days[midnight(hour)], interval.vm_id, owner, hour.hour, cell)
+        for hour, cell in split_by_hour(interval, start, end):
+            add_cell(days[midnight(hour)], interval.vm_id, owner, hour.hour, cell)
     return days
 
 
-def merged(into: Vms, day: datetime, vms: Mapping[str, Used]) -> None:
+def merge_day(into: Vms, day: datetime, vms: Mapping[str, Used]) -> None:
     """Add a day's hours as one cell of its month."""
     for vm_id, used in vms.items():
         for cell in used.cells.values():
-            add(into, vm_id, used.owner, day.day - 1, cell)
+            add_cell(into, vm_id, used.owner, day.day - 1, cell)
 
 
-def add(vms: Vms, vm_id: str, owner: Owner, at: int, cell: Cell) -> None:
+def add_cell(vms: Vms, vm_id: str, owner: Owner, at: int, cell: Cell) -> None:
+    """Add a cell to a VM's usage."""
     used = vms.get(vm_id)
     if used is None:
         used = vms[vm_id] = Used(owner, defaultdict(Cell))

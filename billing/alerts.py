@@ -1,4 +1,4 @@
-"""Alerts: what a spending limit says at 80 %, at 100 %, and when the forecast lies above it."""
+"""Spending alerts: raised at 80 % and 100 % of a limit, and when the forecast exceeds it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from billing.amounts import EXACT, tidy
-from billing.limits import SpendingLimits, period_of, words_of
+from billing.limits import SpendingLimits, describe, period_of
 from billing.windows import month_of
 from errors import ConflictError
 from models.change_feed import ChangeFeed
@@ -25,11 +25,13 @@ class Alerts:
         self._limits = SpendingLimits(db)
 
     async def raise_due(self, limits: Iterable[SpendingLimit], now: datetime) -> list[SpendingAlert]:
-        """Look at these limits and raise what is due. Returns what was raised now, and by this call: another process
-        may have been quicker."""
+        """Raise the alerts that are due for these limits and return those that this call raised.
+
+        Another process may have been faster.
+        """
         raised = []
         for limit in limits:
-            alert = await self._due(limit, now)
+            alert = await self._find_due(limit, now)
             if alert is not None and await self._is_first(alert):
                 raised.append(alert)
         return raised
@@ -38,23 +40,21 @@ class Alerts:
         return await self.raise_due(await self._limits.all(None), now)
 
     async def current(self, user_id: str | None, *, everybody: bool, now: datetime) -> list[SpendingAlert]:
-        """Those of the running day and month, newest first: one user's, else the platform's, else everybody's."""
+        """Return the alerts of the current day and month, newest first: one user's, the platform's, or all."""
         await self.raise_due(await find_limits(self._db, user_id), now)
-        whose = {} if everybody else {"user_id": user_id}
-        this_month = {**whose, "raised_at": {"$gte": month_of(now).start}}
+        owner = {} if everybody else {"user_id": user_id}
+        this_month = {**owner, "raised_at": {"$gte": month_of(now).start}}
         found, _ = await self._db.find_readable(SpendingAlert, this_month)
         running = [alert for alert in found if alert.period_start == period_of(alert.period, now).start]
         return sorted(running, key=lambda alert: (alert.raised_at, alert.id), reverse=True)
 
-    async def supposing(
-        self, usd: dict[LimitPeriod, Decimal], user_id: str | None, now: datetime
-    ) -> list[SpendingAlert]:
-        """What limits of these amounts would say now. Nothing is raised."""
+    async def preview(self, usd: dict[LimitPeriod, Decimal], user_id: str | None, now: datetime) -> list[SpendingAlert]:
+        """Return the alerts that limits of these amounts would raise now, without raising them."""
         limits = [
             SpendingLimit(id=limit_id(period, user_id), period=period, user_id=user_id, usd=amount, set_at=now)
             for period, amount in usd.items()
         ]
-        return [alert for limit in limits if (alert := await self._due(limit, now)) is not None]
+        return [alert for limit in limits if (alert := await self._find_due(limit, now)) is not None]
 
     async def _is_first(self, alert: SpendingAlert) -> bool:
         if await self._db.count(SpendingAlert, {"_id": alert.id}) > 0:
@@ -65,7 +65,7 @@ class Alerts:
             return False
         return True
 
-    async def _due(self, limit: SpendingLimit, now: datetime) -> SpendingAlert | None:
+    async def _find_due(self, limit: SpendingLimit, now: datetime) -> SpendingAlert | None:
         spending = await self._limits.spending(limit, now)
         spent, forecast = spending.total_usd, spending.forecast_usd or spending.total_usd
         level = _level(limit.usd, spent, forecast)
@@ -87,7 +87,7 @@ class Alerts:
 
 
 class AlertFeed:
-    """Alerts as they are raised, by whichever process: one change stream per process, however many follow."""
+    """Alerts of all processes as they are raised, through one change stream per process."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -101,7 +101,7 @@ class AlertFeed:
         await self._feed.close()
 
     async def follow(self, user_id: str | None) -> AsyncGenerator[SpendingAlert, None]:
-        """One user's, or for None all. From now on, without end."""
+        """Yield the alerts of one user, or all for None, from now on without end."""
         since, seen = datetime.now(UTC), set[str]()
         async with self._feed.listen(ALERTS) as live:
             while True:
@@ -125,17 +125,17 @@ def _level(limit_usd: Decimal, spent_usd: Decimal, forecast_usd: Decimal) -> Ale
 
 
 def _message(limit: SpendingLimit, level: AlertLevel, spent: Decimal, forecast: Decimal) -> str:
-    words = words_of(limit)
-    amount, now, then = tidy(limit.usd), _shown(spent, limit.usd), _shown(forecast, limit.usd)
+    words = describe(limit)
+    amount, now, then = tidy(limit.usd), _round_for_display(spent, limit.usd), _round_for_display(forecast, limit.usd)
     match level:
         case AlertLevel.CRITICAL:
-            return f"{words} of {amount} USD is reached: {now} USD are spent"
+            return f"{words} of {amount} USD is reached: {now} USD has been spent"
         case AlertLevel.WARNING:
-            return f"{words} of {amount} USD is nearly reached: {now} USD are spent"
-    return f"{words} of {amount} USD will be passed: {then} USD at the end of the period as things are"
+            return f"{words} of {amount} USD is nearly reached: {now} USD has been spent"
+    return f"{words} of {amount} USD will be exceeded: {then} USD are expected at the end of the period"
 
 
-def _shown(usd: Decimal, limit_usd: Decimal) -> Decimal:
-    """In cents, or as finely as the limit: below a limit of a tenth of a cent, none at all would be spent."""
+def _round_for_display(usd: Decimal, limit_usd: Decimal) -> Decimal:
+    """Round to cents, or as finely as the limit: with a limit of a tenth of a cent, the amount would be zero."""
     finest = min(_CENT, Decimal((0, (1,), int(limit_usd.as_tuple().exponent))))
     return EXACT.quantize(usd, finest)

@@ -1,7 +1,7 @@
-"""What intervals cost, exactly: prices times milliseconds are finite decimals, rounded once, when they are shown.
+"""Exact costs of intervals: prices times milliseconds are finite decimals, rounded once, for display.
 
-A report rounds along its parts: each part is the difference of two rounded sums, so that the parts give the total to
-the last digit, and the total is the exact one, rounded, however it is cut.
+A report rounds along its parts: each part is the difference of two rounded sums. The parts thus add up to the total to
+the last digit, and the total is the exact one, rounded, however it is divided.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CENT: Final = Decimal("0.01")
 
 @dataclass(slots=True)
 class Cell:
-    """What was used: dollars per hour times milliseconds, and milliseconds of running."""
+    """Usage: dollars per hour times milliseconds, and milliseconds of running."""
 
     usd_ms: Decimal = Decimal(0)
     running_ms: int = 0
@@ -38,12 +38,14 @@ class Cell:
 
     @property
     def usd(self) -> Decimal:
-        return rounded(self.usd_ms)
+        return round_usd(self.usd_ms)
 
 
 class Rounding:
-    """Rounds the parts of a sum one after another, so that they add up to the rounded sum. No part of nothing is
-    more than nothing, and none is off by more than one in the last place."""
+    """Rounds the parts of a sum one by one, so that they add up to the rounded sum.
+
+    A part of zero stays zero, and no part is off by more than one in the last place.
+    """
 
     def __init__(self) -> None:
         self._usd_ms = Decimal(0)
@@ -52,12 +54,12 @@ class Rounding:
     def part(self, usd_ms: Decimal) -> Decimal:
         self._usd_ms = EXACT.add(self._usd_ms, usd_ms)
         before = self.usd
-        self.usd = EXACT.quantize(EXACT.divide(self._usd_ms, _MS_PER_HOUR), PLACES)  # without a call: lines are many
+        self.usd = EXACT.quantize(EXACT.divide(self._usd_ms, _MS_PER_HOUR), PLACES)  # inlined: reports have many lines
         return EXACT.subtract(self.usd, before)
 
 
-def used(interval: Metered, start: datetime, end: datetime) -> Cell:
-    """What an interval used within a window, clipped at its borders. One that is open goes on to the window's end."""
+def usage_between(interval: Metered, start: datetime, end: datetime) -> Cell:
+    """Return the usage of an interval within a window, clipped at its bounds. An open interval lasts to its end."""
     ms = (min(interval.end or end, end) - max(interval.start, start)) // _MS
     if ms <= 0:
         return Cell()
@@ -65,49 +67,51 @@ def used(interval: Metered, start: datetime, end: datetime) -> Cell:
     return Cell(EXACT.multiply(interval.usd_per_hour, Decimal(ms)), running_ms)
 
 
-def by_hour(interval: Metered, start: datetime, end: datetime) -> Iterator[tuple[datetime, Cell]]:
-    """The same for each hour of the clock that it touches, by the hour's beginning."""
+def split_by_hour(interval: Metered, start: datetime, end: datetime) -> Iterator[tuple[datetime, Cell]]:
+    """Yield the usage within each clock hour that the interval touches, with the hour's start."""
     until = min(interval.end or end, end).astimezone(UTC)
     moment = max(interval.start, start).astimezone(UTC)
     while moment < until:
         hour = moment.replace(minute=0, second=0, microsecond=0)
-        yield hour, used(interval, moment, min(hour + HOUR, until))
+        yield hour, usage_between(interval, moment, min(hour + HOUR, until))
         moment = hour + HOUR
 
 
-def rounded(usd_ms: Decimal) -> Decimal:
-    """Dollars."""
+def round_usd(usd_ms: Decimal) -> Decimal:
+    """Convert to dollars, rounded to PLACES."""
     return EXACT.quantize(EXACT.divide(usd_ms, _MS_PER_HOUR), PLACES)
 
 
 def usd_ms_of(usd: Decimal) -> Decimal:
-    """Dollars that somebody else counted, as a cell holds them."""
+    """Convert dollars to the unit of a cell."""
     return EXACT.multiply(usd, Decimal(MS_PER_HOUR))
 
 
-def total(amounts: Iterable[Decimal]) -> Decimal:
+def sum_exactly(amounts: Iterable[Decimal]) -> Decimal:
+    """Return the exact sum."""
     summed = Decimal(0)
     for amount in amounts:
         summed = EXACT.add(summed, amount)
     return summed
 
 
-def hours(running_ms: int) -> float:
+def to_hours(running_ms: int) -> float:
+    """Convert milliseconds to hours."""
     return running_ms / MS_PER_HOUR
 
 
 def tidy(amount: Decimal) -> Decimal:
-    """The same amount without zeros at its end, but with cents: 0.45, not 0.450000000000."""
+    """Remove trailing zeros but keep cents: 0.45, not 0.450000000000."""
     shortest = EXACT.normalize(amount)
     exponent = shortest.as_tuple().exponent
     return shortest if isinstance(exponent, int) and exponent <= -2 else EXACT.quantize(shortest, _CENT)
 
 
 def midnight(moment: datetime) -> datetime:
-    """The beginning of a moment's day, UTC."""
+    """Return the start of a moment's day in UTC."""
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def month_start(moment: datetime) -> datetime:
-    """The beginning of a moment's month, UTC."""
+    """Return the start of a moment's month in UTC."""
     return midnight(moment).replace(day=1)

@@ -1,4 +1,4 @@
-"""Which part of a window is added up already, and which has to be read from the intervals."""
+"""Determines which part of a window is covered by rollups, and which part is read from intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.rollups import RolledSpan, Span
 
 
 class Coverage:
-    """Each day of a window is taken from one source alone."""
+    """Assigns each day of a window to exactly one source."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -20,23 +20,23 @@ class Coverage:
         self._spans: dict[Span, dict[str, RolledSpan]] = {span: {} for span in Span}
 
     def add(self, spans: Iterable[RolledSpan]) -> None:
-        """A span counts when all that it says of the window is said by nobody yet."""
+        """Use a span if it covers only whole days of the window that no other span covers yet."""
         for span in spans:
-            said = {day for day in _days(span) if self._window.start <= day < self._window.end}
-            if said and said <= self._days and not said & self._covered:
-                self._covered |= said
+            covers = {day for day in _days(span) if self._window.start <= day < self._window.end}
+            if covers and covers <= self._days and not covers & self._covered:
+                self._covered |= covers
                 self._spans[span.span][span.version] = span
 
     def of(self, span: Span) -> dict[str, RolledSpan]:
-        """By version."""
+        """Return the spans of a kind by version."""
         return self._spans[span]
 
     def months(self) -> tuple[datetime, datetime]:
-        """Between which moments the months begin that have a day in the window."""
+        """Return the bounds of the starts of months that have a day in the window."""
         return month_start(self._window.start), self._window.end
 
     def gaps(self) -> list[Window]:
-        """What is not covered, neighbours joined."""
+        """Return the windows that are not covered, with neighbours joined."""
         gaps: list[Window] = []
         for day in self._window.buckets(Granularity.DAY):
             if day.start in self._covered:

@@ -1,4 +1,4 @@
-"""A month for a spreadsheet: one line per day and VM, made day by day, so that no month is in memory as a whole."""
+"""Exports a month as CSV, one line per day and VM. It is written day by day to limit memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Final
 
-from billing.aggregation import Vms, add, owner_of
-from billing.amounts import Cell, Rounding, hours, tidy, used
+from billing.aggregation import Vms, add_cell, owner_of
+from billing.amounts import Cell, Rounding, tidy, to_hours, usage_between
 from billing.reports import CURRENCY
 from billing.rollup_documents import vms_from
-from billing.rollups import Rollups, overlapping
+from billing.rollups import Rollups, find_overlapping
 from billing.windows import Granularity, Window, month_of
 from errors import InvalidInputError
 from models.database import Database
@@ -21,12 +21,12 @@ from models.rollups import EVERYBODY, RollupKind, Span, Unit, find_rollup_rows
 
 HEADER: Final = ("day", "provider", "console", "user", "vm", "running_hours", "amount", "currency")
 _MONTH: Final = re.compile(r"(2\d{3})-(0[1-9]|1[0-2])", re.ASCII)
-# A spreadsheet takes a text that begins like this for a formula.
+# Spreadsheets treat text that begins like this as a formula.
 _FORMULA: Final = re.compile(r"[=+\-@\t\r\n]")
 
 
-def checked_month(text: str | None) -> Window:
-    """Of a month as in 2026-11. Raises InvalidInputError."""
+def parse_month(text: str | None) -> Window:
+    """Parse a month like 2026-11. Raises InvalidInputError."""
     found = _MONTH.fullmatch(text or "")
     if found is None:
         raise InvalidInputError('month must be written like "2026-11"', ("month",))
@@ -34,7 +34,10 @@ def checked_month(text: str | None) -> Window:
 
 
 async def month_as_csv(db: Database, month: Window, now: datetime) -> AsyncGenerator[str, None]:
-    """The amounts are those of a report of the month by day and VM, and add up to its total."""
+    """Yield the lines of a month.
+
+    The amounts equal those of a report of the month by day and VM, and add up to its total.
+    """
     yield _line(HEADER)
     rounding = Rounding()
     for day in month.buckets(Granularity.DAY):
@@ -45,7 +48,7 @@ async def month_as_csv(db: Database, month: Window, now: datetime) -> AsyncGener
                 (
                     f"{day.start:%Y-%m-%d}",
                     *(owner.provider, owner.console, owner.user_id, vm_id),
-                    f"{hours(cells[0].running_ms):.6f}",
+                    f"{to_hours(cells[0].running_ms):.6f}",
                     format(tidy(rounding.part(cells[0].usd_ms)), "f"),
                     CURRENCY,
                 )
@@ -57,26 +60,26 @@ async def month_as_csv(db: Database, month: Window, now: datetime) -> AsyncGener
 
 
 async def _day(db: Database, day: Window, now: datetime) -> Vms:
-    """One cell for each VM."""
-    published = {span.version for span in await Rollups(db).published(Span.DAY, day.start, day.end)}
+    """Return one cell for each VM."""
+    published = {span.version for span in await Rollups(db).find_published(Span.DAY, day.start, day.end)}
     if published:
         query = {"whose": EVERYBODY, "span": Span.DAY, "kind": RollupKind.VM, "unit": Unit.DAY, "start": day.start}
         return vms_from(row for row in await find_rollup_rows(db, query) if row.version in published)
     vms: Vms = {}
     end = min(day.end, now)
-    for interval in await overlapping(db, day.start, end):
-        cell = used(interval, day.start, end)
+    for interval in await find_overlapping(db, day.start, end):
+        cell = usage_between(interval, day.start, end)
         if cell != Cell():
-            add(vms, interval.vm_id, owner_of(interval), 0, cell)
+            add_cell(vms, interval.vm_id, owner_of(interval), 0, cell)
     return vms
 
 
 def _line(cells: tuple[str, ...]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer).writerow([_harmless(cell) for cell in cells])
+    csv.writer(buffer).writerow([_escape(cell) for cell in cells])
     return buffer.getvalue()
 
 
-def _harmless(cell: str) -> str:
-    """Text that no spreadsheet computes with."""
+def _escape(cell: str) -> str:
+    """Escape text that spreadsheets would treat as a formula."""
     return f"'{cell}" if _FORMULA.match(cell) else cell

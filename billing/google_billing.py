@@ -1,4 +1,4 @@
-"""Google's word on what it charged, fetched from its billing export and laid beside our machines."""
+"""Imports Google's charges from its billing export and attributes them to our VMs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from models.vms import Vm
 from providers.base import ProviderName
 from providers.google.billing_export import ExportedCost
 
-# Corrections come for days, and a month is closed some days after its end.
+# Corrections arrive for days, and a month is closed some days after its end.
 _READ_AGAIN: Final = timedelta(days=35)
 _GOOGLE: Final = ProviderName.CLOUDYPAD
 
 
 class Export(Protocol):
-    """providers.google.billing_export.BillingExport is one."""
+    """Source of costs, such as providers.google.billing_export.BillingExport."""
 
     async def costs(self, since: datetime, until: datetime) -> Sequence[ExportedCost]: ...
 
@@ -35,15 +35,15 @@ class GoogleBillingImport:
         self._alerts = OperatorAlerts(db)
 
     async def fetch(self, now: datetime) -> int:
-        """Take over what Google says of the last weeks; returns how many amounts. May be repeated.
+        """Import Google's charges of the last weeks and return their number. May be repeated.
 
-        An answer without rows after one with rows is an outage of the export, and deletes nothing. What Google no
-        longer says is forgotten only from the first hour of its answer on.
+        A response without rows after one with rows is an outage of the export and deletes nothing. Charges that Google
+        no longer lists are deleted only from the first hour of its response on.
         """
         since = midnight(now - _READ_AGAIN)
         costs = await self._export.costs(since, now)
         if not costs:
-            await self._missing(since)
+            await self._report_missing(since)
             return 0
         vms = await self._vms(costs)
         amounts = {amount.id: amount for amount in (_amount(cost, vms) for cost in costs)}
@@ -55,14 +55,14 @@ class GoogleBillingImport:
         await self._alerts.clear(OperatorAlertCode.BILLING_EXPORT_STALE, _GOOGLE)
         return len(amounts)
 
-    async def _missing(self, since: datetime) -> None:
+    async def _report_missing(self, since: datetime) -> None:
         if await self._db.count(BilledAmount, {"provider": _GOOGLE, "at": {"$gte": since}}) == 0:
-            return  # it has not begun
-        message = "Google's billing export answers without rows; what it said before is kept"
+            return  # the export has not begun
+        message = "Google's billing export returns no rows; earlier charges are kept"
         await self._alerts.raise_alert(AlertLevel.WARNING, OperatorAlertCode.BILLING_EXPORT_STALE, _GOOGLE, message)
 
     async def _note_covered(self, until: datetime) -> None:
-        """Remember the end of the last hour of use that the export covers; it never goes back."""
+        """Store the end of the last hour that the export covers. It never moves back."""
         known = await self._db.get_derived(BilledState, _GOOGLE)
         if known is None or known.as_of < until:
             await self._db.replace(BilledState(id=_GOOGLE, as_of=until))
@@ -77,7 +77,7 @@ class GoogleBillingImport:
         return {str(raw["tag"]): raw for raw in await self._db.aggregate(Vm, wanted)}
 
     async def _forget_others(self, first: datetime, kept: set[str]) -> None:
-        """Delete what Google said before and no longer says."""
+        """Delete stored charges that Google no longer lists."""
         since = {"provider": _GOOGLE, "at": {"$gte": first}}
         known = await self._db.aggregate(BilledAmount, [{"$match": since}, {"$project": {"_id": 1}}])
         gone = [raw["_id"] for raw in known if raw["_id"] not in kept]
@@ -91,12 +91,12 @@ def _amount(cost: ExportedCost, vms: Mapping[str, Document]) -> BilledAmount:
         id=f"{_GOOGLE}:{cost.hour:%Y-%m-%dT%H}:{cost.tag or ''}",
         provider=_GOOGLE,
         at=cost.hour,
-        usd=_stored(cost.usd),
+        usd=_quantize(cost.usd),
         vm_id=vm.get("_id"),
         user_id=vm.get("user_id"),
         console=vm.get("console"),
     )
 
 
-def _stored(usd: Decimal) -> Decimal:
+def _quantize(usd: Decimal) -> Decimal:
     return EXACT.quantize(usd, PLACES)

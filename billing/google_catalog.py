@@ -1,7 +1,7 @@
-"""The Cloud Billing Catalog, read with Google's own client, and the few of its tens of thousands of SKUs we price with.
+"""Reads the Cloud Billing Catalog with Google's own client, and selects the few SKUs used for prices.
 
-The client library is imported when the catalog is first read, in a thread: it takes half a second and 30 MB. SKUs are
-walked as raw protobuf, which is fifteen times faster than through the library's wrappers.
+The client library is imported in a thread when the catalog is first read: it takes half a second and 30 MB. SKUs are
+read as raw protobuf, which is fifteen times faster than through the library's wrappers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _PAGE_WITHIN_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class PricedSku:
-    """A SKU as far as it matters here. `usd_per_unit` is the first tier that is not free, of the newest prices."""
+    """The relevant fields of a SKU.
+
+    `usd_per_unit` is the first tier of the newest prices that is not free.
+    """
 
     description: str
     family: str
@@ -39,13 +42,19 @@ class PricedSku:
 
 class Catalog(Protocol):
     def skus(self) -> AsyncIterator[PricedSku]:
-        """All SKUs of Compute Engine. Raises ProviderRefusedError when we may not ask, else ProviderBusyError."""
+        """Yield all SKUs of Compute Engine.
+
+        Raises ProviderRefusedError if access is denied, otherwise ProviderBusyError.
+        """
         ...
 
 
 class CloudCatalog:
-    """Google's. With an endpoint that begins with http:// the connection is neither encrypted nor authorised. Without
-    a key file the credentials are those of the environment, or of the machine."""
+    """Google's catalog.
+
+    If the endpoint begins with http://, the connection is neither encrypted nor authenticated. Without a key file, the
+    credentials come from the environment or the machine.
+    """
 
     def __init__(self, endpoint: str | None = None, key_file: Path | None = None) -> None:
         self._endpoint = endpoint
@@ -59,19 +68,19 @@ class CloudCatalog:
                 request = {"parent": _COMPUTE_ENGINE, "page_size": _PAGE_SIZE}
                 pager = await client.list_skus(request=request, timeout=_PAGE_WITHIN_S)
                 async for page in pager.pages:
-                    if not isinstance(page, billing.ListSkusResponse):  # gRPC's stand-in for what it cannot read
-                        raise ProviderBusyError("the Cloud Billing Catalog gave no usable answer")
+                    if not isinstance(page, billing.ListSkusResponse):  # gRPC's placeholder for undecodable data
+                        raise ProviderBusyError("the Cloud Billing Catalog gave no usable response")
                     for raw in billing.ListSkusResponse.pb(page).skus:
                         yield _sku(raw)
         except _google_errors() as error:
-            raise _translated(error) from error
+            raise _translate(error) from error
 
     async def _client(self, billing: Any) -> Any:
         endpoint = urlsplit(self._endpoint or "")
         if endpoint.scheme == "http":
             return billing.CloudCatalogAsyncClient(transport=_plain_transport(endpoint.netloc))
         credentials = await asyncio.to_thread(_credentials, self._key_file)
-        options = {"api_endpoint": endpoint.netloc} if endpoint.netloc else None  # gRPC knows hosts, not addresses
+        options = {"api_endpoint": endpoint.netloc} if endpoint.netloc else None  # gRPC takes hosts, not URLs
         return billing.CloudCatalogAsyncClient(credentials=credentials, client_options=options)
 
 
@@ -83,17 +92,20 @@ def _plain_transport(address: str) -> Any:
 
 
 def _credentials(key_file: Path | None) -> Any:
-    """Those of the key file, where it is of a kind that the rest of the service knows, else application default
-    credentials. Blocks, perhaps for seconds while it looks for a metadata server."""
+    """Return the credentials of the key file, or else application default credentials.
+
+    Key files must be of a kind that the rest of the service supports. Blocks, possibly for seconds while it looks for a
+    metadata server.
+    """
     import google.auth
 
     key = {} if key_file is None else read_key(key_file)
     try:
         match key.get("type"):
             case "service_account":
-                return _of_kind("service_account").from_service_account_info(key, scopes=_SCOPES)
+                return _credentials_class("service_account").from_service_account_info(key, scopes=_SCOPES)
             case "authorized_user":
-                return _of_kind("credentials").from_authorized_user_info(key)
+                return _credentials_class("credentials").from_authorized_user_info(key)
     except ValueError as error:
         said = f"the Google key file cannot be used: {type(error).__name__}"
         raise ProviderRefusedError(said).with_log_detail(str(key_file)) from None
@@ -101,7 +113,7 @@ def _credentials(key_file: Path | None) -> Any:
     return found
 
 
-def _of_kind(module: str) -> Any:
+def _credentials_class(module: str) -> Any:
     return importlib.import_module(f"google.oauth2.{module}").Credentials
 
 
@@ -112,7 +124,7 @@ def _google_errors() -> tuple[type[Exception], ...]:
     return GoogleAPIError, GoogleAuthError
 
 
-def _translated(error: Exception) -> ProviderError:
+def _translate(error: Exception) -> ProviderError:
     from google.api_core import exceptions
     from google.auth.exceptions import DefaultCredentialsError
 
@@ -135,7 +147,7 @@ def _sku(raw: Any) -> PricedSku:
 
 
 def _prices(tiers: Iterable[Any]) -> Iterator[Decimal]:
-    """In dollars, tier by tier, those that are free left out."""
+    """Yield the prices of the tiers in dollars, without free tiers."""
     for tier in tiers:
         money = tier.unit_price
         usd = Decimal(money.units) + Decimal(money.nanos).scaleb(-9)
@@ -145,7 +157,7 @@ def _prices(tiers: Iterable[Any]) -> Iterator[Decimal]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which SKU is the price of a part. The description begins so; the rest of it names the place."""
+    """Conditions for the SKU of a part. The rest of the description after `begins` names the place."""
 
     part: str
     family: str
@@ -166,7 +178,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("disk:pd-ssd", "Storage", "SSD", "GiBy.mo", "SSD backed PD"),
     Rule("disk:pd-standard", "Storage", "PDStandard", "GiBy.mo", "Storage PD Capacity"),
 )
-# Google's word for Spot is still Preemptible.
+# Google's billing term for Spot is still Preemptible.
 SPOT_RULES: Final[Sequence[Rule]] = tuple(
     Rule(f"spot:{part}", "Compute", group, unit, begins, "Preemptible")
     for part, group, unit, begins in (
@@ -178,13 +190,15 @@ SPOT_RULES: Final[Sequence[Rule]] = tuple(
         ("gpu:nvidia-tesla-t4", "GPU", "h", "Nvidia Tesla T4 GPU attached"),
     )
 )
-# What begins as a rule says and yet is another product: other contracts, other hardware promises.
+# Other products with the same beginning: other contracts and other hardware guarantees.
 _OTHER_PRODUCTS: Final = ("custom", "sole tenancy", "premium", "reserved", "commitment", "dws", "calendar")
 
 
 def part_of(sku: PricedSku) -> str | None:
-    """The part that this SKU prices, as Spot when it begins with "spot:"; or None: not ours, under another contract, or
-    not clear enough to be trusted."""
+    """Return the part that this SKU prices, with "spot:" in front for Spot.
+
+    Returns None for SKUs that are unused, have another contract, or are ambiguous.
+    """
     description = sku.description.lower()
     on_demand = sku.usage_type == "OnDemand"
     if sku.usd_per_unit is None or any(word in description for word in _OTHER_PRODUCTS):

@@ -1,9 +1,9 @@
-"""Google's list prices: refreshed from the catalog now and then, kept in the database, never asked for in a request.
+"""Google's list prices: refreshed regularly from the catalog, stored in the database, never read in a request.
 
-A price is taken only when it is beyond doubt: exactly one price for a part in a region, and within a factor of three of
-the list that ships with this service. What is in doubt keeps the shipped price; for Spot that is the one on demand.
-Traffic keeps it always: which of the catalog's many traffic SKUs a player's stream is billed under cannot be told from
-here.
+A price is used only if it is unambiguous: exactly one price for a part in a region, within a factor of three of the
+list that ships with this service. Otherwise the shipped price remains; for Spot that is the on-demand price. Traffic
+always keeps the shipped price, because it is unknown which of the catalog's many traffic SKUs applies to a player's
+stream.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from providers.google.regions import regions
 log = logging.getLogger(__name__)
 
 _PLAUSIBLE_FACTOR: Final = 3
-_SPOT_LEAST_SHARE: Final = Decimal("0.05")  # of the price on demand, which Spot never exceeds
+_SPOT_LEAST_SHARE: Final = Decimal("0.05")  # of the on-demand price, which Spot never exceeds
 _SPOT: Final = "spot:"
 _READ_AGAIN_AFTER: Final = timedelta(minutes=10)
 
@@ -36,7 +36,7 @@ PartPrices = dict[str, Decimal]
 
 @dataclass(frozen=True, slots=True)
 class PriceRefresh:
-    """What a reading of the catalog brought. `doubtful` names region and part of what was not taken."""
+    """Result of reading the catalog. `doubtful` lists regions and parts with ambiguous prices."""
 
     regions: int
     parts: int
@@ -46,24 +46,29 @@ class PriceRefresh:
 async def refresh(
     db: Database, catalog: Catalog, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> PriceRefresh:
-    """Read the whole catalog and store the prices that are clear. Takes some seconds and may be repeated; once a day
-    is enough. Raises a ProviderError, and leaves the stored prices as they are, when the catalog cannot be read."""
-    found = await _found(catalog)
+    """Read the whole catalog and store the unambiguous prices.
+
+    Takes seconds; once a day is enough, and repeating it is safe. Raises a ProviderError if the catalog cannot be read,
+    and leaves the stored prices unchanged.
+    """
+    found = await _read_catalog(catalog)
     if not found:
-        raise ProviderBusyError("the Cloud Billing Catalog has none of the prices that are looked for")
+        raise ProviderBusyError("the Cloud Billing Catalog has none of the required prices")
     at, parts, doubtful = now(), 0, list[str]()
     for region, prices in sorted(found.items()):
-        clear = {part: usd for part, usds in prices.items() if (usd := _clear(region, part, usds)) is not None}
+        clear = {
+            part: usd for part, usds in prices.items() if (usd := _plausible_price(region, part, usds)) is not None
+        }
         doubtful += [f"{region} {part}" for part in prices.keys() - clear.keys()]
         parts += len(clear)
         usd_texts = {part: str(usd) for part, usd in clear.items()}
         await db.replace(GoogleRegionPrices(id=region, usd=usd_texts, at=at))
-    log.info("Google's prices are refreshed", extra={"parts": parts, "doubtful": len(doubtful)})
+    log.info("Google prices refreshed", extra={"parts": parts, "doubtful": len(doubtful)})
     return PriceRefresh(len(found), parts, tuple(sorted(doubtful)))
 
 
 class GooglePrices:
-    """The prices as all processes share them, read from the database every ten minutes at most."""
+    """The current prices, read from the database at most every ten minutes and shared by all processes."""
 
     def __init__(self, db: Database, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._db = db
@@ -72,18 +77,24 @@ class GooglePrices:
         self._read_at = datetime.min.replace(tzinfo=UTC)
 
     async def current(self) -> Prices:
-        """Never raises: while the database is away, what was read last, at worst the shipped list."""
+        """Return the current prices; never raises.
+
+        While the database is unavailable, these are the last prices read, or the shipped list.
+        """
         if self._now() - self._read_at >= _READ_AGAIN_AFTER:
             try:
                 rows, _ = await self._db.find_readable(GoogleRegionPrices, {})
             except UnavailableError:
                 return self._prices
-            self._prices, self._read_at = _merged(shipped_prices(), rows), self._now()
+            self._prices, self._read_at = _merge(shipped_prices(), rows), self._now()
         return self._prices
 
 
-async def _found(catalog: Catalog) -> dict[str, dict[str, set[Decimal]]]:
-    """Prices by region and part. Two SKUs of one price are one: some places are listed under two names."""
+async def _read_catalog(catalog: Catalog) -> dict[str, dict[str, set[Decimal]]]:
+    """Return prices by region and part.
+
+    SKUs with equal prices count as one, because some places are listed under two names.
+    """
     found: dict[str, dict[str, set[Decimal]]] = defaultdict(lambda: defaultdict(set))
     async for sku in catalog.skus():
         part = part_of(sku)
@@ -95,7 +106,7 @@ async def _found(catalog: Catalog) -> dict[str, dict[str, set[Decimal]]]:
     return found
 
 
-def _clear(region: str, part: str, usds: set[Decimal]) -> Decimal | None:
+def _plausible_price(region: str, part: str, usds: set[Decimal]) -> Decimal | None:
     if len(usds) != 1:
         return None
     (usd,) = usds
@@ -109,7 +120,10 @@ def _clear(region: str, part: str, usds: set[Decimal]) -> Decimal | None:
 
 
 def _shipped_part(prices: RegionPrices, part: str) -> Decimal | None:
-    """None where the shipped list has no such price. Its G2 vCPUs come with their memory, which is the smaller half."""
+    """Return the shipped price of a part, or None.
+
+    Its price of a G2 vCPU includes memory, which is the smaller part.
+    """
     kind, _, name = part.partition(":")
     match kind:
         case "gpu":
@@ -124,7 +138,7 @@ def _shipped_part(prices: RegionPrices, part: str) -> Decimal | None:
             return None
 
 
-def _merged(shipped: Prices, rows: list[GoogleRegionPrices]) -> Prices:
+def _merge(shipped: Prices, rows: list[GoogleRegionPrices]) -> Prices:
     by_region = dict(shipped.by_region)
     for row in rows:
         known = by_region.get(row.id)
@@ -134,7 +148,7 @@ def _merged(shipped: Prices, rows: list[GoogleRegionPrices]) -> Prices:
 
 
 def _with_catalog(known: RegionPrices, usd: Mapping[str, Decimal], at: datetime) -> RegionPrices:
-    """The shipped prices with the catalog's laid over them. Vcpu and memory are taken together or not at all."""
+    """Apply the catalog's prices over the shipped ones. The prices of vCPU and memory are used only together."""
     families = dict(known.families)
     for name in {part.partition(":")[2] for part in usd if part.startswith("vcpu:")}:
         if (gib := usd.get(f"gib:{name}")) is not None and name in families:
@@ -153,5 +167,5 @@ def _with_catalog(known: RegionPrices, usd: Mapping[str, Decimal], at: datetime)
 
 
 def _named(usd: Mapping[str, Decimal], kind: str, offered: Mapping[str, Decimal]) -> PartPrices:
-    """The catalog prices more than a region offers; only what the shipped list has too is laid over it."""
+    """Return the catalog's prices of the parts that the shipped list also has."""
     return {name: usd[f"{kind}:{name}"] for name in offered if f"{kind}:{name}" in usd}

@@ -1,4 +1,4 @@
-"""The meter: writes down what a VM uses, without gap or overlap, however often and by whomever it is told."""
+"""The meter: records a VM's usage without gaps or overlaps, however often its state is reported."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Meter:
         self._db = db
         self._rollups = Rollups(db)
 
-    async def enter(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
-        """From `at` on the VM is in this state; None means that it costs nothing any more.
+    async def record_state(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
+        """Record that the VM is in this state from `at` on; None means that it costs nothing any longer.
 
-        May be repeated. A change that was torn by a crash is completed: the new interval begins where the last one
-        ended, whatever `at` says then.
+        May be repeated. A change that a crash interrupted is completed: the new interval begins where the last one
+        ended, regardless of `at`.
         """
         last = await self._last(vm.id)
         if last is not None and last.end is None:
@@ -37,12 +37,12 @@ class Meter:
             return
         start = at if last is None or last.end is None else last.end
         await self._open(vm, state, 1 if last is None else last.number + 1, start)
-        await self._closed_meanwhile(vm.id)
+        await self._close_if_ended(vm.id)
 
     async def reprice(self, vm: Vm, since: datetime) -> None:
-        """From `since` on a VM that runs costs what it says now; earlier than the interval that is open, all of that.
+        """Apply a running VM's current price from `since` on, or to the whole open interval if that began later.
 
-        May be repeated: a change that was torn by a crash is completed.
+        May be repeated: a change that a crash interrupted is completed.
         """
         last = await self._last(vm.id)
         if last is None or last.state is not UsageState.RUNNING:
@@ -51,14 +51,14 @@ class Meter:
             return
         closed = last if last.end is not None else await self._close(last, since)
         await self._open(vm, UsageState.RUNNING, last.number + 1, closed.end or since)
-        await self._closed_meanwhile(vm.id)
+        await self._close_if_ended(vm.id)
 
-    async def knows(self, vm_id: str) -> bool:
-        """Whether anything was ever metered for this VM."""
+    async def has_usage(self, vm_id: str) -> bool:
+        """Return whether this VM was ever metered."""
         return await self._last(vm_id) is not None
 
-    async def _closed_meanwhile(self, vm_id: str) -> None:
-        """Whoever tells of a machine late, when its record is closed already, must not let it cost for ever."""
+    async def _close_if_ended(self, vm_id: str) -> None:
+        """Close the meter if the VM's record has ended: a late report must not let it cost forever."""
         now = await self._db.get(Vm, vm_id)
         if now is None or now.status not in ENDED:
             return
@@ -76,13 +76,13 @@ class Meter:
         async def close() -> UsageInterval | None:
             return await self._db.update(UsageInterval, {"_id": interval.id, "end": None}, {"$set": {"end": end}})
 
-        closed = await self._noted(close, end)
+        closed = await self._write_and_invalidate(close, end)
         return closed or await self._db.get(UsageInterval, interval.id) or interval
 
     async def _open(self, vm: Vm, state: UsageState, number: int, start: datetime) -> None:
         runs = state is UsageState.RUNNING
         egress = vm.usd_per_hour_egress if runs else Decimal(0)
-        # While it runs the parts add up to the whole, also where being stopped costs more than a part of it.
+        # While it runs, the parts add up to the whole, even if being stopped costs more than a part of it.
         storage = min(vm.usd_per_hour_stopped, vm.usd_per_hour - egress) if runs else vm.usd_per_hour_stopped
         interval = UsageInterval(
             id=f"{vm.id}:{number}",
@@ -98,17 +98,17 @@ class Meter:
             egress_usd_per_hour=egress,
         )
         try:
-            await self._noted(lambda: self._db.insert(interval), start)
+            await self._write_and_invalidate(lambda: self._db.insert(interval), start)
         except ConflictError:
-            return  # told by another process at the same moment
+            return  # another process recorded it at the same time
 
-    async def _noted(self, write: Callable[[], Awaitable[T]], since: datetime) -> T:
-        """A write that changes what was used from `since` on. Days that are over are added up again then."""
+    async def _write_and_invalidate(self, write: Callable[[], Awaitable[T]], since: datetime) -> T:
+        """Run a write that changes usage from `since` on, and invalidate the sums of closed days."""
         if midnight(since) >= midnight(datetime.now(UTC)):
             return await write()
 
         async def both() -> T:
-            await self._rollups.forget_from(since)
+            await self._rollups.invalidate_from(since)
             return await write()
 
         return await self._db.transaction(both)

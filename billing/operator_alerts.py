@@ -1,4 +1,4 @@
-"""Raising, clearing, reading and following alerts for operators. Works from any process; every call may be repeated."""
+"""Raises, clears, reads and follows alerts for operators. Works in any process; every call may be repeated."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class OperatorAlerts:
     async def raise_alert(
         self, level: AlertLevel, code: OperatorAlertCode, subject_id: str, message: str, about: Sequence[str] = ()
     ) -> bool:
-        """Open an alert unless one of this level that is about all of `about` is open. Any other one is cleared and
-        replaced.
+        """Open an alert, unless one of this level that covers all of `about` is open; return whether this call did.
 
-        Returns whether this call opened it. Messages never carry credentials or text that a caller chose.
+        Any other open alert of the kind is cleared and replaced. Messages never carry credentials or text that a caller
+        chose.
         """
         try:
-            alert = await self.open_one(code, subject_id)
+            alert = await self.find_open(code, subject_id)
         except UnreadableRecordError:
             return False  # one is open, and what it says is unknown
         if alert is not None:
@@ -51,27 +51,27 @@ class OperatorAlerts:
         try:
             await self._db.insert(alert)
         except ConflictError:
-            return False  # another process opened it at the same moment
+            return False  # another process opened it at the same time
         log.warning("operator alert raised", extra={"code": code, "subject": subject_id, "why": message})
         return True
 
     async def clear(self, code: OperatorAlertCode, subject_id: str) -> bool:
         """Close the open alert of this kind. Returns whether there was one."""
         try:
-            alert = await self.open_one(code, subject_id)
+            alert = await self.find_open(code, subject_id)
         except UnreadableRecordError:
             return False
         return alert is not None and await self._close(alert)
 
-    async def open_one(self, code: OperatorAlertCode, subject_id: str) -> OperatorAlert | None:
+    async def find_open(self, code: OperatorAlertCode, subject_id: str) -> OperatorAlert | None:
         return await self._db.find_one(OperatorAlert, {"key": _key(code, subject_id)})
 
-    async def open_of(self, code: OperatorAlertCode) -> list[OperatorAlert]:
-        """Return the open alerts of one kind that can be read."""
+    async def find_open_of(self, code: OperatorAlertCode) -> list[OperatorAlert]:
+        """Return the readable open alerts of one kind."""
         alerts, _ = await self._db.find_readable(OperatorAlert, {"cleared_at": None, "code": code})
         return alerts
 
-    async def newest(self, *, with_cleared: bool, limit: int) -> list[OperatorAlert]:
+    async def find_newest(self, *, with_cleared: bool, limit: int) -> list[OperatorAlert]:
         """Return at most `limit` alerts, newest first."""
         query = {} if with_cleared else {"cleared_at": None}
         found, _ = await self._db.find_readable(OperatorAlert, query, sort=[("raised_at", DESCENDING)], limit=limit)
@@ -86,7 +86,7 @@ class OperatorAlerts:
 
 
 class OperatorAlertFeed:
-    """Follows the alerts of all processes by one change stream."""
+    """Alerts of all processes, through one change stream."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -102,7 +102,7 @@ class OperatorAlertFeed:
     async def follow(self) -> AsyncGenerator[OperatorAlert, None]:
         """Yield each alert when it is raised and once more when it is cleared, from now on."""
         since = datetime.now(UTC)
-        since = since.replace(microsecond=since.microsecond // 1000 * 1000)  # as precise as what is stored
+        since = since.replace(microsecond=since.microsecond // 1000 * 1000)  # as precise as stored times
         seen: set[tuple[str, bool]] = set()
         async with self._feed.listen(OPERATOR_ALERTS) as live:
             while True:

@@ -1,4 +1,4 @@
-"""Google's list prices are read anew once a day, by one worker of many: a schedule of the engine."""
+"""Refreshes Google's list prices once a day, by one worker, on a Temporal schedule."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RETRY: Final = RetryPolicy(initial_interval=timedelta(minutes=1), maximum_inter
 
 
 class PriceRefreshing:
-    """Without a catalog there is nothing to read, and the prices stay as they are."""
+    """Activities. Without a catalog there is nothing to read, and the prices stay as they are."""
 
     def __init__(self, db: Database, catalog: Catalog | None) -> None:
         self._db = db
@@ -29,11 +29,11 @@ class PriceRefreshing:
 
     @activity.defn(name="refresh_prices")
     async def refresh_prices(self) -> int:
-        """The number of prices that were taken."""
+        """Refresh the prices and return the number of prices stored."""
         return 0 if self._catalog is None else (await refresh(self._db, self._catalog)).parts
 
     async def ensure_schedule(self, client: Client, task_queue: str) -> None:
-        """Have the engine refresh daily, and now when it never did. May be called by every worker at every start."""
+        """Create the daily schedule and start its first run. Every worker may call it at every start."""
         if self._catalog is None:
             return
         await ensure_schedule(client, task_queue, REFRESH_PRICES, _EVERY)

@@ -1,4 +1,4 @@
-"""What the providers say they charged, in the same shape as what we metered, and the two side by side."""
+"""Charges as the providers report them, in the form of metered costs, and a comparison of the two."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from models.rollups import RollupKind
 from models.vms import Vm
 from providers.base import ProviderName
 
-UNATTRIBUTED: Final = "UNATTRIBUTED"  # the provider does not say whom or what it charged this for
+UNATTRIBUTED: Final = "UNATTRIBUTED"  # the provider does not attribute this charge
 _NOTHING: Final = Decimal(0)
 _SOME: Final = 20  # documents of which one can be read
 _FIELDS: Final = {RollupKind.PROVIDER: "provider", RollupKind.CONSOLE: "console", RollupKind.USER: "user_id"}
@@ -27,9 +27,11 @@ _UNITS: Final = {Granularity.HOUR: "hour", Granularity.DAY: "day", Granularity.M
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """One day: a provider as a whole for `vm_id` of None, else one VM. `billed_usd` of None: the provider says
-    nothing about this."""
+class ComparisonRow:
+    """One day of a provider as a whole (`vm_id` is None), or of one VM.
+
+    `billed_usd` is None if the provider has not reported it.
+    """
 
     day: datetime
     provider: ProviderName
@@ -54,10 +56,10 @@ class Billed:
         *,
         user_id: str | None = None,
     ) -> Report:
-        """Return what was billed, without hours of running and without a forecast, which no provider tells.
+        """Return the charges, without running hours and forecast, which no provider reports.
 
-        `as_of` is how far all providers go that have said anything, and the report ends there: what lies beyond is
-        unknown, not zero. For one user only what a provider charged for its VMs.
+        `as_of` is the time up to which every provider with charges has reported. The report ends there, because later
+        charges are unknown, not zero. For one user it has only charges attributed to the user's VMs.
         """
         as_of = await self.as_of()
         if as_of is None or as_of <= window.start:
@@ -74,8 +76,8 @@ class Billed:
         states, unreadable = await self._db.find_readable(BilledState, {})
         return None if unreadable else min((state.as_of for state in states), default=None)
 
-    async def known(self) -> dict[ProviderName, Window]:
-        """Return what each provider has told of: from its first amount on, as far as its word goes."""
+    async def known_windows(self) -> dict[ProviderName, Window]:
+        """Return the window in which each provider has reported: from its first amount to its latest report."""
         found: dict[ProviderName, Window] = {}
         states, _ = await self._db.find_readable(BilledState, {})
         for state in states:
@@ -84,24 +86,26 @@ class Billed:
         return found
 
     async def _first(self, provider: ProviderName) -> datetime | None:
-        """Return the moment of a provider's first word: a look at its balance, or an hour of its export."""
+        """Return the time of a provider's first report: a balance sample, or an exported hour."""
         of_provider: Document = {"provider": provider}
         samples, _ = await self._db.find_readable(BalanceSample, of_provider, sort=[("at", 1)], limit=_SOME)
         amounts, _ = await self._db.find_readable(BilledAmount, of_provider, sort=[("at", 1)], limit=_SOME)
         return min([*(each.at for each in samples), *(each.at for each in amounts)], default=None)
 
-    async def compared(self, window: Window) -> list[Compared]:
-        """Day by day: each provider as a whole, then its VMs."""
-        known = await self.known()
-        now = datetime.now(UTC)  # one for all, so that the VMs add up to their provider
+    async def compare(self, window: Window) -> list[ComparisonRow]:
+        """Compare by day: each provider as a whole, then its VMs."""
+        known = await self.known_windows()
+        now = datetime.now(UTC)  # one time for all, so that the VMs add up to their provider
         rows = [*await self._by_provider(window, known, now), *await self._by_vm(window, now)]
         return sorted(rows, key=lambda row: (row.day, row.provider, row.vm_id or ""))
 
-    async def _by_provider(self, window: Window, known: Mapping[ProviderName, Window], now: datetime) -> list[Compared]:
+    async def _by_provider(
+        self, window: Window, known: Mapping[ProviderName, Window], now: datetime
+    ) -> list[ComparisonRow]:
         metered = _lines(await Reports(self._db).report(window, now=now))
         billed = await self._by_day(window, "provider")
         return [
-            Compared(
+            ComparisonRow(
                 day,
                 ProviderName(name),
                 None,
@@ -111,14 +115,16 @@ class Billed:
             for day, name in metered.keys() | billed.keys()
         ]
 
-    async def _by_vm(self, window: Window, now: datetime) -> list[Compared]:
+    async def _by_vm(self, window: Window, now: datetime) -> list[ComparisonRow]:
         metered = _lines(await Reports(self._db).report(window, group_by=RollupKind.VM, now=now))
         billed = await self._by_day(window, "vm_id")
         keys = {key for key in metered.keys() | billed.keys() if key[1] != UNATTRIBUTED}
         read = await self._db.read_many(Vm, {vm_id for _, vm_id in keys})
         vms = {vm_id: vm for vm_id, vm in read.items() if isinstance(vm, Vm)}
         return [
-            Compared(day, vms[vm_id].provider, vm_id, metered.get((day, vm_id), _NOTHING), billed.get((day, vm_id)))
+            ComparisonRow(
+                day, vms[vm_id].provider, vm_id, metered.get((day, vm_id), _NOTHING), billed.get((day, vm_id))
+            )
             for day, vm_id in keys
             if vm_id in vms
         ]
@@ -131,7 +137,7 @@ class Billed:
         }
 
     async def _sums(self, window: Window, granularity: Granularity, field: str, user_id: str | None) -> list[Document]:
-        """Added up by the database."""
+        """Return sums computed by the database."""
         match: Document = {"at": {"$gte": window.start, "$lt": window.end}}
         if user_id is not None:
             match = {"user_id": user_id, **match}
@@ -141,8 +147,7 @@ class Billed:
 
 
 def _known_amount(usd: Decimal | None, day: datetime, known: Window | None) -> Decimal | None:
-    """Return what was billed for a day: nothing for one that the provider's word covers and does not mention, None for
-    one outside of it."""
+    """Return the charge for a day: zero for a day that the provider covers without a charge, None outside of that."""
     if known is None:
         return None
     if usd is not None:

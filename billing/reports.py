@@ -1,4 +1,4 @@
-"""What was spent: any window, cut by the calendar, by group, running machines included up to now."""
+"""Cost reports: any window by calendar units and groups, including running machines up to now."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from operator import attrgetter
 from typing import Final
 
 from billing.aggregation import group_of
-from billing.amounts import DAY, EXACT, Cell, Rounding, by_hour, hours, rounded, total, used
+from billing.amounts import DAY, EXACT, Cell, Rounding, round_usd, split_by_hour, sum_exactly, to_hours, usage_between
 from billing.coverage import Coverage
 from billing.report_grid import Grid, put
-from billing.rollups import Rollups, overlapping
+from billing.rollups import Rollups, find_overlapping
 from billing.windows import Granularity, Window
 from errors import InvalidInputError, UnreadableRecordError
 from models.database import Database, Document
@@ -38,12 +38,12 @@ from models.vms import Vm
 log = logging.getLogger(__name__)
 
 CURRENCY: Final = "USD"
-MAX_LINES: Final = 100_000  # of a report, and of the sums that it is made of
+MAX_LINES: Final = 100_000  # of a report, and of the sums that it is built from
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One group's part."""
+    """One group's share."""
 
     group: str
     usd: Decimal
@@ -51,7 +51,7 @@ class Line:
 
     @property
     def running_hours(self) -> float:
-        return hours(self.running_ms)
+        return to_hours(self.running_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,15 @@ class Bucket:
 
     @property
     def running_hours(self) -> float:
-        return hours(self.running_ms)
+        return to_hours(self.running_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`total_usd` is the sum of the buckets and of the groups, to the last digit.
+    """A report. `total_usd` is the exact sum of the buckets and of the groups.
 
-    `forecast_usd` is what the window will have cost at its end if what runs now goes on until it is due to stop; None
-    for a window that is over or has not begun. `as_of` is how far it knows.
+    `forecast_usd` is the expected cost at the window's end if running machines continue until they are due to stop;
+    None for a window that is over or has not begun. `as_of` is the time up to which data is known.
     """
 
     window: Window
@@ -84,17 +84,17 @@ class Report:
 
     @property
     def running_hours(self) -> float:
-        return hours(self.running_ms)
+        return to_hours(self.running_ms)
 
     @property
     def known_until(self) -> datetime | None:
-        """Up to where the amounts of this report are whole."""
+        """Return the time up to which the amounts are complete."""
         return None if self.as_of is None else min(self.as_of, self.window.end)
 
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """A question to the rollups."""
+    """A query of the rollups."""
 
     window: Window
     granularity: Granularity
@@ -102,21 +102,21 @@ class ReportQuery:
     user_id: str | None
 
     def unit(self, span: RolledSpan) -> Unit:
-        """The coarsest cut that will do."""
+        """Return the coarsest unit that suffices."""
         finer, whole = UNITS[span.span]
         fits = self.window.start <= span.start and span.end <= self.window.end
         coarse = self.granularity is Granularity.MONTH or (self.granularity.value == whole.value)
         return whole if self.user_id is None and fits and coarse else finer
 
     def check_length(self, spans: Iterable[RolledSpan], unit: Unit) -> None:
-        """InvalidInputError before anything is read, when each cell is a line and there are too many."""
+        """Raise InvalidInputError before reading if each cell becomes a line and there are too many."""
         if self.user_id is not None or unit.value != self.granularity.value:
             return
         if sum(span.cells.get(cells_name(self.group_by, unit), 0) for span in spans) > MAX_LINES:
             raise _too_long()
 
     def query(self, spans: Iterable[RolledSpan], unit: Unit) -> Document:
-        """By the whole of an index whose last key is the range."""
+        """Return the query, which uses a whole index with the range as its last key."""
         starts = [span.start for span in spans]
         return {
             "whose": EVERYBODY if self.user_id is None else self.user_id,
@@ -128,7 +128,7 @@ class ReportQuery:
 
 
 class Reports:
-    """Metered costs."""
+    """Reports of metered costs."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -143,7 +143,10 @@ class Reports:
         user_id: str | None = None,
         now: datetime | None = None,
     ) -> Report:
-        """Of one user, or of all. Empty buckets are there, with zeros. InvalidInputError when it would be too long."""
+        """Return the report of one user, or of all.
+
+        Empty buckets are included with zeros. Raises InvalidInputError if it would be too long.
+        """
         now = now or datetime.now(UTC)
         grid, coverage = await self._from_rollups(ReportQuery(window, granularity, group_by, user_id))
         still_open: dict[str, UsageRow] = {}
@@ -156,7 +159,7 @@ class Reports:
         return await asyncio.to_thread(report_of, window, grid, forecast, min(now, window.end))
 
     async def spent(self, window: Window, *, user_id: str | None = None, now: datetime | None = None) -> Report:
-        """The window in as few sums as it can be had."""
+        """Return the window as a single sum where possible."""
         return await self.report(window, Granularity.MONTH, user_id=user_id, now=now)
 
     async def _from_rollups(self, asked: ReportQuery) -> tuple[Grid, Coverage]:
@@ -177,12 +180,12 @@ class Reports:
         return grid, coverage
 
     async def _coverage(self, window: Window, granularity: Granularity) -> Coverage:
-        """Which part of the window is added up: months where their days will do, else days."""
+        """Determine which part of the window rollups cover: months where their days suffice, else days."""
         coverage = Coverage(window)
         if granularity is not Granularity.HOUR:
-            coverage.add(await self._rollups.published(Span.MONTH, *coverage.months()))
+            coverage.add(await self._rollups.find_published(Span.MONTH, *coverage.months()))
         for gap in coverage.gaps():
-            coverage.add(await self._rollups.published(Span.DAY, gap.start, gap.end))
+            coverage.add(await self._rollups.find_published(Span.DAY, gap.start, gap.end))
         return coverage
 
     async def _add_rollups(self, grid: Grid, asked: ReportQuery, spans: Mapping[str, RolledSpan]) -> None:
@@ -194,7 +197,7 @@ class Reports:
             await asyncio.to_thread(_add_rows, grid, [row for row in rows if row.version in alike], asked.group_by)
 
     async def _stops(self, window: Window, still_open: Iterable[UsageRow], now: datetime) -> dict[str, Vm]:
-        """Return the machines that run now and are going to be stopped before the window ends, by their ids."""
+        """Return the running machines that are due to stop before the window ends, by id."""
         running = [each.vm_id for each in still_open if each.state is UsageState.RUNNING]
         if not running or not window.start <= now < window.end:
             return {}
@@ -205,11 +208,11 @@ class Reports:
     async def _add_intervals(
         self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime
     ) -> dict[str, UsageRow]:
-        """Returns those that are still open."""
+        """Add the intervals of a gap and return those that are still open."""
         end = min(gap.end, now)
         if end < gap.start:
             return {}
-        intervals = await overlapping(self._db, gap.start, end, user_id)
+        intervals = await find_overlapping(self._db, gap.start, end, user_id)
         await asyncio.to_thread(_add_uses, grid, intervals, Window(gap.start, end), group_by)
         return {interval.id: interval for interval in intervals if interval.end is None}
 
@@ -217,7 +220,7 @@ class Reports:
 def _add_uses(grid: Grid, intervals: Iterable[UsageRow], window: Window, group_by: RollupKind) -> None:
     for interval in intervals:
         group = group_of(interval, group_by)
-        for hour, cell in by_hour(interval, window.start, window.end):
+        for hour, cell in split_by_hour(interval, window.start, window.end):
             grid.add(max(hour, window.start), group, cell)
 
 
@@ -238,16 +241,16 @@ def _add_row(grid: Grid, row: RollupRow, group_by: RollupKind) -> None:
 def _forecast(
     window: Window, grid: Grid, still_open: Iterable[UsageRow], now: datetime, stops: Mapping[str, Vm]
 ) -> Decimal | None:
-    """Return the sum at the window's end: what runs goes on until its `stops_at`, and is stopped afterwards."""
+    """Return the sum at the window's end. Running machines continue until `stops_at` and are stopped afterwards."""
     if not window.start <= now < window.end:
         return None
     ahead = [part for interval in still_open for part in _ahead(interval, now, stops.get(interval.vm_id))]
-    rest = total(used(part, now, window.end).usd_ms for part in ahead)
-    return rounded(EXACT.add(grid.usd_ms(), rest))
+    rest = sum_exactly(usage_between(part, now, window.end).usd_ms for part in ahead)
+    return round_usd(EXACT.add(grid.usd_ms(), rest))
 
 
 def _ahead(interval: UsageRow, now: datetime, stopping: Vm | None) -> list[UsageRow]:
-    """Return an interval that is open as it will go on."""
+    """Return the expected continuation of an open interval."""
     if stopping is None or stopping.stops_at is None or interval.state is not UsageState.RUNNING:
         return [interval]
     stop = max(now, stopping.stops_at)
@@ -256,6 +259,7 @@ def _ahead(interval: UsageRow, now: datetime, stopping: Vm | None) -> list[Usage
 
 
 def report_of(window: Window, grid: Grid, forecast_usd: Decimal | None, as_of: datetime | None) -> Report:
+    """Build the report from the grid, rounding along the lines."""
     rounding = Rounding()
     buckets = tuple([_bucket(bucket, groups, rounding) for bucket, groups in grid.buckets()])
     return Report(
@@ -264,7 +268,7 @@ def report_of(window: Window, grid: Grid, forecast_usd: Decimal | None, as_of: d
         running_ms=sum(bucket.running_ms for bucket in buckets),
         forecast_usd=forecast_usd,
         buckets=buckets,
-        groups=tuple(_summed(buckets)),
+        groups=tuple(_sum_groups(buckets)),
         as_of=as_of,
     )
 
@@ -275,8 +279,8 @@ def _bucket(window: Window, groups: Iterable[tuple[str, Cell]], rounding: Roundi
     return Bucket(window, EXACT.subtract(rounding.usd, before), sum([line.running_ms for line in lines]), lines)
 
 
-def _summed(buckets: Iterable[Bucket]) -> Iterator[Line]:
-    """One line for each group."""
+def _sum_groups(buckets: Iterable[Bucket]) -> Iterator[Line]:
+    """Yield one line for each group."""
     usd: dict[str, Decimal] = defaultdict(Decimal)
     running_ms: dict[str, int] = defaultdict(int)
     for bucket in buckets:
@@ -288,5 +292,5 @@ def _summed(buckets: Iterable[Bucket]) -> Iterator[Line]:
 
 def _too_long() -> InvalidInputError:
     return InvalidInputError(
-        f"this report would have more than {MAX_LINES} lines: ask for a shorter window or larger groups", ("groupBy",)
+        f"this report would have more than {MAX_LINES} lines: request a shorter window or larger groups", ("groupBy",)
     )

@@ -1,5 +1,7 @@
-"""What VMs used, into the rollups of a day or a month, and back. All rollups are made from the VMs' cells, so that no
-two can tell different stories."""
+"""Converts VMs' usage to rollups of a day or month, and back.
+
+All rollups are built from the VMs' cells, so that they cannot contradict each other.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +12,18 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from billing.aggregation import Owner, Vms, add
+from billing.aggregation import Owner, Vms, add_cell
 from billing.amounts import Cell
 from models.rollups import EVERYBODY, UNITS, Rollup, RollupKind, RollupRow, Span, Unit
 
-# A document holds 16 MiB, and a cell takes some 70 bytes, or 120 with the longest amount there can be.
+# A document holds 16 MiB, and a cell takes about 70 bytes, or 120 with the longest possible amount.
 CELLS_PER_DOCUMENT: Final = 50_000
 _NOTHING: Final = Cell()
 _OWNER: Final = (RollupKind.USER, RollupKind.PROVIDER, RollupKind.CONSOLE)
 
 
-class Told(NamedTuple):
-    """One cell of a rollup; of a VM it says whose that is."""
+class RollupCell(NamedTuple):
+    """One cell of a rollup. `owner` is set for VMs."""
 
     whose: str
     kind: RollupKind
@@ -32,38 +34,40 @@ class Told(NamedTuple):
     cell: Cell
 
 
-def documents(span: Span, start: datetime, version: str, vms: Vms) -> Iterator[Rollup]:
-    """All rollups of a span: everybody's by every kind in both cuts, and each user's VMs in the finer one."""
-    for told in _rollups(span, vms):
-        for at in range(0, len(told), CELLS_PER_DOCUMENT):
-            yield _document(span, start, f"{version}:{at}", version, told[at : at + CELLS_PER_DOCUMENT])
+def build_documents(span: Span, start: datetime, version: str, vms: Vms) -> Iterator[Rollup]:
+    """Build all rollups of a span: for all users by every kind in both units, and each user's VMs in the finer one."""
+    for found in _rollups(span, vms):
+        for at in range(0, len(found), CELLS_PER_DOCUMENT):
+            yield _document(span, start, f"{version}:{at}", version, found[at : at + CELLS_PER_DOCUMENT])
 
 
 def vms_from(rows: Iterable[RollupRow]) -> Vms:
-    """The VMs again, out of everybody's rollup by VM of one span in one cut."""
+    """Return the VMs' usage from the rollups by VM of one span in one unit, for all users."""
     vms: Vms = {}
     for row in rows:
-        for told in _told_by(row):
-            if told.owner is not None:
-                add(vms, told.group, told.owner, told.at, told.cell)
+        for found in _cells_of(row):
+            if found.owner is not None:
+                add_cell(vms, found.group, found.owner, found.at, found.cell)
     return vms
 
 
-def differing(span: Span, vms: Vms, rows: Iterable[RollupRow], day: int | None) -> list[str]:
-    """The groups of which the rollups of a span do not say what its VMs used; in a month on this day alone, counted
-    from 0, and in its whole what its days say."""
-    ours = [told for rollup in _rollups(span, vms) for told in rollup]
-    theirs = [told for row in rows for told in _told_by(row)]
+def find_differences(span: Span, vms: Vms, rows: Iterable[RollupRow], day: int | None) -> list[str]:
+    """Return the groups with rollups that differ from their VMs' usage.
+
+    For a month, only this day (counted from 0) is compared, and the month's total with the sum of its days.
+    """
+    ours = [found for rollup in _rollups(span, vms) for found in rollup]
+    theirs = [found for row in rows for found in _cells_of(row)]
     if day is not None:
-        days = [told for told in theirs if told.unit is Unit.DAY and told.whose == EVERYBODY]
-        ours = [told for told in ours if told.unit is Unit.DAY and told.at == day]
+        days = [found for found in theirs if found.unit is Unit.DAY and found.whose == EVERYBODY]
+        ours = [found for found in ours if found.unit is Unit.DAY and found.at == day]
         ours += [whole for kind in RollupKind for whole in _whole((d for d in days if d.kind is kind), Unit.MONTH)]
-        theirs = [told for told in theirs if told.unit is Unit.MONTH or told.at == day]
-    one, other = (Counter(map(_comparable, told)) for told in (ours, theirs))
+        theirs = [found for found in theirs if found.unit is Unit.MONTH or found.at == day]
+    one, other = (Counter(map(_comparable, found)) for found in (ours, theirs))
     return sorted({f"{kind}:{group}" for _, kind, _, group, *_ in (one - other) + (other - one)})
 
 
-def _rollups(span: Span, vms: Vms) -> Iterator[list[Told]]:
+def _rollups(span: Span, vms: Vms) -> Iterator[list[RollupCell]]:
     finer, whole = UNITS[span]
     for kind in RollupKind:
         cells = _by_kind(vms, kind, finer)
@@ -74,8 +78,8 @@ def _rollups(span: Span, vms: Vms) -> Iterator[list[Told]]:
         yield [each._replace(whose=user_id) for each in cells_of_user]
 
 
-def _document(span: Span, start: datetime, part: str, version: str, cells: Sequence[Told]) -> Rollup:
-    owners = {told.group: told.owner for told in cells}
+def _document(span: Span, start: datetime, part: str, version: str, cells: Sequence[RollupCell]) -> Rollup:
+    owners = {found.group: found.owner for found in cells}
     places = {group: place for place, group in enumerate(owners)}
     some = cells[0]
     return Rollup(
@@ -90,21 +94,21 @@ def _document(span: Span, start: datetime, part: str, version: str, cells: Seque
         users=[owner.user_id for owner in owners.values() if owner],
         providers=[owner.provider for owner in owners.values() if owner],
         consoles=[owner.console for owner in owners.values() if owner],
-        cell_group=[places[told.group] for told in cells],
-        cell=[told.at for told in cells],
-        usd_ms=[str(told.cell.usd_ms) for told in cells],
-        running_ms=[told.cell.running_ms for told in cells],
+        cell_group=[places[found.group] for found in cells],
+        cell=[found.at for found in cells],
+        usd_ms=[str(found.cell.usd_ms) for found in cells],
+        running_ms=[found.cell.running_ms for found in cells],
     )
 
 
-def _told_by(row: RollupRow) -> Iterator[Told]:
+def _cells_of(row: RollupRow) -> Iterator[RollupCell]:
     names, owners = row.names[row.kind], _owners(row)
     for group, at, usd_ms, running_ms in row.cells():
-        yield Told(row.whose, row.kind, row.unit, names[group], owners[group], at, Cell(usd_ms, running_ms))
+        yield RollupCell(row.whose, row.kind, row.unit, names[group], owners[group], at, Cell(usd_ms, running_ms))
 
 
-def _comparable(told: Told) -> tuple[object, ...]:
-    return (*told[:-1], told.cell.usd_ms, told.cell.running_ms)
+def _comparable(found: RollupCell) -> tuple[object, ...]:
+    return (*found[:-1], found.cell.usd_ms, found.cell.running_ms)
 
 
 def _owners(row: RollupRow) -> Sequence[Owner | None]:
@@ -113,8 +117,8 @@ def _owners(row: RollupRow) -> Sequence[Owner | None]:
     return [Owner(*each) for each in zip(*(row.names[kind] for kind in _OWNER), strict=True)]
 
 
-def _by_kind(vms: Vms, kind: RollupKind, unit: Unit) -> list[Told]:
-    """Sorted by group and cell; without those in which nothing was used."""
+def _by_kind(vms: Vms, kind: RollupKind, unit: Unit) -> list[RollupCell]:
+    """Return cells sorted by group and time, without empty ones."""
     cells: dict[tuple[str, int], Cell] = defaultdict(Cell)
     owners: dict[str, Owner] = {}
     for vm_id, used in vms.items():
@@ -124,16 +128,16 @@ def _by_kind(vms: Vms, kind: RollupKind, unit: Unit) -> list[Told]:
         for at, cell in used.cells.items():
             cells[group, at].add(cell)
     return [
-        Told(EVERYBODY, kind, unit, group, owners.get(group), at, cell)
+        RollupCell(EVERYBODY, kind, unit, group, owners.get(group), at, cell)
         for (group, at), cell in sorted(cells.items(), key=itemgetter(0))
         if cell != _NOTHING
     ]
 
 
-def _whole(told: Iterable[Told], unit: Unit) -> list[Told]:
-    """Each group's cells as one."""
-    sums: dict[str, Told] = {}
-    for each in told:
+def _whole(found: Iterable[RollupCell], unit: Unit) -> list[RollupCell]:
+    """Sum each group's cells."""
+    sums: dict[str, RollupCell] = {}
+    for each in found:
         if each.group not in sums:
             sums[each.group] = each._replace(unit=unit, at=0, cell=Cell())
         sums[each.group].cell.add(each.cell)
@@ -152,5 +156,5 @@ def _group(vm_id: str, owner: Owner, kind: RollupKind) -> str:
             return vm_id
 
 
-def _user(told: Told) -> str:
-    return told.owner.user_id if told.owner else ""
+def _user(found: RollupCell) -> str:
+    return found.owner.user_id if found.owner else ""

@@ -1,4 +1,4 @@
-"""TensorDock's word on what it charged: the movements of the prepaid balance, looked at again and again."""
+"""Derives TensorDock's charges from regular samples of the prepaid balance."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SOME: Final = 20  # samples of which one can be read
 
 
 class Balance(Protocol):
-    """A prepaid account. providers.tensordock.provider.TensorDock has one."""
+    """A prepaid account, such as providers.tensordock.provider.TensorDock."""
 
     async def balance(self) -> Decimal | None:
-        """USD left on the account; None when this account does not tell. Raises ProviderError."""
+        """Return the balance in USD, or None if this account does not report it. Raises ProviderError."""
         ...
 
 
@@ -33,7 +33,7 @@ class BalanceSampler:
         self._provider = provider
 
     async def sample(self, now: datetime) -> Decimal | None:
-        """Look at the balance, write it down, and derive what was charged since the look before."""
+        """Read and store the balance, and derive the charges since the last sample."""
         usd = await self._account.balance()
         if usd is None:
             return None
@@ -48,7 +48,7 @@ class BalanceSampler:
         return usd
 
     async def _derive(self, since: datetime) -> None:
-        """The hours from then on, anew from the samples."""
+        """Derive the charges of all hours since then again from the samples."""
         before = await self._last_before(since)
         samples, _ = await self._db.find_readable(
             BalanceSample, {"provider": self._provider, "at": {"$gte": since}}, sort=[("at", 1)]
@@ -70,10 +70,10 @@ class BalanceSampler:
 
 
 def spent_by_hour(samples: Sequence[BalanceSample]) -> dict[datetime, Decimal]:
-    """What the falls of the balance come to, each spread evenly over the time in which it happened.
+    """Return the decreases of the balance by hour, each spread evenly over the time between its samples.
 
-    A rise is a deposit. What was charged between the two looks around a deposit cannot be told apart from it, and
-    counts as nothing: this is why the balance is looked at often.
+    An increase is a deposit. Charges between the two samples around a deposit cannot be separated from it and count as
+    zero, which is why samples are frequent.
     """
     spent: dict[datetime, Decimal] = defaultdict(Decimal)
     for one, next_ in pairwise(samples):
@@ -85,7 +85,7 @@ def spent_by_hour(samples: Sequence[BalanceSample]) -> dict[datetime, Decimal]:
 
 
 def _spread(usd: Decimal, start: datetime, end: datetime) -> Iterable[tuple[datetime, Decimal]]:
-    """In parts that add up to the whole."""
+    """Yield parts that add up to the whole."""
     ms, moment, done = (end - start) // _MS, start.astimezone(UTC), Decimal(0)
     while moment < end:
         hour = moment.replace(minute=0, second=0, microsecond=0)

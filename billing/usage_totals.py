@@ -1,4 +1,4 @@
-"""What VMs have used up to a moment, summed exactly from their intervals."""
+"""Total usage of VMs, summed exactly from their intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
-from billing.amounts import Cell, used
+from billing.amounts import Cell, usage_between
 from errors import UnreadableRecordError
 from models.database import Database, Document
 from models.usage import UsageInterval
@@ -16,7 +16,7 @@ from models.usage import UsageInterval
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one VM has used: the same amount that a report over its whole life says."""
+    """Usage of one VM: the same amount as in a report over its whole life."""
 
     running_seconds: int
     cost_usd: Decimal
@@ -34,7 +34,7 @@ async def usage_of(db: Database, vm_ids: Iterable[str], now: datetime) -> dict[s
     read, unreadable = await db.find_readable(UsageInterval, {"vm_id": {"$in": list(vm_ids)}})
     for interval in read:
         intervals.setdefault(interval.vm_id, []).append(interval)
-    sums: dict[str, Usage | UnreadableRecordError] = {vm_id: summed(own, now) for vm_id, own in intervals.items()}
+    sums: dict[str, Usage | UnreadableRecordError] = {vm_id: sum_usage(own, now) for vm_id, own in intervals.items()}
     reasons = {each.id: each.reason for each in unreadable}
     if reasons:
         wanted: list[Document] = [{"$match": {"_id": {"$in": list(reasons)}}}, {"$project": {"vm_id": 1}}]
@@ -43,9 +43,9 @@ async def usage_of(db: Database, vm_ids: Iterable[str], now: datetime) -> dict[s
     return sums
 
 
-def summed(intervals: Iterable[UsageInterval], now: datetime) -> Usage:
-    """Intervals of one VM up to `now`; one that begins later counts as nothing."""
+def sum_usage(intervals: Iterable[UsageInterval], now: datetime) -> Usage:
+    """Sum the intervals of one VM up to `now`. Intervals that begin later count as zero."""
     sum_ = Cell()
     for interval in intervals:
-        sum_.add(used(interval, interval.start, now))
+        sum_.add(usage_between(interval, interval.start, now))
     return Usage(sum_.running_ms // 1000, sum_.usd)

@@ -1,4 +1,4 @@
-"""Alerts told outside: one signed request for each, repeated by the engine until it is taken.
+"""Alert webhooks: one signed request for each alert, repeated by Temporal until it is accepted.
 
 The receiver computes HMAC-SHA256 with the shared secret over `<X-Gamer-Timestamp>.<body>` and compares it with
 `X-Gamer-Signature`, `sha256=<hex>`. `X-Gamer-Event-Id` is the same however often an event is sent.
@@ -33,7 +33,7 @@ _WAIT_AND_ASK_AGAIN: Final = frozenset({408, 409, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where alerts go, and the secret that signs them."""
+    """Address of the receiver, and the secret that signs requests."""
 
     url: str
     secret: SecretStr
@@ -48,9 +48,11 @@ class AlertWebhooks:
         self._webhook = webhook
         self._clock = clock
 
-    async def waiting(self) -> list[str]:
-        """Return the ids of the events that were not sent yet: spending alerts, operator alerts raised and cleared.
-        Those that cannot be read are left out, so that the others are sent."""
+    async def find_unsent(self) -> list[str]:
+        """Return the ids of unsent events: spending alerts, and operator alerts raised and cleared.
+
+        Unreadable alerts are left out, so that the others are sent.
+        """
         if self._webhook is None:
             return []
         oldest_first = [("raised_at", 1)]
@@ -64,8 +66,12 @@ class AlertWebhooks:
         ]
 
     async def deliver(self, alert_id: str) -> None:
-        """One attempt. ProviderBusyError: try again later; ProviderRefusedError: the receiver will never take it."""
-        body = await self._unsent(alert_id)
+        """Try once to deliver an event.
+
+        Raises ProviderBusyError if it should be repeated later, and ProviderRefusedError if the receiver will never
+        accept it.
+        """
+        body = await self._unsent_body(alert_id)
         if body is None or self._webhook is None:
             return
         timestamp = str(int(self._clock()))
@@ -78,19 +84,19 @@ class AlertWebhooks:
         request = Request(
             "POST", self._webhook.url, headers, body, timeout_s=_TIMEOUT_S, body_limit_bytes=_ANSWER_BYTES
         )
-        _accepted((await self._http.send(request)).status)
-        await self.settle(alert_id)
+        _check_status((await self._http.send(request)).status)
+        await self.mark_sent(alert_id)
 
-    async def settle(self, alert_id: str) -> None:
-        """Mark an event as sent, or as given up."""
+    async def mark_sent(self, alert_id: str) -> None:
+        """Mark an event as sent or given up."""
         if (operator_id := _operator_alert_id(alert_id)) is None:
             await self._db.update_many(SpendingAlert, {"_id": alert_id}, {"$set": {"told": True}})
         else:
             field = "told" if alert_id.startswith(_RAISED) else "cleared_told"
             await self._db.update_many(OperatorAlert, {"_id": operator_id}, {"$set": {field: True}})
 
-    async def _unsent(self, alert_id: str) -> bytes | None:
-        """Return the body of an event; None when it was sent before."""
+    async def _unsent_body(self, alert_id: str) -> bytes | None:
+        """Return the body of an event, or None if it was already sent."""
         if (operator_id := _operator_alert_id(alert_id)) is None:
             alert = await self._db.get(SpendingAlert, alert_id)
             return None if alert is None or alert.told else _body(alert)
@@ -102,29 +108,30 @@ class AlertWebhooks:
 
 
 def signature(secret: SecretStr, timestamp: str, body: bytes) -> str:
+    """Return the value of the signature header."""
     signed = hmac.new(secret.get_secret_value().encode(), timestamp.encode() + b"." + body, hashlib.sha256)
     return f"sha256={signed.hexdigest()}"
 
 
 def event_id(alert_id: str) -> str:
-    """Says nothing of what is in the alert."""
+    """Return an event's id, which reveals nothing about the alert."""
     return hashlib.sha256(alert_id.encode()).hexdigest()[:32]
 
 
 def _operator_alert_id(alert_id: str) -> str | None:
-    """Return the id of the operator alert that an event is about; None for a spending alert."""
+    """Return the id of an event's operator alert; None for a spending alert."""
     for prefix in (_RAISED, _CLEARED):
         if alert_id.startswith(prefix):
             return alert_id.removeprefix(prefix)
     return None
 
 
-def _accepted(status: int) -> None:
+def _check_status(status: int) -> None:
     if 200 <= status < 300:
         return
     if 400 <= status < 500 and status not in _WAIT_AND_ASK_AGAIN:
-        raise ProviderRefusedError(f"the receiver of the alerts refuses them: status {status}")
-    raise ProviderBusyError(f"the receiver of the alerts answers with status {status}")
+        raise ProviderRefusedError(f"the alert receiver rejects alerts: status {status}")
+    raise ProviderBusyError(f"the alert receiver responds with status {status}")
 
 
 def _body(alert: SpendingAlert) -> bytes:

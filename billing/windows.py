@@ -1,4 +1,4 @@
-"""Windows of a report and how they are cut: hours, days, months, by the calendar, UTC."""
+"""Windows of reports and their division by calendar hours, days and months in UTC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Final
 from errors import InvalidInputError
 
 MAX_DAYS: Final = 366
-_LAST_MONTH: Final = date.max.replace(day=1)  # no month begins after it, so that nothing says where it ends
+_LAST_MONTH: Final = date.max.replace(day=1)  # no month begins after it, so its end could not be computed
 
 
 class Granularity(StrEnum):
@@ -23,13 +23,13 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `start` up to, not including, `end`."""
+    """A window from `start` up to, but excluding, `end`."""
 
     start: datetime
     end: datetime
 
     def buckets(self, granularity: Granularity) -> list[Window]:
-        """Without gap or overlap, each within one calendar unit; the first and the last are clipped at the borders."""
+        """Return consecutive windows, each within one calendar unit; the first and the last are clipped."""
         edges = [self.start, *self._edges(granularity), self.end]
         return [Window(start, end) for start, end in pairwise(edges)]
 
@@ -41,29 +41,30 @@ class Window:
 
 
 def window_of(start: date, end: date) -> Window:
-    """Whole days, both included. Raises InvalidInputError that names the field."""
+    """Return the window of whole days, both included. Raises InvalidInputError with the path of the field."""
     if end < start:
         raise InvalidInputError("end must not be before start", ("end",))
     if (end - start).days + 1 > MAX_DAYS:
         raise InvalidInputError(f"a report covers at most {MAX_DAYS} days", ("end",))
     if end >= _LAST_MONTH:
-        raise InvalidInputError("end lies too far in the future", ("end",))
+        raise InvalidInputError("end is too far in the future", ("end",))
     return Window(_midnight(start), _midnight(end + timedelta(days=1)))
 
 
 def month_of(now: datetime) -> Window:
-    """The whole calendar month of a moment."""
+    """Return the calendar month of a moment."""
     first = _midnight(now.astimezone(UTC).date().replace(day=1))
     return Window(first, _next(first, Granularity.MONTH))
 
 
 def day_of(now: datetime) -> Window:
+    """Return the calendar day of a moment."""
     first = _midnight(now.astimezone(UTC).date())
     return Window(first, first + timedelta(days=1))
 
 
 def _next(moment: datetime, granularity: Granularity) -> datetime:
-    """The next border after a moment."""
+    """Return the next boundary after a moment."""
     match granularity:
         case Granularity.HOUR:
             return moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)

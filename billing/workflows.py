@@ -1,4 +1,4 @@
-"""What happens to money by the clock: schedules that the engine keeps, so that one replica of many does the work."""
+"""Temporal schedules and activities for billing. A schedule makes one of several replicas do the work."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _LAST_DAYS: Final = 2
 
 
 class BillingActivities:
-    """The activities. Without a book there is nothing to fetch from that provider."""
+    """Billing activities. Without a sampler or an import, nothing is fetched from that provider."""
 
     def __init__(
         self, rollups: Rollups, balance: BalanceSampler | None = None, export: GoogleBillingImport | None = None
@@ -57,18 +57,18 @@ class BillingActivities:
 
     @activity.defn(name="roll_up")
     async def roll_up(self) -> int:
-        """Add up what is not, or no longer, added up; how many days."""
+        """Sum days that have no valid sums; return the number of days."""
         return await self._rollups.roll_up(datetime.now(UTC))
 
     @activity.defn(name="check")
     async def check(self) -> int:
-        """Compare the last closed days, and one older day by chance, with their intervals; how many sums differ."""
+        """Compare the last closed days and one random older day with their intervals; return how many sums differ."""
         days = await self._days_to_check(datetime.now(UTC))
         return sum([len(await self._rollups.differences(day)) for day in days])
 
     @activity.defn(name="look_at_balance")
     async def look_at_balance(self) -> str | None:
-        """What is left on the account, written down."""
+        """Sample the account's balance."""
         usd = None if self._balance is None else await self._balance.sample(datetime.now(UTC))
         return None if usd is None else str(usd)
 
@@ -111,7 +111,7 @@ class CheckWorkflow:
 
 @workflow.defn(name=LOOK_AT_BALANCE)
 class LookAtBalanceWorkflow:
-    """A look that fails is not made up for: the next one is near."""
+    """Samples the balance. A failed sample is not repeated, because the next one is near."""
 
     @workflow.run
     async def run(self) -> str | None:
@@ -135,16 +135,18 @@ class FetchExportWorkflow:
 async def ensure_cost_schedules(
     client: Client, task_queue: str, intervals: Mapping[str, timedelta] = INTERVALS
 ) -> None:
-    """Make sure that the engine keeps the books at these intervals, and begins now. May be called by every worker at
-    every start."""
+    """Create the billing schedules, which begin at once. Every worker may call it at every start."""
     await asyncio.gather(*(ensure_schedule(client, task_queue, name, every) for name, every in intervals.items()))
 
 
 async def ensure_schedule(
     client: Client, task_queue: str, workflow_name: str, every: timedelta, *, at_once: bool = True
 ) -> None:
-    """One run at a time; what is missed is not made up for. `at_once`: the very first run does not wait for its hour.
-    May be called by every worker at every start; what an older version asked for is brought up to date."""
+    """Create a schedule that runs one workflow at a time and skips missed runs.
+
+    With `at_once`, the first run begins immediately. Every worker may call it at every start; the interval of an older
+    version is updated.
+    """
     schedule_id = schedule_name(workflow_name, task_queue)
     schedule = Schedule(
         action=ScheduleActionStartWorkflow(workflow_name, id=schedule_id, task_queue=task_queue),
@@ -165,6 +167,9 @@ async def ensure_schedule(
 
 
 def schedule_name(workflow_name: str, task_queue: str) -> str:
-    """Each queue has schedules of its own: one that another deployment left behind waits for workers of its own for
-    ever, and under the same name nothing would be done here either."""
+    """Return a schedule's id, which contains the task queue.
+
+    A schedule that another deployment left behind waits forever for its own workers; under a shared name, nothing would
+    run here either.
+    """
     return f"{workflow_name}-{task_queue}"

@@ -154,7 +154,7 @@ class Adoption:
             await self._db.insert(launch)
             await self._db.insert(vm)
             # In one transaction: no later run finds a machine that has a record.
-            await self._meter.enter(vm, UsageState.RUNNING, vm.created_at)
+            await self._meter.record_state(vm, UsageState.RUNNING, vm.created_at)
             return vm
 
         entry = service_entry("sweeper", "adoptMachine", vm.id, f"{vm.provider} {vm.provider_id} for {vm.user_id}")

@@ -79,13 +79,13 @@ class Health:
         return ". ".join(told) or None
 
     async def balance_alert(self, vm: Vm) -> OperatorAlert | None:
-        return await self._alerts.open_one(OperatorAlertCode.BALANCE_LOW, vm.provider)
+        return await self._alerts.find_open(OperatorAlertCode.BALANCE_LOW, vm.provider)
 
     async def clear_settled(self) -> None:
         """Clear the alerts about machines that are no longer in the state the alert is about."""
         now = datetime.now(UTC)
         for code in (*_CODES, *_STOPPED_CODES):
-            alerts = await self._alerts.open_of(code)
+            alerts = await self._alerts.find_open_of(code)
             vms = await self._db.read_many(Vm, [alert.subject_id for alert in alerts])
             for alert in alerts:
                 vm = vms.get(alert.subject_id)

@@ -90,9 +90,9 @@ class PowerActivities:
         if vm.status in _CLOSED and status in _METERED:
             raise ConflictError(f"VM {vm_id} is {vm.status}: it costs nothing any more")
         if status is VmStatus.STOPPED:
-            await self._meter.enter(vm, UsageState.RUNNING if billed else UsageState.STOPPED, since or now)
+            await self._meter.record_state(vm, UsageState.RUNNING if billed else UsageState.STOPPED, since or now)
         elif status is VmStatus.RUNNING:
-            await self._meter.enter(vm, UsageState.RUNNING, since or now)
+            await self._meter.record_state(vm, UsageState.RUNNING, since or now)
         by_host = found == IncidentKind.STOPPED_OUTSIDE
         fields = {"detail": reason or None, **_fields(vm, status, now, billed, by_host=by_host)}
         if by_host and status is VmStatus.STOPPED and vm.status is not VmStatus.STOPPED:
@@ -108,7 +108,7 @@ class PowerActivities:
             await self._moved(vm, status, fields, found)
         except ConflictError:
             if (await self._vm(vm_id)).status in _CLOSED:  # just now, by the sweeper
-                await self._meter.enter(vm, None, now)
+                await self._meter.record_state(vm, None, now)
             raise
 
     @activity.defn(name="save")
@@ -213,7 +213,7 @@ class PowerActivities:
             if machine is None or machine.state is MachineState.VANISHED:
                 raise MachineLostError("the cloud does not know it any more")
             if machine.state in _ON:
-                await self._meter.enter(vm, UsageState.RUNNING, _turned_on_at(vm))
+                await self._meter.record_state(vm, UsageState.RUNNING, _turned_on_at(vm))
             if machine.state is MachineState.RUNNING and machine.ip_address:
                 return machine
             if machine.state is MachineState.BROKEN and (asked or activity.info().attempt > _STARTS_OF_A_BROKEN_ONE):
@@ -226,7 +226,7 @@ class PowerActivities:
                 vm = await self._db.update(Vm, {"_id": vm.id}, {"$set": {"start_asked_at": asked_at}}) or vm
                 await provider.start(machine_id)
                 asked = True
-                await self._meter.enter(vm, UsageState.RUNNING, asked_at)
+                await self._meter.record_state(vm, UsageState.RUNNING, asked_at)
             await asyncio.sleep(self._poll_s)
 
     async def _vm(self, vm_id: str) -> Vm:

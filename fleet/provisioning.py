@@ -87,7 +87,7 @@ class ProvisioningActivities:
             await self._quota_is_there(vm.provider)
         # A machine that an earlier order brought, whose answer was lost, has cost since that order.
         started_at = vm.started_at or machine.billed_from or vm.ordered_at or asked_at
-        await self._meter.enter(
+        await self._meter.record_state(
             await self._recorded(provider, vm, machine, {"started_at": started_at}), UsageState.RUNNING, started_at
         )
         return Done(
@@ -148,7 +148,7 @@ class ProvisioningActivities:
         if vm is None:
             return Released(gone=True, message="Nothing was rented")
         if vm.status in ENDED:
-            await self._meter.enter(vm, None, vm.going_since or _now())
+            await self._meter.record_state(vm, None, vm.going_since or _now())
             return Released(gone=True, message="Nothing was rented")
         never_ordered = {"_id": vm_id, "status": VmStatus.PROVISIONING, "provider_id": None, "ordered_at": None}
         if await self._db.update(Vm, never_ordered, {"$set": {"status": VmStatus.FAILED}}) is not None:
@@ -167,7 +167,7 @@ class ProvisioningActivities:
         await self._forgotten(vm)
         await self._moved(vm, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
         # Again: an attempt to rent that was overtaken may have told the meter before the record was closed.
-        await self._meter.enter(vm, None, vm.going_since or _now())
+        await self._meter.record_state(vm, None, vm.going_since or _now())
         return Released(gone=True, message="The cloud confirmed that the machine is gone")
 
     async def _moved(self, vm: Vm, to: VmStatus, changes: Document | None = None) -> Vm:
@@ -242,7 +242,7 @@ class ProvisioningActivities:
         )
 
     async def _quota_is_there(self, provider: ProviderName) -> None:
-        for alert in await self._alerts.open_of(OperatorAlertCode.QUOTA_EXCEEDED):
+        for alert in await self._alerts.find_open_of(OperatorAlertCode.QUOTA_EXCEEDED):
             if alert.subject_id.startswith(f"{provider}:"):
                 await self._alerts.clear(alert.code, alert.subject_id)
 
@@ -282,8 +282,8 @@ class ProvisioningActivities:
     async def _found(self, vm: Vm, machine_id: MachineId) -> None:
         """A machine that nobody recorded has cost since it was ordered. On record before it is deleted: whoever goes on
         after us would find nothing of it any more."""
-        if not await self._meter.knows(vm.id):
-            await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
+        if not await self._meter.has_usage(vm.id):
+            await self._meter.record_state(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
         await self._db.update(Vm, {"_id": vm.id, "provider_id": None}, {"$set": {"provider_id": machine_id}})
 
     async def _forgotten(self, vm: Vm) -> None:
@@ -295,9 +295,9 @@ class ProvisioningActivities:
 
     async def _meter_end(self, vm: Vm, *, rented: bool) -> None:
         """It costs nothing any more. A machine that was found only now has cost since it was ordered."""
-        if rented and not await self._meter.knows(vm.id):
-            await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
-        await self._meter.enter(vm, None, vm.going_since or _now())
+        if rented and not await self._meter.has_usage(vm.id):
+            await self._meter.record_state(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
+        await self._meter.record_state(vm, None, vm.going_since or _now())
 
     async def _turn_taken(self, order: RentOrder) -> Vm:
         """The VM document, with the order's offer on it, for as long as no later attempt takes its turn."""
@@ -347,7 +347,7 @@ async def lost(db: Database, meter: Meter, vm: Vm, detail: str, at: datetime) ->
         since = "" if vm.saved_at is None else f" after {vm.saved_at:%H:%M} UTC"
         gone["saves_warning"] = f"What was saved on this machine{since} went with it"
     vm = await move_vm(db, vm.id, VmStatus.LOST, gone)
-    await meter.enter(vm, None, at)
+    await meter.record_state(vm, None, at)
     return vm
 
 

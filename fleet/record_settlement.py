@@ -93,12 +93,12 @@ class RecordSettlement:
     async def settle(self, vm: Vm, *, rented: bool) -> None:
         """The cloud does not have it: it stops costing, and its record is closed."""
         now = _now()
-        if rented and not await self._meter.knows(vm.id):
-            await self._meter.enter(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
+        if rented and not await self._meter.has_usage(vm.id):
+            await self._meter.record_state(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
         ended_at = vm.going_since or now
         try:
             if vm.status in {VmStatus.LOST, VmStatus.DELETING}:
-                await self._meter.enter(vm, None, ended_at)
+                await self._meter.record_state(vm, None, ended_at)
             else:
                 await lost(self._db, self._meter, vm, "the cloud does not know it any more", ended_at)
             await move_vm(self._db, vm.id, VmStatus.DELETED, {"deleted_at": now})

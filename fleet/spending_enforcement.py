@@ -66,14 +66,14 @@ class Spending:
                 await part()
             except UnreadableRecordError as error:
                 log.error("some alerts could not be looked at", extra={"why": error.message})
-        return await self._webhooks.waiting()
+        return await self._webhooks.find_unsent()
 
     @activity.defn(name="stop_what_must")
     async def stop_what_must(self) -> int:
         """Warn the players whose hard limit is reached, stop the machines and cancel the launches that were warned of
         long enough ago, and take warnings back that no longer hold. How many were stopped and cancelled."""
         now = datetime.now(UTC)
-        must_stop = await self._limits.must_stop(now)
+        must_stop = await self._limits.find_must_stop(now)
         stops, _ = await self._db.find_readable(SpendingStop, {})
         warned = {stop.id: stop for stop in stops}
         ended = 0
@@ -98,7 +98,7 @@ class Spending:
     async def give_up_alert(self, alert_id: str) -> None:
         """Nobody took it: the alert itself stays where it can be asked for."""
         log.error("an alert could not be told outside", extra={"alert": alert_id})
-        await self._webhooks.settle(alert_id)
+        await self._webhooks.mark_sent(alert_id)
 
     async def _check_balances(self) -> None:
         await self._balance.check(datetime.now(UTC))

@@ -12,10 +12,10 @@ from enum import StrEnum
 from auth.authorization import owner_filter, require
 from auth.callers import validate_user_id
 from billing.alerts import Alerts
-from billing.estimates import Estimate, checked_hours, estimate
-from billing.exports import checked_month, month_as_csv
-from billing.limits import SpendingLimits, checked_limit
-from billing.provider_billed import Billed, Compared
+from billing.estimates import Estimate, estimate, validate_hours
+from billing.exports import month_as_csv, parse_month
+from billing.limits import SpendingLimits, validate_limit
+from billing.provider_billed import Billed, ComparisonRow
 from billing.reports import Report, Reports
 from billing.windows import Granularity, month_of, window_of
 from errors import InvalidInputError
@@ -72,14 +72,14 @@ def _within_row_limit(context: Context, report: Report) -> Report:
     return report
 
 
-async def cost_comparison(context: Context, start: date, end: date) -> tuple[list[Compared], datetime | None]:
+async def cost_comparison(context: Context, start: date, end: date) -> tuple[list[ComparisonRow], datetime | None]:
     """Return metered and billed costs side by side, and the time up to which providers have reported."""
     require(context.caller, "Query.costComparison")
     window = window_of(start, end)
     if (end - start).days >= _MAX_COMPARED_DAYS:
         raise InvalidInputError(f"a comparison covers at most {_MAX_COMPARED_DAYS} days", ("end",))
     billed = Billed(context.services.db)
-    compared = await billed.compared(window)
+    compared = await billed.compare(window)
     context.count_rows(len(compared), ("end",))
     return compared, await billed.as_of()
 
@@ -89,7 +89,7 @@ async def cost_estimate(
 ) -> tuple[Estimate, RankedPlacement]:
     """Estimate at the placement that a launch would try first. Raise NoPlacementError when there is none."""
     require(context.caller, "Query.costEstimate")
-    wanted_hours = checked_hours(hours)
+    wanted_hours = validate_hours(hours)
     placements, wanted = context.services.placements, await context.loaders.console.load(console)
     ranked = await placements.rank(wanted, near, provider=provider, limit=1)
     if not ranked:
@@ -128,11 +128,11 @@ async def spending_alerts(
     require(context.caller, "Query.spendingAlerts")
     owner, now = owner_filter(context.caller, user_id), datetime.now(UTC)
     given = {LimitPeriod.DAILY: (daily_limit, "dailyLimit"), LimitPeriod.MONTHLY: (monthly_limit, "monthlyLimit")}
-    supposed = {period: checked_limit(usd, name) for period, (usd, name) in given.items() if usd is not None}
+    supposed = {period: validate_limit(usd, name) for period, (usd, name) in given.items() if usd is not None}
     alerts = Alerts(context.services.db)
     raised = await alerts.current(owner, everybody=owner is None, now=now)
     return [
-        *await alerts.supposing(supposed, owner, now),
+        *await alerts.preview(supposed, owner, now),
         *(alert for alert in raised if alert.period not in supposed),
     ]
 
@@ -152,6 +152,6 @@ async def _follow(context: Context, owner: str | None) -> AsyncGenerator[Spendin
 async def month_export(context: Context, month: str | None) -> tuple[str, AsyncGenerator[str, None]]:
     """Return the name of a month's file, and its text in pieces. Raise InvalidInputError for an invalid month."""
     require(context.caller, "Route.exportCosts")
-    window = checked_month(month)
+    window = parse_month(month)
     name = f"costs-{window.start:%Y-%m}.csv"
     return name, month_as_csv(context.services.db, window, datetime.now(UTC))

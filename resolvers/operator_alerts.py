@@ -16,7 +16,7 @@ async def operator_alerts(context: Context, *, include_cleared: bool, limit: int
     """Return alerts, newest first; only open ones unless `include_cleared` is set."""
     require(context.caller, "Query.operatorAlerts")
     size = page_size(limit, "limit")
-    return await OperatorAlerts(context.services.db).newest(with_cleared=include_cleared, limit=size)
+    return await OperatorAlerts(context.services.db).find_newest(with_cleared=include_cleared, limit=size)
 
 
 async def operator_alerts_changed(context: Context) -> AsyncGenerator[OperatorAlert, None]:

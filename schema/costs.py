@@ -10,7 +10,7 @@ import strawberry
 
 from billing import estimates, reports
 from billing.amounts import tidy
-from billing.provider_billed import UNATTRIBUTED, Compared
+from billing.provider_billed import UNATTRIBUTED, ComparisonRow
 from billing.reports import CURRENCY
 from placement.ranking import RankedPlacement
 from resolvers import costs
@@ -162,7 +162,7 @@ class ComparedCost:
     )
 
     @classmethod
-    def of(cls, row: Compared) -> ComparedCost:
+    def of(cls, row: ComparisonRow) -> ComparedCost:
         difference = row.difference_usd
         return cls(
             day=row.day.date(),
@@ -180,7 +180,7 @@ class CostComparison:
     as_of: datetime | None = strawberry.field(
         description="The time up to which providers have reported their charges. Null if none has."
     )
-    compared: strawberry.Private[list[Compared]]
+    compared: strawberry.Private[list[ComparisonRow]]
 
     @strawberry.field(description="The days of the period, each by provider and VM.")
     def rows(self) -> list[ComparedCost]:

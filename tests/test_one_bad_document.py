@@ -200,7 +200,7 @@ async def test_limits_and_alerts_go_on(world: World, http: Http) -> None:
 async def test_bills_and_reports_go_on(db: Database) -> None:
     vm, now = a_vm(GOOD, VmStatus.RUNNING, "m1"), datetime.now(UTC)
     await db.insert(vm)
-    await Meter(db).enter(vm, UsageState.RUNNING, now - timedelta(minutes=1))
+    await Meter(db).record_state(vm, UsageState.RUNNING, now - timedelta(minutes=1))
     await poison(db)
     exported = FakeExport()
     exported.costs_ = [ExportedCost(TODAY, tag, Decimal("0.5"), now) for tag in (vm.tag, f"gamer-main-{STRANGE}")]
@@ -230,6 +230,6 @@ async def test_what_is_read_on_the_way_goes_on(world: World) -> None:
     assert (await console(db, ConsoleType.SWITCH)).type is ConsoleType.SWITCH
     assert await CloudyPadStates(db).versions("gcp") == {f"gamer-main-{STRANGE}": -1}
     assert await find_entries(db) == []
-    assert await OperatorAlerts(db).newest(with_cleared=True, limit=5) == []
+    assert await OperatorAlerts(db).find_newest(with_cleared=True, limit=5) == []
     assert await claim_all(db, {(1, "good"): 1, (2, "good"): 1}) == {(1, "good"): 1, (2, "good"): 1}
     assert await LaunchRecovery(db, world.engine, interrupted=InterruptedLaunches(db, world.engine)).rescue() == 0

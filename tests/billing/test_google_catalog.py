@@ -134,7 +134,7 @@ async def test_nobody_there_is_busy() -> None:
 async def test_what_nobody_can_read_is_busy(google: FakeCatalog) -> None:
     google.garbage = b"\xff\xff no message"
 
-    with pytest.raises(ProviderBusyError, match="no usable answer"):
+    with pytest.raises(ProviderBusyError, match="no usable response"):
         [one async for one in CloudCatalog(google.url).skus()]
 
 

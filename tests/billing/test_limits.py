@@ -86,7 +86,7 @@ async def test_a_message_tells_cents_or_as_much_as_the_limit_does(
 
     (alert,) = await Alerts(db).raise_due([limit], NOON)
 
-    assert alert.message.endswith(f"is reached: {spent} USD are spent")
+    assert alert.message.endswith(f"is reached: {spent} USD has been spent")
 
 
 async def test_many_processes_that_look_at_once_raise_one_alert(db: Database, limits: SpendingLimits) -> None:
@@ -129,7 +129,7 @@ async def test_a_soft_limit_refuses_nobody(db: Database, limits: SpendingLimits)
 
     await limits.check("ann")
 
-    assert (await limits.must_stop(NOON)).reason("ann") is None
+    assert (await limits.find_must_stop(NOON)).reason("ann") is None
 
 
 async def test_of_the_platforms_spending_a_user_learns_nothing(db: Database, limits: SpendingLimits) -> None:
@@ -147,9 +147,9 @@ async def test_who_must_stop_is_told_for_one_user_and_for_everybody(db: Database
     await limits.set(LimitPeriod.DAILY, Decimal(2), "ann", hard=True, by=OLGA)
     await spend(db, "3")
 
-    only_ann = await limits.must_stop(NOON)
+    only_ann = await limits.find_must_stop(NOON)
     await limits.set(LimitPeriod.DAILY, Decimal(3), None, hard=True, by=OLGA)
-    everybody = await limits.must_stop(NOON)
+    everybody = await limits.find_must_stop(NOON)
 
     assert (only_ann.reason("ann"), only_ann.reason("bob")) == ("the daily spending limit is reached", None)
     assert everybody.reason("bob") == "the platform's daily spending limit is reached"

@@ -29,8 +29,8 @@ async def intervals(db: Database) -> list[UsageInterval]:
 async def test_the_parts_of_the_price_are_those_of_the_state(db: Database) -> None:
     meter = Meter(db)
 
-    await meter.enter(VM, UsageState.RUNNING, NOON)
-    await meter.enter(VM, UsageState.STOPPED, NOON + timedelta(hours=1))
+    await meter.record_state(VM, UsageState.RUNNING, NOON)
+    await meter.record_state(VM, UsageState.STOPPED, NOON + timedelta(hours=1))
 
     prices = [
         (each.machine_usd_per_hour, each.storage_usd_per_hour, each.egress_usd_per_hour) for each in await intervals(db)
@@ -43,7 +43,7 @@ async def test_the_parts_of_the_price_are_those_of_the_state(db: Database) -> No
 
 
 async def test_what_never_started_costs_nothing(db: Database) -> None:
-    await Meter(db).enter(VM, None, NOON)
+    await Meter(db).record_state(VM, None, NOON)
 
     assert await intervals(db) == []
 
@@ -52,7 +52,7 @@ async def test_a_machine_told_of_when_its_record_is_closed_costs_until_then(db: 
     vm = VM.model_copy(update={"status": VmStatus.DELETED, "deleted_at": NOON + timedelta(minutes=30)})
     await db.insert(vm)
 
-    await Meter(db).enter(VM, UsageState.RUNNING, NOON)
+    await Meter(db).record_state(VM, UsageState.RUNNING, NOON)
 
     (interval,) = await intervals(db)
     assert (interval.start, interval.end) == (NOON, NOON + timedelta(minutes=30))
@@ -73,8 +73,8 @@ async def test_whatever_it_is_told_there_is_no_gap_and_no_overlap(
     meter = Meter(db)
 
     for state, seconds in tellings:
-        await meter.enter(VM, state, NOON + timedelta(seconds=seconds))
-        await meter.enter(VM, state, NOON + timedelta(seconds=seconds + 5))
+        await meter.record_state(VM, state, NOON + timedelta(seconds=seconds))
+        await meter.record_state(VM, state, NOON + timedelta(seconds=seconds + 5))
 
     known = await intervals(db)
     assert [each.number for each in known] == list(range(1, len(known) + 1))
@@ -85,17 +85,17 @@ async def test_whatever_it_is_told_there_is_no_gap_and_no_overlap(
 
 async def test_a_change_that_was_torn_by_a_crash_is_completed_where_it_broke_off(db: Database) -> None:
     meter = Meter(db)
-    await meter.enter(VM, UsageState.RUNNING, NOON)
+    await meter.record_state(VM, UsageState.RUNNING, NOON)
     closed_at = NOON + timedelta(minutes=10)
     await db.update(UsageInterval, {"_id": "1:1"}, {"$set": {"end": closed_at}})  # and then the process died
 
-    await meter.enter(VM, UsageState.STOPPED, NOON + timedelta(minutes=30))
+    await meter.record_state(VM, UsageState.STOPPED, NOON + timedelta(minutes=30))
 
     assert [(each.start, each.end) for each in await intervals(db)] == [(NOON, closed_at), (closed_at, None)]
 
 
 async def test_processes_that_tell_at_once_open_one_interval(db: Database) -> None:
 
-    await asyncio.gather(*(Meter(db).enter(VM, UsageState.RUNNING, NOON) for _ in range(5)))
+    await asyncio.gather(*(Meter(db).record_state(VM, UsageState.RUNNING, NOON) for _ in range(5)))
 
     assert len(await intervals(db)) == 1

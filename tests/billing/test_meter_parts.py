@@ -19,8 +19,8 @@ async def test_traffic_is_metered_while_a_machine_runs_and_its_disk_always(db: D
         usd_per_hour_egress=Decimal("0.712462"),
     )
 
-    await Meter(db).enter(vm, UsageState.RUNNING, NOON)
-    await Meter(db).enter(vm, UsageState.STOPPED, NOON + timedelta(hours=2))
+    await Meter(db).record_state(vm, UsageState.RUNNING, NOON)
+    await Meter(db).record_state(vm, UsageState.STOPPED, NOON + timedelta(hours=2))
 
     running, stopped = await db.find(UsageInterval, {"vm_id": vm.id}, sort=[("number", 1)])
     parts = [

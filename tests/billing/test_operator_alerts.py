@@ -27,7 +27,7 @@ async def test_an_alert_that_is_open_is_not_raised_again(alerts: OperatorAlerts)
     raised = [await raise_low(alerts) for _ in range(3)]
 
     assert raised == [True, False, False]
-    assert [alert.code for alert in await alerts.newest(with_cleared=False, limit=10)] == [LOW]
+    assert [alert.code for alert in await alerts.find_newest(with_cleared=False, limit=10)] == [LOW]
 
 
 async def test_processes_that_raise_the_same_alert_at_once_open_one(alerts: OperatorAlerts, db: Database) -> None:
@@ -43,18 +43,18 @@ async def test_a_cleared_alert_is_kept_and_can_be_raised_again(alerts: OperatorA
     cleared = [await alerts.clear(LOW, "TENSORDOCK") for _ in range(2)]
     again = await raise_low(alerts)
 
-    newest = await alerts.newest(with_cleared=True, limit=10)
+    newest = await alerts.find_newest(with_cleared=True, limit=10)
     assert (cleared, again) == ([True, False], True)
     assert [alert.cleared_at is None for alert in newest] == [True, False]
-    assert [alert.cleared_at for alert in await alerts.newest(with_cleared=False, limit=10)] == [None]
+    assert [alert.cleared_at for alert in await alerts.find_newest(with_cleared=False, limit=10)] == [None]
 
 
 async def test_a_worse_alert_replaces_the_one_that_is_open(alerts: OperatorAlerts) -> None:
     await raise_low(alerts)
     await raise_low(alerts, AlertLevel.CRITICAL)
 
-    assert [alert.level for alert in await alerts.open_of(LOW)] == [AlertLevel.CRITICAL]
-    assert len(await alerts.newest(with_cleared=True, limit=10)) == 2
+    assert [alert.level for alert in await alerts.find_open_of(LOW)] == [AlertLevel.CRITICAL]
+    assert len(await alerts.find_newest(with_cleared=True, limit=10)) == 2
 
 
 async def test_alerts_about_other_subjects_are_untouched(alerts: OperatorAlerts) -> None:
@@ -63,4 +63,4 @@ async def test_alerts_about_other_subjects_are_untouched(alerts: OperatorAlerts)
 
     await alerts.clear(OperatorAlertCode.MACHINE_UNREACHABLE, "1")
 
-    assert [alert.subject_id for alert in await alerts.newest(with_cleared=False, limit=10)] == ["TENSORDOCK"]
+    assert [alert.subject_id for alert in await alerts.find_newest(with_cleared=False, limit=10)] == ["TENSORDOCK"]

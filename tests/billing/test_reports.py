@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odmantic import Model
 
-from billing.amounts import by_hour, used
+from billing.amounts import split_by_hour, usage_between
 from billing.reports import Report, Reports
 from billing.rollups import Rollups
 from billing.windows import Granularity, Window, month_of, window_of
@@ -127,9 +127,9 @@ def test_an_interval_is_the_sum_of_its_hours(start_ms: int, length_ms: int, pric
     start = FIRST + timedelta(milliseconds=start_ms)
     interval = an_interval("1", 1, start, start + timedelta(milliseconds=length_ms), machine_usd_per_hour=price)
 
-    whole = used(interval, FIRST, NOW)
+    whole = usage_between(interval, FIRST, NOW)
 
-    by_hours = list(by_hour(interval, FIRST, NOW))
+    by_hours = list(split_by_hour(interval, FIRST, NOW))
     assert whole.usd_ms == sum(cell.usd_ms for _, cell in by_hours)
     assert whole.running_ms == sum(cell.running_ms for _, cell in by_hours)
 

@@ -6,9 +6,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
-from billing.aggregation import by_day
+from billing.aggregation import split_by_day
 from billing.reports import Reports
-from billing.rollup_documents import CELLS_PER_DOCUMENT, documents, vms_from
+from billing.rollup_documents import CELLS_PER_DOCUMENT, build_documents, vms_from
 from billing.rollups import Rollups
 from billing.windows import Granularity, window_of
 from models.database import Database
@@ -22,9 +22,9 @@ MANY = CELLS_PER_DOCUMENT // 24 + 1  # machines that run all day
 
 async def test_a_table_that_is_too_large_for_one_document_is_split_and_read_as_one(db: Database) -> None:
     intervals = [an_interval(f"{n:06d}", 1, DAY, DAY + timedelta(days=1)) for n in range(MANY)]
-    vms = by_day(intervals, DAY, DAY + timedelta(days=1))[DAY]
+    vms = split_by_day(intervals, DAY, DAY + timedelta(days=1))[DAY]
 
-    made = list(documents(Span.DAY, DAY, "v", vms))
+    made = list(build_documents(Span.DAY, DAY, "v", vms))
     await db.insert_many(made)
 
     by_hour = {"whose": EVERYBODY, "span": Span.DAY, "kind": RollupKind.VM, "unit": Unit.HOUR, "start": DAY}
@@ -39,9 +39,9 @@ async def test_everybodys_tables_say_the_same_by_every_kind_and_in_every_cut(db:
         an_interval("1", 1, DAY, DAY + timedelta(hours=2, milliseconds=1)),
         an_interval("2", 1, DAY + timedelta(hours=1), DAY + timedelta(hours=9), user_id="bob"),
     ]
-    vms = by_day(intervals, DAY, DAY + timedelta(days=1))[DAY]
+    vms = split_by_day(intervals, DAY, DAY + timedelta(days=1))[DAY]
 
-    made = list(documents(Span.DAY, DAY, "v", vms))
+    made = list(build_documents(Span.DAY, DAY, "v", vms))
 
     sums = {(each.kind, each.unit): sum(map(Decimal, each.usd_ms)) for each in made if each.whose == EVERYBODY}
     assert len(sums) == 8

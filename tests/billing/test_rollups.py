@@ -33,10 +33,10 @@ async def rolled(db: Database) -> Rollups:
 async def test_a_machine_that_is_ended_days_late_changes_the_closed_days(db: Database) -> None:
     vm = a_vm("1", usd_per_hour=Decimal(1))
     meter, rollups = Meter(db), Rollups(db)
-    await meter.enter(vm, UsageState.RUNNING, utc(2024, 3, 1))
+    await meter.record_state(vm, UsageState.RUNNING, utc(2024, 3, 1))
     await rollups.roll_up(NOW)
 
-    await meter.enter(vm, None, utc(2024, 3, 3))
+    await meter.record_state(vm, None, utc(2024, 3, 3))
 
     window = window_of(date(2024, 3, 1), date(2024, 3, 4))
     report = await Reports(db).report(window, now=NOW)
@@ -46,8 +46,8 @@ async def test_a_machine_that_is_ended_days_late_changes_the_closed_days(db: Dat
 
 
 async def test_what_began_before_everything_known_is_in_the_rollups_after_all(db: Database, rolled: Rollups) -> None:
-    await Meter(db).enter(a_vm("2", usd_per_hour=Decimal(1)), UsageState.RUNNING, utc(2024, 2, 26))
-    await Meter(db).enter(a_vm("2", usd_per_hour=Decimal(1)), None, utc(2024, 2, 26, 5))
+    await Meter(db).record_state(a_vm("2", usd_per_hour=Decimal(1)), UsageState.RUNNING, utc(2024, 2, 26))
+    await Meter(db).record_state(a_vm("2", usd_per_hour=Decimal(1)), None, utc(2024, 2, 26, 5))
 
     again = await rolled.roll_up(NOW)
 
@@ -78,7 +78,7 @@ async def test_sums_that_are_wrong_are_found_reported_and_made_again(
     different = await rolled.differences(day)
 
     assert different == ["USER:ann"]
-    assert "sums of a closed day are not those of its intervals" in caplog.text
+    assert "sums of a closed day differ from its intervals" in caplog.text
     assert await rolled.differences(day) == []  # they count no more
     assert await rolled.roll_up(NOW) > 0
     assert await rolled.differences(day) == []
@@ -175,5 +175,5 @@ class LateWriter(Rollups):
             self._written = True
             interval = an_interval("2", 1, utc(2024, 2, 27), utc(2024, 2, 27, 1), machine_usd_per_hour="0.95")
             await self._database.insert(interval)
-            await self.forget_from(interval.start)
+            await self.invalidate_from(interval.start)
         await super()._publish(*arguments)  # type: ignore[arg-type]  # handed on as they came

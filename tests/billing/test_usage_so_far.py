@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from billing.usage_totals import NO_USAGE, Usage, summed, usage_of
+from billing.usage_totals import NO_USAGE, Usage, sum_usage, usage_of
 from models.catalog import ConsoleType
 from models.database import Database
 from models.usage import UsageInterval, UsageState
@@ -46,7 +46,7 @@ def test_running_counts_fully_and_stopped_as_storage() -> None:
         interval(3, UsageState.RUNNING, NOON + 3 * HOUR, None),
     ]
 
-    used = summed(intervals, NOON + 4 * HOUR)
+    used = sum_usage(intervals, NOON + 4 * HOUR)
 
     assert used == Usage(running_seconds=7200, cost_usd=Decimal("1.000000"))
 
@@ -57,11 +57,11 @@ def test_the_sum_is_rounded_once_and_not_per_interval() -> None:
         interval(n, UsageState.RUNNING, NOON + n * second, NOON + (n + 1) * second, "0.001", "0") for n in range(3600)
     ]
 
-    assert summed(intervals, NOON + HOUR).cost_usd == Decimal("0.001000")
+    assert sum_usage(intervals, NOON + HOUR).cost_usd == Decimal("0.001000")
 
 
 def test_what_lies_in_the_future_counts_as_nothing() -> None:
-    assert summed([interval(1, UsageState.RUNNING, NOON + HOUR, None)], NOON) == NO_USAGE
+    assert sum_usage([interval(1, UsageState.RUNNING, NOON + HOUR, None)], NOON) == NO_USAGE
 
 
 async def test_each_vm_gets_its_own_sum_and_one_without_usage_none(db: Database) -> None:

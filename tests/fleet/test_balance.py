@@ -37,7 +37,7 @@ async def look(db: Database, usd: str, *, age: timedelta = timedelta(0)) -> list
     await db.delete(BalanceSample, {})
     await db.insert(sample)
     await BalanceGuard(db).check(NOW)
-    found = await OperatorAlerts(db).newest(with_cleared=False, limit=10)
+    found = await OperatorAlerts(db).find_newest(with_cleared=False, limit=10)
     return [(alert.level, alert.message) for alert in found]
 
 

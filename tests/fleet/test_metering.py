@@ -200,8 +200,8 @@ class OvertakenMeter(Meter):
         super().__init__(db)
         self._database = db
 
-    async def enter(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
+    async def record_state(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
         if state is not None:
             await lost(self._database, Meter(self._database), vm, "the cloud does not know it any more", at)
             await move_vm(self._database, vm.id, VmStatus.DELETED)
-        await super().enter(vm, state, at)
+        await super().record_state(vm, state, at)

@@ -55,7 +55,7 @@ class Watched:
         return found
 
     async def open_alerts(self) -> list[OperatorAlert]:
-        return await OperatorAlerts(self.db).newest(with_cleared=False, limit=10)
+        return await OperatorAlerts(self.db).find_newest(with_cleared=False, limit=10)
 
     async def look(self, vm: Vm, memory: MonitorState | None = None) -> CheckResult:
         looked: CheckResult = await ActivityEnvironment().run(self._watch.look, vm.id, memory or MonitorState())

@@ -34,7 +34,7 @@ async def metered(db: Database, meter: Meter, cap: str | None = None) -> Vm:
     await db.insert(a_launch("100000000000000001", max_usd_per_hour=None if cap is None else Decimal(cap)))
     vm = a_vm("200000000000000001", usd_per_hour_stopped=Decimal("0.05"), usd_per_hour_offered=Decimal("0.45"))
     await db.insert(vm)
-    await meter.enter(vm, UsageState.RUNNING, RENTED)
+    await meter.record_state(vm, UsageState.RUNNING, RENTED)
     return vm
 
 

@@ -261,7 +261,7 @@ async def test_an_alert_is_signed_over_its_time_and_its_body(db: Database, http:
         "message": "nearly",
         "raisedAt": "2026-05-01T12:00:00Z",
     }
-    assert await told.waiting() == []
+    assert await told.find_unsent() == []
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ async def test_an_alert_that_is_not_taken_goes_on_waiting(
     with pytest.raises(error):
         await webhooks(db, http, receiver).deliver("A")
 
-    assert await webhooks(db, http, receiver).waiting() == ["A"]
+    assert await webhooks(db, http, receiver).find_unsent() == ["A"]
 
 
 async def test_an_operator_alert_is_sent_when_it_is_raised_and_when_it_is_cleared(
@@ -284,11 +284,11 @@ async def test_an_operator_alert_is_sent_when_it_is_raised_and_when_it_is_cleare
 ) -> None:
     alerts, sender = OperatorAlerts(db), webhooks(db, http, receiver)
     await alerts.raise_alert(AlertLevel.CRITICAL, OperatorAlertCode.BALANCE_LOW, "TENSORDOCK", "ten minutes")
-    (raised_id,) = await sender.waiting()
+    (raised_id,) = await sender.find_unsent()
     await sender.deliver(raised_id)
     await sender.deliver(raised_id)
     await alerts.clear(OperatorAlertCode.BALANCE_LOW, "TENSORDOCK")
-    (cleared_id,) = await sender.waiting()
+    (cleared_id,) = await sender.find_unsent()
     await sender.deliver(cleared_id)
 
     (_, first), (headers, second) = [receiver.taken.get_nowait() for _ in range(2)]
@@ -300,14 +300,14 @@ async def test_an_operator_alert_is_sent_when_it_is_raised_and_when_it_is_cleare
     assert (cleared["type"], cleared["alertId"]) == ("operator.alert.cleared", raised["alertId"])
     assert cleared["clearedAt"] is not None
     assert headers["X-Gamer-Event-Id"] == cleared["id"] != raised["id"]
-    assert await sender.waiting() == []
+    assert await sender.find_unsent() == []
     assert receiver.taken.empty()
 
 
 async def test_without_a_receiver_nothing_waits(db: Database, http: Http) -> None:
     await db.insert(an_alert("A"))
 
-    assert await AlertWebhooks(db, http, None).waiting() == []
+    assert await AlertWebhooks(db, http, None).find_unsent() == []
 
 
 async def test_the_engine_tells_each_alert_until_it_is_taken_and_once(
@@ -348,7 +348,7 @@ async def test_one_machine_that_cannot_be_read_keeps_no_hard_limit_from_stopping
         counts = [await asyncio.wait_for(watch_once(world.client, queue), 20) for _ in range(2)]
 
     assert counts == [0, 1]
-    still = await OperatorAlerts(world.db).open_of(OperatorAlertCode.MACHINE_STOPPED_BY_HOST)
+    still = await OperatorAlerts(world.db).find_open_of(OperatorAlertCode.MACHINE_STOPPED_BY_HOST)
     assert [alert.subject_id for alert in still] == [strange.id]
 
 
@@ -358,7 +358,7 @@ async def test_an_alert_that_cannot_be_read_keeps_no_other_from_being_sent(
     await db.insert_many([an_alert("A"), an_alert("B")])
     await db.update_many(SpendingAlert, {"_id": "A"}, {"$set": {"level": "OF_A_LATER_VERSION"}})
 
-    assert await webhooks(db, http, receiver).waiting() == ["B"]
+    assert await webhooks(db, http, receiver).find_unsent() == ["B"]
 
 
 class FailingAlerts:

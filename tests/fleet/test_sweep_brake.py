@@ -177,7 +177,7 @@ async def test_usage_that_cannot_be_read_holds_up_no_other_machine_and_no_alert(
     unsaved = a_vm(str(FIRST + 1), VmStatus.LOST, "orphan-1")
     unsaved.saves_pending = True
     await db.insert_many([strange, unsaved])
-    await Meter(db).enter(strange, UsageState.RUNNING, datetime.now(UTC))
+    await Meter(db).record_state(strange, UsageState.RUNNING, datetime.now(UTC))
     await db.update_many(UsageInterval, {"vm_id": strange.id}, {"$set": {"state": "OF_A_LATER_VERSION"}})
     orphans(cloud, 3)
 
@@ -291,7 +291,7 @@ async def test_a_deletion_that_an_outage_of_the_cloud_left_undone_is_done_after_
         vm = a_vm(str(FIRST + number), status, f"m{number}")
         vm.saves_pending = True
         await db.insert(vm)
-        await Meter(db).enter(vm, UsageState.RUNNING, vm.created_at)
+        await Meter(db).record_state(vm, UsageState.RUNNING, vm.created_at)
         at_cloud(cloud, f"m{number}", vm.tag)
         cloud.failures["machines"] = [ProviderBusyError("no answer")]
         with pytest.raises(ProviderBusyError):

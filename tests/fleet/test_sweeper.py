@@ -130,7 +130,7 @@ async def test_a_record_that_the_cloud_does_not_know_stops_costing(
 ) -> None:
     vm = a_vm(VM, VmStatus.RUNNING, "m1")
     await db.insert(vm)
-    await Meter(db).enter(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
+    await Meter(db).record_state(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
 
     await sweeper.sweep()
 
@@ -248,7 +248,7 @@ async def test_a_lost_machine_costs_until_its_cloud_took_the_deletion(
     taken_at = NOW - timedelta(minutes=7)
     vm.going_since = taken_at
     await db.insert(vm)
-    await Meter(db).enter(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
+    await Meter(db).record_state(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
 
     await sweeper.sweep()
 
@@ -263,7 +263,7 @@ async def test_a_machine_that_its_cloud_has_back_goes_on_costing(
     vm = a_vm(VM, VmStatus.LOST, "m1")
     vm.going_since = NOW - timedelta(minutes=7)
     await db.insert(vm)
-    await Meter(db).enter(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
+    await Meter(db).record_state(vm, UsageState.RUNNING, NOW - timedelta(hours=1))
     at_cloud(cloud, "m1", f"gamer-main-{VM}")
 
     await sweeper.sweep()

@@ -74,7 +74,7 @@ async def test_a_quota_of_the_whole_account_moves_to_the_other_cloud_at_once_and
     ]
     assert world.google.calls["rent"] == 1
     assert [each.provider for each in other.attempts] == [ProviderName.TENSORDOCK]
-    (alert,) = await OperatorAlerts(world.db).newest(with_cleared=False, limit=10)
+    (alert,) = await OperatorAlerts(world.db).find_newest(with_cleared=False, limit=10)
     assert (alert.code, alert.subject_id) == (OperatorAlertCode.QUOTA_EXCEEDED, "CLOUDYPAD:GPUS_ALL_REGIONS")
 
 
@@ -90,7 +90,7 @@ async def test_a_balance_too_low_at_the_order_moves_to_the_other_cloud_and_tells
         (ProviderName.CLOUDYPAD, "rented"),
     }
     assert (world.cloud.calls["rent"], world.cloud.rented, len(world.google.rented)) == (1, {}, 1)
-    (alert,) = await OperatorAlerts(world.db).newest(with_cleared=False, limit=10)
+    (alert,) = await OperatorAlerts(world.db).find_newest(with_cleared=False, limit=10)
     assert (alert.subject_id, alert.message) == (
         "TENSORDOCK:BALANCE",
         "TENSORDOCK rents nothing out: the balance is too low. Top it up",
@@ -104,7 +104,7 @@ async def test_the_alert_about_a_quota_ends_with_the_next_machine_of_that_cloud(
 
     await world.until_over(await world.launch())
 
-    assert await alerts.newest(with_cleared=False, limit=10) == []
+    assert await alerts.find_newest(with_cleared=False, limit=10) == []
 
 
 def test_every_cloud_is_among_the_places_to_try() -> None:

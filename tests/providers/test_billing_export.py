@@ -232,13 +232,13 @@ async def test_an_answer_without_rows_after_one_with_rows_is_an_outage_and_not_f
     exported, alerts = FakeExport(), OperatorAlerts(db)
     book = GoogleBillingImport(db, exported)
     await book.fetch(HOUR + timedelta(days=1))
-    before = await alerts.newest(with_cleared=True, limit=5)
+    before = await alerts.find_newest(with_cleared=True, limit=5)
     exported.costs_ = [ExportedCost(HOUR, None, Decimal("0.2"), HOUR)]
     await book.fetch(HOUR + timedelta(days=1))
     exported.costs_ = []
     for _ in range(2):
         await book.fetch(HOUR + timedelta(days=1))
-    (during,) = await alerts.newest(with_cleared=False, limit=5)
+    (during,) = await alerts.find_newest(with_cleared=False, limit=5)
     kept = await db.find(BilledAmount, {})
     exported.costs_ = [ExportedCost(HOUR, None, Decimal("0.2"), HOUR)]
 
@@ -249,7 +249,7 @@ async def test_an_answer_without_rows_after_one_with_rows_is_an_outage_and_not_f
         OperatorAlertCode.BILLING_EXPORT_STALE,
         [Decimal("0.2")],
     )
-    assert await alerts.newest(with_cleared=False, limit=5) == []
+    assert await alerts.find_newest(with_cleared=False, limit=5) == []
 
 
 async def test_an_answer_that_begins_late_deletes_nothing_before_it(db: Database) -> None:
@@ -275,7 +275,7 @@ async def test_days_outside_of_what_the_export_covers_are_unknown_and_days_withi
     ]
     await GoogleBillingImport(db, exported).fetch(utc(2026, 5, 6))
 
-    rows = await Billed(db).compared(Window(utc(2026, 5, 1), utc(2026, 5, 6)))
+    rows = await Billed(db).compare(Window(utc(2026, 5, 1), utc(2026, 5, 6)))
     billed = {row.day: row.billed_usd for row in rows if row.vm_id is None}
 
     assert billed == {

@@ -20,7 +20,7 @@ async def spent(gateway: GatewayWorld) -> GatewayWorld:
     """Ann has a machine that is so dear that a month that has only just begun is spent, too."""
     vm = a_vm("200000000000000001", "ann", usd_per_hour=Decimal(10**9))
     await gateway.db.insert(vm)
-    await Meter(gateway.db).enter(vm, UsageState.RUNNING, datetime.now(UTC) - timedelta(seconds=10))
+    await Meter(gateway.db).record_state(vm, UsageState.RUNNING, datetime.now(UTC) - timedelta(seconds=10))
     return gateway
 
 

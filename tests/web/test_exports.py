@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from auth.callers import Caller
-from billing.exports import checked_month, month_as_csv
+from billing.exports import month_as_csv, parse_month
 from billing.reports import Reports
 from billing.rollups import Rollups
 from models.database import Database
@@ -21,7 +21,7 @@ from web.app import create_app
 from web.health import Readiness
 
 NOW = utc(2026, 5, 20, 6)
-MAY = checked_month("2026-05")
+MAY = parse_month("2026-05")
 
 
 async def asked(gateway: GatewayWorld, caller: Caller | None, path: str) -> tuple[int, dict[str, str], str]:
