@@ -66,6 +66,7 @@ class Dependencies:
     inventories: Sequence[Inventory]
     placements: Placements
     library: Library
+    bucket: Bucket
     streaming: StreamingMachines | None  # None: this process reaches no machine
     http: Http
     reports: ProviderReports
@@ -125,6 +126,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[De
             inventories=inventories,
             placements=Placements(db, registry, geocoder, weights, orders),
             library=library,
+            bucket=bucket,
             streaming=None if key is None else await _streaming(settings, key, cloudypad, bucket),
             http=http,
             reports=ProviderReports(db, providers),

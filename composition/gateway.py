@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Final
 
 from starlette.applications import Starlette
@@ -19,18 +20,21 @@ from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlertFeed
 from composition.dependencies import VERSION, Dependencies
 from composition.metrics import page_of_a_gateway
+from composition.providers import save_urls
 from errors import ProviderError
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
 from placement.ranking import Placements
-from resolvers.context import Services
+from resolvers.context import PlayerSaves, Services
 from safety import lets_developer_in
 from schema.execution.executor import GraphQLExecution
 from schema.execution.limits import Limits
 from settings import Environment, Settings
 from streaming.library import Library, PromptLibrary
+from streaming.saves.catalog import SaveCatalog
+from streaming.saves.changes import SaveChanges
 from web.app import create_app
 from web.gateway import Gateway, WebLimits
 from web.header_limits import HeadLimits
@@ -112,6 +116,17 @@ def _services(
         operator_alerts=operator_alerts,
         fleet=MachineService(parts.db, parts.engine, parts.engine, deployment=settings.deployment),
         api_keys=_api_keys(settings, parts),
+        saves=_saves(settings, parts),
+    )
+
+
+def _saves(settings: Settings, parts: Dependencies) -> PlayerSaves:
+    catalog = SaveCatalog(parts.bucket)
+    return PlayerSaves(
+        catalog=catalog,
+        changes=SaveChanges(parts.bucket, catalog),
+        urls=save_urls(settings, parts.http),
+        undelete_for=timedelta(days=settings.saves_undelete_days),
     )
 
 

@@ -19,6 +19,7 @@ from providers.google.location_finder import DEFAULT_URL as LOCATION_FINDER_URL
 from providers.google.location_finder import LocationFinder
 from providers.http import Http
 from providers.storage.bucket import GOOGLE_URL, Bucket
+from providers.storage.signing import IamSigner, UrlSigner, signer_for
 from providers.storage.tokens import CLOUD_SCOPE, GoogleTokens, NoTokens, Tokens
 from providers.tensordock.provider import TensorDockOptions
 from settings import Settings, is_loopback
@@ -104,6 +105,14 @@ def game_bucket(settings: Settings, http: Http) -> Bucket:
     real = endpoint.rstrip("/") == GOOGLE_URL
     tokens = GoogleTokens(http, settings.google_application_credentials) if real else NoTokens()
     return Bucket(http, settings.gcs_bucket_name or "", tokens, endpoint_url=endpoint)
+
+
+def save_urls(settings: Settings, http: Http) -> UrlSigner:
+    """Return what signs the download URLs of saves. No real key signs for a simulated bucket."""
+    endpoint, account = str(settings.gcs_endpoint_url), settings.gcs_signing_account
+    iam = IamSigner(http, google_tokens(settings, http), account, url=str(settings.gcs_signing_url))
+    key_file = None if simulates_google(settings) else settings.google_application_credentials
+    return UrlSigner(signer_for(key_file, iam, account=account), settings.gcs_bucket_name or "", endpoint)
 
 
 async def library_source(settings: Settings) -> LibrarySource:

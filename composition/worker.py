@@ -41,6 +41,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
     another deployment. Raises SettingsError when it is another's."""
     from billing.price_refresh import PriceRefreshing
     from billing.workflows import BillingActivities, ensure_cost_schedules
+    from fleet.save_purge import SavePurge, ensure_purge_schedule
     from fleet.schedules import Sweeping, claim_queue, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
     from launch.ended_runs import InterruptedLaunches
@@ -58,6 +59,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
             await ensure_cost_schedules(client, queue)
             await ensure_spending_schedule(client, queue)
             await ensure_rescue_schedule(client, queue)
+            await ensure_purge_schedule(client, queue)
             await prices.ensure_schedule(client, queue)
             other = await claim_queue(client, queue, settings.deployment, adopt=adopt)
         if other is not None:
@@ -76,6 +78,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         *_activities(settings, parts, engine),
         LaunchRecovery(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine, settings.deployment)),
         Sweeping(sweeper_of(settings, parts)),
+        SavePurge(parts.bucket, timedelta(days=settings.saves_undelete_days)),
         prices,
         BillingActivities(Rollups(parts.db), BalanceSampler(parts.db, parts.balance), _billing_export(settings, parts)),
         _spending(settings, parts),

@@ -15,6 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from billing.price_refresh import PriceRefreshWorkflow
 from billing.workflows import CheckWorkflow, FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
 from fleet.activity_interceptor import ActivityInterceptor, Failed
+from fleet.save_purge import PurgeDeletedSavesWorkflow
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
@@ -58,6 +59,7 @@ _PLAIN: Final = (
 
 _WORKFLOWS: Final = (
     *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
+    PurgeDeletedSavesWorkflow,
     *(
         RollUpWorkflow,
         CheckWorkflow,

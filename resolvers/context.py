@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from auth.api_keys import ApiKeys
@@ -19,8 +20,11 @@ from models.database import Database
 from models.launches import Launch, LaunchEvent
 from placement.ranking import Placements
 from providers.registry import Registry
+from providers.storage.signing import UrlSigner
 from resolvers.loaders import Loaders
 from resolvers.pace import Pace
+from streaming.saves.catalog import SaveCatalog
+from streaming.saves.changes import SaveChanges
 
 _MAX_ROWS: Final = 100_000
 
@@ -53,6 +57,16 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class PlayerSaves:
+    """The saves of players in the bucket. `undelete_for`: how long a deleted one can be brought back."""
+
+    catalog: SaveCatalog
+    changes: SaveChanges
+    urls: UrlSigner
+    undelete_for: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """The services that requests need; one object per process."""
 
@@ -68,6 +82,7 @@ class Services:
     operator_alerts: OperatorAlertFeed
     fleet: MachineService
     api_keys: ApiKeys
+    saves: PlayerSaves
     pace: Pace = field(default_factory=Pace)
 
 

@@ -12,6 +12,7 @@ from aiodataloader import DataLoader
 
 from billing.usage_totals import NO_USAGE, Usage, usage_of
 from errors import UnreadableRecordError
+from fleet.saves_in_use import SlotUse, slots_in_use
 from models.catalog import Console, ConsoleType, read_consoles
 from models.database import Database
 from models.launches import Launch
@@ -78,6 +79,15 @@ class Loaders:
         async def load(types: list[ConsoleType]) -> list[Console]:
             found = await read_consoles(self._db, types)
             return [cast("Console", found[type_]) for type_ in types]
+
+        return Loader(load)
+
+    @cached_property
+    def slots_in_use(self) -> Loader[str, list[SlotUse]]:
+        """What is in use of a user's save slots, by the user's id."""
+
+        async def load(user_ids: list[str]) -> list[list[SlotUse]]:
+            return [await slots_in_use(self._db, user_id) for user_id in user_ids]
 
         return Loader(load)
 

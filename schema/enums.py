@@ -18,6 +18,8 @@ from models.rollups import RollupKind as CostGroup
 from models.vms import VmStatus as VMStatus
 from providers.base import ProviderName
 from resolvers.costs import Basis as CostBasis
+from streaming.saves.locations import SaveKind
+from streaming.saves.parts import VersionReason as SaveVersionReason
 
 __all__ = [
     "AlertLevel",
@@ -32,6 +34,8 @@ __all__ = [
     "PresetName",
     "ProviderName",
     "Role",
+    "SaveKind",
+    "SaveVersionReason",
     "StepStatus",
     "VMStatus",
 ]
@@ -175,6 +179,26 @@ _register(
         Role.SERVICE: "May act for any player.",
         Role.OPERATOR: "May act for any player and change settings, limits and keys.",
     },
+)
+_register(
+    SaveKind,
+    "What saves are made by.",
+    {
+        SaveKind.GAME: "What games save themselves: memory cards, battery memory and the files that these need.",
+        SaveKind.STATE: "Save states: an emulator's snapshots of a whole console.",
+    },
+)
+_register(
+    SaveVersionReason,
+    "Why a version of a save exists.",
+    {
+        SaveVersionReason.UPLOADED: "A machine uploaded it, and it became current then.",
+        SaveVersionReason.IMPORTED: "It was current, but no upload of this service.",
+        SaveVersionReason.CONFLICT: "Another machine had saved meanwhile. The player has to choose.",
+        SaveVersionReason.SHRUNK: "A save in it suddenly held nothing. The player has to choose.",
+        SaveVersionReason.SETTLED: "The player has chosen between it and others.",
+    },
+    name="SaveVersionReason",
 )
 _register(
     StepStatus,

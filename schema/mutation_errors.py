@@ -19,6 +19,7 @@ from errors import (
     SpendingLimitError,
 )
 from resolvers.audit import audit_refused
+from resolvers.saves import slot_subject, version_subject
 from schema.attempts import PlacementAttempt
 from schema.enums import ProviderName
 from schema.ids import key_of
@@ -58,9 +59,9 @@ class SpendingLimitReached(MutationError):
     spent: Decimal = strawberry.field(description="What was spent in the limit's period, in USD.")
 
 
-@strawberry.type(description="The launch or VM is in a state in which the request is not possible.")
+@strawberry.type(description="The launch, VM or save is in a state in which the request is not possible.")
 class InvalidState(MutationError):
-    status: str = strawberry.field(description="The current status of the launch or VM.")
+    status: str = strawberry.field(description="The current status of the launch or VM, or what stands in the way.")
 
 
 @strawberry.type(description="The cloud cannot be reached or used now.")
@@ -111,6 +112,10 @@ def _subject(wanted: object) -> str | None:
         if isinstance(id_ := getattr(wanted, name, None), str):
             key = key_of(type_name, id_) or ""
             return key if _KEY.fullmatch(key) else None
+    if isinstance(id_ := getattr(wanted, "slot_id", None), str):
+        return slot_subject(key_of("SaveSlot", id_) or "")
+    if isinstance(id_ := getattr(wanted, "version_id", None), str):
+        return version_subject(key_of("SaveVersion", id_) or "")
     return None
 
 

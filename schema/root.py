@@ -18,7 +18,7 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import catalog, keys, launches, places, regions, vms
+from resolvers import catalog, keys, launches, places, regions, saves, vms
 from resolvers.context import Context
 from schema.catalog import CatalogQuery, Console, Game
 from schema.consoles import ConsoleMutation
@@ -31,6 +31,8 @@ from schema.node import Info, Node
 from schema.operator_alerts import OperatorAlertQuery, OperatorAlertSubscription
 from schema.places import Hostnode, PlaceQuery
 from schema.regions import Region, RegionQuery
+from schema.save_changes import SaveMutation
+from schema.saves import SaveQuery, SaveSlot, SaveVersion
 from schema.scalars import SCALARS
 from schema.service import PlatformQuery
 from schema.spending import SpendingMutation, SpendingQuery, SpendingSubscription
@@ -45,6 +47,8 @@ _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callab
     "Hostnode": (places.hostnode_of, Hostnode.of),
     "Launch": (launches.launch_of, Launch.of),
     "Region": (regions.region_of, Region.of),
+    "SaveSlot": (saves.slot_of, SaveSlot.of),
+    "SaveVersion": (saves.version_of, SaveVersion.of),
     "VM": (vms.vm_of, VM.of),
 }
 
@@ -61,6 +65,7 @@ class Query(
     SpendingQuery,
     RegionQuery,
     OperatorAlertQuery,
+    SaveQuery,
 ):
     @strawberry.field(
         description="Look up any object by its global id. Null if it does not exist or belongs to another user."
@@ -77,7 +82,7 @@ class Query(
 
 
 @strawberry.type(description="The root of all mutations.")
-class Mutation(LaunchMutation, PowerMutation, KeyMutation, SpendingMutation, ConsoleMutation):
+class Mutation(LaunchMutation, PowerMutation, KeyMutation, SpendingMutation, ConsoleMutation, SaveMutation):
     pass
 
 

@@ -92,6 +92,25 @@ class ProviderSettings(BaseSettings):
         description="URL of Google Cloud Storage's API.",
         examples=["https://storage.googleapis.com"],
     )
+    gcs_signing_account: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9._-]*@[a-z0-9.-]+$",
+        description="Service account that signs the download URLs of saves. Absent: that of the credentials file, "
+        "or of the machine that the service runs on.",
+        examples=["saves-reader@gamer-prod.iam.gserviceaccount.com"],
+    )
+    gcs_signing_url: AnyHttpUrl = Field(
+        AnyHttpUrl("https://iamcredentials.googleapis.com"),
+        description="URL of Google's Service Account Credentials API, which signs where the service has no key.",
+        examples=["https://iamcredentials.googleapis.com"],
+    )
+    saves_undelete_days: int = Field(
+        30,
+        ge=1,
+        le=365,
+        description="Days for which a deleted save can be undeleted. Afterwards it is removed from the bucket.",
+        examples=["30"],
+    )
     google_application_credentials: Path | None = Field(
         None,
         description="Google credentials file of the service. Absent: the credentials of the machine that it runs on.",

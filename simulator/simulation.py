@@ -29,6 +29,7 @@ from simulator.google.compute_api import ComputeApi
 from simulator.google.location_finder import LocationFinderApi
 from simulator.google.metadata import MetadataApi
 from simulator.google.routes import GoogleRoutes
+from simulator.google.service_account import IamCredentialsApi, ServiceAccount, email_of
 from simulator.machines.pool import MachinePark
 from simulator.park import Park
 from simulator.player_routes import PlayerRoutes
@@ -91,6 +92,8 @@ class Simulation:
             "GCP_PROJECT_ID": PROJECT,
             "GCS_BUCKET_NAME": BUCKET,
             "GCS_ENDPOINT_URL": self.url,
+            "GCS_SIGNING_URL": self.url,
+            "GCS_SIGNING_ACCOUNT": email_of(PROJECT),
             "GOOGLE_LOCATION_FINDER_URL": self.url,
             "GOOGLE_CATALOG_URL": self._catalog.url,
             "GOOGLE_COMPUTE_URL": self.url,
@@ -157,7 +160,9 @@ class Simulation:
         app = web.Application(middlewares=[bucket_weather(self.tensordock.door)])
         self.tensordock.add_routes(app.router)
         Control(self.tensordock, self.clock).add_routes(app.router)
-        BucketApi(self._bucket()).add_routes(app.router)
+        account = ServiceAccount(PROJECT, self.options.state_dir / "google" / "service-account.json")
+        BucketApi(self._bucket(), account).add_routes(app.router)
+        IamCredentialsApi(account).add_routes(app.router)
         LocationFinderApi().add_routes(app.router)
         MetadataApi(PROJECT).add_routes(app.router)
         if self._google:

@@ -40,11 +40,17 @@ from models.vms import Vm, VmPlace, VmStatus
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
 from providers.base import Place, ProviderName
+from providers.http import Http
 from providers.registry import Registry
-from resolvers.context import Context, Services
+from providers.storage.bucket import Bucket
+from providers.storage.signing import IamSigner, UrlSigner
+from providers.storage.tokens import NoTokens
+from resolvers.context import Context, PlayerSaves, Services
 from schema.execution.executor import GraphQLExecution, GraphQLRequest, OperationKind
 from server import Server, listen
 from streaming.library import Game, SkippedFiles
+from streaming.saves.catalog import SaveCatalog
+from streaming.saves.changes import SaveChanges
 from tests.fakes.cloud import FakeCloud, site
 from web.gateway import Gateway
 from web.http_protocol import HardenedHttpProtocol
@@ -57,6 +63,7 @@ OPERATOR: Final = Caller("olga", Role.OPERATOR)
 SERVICE: Final = Caller("webshop", Role.SERVICE)
 NOON: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TOKEN_SECRET: Final = "a secret for the tokens of these tests"
+NOWHERE: Final = "http://127.0.0.1:9"  # where nobody listens
 DALLAS: Final = {"latitude": 32.7767, "longitude": -96.7970}
 
 
@@ -167,7 +174,10 @@ class GatewayWorld:
 
 
 @asynccontextmanager
-async def gateway_world(db: Database, *, engine: StubEngine | None = None) -> AsyncIterator[GatewayWorld]:
+async def gateway_world(
+    db: Database, *, engine: StubEngine | None = None, google_url: str = NOWHERE
+) -> AsyncIterator[GatewayWorld]:
+    """`google_url`: a simulated Google with the bucket `games`; without one, saves cannot be reached."""
     cloud = FakeCloud(
         sites=[
             site("dallas", Place("Dallas", "Texas", "United States"), "0.45"),
@@ -175,6 +185,7 @@ async def gateway_world(db: Database, *, engine: StubEngine | None = None) -> As
             site("tallinn", Place("Tallinn", "Harjumaa", "Estonia"), "0.30", gpus=0),
         ]
     )
+    http = Http(timeout_s=5)
     engine, library, registry, geocoder = engine or StubEngine(), ShelfOfGames(), Registry([cloud]), Geocoder(db)
     placements = Placements(db, registry, geocoder)
     progress, machines, alerts = ProgressFeed(db), VmFeed(db), AlertFeed(db)
@@ -192,6 +203,7 @@ async def gateway_world(db: Database, *, engine: StubEngine | None = None) -> As
         operator_alerts=operator_alerts,
         fleet=MachineService(db, engine),
         api_keys=ApiKeys(db, KeyHasher(SecretStr("a secret for the API keys of these tests"))),
+        saves=player_saves(http, google_url),
     )
     try:
         yield GatewayWorld(services, GraphQLExecution(), cloud, engine, library, progress, machines)
@@ -201,6 +213,16 @@ async def gateway_world(db: Database, *, engine: StubEngine | None = None) -> As
         await alerts.close()
         await operator_alerts.close()
         await geocoder.close()
+        await http.close()
+
+
+def player_saves(http: Http, google_url: str) -> PlayerSaves:
+    bucket = Bucket(http, "games", NoTokens(), endpoint_url=google_url)
+    catalog = SaveCatalog(bucket)
+    signer = IamSigner(http, NoTokens(), url=google_url, metadata_url=google_url)
+    return PlayerSaves(
+        catalog, SaveChanges(bucket, catalog), UrlSigner(signer, "games", google_url), timedelta(days=30)
+    )
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ _ROWS: Final[Mapping[str, int]] = {
     "Console.providers": 2,
     "Launch.steps": 9,
     "CostBucket.lines": 2,
+    "SaveConflict.versions": 3,
     "__Schema.types": 100,
     "__Schema.directives": 8,
     "__Type.interfaces": 2,
@@ -47,6 +48,12 @@ _WEIGHTS: Final[Mapping[str, int]] = {
     "Query.currentMonthCosts": 100,
     "Mutation.launchGame": 500,
     "Mutation.createVm": 500,
+    "Query.saves": 100,  # the bucket lists the objects of all slots
+    "SaveVersion.files": 5,
+    "SaveVersion.damaged": 5,
+    **dict.fromkeys(("Mutation.restoreSave", "Mutation.keepSave", "Mutation.renameSave"), 200),
+    **dict.fromkeys(("Mutation.deleteSave", "Mutation.undeleteSave"), 200),
+    "Mutation.downloadSave": 50,
 }
 
 

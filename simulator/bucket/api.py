@@ -1,10 +1,11 @@
-"""Google Cloud Storage's JSON interface."""
+"""Google Cloud Storage's JSON interface, and downloads by signed URL, which are of its XML interface."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,6 +20,7 @@ from simulator.bucket.objects import (
     Preconditions,
     StoredObject,
 )
+from simulator.bucket.signed_urls import Account, Refusal, SignedRequest, refusal_of
 from simulator.bucket.store import ObjectStore
 from simulator.bucket.uploads import BadUploadError, Session, add_piece, parsed_resource, split_related
 
@@ -34,8 +36,10 @@ Handler = Callable[[web.Request, tuple[str, ...]], Awaitable[web.StreamResponse]
 
 
 class BucketApi:
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, account: Account | None = None) -> None:
+        """`account` may sign URLs; without one no URL opens anything."""
         self._store = store
+        self._account = account
         self._sessions: dict[str, Session] = {}
         self._routes: tuple[tuple[str, re.Pattern[str], Handler], ...] = (
             ("GET", OBJECTS, self._list),
@@ -55,6 +59,7 @@ class BucketApi:
     def add_routes(self, router: web.UrlDispatcher) -> None:
         for start in ("/storage/v1", "/upload/storage/v1", "/download/storage/v1"):
             router.add_route("*", start + "/{path:.*}", self.answer)
+        router.add_get("/{bucket:[a-z0-9][a-z0-9._-]+}/{name:.+}", self._download)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One request. The path is read as it was sent: a slash in an object's name arrives as `%2F`."""
@@ -73,6 +78,22 @@ class BucketApi:
             return _error(400, str(error), "invalid")
         return _error(404, "Not Found", "notFound")
 
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        """Send an object to whoever has a URL that an account signed."""
+        bucket, name = request.match_info["bucket"], request.match_info["name"]
+        if bucket not in self._store.buckets():
+            return web.Response(status=404)
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        asked = SignedRequest(request.method, request.rel_url.raw_path, dict(request.query), headers)
+        refusal = refusal_of(asked, self._account, lambda: datetime.now(UTC))
+        if refusal is not None:
+            return _xml(refusal)
+        try:
+            found = self._store.get(bucket, name, _generation(request.query))
+        except (NoSuchObjectError, BadNameError, ValueError):
+            return _xml(Refusal(404, "NoSuchKey", "The specified key does not exist."))
+        return await self._send(request, found, disposition=request.query.get("response-content-disposition"))
+
     async def _list(self, request: web.Request, names: tuple[str, ...]) -> web.StreamResponse:
         return web.json_response(listed(self._store, names[0], request.query, _base(request)))
 
@@ -87,13 +108,17 @@ class BucketApi:
             return await self._send(request, found)
         return web.json_response(found.described(_base(request)))
 
-    async def _send(self, request: web.Request, found: StoredObject) -> web.StreamResponse:
+    async def _send(
+        self, request: web.Request, found: StoredObject, disposition: str | None = None
+    ) -> web.StreamResponse:
         start, end = _span(request.headers.get("Range"), found.size)
         if start >= end and found.size and "Range" in request.headers:
             return _error(416, "The requested range cannot be satisfied.", "requestedRangeNotSatisfiable")
         partial = (start, end) != (0, found.size)
         response = web.StreamResponse(status=206 if partial else 200, headers=_content_headers(found))
         response.content_length = end - start
+        if disposition is not None:
+            response.headers["Content-Disposition"] = disposition
         if partial:
             response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
         with self._store.content_path(found).open("rb") as file:
@@ -245,6 +270,10 @@ def _bucket_resource(name: str, request: web.Request) -> dict[str, Any]:
         **{"storageClass": "STANDARD", "versioning": {"enabled": True}, "metageneration": "1"},
         "iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}},
     }
+
+
+def _xml(refusal: Refusal) -> web.Response:
+    return web.Response(status=refusal.status, text=refusal.document(), content_type="application/xml")
 
 
 def _error(status: int, message: str, reason: str) -> web.Response:

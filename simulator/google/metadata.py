@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from simulator.google.service_account import email_of
+
 TOKEN = "simulated-google-token"  # noqa: S105 - opens nothing but this simulator
 TOKEN_LIVES_S = 3599
 PROJECT_PATH = "/computeMetadata/v1/project/project-id"
@@ -32,10 +34,10 @@ class MetadataApi:
         return _flavoured(request, web.json_response(token))
 
     async def _email(self, request: web.Request) -> web.Response:
-        return _flavoured(request, web.Response(text=f"gamer@{self._project}.iam.gserviceaccount.com"))
+        return _flavoured(request, web.Response(text=email_of(self._project)))
 
     async def _account(self, request: web.Request) -> web.Response:
-        account = {"email": f"gamer@{self._project}.iam.gserviceaccount.com", "scopes": [], "aliases": ["default"]}
+        account = {"email": email_of(self._project), "scopes": [], "aliases": ["default"]}
         return _flavoured(request, web.json_response(account))
 
 

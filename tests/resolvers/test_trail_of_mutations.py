@@ -15,7 +15,7 @@ from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
 from launch.messages import LaunchInput
 from models.api_keys import ApiKey
 from models.audit import AuditEntry
-from models.catalog import ConsoleSettings
+from models.catalog import ConsoleSettings, ConsoleType
 from models.database import Database
 from models.launches import Launch
 from models.limits import LimitPeriod, SpendingLimit, limit_id
@@ -23,10 +23,29 @@ from models.roles import Role
 from models.vms import VmStatus
 from schema.ids import global_id
 from schema.root import SCHEMA
+from streaming.saves.slots import SaveSlot
 from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, StubEngine, a_launch, a_vm, gateway_world
+from tests.saves_shelf import MONDAY, SLOT, Shelf, account, shelf
+
+__all__ = ["account", "shelf"]
 
 LAUNCH, VM, NOBODYS, KEY = "100000000000000001", "200000000000000001", "300000000000000001", "0123456789abcdef"
 ON_VM: Final = {"vmId": global_id("VM", VM)}
+SAVE: Final = {"slotId": global_id("SaveSlot", SLOT.key)}
+VERSION: Final = {"versionId": global_id("SaveVersion", f"GAME/current/{SLOT.key}")}
+NO_SLOT: Final = SaveSlot("ann", ConsoleType.GB, "pong")
+ON_SAVES: Final[dict[str, dict[str, Any]]] = {
+    "restoreSave": VERSION,
+    "keepSave": VERSION,
+    "renameSave": {**SAVE, "saveId": "other"},
+    "deleteSave": SAVE,
+    "undeleteSave": SAVE,
+    "downloadSave": VERSION,
+}
+NO_SAVE: Final = {
+    "slotId": global_id("SaveSlot", NO_SLOT.key),
+    "versionId": global_id("SaveVersion", f"GAME/current/{NO_SLOT.key}"),
+}
 COMMANDS: Final = ("startVm", "stopVm", "restartVm", "deleteVm", "deleteVmWithoutSaves")
 # field: (who may, good variables, subject of the entry; None for the id of a new record)
 GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
@@ -35,6 +54,7 @@ GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
     "cancelLaunch": (ANN, {"launchId": global_id("Launch", LAUNCH)}, LAUNCH),
     **dict.fromkeys(COMMANDS, (ANN, ON_VM, VM)),
     "pairClient": (ANN, {**ON_VM, "pin": "4821"}, VM),
+    **{field: (ANN, variables, SLOT.key) for field, variables in ON_SAVES.items()},
     "configureConsole": (OPERATOR, {"input": {"console": "NES", "idleStopMinutes": 20}}, "NES"),
     "setSpendingLimit": (OPERATOR, {"input": {"period": "DAILY", "amount": "5", "userId": "ann"}}, "ann"),
     "removeSpendingLimit": (OPERATOR, {"input": {"period": "MONTHLY", "userId": "ann"}}, "ann"),
@@ -48,6 +68,10 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
     "cancelLaunch": ({"launchId": global_id("Launch", NOBODYS)}, NOBODYS),
     **{field: ({"vmId": global_id("VM", NOBODYS)}, NOBODYS) for field in COMMANDS},
     "pairClient": ({**ON_VM, "pin": "12"}, VM),
+    **{
+        field: ({key: NO_SAVE.get(key, value) for key, value in variables.items()}, NO_SLOT.key)
+        for field, variables in ON_SAVES.items()
+    },
     "configureConsole": ({"input": {"console": "NES", "idleStopMinutes": -1}}, None),
     "setSpendingLimit": ({"input": {"period": "DAILY", "amount": "-5"}}, None),
     "removeSpendingLimit": ({"input": {"period": "MONTHLY", "userId": "nobody"}}, None),
@@ -80,10 +104,11 @@ def a_limit() -> SpendingLimit:
 
 
 @pytest.fixture
-async def peopled(gateway: GatewayWorld) -> GatewayWorld:
-    await things(gateway.db)
-    gateway.engine.answer = CommandResult(accepted=True, status=VmStatus.RUNNING)
-    return gateway
+async def peopled(shelf: Shelf) -> GatewayWorld:
+    await things(shelf.gateway.db)
+    await shelf.upload(MONDAY, b"level 1")
+    shelf.gateway.engine.answer = CommandResult(accepted=True, status=VmStatus.RUNNING)
+    return shelf.gateway
 
 
 async def trail(db: Database) -> list[tuple[str, str, str, str | None, str]]:
@@ -123,7 +148,7 @@ async def test_what_is_refused_is_on_the_trail_once(peopled: GatewayWorld, field
     assert await trail(peopled.db) == [(who.id, who.role.value, field, subject, "REFUSED")]
 
 
-@pytest.mark.parametrize("field", ["cancelLaunch", *COMMANDS, "pairClient"])
+@pytest.mark.parametrize("field", ["cancelLaunch", *COMMANDS, "pairClient", *ON_SAVES])
 async def test_a_try_at_what_is_somebody_elses_is_on_the_trail(peopled: GatewayWorld, field: str) -> None:
     _, variables, subject = GOOD[field]
 

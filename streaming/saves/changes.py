@@ -1,0 +1,226 @@
+"""What players do with their saves: restore a version, choose in a conflict, rename, delete and undelete a slot.
+
+Nothing is read or packed here: the bucket copies its own objects. Each write names the generation that it replaces, and
+each removal the one that it removes, so that a machine which writes at the same moment is never overwritten: the change
+is then refused and undone. Everything may be repeated; what was interrupted goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+import orjson
+
+from errors import InvalidInputError, InvalidStateError, NotFoundError
+from providers.storage.bucket import ABSENT, Bucket, GenerationConflictError, StoredObject
+from streaming.saves.catalog import SaveCatalog
+from streaming.saves.contents import CURRENT, SlotContents, StoredVersion, prefix_of
+from streaming.saves.locations import SaveKind
+from streaming.saves.parts import (
+    ARCHIVE_TYPE,
+    OPEN_REASONS,
+    REMOVED,
+    SAVED_AT,
+    WRITER,
+    VersionReason,
+    settled_name,
+)
+from streaming.saves.slots import SaveSlot
+from streaming.saves.versions import version_name
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 8
+CHANGED: Final = "CHANGED"  # the status of a refusal: the slot was written at the same moment
+_DAMAGED: Final = "DAMAGED"
+_EXISTS: Final = "EXISTS"
+_NO_CONFLICT: Final = "NO_CONFLICT"
+_DECIDABLE: Final = OPEN_REASONS | {VersionReason.SETTLED}
+
+
+class SaveChanges:
+    """Every call may raise a ProviderError, and then may be repeated."""
+
+    def __init__(self, bucket: Bucket, catalog: SaveCatalog) -> None:
+        self._bucket = bucket
+        self._catalog = catalog
+
+    async def restore(self, contents: SlotContents, version: StoredVersion) -> SlotContents:
+        """Make a version current again. What is current stays among the versions."""
+        if not version.same_as_current:
+            await self._make_current(contents, version, _new_writer())
+        return await self._catalog.slot(contents.slot)
+
+    async def keep(self, contents: SlotContents, version: StoredVersion) -> SlotContents:
+        """Settle a conflict for this version: it becomes current, and the others stay as versions.
+
+        With a version of what games save, the states of the same machine's folder are chosen too. The machine whose
+        version is chosen goes on with it. Raises InvalidStateError when there is nothing to choose.
+        """
+        is_open = any(contents.open_versions(kind) for kind in SaveKind)
+        if not (is_open or version.same_as_current):
+            raise InvalidStateError("there is no conflict in this save: restore a version instead", _NO_CONFLICT)
+        kinds = [version.part.kind] if version.part.kind is SaveKind.STATE else list(SaveKind)
+        for kind in kinds:
+            chosen = version if kind is version.part.kind else _states_beside(contents, version)
+            if chosen is not None and not chosen.same_as_current:
+                writer = chosen.writer if chosen.reason in _DECIDABLE else None
+                await self._make_current(contents, chosen, writer or _new_writer())
+            await self._settle(contents.open_versions(kind))
+        return await self._catalog.slot(contents.slot)
+
+    async def rename(self, contents: SlotContents, target: SaveSlot) -> SlotContents:
+        """Give a slot another name. Raises InvalidInputError when there is a save of that name."""
+        taken = await self._catalog.slot(target)
+        if not _is_unfinished(contents, taken):
+            raise InvalidInputError(f"there is a save named {target.save_id} already: choose another name", ("saveId",))
+        await self._move(contents, target.prefix)
+        await self._bucket.remove(f"{target.prefix}/{REMOVED}")
+        return await self._catalog.slot(target)
+
+    async def delete(self, contents: SlotContents) -> SlotContents:
+        """Delete a slot so that it can be undeleted. What an interrupted deletion left goes to the rest of it."""
+        deletion = version_name(datetime.now(UTC))
+        if not contents.currents:
+            earlier = await self._catalog.deletions(contents.slot)
+            deletion = next((one.deletion for one in earlier if one.deletion and one.currents), deletion)
+        await self._move(contents, prefix_of(contents.slot, deletion))
+        return await self._catalog.slot(contents.slot, deletion)
+
+    async def undelete(self, deleted: SlotContents) -> SlotContents:
+        """Bring a deleted slot back. Raises InvalidStateError when there is a slot of its name by now."""
+        there = await self._catalog.slot(deleted.slot)
+        if not _is_unfinished(deleted, there):
+            raise InvalidStateError(
+                "there is a save of that name by now: rename or delete it first", _EXISTS, ("slotId",)
+            )
+        await self._move(deleted, deleted.slot.prefix)
+        await self._bucket.remove(f"{deleted.slot.prefix}/{REMOVED}")
+        return await self._catalog.slot(deleted.slot)
+
+    async def _make_current(self, contents: SlotContents, version: StoredVersion, writer: str) -> None:
+        if (await self._catalog.summary(version)).damaged:
+            raise InvalidStateError("this version is damaged and cannot be restored", _DAMAGED, ("versionId",))
+        current = contents.current(version.part.kind)
+        if current is not None and not any(one.same_as_current for one in _of_kind(contents, version.part.kind)):
+            name = version.part.version(contents.prefix, version_name(current.stored.created_at))
+            await self._copy_once(current.stored, name)
+        words = {**version.stored.metadata, SAVED_AT: version.at.isoformat(), WRITER: writer}
+        try:
+            await self._bucket.copy(
+                version.stored,
+                version.part.current(contents.prefix),
+                if_generation=ABSENT if current is None else current.stored.generation,
+                content_type=ARCHIVE_TYPE,
+                metadata=words,
+            )
+        except GenerationConflictError:
+            raise _changed() from None
+
+    async def _settle(self, versions: Sequence[StoredVersion]) -> None:
+        async def settle(version: StoredVersion) -> None:
+            prefix = prefix_of(version.slot)
+            await self._copy_once(version.stored, version.part.version(prefix, settled_name(version.name)))
+            await self._bucket.remove(version.stored.name, if_generation=version.stored.generation)
+
+        await _each(versions, settle)
+
+    async def _move(self, contents: SlotContents, target: str) -> None:
+        """Move a slot's objects: copied first, what is current removed next. A machine that writes at that moment
+        stops it; the copies are removed again then."""
+        copies: dict[StoredObject, StoredObject] = {}
+        currents = [one.stored for one in contents.currents]
+        removed: list[StoredObject] = []
+
+        async def copy(one: StoredObject) -> None:
+            copies[one] = await self._copy_once(one, target + one.name.removeprefix(contents.prefix))
+
+        try:
+            await _each(contents.objects, copy)
+            for one in currents:
+                await self._bucket.remove(one.name, if_generation=one.generation)
+                removed.append(one)
+        except GenerationConflictError:
+            for one in removed:
+                await self._copy_once(copies[one], one.name)
+            await _each(list(copies.values()), self._remove)
+            raise _changed() from None
+        if contents.deletion is None:
+            about = orjson.dumps({"at": datetime.now(UTC).isoformat()})
+            await self._bucket.write(f"{contents.prefix}/{REMOVED}", about, content_type="application/json")
+        await _each([one for one in contents.objects if one not in currents], self._remove)
+
+    async def _copy_once(self, source: StoredObject, name: str) -> StoredObject:
+        """Copy over nothing. A copy of the same content that is there already is the one that was wanted."""
+        try:
+            return await self._bucket.copy(source, name)
+        except GenerationConflictError:
+            there = await self._bucket.stat(name)
+            if there is None or there.md5 is None or there.md5 != source.md5:
+                raise
+            return there
+
+    async def _remove(self, one: StoredObject) -> None:
+        """Remove what was copied. What was written again at that moment stays."""
+        try:
+            await self._bucket.remove(one.name, if_generation=one.generation)
+        except GenerationConflictError:
+            log.warning("an object of a save was written while the slot was moved", extra={"object": one.name})
+
+
+def version_in(contents: SlotContents, kind: SaveKind, name: str) -> StoredVersion:
+    """Return a version by its name, also one whose conflict was settled meanwhile. Raises NotFoundError."""
+    found = contents.version(kind, name)
+    if found is None and name != CURRENT:
+        found = contents.version(kind, settled_name(name))
+    if found is None:
+        raise NotFoundError("there is no such version of a save", ("versionId",))
+    return found
+
+
+def _states_beside(contents: SlotContents, version: StoredVersion) -> StoredVersion | None:
+    """Return the states that go with a version that is chosen: the newest open ones of the same folder."""
+    if version.writer is None:
+        return None
+    opened = contents.open_versions(SaveKind.STATE)
+    return next((one for one in opened if one.writer == version.writer), None)
+
+
+def _of_kind(contents: SlotContents, kind: SaveKind) -> list[StoredVersion]:
+    return [one for one in contents.versions if one.part.kind is kind]
+
+
+def _is_unfinished(source: SlotContents, target: SlotContents) -> bool:
+    """Return whether the target is free, or holds nothing but what an interrupted move of the source put there."""
+    if any(one.md5 is None for one in (*source.objects, *target.objects)):
+        return target.is_empty
+    sources = {one.name.removeprefix(source.prefix): one.md5 for one in source.objects}
+    targets = {one.name.removeprefix(target.prefix): one.md5 for one in target.objects}
+    if source.currents:
+        return targets.items() <= sources.items()
+    return not targets or sources.items() <= targets.items()
+
+
+def _new_writer() -> str:
+    """Return a writer that no machine's folder has: the one that wrote a version long ago must not take it for what
+    its files are now."""
+    return f"restored-{secrets.token_hex(8)}"
+
+
+def _changed() -> InvalidStateError:
+    return InvalidStateError("a machine saved at the same moment: look at the save again", CHANGED)
+
+
+async def _each(items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Do it with all, a few at once. All that were begun have ended before the first error is raised."""
+    for start in range(0, len(items), _AT_ONCE):
+        ended = await asyncio.gather(*map(work, items[start : start + _AT_ONCE]), return_exceptions=True)
+        for error in ended:
+            if isinstance(error, BaseException):
+                raise error
