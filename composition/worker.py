@@ -109,7 +109,7 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
     assert streaming is not None, "a worker was composed as one"
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
-    launches = _launches(parts)
+    launches = _launches(settings, parts)
     return [
         LaunchActivities(
             db, parts.placements, streaming, parts.library, engine, registry, deployment=settings.deployment
@@ -131,12 +131,19 @@ def _spending(settings: Settings, parts: Dependencies) -> object:
     webhooks = AlertWebhooks(parts.db, parts.http, webhook)
     grace = timedelta(seconds=settings.spending_stop_grace_seconds)
     machines = MachineService(parts.db, parts.engine, parts.engine, deployment=settings.deployment)
-    return Spending(parts.db, machines, _launches(parts), webhooks, grace=grace)
+    return Spending(parts.db, machines, _launches(settings, parts), webhooks, grace=grace)
 
 
-def _launches(parts: Dependencies) -> LaunchService:
-    db = parts.db
-    return LaunchService(db, parts.engine, parts.registry, parts.placements, parts.library, SpendingLimits(db))
+def _launches(settings: Settings, parts: Dependencies) -> LaunchService:
+    return LaunchService(
+        parts.db,
+        parts.engine,
+        parts.registry,
+        parts.placements,
+        parts.library,
+        SpendingLimits(parts.db),
+        refuse_unplayable=settings.refuse_unplayable,
+    )
 
 
 def sweeper_of(settings: Settings, parts: Dependencies) -> Sweeper:

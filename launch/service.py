@@ -97,8 +97,11 @@ class LaunchService:
         budget: Budget,
         *,
         patience: float = 1.0,
+        refuse_unplayable: bool = False,
     ) -> None:
-        """`patience` stretches the time limits of every step; 1 is for real clouds."""
+        """`patience` stretches the time limits of every step; 1 is for real clouds. `refuse_unplayable` refuses games
+        that no configured emulator starts, instead of launching them with a warning."""
+        self._refuse_unplayable = refuse_unplayable
         self._placements = placements
         self._db = db
         self._repeats = Repeats(db)
@@ -121,6 +124,8 @@ class LaunchService:
         known = await self._repeats.find(order, wanted)
         if known is not None:
             return await self._started(known)
+        if self._refuse_unplayable and (reason := _unplayable(order, wanted)) is not None:
+            raise InvalidInputError(reason, ("console",))
         await self._budget.check(order.user_id)
         await self._check_world(order, wanted)
         launch = _document(order, wanted)
@@ -336,6 +341,11 @@ def _near(launches: Sequence[Launch], vm: Vm) -> Position | None:
     return None
 
 
+def _unplayable(order: LaunchOrder, wanted: Console) -> str | None:
+    """Return why the game will not start; a machine without a game shows the menu that was asked for."""
+    return None if order.game_id is None else wanted.unplayable_reason
+
+
 def _document(order: LaunchOrder, wanted: Console) -> Launch:
     launch_id = order.launch_id or new_id()
     return Launch(
@@ -355,6 +365,7 @@ def _document(order: LaunchOrder, wanted: Console) -> Launch:
         idle_stop_minutes=order.idle_stop_minutes or wanted.idle_stop_minutes,
         max_session_hours=order.max_session_hours or wanted.max_session_hours,
         steps=[Step(name=name) for name in LaunchStepName],
+        warning=_unplayable(order, wanted),
         under_way=under_way_key(order),
         requested_at=datetime.now(UTC),
     )

@@ -83,6 +83,18 @@ class Emulator:
     core: str | None = None
 
 
+RETROARCH: Final = "ghcr.io/games-on-whales/retroarch"
+PEGASUS: Final = "ghcr.io/games-on-whales/pegasus"
+PEGASUS_PLATFORMS: Final = frozenset({"gc", "wii"})  # what the emulators inside that image play
+
+
+def repository_of(image: str) -> str:
+    """Return an image's name without its tag and digest."""
+    name = image.partition("@")[0]
+    path, colon, tag = name.rpartition(":")
+    return path if colon and "/" not in tag else name
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderPreference:
     provider: ProviderName
@@ -103,9 +115,19 @@ class Console:
     max_session_hours: float = 8.0
     idle_stop_minutes: int = 30
 
+    @property
+    def unplayable_reason(self) -> str | None:
+        """Return why no game of the console starts, or None if games do as far as the configuration can tell."""
+        repository, emulator = repository_of(self.emulator.image), self.emulator
+        if repository == PEGASUS and emulator.platform not in PEGASUS_PLATFORMS:
+            return f"No emulator is configured for {self.name}: {repository} opens a menu and starts none of its games"
+        if repository == RETROARCH and emulator.core is None:
+            return f"No emulator is configured for {self.name}: {repository} has no core for its games"
+        return None
 
-_RETROARCH: Final = "ghcr.io/games-on-whales/retroarch:edge"
-_PEGASUS: Final = "ghcr.io/games-on-whales/pegasus:edge"
+
+_RETROARCH: Final = f"{RETROARCH}:edge"
+_PEGASUS: Final = f"{PEGASUS}:edge"
 _RETRO, _ADVANCED, _PREMIUM = (PRESETS[name] for name in PresetName)
 
 CONSOLES: Final = {

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from errors import NoPlacementError, ProviderDownError, ProviderError, ProviderSilentError, StockUnknownError
@@ -100,7 +100,9 @@ class Placements:
         if not affordable and survey.failed:
             raise ProviderDownError(f"{survey.failed[0]} is not available now", survey.failed[0])
         order = await self._google_order(affordable, near)
-        return rank_candidates(affordable, Wish(near, limit, closest_first, order), self._weights)
+        ranked = rank_candidates(affordable, Wish(near, limit, closest_first, order), self._weights)
+        reason = console.unplayable_reason
+        return ranked if reason is None else [replace(each, reasons=(*each.reasons, reason)) for each in ranked]
 
     async def explain_empty(
         self, console: Console, *, provider: ProviderName | None = None, max_usd_per_hour: Decimal | None = None

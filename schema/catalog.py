@@ -85,6 +85,10 @@ class Console(Node):
     idle_stop_minutes: int = strawberry.field(
         description="How many minutes without play stop a machine, unless the launch sets its own limit."
     )
+    playable: bool = strawberry.field(
+        description="Whether the configured emulator image starts games of this console, as far as it is known. False: "
+        "a launch streams a menu; its `warning` and the `reasons` of placements say why."
+    )
 
     @classmethod
     def of(cls, console: models.catalog.Console) -> Console:
@@ -101,6 +105,7 @@ class Console(Node):
             ],
             max_session_hours=console.max_session_hours,
             idle_stop_minutes=console.idle_stop_minutes,
+            playable=console.unplayable_reason is None,
         )
 
 

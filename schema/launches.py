@@ -74,8 +74,8 @@ class Launch(Node):
         description="Why the launch failed, or why the service cancelled it. Null otherwise."
     )
     warning: str | None = strawberry.field(
-        description="What will soon end the launch, such as a spending limit, or why a step is being retried. Null if "
-        "there is nothing to warn about."
+        description="What will soon end the launch, such as a spending limit, why a step is being retried, or why the "
+        "game will not start. Null if there is nothing to warn about."
     )
     document: strawberry.Private[models.launches.Launch]
 

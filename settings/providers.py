@@ -146,6 +146,12 @@ class ProviderSettings(BaseSettings):
         "as much as 30 ms.",
         examples=["30"],
     )
+    refuse_unplayable: bool = Field(
+        False,
+        description="Refuse launches of games that no configured emulator starts. Otherwise they are accepted, with a "
+        "`warning`.",
+        examples=["true"],
+    )
     simulator_clock_factor: float = Field(
         10.0,
         gt=0,

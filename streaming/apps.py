@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from models.catalog import Console
+from models.catalog import PEGASUS, PEGASUS_PLATFORMS, RETROARCH, Console, repository_of
 from streaming.library_mount import MOUNT_POINT
 from streaming.name_checks import app_title, checked_id, checked_image, checked_rom, folder_of, is_plain_rom
 from streaming.saves.locations import BESIDE_ROM
@@ -20,9 +20,6 @@ from streaming.saves.survey import CONTAINER_HOME
 START_FOLDER: Final = "/var/lib/gamer/start"
 CORE_FOLDER: Final = "/var/lib/gamer/cores"
 ASSETS: Final = ("assets", "autoconfig")  # what RetroArch's own files are called at libretro's buildbot
-_RETROARCH: Final = "ghcr.io/games-on-whales/retroarch"
-_PEGASUS: Final = "ghcr.io/games-on-whales/pegasus"
-_PEGASUS_PLATFORMS: Final = frozenset({"gc", "wii"})  # what the emulators inside that image play
 LIBRARY: Final = "/ROMs"  # where containers see the library
 _CORES: Final = "/opt/gamer/cores"
 _CREATE_JSON: Final = (
@@ -119,6 +116,7 @@ class App:
     core: str | None
     rom: str | None
     link: GameLink | None = None
+    platform: str = ""
 
     def table(self) -> dict[str, Any]:
         """The app's entry in Wolf's configuration."""
@@ -129,7 +127,7 @@ class App:
             mounts.append(f"{self.script.path}:{self.script.over}:ro")
         env = ["RUN_SWAY=true", "GOW_REQUIRED_DEVICES=/dev/input/* /dev/dri/* /dev/nvidia*"]
         if self.rom is not None:
-            env.append(f"GAMER_ROM={self.rom}")
+            env += [f"GAMER_ROM={self.rom}", f"GAMER_FIRMWARE={LIBRARY}/firmware/{self.platform}"]
         return {
             "title": self.title,
             "start_virtual_compositor": True,
@@ -152,7 +150,7 @@ def app_of(game: GameToPlay) -> App:
     image = checked_image(emulator.image)
     core = None if emulator.core is None else checked_id(emulator.core)
     title = app_title(game.console.type, game.game_id)
-    is_ours = image.startswith((_RETROARCH, _PEGASUS))
+    is_ours = repository_of(image) in {RETROARCH, PEGASUS}
     link = None if game.rom is None or (is_ours and is_plain_rom(game.rom)) else _link(game)
     rom = f"{CONTAINER_HOME}/{link.path}" if link else None if game.rom is None else f"{LIBRARY}/{game.rom}"
     return App(
@@ -161,9 +159,10 @@ def app_of(game: GameToPlay) -> App:
         image=image,
         state_folder=folder_of(game.user_id),
         script=_script(image, emulator.platform, title, rom, core),
-        core=core if image.startswith(_RETROARCH) else None,
+        core=core if repository_of(image) == RETROARCH else None,
         rom=rom,
         link=link,
+        platform=checked_id(emulator.platform),
     )
 
 
@@ -181,8 +180,8 @@ def _script(image: str, platform: str, title: str, rom: str | None, core: str | 
     if rom is None:
         return None
     path = f"{START_FOLDER}/{title}.sh"
-    if image.startswith(_RETROARCH) and core is not None:
+    if repository_of(image) == RETROARCH and core is not None:
         return StartScript(path, "/opt/gow/startup-app.sh", _RETROARCH_SCRIPT.format(rom=rom, core=core))
-    if image.startswith(_PEGASUS) and platform in _PEGASUS_PLATFORMS:
+    if repository_of(image) == PEGASUS and platform in PEGASUS_PLATFORMS:
         return StartScript(path, "/bin/pegasus.sh", _PEGASUS_SCRIPT.format(rom=rom, platform=platform))
     return None
