@@ -33,6 +33,7 @@ from composition.worker import adoption_of, persistently, sweeper_of, work
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
 from errors import GatewayError, MigrationError, UnavailableError, UnusableError
+from fleet.rescue import RescuedSlot, rescue
 from fleet.sweep_plan import Action
 from models.database import Database
 from models.database_probe import check_address
@@ -40,6 +41,7 @@ from models.deployment import Identity
 from models.registry import DOCUMENTS
 from safety import lets_developer_in, refuse_unsafe
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
+from streaming.addresses import Address
 from web.access_log import AccessLog
 from web.header_limits import HeadLimits
 from web.http_protocol import hardened_http_protocol
@@ -187,6 +189,13 @@ async def adopt_once() -> list[Action]:
         await parts.db.ensure_indexes(DOCUMENTS)
         held = await sweeper_of(settings, parts).sweep(dry_run=True)
         return await adoption_of(parts).adopt(held)
+
+
+async def rescue_once(address: Address) -> list[RescuedSlot]:
+    """Bring the saves that lie on a host into the bucket; what became of each slot."""
+    async with _claimed_parts(load_settings()) as parts:
+        assert parts.streaming is not None, "a rescue reaches a machine"
+        return await rescue(parts.db, parts.streaming, address)
 
 
 @contextlib.asynccontextmanager

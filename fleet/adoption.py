@@ -130,20 +130,13 @@ class Adoption:
         slots = await self._onboard.found_slots(_address(machine))
         if not slots:
             return None, "nothing on it says whose it is: it holds no saves that were restored"
-        user_id = await self._user_of(slots[0].folder)
+        user_id = await user_of_folder(self._db, slots[0].folder)
         if user_id is None:
             return None, f"no record has the user whose folder is {slots[0].folder}"
         found = _Found(machine, provider.name, parts.vm_id, user_id, machine.usd_per_hour, slots[0])
         vm = _vm(found, await console(self._db, slots[0].console))
         await self._insert(vm, slots[0])
         return vm.id, f"adopted for {user_id}"
-
-    async def _user_of(self, folder: str) -> str | None:
-        """Plain ids are their own folders. Others are looked for among the users that records still name."""
-        if folder_of(folder) == folder:
-            return folder
-        users = await self._db.aggregate(Launch, [{"$group": {"_id": "$user_id"}}])
-        return next((str(row["_id"]) for row in users if folder_of(str(row["_id"])) == folder), None)
 
     async def _insert(self, vm: Vm, slot: FoundSlot) -> None:
         await self._write(_launch(vm, slot), vm)
@@ -159,6 +152,15 @@ class Adoption:
 
         entry = service_entry("sweeper", "adoptMachine", vm.id, f"{vm.provider} {vm.provider_id} for {vm.user_id}")
         await write_with(self._db, records, lambda _: entry)
+
+
+async def user_of_folder(db: Database, folder: str) -> str | None:
+    """Return the user whose saves lie in a folder. Plain ids are their own folders; others are looked for among the
+    users that records still name."""
+    if folder_of(folder) == folder:
+        return folder
+    users = await db.aggregate(Launch, [{"$group": {"_id": "$user_id"}}])
+    return next((str(row["_id"]) for row in users if folder_of(str(row["_id"])) == folder), None)
 
 
 def _vm(found: _Found, played: Console) -> Vm:

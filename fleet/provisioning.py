@@ -32,7 +32,7 @@ from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageState
 from models.vms import ENDED, Vm, VmPlace, VmStatus, move_vm
-from placement.unavailable_sites import FullSites
+from placement.unavailable_sites import BALANCE_FOR, QUOTA_FOR, FullSites
 from providers.base import Machine, MachineId, MachineState, PricePart, Provider, ProviderName, Tag
 from providers.registry import Registry
 from providers.tags import parse_tag, tag_of
@@ -230,10 +230,10 @@ class ProvisioningActivities:
             raise NoCapacityError(reason)
 
     async def _quota_used_up(self, provider: ProviderName, error: AccountQuotaError) -> None:
-        await self._full_sites.mark_cloud_full(provider, error.message)
-        used_up = "the balance is too low. Top it up"
+        used_up, for_ = "the balance is too low. Top it up", BALANCE_FOR
         if not isinstance(error, AccountBalanceError):
-            used_up = f"its quota {error.quota} is used up. Ask the provider for more"
+            used_up, for_ = f"its quota {error.quota} is used up. Ask the provider for more", QUOTA_FOR
+        await self._full_sites.mark_cloud_full(provider, error.message, for_)
         await self._alerts.raise_alert(
             AlertLevel.WARNING,
             OperatorAlertCode.QUOTA_EXCEEDED,

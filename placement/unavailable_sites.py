@@ -12,6 +12,7 @@ from providers.base import ProviderName, SiteId
 
 FULL_FOR: Final = timedelta(minutes=5)
 QUOTA_FOR: Final = timedelta(minutes=15)
+BALANCE_FOR: Final = timedelta(minutes=1)  # a balance is topped up at once, and reading it costs nothing
 EVERY_SITE: Final = SiteId("*")  # not a site id: the whole cloud
 _REASON_LIMIT: Final = 256
 
@@ -35,14 +36,14 @@ class FullSites:
             )
         )
 
-    async def mark_cloud_full(self, provider: ProviderName, reason: str) -> None:
-        """Skip the whole cloud in all processes for 15 minutes, because a quota of the account is used up."""
+    async def mark_cloud_full(self, provider: ProviderName, reason: str, for_: timedelta = QUOTA_FOR) -> None:
+        """Skip the whole cloud in all processes, because a quota of the account, or its balance, is used up."""
         await self._db.replace(
             FullSite(
                 id=f"{provider}:{EVERY_SITE}",
                 provider=provider,
                 site_id=EVERY_SITE,
-                until=self._now() + QUOTA_FOR,
+                until=self._now() + for_,
                 reason=reason[:_REASON_LIMIT],
             )
         )

@@ -1,0 +1,111 @@
+"""`python -m fleet.rescue HOST [--user ubuntu] [--port 22]`: bring the saves that lie on a host into the bucket.
+
+For machines that cannot be adopted: one at Google whose CloudyPad state is lost, and any host to which an operator has
+attached the data disk of a machine whose instance was deleted by hand. The notes beside the saves say whose they are.
+Nothing is deleted anywhere, and running it again uploads nothing twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from fleet.adoption import FoundSaves, user_of_folder
+from models.database import Database
+from streaming.addresses import Address
+from streaming.saves.discovery import FoundSlot
+from streaming.saves.slots import SaveSlot
+from streaming.saves.transfer import UploadReport
+
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
+_USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_HTTPS, _HTTP, _RTSP = 47984, 47989, 48010
+
+
+class SavesOnHost(FoundSaves, Protocol):
+    """What a rescue asks of a host. streaming.machine.StreamingMachines answers it."""
+
+    async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RescuedSlot:
+    """One slot on the host. `is_safe`: nothing of it is on the host alone."""
+
+    slot: FoundSlot
+    user_id: str | None
+    outcome: str
+    is_safe: bool
+
+
+async def rescue(db: Database, host: SavesOnHost, address: Address) -> list[RescuedSlot]:
+    """Upload every slot that the host's notes name. Raises ProviderError when host or bucket do not answer."""
+    return [await _rescued(db, host, address, found) for found in await host.found_slots(address)]
+
+
+async def _rescued(db: Database, host: SavesOnHost, address: Address, found: FoundSlot) -> RescuedSlot:
+    user_id = await user_of_folder(db, found.folder)
+    if user_id is None:
+        return RescuedSlot(found, None, f"no record has the user whose folder is {found.folder}", is_safe=False)
+    slot = SaveSlot(user_id, found.console, found.game_id, found.save_id)
+    report = await host.upload_saves(address, slot)
+    left = f", and {len(report.left_out)} files are on the host alone" if report.left_out else ""
+    return RescuedSlot(found, user_id, f"{report.outcome}, {report.files} files{left}", report.is_safe)
+
+
+def address_of_host(host: str, user: str, port: int) -> Address:
+    """Return where a host is reached. ValueError names what is wrong and what is allowed."""
+    if _HOST.fullmatch(host) is None:
+        raise ValueError("HOST: a host name or an IP address. Example: 203.0.113.7")
+    if _USER.fullmatch(user) is None:
+        raise ValueError("--user: the name of a Linux user. Example: --user ubuntu")
+    if not 0 < port < 65536:
+        raise ValueError("--port: a number from 1 to 65535. Example: --port 22")
+    return Address(host, port, user, None, _HTTPS, _HTTP, _RTSP)
+
+
+def table(rescued: Sequence[RescuedSlot]) -> str:
+    if not rescued:
+        return "No notes of saves are on this host: nothing was uploaded."
+    rows = [("safe", "user", "console", "game", "save", "outcome")]
+    rows += [
+        (
+            "yes" if each.is_safe else "no",
+            each.user_id or each.slot.folder,
+            each.slot.console,
+            each.slot.game_id or "",
+            each.slot.save_id,
+            each.outcome,
+        )
+        for each in rescued
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def main() -> int:
+    # The composition root reads the settings; this is a command that asks it to, as fleet.sweep does.
+    from server import one_line_errors, rescue_once  # noqa: PLC0415 - by then it may
+
+    parser = argparse.ArgumentParser(description="Bring the saves that lie on a host into the bucket.")
+    parser.add_argument("host", metavar="HOST", help="its name or address, reached with this deployment's SSH key")
+    parser.add_argument("--user", default="ubuntu", help="who logs in there, and may use sudo")
+    parser.add_argument("--port", type=int, default=22, help="its SSH port")
+    arguments = parser.parse_args()
+    try:
+        address = address_of_host(arguments.host, arguments.user, arguments.port)
+    except ValueError as error:
+        parser.error(str(error))
+    with one_line_errors():
+        rescued = asyncio.run(rescue_once(address))
+    print(table(rescued))  # noqa: T201  (for the operator in a terminal)
+    return 0 if all(each.is_safe for each in rescued) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
