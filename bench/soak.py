@@ -1,13 +1,18 @@
 """Whether anything is lost, left running or billed wrongly when everything goes wrong at once.
 
     python -m bench.soak [--machines 20] [--minutes 30] [--at-once 8] [--google 0.2] [--workers 2] [--gateways 2]
+                         [--database-errors N] [--terminations N] [--upgrades N] [--balance-ends N] [--neighbors N]
 
 Starts the service as processes of its own (database, engine, simulated clouds, gateways, workers), lets players
-launch, stop, start, restart, delete and cancel at random while clouds fail at random and processes are killed, until
-so many machines were rented. Then it lets everything settle and compares: the clouds' list with our live machines,
-their record of every machine's life and bill with our meter, and every save with the bucket (bench/soak_audit.py says
-what exactly). At last everybody goes home, and it compares again: nothing may be left. Exits with 1 when anything
-differs.
+launch, stop, start, restart, delete and cancel at random until so many machines were rented. Clouds fail at random,
+processes are killed, the database answers with errors, workflows are terminated, workers are upgraded, TensorDock's
+balance ends, and a second installation has machines on the same accounts. A whole soak is 200 machines with 300
+database errors, 20 terminated workflows and 2 upgrades; a smaller one has the same share of them.
+
+Then it lets everything settle and compares: the clouds' list with the records, their account of every machine's life
+and bill with the meter, the records with the workflows, and every save with the bucket (bench/soak_audit.py says what
+exactly), for both installations. At last every machine is deleted, and it compares again: nothing may be left. Exits
+with 1 when anything differs.
 """
 
 from __future__ import annotations
@@ -20,34 +25,50 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench.soak_audit import UNASKED_S, Verdict, compared
 from bench.soak_chaos import Weather
+from bench.soak_database import DatabaseErrors
+from bench.soak_engine import Terminations, Upgrades
+from bench.soak_incidents import spread
 from bench.soak_lives import lives
 from bench.soak_players import Played, Player
 from billing.meter import Meter
 from composition.dependencies import Dependencies, compose
 from embedded.services import EmbeddedServices
-from errors import ProviderError
+from errors import GatewayError
 from fleet.sweeper import Sweeper
+from launch.temporal_client import connect
+from launch.workflow_client import EngineAddress
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
 from models.vms import ENDED, Vm, VmStatus
 from schema.ids import global_id
 from settings import load_settings
-from tests.e2e.service import Deployment, Gateway, Process, deployment
+from tests.e2e.engine import Engine
+from tests.e2e.service import Deployment, Gateway, deployment, forget_schedules
+from tests.fault_proxy import FaultProxy, fault_proxy
 
 _CLOCK_FACTOR = 200.0
 _SETTLE_S = 420.0  # the last step of a launch goes on for five minutes where the stream does not answer
-_TOLD_EVERY_S = 60.0
+_REPORT_EVERY_S = 60.0
+_COUNT_EVERY_S = 2.0
 _STEADY = [*ENDED, VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.LOST]
+_WHOLE = 200  # machines; the counts below belong to so many
+_DATABASE_ERRORS, _TERMINATIONS, _UPGRADES, _BALANCE_ENDS = 300, 20, 2, 2
+_NEIGHBOR = "neighbor"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """Counts of None are the share of a whole soak that belongs to so many machines, but at least one."""
+
     machines: int = 20
     minutes: float = 30.0  # at the most
     at_once: int = 8
@@ -57,6 +78,27 @@ class Plan:
     seed: int = 1
     kill_every_s: float = 15.0
     fault_every_s: float = 4.0
+    database_errors: int | None = None
+    terminations: int | None = None
+    upgrades: int = _UPGRADES
+    balance_ends: int | None = None
+    neighbors: int = 2  # machines of the second installation
+
+    def share(self, count: int | None, of_whole: int) -> int:
+        return max(1, of_whole * self.machines // _WHOLE) if count is None else count
+
+
+@dataclass
+class Site:
+    """One installation: its processes' surroundings, its books, and who asks its engine."""
+
+    deployed: Deployment
+    parts: Dependencies
+    engine: Engine
+
+    @property
+    def db(self) -> Database:
+        return self.parts.db
 
 
 @dataclass
@@ -64,21 +106,35 @@ class Soak:
     """One run: its processes, its players, and what they did."""
 
     plan: Plan
-    deployed: Deployment
+    site: Site
+    neighbor: Site
+    proxy: FaultProxy
     chance: random.Random
     gateways: list[Gateway] = field(default_factory=list)
-    workers: list[Process] = field(default_factory=list)
+    neighbor_gateways: list[Gateway] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
     played: Played = field(default_factory=Played)
+    rented: int = 0
+    over: bool = False
 
     def __post_init__(self) -> None:
-        chance = random.Random(f"{self.plan.seed}:weather")  # noqa: S311 - not a secret
-        self.weather = Weather(self.deployed, chance, google=self.plan.google > 0)
+        plan, site = self.plan, self.site
+        self.weather = Weather(site.deployed, self._chance("weather"), google=plan.google > 0)
+        self.upgrades = Upgrades(site.engine, site.deployed, plan.workers)
+        self.terminations = Terminations(site.engine, site.db, self._chance("terminations"), self.weather.incidents)
+        self.database = DatabaseErrors(
+            self.proxy, self._chance("database"), plan.share(plan.database_errors, _DATABASE_ERRORS)
+        )
 
     async def begin(self) -> None:
+        self.upgrades.begin()
         for _ in range(self.plan.gateways):
-            self.gateways.append(await self.deployed.gateway())
-        self.workers += [self.deployed.worker() for _ in range(self.plan.workers)]
+            self.gateways.append(await self.site.deployed.gateway())
+        if self.plan.neighbors:
+            self.neighbor.deployed.worker()
+            self.neighbor_gateways.append(await self.neighbor.deployed.gateway())
+            for number in range(self.plan.neighbors):
+                await self.neighbor_gateways[0].machine(userId=f"neighbor-{number}")
 
     def gateway(self) -> Gateway:
         return self.chance.choice(self.gateways)
@@ -89,40 +145,74 @@ class Soak:
         numbers = itertools.count()
 
         async def one_after_another() -> None:
-            while time.monotonic() < until and len(await lives(self.deployed)) < self.plan.machines:
+            while time.monotonic() < until and self.rented < self.plan.machines:
                 await self._player(next(numbers)).play(until)
 
         async with asyncio.TaskGroup() as tasks:
-            playing = [tasks.create_task(one_after_another()) for _ in range(self.plan.at_once)]
-            bad_days = [tasks.create_task(each) for each in (self._fail(), self._kill(), self._tell())]
-            await asyncio.wait(playing)
-            for task in bad_days:
+            background = [tasks.create_task(each) for each in (self._count(), self.database.keep_short())]
+            trouble = [tasks.create_task(each) for each in (self._fail(), self._kill())]
+            planned = [tasks.create_task(each) for each in self._planned()]
+            await asyncio.wait([tasks.create_task(one_after_another()) for _ in range(self.plan.at_once)])
+            self.over = True  # what is left of the plan happens now
+            await asyncio.wait(planned, timeout=60)
+            for task in (*trouble, *planned, *background):
                 task.cancel()
-            await asyncio.wait(bad_days)
-            await self.weather.clear()
+            await asyncio.wait([*trouble, *planned, *background])
+        self.proxy.clear()
+        await self.weather.clear()
+        self.done += self.database.met + self.terminations.done
 
-    async def go_home(self, db: Database) -> None:
-        """Everybody deletes the machine that is left."""
+    def _planned(self) -> list[Coroutine[Any, Any, None]]:
+        plan = self.plan
+
+        def progress() -> float:
+            return 1.0 if self.over else self.rented / plan.machines
+
+        strikes = plan.share(plan.database_errors, _DATABASE_ERRORS)
+        return [
+            spread(strikes, progress, self.database.strike),
+            spread(plan.share(plan.terminations, _TERMINATIONS), progress, self.terminations.terminate),
+            spread(plan.upgrades, lambda: progress() * (plan.upgrades + 1) / plan.upgrades, self._upgrade),
+            spread(plan.share(plan.balance_ends, _BALANCE_ENDS), progress, self.weather.use_up_balance),
+        ]
+
+    async def _upgrade(self) -> bool:
+        self.done["upgrade"] += 1
+        return await self.upgrades.upgrade()
+
+    async def go_home(self, site: Site, gateways: list[Gateway]) -> None:
+        """Delete every machine that is left."""
         places = asyncio.Semaphore(self.plan.at_once)
+
+        def gateway() -> Gateway:
+            return self.chance.choice(gateways)
 
         async def one(vm: Vm) -> None:
             async with places:
-                await self._player(0).go_home(global_id("VM", vm.id))
+                player = Player(site.deployed, gateway, 0, self.plan.seed, self.done, self.played)
+                await player.go_home(global_id("VM", vm.id))
 
         async with asyncio.TaskGroup() as tasks:
-            for vm in await db.find(Vm, {"status": {"$nin": list(ENDED)}}):
+            for vm in await site.db.find(Vm, {"status": {"$nin": list(ENDED)}}):
                 tasks.create_task(one(vm))
 
     def _player(self, number: int) -> Player:
-        at_google = random.Random(f"{self.plan.seed}:{number}:cloud").random() < self.plan.google  # noqa: S311 - not a secret
+        at_google = self._chance(f"{number}:cloud").random() < self.plan.google
         cloud = "CLOUDYPAD" if at_google else "TENSORDOCK"
-        return Player(self.deployed, self.gateway, number, self.plan.seed, self.done, self.played, cloud)
+        return Player(self.site.deployed, self.gateway, number, self.plan.seed, self.done, self.played, cloud)
 
-    async def _tell(self) -> None:
-        """How far it is, now and then, for whoever waits."""
+    def _chance(self, what: str) -> random.Random:
+        return random.Random(f"{self.plan.seed}:{what}")  # noqa: S311 - not a secret
+
+    async def _count(self) -> None:
+        """Count the machines that were rented, and say now and then how many they are."""
+        reported = time.monotonic()
         while True:
-            await asyncio.sleep(_TOLD_EVERY_S)
-            print(f"{len(await lives(self.deployed))} of {self.plan.machines} machines rented", flush=True)
+            self.rented = len(await lives(self.site.deployed))
+            if time.monotonic() - reported > _REPORT_EVERY_S:
+                reported = time.monotonic()
+                print(f"{self.rented} of {self.plan.machines} machines rented", flush=True)
+            await asyncio.sleep(_COUNT_EVERY_S)
 
     async def _fail(self) -> None:
         while True:
@@ -133,19 +223,17 @@ class Soak:
         while True:
             await asyncio.sleep(self.chance.uniform(0, 2 * self.plan.kill_every_s))
             if self.chance.random() < 0.7:
-                place = self.chance.randrange(len(self.workers))
-                await asyncio.to_thread(self.workers[place].kill)
-                self.workers[place] = self.deployed.worker()
+                await self.upgrades.kill_one(self.chance.choice)
                 self.done["kill -9 worker"] += 1
             else:
                 place = self.chance.randrange(len(self.gateways))
                 await asyncio.to_thread(self.gateways[place].process.kill)
-                self.gateways[place] = await self.deployed.gateway()
+                self.gateways[place] = await self.site.deployed.gateway()
                 self.done["kill -9 gateway"] += 1
 
 
 async def settled(db: Database) -> list[str]:
-    """Once nothing is under way any more; else what still is when the patience ends."""
+    """Return once nothing is under way; else what still is when the patience ends."""
     deadline = time.monotonic() + _SETTLE_S
     while True:
         launches = await db.find(Launch, {"status": {"$nin": list(LAUNCH_ENDED)}})
@@ -158,26 +246,36 @@ async def settled(db: Database) -> list[str]:
         await asyncio.sleep(1)
 
 
-async def agreed(run: Soak, db: Database) -> Verdict:
+async def agreed(run: Soak, site: Site) -> Verdict:
     """What differs for longer than a change that nobody ordered may stay unseen: idle machines switch themselves off
     also now, in a simulated time of their own."""
     deadline = time.monotonic() + UNASKED_S
+    played = run.played if site is run.site else Played()
     while True:
-        verdict = await compared(run.deployed, db, run.played, run.weather.mishaps)
+        verdict = await compared(site.deployed, site.db, site.engine, played, run.weather.incidents)
         if not verdict.differences or time.monotonic() > deadline:
             return verdict
         await asyncio.sleep(2)
 
 
-async def swept(parts: Dependencies) -> None:
+async def swept(site: Site) -> None:
     """Two rounds of the sweeper, so far apart that what it saw first is no longer spared."""
-    sweeper = Sweeper(parts.db, parts.registry, Meter(parts.db), spare_s=5)
+    parts, name = site.parts, site.deployed.name
+    sweeper = Sweeper(parts.db, parts.registry, Meter(parts.db), deployment=name, spare_s=5, workflows=parts.engine)
     for pause_s in (6, 0):
         try:
             await sweeper.sweep()
-        except ProviderError as error:
+        except GatewayError as error:
             print(f"  a sweep failed: {error}")
         await asyncio.sleep(pause_s)
+
+
+async def judged(run: Soak, site: Site) -> Verdict:
+    left = await settled(site.db)
+    await swept(site)
+    verdict = await agreed(run, site)
+    verdict.differences += [f"still under way: {each}" for each in left]
+    return verdict
 
 
 async def soak(plan: Plan, folder: Path) -> tuple[Counter[str], Verdict]:
@@ -190,36 +288,52 @@ async def soak(plan: Plan, folder: Path) -> tuple[Counter[str], Verdict]:
 
 async def soaked(plan: Plan, folder: Path, mongodb_uri: str, temporal_address: str) -> tuple[Counter[str], Verdict]:
     """The same on a database and an engine that are there."""
-    async with deployment(folder, mongodb_uri, temporal_address, clock_factor=_CLOCK_FACTOR) as deployed:
+    async with (
+        fault_proxy(mongodb_uri) as proxy,
+        deployment(folder, mongodb_uri, temporal_address, clock_factor=_CLOCK_FACTOR) as deployed,
+    ):
         deployed.environment |= {
             "TENSORDOCK_REQUESTS_PER_SECOND": "50",
             "TENSORDOCK_SETTLE_SECONDS": "5",
             "RATE_LIMIT_PER_MINUTE": "100000",
             "LOG_LEVEL": "INFO",
         }
-        run = Soak(plan, deployed, random.Random(plan.seed))  # noqa: S311 - not a secret
-        await run.begin()
-        await run.play()
-        names = {name.lower(): value for name, value in deployed.environment.items()}
-        settings = load_settings(**names)
-        async with compose(settings) as parts:
-            left = await settled(parts.db)
-            await swept(parts)
-            verdict = await agreed(run, parts.db)
-            verdict.differences += [f"still under way: {each}" for each in left]
-            await run.go_home(parts.db)
-            left = await settled(parts.db)
-            await swept(parts)
-            afterwards = await agreed(run, parts.db)
-            verdict.differences += [f"afterwards still under way: {each}" for each in left]
-            verdict.add_afterwards(afterwards, [life.tag for life in await lives(deployed) if life.state is not None])
-        return run.done, verdict
+        async with _site(deployed) as site, _site(deployed.second(_NEIGHBOR)) as neighbor:
+            deployed.environment["MONGODB_ATLAS_URI"] = proxy.uri
+            run = Soak(plan, site, neighbor, proxy, random.Random(plan.seed))  # noqa: S311 - not a secret
+            await run.begin()
+            await run.play()
+            undrained = await run.upgrades.drained()
+            verdict = await judged(run, site)
+            verdict.differences += undrained
+            verdict.add(_NEIGHBOR, await judged(run, neighbor))
+            await run.go_home(site, run.gateways)
+            await run.go_home(neighbor, run.neighbor_gateways)
+            for each, name in ((site, "afterwards"), (neighbor, f"afterwards, {_NEIGHBOR}")):
+                verdict.add(name, await judged(run, each))
+                left = [life.tag for life in await lives(each.deployed) if life.state is not None]
+                verdict.differences += [f"{tag} is left at its cloud" for tag in left]
+            return run.done, verdict
+
+
+@asynccontextmanager
+async def _site(deployed: Deployment) -> AsyncIterator[Site]:
+    """Open the books of an installation, past the proxy. Its schedules end with the block."""
+    environment = deployed.environment
+    address, queue = environment["TEMPORAL_ADDRESS"], environment["TEMPORAL_TASK_QUEUE"]
+    engine = Engine(await connect(EngineAddress(address, "default", queue)), queue)
+    async with compose(load_settings(**{name.lower(): value for name, value in environment.items()})) as parts:
+        try:
+            yield Site(deployed, parts, engine)
+        finally:
+            await forget_schedules(address, queue)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    for name, kind in (("machines", int), ("at-once", int), ("workers", int), ("gateways", int), ("seed", int)):
-        parser.add_argument(f"--{name}", type=kind, default=getattr(Plan(), name.replace("-", "_")))
+    counts = ("machines", "at-once", "workers", "gateways", "seed", "database-errors", "terminations")
+    for name in (*counts, "upgrades", "balance-ends", "neighbors"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Plan(), name.replace("-", "_")))
     for name in ("minutes", "google", "kill-every-s", "fault-every-s"):
         parser.add_argument(f"--{name}", type=float, default=getattr(Plan(), name.replace("-", "_")))
     parser.add_argument("--folder", type=Path, help="keep logs and disks here")

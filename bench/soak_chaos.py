@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
+from bench.soak_incidents import Incidents
 from providers.google.regions import regions
 from tests.e2e.service import Deployment
 
@@ -23,6 +24,10 @@ _ANSWERS: Final[tuple[dict[str, Any], ...]] = (
     {"kind": "rate-limited", "retry_after": 2, "times": 2},
     {"kind": "server-error", "times": 3},
     {"kind": "server-error", "operation": "create"},
+    {"kind": "server-error", "operation": "create", "status": 404, "times": 2},
+    {"kind": "server-error", "operation": "create", "status": 410},
+    {"kind": "server-error", "operation": "create", "status": 418, "message": "This host is not available"},
+    {"kind": "answer-lost", "operation": "create", "times": 2},
     {"kind": "server-error", "operation": "create", "done": True},
     {"kind": "server-error", "operation": "delete", "done": True},
     {"kind": "server-error", "operation": "delete", "done": False},
@@ -41,6 +46,12 @@ _MACHINES: Final = ("vanish", "host-stop", "ssh-refused")
 _UNASKED: Final = ("vanish", "host-stop")
 _BY_MACHINE: Final = 0.15
 _AT_GOOGLE: Final = 0.1
+_PRICES: Final = 0.05
+_FACTORS: Final = (Decimal("0.5"), Decimal("1.2"), Decimal("1.5"), Decimal("2"))
+_QUOTA: Final = "NVIDIA_L4_GPUS"
+_PLENTY_USD: Final = Decimal(100_000)
+_USED_UP_USD: Final = Decimal("-0.01")
+_TOPPED_UP_AFTER_S: Final = (5.0, 20.0)
 
 
 class Weather:
@@ -49,7 +60,7 @@ class Weather:
         self._chance = chance
         self._google = google
         self._taken_back: list[asyncio.Task[None]] = []
-        self.mishaps: Counter[str] = Counter()  # what changed a machine and nobody had ordered, by its id
+        self.incidents = Incidents()
 
     async def clear(self) -> None:
         """Fine weather from now on, on every machine too."""
@@ -57,6 +68,8 @@ class Weather:
         await self._deployed.called_off()
         await self._deployed.others_left()
         await self._deployed.bid_google("full-zones", zones=[])
+        await self._deployed.bid_google("quotas", quotas=[])
+        await self._deployed.set_balance(_PLENTY_USD)
         for machine in await self._deployed.machines():
             for kind in ("ssh-refused", "install-fails"):
                 await self._still_there(kind=kind, machine=machine["id"])
@@ -66,10 +79,12 @@ class Weather:
         if self._google and self._chance.random() < _AT_GOOGLE:
             return await self._at_google()
         machines = await self._deployed.machines()
+        if machines and self._chance.random() < _PRICES:
+            return await self._reprice(self._chance.choice(machines))
         if machines and self._chance.random() < _BY_MACHINE:
             machine, kind = self._chance.choice(machines), self._chance.choice(_MACHINES)
             await self._deployed.fault(kind=kind, machine=machine["id"])
-            self.mishaps[machine["id"]] += kind in _UNASKED
+            self.incidents.unasked[machine["id"]] += kind in _UNASKED
             if kind == "ssh-refused":
                 self._later(self._still_there(kind="ssh-refused", machine=machine["id"]))
             return kind
@@ -77,15 +92,41 @@ class Weather:
         await self._deployed.fault(**order)
         return " ".join(str(part) for part in (order["kind"], order.get("operation")) if part)
 
+    async def use_up_balance(self) -> bool:
+        """TensorDock stops every machine, and takes no order until the account is topped up some seconds later."""
+        for machine in await self._deployed.machines():
+            self.incidents.unasked[machine["id"]] += 1
+        await self._deployed.set_balance(_USED_UP_USD)
+        await asyncio.sleep(self._chance.uniform(*_TOPPED_UP_AFTER_S))
+        await self._deployed.set_balance(_PLENTY_USD)
+        return True
+
+    async def _reprice(self, machine: Mapping[str, Any]) -> str:
+        """One that has just gone keeps its price."""
+        before = Decimal(machine["usd_per_hour_now"])
+        after = before * self._chance.choice(_FACTORS)
+        if machine["state"] == "running":
+            with contextlib.suppress(AssertionError):
+                await self._deployed.set_price(machine["id"], after)
+                self.incidents.price_changes_usd[machine["id"]] += abs(after - before)
+        return "price change"
+
     async def _at_google(self) -> str:
-        """Half of all zones are full for a while, or a machine is turned off."""
+        """Half of all zones are full for a while, quotas of half of all regions are used up, or a machine is turned
+        off."""
         running = [machine["name"] for machine in await self._deployed.at_google() if machine["status"] == "RUNNING"]
         if running and self._chance.random() < 0.5:
             name = self._chance.choice(running)
             with contextlib.suppress(AssertionError):  # it may be gone by now
                 await self._deployed.bid_google(f"machines/{name}/stop")
-            self.mishaps[name] += 1
+            self.incidents.unasked[name] += 1
             return "google turned one off"
+        if self._chance.random() < 0.5:
+            names = sorted(regions())
+            used_up = [{"name": _QUOTA, "region": name} for name in self._chance.sample(names, len(names) // 2)]
+            await self._deployed.bid_google("quotas", quotas=used_up)
+            self._later(self._deployed.bid_google("quotas", quotas=[]))
+            return "google's quotas are used up"
         zones = [zone for region in regions().values() for zone in region.zones]
         await self._deployed.bid_google("full-zones", zones=self._chance.sample(zones, len(zones) // 2))
         self._later(self._deployed.bid_google("full-zones", zones=[]))

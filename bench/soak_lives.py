@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from models.usage import UsageState
+from providers.tags import belongs_to
 from tests.e2e.service import Deployment
+
+_STATES: Final = {"reserved": UsageState.RUNNING, "released": UsageState.STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,9 @@ class Life:
 
 
 async def lives(deployed: Deployment) -> list[Life]:
-    """Of all machines of ours, at both clouds."""
-    return [*await _at_tensordock(deployed), *await _at_google(deployed)]
+    """Return those of all machines of this deployment, at both clouds."""
+    found = [*await _at_tensordock(deployed), *await _at_google(deployed)]
+    return [life for life in found if belongs_to(life.tag, deployed.name)]
 
 
 async def _at_tensordock(deployed: Deployment) -> list[Life]:
@@ -66,12 +70,12 @@ async def _told(deployed: Deployment, what: str) -> dict[str, Any]:
 
 
 def _of_order(order: Mapping[str, Any], bills: Mapping[str, str]) -> Life:
-    """What costs the full price is on, or off with its hardware reserved, which our meter calls running too."""
-    full = Decimal(order["prices"][0]["usd_per_hour"])
+    """A machine that has its hardware is on, or off with the hardware reserved, which our meter calls running too."""
+    prices = [price for price in order["prices"] if Decimal(price["usd_per_hour"])]
     states = [
-        (_time(price["from"]), UsageState.RUNNING if Decimal(price["usd_per_hour"]) == full else UsageState.STOPPED)
-        for price in order["prices"]
-        if Decimal(price["usd_per_hour"])
+        (_time(price["from"]), _STATES[price["hardware"]])
+        for before, price in zip([None, *prices], prices, strict=False)
+        if before is None or before["hardware"] != price["hardware"]
     ]
     ended_at = _time_or_none(order["ended_at"])
     usd = Decimal(order["billed_usd"] or bills.get(order["instance_id"], "0"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
-from bench.soak_audit import ORDERED_S, UNASKED_S, Machine, judged
+from bench.soak_audit import ORDERED_S, TERMINATED_S, UNASKED_S, Machine, judged
+from bench.soak_incidents import Incidents
 from bench.soak_lives import Life, Span, apart_s
 from models.catalog import ConsoleType, PresetName
 from models.usage import UsageInterval, UsageState
@@ -80,17 +82,17 @@ def running() -> Machine:
 def test_what_is_right_is_no_difference() -> None:
     right = [ended(), running(), ended(late_s=3 * ORDERED_S - 1)]
 
-    assert [judged([machine], {}).differences for machine in right] == [[], [], []]
+    assert [judged([machine], Incidents()).differences for machine in right] == [[], [], []]
 
 
 def test_seconds_are_allowed_for_each_change_and_more_where_nobody_ordered_it() -> None:
     late = ended(late_s=3 * ORDERED_S + 1)
 
-    (found,) = judged([late], {}).differences
+    (found,) = judged([late], Incidents()).differences
 
     assert found == f"{TAG}: 91.0 s are metered otherwise than its cloud says, in 3 changes of which 0 nobody ordered"
     assert UNASKED_S > ORDERED_S
-    assert judged([late], {"m1": 1}).differences == []
+    assert judged([late], Incidents(unasked=Counter(m1=1))).differences == []
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,9 @@ def test_seconds_are_allowed_for_each_change_and_more_where_nobody_ordered_it() 
     ],
 )
 def test_each_fault_alone_is_a_difference(machine: Machine, words: str) -> None:
-    assert any(words in each for each in judged([machine], {}).differences), judged([machine], {}).differences
+    assert any(words in each for each in judged([machine], Incidents()).differences), judged(
+        [machine], Incidents()
+    ).differences
 
 
 def test_two_accounts_of_a_time_are_apart_where_they_say_different_things() -> None:
@@ -128,3 +132,15 @@ def test_two_accounts_of_a_time_are_apart_where_they_say_different_things() -> N
     assert apart_s(ours, theirs, NOW) == 2 + 3 + 4
     assert apart_s(theirs, theirs, NOW) == 0
     assert apart_s([], [Span(NOW - seconds(7), None, ON)], NOW) == 7
+
+
+def test_time_and_money_are_allowed_where_a_workflow_was_terminated_or_a_price_changed() -> None:
+    late, dear = ended(late_s=3 * ORDERED_S + TERMINATED_S - 1), replace(ended(), intervals=ended().intervals)
+    dear = replace(dear, lives=(replace(dear.lives[0], billed_usd=Decimal("0.09")),))
+
+    assert judged([late], Incidents(terminated=Counter({VM: 1}))).differences == []
+    assert judged([late], Incidents()).differences != []
+    changed = Incidents()
+    changed.price_changes_usd["m1"] += Decimal("0.18")
+    assert judged([dear], changed).differences == []
+    assert judged([dear], Incidents()).differences == [f"{TAG} cost 0.0900 USD, and our meter says 0.0600"]

@@ -14,7 +14,8 @@ import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,20 @@ class Deployment:
     control_url: str
     http: aiohttp.ClientSession
     processes: list[Process] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.environment.get("DEPLOYMENT", "main")
+
+    def second(self, name: str) -> Deployment:
+        """Return another installation on the same cloud accounts, with a database, a queue and a key of its own."""
+        own = {
+            "DEPLOYMENT": name,
+            "MONGODB_DATABASE": f"e2e_{secrets.token_hex(5)}",
+            "TEMPORAL_TASK_QUEUE": f"e2e-{secrets.token_hex(5)}",
+            "DATA_DIR": str(self.folder / f"data-{name}"),
+        }
+        return replace(self, environment={**self.environment, **own})
 
     def run(self, *arguments: str, **environment: str) -> Process:
         """Start the service with these arguments, and these variables beside those of the deployment.
@@ -141,6 +156,16 @@ class Deployment:
 
     async def bid_google(self, path: str, **body: Any) -> None:
         async with self.http.post(f"{self.control_url}/gcp/{path}", json=body) as reply:
+            assert reply.ok, await reply.text()
+
+    async def set_price(self, machine_id: str, usd_per_hour: Decimal) -> None:
+        """Let TensorDock charge another price for a machine from now on."""
+        body = {"usd_per_hour": str(usd_per_hour)}
+        async with self.http.put(f"{self.control_url}/machines/{machine_id}/price", json=body) as reply:
+            assert reply.ok, await reply.text()
+
+    async def set_balance(self, usd: Decimal) -> None:
+        async with self.http.put(f"{self.control_url}/balance", json={"usd": str(usd)}) as reply:
             assert reply.ok, await reply.text()
 
     async def fault(self, **order: Any) -> None:

@@ -9,22 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
-from temporalio.client import Client, WorkflowExecution
 
 from fleet.messages import launch_workflow_id, machine_workflow_id
 from launch.temporal_client import connect
-from launch.versions import deployment_name
 from launch.workflow_client import EngineAddress
 from schema.ids import key_of
+from tests.e2e.engine import Engine
 from tests.e2e.service import ROOT, Deployment, Gateway
 
 pytestmark = pytest.mark.timeout(300)
 
 _MOUNT = "        await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchSteps.mount_library, on, _message)\n"
 _RESTORE = "        await self._do(LaunchStepName.RESTORE_SAVES, LaunchSteps.restore_saves, on, _message)\n"
-_FAILED = {EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED, EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED}
 
 
 def reordered(folder: Path) -> Path:
@@ -36,37 +32,6 @@ def reordered(folder: Path) -> Path:
     workflow.write_text(before.replace(_MOUNT + _RESTORE, _RESTORE + _MOUNT))
     assert workflow.read_text() != before
     return tree / "server.py"
-
-
-class Engine:
-    """What Temporal says of this deployment's builds and workflows."""
-
-    def __init__(self, client: Client, task_queue: str) -> None:
-        self._client = client
-        self._queue = task_queue
-        self._deployment = deployment_name(task_queue)
-
-    async def current(self) -> str:
-        asked = DescribeWorkerDeploymentRequest(namespace="default", deployment_name=self._deployment)
-        described = await self._client.workflow_service.describe_worker_deployment(asked)
-        return described.worker_deployment_info.routing_config.current_deployment_version.build_id
-
-    async def build_of(self, workflow: str) -> str:
-        described = await self._client.get_workflow_handle(workflow).describe()
-        return described.raw_description.workflow_execution_info.versioning_info.deployment_version.build_id
-
-    async def running_on(self, build: str) -> list[str]:
-        query = f"TemporalWorkerDeploymentVersion = '{self._deployment}:{build}' AND ExecutionStatus = 'Running'"
-        return [each.id async for each in self._client.list_workflows(query)]
-
-    async def failures(self) -> list[str]:
-        """Return the workflows in which a task failed, or which failed themselves."""
-        runs = [each async for each in self._client.list_workflows(f"TaskQueue = '{self._queue}'")]
-        return [each.id for each in runs if _FAILED & await self._events(each)]
-
-    async def _events(self, run: WorkflowExecution) -> set[int]:
-        history = await self._client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
-        return {event.event_type for event in history.events}
 
 
 async def until(so: Callable[[], Awaitable[bool]], within_s: float = 90) -> None:
