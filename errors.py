@@ -1,30 +1,30 @@
-"""Every error this service raises on purpose, named after what the caller does next.
+"""The errors that this service raises on purpose, each named after what to do next.
 
 GatewayError
-├── ProviderError             something outside let us down
-│   ├── NoCapacityError       this site is full: take the next placement
-│   │   ├── RegionQuotaError      our quota in this region is used up: take the next region
-│   │   └── AccountQuotaError     a quota of our whole account is used up: take the next cloud, tell an operator
+├── ProviderError             a cloud, a machine or the bucket failed
+│   ├── NoCapacityError       this site is full: try the next placement
+│   │   ├── RegionQuotaError      our quota in this region is used up: try the next region
+│   │   └── AccountQuotaError     a quota of our account is used up: try the next cloud, alert an operator
 │   │       └── AccountBalanceError   its prepaid money is
-│   ├── MachineLostError      this machine is gone or broken: release it, take the next placement
-│   ├── ProviderBusyError     429, 5xx, silence: look what happened, then ask again later
-│   └── ProviderRefusedError  credentials, quota, bad order: stop, tell an operator
-├── RefusedError              we said no and the caller can act on it: an entry of a payload's `errors`
-│   ├── InvalidInputError     a value is outside what is allowed; `path` names the field
+│   ├── MachineLostError      this machine is gone or broken: release it, try the next placement
+│   ├── ProviderBusyError     429, 5xx, no response: check what happened, retry later
+│   └── ProviderRefusedError  credentials, quota, bad order: stop, alert an operator
+├── RefusedError              refused, and the caller can act on it: an entry of a payload's `errors`
+│   ├── InvalidInputError     a value is not allowed; `path` names the field
 │   │   └── IdempotencyKeyReusedError  the key was used with other arguments
-│   ├── NotFoundError         no such thing, or not the caller's
-│   ├── InvalidStateError     not while it is in this status
-│   ├── NoPlacementError      nowhere to put it: full, too dear, or nothing fits
+│   ├── NotFoundError         unknown, or another user's
+│   ├── InvalidStateError     not possible in this status
+│   ├── NoPlacementError      no placement: full, too expensive, or nothing fits
 │   ├── SpendingLimitError    a hard spending limit is reached
 │   └── ProviderDownError     the chosen cloud cannot be used now
 ├── UnauthenticatedError      no valid credentials
 ├── ForbiddenError            the caller's role may not do this
-├── LimitReachedError         too many at once or too often: `limit` names which, `retry_after_s` says when again
-├── UnavailableError          our own database or engine is away: ask again soon
+├── LimitReachedError         too many or too often: `limit` names the limit, `retry_after_s` when to retry
+├── UnavailableError          our database or Temporal is unavailable: retry soon
 │   └── UnusableError         until an operator changes something: `fault` says what
-├── UnreadableRecordError     another version wrote this record: leave it alone
-├── MigrationError            stored data does not allow what this version needs: change it, start again
-└── ConflictError             somebody moved the document first: read it again
+├── UnreadableRecordError     another version wrote this record: leave it as it is
+├── MigrationError            stored data does not fit this version: change it, restart
+└── ConflictError             the document changed in between: read it again
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MESSAGE_LIMIT = 256
 
 
 class GatewayError(Exception):
-    """Base of all errors raised on purpose. Its text is safe to log and carries no credential."""
+    """Base of all errors raised on purpose. Its text is safe to log and contains no credentials."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message[:MESSAGE_LIMIT])
@@ -45,9 +45,9 @@ class GatewayError(Exception):
 
 
 class ProviderError(GatewayError):
-    """Something outside (a cloud, a machine, the bucket) let us down.
+    """A cloud, a machine or the bucket failed.
 
-    `log_detail` is for the log alone: addresses, names of buckets, foreign text. `str()` has it, the message has not.
+    `log_detail` is for the log only: addresses, bucket names, foreign text. `str()` includes it, `message` does not.
     """
 
     log_detail = ""
@@ -56,20 +56,21 @@ class ProviderError(GatewayError):
         return f"{self.message} ({self.log_detail})" if self.log_detail else self.message
 
     def with_log_detail(self, detail: str) -> Self:
+        """Set `log_detail` and return the error."""
         self.log_detail = detail[:MESSAGE_LIMIT]
         return self
 
 
 class NoCapacityError(ProviderError):
-    """This site is full; the next placement may do."""
+    """This site is full; the next placement may have capacity."""
 
 
 class RegionQuotaError(NoCapacityError):
-    """Our quota in this region is used up; another region has one of its own."""
+    """Our quota in this region is used up; other regions have separate quotas."""
 
 
 class AccountQuotaError(NoCapacityError):
-    """A quota of our whole account is used up: no other place of this cloud will do. `quota` is its name."""
+    """A quota of our whole account is used up, so that no site of this cloud can be used. `quota` is its name."""
 
     def __init__(self, message: str, quota: str) -> None:
         super().__init__(message)
@@ -84,13 +85,13 @@ class AccountBalanceError(AccountQuotaError):
 
 
 class MachineLostError(ProviderError):
-    """This machine is gone or broken; release it and take the next placement."""
+    """This machine is gone or broken; release it and try the next placement."""
 
 
 class ProviderBusyError(ProviderError):
-    """No usable answer. The request may or may not have been carried out: look first, then ask again later.
+    """No usable response. The request may have been carried out: check first, then retry later.
 
-    `retry_after_s`: when asking again makes sense, where that is known.
+    `retry_after_s` is when a retry makes sense, if known.
     """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
@@ -103,11 +104,11 @@ class ProviderSilentError(ProviderBusyError):
 
 
 class ProviderRefusedError(ProviderError):
-    """The answer is no and will stay no until an operator changes something."""
+    """The cloud refused, and will refuse until an operator changes something."""
 
 
 class RefusedError(GatewayError):
-    """We said no, and the caller can act on it. `path` names the input field at fault, outermost first."""
+    """The request is refused, and the caller can act on it. `path` names the input field at fault, outermost first."""
 
     code = "REFUSED"
 
@@ -117,9 +118,9 @@ class RefusedError(GatewayError):
 
 
 class InvalidInputError(RefusedError):
-    """A value is outside what is allowed; the message says what is."""
+    """A value is not allowed; the message says what is."""
 
-    code = "BAD_USER_INPUT"  # one word for it, in `errors` of a payload as in those of an answer
+    code = "BAD_USER_INPUT"  # the same code in a payload's `errors` and in a response's
 
 
 class IdempotencyKeyReusedError(InvalidInputError):
@@ -129,7 +130,7 @@ class IdempotencyKeyReusedError(InvalidInputError):
 
 
 class NotFoundError(RefusedError):
-    """There is no such thing, or it belongs to somebody else: the two answer alike."""
+    """The object does not exist or belongs to another user; the response does not reveal which."""
 
     code = "NOT_FOUND"
 
@@ -145,7 +146,7 @@ class InvalidStateError(RefusedError):
 
 
 class NoPlacementError(RefusedError):
-    """Nowhere to put the machine. A launch's recorded attempts say where it was tried."""
+    """No site can take the machine. A launch's attempts say where it was tried."""
 
     code = "NO_CAPACITY"
 
@@ -176,7 +177,7 @@ class StockUnknownError(ProviderDownError):
 
 
 class UnauthenticatedError(GatewayError):
-    """The credentials are missing, malformed, expired or revoked. The message says no more than the caller knows."""
+    """The credentials are missing, malformed, expired or revoked. The message reveals nothing beyond that."""
 
 
 class ForbiddenError(GatewayError):
@@ -184,7 +185,10 @@ class ForbiddenError(GatewayError):
 
 
 class LimitReachedError(GatewayError):
-    """The caller asks for too many things at once, or too often. `retry_after_s` of None: when others have ended."""
+    """The caller has too many things in progress, or asks too often.
+
+    `retry_after_s` is when a retry makes sense; None if that depends on others ending.
+    """
 
     code = "LIMIT_REACHED"
 
@@ -196,13 +200,14 @@ class LimitReachedError(GatewayError):
 
 
 class UnavailableError(GatewayError):
-    """Our own database or engine is away. Nothing was done, unless the message says otherwise; asking again soon is
-    right."""
+    """Our database or Temporal is unavailable. Nothing was done unless the message says otherwise; retry soon."""
 
 
 class UnreadableRecordError(GatewayError):
-    """This version cannot read the record, which another one wrote. It is left as it is. `user_id`: whose it is, as far
-    as that can be read."""
+    """This version cannot read the record, which another version wrote. It is left as it is.
+
+    `user_id` is the record's user, if it can be read.
+    """
 
     code = "UNREADABLE_RECORD"
 
@@ -212,17 +217,22 @@ class UnreadableRecordError(GatewayError):
 
 
 class DatabaseFaultError(Exception):
-    """The database refused a command for a reason that no waiting and no operator ends: a fault of ours, or an error
-    that this version does not know. No GatewayError: callers get it masked, as any other fault."""
+    """The database refused a command for a reason that neither a retry nor an operator can resolve.
+
+    It is a bug of ours, or an error unknown to this version. As it is no GatewayError, callers see it masked.
+    """
 
 
 class MigrationError(GatewayError):
-    """Stored data does not allow what this version needs; an operator changes it and starts again."""
+    """Stored data does not fit this version; an operator must change it and restart."""
 
 
 class UnusableError(UnavailableError):
-    """Our database or engine cannot be used until an operator changes something. `fault` is the line for operators,
-    with the variable, the cause and an example; callers are told the message alone, which names no address."""
+    """Our database or Temporal cannot be used until an operator changes something.
+
+    `fault` is the line for operators, with the variable, the cause and an example. Callers see only the message, which
+    contains no address.
+    """
 
     def __init__(self, message: str, fault: str) -> None:
         super().__init__(message)
@@ -230,4 +240,4 @@ class UnusableError(UnavailableError):
 
 
 class ConflictError(GatewayError):
-    """Somebody moved the document first: read it again."""
+    """The document changed in between: read it again."""

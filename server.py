@@ -1,6 +1,6 @@
-"""The composition root: settings in, gateway and worker out.
+"""The entry point: reads the settings and runs the gateway, the worker, or both.
 
-`python server.py` runs both in one process; `--role gateway` and `--role worker` separate them.
+`python server.py` runs both in one process; `--role gateway` and `--role worker` run one of them.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from billing.rollups import Rollups
 from composition.dependencies import Dependencies, compose
 from composition.embedded_defaults import completed, embedded, needs_simulator
 from composition.identity import claim_database, identity_of, restrict
-from composition.metrics import page_of_a_worker
+from composition.metrics import worker_metrics_page
 from composition.providers import secret_text
-from composition.worker import adoption_of, persistently, sweeper_of, work
+from composition.worker import adoption_of, retry_until_available, sweeper_of, work
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
 from errors import GatewayError, MigrationError, UnavailableError, UnusableError
@@ -51,27 +51,28 @@ from web.websocket_protocol import hardened_websocket_protocol
 
 log = logging.getLogger("server")
 
-_LAST_WORDS_S: Final = 10.0
-_PREPARED_WITHIN_S: Final = 3.0
+_SHUTDOWN_S: Final = 10.0
+_PREPARE_WAIT_S: Final = 3.0
 _BACKLOG: Final = 4096
-# asyncio accepts so many connections before it does anything else. If a crowd were accepted all at once, the answers of
-# the database would wait for longer than they may take.
+# asyncio accepts this many connections before it does anything else. If thousands were accepted at once, responses of
+# the database would wait past their timeouts.
 _ACCEPTED_AT_ONCE: Final = 16
 _ONE_LINE: Final = (SettingsError, EmbeddedError, UnavailableError, MigrationError)
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description="The Gamer Provisioner.")
     parser.add_argument("--role", choices=["all", "gateway", "worker"], default="all")
     parser.add_argument(
         "--rebuild-rollups",
         action="store_true",
-        help="make the sums of closed days anew from the usage intervals, and end",
+        help="recompute the sums of closed days from the usage intervals, and exit",
     )
     parser.add_argument(
         "--adopt-database",
         action="store_true",
-        help="take the database over for this deployment and its cloud accounts, whatever it was used for before",
+        help="take over the database, and the task queue, for this deployment and its cloud accounts",
     )
     arguments = parser.parse_args()
     with one_line_errors():
@@ -98,7 +99,7 @@ def run(service: Coroutine[Any, Any, None]) -> None:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the process with one line for who started it, and status 2, on a wrong setting or something that is away."""
+    """End the process with status 2 and a one-line message on an invalid setting or an unavailable dependency."""
     try:
         yield
     except (*_ONE_LINE, BaseExceptionGroup) as error:
@@ -106,7 +107,7 @@ def one_line_errors() -> Iterator[None]:
         if not isinstance(first, _ONE_LINE):
             raise
         line = first.fault if isinstance(first, UnusableError) else first
-        print(line, file=sys.stderr)  # noqa: T201  (it is for who started it)
+        print(line, file=sys.stderr)  # noqa: T201  (output of a command)
         raise SystemExit(2) from None
 
 
@@ -115,104 +116,106 @@ def _first(error: BaseException) -> BaseException:
 
 
 async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
-    """Run until SIGINT, SIGTERM or SIGHUP. `adopt` takes the database over from another deployment."""
+    """Run until SIGINT, SIGTERM or SIGHUP. `adopt` takes over the database of another deployment."""
     stopping = _stop_signal()
     async with AsyncExitStack() as stack:
         _make_folder(settings.data_dir)
         port, name = (settings.metrics_port, "METRICS_PORT") if role == "worker" else (settings.port, "PORT")
         listener = None if port is None else stack.enter_context(listen(settings.host, port, name))
         running = await stack.enter_async_context(embedded(settings))
-        asked_for, settings = settings, completed(settings, running)
+        given, settings = settings, completed(settings, running)
         parts = await stack.enter_async_context(compose(settings, works=role != "gateway"))
         parts.db.prepare_first()
         restrict(parts.db)
         opened, prepared = asyncio.Event(), asyncio.Event()
-        claimed = _claimed(parts, settings, asked_for, adopt=adopt)
-        preparing = _prepare_database(parts.db, claimed, opened, prepared)
+        claim = _claim(parts, settings, given, adopt=adopt)
+        preparing = _prepare_database(parts.db, claim, opened, prepared)
         failures: list[GatewayError] = []
         async with asyncio.TaskGroup() as tasks:
             jobs = [
-                tasks.create_task(_or_stop(preparing, stopping, failures)),
+                tasks.create_task(_stop_on_failure(preparing, stopping, failures)),
                 tasks.create_task(_warm_up(parts, opened)),
             ]
-            # As a rule the database is prepared before anything is asked of it: making an index waits for writes.
+            # Normally the database is prepared before the first request: creating an index waits for writes.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(prepared.wait(), _PREPARED_WITHIN_S)
+                await asyncio.wait_for(prepared.wait(), _PREPARE_WAIT_S)
             if role != "gateway":
                 jobs.append(tasks.create_task(_work(settings, parts, opened, stopping, adopt=adopt)))
-            greetings: list[asyncio.Task[None]] = []
+            startup_texts: list[asyncio.Task[None]] = []
             if listener is not None:
                 jobs.append(
-                    tasks.create_task(_serve_http(settings, parts, _served(role, settings, parts), listener, stopping))
+                    tasks.create_task(
+                        _serve_http(settings, parts, _build_application(role, settings, parts), listener, stopping)
+                    )
                 )
                 if settings.environment is Environment.DEVELOPMENT and role != "worker":
-                    greetings = [tasks.create_task(_greet(asked_for, settings, parts, listener, prepared))]
+                    startup_texts = [tasks.create_task(_print_startup_text(given, settings, parts, listener, prepared))]
             await stopping.wait()
-            for greeting in greetings:
-                greeting.cancel()
-            _, late = await asyncio.wait(jobs, timeout=_LAST_WORDS_S)
+            for startup_text_task in startup_texts:
+                startup_text_task.cancel()
+            _, late = await asyncio.wait(jobs, timeout=_SHUTDOWN_S)
             for job in late:
                 job.cancel()
         if failures:
             raise failures[0]
 
 
-def _served(role: str, settings: Settings, parts: Dependencies) -> Starlette:
+def _build_application(role: str, settings: Settings, parts: Dependencies) -> Starlette:
     if role == "worker":
-        return metrics_endpoint(page_of_a_worker(settings, parts))
+        return metrics_endpoint(worker_metrics_page(settings, parts))
     from composition.gateway import application  # noqa: PLC0415  (a worker never loads the schema)
 
     return application(settings, parts)
 
 
 async def rebuild_rollups(settings: Settings) -> None:
-    """Once. Reports go on meanwhile; started beside a running service it shares its children."""
-    async with _claimed_parts(settings) as parts:
+    """Recompute all sums of closed days; reports keep working. Share a running service's embedded services."""
+    async with _open_claimed(settings) as parts:
         await parts.db.ensure_indexes(DOCUMENTS)
         days = await Rollups(parts.db).rebuild(datetime.now(UTC))
-        log.info("sums of closed days were made anew", extra={"days": days})
+        log.info("sums of closed days recomputed", extra={"days": days})
 
 
 async def sweep_once(*, dry_run: bool, confirm: bool) -> list[Action]:
-    """One round of the sweeper, composed as the service is. Started beside a running service it shares its children."""
+    """Run the sweeper once. Next to a running service, share its embedded services."""
     settings = load_settings()
-    async with _claimed_parts(settings) as parts:
+    async with _open_claimed(settings) as parts:
         if not dry_run:
             await parts.db.ensure_indexes(DOCUMENTS)
         return await sweeper_of(settings, parts).sweep(dry_run=dry_run, confirm=confirm)
 
 
 async def adopt_once() -> list[Action]:
-    """Give machines that the sweeper holds, and that no record knows, a record again; what became of each."""
+    """Create records for machines that the sweeper holds and that have none, and return the outcome of each."""
     settings = load_settings()
-    async with _claimed_parts(settings) as parts:
+    async with _open_claimed(settings) as parts:
         await parts.db.ensure_indexes(DOCUMENTS)
         held = await sweeper_of(settings, parts).sweep(dry_run=True)
         return await adoption_of(parts).adopt(held)
 
 
 async def rescue_once(address: Address) -> list[RescuedSlot]:
-    """Bring the saves that lie on a host into the bucket; what became of each slot."""
-    async with _claimed_parts(load_settings()) as parts:
+    """Bring the saves that lie on a host into the bucket; return the outcome of each slot."""
+    async with _open_claimed(load_settings()) as parts:
         assert parts.streaming is not None, "a rescue reaches a machine"
         return await rescue(parts.db, parts.streaming, address)
 
 
 @contextlib.asynccontextmanager
-async def _claimed_parts(asked_for: Settings) -> AsyncIterator[Dependencies]:
-    """Open what the service is made of, on a database that is this deployment's."""
+async def _open_claimed(given: Settings) -> AsyncIterator[Dependencies]:
+    """Open the shared objects, and claim the database for this deployment."""
     async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(embedded(asked_for))
-        settings = completed(asked_for, running)
+        running = await stack.enter_async_context(embedded(given))
+        settings = completed(given, running)
         parts = await stack.enter_async_context(compose(settings))
-        await _claimed(parts, settings, asked_for)()
+        await _claim(parts, settings, given)()
         yield parts
 
 
 def listen(host: str, port: int, variable: str) -> socket.socket:
-    """The port is taken before anything is started, so that a taken one is said at once, by the variable's name."""
+    """Listen on the port before anything else starts. Raise SettingsError, naming `variable`, if it is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only on connections whose listener names TCP. Without it each answer on a kept-alive
+    # asyncio sets TCP_NODELAY only if the listener names TCP. Without it each answer on a kept-alive
     # connection waits for the client's delayed acknowledgement, about 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -229,17 +232,19 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
 
 
 async def _prepare_database(
-    db: Database, claimed: Callable[[], Awaitable[None]], opened: asyncio.Event, prepared: asyncio.Event
+    db: Database, claim: Callable[[], Awaitable[None]], opened: asyncio.Event, prepared: asyncio.Event
 ) -> None:
-    await persistently(claimed, "mongodb")
+    await retry_until_available(claim, "mongodb")
     opened.set()
-    await persistently(lambda: db.ensure_indexes(DOCUMENTS), "mongodb")
+    await retry_until_available(lambda: db.ensure_indexes(DOCUMENTS), "mongodb")
     prepared.set()
 
 
-async def _or_stop(job: Awaitable[None], stopping: asyncio.Event, failures: list[GatewayError]) -> None:
-    """Stop the service in good order when the job fails: a task group would tear the HTTP server down with a traceback
-    of its own."""
+async def _stop_on_failure(job: Awaitable[None], stopping: asyncio.Event, failures: list[GatewayError]) -> None:
+    """Stop the service in an orderly way if the job fails.
+
+    A task group would cancel the HTTP server, which logs a traceback then.
+    """
     try:
         await job
     except GatewayError as error:
@@ -254,28 +259,26 @@ async def _work(
     await work(settings, parts, stopping, adopt=adopt)
 
 
-def _claimed(
-    parts: Dependencies, settings: Settings, asked_for: Settings, *, adopt: bool = False
+def _claim(
+    parts: Dependencies, settings: Settings, given: Settings, *, adopt: bool = False
 ) -> Callable[[], Awaitable[None]]:
-    """Return what claims the database for this deployment. `asked_for` are the settings before the blanks were filled
-    in."""
-
-    is_embedded = asked_for.mongodb_atlas_uri is None
+    """Return a function that claims the database for this deployment. `given` are the settings as they were set."""
+    is_embedded = given.mongodb_atlas_uri is None
     known: list[Identity] = []
 
-    async def claimed() -> None:
+    async def claim() -> None:
         if not is_embedded:
             await check_address(secret_text(settings.mongodb_atlas_uri) or "", settings.mongodb_database)
         if not known:
             known.append(await identity_of(settings, parts.tensordock_account))
         await claim_database(parts.db, settings, known[0], adopt=adopt, embedded=is_embedded)
 
-    return claimed
+    return claim
 
 
 async def _warm_up(parts: Dependencies, opened: asyncio.Event) -> None:
-    """What the first request would otherwise wait for: the engine's client, the gazetteer, the stock."""
-    await persistently(parts.engine.ping, "temporal")
+    """Load what the first request would otherwise wait for: Temporal's client, the gazetteer and the sites."""
+    await retry_until_available(parts.engine.ping, "temporal")
     await opened.wait()
     for provider in parts.registry.all():
         with contextlib.suppress(GatewayError):
@@ -287,20 +290,19 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
-        raise SettingsError(f"DATA_DIR: cannot make {folder}: {reason}. Example: DATA_DIR=/var/lib/gamer") from None
+        raise SettingsError(f"DATA_DIR: cannot create {folder}: {reason}. Example: DATA_DIR=/var/lib/gamer") from None
 
 
 class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Keep a long queue of connections that wait to be accepted; uvicorn has shortened it to what is accepted at
-        once."""
+        """Restore the long queue of connections to accept, which uvicorn shortens to the number accepted at once."""
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(_BACKLOG)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
-        yield  # signals are this module's: gateway and worker stop together
+        yield  # this module handles signals, so that gateway and worker stop together
 
 
 def _server_config(settings: Settings, parts: Dependencies, app: Starlette) -> uvicorn.Config:
@@ -335,40 +337,39 @@ async def _serve_http(
     serving = asyncio.create_task(server.serve([listener]))
     await asyncio.wait([serving, asyncio.ensure_future(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
     if hasattr(app.state, "stopping"):
-        app.state.stopping.set()  # event streams end before connections are closed under them
+        app.state.stopping.set()  # event streams end before their connections are closed
     server.should_exit = True
     await serving
     stopping.set()
 
 
 def _stop_signal() -> asyncio.Event:
-    """Also when the terminal is closed, unless we were told to outlive it (nohup)."""
+    """Return an event that SIGINT and SIGTERM set, and SIGHUP unless it is ignored (nohup)."""
     stopping = asyncio.Event()
-    signs = [signal.SIGINT, signal.SIGTERM]
+    signals = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signs.append(signal.SIGHUP)
-    for sign in signs:
+        signals.append(signal.SIGHUP)
+    for sign in signals:
         asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
     return stopping
 
 
-async def _greet(
-    asked_for: Settings, settings: Settings, parts: Dependencies, listener: socket.socket, prepared: asyncio.Event
+async def _print_startup_text(
+    given: Settings, settings: Settings, parts: Dependencies, listener: socket.socket, prepared: asyncio.Event
 ) -> None:
-    """Print where the service is, once its database and its engine can be used. `asked_for` are the settings before
-    the blanks were filled in."""
+    """Print the startup text once the database and Temporal can be used. `given` are the settings as they were set."""
     await prepared.wait()
-    await persistently(parts.engine.ping, "temporal")
+    await retry_until_available(parts.engine.ping, "temporal")
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     simulated = {
         "TensorDock": is_loopback(settings.tensordock_api_url.host or ""),
-        "CloudyPad": asked_for.cloudypad_command is None and needs_simulator(asked_for),
+        "CloudyPad": given.cloudypad_command is None and needs_simulator(given),
         "the game bucket": is_loopback(settings.gcs_endpoint_url.host or ""),
     }
     children = {
-        "the database": asked_for.mongodb_atlas_uri is None,
-        "the engine": asked_for.temporal_address is None,
-        "the simulator": needs_simulator(asked_for),
+        "the database": given.mongodb_atlas_uri is None,
+        "Temporal": given.temporal_address is None,
+        "the simulator": needs_simulator(given),
     }
     text = startup_text(
         f"http://{host}:{listener.getsockname()[1]}",
@@ -376,7 +377,7 @@ async def _greet(
         simulated=[name for name, so in simulated.items() if so],
         embedded=[name for name, so in children.items() if so],
     )
-    print(text, flush=True)  # noqa: T201  (for whoever started it in a terminal)
+    print(text, flush=True)  # noqa: T201  (output for the terminal)
 
 
 if __name__ == "__main__":

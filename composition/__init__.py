@@ -1,1 +1,1 @@
-"""The rooms of the composition root: with server.py and safety.py, all that ever reads the settings."""
+"""The composition root: with server.py and safety.py, the only code that reads the settings."""

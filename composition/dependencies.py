@@ -1,4 +1,4 @@
-"""What gateway and worker share: opened together, closed together."""
+"""The objects that gateway and worker share, opened and closed together."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ VERSION: Final = "0.1.0"
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What gateway and worker are made of."""
+    """The objects that gateway and worker are built from."""
 
     db: Database
     write_probe: WriteProbe
@@ -67,7 +67,7 @@ class Dependencies:
     placements: Placements
     library: Library
     bucket: Bucket
-    streaming: StreamingMachines | None  # None: this process reaches no machine
+    streaming: StreamingMachines | None  # None: this process does not connect to machines
     http: Http
     reports: ProviderReports
     balance: Balance
@@ -77,8 +77,10 @@ class Dependencies:
 
 @contextlib.asynccontextmanager
 async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[Dependencies]:
-    """Open what the roles share, and close it again. A process that does not work (a gateway) reaches no machine: it
-    has no SSH key, no CloudyPad and no key of the library, and asks for none."""
+    """Open the shared objects, and close them at the end.
+
+    A process that does not work (a gateway) connects to no machines, and needs no SSH key, CloudyPad or library key.
+    """
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(check_files, settings, works=works)
         metrics = Metrics(VERSION)
@@ -143,7 +145,7 @@ def _database(settings: Settings, metrics: Metrics) -> Database:
         )
     except ValueError:
         raise SettingsError(
-            "MONGODB_ATLAS_URI: not a MongoDB connection string; user and password are percent-encoded in it. "
+            "MONGODB_ATLAS_URI: must be a MongoDB connection string, with user and password percent-encoded. "
             "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net"
         ) from None
 
@@ -161,18 +163,19 @@ async def _streaming(settings: Settings, key: KeyPair, cloudypad: CloudyPadCli, 
 
 
 async def _key_pair(settings: Settings) -> KeyPair:
-    """In production a key that is named is there: a new one would reach none of the machines that run."""
+    """Return the SSH key. In production a configured key must exist: a new one would reach no running machine."""
     path = ssh_key_path(settings)
     named = settings.ssh_key_path is not None and settings.environment is Environment.PRODUCTION
     try:
         return await asyncio.to_thread(read_key_pair if named else ensure_key_pair, path)
     except (ProviderRefusedError, OSError):
         raise SettingsError(
-            f"SSH_KEY_PATH: {path} is not a private SSH key that can be read. Example: SSH_KEY_PATH=/secrets/id_ed25519"
+            f"SSH_KEY_PATH: {path} is not a readable private SSH key. Example: SSH_KEY_PATH=/secrets/id_ed25519"
         ) from None
 
 
 def engine_address(settings: Settings) -> EngineAddress:
+    """Return where Temporal is and how to connect to it."""
     return EngineAddress(
         host=settings.temporal_address or "",
         namespace=settings.temporal_namespace,

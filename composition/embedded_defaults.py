@@ -1,4 +1,4 @@
-"""What has to be started because no variable says where it is, and the settings with those blanks filled in."""
+"""Embedded services for everything that no setting locates, and settings that point to them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from settings import Environment, Settings, SettingsError, is_loopback, load_set
 
 
 def embedded(settings: Settings) -> EmbeddedServices:
-    """What has to be started because no variable says where it is."""
+    """Return the services to start because no setting says where they are."""
     return EmbeddedServices(
         settings.data_dir,
         mongodb=settings.mongodb_atlas_uri is None,
@@ -24,10 +24,10 @@ def embedded(settings: Settings) -> EmbeddedServices:
 
 
 def completed(settings: Settings, running: Running) -> Settings:
-    """The settings with the blanks filled in by what was started. What the environment says stays."""
+    """Return the settings, completed with the addresses of the embedded services. Values that were set stay."""
     given = dict(running.simulator_environment)
     if settings.tensordock_api_token is not None:
-        # Who names a cloud wants that one: no simulated Google beside it, and its own CloudyPad if there is one.
+        # With a real TensorDock, use no simulated Google, and the installed CloudyPad if there is one.
         given = _without(given, "TENSORDOCK_", "GCP_", "GOOGLE_")
         given = _without(given, "CLOUDYPAD_") if shutil.which("cloudypad") else given
     if settings.gcs_bucket_name is not None:
@@ -56,6 +56,7 @@ def _without(given: dict[str, str], *prefixes: str) -> dict[str, str]:
 
 
 def needs_simulator(settings: Settings) -> bool:
+    """Return whether the simulated clouds have to run."""
     if settings.environment is Environment.PRODUCTION:
         return False
     if settings.tensordock_api_token is None:
@@ -67,4 +68,5 @@ def needs_simulator(settings: Settings) -> bool:
 
 
 def simulates_google(settings: Settings) -> bool:
+    """Return whether Google is a simulation on this machine."""
     return is_loopback(settings.gcs_endpoint_url.host or "")

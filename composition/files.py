@@ -1,4 +1,4 @@
-"""Files that settings name: they are there, can be read, and are of the right kind, before anything begins."""
+"""Checks at the start that files named by settings exist, are readable and are of the right kind."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ _FOR_WORKERS: Final = frozenset({"gcs_library_key_file"})
 
 
 def check_files(settings: Settings, *, works: bool = True) -> None:
-    """Raise SettingsError, one line that names the variable, for the first file that cannot be used. Blocking. What is
-    for workers alone is not looked at for a process that does not work."""
+    """Raise SettingsError for the first file that cannot be used. Blocking.
+
+    Files that only workers need are skipped for a process that does not work.
+    """
     for name, kind in _KINDS.items():
         if name in _FOR_WORKERS and not works:
             continue
@@ -35,10 +37,10 @@ def _fault(path: Path, kind: str) -> str | None:
         content = path.read_bytes()
     except OSError as error:
         return f"cannot be read: {os.strerror(error.errno or 0)}"
-    return None if _is(content, kind) else f"is not {kind}"
+    return None if _has_kind(content, kind) else f"is not {kind}"
 
 
-def _is(content: bytes, kind: str) -> bool:
+def _has_kind(content: bytes, kind: str) -> bool:
     if kind.endswith("PEM form"):
         return b"-----BEGIN " in content
     try:

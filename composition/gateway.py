@@ -1,4 +1,4 @@
-"""The gateway: the ASGI application and its door."""
+"""Builds the gateway: the ASGI application with its authentication and limits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlertFeed
 from composition.dependencies import VERSION, Dependencies
-from composition.metrics import page_of_a_gateway
+from composition.metrics import gateway_metrics_page
 from composition.providers import save_urls
 from errors import ProviderError
 from fleet.service import MachineService
@@ -45,7 +45,7 @@ _CLOUD_PATIENCE_S: Final = 2.0  # how long an answer waits for a cloud or the bu
 
 
 def application(settings: Settings, parts: Dependencies) -> Starlette:
-    """The gateway as an ASGI application."""
+    """Build the gateway as an ASGI application."""
     progress, machines, alerts = ProgressFeed(parts.db), VmFeed(parts.db), AlertFeed(parts.db)
     operator_alerts = OperatorAlertFeed(parts.db)
     development = settings.environment is Environment.DEVELOPMENT
@@ -88,7 +88,7 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
         _readiness(parts),
         open_explorer=development,
         tls_only=not development,
-        metrics=page_of_a_gateway(settings, parts, gateway),
+        metrics=gateway_metrics_page(settings, parts, gateway),
         lifespan=lifespan,
     )
 

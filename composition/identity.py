@@ -1,4 +1,4 @@
-"""Which deployment this process belongs to, and that its database is that deployment's."""
+"""Makes sure that the database belongs to this deployment and its cloud accounts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from settings import Settings, SettingsError, is_loopback
 
 log = logging.getLogger("server")
 
-_ACCOUNT_WITHIN_S: Final = 5.0
-Account = Callable[[], Awaitable[str | None]]  # the id of an account; None when the cloud does not say
+_ACCOUNT_TIMEOUT_S: Final = 5.0
+Account = Callable[[], Awaitable[str | None]]  # the id of an account; None if the cloud does not report it
 
 
 async def identity_of(settings: Settings, tensordock: Account) -> Identity:
-    """Return what this process is. `tensordock` is asked only where TensorDock is real."""
+    """Return this process's deployment and accounts. `tensordock` is called only if TensorDock is real."""
     accounts = {ProviderName.TENSORDOCK.value: await _tensordock_account(settings, tensordock)}
     if settings.gcp_project_id is not None:
         google = SIMULATED if simulates_google(settings) else settings.gcp_project_id
@@ -30,8 +30,11 @@ async def identity_of(settings: Settings, tensordock: Account) -> Identity:
 
 
 async def claim_database(db: Database, settings: Settings, identity: Identity, *, adopt: bool, embedded: bool) -> None:
-    """Raise SettingsError when the database belongs to another deployment or to other accounts; UnavailableError while
-    it does not answer. Until this returned, `db` refuses everything else."""
+    """Claim the database for this deployment. Until this returns, `db` refuses everything else.
+
+    Raise SettingsError if the database belongs to another deployment or other accounts, and UnavailableError while it
+    does not respond. `adopt` takes it over.
+    """
     difference = await claim(db, identity, adopt=adopt)
     if difference is not None:
         raise SettingsError(_refusal(difference, settings, embedded=embedded))
@@ -41,7 +44,7 @@ async def claim_database(db: Database, settings: Settings, identity: Identity, *
 
 
 def restrict(db: Database) -> None:
-    """Let `db` be used for its deployment's record alone."""
+    """Restrict `db` to its deployment record."""
     db.restrict_to(DeploymentRecord)
 
 
@@ -51,7 +54,7 @@ async def _tensordock_account(settings: Settings, ask: Account) -> str | None:
     if is_loopback(settings.tensordock_api_url.host or ""):
         return SIMULATED
     try:
-        async with asyncio.timeout(_ACCOUNT_WITHIN_S):
+        async with asyncio.timeout(_ACCOUNT_TIMEOUT_S):
             account = await ask()
     except (ProviderError, TimeoutError):
         account = None
@@ -65,13 +68,13 @@ def _refusal(difference: Difference, settings: Settings, *, embedded: bool) -> s
     if difference.is_name:
         return (
             f"DEPLOYMENT: {where} belongs to the deployment {difference.recorded}, and this is {difference.ours}. Use "
-            f"another database, or take this one over for good with --adopt-database. "
+            f"another database, or take this one over permanently with --adopt-database. "
             f"Example: DEPLOYMENT={difference.recorded}"
         )
     variable = "TENSORDOCK_API_TOKEN" if difference.subject == ProviderName.TENSORDOCK else "GCP_PROJECT_ID"
     return (
         f"{variable}: {where} holds machines of {_account(difference.subject, difference.recorded)}, and this is "
-        f"{_account(difference.subject, difference.ours)}. {_cure(embedded=embedded)}"
+        f"{_account(difference.subject, difference.ours)}. {_remedy(embedded=embedded)}"
     )
 
 
@@ -84,7 +87,7 @@ def _account(provider: str, account: str) -> str:
     return f"TensorDock's organization {account}" if cloud == "TensorDock" else f"the Google Cloud project {account}"
 
 
-def _cure(*, embedded: bool) -> str:
+def _remedy(*, embedded: bool) -> str:
     if embedded:
         return "Use another folder, or --adopt-database when those machines are gone. Example: DATA_DIR=.data-2"
     return "Use another database, or --adopt-database when those machines are gone. Example: MONGODB_DATABASE=gamer-2"

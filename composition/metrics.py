@@ -1,4 +1,4 @@
-"""The metrics' page, as each role shows it. A worker has it without the schema and its callers."""
+"""The metrics endpoint of each role. A worker has it without the GraphQL schema and authentication."""
 
 from __future__ import annotations
 
@@ -23,26 +23,28 @@ if TYPE_CHECKING:
     from web.gateway import Gateway
 
 
-def page_of_a_gateway(settings: Settings, parts: Dependencies, gateway: Gateway) -> MetricsPage:
+def gateway_metrics_page(settings: Settings, parts: Dependencies, gateway: Gateway) -> MetricsPage:
+    """Return the page that operators and services may read, and callers with METRICS_TOKEN."""
     return _page(settings, parts, require_token_or_staff(gateway, settings.metrics_token))
 
 
-def page_of_a_worker(settings: Settings, parts: Dependencies) -> MetricsPage:
+def worker_metrics_page(settings: Settings, parts: Dependencies) -> MetricsPage:
+    """Return the page that callers with METRICS_TOKEN may read."""
     return _page(settings, parts, require_token(settings.metrics_token))
 
 
 def _page(settings: Settings, parts: Dependencies, in_production: Check) -> MetricsPage:
     check = allow_all if settings.environment is Environment.DEVELOPMENT else in_production
-    return MetricsPage(parts.metrics, CachedRecordMetrics(lambda: _taken(parts)), check)
+    return MetricsPage(parts.metrics, CachedRecordMetrics(lambda: _read(parts)), check)
 
 
-async def _taken(parts: Dependencies) -> RecordMetrics:
-    census, _ = await asyncio.gather(
+async def _read(parts: Dependencies) -> RecordMetrics:
+    figures, _ = await asyncio.gather(
         read_record_metrics(parts.db), record_write_check(parts.metrics, parts.write_probe)
     )
-    return census
+    return figures
 
 
 async def record_write_check(metrics: Metrics, probe: WriteProbe) -> None:
-    """Set the metric to what a write of this process finds out now, or found out a moment ago."""
+    """Set the metric to the result of a test write, made now or a moment ago."""
     metrics.database_takes_writes(await probe.check())

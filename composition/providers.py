@@ -1,4 +1,4 @@
-"""The clouds, the bucket and Google's services, as the settings describe them."""
+"""Builds clouds, the bucket and Google's services from the settings."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from streaming.machine import LibrarySource
 
 
 def tensordock_options(settings: Settings, ssh_public_key: str | None) -> TensorDockOptions:
+    """Return TensorDock's options."""
     return TensorDockOptions(
         url=str(settings.tensordock_api_url),
         token=secret_text(settings.tensordock_api_token) or "",
@@ -39,11 +40,12 @@ def tensordock_options(settings: Settings, ssh_public_key: str | None) -> Tensor
 
 
 def tensordock_is_simulated(settings: Settings) -> bool:
+    """Return whether TensorDock is a simulation on this machine."""
     return is_loopback(settings.tensordock_api_url.host or "")
 
 
 def cloudypad_cli(settings: Settings, db: Database) -> CloudyPadCli:
-    """With the credentials of the settings, which need not stand in the environment."""
+    """Return the CloudyPad client. It gets Google credentials from the settings, in addition to the environment."""
     credentials = settings.google_application_credentials
     own = {} if credentials is None else {"GOOGLE_APPLICATION_CREDENTIALS": str(credentials.absolute())}
     return CloudyPadCli(
@@ -56,6 +58,7 @@ def cloudypad_cli(settings: Settings, db: Database) -> CloudyPadCli:
 
 
 def cloudypad_options(settings: Settings) -> CloudyPadOptions:
+    """Return CloudyPad's options."""
     return CloudyPadOptions(
         project_id=settings.gcp_project_id or "",
         key_path=ssh_key_path(settings),
@@ -66,18 +69,19 @@ def cloudypad_options(settings: Settings) -> CloudyPadOptions:
 
 
 def ssh_key_path(settings: Settings) -> Path:
-    """Return where our private SSH key is; that it is there is not said."""
+    """Return the path of our private SSH key, whether or not it exists."""
     return (settings.ssh_key_path or settings.data_dir / "ssh" / "id_ed25519").absolute()
 
 
 def google_tokens(settings: Settings, http: Http) -> Tokens:
+    """Return the source of tokens for Google's APIs; a simulation needs none."""
     if simulates_google(settings):
         return NoTokens()
     return GoogleTokens(http, settings.google_application_credentials, scope=CLOUD_SCOPE)
 
 
 def location_finder(settings: Settings, http: Http) -> LocationFinder | None:
-    """None: distance alone orders Google's regions. No simulated project is shown to Google."""
+    """Return the Location Finder client; None for simulated projects, where distance alone orders regions."""
     url, project = settings.google_location_finder_url, settings.gcp_project_id
     if project is None or (url is None and simulates_google(settings)):
         return None
@@ -85,7 +89,7 @@ def location_finder(settings: Settings, http: Http) -> LocationFinder | None:
 
 
 def compute_engine(settings: Settings, http: Http) -> ComputeEngine | None:
-    """None: what CloudyPad says of its machines is all that is known. No simulated project is shown to Google."""
+    """Return the Compute Engine client; None for simulated projects, where only CloudyPad knows the machines."""
     url, project = settings.google_compute_url, settings.gcp_project_id
     if project is None or (url is None and simulates_google(settings)):
         return None
@@ -93,7 +97,7 @@ def compute_engine(settings: Settings, http: Http) -> ComputeEngine | None:
 
 
 def catalog_of_prices(settings: Settings) -> CloudCatalog | None:
-    """None: the shipped prices stay."""
+    """Return the price catalog client; None for simulated projects, which use the shipped prices."""
     url = settings.google_catalog_url
     if settings.gcp_project_id is None or (url is None and simulates_google(settings)):
         return None
@@ -101,6 +105,7 @@ def catalog_of_prices(settings: Settings) -> CloudCatalog | None:
 
 
 def game_bucket(settings: Settings, http: Http) -> Bucket:
+    """Return the bucket of the game library and the saves."""
     endpoint = str(settings.gcs_endpoint_url)
     real = endpoint.rstrip("/") == GOOGLE_URL
     tokens = GoogleTokens(http, settings.google_application_credentials) if real else NoTokens()
@@ -116,10 +121,12 @@ def save_urls(settings: Settings, http: Http) -> UrlSigner:
 
 
 async def library_source(settings: Settings) -> LibrarySource:
+    """Return what machines need to mount the library."""
     key_file = settings.gcs_library_key_file
     key = None if key_file is None else await asyncio.to_thread(key_file.read_bytes)
     return LibrarySource(settings.gcs_bucket_name or "", str(settings.gcs_endpoint_url).rstrip("/"), key)
 
 
 def secret_text(value: SecretStr | None) -> str | None:
+    """Return the text of a secret."""
     return None if value is None else value.get_secret_value()

@@ -1,4 +1,4 @@
-"""`python -m composition.replay`: before an upgrade, can this build go on with what is running?"""
+"""Checks before an upgrade that this build can continue all running workflows: `python -m composition.replay`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from launch.temporal_client import connect
 from settings import load_settings
 
 
-async def replayed() -> list[Replayed]:
-    """Return every running workflow. Started beside a running service it shares its children."""
+async def replay_all() -> list[Replayed]:
+    """Replay every running workflow. Next to a running service, it shares the embedded services."""
     settings = load_settings()
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(embedded(settings))
@@ -24,19 +24,20 @@ async def replayed() -> list[Replayed]:
 
 
 def report(found: list[Replayed]) -> str:
-    """Return a line for each workflow with which this build cannot go on, and one for all."""
+    """Return a line for each workflow that this build cannot continue, and a summary."""
     faulty = [each for each in found if each.fault is not None]
     lines = [f"{each.workflow_id}, since {each.started_at:%Y-%m-%d %H:%M} UTC: {each.fault}" for each in faulty]
-    total = f"running workflows: {len(found)}; this build can go on with {len(found) - len(faulty)} of them"
+    total = f"running workflows: {len(found)}; this build can continue {len(found) - len(faulty)} of them"
     return "\n".join([*lines, total])
 
 
 def main() -> int:
-    from server import one_line_errors  # noqa: PLC0415 - it is the one above this package
+    """Print the report; return 1 if a workflow cannot be continued."""
+    from server import one_line_errors  # noqa: PLC0415 - server imports this package
 
     with one_line_errors():
-        found = asyncio.run(replayed())
-    print(report(found))  # noqa: T201 - for who ran it in a terminal
+        found = asyncio.run(replay_all())
+    print(report(found))  # noqa: T201 - output of a command
     return 1 if any(each.fault for each in found) else 0
 
 

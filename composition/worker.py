@@ -1,4 +1,4 @@
-"""The worker: what takes launches and machines from the engine, and keeps the books by its schedules."""
+"""Builds the worker: it runs Temporal's workflows and activities, and the schedules for sweeping and billing."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _AGAIN_S: Final = 2.0
-_REASONS: Final[dict[str, str]] = {}  # why each dependency that is waited for cannot be used
+_REASONS: Final[dict[str, str]] = {}  # why each unavailable dependency cannot be used
 _SWEEP_EVERY: Final = timedelta(minutes=1)
 log = logging.getLogger("server")
 
 
 async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event, *, adopt: bool = False) -> None:
-    """Be a worker until told to stop. An engine that is away is waited for. `adopt` takes the task queue over from
-    another deployment. Raises SettingsError when it is another's."""
+    """Run a worker until `stopping` is set. Wait while Temporal is unavailable.
+
+    Raise SettingsError if the task queue belongs to another deployment; `adopt` takes it over.
+    """
     from billing.price_refresh import PriceRefreshing
     from billing.workflows import BillingActivities, ensure_cost_schedules
     from fleet.save_purge import SavePurge, ensure_purge_schedule
@@ -65,12 +67,12 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         if other is not None:
             raise SettingsError(
                 f"TEMPORAL_TASK_QUEUE: {queue} is served by the workers of the deployment {other}, and this is "
-                f"{settings.deployment}. Use another queue, or take this one over for good with --adopt-database. "
+                f"{settings.deployment}. Use another queue, or take this one over permanently with --adopt-database. "
                 f"Example: TEMPORAL_TASK_QUEUE=gamer-{settings.deployment}"
             )
 
-    client = await persistently(lambda: connect(address), "temporal")
-    await persistently(lambda: ensure_all_schedules(client), "temporal")
+    client = await retry_until_available(lambda: connect(address), "temporal")
+    await retry_until_available(lambda: ensure_all_schedules(client), "temporal")
     engine = TemporalWorkflowClient(client, settings.temporal_task_queue)
     worker = build_worker(
         client,
@@ -86,12 +88,12 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         build_id=settings.worker_build_id,
     )
     versions = WorkerVersions(client, settings.temporal_task_queue, settings.worker_build_id)
-    async with worker, versions.kept_settled(), _kept(parts.reports.keep()):
+    async with worker, versions.kept_settled(), _running(parts.reports.keep()):
         await stopping.wait()
 
 
 @contextlib.asynccontextmanager
-async def _kept(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     task = asyncio.create_task(work)
     try:
         yield
@@ -107,7 +109,7 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
     from launch.activities import LaunchActivities
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
-    assert streaming is not None, "a worker was composed as one"
+    assert streaming is not None, "a worker connects to machines"
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
     launches = _launches(settings, parts)
     return [
@@ -147,6 +149,7 @@ def _launches(settings: Settings, parts: Dependencies) -> LaunchService:
 
 
 def sweeper_of(settings: Settings, parts: Dependencies) -> Sweeper:
+    """Return the sweeper."""
     return Sweeper(
         parts.db,
         parts.registry,
@@ -158,12 +161,13 @@ def sweeper_of(settings: Settings, parts: Dependencies) -> Sweeper:
 
 
 def adoption_of(parts: Dependencies) -> Adoption:
-    assert parts.streaming is not None, "adoption asks machines whose they are"
+    """Return the adoption of machines without records."""
+    assert parts.streaming is not None, "adoption connects to machines"
     return Adoption(parts.db, parts.registry, parts.streaming, Meter(parts.db))
 
 
-async def persistently(attempt: Callable[[], Awaitable[T]], dependency: str) -> T:
-    """Repeat until it works. The reason why it does not is logged when it changes, once for all who wait for it."""
+async def retry_until_available(attempt: Callable[[], Awaitable[T]], dependency: str) -> T:
+    """Retry until the dependency is available. Log the reason whenever it changes, once for all that wait."""
     while True:
         try:
             outcome = await attempt()
@@ -178,7 +182,7 @@ async def persistently(attempt: Callable[[], Awaitable[T]], dependency: str) -> 
 
 
 def _billing_export(settings: Settings, parts: Dependencies) -> GoogleBillingImport | None:
-    """None: Google's word on what it charged is not asked for."""
+    """Return the import of Google's billing export; None if it is not configured."""
     table, project = settings.gcp_billing_export_table, settings.gcp_project_id
     if table is None or project is None:
         return None

@@ -1,8 +1,8 @@
-"""One child process of the development default: it outlives us when it must, and ends when the last of us leaves.
+"""A child process that several service processes share, and that ends with the last of them.
 
-A child inherits a locked descriptor. Who can take that lock knows that the child is dead; who cannot reads the port
-from its record and connects. A child therefore survives a kill -9 of its parent without being in the way: the next
-start finds it, uses it, and ends it in the end.
+A child inherits a locked file descriptor. A process that can take that lock knows that the child is dead; one that
+cannot reads the port from the child's record and connects. So a child survives a kill -9 of its parent: the next start
+finds it, uses it, and ends it eventually.
 """
 
 from __future__ import annotations
@@ -34,13 +34,16 @@ log = logging.getLogger("embedded")
 
 
 class EmbeddedError(Exception):
-    """One line that names what is missing or wrong, and what to do about it."""
+    """One line that names what is missing or wrong, and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What a child is. `command` takes the port; `version` is what its data folder must have been written by;
-    `ready` is asked with port and output when accepting connections does not yet mean that it serves."""
+    """How to run a child.
+
+    `command` takes the port. `version` is the version that must have written its data folder. `ready` is called with
+    the port and the output, for children that accept connections before they serve.
+    """
 
     name: str
     title: str
@@ -54,7 +57,7 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is remembered of a child between two starts."""
+    """What is stored about a child between starts."""
 
     version: str
     port: int
@@ -62,7 +65,7 @@ class Record:
 
 
 class Child:
-    """Not yet started. `start` may find it alive: then it is used as it is."""
+    """A child process. `start` uses it as it is if it is already running."""
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
@@ -74,7 +77,7 @@ class Child:
         self._log_file = spec.folder / "log"  # of all runs
 
     async def start(self, *, alone: bool) -> None:
-        """Until it answers. `alone` says that no other service process uses it, so that it may be replaced."""
+        """Start the child and wait until it responds. If `alone`, no other process uses it and it may be replaced."""
         record = self._record()
         if record is not None:
             self._check_version(record)
@@ -82,35 +85,35 @@ class Child:
             if alone and record.command != tuple(self.spec.command(record.port)):
                 await self.end()
         for _ in range(TRIES):
-            if await self._answers_or_spawned(alone=alone):
+            if await self._connect_or_spawn(alone=alone):
                 return
-        raise EmbeddedError(f"{self.spec.title} does not start: {self._last_words()} (all of it: {self._log_file})")
+        raise EmbeddedError(f"{self.spec.title} does not start: {self._last_words()} (full log: {self._log_file})")
 
     async def watch(self) -> None:
-        """For ever: when it dies, start it again on the same port, where its clients look for it."""
+        """Restart the child whenever it dies, on the same port, where its clients expect it. Never returns."""
         while True:
             await asyncio.sleep(WATCH_S)
             if self._lock.take():
-                log.warning("an embedded service died and is started again", extra={"service": self.spec.name})
+                log.warning("embedded service died, restarting", extra={"service": self.spec.name})
                 await self._revive()
 
     async def end(self) -> None:
-        """Until it is dead, whoever started it."""
+        """End the child, even if another process started it, and wait until it is dead."""
         await end_holder(self._lock, self.spec.patience_s)
 
     def output(self) -> str:
-        """What it said on its standard output since it was last started."""
+        """Return its standard output since its last start."""
         return self._output_file.read_text(errors="replace")
 
     def close(self) -> None:
-        """Let go of it; it lives on if it lives."""
+        """Release our resources; the child continues to run."""
         self._lock.close()
 
-    async def _answers_or_spawned(self, *, alone: bool) -> bool:
+    async def _connect_or_spawn(self, *, alone: bool) -> bool:
         if self._lock.take():
             await self._spawn(free_port(preferred=self.port))
             return await self._ready()
-        # Its record may be a moment younger than its lock.
+        # Its record may be written a moment after its lock is taken.
         if (record := self._record()) is not None:
             self.port = record.port
             if await self._ready():
@@ -120,16 +123,16 @@ class Child:
         return False
 
     async def _revive(self) -> None:
-        """The lock of a dead child is ours: until it is back, by us or by another service process."""
+        """Restart a dead child, holding its lock, until it runs again, by us or by another service process."""
         pause_s = WATCH_S
-        while not await self._came_back(log_failure=pause_s == WATCH_S):
+        while not await self._restart(log_failure=pause_s == WATCH_S):
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, READY_S)
             if not self._lock.take():
                 return
-        log.info("an embedded service is back", extra={"service": self.spec.name})
+        log.info("embedded service restarted", extra={"service": self.spec.name})
 
-    async def _came_back(self, *, log_failure: bool) -> bool:
+    async def _restart(self, *, log_failure: bool) -> bool:
         try:
             await self._spawn(self.port)
             if await self._ready():
@@ -138,16 +141,16 @@ class Child:
         except (OSError, subprocess.SubprocessError) as error:
             reason = str(error)
         if log_failure:
-            log.error("an embedded service does not start", extra={"service": self.spec.name, "reason": reason})
+            log.error("embedded service does not start", extra={"service": self.spec.name, "reason": reason})
         return False
 
     async def _spawn(self, port: int) -> None:
-        """With the lock held by us: hand it to a new process."""
+        """Start a new process and pass it the lock, which we hold."""
         self.port = port
         command = tuple(self.spec.command(port))
         self._remember(Record(self.spec.version, port, command))
         self._lock.clear()
-        # Half done, we and the child would both hold the lock, and nobody could see it die.
+        # If interrupted, we and the child would both hold the lock, and its death would go unnoticed.
         await _uninterrupted(asyncio.to_thread(self._hand_over, command))
 
     def _hand_over(self, command: tuple[str, ...]) -> None:
@@ -161,7 +164,7 @@ class Child:
     def _run_holder(self, lock: int, command: tuple[str, ...]) -> None:
         grown = self._log_file.exists() and self._log_file.stat().st_size > LOG_LIMIT_BYTES
         with self._output_file.open("wb") as output, self._log_file.open("wb" if grown else "ab") as words:
-            subprocess.run(  # noqa: S603 - the specs' own words, and no shell
+            subprocess.run(  # noqa: S603 - arguments from our specs, no shell
                 [sys.executable, "-I", "-S", str(HOLDER), str(lock), *command],
                 pass_fds=(lock,),
                 stdin=subprocess.DEVNULL,
@@ -174,7 +177,7 @@ class Child:
             )
 
     async def _ready(self) -> bool:
-        """Whether it accepts connections in time. A child that dies before it does gives up at once."""
+        """Return whether the child serves in time; False at once if it dies."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + READY_S
         while loop.time() < deadline:
@@ -195,7 +198,7 @@ class Child:
         if record.version != self.spec.version:
             raise EmbeddedError(
                 f"{self.spec.folder} was written by {self.spec.title} {record.version}, which {self.spec.version} does "
-                f"not read. To start afresh, without its data: rm -r {self.spec.folder.parent}"
+                f"not read. To start with an empty one: rm -r {self.spec.folder.parent}"
             )
 
     def _record(self) -> Record | None:
@@ -213,11 +216,11 @@ class Child:
     def _last_words(self) -> str:
         said = self.output() + self._log_file.read_text(errors="replace")
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        return lines[-1][:200] if lines else "it said nothing"
+        return lines[-1][:200] if lines else "it printed nothing"
 
 
 async def end_holder(lock: FileLock, patience_s: float = PATIENCE_S) -> None:
-    """Until nobody holds the lock that a child inherited: politely for `patience_s`, then not."""
+    """End the process that holds an inherited lock: SIGTERM, then SIGKILL after `patience_s`."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if lock.take():
             break
@@ -228,7 +231,7 @@ async def end_holder(lock: FileLock, patience_s: float = PATIENCE_S) -> None:
 
 
 def _signal_holder(lock: FileLock, sign: signal.Signals) -> None:
-    # The lock is held, so the id in it is of a living process, and one that made a session of its own.
+    # The lock is held, so the id in it is that of a living process, which leads its own session.
     with suppress(ValueError, ProcessLookupError):
         process_id = int(lock.text())
         if os.getpgid(process_id) == process_id:

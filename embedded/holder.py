@@ -1,9 +1,9 @@
-"""Run as a script: become a daemon, write our process id into the lock file that we inherited, become the command.
+"""A script that becomes a daemon, writes its process id into the inherited lock file, and executes a command.
 
 usage: holder.py LOCK_DESCRIPTOR COMMAND [ARGUMENT ...]
 
-Whoever cannot take the lock reads here who has it. The id is written by the very process that holds the lock, so
-that no moment in which the parent may die leaves a child that nobody can name.
+A process that cannot take the lock reads the holder's id from the file. The holder writes it itself, so that the parent
+may die at any moment without leaving a child with an unknown id.
 """
 
 import os
@@ -11,6 +11,7 @@ import sys
 
 
 def main() -> None:
+    """Become the command, in a new session."""
     lock, command = int(sys.argv[1]), sys.argv[2:]
     named, naming = os.pipe()
     if os.fork():
@@ -21,7 +22,7 @@ def main() -> None:
     os.pwrite(lock, str(os.getpid()).encode(), 0)
     os.close(naming)
     try:
-        os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+        os.execv(command[0], command)  # noqa: S606 - no shell
     except OSError as error:
         sys.exit(f"{command[0]}: {error.strerror}")
 

@@ -1,4 +1,4 @@
-"""Advisory locks on files: they end with the process that holds them, however it ends."""
+"""Advisory locks on files. They end with the process that holds them, even if it is killed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ POLL_S = 0.05
 
 
 class FileLock:
-    """One hold on one file. Two of them exclude each other, within a process as well as between processes."""
+    """A lock on a file. Two objects exclude each other, within a process and between processes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def take(self, *, shared: bool = False) -> bool:
-        """Whether it is ours now. Never waits."""
+        """Try to take the lock without waiting, and return whether that succeeded."""
         try:
             fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -26,7 +26,7 @@ class FileLock:
         return True
 
     async def wait(self, within_s: float, *, shared: bool = False) -> bool:
-        """Whether it became ours in that time."""
+        """Wait for the lock, and return whether it was taken in time."""
         deadline = asyncio.get_running_loop().time() + within_s
         while not self.take(shared=shared):
             if asyncio.get_running_loop().time() > deadline:
@@ -38,11 +38,11 @@ class FileLock:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def descriptor(self) -> int:
-        """To be inherited by a child, which then holds the lock for as long as it lives."""
+        """Return the descriptor for a child to inherit, which then holds the lock while it lives."""
         return self._descriptor
 
     def text(self) -> str:
-        """What the holder wrote into the file."""
+        """Return what the holder wrote into the file."""
         return os.pread(self._descriptor, 100, 0).decode(errors="replace")
 
     def clear(self) -> None:

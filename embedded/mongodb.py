@@ -1,6 +1,6 @@
-"""The database of the development default: SecantusDB, MongoDB's wire protocol over WiredTiger.
+"""The embedded database for development: SecantusDB, which speaks MongoDB's wire protocol.
 
-It is GPL-2.0-only and runs as a program of its own: nothing of it is imported.
+It is GPL-2.0-only and runs as a separate program; none of its code is imported.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Final
 
 from embedded.child import ChildSpec, EmbeddedError
 
-# It ends in 2 s, or now and then not at all. Every acknowledged write is on disk by then, so it may be killed.
+# It usually ends within 2 s, but sometimes not at all. Acknowledged writes are on disk, so it may be killed.
 PATIENCE_S: Final = 3.0
 
 
 def mongodb_spec(folder: Path) -> ChildSpec:
+    """Return how to run the database. Raise EmbeddedError if it is not installed."""
     executable = Path(sys.executable).with_name("secantusd-py")
     if not executable.exists():
         raise EmbeddedError(
@@ -24,7 +25,7 @@ def mongodb_spec(folder: Path) -> ChildSpec:
             "it needs Python 3.11, 3.12 or 3.13. "
             "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net"
         )
-    # Its own search for a configuration would end in the user's home folder.
+    # Without this file it would read one from the user's home folder.
     configuration = folder / "secantusd.toml"
     folder.mkdir(parents=True, exist_ok=True)
     configuration.touch()
@@ -36,7 +37,7 @@ def mongodb_spec(folder: Path) -> ChildSpec:
             *("--host", "127.0.0.1", "--port", str(port)),
             *("--storage-path", str(folder / "data")),
             *("--log-level", "WARNING"),
-            # Without it a kill -9 loses writes that were acknowledged.
+            # Without it a kill -9 loses acknowledged writes.
             "--sync-on-commit",
         )
 

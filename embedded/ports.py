@@ -1,4 +1,4 @@
-"""Ports on loopback for children that keep theirs when they are started again."""
+"""Loopback ports for children, which keep their port over restarts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import socket
 from contextlib import suppress
 from typing import Final
 
-# Below the ports that systems give to outgoing connections: one of those could sit on the port of a dead child.
+# Below the ephemeral range: an outgoing connection there could occupy the port of a dead child.
 PORTS: Final = range(20_000, 30_000)
 
 
 def free_port(*, preferred: int = 0) -> int:
-    """The preferred one if it is free, else another. Raises OSError when there is none."""
+    """Return the preferred port if it is free, else another one. Raise OSError if there is none."""
     for port in (preferred, *random.sample(PORTS, 100)):
         if port and _is_free(port):
             return port
@@ -21,7 +21,7 @@ def free_port(*, preferred: int = 0) -> int:
 
 
 async def accepts(port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Return whether a process accepts connections on the port."""
     try:
         async with asyncio.timeout(1):
             _, writer = await asyncio.open_connection("127.0.0.1", port)

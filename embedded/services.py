@@ -1,4 +1,4 @@
-"""Database, engine and simulated clouds for those who have none of their own."""
+"""Embedded services for development: the database, Temporal and the simulated clouds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger("embedded")
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Where they are. What was not asked for is None, or empty."""
+    """Where the embedded services are. Services that were not requested are None or empty."""
 
     mongodb_uri: str | None = None
     temporal_address: str | None = None
@@ -39,9 +39,9 @@ class Running:
 
 
 class EmbeddedServices:
-    """Starts what is asked for below `data_dir`, or joins what runs there already; the last to leave ends it all.
+    """Starts services below `data_dir`, or joins those that already run there. The last process to leave ends them.
 
-    Raises EmbeddedError, whose text is one line, when that cannot be done.
+    Raises EmbeddedError, a single line, if a service cannot be started.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class EmbeddedServices:
         needed_bytes: int = NEEDED_BYTES,
         left_bytes: int = LEFT_BYTES,
     ) -> None:
-        """`needed_bytes` must be free at the start; less than `left_bytes` later on is told, once."""
+        """`needed_bytes` must be free at the start; less than `left_bytes` later is logged once."""
         self._folder = data_dir.absolute() / "embedded"
         self._mongodb = mongodb
         self._temporal = temporal
@@ -73,7 +73,7 @@ class EmbeddedServices:
         try:
             self._check_space()
             running = _where(await self._running.enter_async_context(SharedChildren(self._folder, self._specs)))
-            await self._running.enter_async_context(_going_on(self._watch_space()))
+            await self._running.enter_async_context(_running(self._watch_space()))
             return running
         except OSError as error:
             raise EmbeddedError(f"DATA_DIR: {error.filename}: {error.strerror}. {EXAMPLE}") from None
@@ -93,15 +93,15 @@ class EmbeddedServices:
             )
 
     async def _watch_space(self) -> None:
-        """For ever. What the children say of a full disk is in their logs, where nobody looks first."""
+        """Log when the disk is full, and when it no longer is. The children report it only in their own logs."""
         short = False
         while True:
             free_bytes = shutil.disk_usage(self._folder).free
             if short != (free_bytes < self._left_bytes):
                 short = not short
-                words = "DATA_DIR has no space left" if short else "DATA_DIR has space again"
+                event = "DATA_DIR has no space left" if short else "DATA_DIR has space again"
                 level = logging.ERROR if short else logging.INFO
-                log.log(level, words, extra={"folder": str(self._folder), "free_mb": free_bytes // 1_000_000})
+                log.log(level, event, extra={"folder": str(self._folder), "free_mb": free_bytes // 1_000_000})
             await asyncio.sleep(SPACE_EVERY_S)
 
     async def _specs(self) -> list[ChildSpec]:
@@ -116,7 +116,7 @@ class EmbeddedServices:
 
 
 @contextlib.asynccontextmanager
-async def _going_on(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     task = asyncio.create_task(work)
     try:
         yield

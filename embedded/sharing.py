@@ -1,4 +1,4 @@
-"""Children that several service processes of one machine share: the first starts them, the last ends them."""
+"""Children that service processes on one machine share: the first starts them, the last ends them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TURN_S: Final = 60.0
 
 
 class SharedChildren:
-    """Between `async with` and its end these children run, whoever started them.
+    """A context manager in which the children run.
 
-    Every service process holds `users.lock` shared. Who can take it alone is the only one: on its way in it finds
-    what a killed process left behind, on its way out it ends everything. `turn.lock` lets one at a time find out.
+    Every service process holds `users.lock` shared. A process that can take it exclusively is the only one: on entry it
+    takes over what a killed process left behind, on exit it ends all children. `turn.lock` serialises entry and exit.
     """
 
     def __init__(self, folder: Path, specs: Callable[[], Awaitable[Sequence[ChildSpec]]]) -> None:
@@ -29,7 +29,7 @@ class SharedChildren:
         self._watchers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> dict[str, Child]:
-        """The children by name, all of them answering."""
+        """Return the children by name, once all of them respond."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._users = FileLock(self._folder / "users.lock")
         self._turn = FileLock(self._folder / "turn.lock")
@@ -48,7 +48,7 @@ class SharedChildren:
     async def _join(self) -> None:
         async with self._our_turn():
             alone = self._users.take()
-            # Shared from here on. Nobody can come between: who wants it alone waits for its turn.
+            # Shared from here on. No other process can take it exclusively in between: that needs the turn.
             self._users.take(shared=True)
             for spec in await self._specs():
                 self._children[spec.name] = Child(spec)
@@ -72,7 +72,7 @@ class SharedChildren:
         self._turn.close()
 
     async def _end_all(self) -> None:
-        """Ours, and those that others started and left to us."""
+        """End our children, and those that other processes started and left behind."""
         others = [FileLock(path) for path in self._folder.glob("*/lock") if path.parent.name not in self._children]
         ours = [child.end() for child in self._children.values()]
         await asyncio.gather(*ours, *(end_holder(lock) for lock in others))
@@ -81,9 +81,9 @@ class SharedChildren:
 
     @asynccontextmanager
     async def _our_turn(self) -> AsyncIterator[None]:
-        """One at a time starts or ends children."""
+        """Wait for the right to start or end children. Raise EmbeddedError if it takes too long."""
         if not await self._turn.wait(TURN_S):
-            raise EmbeddedError(f"DATA_DIR: another process keeps {self._turn.path} to itself")
+            raise EmbeddedError(f"DATA_DIR: another process holds {self._turn.path}")
         try:
             yield
         finally:

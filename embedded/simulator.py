@@ -1,4 +1,4 @@
-"""The simulated clouds as a child: for those who have no account at a provider."""
+"""The simulated clouds as a child process, for developers without an account at a cloud."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from typing import Final
 from embedded.child import ChildSpec
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
-READY_WORDS: Final = "# the simulator serves on"
+READY_LINE: Final = "# the simulator serves on"
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
-    """How much faster than real time it works, and the seed of its chance."""
+    """How much faster than real time the simulator runs, and its random seed."""
 
     clock_factor: float = 10.0
     seed: int = 1
 
 
 def simulator_spec(folder: Path, options: SimulatorOptions) -> ChildSpec:
+    """Return how to run the simulator."""
+
     def command(port: int) -> tuple[str, ...]:
         return (
             *(sys.executable, "-m", "simulator", "--port", str(port)),
@@ -35,11 +37,11 @@ def simulator_spec(folder: Path, options: SimulatorOptions) -> ChildSpec:
 
 
 async def _ready(_port: int, output: str) -> bool:
-    return READY_WORDS in output
+    return READY_LINE in output
 
 
 def simulator_environment(output: str) -> Mapping[str, str]:
-    """The variables that point at it, from the lines `export NAME=value` that it prints for a shell."""
+    """Return the settings that point at the simulator, from the lines `export NAME=value` that it prints."""
     variables = {}
     for line in output.splitlines():
         words = shlex.split(line, comments=True)

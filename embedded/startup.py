@@ -1,4 +1,4 @@
-"""What somebody who started the service in a terminal needs to know, in a few lines."""
+"""The text that the service prints in a terminal when it is ready."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ LAUNCH: Final = (
 
 
 def startup_text(url: str, *, everyone_is: str | None, simulated: Sequence[str], embedded: Sequence[str]) -> str:
-    """`url` is where we listen; `everyone_is` the caller that somebody without credentials is, if any may call;
-    `simulated` and `embedded` name what stands in for the real world, and what runs as our children."""
-    rows = [("GraphiQL", f"{url}/graphql  (four examples are open in it)"), ("You are", _who(everyone_is))]
+    """Return the text.
+
+    `url` is where the service listens. `everyone_is` is the caller that requests without credentials become, if any.
+    `simulated` and `embedded` name the parts that are simulated, and those that run as child processes.
+    """
+    rows = [("GraphiQL", f"{url}/graphql  (opens with four examples)"), ("You are", _identity(everyone_is))]
     if simulated:
-        rows.append(("Simulated", f"{_listed(simulated)}: nothing here is real, nothing costs money"))
+        rows.append(("Simulated", f"{_listed(simulated)}: nothing is real and nothing costs money"))
     if embedded:
-        rows.append(("Embedded", f"{_listed(embedded)}, as children that end with us"))
-    table = "\n".join(f"  {name:<10} {words}" for name, words in rows)
+        rows.append(("Embedded", f"{_listed(embedded)}, as child processes that end with the service"))
+    table = "\n".join(f"  {name:<10} {text}" for name, text in rows)
     return (
         f"\nThe Gamer Provisioner is ready.\n\n{table}\n\n"
         "Launch a game in GraphiQL's tab LaunchMarioOdyssey and watch it become ready in LaunchProgress, "
@@ -30,10 +33,10 @@ def startup_text(url: str, *, everyone_is: str | None, simulated: Sequence[str],
     )
 
 
-def _who(everyone_is: str | None) -> str:
+def _identity(everyone_is: str | None) -> str:
     if everyone_is is None:
-        return "nobody yet: send a token (Authorization: Bearer ...) or an API key (X-API-Key: ...)"
-    return f"{everyone_is}, and so is EVERYBODY on this machine: no credentials are asked for in development"
+        return "not signed in: send a token (Authorization: Bearer ...) or an API key (X-API-Key: ...)"
+    return f"{everyone_is}, like EVERY user of this machine: development requires no credentials"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -84,7 +84,7 @@ class Loaders:
 
     @cached_property
     def slots_in_use(self) -> Loader[str, list[SlotUse]]:
-        """What is in use of a user's save slots, by the user's id."""
+        """Load which of a user's save slots are in use, by user id."""
 
         async def load(user_ids: list[str]) -> list[list[SlotUse]]:
             return [await slots_in_use(self._db, user_id) for user_id in user_ids]

@@ -1,7 +1,7 @@
-"""Saves of players: list them, look at one, change them, download a version.
+"""Saves of players: list, look up and change them, and download a version.
 
-The bucket is the record: there is no document in the database. A key names the user whose slot it is, and is good only
-for that user and for those who may act for it.
+The bucket is the record: there is no document in the database. A key names the slot's user, and is valid only for that
+user and for callers that may act for it.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ async def undelete(context: Context, slot_key: str | None) -> SlotContents:
 
 
 async def download(context: Context, version_key: str | None) -> tuple[SignedUrl, StoredVersion]:
-    """Return a URL that opens a version to everybody who has it, for five minutes."""
+    """Return a URL with which anyone can download a version for five minutes."""
     contents, kind, name = await _own_version(context, "downloadSave", version_key)
     async with audited(context, "downloadSave", contents.slot.key) as span:
         span.detail = f"{kind} {name}"

@@ -49,7 +49,7 @@ async def test_in_production_a_key_that_is_named_is_never_made(tmp_path: Path, m
             pass
 
     assert str(refused.value) == (
-        f"SSH_KEY_PATH: {missing} is not a private SSH key that can be read. Example: SSH_KEY_PATH=/secrets/id_ed25519"
+        f"SSH_KEY_PATH: {missing} is not a readable private SSH key. Example: SSH_KEY_PATH=/secrets/id_ed25519"
     )
     assert not missing.parent.exists()
 

@@ -53,7 +53,7 @@ async def test_an_account_that_cannot_be_asked_for_is_real_and_unknown() -> None
             Identity("staging", {}),
             False,
             "DEPLOYMENT: the database gamer belongs to the deployment main, and this is staging. Use another database, "
-            "or take this one over for good with --adopt-database. Example: DEPLOYMENT=main",
+            "or take this one over permanently with --adopt-database. Example: DEPLOYMENT=main",
         ),
         (
             Identity("main", {"TENSORDOCK": SIMULATED}),

@@ -33,7 +33,7 @@ async def test_another_deployment_does_not_start_on_a_database(deployed: Deploym
     assert code == 2
     assert [line for line in said.splitlines() if not line.startswith("{")] == [
         f"DEPLOYMENT: the database {deployed.environment['MONGODB_DATABASE']} belongs to the deployment main, and this "
-        "is staging. Use another database, or take this one over for good with --adopt-database. "
+        "is staging. Use another database, or take this one over permanently with --adopt-database. "
         "Example: DEPLOYMENT=main"
     ]
 
@@ -49,7 +49,7 @@ async def test_a_worker_does_not_take_the_work_of_another_deployment(deployed: D
     assert code == 2
     assert said.splitlines()[-1] == (
         f"TEMPORAL_TASK_QUEUE: {queue} is served by the workers of the deployment main, and this is staging. Use "
-        "another queue, or take this one over for good with --adopt-database. "
+        "another queue, or take this one over permanently with --adopt-database. "
         "Example: TEMPORAL_TASK_QUEUE=gamer-staging"
     )
 

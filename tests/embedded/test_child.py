@@ -72,7 +72,7 @@ async def test_a_child_that_dies_is_started_again_on_its_port_and_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "embedded")
-    back = Waiting("an embedded service is back")
+    back = Waiting("embedded service restarted")
     logging.getLogger("embedded").addHandler(back)
     async with started(stub(tmp_path / "stub")) as child, watched(child):
         before = process_id(child.spec.folder)
@@ -84,8 +84,8 @@ async def test_a_child_that_dies_is_started_again_on_its_port_and_logged_once(
         assert await accepts(child.port)
     logging.getLogger("embedded").removeHandler(back)
     assert caplog.messages == [
-        "an embedded service died and is started again",
-        "an embedded service is back",
+        "embedded service died, restarting",
+        "embedded service restarted",
     ]
 
 
@@ -102,7 +102,7 @@ async def test_a_child_that_cannot_start_says_why_in_one_line(tmp_path: Path) ->
             pass
 
     log = tmp_path / "stub" / "log"
-    assert str(refused.value) == f"the stub does not start: no space left in the universe (all of it: {log})"
+    assert str(refused.value) == f"the stub does not start: no space left in the universe (full log: {log})"
 
 
 async def test_an_executable_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -123,8 +123,7 @@ async def test_data_of_another_version_is_left_alone_with_words_how_to_start_afr
             pass
 
     assert str(refused.value) == (
-        f"{folder} was written by the stub 1, which 2 does not read. "
-        f"To start afresh, without its data: rm -r {folder.parent}"
+        f"{folder} was written by the stub 1, which 2 does not read. To start with an empty one: rm -r {folder.parent}"
     )
 
 

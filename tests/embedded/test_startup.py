@@ -16,18 +16,17 @@ def test_the_start_says_where_who_and_what_is_not_real() -> None:
         URL,
         everyone_is="the operator `developer`",
         simulated=["TensorDock", "CloudyPad", "the game bucket"],
-        embedded=["database", "engine"],
+        embedded=["the database", "Temporal"],
     )
 
     assert text.splitlines()[:8] == [
         "",
         "The Gamer Provisioner is ready.",
         "",
-        "  GraphiQL   http://127.0.0.1:8000/graphql  (four examples are open in it)",
-        "  You are    the operator `developer`, and so is EVERYBODY on this machine: "
-        "no credentials are asked for in development",
-        "  Simulated  TensorDock, CloudyPad and the game bucket: nothing here is real, nothing costs money",
-        "  Embedded   database and engine, as children that end with us",
+        "  GraphiQL   http://127.0.0.1:8000/graphql  (opens with four examples)",
+        "  You are    the operator `developer`, like EVERY user of this machine: development requires no credentials",
+        "  Simulated  TensorDock, CloudyPad and the game bucket: nothing is real and nothing costs money",
+        "  Embedded   the database and Temporal, as child processes that end with the service",
         "",
     ]
 
@@ -37,7 +36,7 @@ def test_what_is_real_is_not_mentioned() -> None:
 
     assert "Simulated" not in text
     assert "Embedded" not in text
-    assert "  You are    nobody yet: send a token (Authorization: Bearer ...) or an API key" in text
+    assert "  You are    not signed in: send a token (Authorization: Bearer ...) or an API key" in text
 
 
 def test_the_command_to_paste_is_a_launch_by_the_contract() -> None:
