@@ -11,6 +11,7 @@ import models.catalog
 from resolvers import catalog
 from resolvers.pagination import Page
 from schema.arguments import After, First, LibraryConsole, OneConsole
+from schema.cache_control import shared_for
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ConsoleType, PresetName, ProviderName
 from schema.ids import global_id
@@ -159,15 +160,15 @@ class SkippedLibraryFiles:
 
 @strawberry.type
 class CatalogQuery:
-    @strawberry.field(description="List all consoles.")
+    @strawberry.field(description="List all consoles.", metadata=shared_for(60))
     async def consoles(self, info: Info) -> list[Console]:
         return [Console.of(console) for console in await catalog.consoles(info.context)]
 
-    @strawberry.field(description="Look up one console.")
+    @strawberry.field(description="Look up one console.", metadata=shared_for(60))
     async def console(self, info: Info, type: OneConsole) -> Console:
         return Console.of(await catalog.console(info.context, type))
 
-    @strawberry.field(description="List the games of the library by console and id.")
+    @strawberry.field(description="List the games of the library by console and id.", metadata=shared_for(15))
     async def games(
         self, info: Info, console: LibraryConsole = None, first: First = 50, after: After = None
     ) -> GameConnection:

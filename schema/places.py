@@ -17,6 +17,7 @@ from placement.coordinates import Position
 from resolvers import catalog, places
 from resolvers.pagination import Page
 from schema.arguments import After, First, FittingConsole, MachineConsole, OneProvider
+from schema.cache_control import SHARED_AS_PARENT, shared_for
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ProviderName
 from schema.ids import global_id
@@ -101,7 +102,8 @@ class Site:
     location: Location = strawberry.field(description="Where the site is.")
 
     @strawberry.field(
-        description="The great-circle distance to the site in kilometres. Null if the site could not be geocoded."
+        description="The great-circle distance to the site in kilometres. Null if the site could not be geocoded.",
+        metadata=SHARED_AS_PARENT,
     )
     def distance_km(self, from_: From) -> float | None:
         raise NotImplementedError
@@ -130,17 +132,19 @@ class Hostnode(Node, Site):
     located: strawberry.Private[placement.ranking.LocatedSite]
 
     @strawberry.field(
-        description="The great-circle distance to the host in kilometres. Null if its place could not be geocoded."
+        description="The great-circle distance to the host in kilometres. Null if its place could not be geocoded.",
+        metadata=SHARED_AS_PARENT,
     )
     def distance_km(self, from_: From) -> float | None:
         return self.located.distance_km(from_.position("from"))
 
-    @strawberry.field(description="Whether the host has the machine of a console free now.")
+    @strawberry.field(description="Whether the host has the machine of a console free now.", metadata=SHARED_AS_PARENT)
     async def fits(self, info: Info, console: MachineConsole) -> bool:
         return await self.hourly_price(info, console) is not None
 
     @strawberry.field(
-        description="The price per hour of a console's machine here, in USD. Null if the machine does not fit."
+        description="The price per hour of a console's machine here, in USD. Null if the machine does not fit.",
+        metadata=SHARED_AS_PARENT,
     )
     async def hourly_price(self, info: Info, console: MachineConsole) -> Decimal | None:
         return places.usd_per_hour(info.context, self.located, await catalog.console(info.context, console))
@@ -239,13 +243,13 @@ class HostnodeConnection:
 
 @strawberry.type
 class PlaceQuery:
-    @strawberry.field(description="List TensorDock's hosts.")
+    @strawberry.field(description="List TensorDock's hosts.", metadata=shared_for(5))
     async def hostnodes(
         self, info: Info, console: FittingConsole = None, first: First = 50, after: After = None
     ) -> HostnodeConnection:
         return HostnodeConnection.of(await places.hostnodes(info.context, console, first, after))
 
-    @strawberry.field(description="List TensorDock's hosts summed up by country and city.")
+    @strawberry.field(description="List TensorDock's hosts summed up by country and city.", metadata=shared_for(5))
     async def locations(self, info: Info) -> list[LocationSummary]:
         return [LocationSummary.of(summary) for summary in await places.locations(info.context)]
 

@@ -10,6 +10,7 @@ import placement.ranking
 import providers.google.regions
 from resolvers import catalog, places, regions
 from schema.arguments import FittingConsole, MachineConsole
+from schema.cache_control import SHARED_AS_PARENT, shared_for
 from schema.node import Info, Node
 from schema.places import Closest, From, Location, Placement, Site, site_id
 
@@ -27,27 +28,32 @@ class Region(Node, Site):
     )
     located: strawberry.Private[placement.ranking.LocatedSite]
 
-    @strawberry.field(description="The great-circle distance to the region's city in kilometres.")
+    @strawberry.field(
+        description="The great-circle distance to the region's city in kilometres.", metadata=SHARED_AS_PARENT
+    )
     def distance_km(self, from_: From) -> float | None:
         return self.located.distance_km(from_.position("from"))
 
     @strawberry.field(
         description="The share of carbon-free energy in percent: Google's current figure, or that of 2024 where there "
-        "is none. Null if unknown."
+        "is none. Null if unknown.",
+        metadata=SHARED_AS_PARENT,
     )
     def carbon_free_energy_percent(self, info: Info) -> float | None:
         return regions.carbon_free_percent(info.context, self.name)
 
     @strawberry.field(
         description="Whether the region offers the machine of a console. Whether one is free shows only when it is "
-        "rented."
+        "rented.",
+        metadata=SHARED_AS_PARENT,
     )
     async def fits(self, info: Info, console: MachineConsole) -> bool:
         return await self.hourly_price(info, console) is not None
 
     @strawberry.field(
         description="The price per hour of a console's machine here, in USD, with estimated traffic. Null if the "
-        "machine is not offered."
+        "machine is not offered.",
+        metadata=SHARED_AS_PARENT,
     )
     async def hourly_price(self, info: Info, console: MachineConsole) -> Decimal | None:
         return places.usd_per_hour(info.context, self.located, await catalog.console(info.context, console))
@@ -70,7 +76,7 @@ class Region(Node, Site):
 
 @strawberry.type
 class RegionQuery:
-    @strawberry.field(description="List Google Cloud's regions.")
+    @strawberry.field(description="List Google Cloud's regions.", metadata=shared_for(60))
     async def regions(self, info: Info, console: FittingConsole = None) -> list[Region]:
         return [Region.of(located) for located in await regions.regions(info.context, console)]
 

@@ -14,12 +14,12 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     Undefined,
-    print_schema,
 )
 from strawberry.schema.config import StrawberryConfig
 
 from resolvers import catalog, keys, launches, places, regions, saves, vms
 from resolvers.context import Context
+from schema.cache_control import define_directive, print_with_hints
 from schema.catalog import CatalogQuery, Console, Game
 from schema.consoles import ConsoleMutation
 from schema.costs import CostQuery
@@ -93,7 +93,7 @@ class Subscription(LaunchSubscription, VmSubscription, SpendingSubscription, Ope
 
 def sdl() -> str:
     """Return the schema in the schema definition language."""
-    return print_schema(SCHEMA) + "\n"
+    return print_with_hints(SCHEMA) + "\n"
 
 
 def _build_schema() -> GraphQLSchema:
@@ -105,6 +105,7 @@ def _build_schema() -> GraphQLSchema:
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     _remove_null_defaults(made._schema)
+    define_directive(made._schema)
     return made._schema
 
 

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -53,6 +54,10 @@ _CLIENTS: Final = (
     *("X-Requested-With", "Cache-Control", "Pragma"),
 )
 
+# Below that, compression costs more of the processor than it saves of a player's line.
+_COMPRESSED_FROM: Final = 8 * 1024  # bytes
+_COMPRESSION_LEVEL: Final = 1
+
 
 def create_app(
     gateway: Gateway,
@@ -93,6 +98,7 @@ def create_app(
             Middleware(TrailingSlash),
             Middleware(RequestChecks, gateway.limits.heads, cors),
             Middleware(cors),
+            Middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=_COMPRESSION_LEVEL),
             Middleware(UnexpectedErrors),
         ],
         exception_handlers={HTTPException: _http_error},
@@ -112,7 +118,7 @@ def _cors(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
         allow_origins=list(map(normal_origin, origins)),
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=[*_CREDENTIALS, *_TRACING, *_CLIENTS, REQUEST_ID, "Last-Event-ID"],
-        expose_headers=[REQUEST_ID, "Retry-After"],
+        expose_headers=[REQUEST_ID, "Retry-After", "ETag"],
     )
 
 

@@ -20,6 +20,7 @@ from web.event_stream import Begin, Results, open_stream
 from web.gateway import Gateway
 from web.request_parsing import RequestParseError, read_body, read_query
 from web.responses import json_answer
+from web.shared_responses import shared_response
 
 _VARY: Final = {"Vary": "Accept"}
 _METHODS: Final = "GET, POST"
@@ -98,13 +99,20 @@ class GraphQLOverHTTP:
                 return _refusal(400, _NO_SUBSCRIPTIONS, kind)
             if kind is None or prepared.kind is OperationKind.SUBSCRIPTION:
                 return await self._stream(request, prepared, context)
-            answer = await self._gateway.execution.execute(prepared, context)
-            return _answer(answer, kind, headers=retry_headers(answer.get("errors", ())))
+            return await self._respond(request, prepared, context, kind)
         except RequestFailedError as error:
             if kind is None:
                 return await self._events(request, context, _failing(error))
             status = 400 if kind is MediaType.RESPONSE or wanted.query is None else 200
             return _answer({"errors": error.faults}, kind, status)
+
+    async def _respond(self, request: Request, prepared: Prepared, context: Context, kind: MediaType) -> Response:
+        shared = await self._gateway.execution.execute_shared(prepared, context)
+        if shared is None:
+            answer = await self._gateway.execution.execute(prepared, context)
+            return _answer(answer, kind, headers=retry_headers(answer.get("errors", ())))
+        headers = {**_VARY, **retry_headers(shared.answer.get("errors", ()))}
+        return shared_response(request, shared, shared.body, shared.etag, kind, headers)
 
     async def _run_all(
         self, request: Request, wanted: list[GraphQLRequest], caller: Caller, kind: MediaType

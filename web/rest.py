@@ -15,6 +15,7 @@ from resolvers.context import Context
 from schema.execution.errors import BAD_USER_INPUT, fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from schema.execution.rest_variables import UnfitError, Variables
+from schema.execution.shared_answers import etag_of
 from schema.execution.trusted_documents import sha256_of, text_of
 from web.error_responses import headers_of, retry_headers, status_of
 from web.event_stream import Results, has_ended, open_stream
@@ -22,6 +23,7 @@ from web.gateway import Gateway
 from web.request_parsing import RequestParseError, read_object
 from web.responses import json_answer
 from web.rest_routes import PATHS, Part, RestPath, Source
+from web.shared_responses import shared_response
 
 Problem = dict[str, Any]
 _MESSAGE_LIMIT: Final = 512
@@ -106,7 +108,14 @@ class _Operation:
             # Begin before the status is sent, so that an unknown launch is a 404.
             answers = await execution.subscribe(prepared, context)
             return await self._stream(request, context, answers)
-        return self._respond(prepared, await execution.execute(prepared, context))
+        shared = await execution.execute_shared(prepared, context)
+        if shared is None:
+            return self._respond(prepared, await execution.execute(prepared, context))
+        response = self._respond(prepared, shared.answer)
+        if "errors" in shared.answer or response.status_code != 200:
+            return response
+        body = bytes(response.body)
+        return shared_response(request, shared, body, etag_of(body), "application/json", {})
 
     async def _stream(self, request: Request, context: Context, answers: Results) -> Response:
         async def begin() -> Results:

@@ -10,6 +10,7 @@ from inspect import isawaitable
 from time import perf_counter
 from typing import Any, Final, cast
 
+import orjson
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -42,6 +43,7 @@ from schema.execution.errors import (
 )
 from schema.execution.limits import Limits, check_document, cost_report, parse_within
 from schema.execution.observer import NullObserver, OperationObserver, Outcome
+from schema.execution.shared_answers import SharedAnswer, SharedAnswers
 from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
 from schema.execution.trusted_documents import TrustedDocuments, sha256_of
 from schema.ids import global_id
@@ -119,6 +121,7 @@ class GraphQLExecution:
         self._suggestions = suggestions
         self._listener = listener or NullObserver()
         self._valid: LRUCache[_Parsed] = LRUCache()
+        self._shared = SharedAnswers(SCHEMA)
 
     @property
     def remembered_characters(self) -> int:
@@ -155,7 +158,26 @@ class GraphQLExecution:
         with self._told(prepared) as told:
             answer = await self._executed(prepared, context)
             told.outcome = Outcome.ERROR if "errors" in answer else Outcome.OK
+        if prepared.kind is OperationKind.MUTATION:
+            self._shared.clear()
         return answer
+
+    async def execute_shared(self, prepared: Prepared, context: Context) -> SharedAnswer | None:
+        """Return the answer that all callers of this role share, or None if it belongs to the caller alone.
+
+        Raises RequestFailedError as `execute` does.
+        """
+        request = prepared.request
+        text = request.query or self._text(request)
+        max_age_s = self._shared.max_age_s(text, prepared.document) if prepared.kind is OperationKind.QUERY else 0
+        if max_age_s == 0:
+            return None
+        variables = orjson.dumps(_variables(prepared), option=orjson.OPT_SORT_KEYS)
+        key = (text, request.operation_name, variables, context.caller.role)
+        with self._told(prepared) as told:
+            shared = await self._shared.get(key, max_age_s, lambda: self._executed(prepared, context))
+            told.outcome = Outcome.ERROR if "errors" in shared.answer else Outcome.OK
+        return shared
 
     async def _executed(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         try:

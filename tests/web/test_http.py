@@ -99,7 +99,7 @@ class TestCors:
         async with ann.options("/graphql", headers=headers) as preflight:
             assert (preflight.status, preflight.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
         async with ann.get("/health", headers={"Origin": ORIGIN}) as answer:
-            assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID, Retry-After"
+            assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID, Retry-After, ETag"
 
     async def test_another_origin_may_not(self, ann: aiohttp.ClientSession) -> None:
         headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
