@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import models.catalog
@@ -26,6 +27,12 @@ async def console(context: Context, type_: ConsoleType) -> Console:
     """Return one console."""
     require(context.caller, "Query.console")
     return await context.loaders.console.load(type_)
+
+
+async def consoles_of(context: Context, types: Sequence[ConsoleType]) -> Mapping[ConsoleType, Console | Exception]:
+    """As `console`, for many."""
+    require(context.caller, "Query.console")
+    return await context.loaders.console.load_all(types)
 
 
 async def console_of(context: Context, key: str) -> Console | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ from models.pages import Mark, find_newest_first
 from resolvers.audit import audited, authorize
 from resolvers.context import Context
 from resolvers.pagination import Page, page_from, page_size, read_mark
-from resolvers.unreadable import own_or_none
+from resolvers.unreadable import own_of, own_or_none
 
 _LAUNCHES = "launches"
 
@@ -31,6 +31,12 @@ async def launch_of(context: Context, key: str) -> Launch | None:
     """Return a launch by its own id, or None as `launch` does."""
     require(context.caller, "Launch")
     return await _visible(context, key)
+
+
+async def launches_of(context: Context, keys: Sequence[str]) -> Mapping[str, Launch | Exception]:
+    """As `launch_of`, for many."""
+    require(context.caller, "Launch")
+    return own_of(context, await context.loaders.launch.load_all(keys))
 
 
 async def launches(

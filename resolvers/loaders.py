@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TypeVar, cast
-
-from aiodataloader import DataLoader
+from typing import Generic, TypeVar, cast
 
 from billing.usage_totals import NO_USAGE, Usage, usage_of
 from errors import UnreadableRecordError
@@ -24,15 +22,55 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Loader(DataLoader[K, V]):
-    """A DataLoader with callers that can be cancelled individually.
+class Loader(Generic[K, V]):
+    """Load keys in batches: all that are asked for in one round of the event loop, each of them once.
 
-    The executor cancels the siblings of a field that failed. All callers that load one key await the same future, so
-    that a cancelled sibling would cancel it for the others too.
+    Callers can be cancelled one by one: a load under way goes on for the others.
     """
 
-    def load(self, key: K) -> asyncio.Future[V]:
-        return asyncio.shield(super().load(key))
+    def __init__(self, look_up: Callable[[list[K]], Awaitable[Sequence[V | Exception]]]) -> None:
+        """`look_up` returns a value, or the error of that key alone, for each key in its order."""
+        self._look_up = look_up
+        self._known: dict[K, V | Exception] = {}
+        self._loads: dict[K, asyncio.Task[None]] = {}  # of keys that are not known yet
+        self._next: list[K] | None = None  # keys of the load that has not begun
+
+    async def load(self, key: K) -> V:
+        found = (await self.load_all((key,)))[key]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def load_all(self, keys: Iterable[K]) -> dict[K, V | Exception]:
+        """Values, and errors in place of values, by their keys."""
+        wanted = list(keys)
+        for load in {self._begun(key) for key in wanted if key not in self._known}:
+            await asyncio.shield(load)
+        return {key: self._known[key] for key in wanted}
+
+    def prime(self, key: K, value: V) -> None:
+        """Answer with this value from now on."""
+        self._known.setdefault(key, value)
+
+    def _begun(self, key: K) -> asyncio.Task[None]:
+        """Return the load that a key is part of."""
+        if key not in self._loads:
+            if self._next is None:
+                self._next = []
+                self._latest = asyncio.create_task(self._load(self._next))
+            self._next.append(key)
+            self._loads[key] = self._latest
+        return self._loads[key]
+
+    async def _load(self, keys: list[K]) -> None:
+        self._next = None
+        try:
+            values = await self._look_up(keys)
+        except Exception as error:  # those who asked are told of it
+            values = [error for _ in keys]
+        self._known = dict(zip(keys, values, strict=True)) | self._known
+        for key in keys:
+            del self._loads[key]
 
 
 class Loaders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from auth.authorization import require
@@ -42,6 +43,19 @@ async def site(context: Context, provider: ProviderName, site_id: str) -> Locate
     if not context.services.registry.is_configured(provider):
         return None
     return (await context.loaders.sites.load(provider)).get(site_id)
+
+
+async def sites_of(
+    context: Context, keys: Sequence[tuple[ProviderName, str]]
+) -> Mapping[tuple[ProviderName, str], LocatedSite | Exception | None]:
+    """As `site`, for many."""
+    configured = context.services.registry.is_configured
+    listed = await context.loaders.sites.load_all({provider for provider, _ in keys if configured(provider)})
+    return {key: _at(listed.get(key[0]), key[1]) for key in keys}
+
+
+def _at(listed: Mapping[str, LocatedSite] | Exception | None, site_id: str) -> LocatedSite | Exception | None:
+    return listed.get(site_id) if isinstance(listed, Mapping) else listed
 
 
 def usd_per_hour(context: Context, located: LocatedSite, console: Console) -> Decimal | None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 
 from auth.authorization import owner_filter, require
+from billing.usage_totals import Usage
 from errors import NotFoundError
 from models.database import Document
 from models.pages import Mark, find_newest_first
 from models.vms import Vm, VmStatus
 from resolvers.context import Context
 from resolvers.pagination import Page, page_from, page_size, read_mark
-from resolvers.unreadable import own_or_none
+from resolvers.unreadable import own_of, own_or_none
 
 _VMS = "vms"
 
@@ -27,6 +28,17 @@ async def vm_of(context: Context, key: str) -> Vm | None:
     """Return a VM by its own id, or None as `vm` does."""
     require(context.caller, "VM")
     return await visible(context, key)
+
+
+async def vms_of(context: Context, keys: Sequence[str]) -> Mapping[str, Vm | Exception]:
+    """As `vm_of`, for many."""
+    require(context.caller, "VM")
+    return own_of(context, await context.loaders.vm.load_all(keys))
+
+
+async def usage_of(context: Context, vm_ids: Sequence[str]) -> Mapping[str, Usage | Exception]:
+    """Return what VMs that the caller sees have used so far."""
+    return await context.loaders.usage.load_all(vm_ids)
 
 
 async def vms(

@@ -22,6 +22,7 @@ from schema.attempts import PlacementAttempt
 from schema.catalog import Console
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ConsoleType, LaunchStatus, LaunchStepName, ProviderName, StepStatus
+from schema.execution.plan import Batch
 from schema.ids import global_id, key_of
 from schema.mutation_errors import ERRORS, ErrorsAsData, MutationError
 from schema.node import Info, Node
@@ -79,11 +80,17 @@ class Launch(Node):
     )
     document: strawberry.Private[models.launches.Launch]
 
-    @strawberry.field(description="The console to play.")
+    @strawberry.field(
+        description="The console to play.",
+        metadata=Batch(lambda launch: launch.document.console, catalog.consoles_of, Console.of).metadata,
+    )
     async def console(self, info: Info) -> Console:
         return Console.of(await catalog.console(info.context, self.document.console))
 
-    @strawberry.field(description="The machine that the launch uses. Null until it has one.")
+    @strawberry.field(
+        description="The machine that the launch uses. Null until it has one.",
+        metadata=Batch(lambda launch: launch.document.vm_id, vms.vms_of, VM.of).metadata,
+    )
     async def vm(self, info: Info) -> VM | None:
         if self.document.vm_id is None:
             return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import strawberry
 
+import models.launches
 import models.vms
 from billing.amounts import tidy
 from models.catalog import PRESETS
@@ -19,6 +20,7 @@ from schema.arguments import After, First, UserId
 from schema.catalog import Console, Preset
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ProviderName, VMStatus
+from schema.execution.plan import Batch
 from schema.ids import global_id, key_of
 from schema.node import Info, Node
 from schema.places import Location, Site, site_of
@@ -51,6 +53,12 @@ class StreamEndpoint:
             rtsp_port=vm.port(_RTSP_PORT),
             paired=vm.paired,
         )
+
+
+def _launch(found: models.launches.Launch) -> Launch:
+    from schema.launches import Launch  # noqa: PLC0415 - the two types name each other
+
+    return Launch.of(found)
 
 
 @strawberry.type(name="VM", description="A rented gaming machine.")
@@ -89,40 +97,52 @@ class VM(Node):
     )
     document: strawberry.Private[models.vms.Vm]
 
-    @strawberry.field(description="The console that the machine plays.")
+    @strawberry.field(
+        description="The console that the machine plays.",
+        metadata=Batch(lambda vm: vm.document.console, catalog.consoles_of, Console.of).metadata,
+    )
     async def console(self, info: Info) -> Console:
         return Console.of(await catalog.console(info.context, self.document.console))
 
-    @strawberry.field(description="The site as its cloud lists it now. Null if the cloud no longer lists it.")
+    @strawberry.field(
+        description="The site as its cloud lists it now. Null if the cloud no longer lists it.",
+        metadata=Batch(lambda vm: (vm.document.provider, vm.document.place.site_id), places.sites_of, site_of).metadata,
+    )
     async def site(self, info: Info) -> Site | None:
         found = await places.site(info.context, self.document.provider, self.document.place.site_id)
         return None if found is None else site_of(found)
 
-    @strawberry.field(description="What the machine has cost up to now in USD, by our meter.")
+    @strawberry.field(
+        description="What the machine has cost up to now in USD, by our meter.",
+        metadata=Batch(lambda vm: vm.document.id, vms.usage_of, lambda used: tidy(used.cost_usd)).metadata,
+    )
     async def cost_so_far(self, info: Info) -> Decimal:
         return tidy((await info.context.loaders.usage.load(self.document.id)).cost_usd)
 
-    @strawberry.field(description="How many seconds the machine has run in total.")
+    @strawberry.field(
+        description="How many seconds the machine has run in total.",
+        metadata=Batch(lambda vm: vm.document.id, vms.usage_of, lambda used: used.running_seconds).metadata,
+    )
     async def running_seconds(self, info: Info) -> int:
         return (await info.context.loaders.usage.load(self.document.id)).running_seconds
 
-    @strawberry.field(description="The launch that rented the machine. Null if its record no longer exists.")
+    @strawberry.field(
+        description="The launch that rented the machine. Null if its record no longer exists.",
+        metadata=Batch(lambda vm: vm.document.launch_id, launches.launches_of, _launch).metadata,
+    )
     async def launch(self, info: Info) -> Annotated[Launch, strawberry.lazy("schema.launches")] | None:
-        from schema.launches import Launch  # noqa: PLC0415 - the two modules import each other
-
         found = await launches.launch_of(info.context, self.document.launch_id)
-        return None if found is None else Launch.of(found)
+        return None if found is None else _launch(found)
 
     @strawberry.field(
         description="The launch that moves the game and its saves to another machine because the hardware of this one "
-        "was given away while it was stopped. Null if there is none."
+        "was given away while it was stopped. Null if there is none.",
+        metadata=Batch(lambda vm: vm.document.replacement_launch_id, launches.launches_of, _launch).metadata,
     )
     async def replacement(self, info: Info) -> Annotated[Launch, strawberry.lazy("schema.launches")] | None:
-        from schema.launches import Launch  # noqa: PLC0415 - the two modules import each other
-
         launch_id = self.document.replacement_launch_id
         found = None if launch_id is None else await launches.launch_of(info.context, launch_id)
-        return None if found is None else Launch.of(found)
+        return None if found is None else _launch(found)
 
     @classmethod
     def of(cls, vm: models.vms.Vm) -> VM:

@@ -48,6 +48,11 @@ class Metrics:
         self._operation_s = self._histogram(
             "gamer_operation_seconds", "How long they took; of a subscription, its beginning.", _ANSWER_S, "operation"
         )
+        self._unplanned = self._counter(
+            "gamer_unplanned_executions",
+            "Operations, or single values of them, that graphql-core executed instead of a compiled plan.",
+            "reason",
+        )
         self._following = self._gauge("gamer_subscriptions", "Subscriptions that go on now.", "operation")
         self._sockets = self._gauge("gamer_websockets", "WebSockets that are open now.")
         self._writable = self._gauge("gamer_database_writable", "Whether the database takes writes of this process.")
@@ -81,6 +86,9 @@ class Metrics:
 
     def following(self, document: str | None) -> AbstractContextManager[None]:
         return self._following.labels(document or OTHER).track_inprogress()
+
+    def executed_by_graphql_core(self, reason: str) -> None:
+        self._unplanned.labels(reason).inc()
 
     def database_takes_writes(self, writable: bool) -> None:
         self._writable.set(int(writable))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from inspect import isawaitable
 from time import perf_counter
@@ -43,6 +43,7 @@ from schema.execution.errors import (
 )
 from schema.execution.limits import Limits, check_document, cost_report, parse_within
 from schema.execution.observer import NullObserver, OperationObserver, Outcome
+from schema.execution.plan import NotPlannedError, OperationPlan
 from schema.execution.shared_answers import SharedAnswer, SharedAnswers
 from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
 from schema.execution.trusted_documents import TrustedDocuments, sha256_of
@@ -77,6 +78,7 @@ class Prepared:
     kind: OperationKind
     request: GraphQLRequest
     measured: Measurement
+    plan: OperationPlan | None = None
 
 
 class RequestFailedError(Exception):
@@ -92,6 +94,13 @@ class _Parsed:
     document: DocumentNode
     operations: tuple[OperationDefinitionNode, ...]
     introspects: bool
+    plans: dict[str | None, OperationPlan] = field(default_factory=dict)
+
+    def plan(self, operation: OperationDefinitionNode) -> OperationPlan:
+        name = operation.name.value if operation.name else None
+        if name not in self.plans:
+            self.plans[name] = OperationPlan(SCHEMA, self.document, operation)
+        return self.plans[name]
 
 
 class _Told:
@@ -110,16 +119,18 @@ class GraphQLExecution:
         open_introspection: bool = True,
         suggestions: bool = True,
         listener: OperationObserver | None = None,
+        plans: bool = True,
     ) -> None:
         """`trusted_only`: run no other documents than the trusted ones. `open_introspection`: not only operators may
         ask for the schema. `suggestions`: not only operators are told what a misspelt name may have meant.
-        `listener` hears of every operation."""
+        `listener` hears of every operation. `plans`: execute operations by compiled plans, where that is possible."""
         self._limits = limits or Limits()
         self._documents = documents or TrustedDocuments.of_folder()
         self._trusted_only = trusted_only
         self._open_introspection = open_introspection
         self._suggestions = suggestions
         self._listener = listener or NullObserver()
+        self._plans = plans
         self._valid: LRUCache[_Parsed] = LRUCache()
         self._shared = SharedAnswers(SCHEMA)
 
@@ -151,7 +162,9 @@ class GraphQLExecution:
             self._valid.add(text, parsed)
         operation = _chosen(parsed.operations, request.operation_name)
         kind = OperationKind(operation.operation.value)
-        return Prepared(self._documents.name_of(text), parsed.document, kind, request, measured)
+        planned = self._plans and kind is not OperationKind.SUBSCRIPTION
+        plan = parsed.plan(operation) if planned else None
+        return Prepared(self._documents.name_of(text), parsed.document, kind, request, measured, plan)
 
     async def execute(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         """The answer to a query or mutation. Raises RequestFailedError when its variables do not fit."""
@@ -194,6 +207,26 @@ class GraphQLExecution:
         return answer
 
     async def _result(self, prepared: Prepared, context: Context) -> ExecutionResult:
+        result = await self._planned(prepared, context) or await self._unplanned(prepared, context)
+        await _note_denials(context, result)
+        return result
+
+    async def _planned(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
+        """None when graphql-core has to execute the whole operation."""
+        if prepared.plan is None:
+            return None
+        try:
+            return await prepared.plan.execute(
+                context,
+                _variables(prepared),
+                hide_suggestions=self._hides_suggestions(context),
+                completed_exactly=lambda: self._listener.executed_by_graphql_core("value"),
+            )
+        except NotPlannedError as error:
+            self._listener.executed_by_graphql_core(error.reason)
+            return None
+
+    async def _unplanned(self, prepared: Prepared, context: Context) -> ExecutionResult:
         result = execute(
             SCHEMA,
             prepared.document,
@@ -203,10 +236,7 @@ class GraphQLExecution:
             is_awaitable=cast(Any, optimized_is_awaitable),
             hide_suggestions=self._hides_suggestions(context),
         )
-        if isawaitable(result):
-            result = await result
-        await _note_denials(context, result)
-        return result
+        return await result if isawaitable(result) else result
 
     async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[dict[str, Any], None]:
         """The answers of a subscription, to be closed when done. Raises RequestFailedError when it cannot begin; so

@@ -25,6 +25,11 @@ class OperationObserver(Protocol):
         """For as long as a subscription lasts."""
         ...
 
+    def executed_by_graphql_core(self, reason: str) -> None:
+        """Count an operation that was not executed by a compiled plan, or a part of one whose value the plan did not
+        accept."""
+        ...
+
 
 class NullObserver:
     """Keeps Listener, and forgets."""
@@ -34,3 +39,6 @@ class NullObserver:
 
     def following(self, document: str | None) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def executed_by_graphql_core(self, reason: str) -> None:
+        pass

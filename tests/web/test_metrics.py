@@ -344,6 +344,7 @@ def test_the_document_lists_each_number_and_its_labels() -> None:
     metrics.provider_called(ProviderName.TENSORDOCK, "rent", "ok", 1.0)
     metrics.database_failed("OPERATOR", "AtlasError")
     metrics.activity_failed("tell", "UnavailableError")
+    metrics.executed_by_graphql_core("introspection")
     with metrics.following("VmStatus"):
         families = list(text_string_to_metric_families(metrics.text(census).decode()))
 

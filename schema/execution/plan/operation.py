@@ -1,0 +1,158 @@
+"""One operation of a document: compiled when it is first executed, once for each combination of its directives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, cast
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+)
+from graphql.execution.collect_fields import GroupedFieldSet, collect_fields
+from strawberry.execution import optimized_is_awaitable
+
+from schema.execution.plan.execution import PlanExecution
+from schema.execution.plan.fields import Compiled, FieldPlan, How, how_resolved, strawberry_field
+from schema.execution.plan.source import Source
+
+_MOST_FIELDS: Final = 3_000  # of one compiled operation: source text takes memory, and time to compile
+_MOST_VARIANTS: Final = 8  # of one operation, by the values of its @skip and @include
+_SLOTS_OF_A_FIELD: Final = 2
+
+
+class NotPlannedError(Exception):
+    """graphql-core must execute this operation. `reason` is one word for metrics. Nothing was executed yet."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class OperationPlan:
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+        """`document` is valid, and `operation` one of its queries or mutations."""
+        self._schema = schema
+        self._document = document
+        self._operation = operation
+        self._name = operation.name.value if operation.name else None
+        self._switches = sorted(set(_switches(document)))
+        self._compiled: dict[tuple[Any, ...], Compiled] = {}
+
+    async def execute(
+        self,
+        context: Any,
+        variables: Mapping[str, Any],
+        *,
+        hide_suggestions: bool = False,
+        completed_exactly: Callable[[], None] = lambda: None,
+    ) -> ExecutionResult:
+        """Raises NotPlannedError before anything was executed. `completed_exactly` is called for each value that the
+        compiled code did not accept and graphql-core completed."""
+        executor = Executor.build(
+            self._schema,
+            self._document,
+            context_value=context,
+            raw_variable_values=dict(variables),
+            operation_name=self._name,
+            is_awaitable=cast(Any, optimized_is_awaitable),
+            hide_suggestions=hide_suggestions,
+        )
+        if isinstance(executor, list):
+            return ExecutionResult(None, executor)
+        execution = PlanExecution(executor, self._variant(executor), completed_exactly)
+        return await execution.run(serially=self._operation.operation is OperationType.MUTATION)
+
+    def _variant(self, executor: Executor[Any]) -> Compiled:
+        values = executor.variable_values.coerced
+        key = tuple(values.get(name) for name in self._switches)
+        if key not in self._compiled:
+            if len(self._compiled) >= _MOST_VARIANTS:
+                raise NotPlannedError("variants")
+            self._compiled[key] = _Compiler(executor).compiled()
+        return self._compiled[key]
+
+
+class _Compiler:
+    """Makes the fields of one operation, with the values that its directives have in one execution."""
+
+    def __init__(self, executor: Executor[Any]) -> None:
+        self._executor = executor
+        self._schema = executor.schema
+        self._fields = 0
+        self._calls: list[FieldPlan] = []
+
+    def compiled(self) -> Compiled:
+        operation = self._executor.operation
+        root_type = self._schema.get_root_type(operation.operation)
+        assert root_type is not None
+        try:
+            found = collect_fields(
+                self._schema, self._executor.fragments, self._executor.variable_values, root_type, operation
+            )
+            roots = self._fields_of(None, root_type, found.grouped_field_set)
+            source = Source(self._schema, self._selected)
+            for root in roots:
+                source.add(root)
+        except GraphQLError:
+            raise NotPlannedError("directives") from None  # graphql-core says what is wrong with them
+        except RecursionError:
+            raise NotPlannedError("size") from None
+        source.compile()
+        return Compiled(roots, self._calls, self._fields * _SLOTS_OF_A_FIELD)
+
+    def _selected(self, parent: FieldPlan, type_: GraphQLObjectType) -> list[FieldPlan]:
+        found = self._executor.collect_subfields(type_, parent.details)
+        return self._fields_of(parent, type_, found.grouped_field_set)
+
+    def _fields_of(
+        self, parent: FieldPlan | None, type_: GraphQLObjectType, grouped: GroupedFieldSet
+    ) -> list[FieldPlan]:
+        return [self._field(parent, type_, key, details) for key, details in grouped.items()]
+
+    def _field(self, parent: FieldPlan | None, type_: GraphQLObjectType, key: str, details: Any) -> FieldPlan:
+        name = details[0].node.name.value
+        definition = self._schema.get_field(type_, name)
+        assert definition is not None, "the document is valid"
+        if name in ("__schema", "__type"):
+            raise NotPlannedError("introspection")
+        how = how_resolved(name, definition)
+        if parent is not None and how is not How.TYPENAME and strawberry_field(definition).extensions:
+            raise NotPlannedError("extensions")
+        self._fields += 1
+        if self._fields > _MOST_FIELDS:
+            raise NotPlannedError("size")
+        slot = (self._fields - 1) * _SLOTS_OF_A_FIELD
+        field = FieldPlan(key, slot, parent, type_, definition, details, how)
+        if parent is not None and how is How.CALL and field.has_arguments:
+            self._calls.append(field)
+        if field.is_awaited or field.may_stream:
+            _wait_at(parent, field)
+        return field
+
+
+def _wait_at(above: FieldPlan | None, field: FieldPlan) -> None:
+    """Name a field at each one above whose value is built before this field is awaited."""
+    while above is not None:
+        above.waiting.append(field)
+        above = None if above.is_awaited else above.parent
+
+
+def _switches(document: DocumentNode) -> Iterator[str]:
+    """The variables that decide which fields are selected."""
+    waiting: list[Any] = list(document.definitions)
+    while waiting:
+        node = waiting.pop()
+        for directive in getattr(node, "directives", None) or ():
+            for argument in directive.arguments or ():
+                if isinstance(argument.value, VariableNode):
+                    yield argument.value.name.value
+        selection_set = getattr(node, "selection_set", None)
+        waiting.extend(selection_set.selections if selection_set else ())
