@@ -38,7 +38,7 @@ _OFF: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED})
 class FoundSaves(Protocol):
     """What adoption asks of a machine. streaming.machine.StreamingMachines answers it."""
 
-    async def found_slots(self, address: Address) -> Sequence[FoundSlot]: ...
+    async def find_slots(self, address: Address) -> Sequence[FoundSlot]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Adoption:
             return None, "its name is none of ours"
         if machine.usd_per_hour is None:
             return None, "its cloud does not say what it costs"
-        slots = await self._onboard.found_slots(_address(machine))
+        slots = await self._onboard.find_slots(_address(machine))
         if not slots:
             return None, "nothing on it says whose it is: it holds no saves that were restored"
         user_id = await user_of_folder(self._db, slots[0].folder)

@@ -19,7 +19,7 @@ _CLOUDS: Final = {ProviderName.TENSORDOCK: "TensorDock", ProviderName.CLOUDYPAD:
 class OnBoard(Protocol):
     """streaming.machine.StreamingMachines does it. Every method may be repeated."""
 
-    async def greet(self, address: Address) -> str:
+    async def read_host_key(self, address: Address) -> str:
         """Its host key, which must be the pinned one when the address names one."""
         ...
 
@@ -33,7 +33,7 @@ class OnBoard(Protocol):
         """After a start: SSH and the stream answer again."""
         ...
 
-    async def arm_dead_man(self, address: Address, after_s: float) -> None:
+    async def arm_shutdown_timer(self, address: Address, after_s: float) -> None:
         """The machine turns itself off after this time unless it is armed again."""
         ...
 

@@ -196,7 +196,7 @@ class MonitoringActivities:
             return cared_at
         try:
             await bring_to_safety(self._db, self._onboard, vm)
-            await self._onboard.arm_dead_man(address_of(vm), _dead_man_s(vm, self._times))
+            await self._onboard.arm_shutdown_timer(address_of(vm), _dead_man_s(vm, self._times))
         except ProviderError as error:
             log.warning("saves could not be uploaded meanwhile", extra={"vm": vm.id, "why": error.message})
         return _now()

@@ -156,7 +156,7 @@ class PowerActivities:
         ports = {str(internal): external for internal, external in machine.ports.items()}
         found = {"ip_address": machine.ip_address, "ports": ports}
         vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": found}) or vm
-        host_key = await self._onboard.greet(address_of(vm))
+        host_key = await self._onboard.read_host_key(address_of(vm))
         if vm.ssh_host_key is None:
             vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": {"ssh_host_key": host_key}}) or vm
         await self._onboard.wake(address_of(vm))

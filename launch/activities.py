@@ -181,7 +181,7 @@ class LaunchActivities:
     async def connect(self, on: StepInput) -> Done:
         """SSH answers; the host key it shows first is pinned for good."""
         vm = await self._vm(on.vm_id)
-        host_key = await while_on(self._registry, vm, self._streaming.greet(address_of(vm)))
+        host_key = await while_on(self._registry, vm, self._streaming.read_host_key(address_of(vm)))
         await self._db.update(Vm, {"_id": vm.id, "ssh_host_key": vm.ssh_host_key}, {"$set": {"ssh_host_key": host_key}})
         return Done("The machine answers")
 

@@ -53,7 +53,7 @@ async def games(context: Context, console: ConsoleType | None, first: int | None
 async def skipped_files(context: Context, console: ConsoleType | None) -> list[SkippedFiles]:
     """Return the library's files that are not games."""
     require(context.caller, "Query.skippedLibraryFiles")
-    return await context.services.library.skipped(console)
+    return await context.services.library.skipped_files(console)
 
 
 async def game_of(context: Context, key: str) -> Game | None:

@@ -1,1 +1,1 @@
-"""What we do on a machine, over SSH: Wolf, the game library, the saves. The only home of asyncssh in the service."""
+"""Work on machines over SSH: Wolf, the game library, the saves. The only home of asyncssh in the service."""

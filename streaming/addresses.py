@@ -1,4 +1,4 @@
-"""Where a machine is reached, and what it is called: the ports are those seen from outside."""
+"""Addresses and names of machines. The ports are those seen from outside."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import KW_ONLY, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`ssh_host_key` is the pinned key as OpenSSH public key text; None before the first contact, which learns it.
-    `vm_id` and `label` are noted beside the saves that come from the machine."""
+    """How to reach a machine.
+
+    `ssh_host_key` is the pinned key as OpenSSH public key text; None before the first contact, which learns it. `vm_id`
+    and `label` are recorded with the saves that come from the machine.
+    """
 
     host: str
     ssh_port: int

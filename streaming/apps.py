@@ -1,9 +1,9 @@
-"""How a game is started on a machine: the Wolf app, the start script that its container gets, and what is honest.
+"""How a game starts on a machine: the Wolf app, and the start script mounted into its container.
 
-Wolf's apps name an image, not a game, and the images of Games on Whales open a menu. Where we know an image's own
-start-up (its RetroArch for consoles with a libretro core, its Pegasus for GameCube and Wii), a script of ours is
-mounted over it that starts the game, and the menu when the game or its core is missing. Any other image starts as its
-maker meant it to, and is told the game in GAMER_ROM.
+Wolf's apps name an image, not a game, and the images of Games on Whales open a menu. For images with a known start-up
+(RetroArch for consoles with a libretro core, Pegasus for GameCube and Wii), our script is mounted over it. It starts
+the game, or the menu if the game or its core is missing. Any other image starts as its maker intended and gets the game
+in GAMER_ROM.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from models.catalog import PEGASUS, PEGASUS_PLATFORMS, RETROARCH, Console, repository_of
 from streaming.library_mount import MOUNT_POINT
-from streaming.name_checks import app_title, checked_id, checked_image, checked_rom, folder_of, is_plain_rom
+from streaming.name_checks import app_title, folder_of, is_plain_rom, validate_id, validate_image, validate_rom
 from streaming.saves.locations import BESIDE_ROM
 from streaming.saves.survey import CONTAINER_HOME
 
 START_FOLDER: Final = "/var/lib/gamer/start"
 CORE_FOLDER: Final = "/var/lib/gamer/cores"
-ASSETS: Final = ("assets", "autoconfig")  # what RetroArch's own files are called at libretro's buildbot
-LIBRARY: Final = "/ROMs"  # where containers see the library
+ASSETS: Final = ("assets", "autoconfig")  # names of RetroArch's own files at libretro's buildbot
+LIBRARY: Final = "/ROMs"  # the library's path in containers
 _CORES: Final = "/opt/gamer/cores"
 _CREATE_JSON: Final = (
     '{"HostConfig": {"IpcMode": "host", "Privileged": false, '
@@ -28,8 +28,8 @@ _CREATE_JSON: Final = (
     '"DeviceCgroupRules": ["c 13:* rmw", "c 244:* rmw"]}}'
 )
 
-# Every value that goes in has passed a narrow pattern. The images paste the words after `launcher` into a line of
-# sway's configuration, so none of them may hold a blank.
+# Every value that is inserted has passed a narrow pattern. The images paste the arguments of `launcher` into a line of
+# sway's configuration, so none of them may contain a blank.
 _RETROARCH_SCRIPT: Final = f"""\
 #!/bin/bash
 # Starts one game. Where the game or its core is missing, RetroArch's menu comes up instead.
@@ -77,7 +77,10 @@ exec pegasus-fe
 
 @dataclass(frozen=True, slots=True)
 class GameToPlay:
-    """What a machine is set up for. `rom` is the game's path in the library; without a game the menu is shown."""
+    """The game that a machine is set up for.
+
+    `rom` is the game's path in the library; without a game the menu is shown.
+    """
 
     console: Console
     game_id: str | None
@@ -88,7 +91,7 @@ class GameToPlay:
 
 @dataclass(frozen=True, slots=True)
 class StartScript:
-    """`path` on the machine is mounted over `over` in the container."""
+    """A start script. `path` on the machine is mounted over `over` in the container."""
 
     path: str
     over: str
@@ -97,8 +100,10 @@ class StartScript:
 
 @dataclass(frozen=True, slots=True)
 class GameLink:
-    """A link of ours in the app's home folder, by a name that may be pasted anywhere, to the game's own file as the
-    container sees it. What an emulator saves beside its game then lies in the home folder, which is kept."""
+    """A link in the app's home folder, with a safe name, to the game's file as the container sees it.
+
+    Files that an emulator saves beside its game thus end up in the home folder, which is kept.
+    """
 
     path: str
     target: str
@@ -106,7 +111,7 @@ class GameLink:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A game as Wolf and its container know it."""
+    """A game as Wolf and its container need it."""
 
     title: str
     runner: str
@@ -119,7 +124,7 @@ class App:
     platform: str = ""
 
     def table(self) -> dict[str, Any]:
-        """The app's entry in Wolf's configuration."""
+        """Return the app's entry in Wolf's configuration."""
         mounts = [f"{MOUNT_POINT}:{LIBRARY}:ro"]
         if self.core is not None:
             mounts.append(f"{CORE_FOLDER}:{_CORES}:ro")
@@ -145,10 +150,10 @@ class App:
 
 
 def app_of(game: GameToPlay) -> App:
-    """Raises InvalidInputError for names that must not reach a machine."""
+    """Return the app of a game. Raises InvalidInputError for names that must not reach a machine."""
     emulator = game.console.emulator
-    image = checked_image(emulator.image)
-    core = None if emulator.core is None else checked_id(emulator.core)
+    image = validate_image(emulator.image)
+    core = None if emulator.core is None else validate_id(emulator.core)
     title = app_title(game.console.type, game.game_id)
     is_ours = repository_of(image) in {RETROARCH, PEGASUS}
     link = None if game.rom is None or (is_ours and is_plain_rom(game.rom)) else _link(game)
@@ -167,12 +172,12 @@ def app_of(game: GameToPlay) -> App:
 
 
 def _link(game: GameToPlay) -> GameLink | None:
-    """Return the link for a game whose own name must not be pasted, or whose emulator may save beside it."""
+    """Return a link if the game's name is not safe to paste, or if its emulator may save beside it."""
     if game.rom is None:
         return None
-    rom = checked_rom(game.rom)
+    rom = validate_rom(game.rom)
     extension = rom.rpartition(".")[2].lower()
-    name = checked_id(f"{checked_id(game.game_id or 'game')}.{extension}")
+    name = validate_id(f"{validate_id(game.game_id or 'game')}.{extension}")
     return GameLink(f"{BESIDE_ROM}/{game.console.emulator.platform}/{name}", f"{LIBRARY}/{rom}")
 
 

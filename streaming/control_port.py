@@ -1,9 +1,9 @@
 """Counts the packets that Moonlight clients send to Wolf's control port (UDP 47999).
 
-A connected client sends several a second, a closed one none, whatever Wolf's list of sessions says. An nftables counter
-on the machine counts them; each look reads it and compares it with the look before. The counter starts again at zero
-after a reboot or `nft flush ruleset`; the reading carries the counter's identity, so that a restart is never taken for
-silence. Without nftables the kernel's connection tracking is read instead.
+A connected client sends several per second and a closed one sends none, regardless of Wolf's list of sessions. An
+nftables counter on the machine counts them; each check reads it and compares it with the previous reading. The counter
+restarts at zero after a reboot or `nft flush ruleset`. A reading includes the counter's identity, so that a restart is
+never mistaken for silence. Without nftables, the kernel's connection tracking is read instead.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _TABLE: Final = "gamer_activity"
 _LIST: Final = ("nft", "-j", "list", "table", "inet", _TABLE)
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 _CONNECTIONS: Final = "/proc/net/nf_conntrack"
-# Before connection tracking and address translation, so that containers with a network of their own are counted too.
-# The first two lines make the whole of it one atomic replacement.
+# Before connection tracking and address translation, so that containers with their own network are counted too. The
+# first two lines make the whole an atomic replacement.
 _RULES: Final = """\
 add table inet {table}
 delete table inet {table}
@@ -45,7 +45,7 @@ table inet {table} {{
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`counter` identifies the counter since it began at zero."""
+    """A reading. `counter` identifies the counter since it was last zero."""
 
     counter: str
     packets: int
@@ -53,31 +53,31 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """`arrived`: whether a client sent anything since the last reading; None when it cannot be measured."""
+    """Result of a check. `arrived`: whether a client sent anything since the last reading; None if unknown."""
 
     arrived: bool | None
     reading: Reading | None = None
 
 
 async def prepare(shell: Shell) -> None:
-    """Install nftables unless it is there. A machine that cannot install it is measured otherwise."""
+    """Install nftables if it is missing. Machines that cannot install it are measured in another way."""
     try:
         if (await shell.sudo("nft", "--version", expected=ANY_STATUS)).exit_status == 0:
             return
         await install(shell, "nftables")
     except ProviderBusyError as error:
-        log.warning("nftables could not be installed", extra={"why": error.message})
+        log.warning("nftables installation failed", extra={"why": error.message})
 
 
-async def traffic(shell: Shell, port: int, last: Reading | None, sample_s: float = SAMPLE_S) -> Traffic:
-    """Compare the counter with the last reading. Without one that it continues, watch it for `sample_s` seconds."""
+async def measure_traffic(shell: Shell, port: int, last: Reading | None, sample_s: float = SAMPLE_S) -> Traffic:
+    """Compare the counter with the last reading; without a usable one, watch it for `sample_s` seconds."""
     reading = await _read(shell, port)
     if reading is None:
         return Traffic(await _is_tracked(shell, port))
     if last is not None and reading.counter == last.counter and reading.packets >= last.packets:
         return Traffic(reading.packets > last.packets, reading)
     if last is not None and reading.packets > 0:
-        return Traffic(arrived=True, reading=reading)  # it began again after the last reading, and all came since
+        return Traffic(arrived=True, reading=reading)  # it restarted after the last reading, so all packets are new
     await asyncio.sleep(sample_s)
     after = await _read(shell, port)
     if after is None or after.counter != reading.counter:
@@ -86,13 +86,13 @@ async def traffic(shell: Shell, port: int, last: Reading | None, sample_s: float
 
 
 async def _read(shell: Shell, port: int) -> Reading | None:
-    """Return the counter, which is created when it is missing or counts another port. None without nftables."""
-    listed = await _listed(shell, port)
+    """Return the counter, creating it if it is missing or counts another port. None without nftables."""
+    listed = await _read_counter(shell, port)
     if listed is None:
         rules = _RULES.format(table=_TABLE, port=port).encode()
         if (await shell.sudo("nft", "-f", "-", input=rules, expected=ANY_STATUS)).exit_status != 0:
             return None
-        listed = await _listed(shell, port)
+        listed = await _read_counter(shell, port)
     if listed is None:
         return None
     handle, packets = listed
@@ -100,8 +100,8 @@ async def _read(shell: Shell, port: int) -> Reading | None:
     return Reading(f"{boot_id}:{handle}", packets)
 
 
-async def _listed(shell: Shell, port: int) -> tuple[int, int] | None:
-    """Return the table's handle, which is another one each time it is created, and the packets counted."""
+async def _read_counter(shell: Shell, port: int) -> tuple[int, int] | None:
+    """Return the table's handle, which changes each time it is created, and the packets counted."""
     answer = await shell.sudo(*_LIST, expected=ANY_STATUS)
     if answer.exit_status != 0:
         return None
@@ -122,8 +122,9 @@ def _port_of(rule: dict[str, Any]) -> object:
 
 
 async def _is_tracked(shell: Shell, port: int) -> bool | None:
-    """Whether connection tracking knows a client of the port; an entry outlives its last packet by two minutes at most.
-    None when it does not track what arrives here: then it would show our own SSH connection no more than a client's.
+    """Return whether connection tracking knows a client of the port. An entry outlives its last packet by 2 minutes.
+
+    Returns None if it does not track arriving traffic, in which case it would miss our own SSH connection too.
     """
     try:
         content = await shell.read_file(_CONNECTIONS)
@@ -138,6 +139,6 @@ async def _is_tracked(shell: Shell, port: int) -> bool | None:
 
 
 def _goes_to(line: str, protocol: str, port: int) -> bool:
-    """The first `dport` of a line is that of the direction in which the connection was opened."""
+    """Return whether a connection goes to this port: the first `dport` is that of the opening direction."""
     found = re.search(r"\bdport=(\d+)", line)
     return f" {protocol} " in line and found is not None and int(found[1]) == port

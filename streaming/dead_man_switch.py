@@ -1,9 +1,8 @@
-"""A timer on the machine that switches it off unless the service keeps putting it back.
+"""A timer on the machine that turns it off unless the service keeps postponing it.
 
-Its end is a moment: `OnCalendar` by the machine's clock, and beside it `OnBootSec`, which no wrong clock moves.
-`OnActiveSec` would begin again at every `systemctl daemon-reload` of anything, package upgrades included (systemd's
-issue 31914). `OnBootSec` counts from the boot, so that the time since then is added: a value that has passed already
-would switch the machine off at once.
+It ends at a moment: `OnCalendar` by the machine's clock, and `OnBootSec`, which a wrong clock does not affect.
+`OnActiveSec` would restart at every `systemctl daemon-reload`, including package upgrades (systemd's issue 31914).
+`OnBootSec` counts from the boot, so the uptime is added: a value in the past would turn the machine off at once.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ _FOLDER: Final = "/etc/systemd/system"
 _SERVICE: Final = "gamer-dead-man.service"
 _TIMER: Final = "gamer-dead-man.timer"
 _STEP_S: Final = 60
-_LEAST_S: Final = 300  # enough to put it back once more
+_LEAST_S: Final = 300  # enough to postpone it once more
 
 _SERVICE_TEXT: Final = """\
 [Unit]
-Description=Switch off: nobody has asked for this machine for too long
+Description=Power off: the service has not postponed this for too long
 
 [Service]
 Type=oneshot
@@ -31,7 +30,7 @@ ExecStart=/usr/bin/systemctl poweroff
 """
 _TIMER_TEXT: Final = """\
 [Unit]
-Description=Switches the machine off unless it is put back in time
+Description=Powers the machine off unless it is postponed in time
 
 [Timer]
 OnCalendar={moment:%Y-%m-%d %H:%M:%S} UTC
@@ -44,7 +43,7 @@ WantedBy=timers.target
 
 
 async def arm_shutdown_timer(shell: Shell, after_s: float) -> None:
-    """Switch off after this long from now on. A machine that was off at that moment counts from its next boot."""
+    """Turn the machine off after this time. A machine that is off at that moment counts from its next boot."""
     after_s = math.ceil(max(after_s, _LEAST_S) / _STEP_S) * _STEP_S
     now_s, uptime_s = await _clocks(shell)
     moment = datetime.fromtimestamp(now_s + after_s, UTC)
@@ -56,7 +55,7 @@ async def arm_shutdown_timer(shell: Shell, after_s: float) -> None:
 
 
 async def _clocks(shell: Shell) -> tuple[int, int]:
-    """Return the seconds since 1970 by the machine's own clock, and since its boot."""
+    """Return the seconds since 1970 by the machine's clock, and since its boot."""
     now = await shell.run("date", "+%s")
     uptime = await shell.run("cat", "/proc/uptime")
     try:

@@ -1,6 +1,6 @@
-"""What an emulator needs besides its image: libretro cores, and the files that RetroArch's menu is made of.
+"""Files that an emulator needs besides its image: libretro cores, and the assets of RetroArch's menu.
 
-The images carry neither. Machines get what the bucket has under cores/, once.
+The images contain neither. Machines get the contents of the bucket's cores/ folder, once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ _ASSET_BYTES: Final = 512 * 2**20
 
 
 async def bring_core(shell: Shell, bucket: Bucket, core: str) -> bool:
-    """Put a core and RetroArch's own files on the machine. Returns whether the core is there: without it no game of its
-    console starts."""
+    """Copy a core and RetroArch's assets to the machine.
+
+    Returns whether the core is there. Without it, no game of its console starts.
+    """
     file = f"{core}_libretro.so"
     if await _is_there(shell, file):
         return True
@@ -25,7 +27,7 @@ async def bring_core(shell: Shell, bucket: Bucket, core: str) -> bool:
     for part in ASSETS:
         if not await _is_there(shell, f"{part}.zip"):
             await _bring(shell, bucket, f"{part}.zip", _ASSET_BYTES)
-    return await _bring(shell, bucket, file, _CORE_BYTES)  # the last one: where it is, all are
+    return await _bring(shell, bucket, file, _CORE_BYTES)  # last, so that its presence implies the others
 
 
 async def _is_there(shell: Shell, file: str) -> bool:

@@ -1,8 +1,8 @@
-"""Ids of games from the names of their files.
+"""Derives game ids from file names.
 
-A name that follows the pattern of ids already is its own id. Any other is reduced to it: letters lose their accents and
-become small, everything else becomes a hyphen. Of two files that would have one id, a name that is an id keeps it, then
-the file that is in the bucket for longer; the others get eight digits of their name's digest behind it.
+A name that matches the pattern of ids is its own id. Any other name is reduced to it: letters lose their accents and
+become lower case, everything else becomes a hyphen. If two files would share an id, a name that is an id keeps it,
+otherwise the older file in the bucket; the others get eight digits of their name's digest appended.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WITHOUT_PARTS: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "a
 
 
 def ids_of(names: Sequence[str]) -> dict[str, str]:
-    """Return an id for each of these names, which come in the order of their age, the oldest first."""
+    """Return an id for each of these names, which are ordered from oldest to newest."""
     taken = {name for name in names if is_id(name)}
     ids = {name: name for name in taken}
     for name in dict.fromkeys(names):
@@ -37,7 +37,7 @@ def ids_of(names: Sequence[str]) -> dict[str, str]:
 
 
 def derived_id(name: str) -> str:
-    """Return the id that a name is reduced to; of a name without any such letter a digest."""
+    """Return the id that a name is reduced to, or a digest if no letter remains."""
     plain = unicodedata.normalize("NFKD", name.casefold().translate(_WITHOUT_PARTS))
     letters = "".join(letter for letter in plain if not unicodedata.combining(letter))
     reduced = _OTHERS.sub("-", _OTHERS.sub("-", letters))

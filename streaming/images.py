@@ -1,7 +1,7 @@
-"""Container images on a machine: pulled by us over its container engine, before a player needs them.
+"""Pulls container images on a machine before a player needs them.
 
-Wolf itself pulls an app's image at the player's first start, behind a black screen. What is on the machine already it
-finds under the name that its configuration gives.
+Wolf itself would pull an app's image at the player's first start, behind a black screen. It uses an existing image with
+the name in its configuration.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 from errors import ProviderBusyError, ProviderRefusedError
 from providers.base import ProgressCallback
-from streaming.name_checks import checked_image
+from streaming.name_checks import validate_image
 from streaming.ssh import CommandFailedError, Shell
 
 _PULL_S: Final = 1200
@@ -24,9 +24,9 @@ _TOO_MANY_WAIT_S: Final = 60.0
 
 
 async def has_image(shell: Shell, image: str) -> bool:
-    """Return whether the image is on the machine. Raises ProviderBusyError when no container engine answers there."""
+    """Return whether the image is on the machine. Raises ProviderBusyError if no container engine responds there."""
     try:
-        await shell.sudo(*_ENGINE, "image", "inspect", "--format", "{{.Id}}", checked_image(image))
+        await shell.sudo(*_ENGINE, "image", "inspect", "--format", "{{.Id}}", validate_image(image))
     except CommandFailedError as error:
         if "no such image" in error.answer.complaint.lower():
             return False
@@ -35,33 +35,33 @@ async def has_image(shell: Shell, image: str) -> bool:
 
 
 async def pull_image(shell: Shell, image: str, tell: ProgressCallback) -> bool:
-    """Have the image on the machine; returns whether it had to be fetched. May be repeated: layers that arrived stay.
+    """Ensure that the image is on the machine; return whether it was pulled. May be repeated: finished layers remain.
 
-    Raises ProviderRefusedError when its registry does not know the image or wants a log-in, ProviderBusyError for
-    everything that may pass: an engine that is not there yet, a registry that does not answer or limits us.
+    Raises ProviderRefusedError if the registry does not know the image or requires a log-in, and ProviderBusyError for
+    transient failures: the engine is not ready, or the registry does not respond or limits pulls.
     """
     if await has_image(shell, image):
         return False
     tell("Fetching the emulator")
     layers = _LayerCount(tell)
     try:
-        await shell.sudo(*_ENGINE, "pull", checked_image(image), timeout_s=_PULL_S, each_line=layers.read)
+        await shell.sudo(*_ENGINE, "pull", validate_image(image), timeout_s=_PULL_S, each_line=layers.read)
     except CommandFailedError as error:
-        raise _translated(image, error) from error
+        raise _error_for(image, error) from error
     return True
 
 
-def _translated(image: str, error: CommandFailedError) -> Exception:
+def _error_for(image: str, error: CommandFailedError) -> Exception:
     said = (error.answer.stderr + error.answer.stdout).decode(errors="replace").lower()
     if any(words in said for words in _UNKNOWN):
-        return ProviderRefusedError(f"the emulator's image {image} is not at its registry, or needs a log-in there")
+        return ProviderRefusedError(f"the emulator's image {image} is missing from its registry, or requires a log-in")
     if _TOO_MANY in said:
-        return ProviderBusyError("the image's registry allows no more pulls for now", retry_after_s=_TOO_MANY_WAIT_S)
+        return ProviderBusyError("the image's registry allows no more pulls at present", retry_after_s=_TOO_MANY_WAIT_S)
     return error
 
 
 class _LayerCount:
-    """Counts the layers that `docker pull` names when its output is no terminal."""
+    """Counts the layers that `docker pull` lists when its output is not a terminal."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell

@@ -1,4 +1,4 @@
-"""Our own SSH key pair: made once, kept on this server, its public half given to the clouds."""
+"""The service's SSH key pair: generated once and kept on this host; the clouds get the public key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COMMENT: Final = "gamer-provisioner"
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """`public_key` is the one line that goes into a machine's authorized_keys. The private half never prints."""
+    """A key pair. `public_key` is the line for a machine's authorized_keys. The repr omits the private key."""
 
     path: Path
     public_key: str
@@ -25,9 +25,9 @@ class KeyPair:
 
 
 def ensure_key_pair(path: Path) -> KeyPair:
-    """The key at `path`, made there first if it is missing. Processes that do this at the same moment get one key.
+    """Return the key at `path`, creating it if needed. Concurrent processes get the same key.
 
-    Raises ProviderRefusedError when the file cannot be used.
+    Raises ProviderRefusedError if the file cannot be used.
     """
     if not path.exists():
         _make(path)
@@ -35,7 +35,7 @@ def ensure_key_pair(path: Path) -> KeyPair:
 
 
 def read_key_pair(path: Path) -> KeyPair:
-    """Return the key at `path`. Raises ProviderRefusedError when there is none that can be used."""
+    """Return the key at `path`. Raises ProviderRefusedError if it is missing or cannot be used."""
     return _load(path)
 
 
@@ -45,7 +45,7 @@ def _make(path: Path) -> None:
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         _write_private(draft, key.export_private_key())
-        # A link, unlike a rename, never replaces a key that another process has put there meanwhile.
+        # Unlike a rename, a link never replaces a key that another process has just created.
         os.link(draft, path)
     except FileExistsError:
         pass

@@ -1,8 +1,8 @@
-"""The games that can be played: what lies in the bucket under roms/<platform>/.
+"""Lists the playable games: the files in the bucket under roms/<platform>/.
 
-A file is a game when its extension is one of the console's, whatever its case. Its id comes from its name
-(streaming/game_ids.py): the name itself never reaches a command, Wolf or its configuration unless it is an id. What is
-passed over is counted, by reason.
+A file is a game if its extension, in any case, is one of the console's. Its id is derived from its name
+(streaming/game_ids.py); the name itself never reaches a command, Wolf or its configuration unless it is an id. Skipped
+files are counted by reason.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ ROOT: Final = "roms"
 _EXAMPLES: Final = 20
 
 
-class PassedOver(StrEnum):
-    """Why a file is no game."""
+class SkipReason(StrEnum):
+    """Reason why a file is not a game."""
 
-    EXTENSION = "its extension is none of the console's"
-    FOLDER = "it lies in a folder of its own"
+    EXTENSION = "its extension is not one of the console's"
+    FOLDER = "it is in a subfolder"
     HIDDEN = "its name begins with a dot"
-    NAME = "its name holds control characters, or is longer than 250 bytes"
-    DOUBLE = "another file of that name is played instead"
+    NAME = "its name contains control characters, or is longer than 250 bytes"
+    DOUBLE = "another file with that name is used instead"
 
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """`rom_path` is relative to the library: `<platform>/<file>`, where the file's name may be any."""
+    """A game. `rom_path` is relative to the library: `<platform>/<file>`, with any file name."""
 
     console: ConsoleType
     game_id: str
@@ -50,7 +50,7 @@ class Game:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFiles:
-    """How many of one console's files are no games for one reason, and the first of them by name."""
+    """Files of one console that are not games for one reason: their number, and the first by name."""
 
     console: ConsoleType
     reason: str
@@ -60,34 +60,34 @@ class SkippedFiles:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """One console's games, by their ids, and what lies beside them."""
+    """One console's games, sorted by id, and its skipped files."""
 
     games: tuple[Game, ...]
-    passed_over: Mapping[PassedOver, tuple[str, ...]]
+    skipped: Mapping[SkipReason, tuple[str, ...]]
 
 
 class Library:
-    """The list of games, read from the bucket and kept for some seconds."""
+    """The list of games, read from the bucket and cached for seconds."""
 
     def __init__(self, bucket: Bucket, *, keep_s: float = 15.0) -> None:
         self._shelves = {type_: SingleFlight(_Reading(bucket, type_).shelf, keep_s) for type_ in ConsoleType}
 
     async def games(self, console: ConsoleType | None = None) -> list[Game]:
-        """By console, then by id. Raises a ProviderError when the bucket cannot be read."""
+        """Return games by console and id. Raises a ProviderError if the bucket cannot be read."""
         return [game for shelf in await self._read(console) for game in shelf.games]
 
-    async def passed_over(self, console: ConsoleType | None = None) -> dict[str, PassedOver]:
-        """Return the files that are no games, by their path in the library, and why."""
+    async def skip_reasons(self, console: ConsoleType | None = None) -> dict[str, SkipReason]:
+        """Return the reasons of skipped files by their paths in the library."""
         shelves = await self._read(console)
-        return {file: why for shelf in shelves for why, files in shelf.passed_over.items() for file in files}
+        return {file: why for shelf in shelves for why, files in shelf.skipped.items() for file in files}
 
-    async def skipped(self, console: ConsoleType | None = None) -> list[SkippedFiles]:
-        """Return what is passed over, by console and reason."""
+    async def skipped_files(self, console: ConsoleType | None = None) -> list[SkippedFiles]:
+        """Return skipped files by console and reason."""
         types = tuple(ConsoleType) if console is None else (console,)
         return [
             SkippedFiles(type_, str(why), len(files), tuple(sorted(files)[:_EXAMPLES]))
             for type_, shelf in zip(types, await self._read(console), strict=True)
-            for why, files in sorted(shelf.passed_over.items())
+            for why, files in sorted(shelf.skipped.items())
         ]
 
     async def _read(self, console: ConsoleType | None) -> list[Shelf]:
@@ -102,7 +102,7 @@ class Library:
 
 
 class PromptLibrary(Library):
-    """The list of games, or the last known one when the bucket does not answer within `patience_s`."""
+    """The list of games, or the last known one if the bucket does not respond within `patience_s`."""
 
     def __init__(self, library: Library, *, patience_s: float) -> None:
         self._last_known = {
@@ -111,11 +111,14 @@ class PromptLibrary(Library):
         }
 
     async def find(self, console: ConsoleType, game_id: str) -> Game | None:
-        """Raises ProviderSilentError when only an old list lacks the game: it may have been added since."""
+        """Return the game, or None.
+
+        Raises ProviderSilentError if only an old list lacks the game, because it may have been added since.
+        """
         with collect_stale() as stale:
             game = await super().find(console, game_id)
         if game is None and stale:
-            raise ProviderSilentError("the game library does not answer")
+            raise ProviderSilentError("the game library does not respond")
         return game
 
     async def close(self) -> None:
@@ -128,11 +131,11 @@ class PromptLibrary(Library):
 
 @dataclass(slots=True)
 class _Reading:
-    """How one console's games are read."""
+    """Reads one console's games."""
 
     bucket: Bucket
     console: ConsoleType
-    reported: Mapping[PassedOver, int] = field(default_factory=dict)
+    reported: Mapping[SkipReason, int] = field(default_factory=dict)
 
     async def shelf(self, _: Depart) -> Shelf:
         emulator = CONSOLES[self.console].emulator
@@ -142,51 +145,54 @@ class _Reading:
         except ProviderError as error:
             error.message = f"the game library cannot be read: {error.message}"
             raise
-        shelf = _sorted(self.console, emulator, [stored.name.removeprefix(prefix) for stored in objects])
+        shelf = _sort_files(self.console, emulator, [stored.name.removeprefix(prefix) for stored in objects])
         self._report(shelf)
         return shelf
 
     def _report(self, shelf: Shelf) -> None:
-        """Log what is passed over when that has changed."""
-        counts = {why: len(files) for why, files in shelf.passed_over.items()}
+        """Log skipped files if they have changed."""
+        counts = {why: len(files) for why, files in shelf.skipped.items()}
         if counts and counts != self.reported:
-            passed_over = {str(why): f"{len(files)}, {files[0]!r}" for why, files in shelf.passed_over.items()}
-            log.warning("files of the library are no games", extra={"console": self.console, "why": passed_over})
+            skipped = {str(why): f"{len(files)}, {files[0]!r}" for why, files in shelf.skipped.items()}
+            log.warning("skipping files that are not games", extra={"console": self.console, "why": skipped})
         self.reported = counts
 
 
-def _sorted(console: ConsoleType, emulator: Emulator, files: Sequence[str]) -> Shelf:
-    """Files come in the order of their age. Of two with one name, the extension that the emulator lists first wins."""
-    passed_over: dict[PassedOver, list[str]] = {}
+def _sort_files(console: ConsoleType, emulator: Emulator, files: Sequence[str]) -> Shelf:
+    """Sort files, given in order of age, into games and skipped files.
+
+    Of two files with the same name, the extension that the emulator lists first wins.
+    """
+    skipped: dict[SkipReason, list[str]] = {}
     named: dict[str, str] = {}
     for name in filter(None, files):
         file = name
         stem, _, extension = file.rpartition(".")
-        why = _no_game(file, stem, extension.lower(), emulator)
+        why = _skip_reason(file, stem, extension.lower(), emulator)
         if why is None and stem in named:
-            why = PassedOver.DOUBLE
+            why = SkipReason.DOUBLE
             if _preference(file, emulator) < _preference(named[stem], emulator):
                 named[stem], file = file, named[stem]
         if why is None:
             named[stem] = file
         else:
-            passed_over.setdefault(why, []).append(f"{emulator.platform}/{file}")
+            skipped.setdefault(why, []).append(f"{emulator.platform}/{file}")
     ids = ids_of(list(named))
     games = (Game(console, ids[stem], _title(stem), f"{emulator.platform}/{file}") for stem, file in named.items())
     return Shelf(
         tuple(sorted(games, key=lambda game: game.game_id)),
-        {why: tuple(found) for why, found in passed_over.items()},
+        {why: tuple(found) for why, found in skipped.items()},
     )
 
 
-def _no_game(file: str, stem: str, extension: str, emulator: Emulator) -> PassedOver | None:
+def _skip_reason(file: str, stem: str, extension: str, emulator: Emulator) -> SkipReason | None:
     if "/" in file:
-        return PassedOver.FOLDER
+        return SkipReason.FOLDER
     if file.startswith("."):
-        return PassedOver.HIDDEN
+        return SkipReason.HIDDEN
     if not stem or extension not in emulator.rom_extensions:
-        return PassedOver.EXTENSION
-    return None if is_file_name(file) else PassedOver.NAME
+        return SkipReason.EXTENSION
+    return None if is_file_name(file) else SkipReason.NAME
 
 
 def _preference(file: str, emulator: Emulator) -> int:
@@ -194,11 +200,11 @@ def _preference(file: str, emulator: Emulator) -> int:
 
 
 def _title(stem: str) -> str:
-    """A name that is no id was written for people already."""
+    """Return a title. A name that is not an id was already written for people."""
     return title_of(stem) if is_id(stem) else stem
 
 
 def title_of(game_id: str) -> str:
-    """Words for people from an id: `mario-odyssey` becomes `Mario Odyssey`."""
+    """Return a title for an id: `mario-odyssey` becomes `Mario Odyssey`."""
     words = game_id.replace("-", " ").replace("_", " ").split()
     return " ".join(word[:1].upper() + word[1:] for word in words) or game_id

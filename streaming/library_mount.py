@@ -1,4 +1,4 @@
-"""The game library on a machine: the bucket's roms/ folder, mounted read-only by rclone as a service of systemd."""
+"""The game library on a machine: the bucket's roms/ folder, mounted read-only by rclone in a systemd service."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _UNIT_FILE: Final = f"/etc/systemd/system/{UNIT}"
 _CACHE: Final = "/var/lib/cloudypad/game-cache"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _URL: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]/-]+")
-_LOOK_S: Final = 20  # a hung mount never answers
-_BROKEN: Final = (1, 2, 124, 137)  # what `ls` says of a dead mount, and `timeout` of one that hangs
+_LOOK_S: Final = 20  # a hung mount never responds
+_BROKEN: Final = (1, 2, 124, 137)  # statuses of `ls` for a broken mount, and of `timeout` for a hung one
 _NOT_FOUND: Final = 127
 
 _UNIT_TEXT: Final = f"""\
@@ -51,8 +51,11 @@ WantedBy=multi-user.target
 
 @dataclass(frozen=True, slots=True)
 class LibrarySource:
-    """Which bucket machines mount, and with what. `key` is the content of a service account's key file that may only
-    read the library: it lies on the machine, for root alone. Without it the bucket is asked anonymously."""
+    """The bucket that machines mount, and the credentials for it.
+
+    `key` is the content of a service account's key file with read access to the library alone. It is stored on the
+    machine, readable by root only. Without it, the bucket is read anonymously.
+    """
 
     bucket: str
     endpoint_url: str = GOOGLE_URL
@@ -60,7 +63,7 @@ class LibrarySource:
 
     def __post_init__(self) -> None:
         if not _BUCKET.fullmatch(self.bucket) or not _URL.fullmatch(self.endpoint_url):
-            raise ProviderRefusedError("the library's bucket or endpoint is not one that can be mounted")
+            raise ProviderRefusedError("the library's bucket or endpoint has an invalid name")
 
 
 async def mount(shell: Shell, source: LibrarySource, *, may_install: bool = True) -> None:
@@ -71,16 +74,16 @@ async def mount(shell: Shell, source: LibrarySource, *, may_install: bool = True
     """
     await _install_programs(shell, may_install=may_install)
     changed = await _write_service(shell, source)
-    if changed or not await _mounted(shell):
+    if changed or not await _is_mounted(shell):
         await _restart(shell)
-    elif await _listing(shell) is None:
-        await shell.sudo("fusermount3", "-uz", MOUNT_POINT, expected=(0, 1))  # 1: it was unmounted meanwhile
+    elif await _list_library(shell) is None:
+        await shell.sudo("fusermount3", "-uz", MOUNT_POINT, expected=(0, 1))  # 1: it was unmounted in between
         await _restart(shell)
-    if not await _mounted(shell):
+    if not await _is_mounted(shell):
         raise ProviderBusyError("the game library did not mount")
-    listing = await _listing(shell)
+    listing = await _list_library(shell)
     if listing is None:
-        raise ProviderBusyError("the game library is mounted, but does not answer")
+        raise ProviderBusyError("the game library is mounted, but does not respond")
     if not listing:
         detail = f"bucket {source.bucket} has nothing under {ROOT}/"
         raise ProviderRefusedError("the game library is empty").with_log_detail(detail)
@@ -100,7 +103,7 @@ async def _install_programs(shell: Shell, *, may_install: bool) -> None:
 
 
 async def _write_service(shell: Shell, source: LibrarySource) -> bool:
-    """Whether anything had to be written."""
+    """Write the unit and its files; return whether anything changed."""
     await shell.sudo("install", "-d", "-m", "0700", _FOLDER)
     files = {
         _ENVIRONMENT_FILE: (_environment(source).encode(), 0o600),
@@ -139,16 +142,16 @@ async def _restart(shell: Shell) -> None:
         raise ProviderBusyError(f"the game library did not mount: {log.complaint}") from error
 
 
-async def _mounted(shell: Shell) -> bool:
+async def _is_mounted(shell: Shell) -> bool:
     answer = await shell.run("findmnt", "-n", "-o", "FSTYPE,OPTIONS", MOUNT_POINT, expected=(0, 1))
-    if answer.exit_status == 1 and (answer.stdout or answer.stderr):  # 1 alone says that nothing is mounted there
+    if answer.exit_status == 1 and (answer.stdout or answer.stderr):  # 1 without output: nothing is mounted
         raise CommandFailedError("findmnt", answer)
     kind, _, options = answer.text.partition(" ")
     return answer.exit_status == 0 and kind == "fuse.rclone" and "ro" in options.strip().split(",")
 
 
-async def _listing(shell: Shell) -> list[str] | None:
-    """What lies at the top of the library; None when the mount hangs or is broken."""
+async def _list_library(shell: Shell) -> list[str] | None:
+    """Return the top folder of the library, or None if the mount hangs or is broken."""
     answer = await shell.run(
         *("timeout", str(_LOOK_S), "ls", "-A", MOUNT_POINT), expected=(0, *_BROKEN), timeout_s=_LOOK_S + 10
     )

@@ -1,7 +1,7 @@
-"""Everything that is done on a machine, from the first SSH contact to the stream that answers.
+"""All operations on a machine, from the first SSH contact to a working stream.
 
-Every method may be repeated at any time. They raise ProviderBusyError (unreachable or not ready: ask again),
-ProviderRefusedError (another host key, bad configuration: stop) and MachineLostError (this machine will not do).
+Every method may be repeated at any time. They raise ProviderBusyError (unreachable or not ready: retry),
+ProviderRefusedError (another host key or bad configuration: stop) and MachineLostError (the machine is unusable).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from streaming.images import pull_image
 from streaming.library_mount import LibrarySource, mount
 from streaming.pairing import Pairing
 from streaming.patience import repeat
-from streaming.saves.discovery import FoundSlot, found_slots
+from streaming.saves.discovery import FoundSlot, find_slots
 from streaming.saves.parts import MachineLabel
 from streaming.saves.slots import SaveSlot
 from streaming.saves.transfer import Saves, UploadReport
-from streaming.sessions import Activity, activity, end_sessions
+from streaming.sessions import Activity, end_sessions, measure_activity
 from streaming.ssh import CommandFailedError, Shell, Ssh
 from streaming.wolf_api import WolfApi
 
@@ -50,18 +50,21 @@ T = TypeVar("T")
 
 _NOTES: Final = "/var/lib/gamer"
 _INSTALLED: Final = f"{_NOTES}/installed.json"
-_READINESS: Final = "/usr/local/bin/cloudypad-check-readiness"  # CloudyPad puts it there: 0 when Wolf answers
+_READINESS: Final = "/usr/local/bin/cloudypad-check-readiness"  # installed by CloudyPad; 0 if Wolf responds
 _READINESS_STATUSES: Final = (0, 1)
 _FIRST_BOOT_S: Final = 900
-_CLOUD_INIT_STATUSES: Final = (0, 1, 2)  # 1 with errors; 2, of newer versions, with errors that it recovered from
+_CLOUD_INIT_STATUSES: Final = (0, 1, 2)  # 1: with errors; 2, in newer versions: with errors that it recovered from
 _RENTED_BY_CLOUDYPAD: Final = "gcp"
 _LISTED_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class MachineTimes:
-    """`sample_s`: how long a machine's traffic is watched when there is no earlier reading to compare with;
-    `ready_within_s`: how long a machine that does not answer yet is asked again and again."""
+    """Time limits of operations on machines.
+
+    `sample_s` is how long a machine's traffic is watched without an earlier reading; `ready_within_s` is how long a
+    machine that does not respond yet is tried again.
+    """
 
     sample_s: float = SAMPLE_S
     ready_within_s: float = 20.0
@@ -90,56 +93,60 @@ class StreamingMachines:
         self._sample_s = times.sample_s
         self._ready_within_s = times.ready_within_s
 
-    async def greet(self, address: Address) -> str:
-        """Return the machine's host key, as soon as it lets us in. With a key in the address it must be that one."""
+    async def read_host_key(self, address: Address) -> str:
+        """Connect and return the machine's host key, which must equal the key in the address, if any.
 
-        async def greet() -> str:
+        Waits for a machine that is not ready yet.
+        """
+
+        async def read_key() -> str:
             async with self._ssh.shell(address) as shell:
                 await shell.run("true")
                 return shell.host_key
 
         if self._ready_within_s:
             await probe.await_port(address.host, address.ssh_port, self._ready_within_s)
-        return await repeat(greet, self._ready_within_s)
+        return await repeat(read_key, self._ready_within_s)
 
     async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None:
-        """Have CloudyPad set the machine up: driver, container engine, Wolf. Takes many minutes, and restarts it.
+        """Let CloudyPad set the machine up: driver, container engine, Wolf. Takes many minutes and restarts it.
 
-        What was set up before is only looked at. A note on the machine itself says so, so any worker may go on.
+        A machine that was set up before is only checked: a file on the machine records it, so that any worker can
+        continue.
         """
         if await self._on(address, _is_installed):
-            tell("The streaming server is there")
+            tell("The streaming server is already installed")
             return
         instance = await self._cloudypad.get(tag)
         if instance is None or not instance.configured or instance.host != address.host:
             if instance is not None and instance.provider == _RENTED_BY_CLOUDYPAD:
-                raise ProviderBusyError("CloudyPad has not set its machine up yet")
-            await self._on(address, _first_boot_has_ended)
+                raise ProviderBusyError("CloudyPad has not finished setting up its machine")
+            await self._on(address, _wait_for_first_boot)
             await self._cloudypad.create_ssh(tag, address.host, address.ssh_user, self._ssh.key.path, tell)
         await self._on(address, lambda shell: _note_installed(shell, tag))
 
     async def forget(self, tag: str) -> None:
-        """Drop what CloudyPad keeps here about a machine of its ssh provider; nothing happens on the machine."""
+        """Delete CloudyPad's local state of a machine of its ssh provider. Does nothing on the machine."""
         await self._cloudypad.destroy(tag)
 
-    async def found_slots(self, address: Address) -> list[FoundSlot]:
-        """Return the slots whose saves were put on this machine, the one used last first."""
-        return await self._on(address, found_slots)
+    async def find_slots(self, address: Address) -> list[FoundSlot]:
+        """Return the slots with saves on this machine, the last used first."""
+        return await self._on(address, find_slots)
 
     async def mount_library(self, address: Address, *, may_install: bool = True) -> None:
         """Mount the game library, read-only."""
         await self._on(address, lambda shell: mount(shell, self._library, may_install=may_install))
 
     async def restore_saves(self, address: Address, slot: SaveSlot) -> int:
-        """Put the slot's files on the machine and say how many; 0 is a fresh start."""
+        """Copy the slot's files to the machine and return their number; 0 is a fresh start."""
         return await self._on(address, lambda shell: self._saves_of(address).restore(shell, slot))
 
     async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport:
-        """Bring the slot's files into the bucket. Once this returns, none of them is on the machine alone."""
+        """Upload the slot's files to the bucket. After it returns, no file exists on the machine alone."""
         return await self._on(address, lambda shell: self._saves_of(address).upload(shell, slot))
 
     async def pull_image(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> None:
-        """Have the image that plays this game on the machine, and its core where it has one."""
+        """Pull the game's image onto the machine, and its core if it has one."""
         app = app_of(game)
 
         async def pull(shell: Shell) -> None:
@@ -152,8 +159,10 @@ class StreamingMachines:
     async def configure_game(
         self, address: Address, game: GameToPlay, tell: ProgressCallback = no_progress
     ) -> str | None:
-        """Make this the game that Moonlight lists. Once this returns, it can be started: its image is on the machine,
-        and Wolf lists it. What keeps it from starting all the same is returned, in words for the player."""
+        """Make Moonlight list this game. After it returns, its image is on the machine, and Wolf lists it.
+
+        Returns what prevents the game from starting, in words for the player; None if nothing does.
+        """
         app = app_of(game)
 
         async def configure(shell: Shell) -> str | None:
@@ -166,34 +175,35 @@ class StreamingMachines:
         return await self._on(address, configure)
 
     async def verify_stream(self, address: Address) -> None:
-        """Return as soon as the stream answers. Asks as a client would: HTTP, HTTPS and RTSP, from here."""
+        """Check the stream as a client would, from here, until it responds: HTTP, HTTPS and RTSP."""
         await repeat(lambda: probe.verify_stream(address), self._ready_within_s)
 
     async def wake(self, address: Address) -> None:
-        """After a start: the library is mounted again and the stream answers."""
+        """Mount the library again after a start, and check the stream."""
         await self.mount_library(address)
         await self.verify_stream(address)
 
     async def pair(self, address: Address, pin: str, user_id: str) -> None:
-        """Hand Wolf the PIN that the player's Moonlight shows, and wait until the device is paired.
+        """Send Wolf the PIN that the player's Moonlight shows, and wait until the device is paired.
 
-        Raises InvalidInputError for a wrong PIN and InvalidStateError when no device asks or the one that did gave up.
+        Raises InvalidInputError for a wrong PIN, and InvalidStateError if no device requests pairing or the one that
+        did gave up.
         """
         await self._on(address, lambda shell: self._pairing.pair(shell, pin, user_id))
 
     async def activity(self, address: Address, last: Reading | None = None) -> Activity:
-        """Whether a client was connected since the `last` reading."""
+        """Measure whether a client was connected since the `last` reading."""
         return await self._on(
             address,
-            lambda shell: activity(shell, last, control_port=self._control_port, sample_s=self._sample_s),
+            lambda shell: measure_activity(shell, last, control_port=self._control_port, sample_s=self._sample_s),
         )
 
     async def end_sessions(self, address: Address) -> None:
-        """End all games there; what they had to save is then on the disk. Comes before the last upload."""
+        """End all games on the machine, which then have written their saves to disk. Precedes the last upload."""
         await self._on(address, end_sessions)
 
-    async def arm_dead_man(self, address: Address, after_s: float) -> None:
-        """The machine switches itself off after this time unless this is called again."""
+    async def arm_shutdown_timer(self, address: Address, after_s: float) -> None:
+        """Turn the machine off after this time unless called again."""
         await self._on(address, lambda shell: arm_shutdown_timer(shell, after_s))
 
     def _saves_of(self, address: Address) -> Saves:
@@ -214,9 +224,11 @@ async def _is_ready(shell: Shell) -> bool:
     return (await shell.run(_READINESS, expected=_READINESS_STATUSES)).exit_status == 0
 
 
-async def _first_boot_has_ended(shell: Shell) -> None:
-    """A young machine installs things of its own, and Ansible would fail on the package manager's lock. A first boot
-    that ended with errors has ended."""
+async def _wait_for_first_boot(shell: Shell) -> None:
+    """Wait for the end of the first boot, including one with errors.
+
+    A new machine installs packages itself, and Ansible would fail on the package manager's lock.
+    """
     answer = await shell.sudo("cloud-init", "status", "--wait", expected=_CLOUD_INIT_STATUSES, timeout_s=_FIRST_BOOT_S)
     if answer.exit_status != 0 and b"status: " not in answer.stdout:
         raise CommandFailedError("cloud-init", answer)
@@ -235,6 +247,6 @@ async def _await_listing(api: WolfApi, title: str) -> None:
 
 async def _note_installed(shell: Shell, tag: str) -> None:
     if not await _is_ready(shell):
-        raise ProviderBusyError("CloudyPad has set the machine up, but its streaming server does not answer yet")
+        raise ProviderBusyError("CloudyPad has set the machine up, but its streaming server does not respond yet")
     await shell.sudo("install", "-d", "-m", "0755", _NOTES)
     await shell.write_file(_INSTALLED, orjson.dumps({"tag": tag}), 0o644)

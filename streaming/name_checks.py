@@ -1,6 +1,6 @@
-"""The narrow patterns through which names pass before they become paths, titles or container names on a machine.
+"""Validates names before they become paths, titles or container names on a machine.
 
-Emulator images paste such names into shell lines of their own: these patterns are what keeps that harmless.
+Emulator images paste such names into their own shell lines; these narrow patterns keep that harmless.
 """
 
 from __future__ import annotations
@@ -22,26 +22,30 @@ _PIN: Final = re.compile(r"[0-9]{4,8}")
 
 
 def is_id(text: str) -> bool:
-    """Whether this may be the id of a game or of a save."""
+    """Return whether this can be the id of a game or of a save."""
     return _ID.fullmatch(text) is not None
 
 
-def checked_id(text: str) -> str:
-    return _checked(_ID, text, "an id")
+def validate_id(text: str) -> str:
+    """Return the text if it is an id; raise InvalidInputError otherwise."""
+    return _validate(_ID, text, "an id")
 
 
-def checked_image(text: str) -> str:
-    return _checked(_IMAGE, text, "the name of a container image")
+def validate_image(text: str) -> str:
+    """Return the text if it is the name of a container image; raise InvalidInputError otherwise."""
+    return _validate(_IMAGE, text, "the name of a container image")
 
 
 def is_plain_rom(text: str) -> bool:
-    """Whether the path of a game inside the library may be pasted anywhere: its platform's folder and its file."""
+    """Return whether a game's path in the library is safe to paste: its platform's folder and its file."""
     return _ROM.fullmatch(text) is not None
 
 
-def checked_rom(text: str) -> str:
-    """Return the path of a game inside the library, whose file may have any name. Such a path is data only: it goes
-    into no command and no configuration."""
+def validate_rom(text: str) -> str:
+    """Return the path of a game inside the library, with any file name.
+
+    Such a path is data only: it appears in no command and no configuration.
+    """
     platform, _, file = text.partition("/")
     if not _PLATFORM.fullmatch(platform) or not is_file_name(file):
         raise InvalidInputError(f"{text[:40]!r} is not the path of a game")
@@ -49,28 +53,29 @@ def checked_rom(text: str) -> str:
 
 
 def is_file_name(text: str) -> bool:
-    """Whether this may be the name of one file: no folders, no control characters, not too long for a disk."""
+    """Return whether this can be a file name: no folders, no control characters, not too long for a disk."""
     harmless = text.isprintable() and "/" not in text and text not in ("", ".", "..")
     return harmless and len(text.encode(errors="replace")) <= _NAME_BYTES
 
 
-def checked_pin(text: str) -> str:
-    return _checked(_PIN, text, "a PIN of digits")
+def validate_pin(text: str) -> str:
+    """Return the text if it is a PIN; raise InvalidInputError otherwise."""
+    return _validate(_PIN, text, "a PIN of digits")
 
 
 def folder_of(user_id: str) -> str:
-    """The user's folder name, on machines and in the bucket. Ids that would not do as a folder go in as a digest."""
+    """Return the user's folder name on machines and in the bucket. Ids that are unsuitable become a digest."""
     if _PLAIN_USER.fullmatch(user_id):
         return user_id
     return f"u-{hashlib.sha256(user_id.encode()).hexdigest()[:40]}"
 
 
 def app_title(console: ConsoleType, game_id: str | None) -> str:
-    """What Moonlight lists, and the folder that Wolf keeps the app's files in: one a game and console."""
-    return console.value if game_id is None else f"{console.value}-{checked_id(game_id)}"
+    """Return the title in Moonlight, which is also Wolf's folder for the app's files: one per game and console."""
+    return console.value if game_id is None else f"{console.value}-{validate_id(game_id)}"
 
 
-def _checked(pattern: re.Pattern[str], text: str, what: str) -> str:
+def _validate(pattern: re.Pattern[str], text: str, what: str) -> str:
     if not pattern.fullmatch(text):
         raise InvalidInputError(f"{text[:40]!r} is not {what}")
     return text

@@ -1,7 +1,7 @@
-"""Packages of the machine's distribution.
+"""Installs packages of the machine's distribution.
 
-A young machine updates itself, and so holds apt's locks. `DPkg::Lock::Timeout` waits for the lock of installations
-only; the lock of the package lists fails at once, so that the update is asked for again until it is free.
+A new machine updates itself and thus holds apt's locks. `DPkg::Lock::Timeout` waits for the lock of installations only;
+the lock of the package lists fails at once, so the update is repeated until the lock is free.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _LOCKED: Final = ("Could not get lock", "Unable to lock")
 
 
 async def install(shell: Shell, *packages: str, wait_s: float = _WAIT_S, pause_s: float = 5) -> None:
-    """Install packages from lists that were fetched just now. Raises CommandFailedError with apt's own reason."""
+    """Install packages after updating the package lists. Raises CommandFailedError with apt's reason."""
     await _update(shell, wait_s, pause_s)
     await shell.sudo(*_APT, "install", "-y", "--no-install-recommends", *packages, timeout_s=_COMMAND_S)
 

@@ -1,4 +1,4 @@
-"""Pairing: the PIN that Moonlight shows its player is handed to Wolf, and the device is given the player's folder."""
+"""Pairing: sends Wolf the PIN that Moonlight shows, and assigns the device the player's folder."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import orjson
 
 from errors import InvalidInputError, InvalidStateError
 from streaming import wolf
-from streaming.name_checks import checked_pin, folder_of
+from streaming.name_checks import folder_of, validate_pin
 from streaming.ssh import Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 
 _USED: Final = "/var/lib/gamer/pairing-used.json"
-_PAIRED_WORDS: Final = ("Succesfully paired", "Successfully paired")  # Wolf's log; the first is how it spells it
+_PAIRED_WORDS: Final = ("Succesfully paired", "Successfully paired")  # in Wolf's log; the first is Wolf's own spelling
 _LOG_LINES: Final = "2000"
 _MOST_WAITING: Final = 3
 
 
 class Pairing:
-    """`patience_s` is how long a request is waited for; `settle_s` how long a device gets to end its handshake."""
+    """Pairs devices. `patience_s`: time for a request to appear; `settle_s`: time for a device's handshake."""
 
     def __init__(self, *, patience_s: float = 20, settle_s: float = 10, pause_s: float = 1) -> None:
         self._patience_s = patience_s
@@ -30,66 +30,74 @@ class Pairing:
         self._pause_s = pause_s
 
     async def pair(self, shell: Shell, pin: str, user_id: str) -> None:
-        """Returns when the device is paired.
+        """Pair the device.
 
-        Raises InvalidInputError for a wrong PIN; InvalidStateError with status NO_PAIRING_REQUEST when no device
-        asks to be paired, PAIRING_EXPIRED when the one that asked gave up meanwhile, TOO_MANY_REQUESTS when it
-        cannot be told which device is meant.
+        Raises InvalidInputError for a wrong PIN, and InvalidStateError with status NO_PAIRING_REQUEST if no device
+        requests pairing, PAIRING_EXPIRED if the device gave up, or TOO_MANY_REQUESTS if it is unclear which device is
+        meant.
         """
-        checked_pin(pin)
+        validate_pin(pin)
         api = WolfApi(shell)
         before = await _Paired.now(shell, api)
-        waiting = await self._waiting(shell, api)
-        await _hand_over(api, waiting, pin)
+        waiting = await self._wait_for_requests(shell, api)
+        await _send_pin(api, waiting, pin)
         await self._await_paired(shell, api, before)
         await self._give_folder(shell, api, folder_of(user_id))
 
-    async def _waiting(self, shell: Shell, api: WolfApi) -> Sequence[str]:
-        """The secrets of the requests that wait, each of them handed out once: older builds go on listing a request
-        that was answered, and a second answer to it would end them."""
-        used = await _used(shell)
+    async def _wait_for_requests(self, shell: Shell, api: WolfApi) -> Sequence[str]:
+        """Wait for pairing requests and return their secrets, each only once.
+
+        Older builds keep listing an answered request, and a second answer to it would end them.
+        """
+        used = await _read_used(shell)
         deadline = _now() + self._patience_s
         while not (fresh := [secret for secret in await _pending(api) if secret not in used]):
             if _now() >= deadline:
                 raise InvalidStateError(
-                    "no device asks to be paired: choose this machine in Moonlight first", "NO_PAIRING_REQUEST"
+                    "no device requests pairing: select this machine in Moonlight first", "NO_PAIRING_REQUEST"
                 )
             await asyncio.sleep(self._pause_s)
-        await _remember(shell, [*used, *fresh])
+        await _store_used(shell, [*used, *fresh])
         if len(fresh) > _MOST_WAITING:
             raise InvalidStateError(
-                "too many devices ask to be paired: end the others and begin again", "TOO_MANY_REQUESTS"
+                "too many devices request pairing: cancel the others and start again", "TOO_MANY_REQUESTS"
             )
         return fresh
 
     async def _await_paired(self, shell: Shell, api: WolfApi, before: _Paired) -> None:
-        """Wolf takes any PIN; whether it was right shows in what the device does next."""
+        """Wait until a device is paired.
+
+        Wolf accepts any PIN; whether it was right shows only in the device's next step.
+        """
         deadline = _now() + self._settle_s
-        while not (await _Paired.now(shell, api)).beyond(before):
+        while not (await _Paired.now(shell, api)).has_new_since(before):
             if _now() >= deadline:
-                raise InvalidInputError("this is not the PIN that Moonlight shows; begin again there", ("pin",))
+                raise InvalidInputError("this is not the PIN that Moonlight shows: start again in Moonlight", ("pin",))
             await asyncio.sleep(self._pause_s)
 
     async def _give_folder(self, shell: Shell, api: WolfApi, folder: str) -> None:
-        """All devices of the machine keep their files in the player's folder, where saves are looked for."""
+        """Assign the player's folder to all devices of the machine, because saves are read from it."""
         try:
             for client in await api.get("clients", "clients"):
                 if client.get("app_state_folder") != folder:
                     given = {"client_id": client.get("client_id"), "app_state_folder": folder, "settings": None}
                     await api.post("clients/settings", given)
         except WolfFaultError:
-            # An older build takes it from its file alone, and restarts for it: after the handshake's last words.
+            # An older build reads it only from its file and needs a restart, which must follow the end of the
+            # handshake.
             await asyncio.sleep(3 * self._pause_s)
             await wolf.keep_state_of_all_clients(shell, folder)
 
 
 @dataclass(frozen=True, slots=True)
 class _Paired:
-    """The paired devices, and the pairings that the end of Wolf's log tells of, line by line: a device that comes back
-    keeps its old id."""
+    """The paired devices, and the pairings in the end of Wolf's log, line by line.
+
+    The log is needed because a device that returns keeps its old id.
+    """
 
     ids: frozenset[str]
-    told: tuple[str, ...]
+    lines_of_pairings: tuple[str, ...]
 
     @classmethod
     async def now(cls, shell: Shell, api: WolfApi) -> _Paired:
@@ -98,10 +106,15 @@ class _Paired:
         lines = (log.stdout + log.stderr).decode(errors="replace").splitlines()
         return cls(ids, tuple(line for line in lines if any(words in line for words in _PAIRED_WORDS)))
 
-    def beyond(self, before: _Paired) -> bool:
-        """A new line may push an old one out of what is read; the time that begins it tells the two apart."""
-        told_anew = len(self.told) > len(before.told) or (self.told and self.told[-1:] != before.told[-1:])
-        return bool(told_anew) or not self.ids <= before.ids
+    def has_new_since(self, before: _Paired) -> bool:
+        """Return whether a device was paired since `before`.
+
+        A new line may push an old one out of the part that is read; the time at its start distinguishes the two.
+        """
+        has_new_line = len(self.lines_of_pairings) > len(before.lines_of_pairings) or (
+            self.lines_of_pairings and self.lines_of_pairings[-1:] != before.lines_of_pairings[-1:]
+        )
+        return bool(has_new_line) or not self.ids <= before.ids
 
 
 async def _pending(api: WolfApi) -> list[str]:
@@ -110,8 +123,8 @@ async def _pending(api: WolfApi) -> list[str]:
     ]
 
 
-async def _hand_over(api: WolfApi, secrets: Sequence[str], pin: str) -> None:
-    """To every request that waits: a device that gave up ignores it. At least one must take it."""
+async def _send_pin(api: WolfApi, secrets: Sequence[str], pin: str) -> None:
+    """Send the PIN for every waiting request; a device that gave up ignores it. At least one must accept it."""
     taken = 0
     for secret in secrets:
         try:
@@ -120,10 +133,10 @@ async def _hand_over(api: WolfApi, secrets: Sequence[str], pin: str) -> None:
         except WolfFaultError:
             continue
     if not taken:
-        raise InvalidStateError("the device gave up waiting: begin again in Moonlight", "PAIRING_EXPIRED")
+        raise InvalidStateError("the device stopped waiting: start again in Moonlight", "PAIRING_EXPIRED")
 
 
-async def _used(shell: Shell) -> list[str]:
+async def _read_used(shell: Shell) -> list[str]:
     content = await shell.read_file(_USED)
     try:
         used = orjson.loads(content or b"[]")
@@ -132,7 +145,7 @@ async def _used(shell: Shell) -> list[str]:
     return [str(secret) for secret in used] if isinstance(used, list) else []
 
 
-async def _remember(shell: Shell, used: Sequence[str]) -> None:
+async def _store_used(shell: Shell, used: Sequence[str]) -> None:
     await shell.sudo("install", "-d", "-m", "0755", "/var/lib/gamer")
     await shell.write_file(_USED, orjson.dumps(list(used)[-100:]), 0o600)
 

@@ -1,4 +1,4 @@
-"""Does a player's client reach the stream? Asked from outside, at the ports that the client will use."""
+"""Checks from outside whether a player's client can reach the stream, at the client's ports."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _PATH: Final = "/serverinfo"
 _CONNECT_S: Final = 2.0
 _LIMIT_BYTES: Final = 64 * 1024
 _TELLING: Final = {"state", "uniqueid", "PairStatus"}
-_STRANGER: Final = "401"  # Wolf's word for a client that has not paired: it answers, which is all that we ask
+_STRANGER: Final = "401"  # Wolf's status for a client that is not paired: it responds, which is enough
 
 
 async def verify_stream(address: Address, timeout_s: float = 10) -> None:
-    """Raises ProviderBusyError until HTTP and HTTPS answer as a streaming server does and RTSP accepts."""
+    """Raise ProviderBusyError until HTTP and HTTPS respond like a streaming server and RTSP accepts connections."""
     found = await asyncio.gather(
-        _answers_serverinfo(address.host, address.http_port, None, timeout_s),
-        _answers_serverinfo(address.host, address.https_port, _any_server(), timeout_s),
-        _accepts(address.host, address.rtsp_port, timeout_s),
+        _check_serverinfo(address.host, address.http_port, None, timeout_s),
+        _check_serverinfo(address.host, address.https_port, _any_server(), timeout_s),
+        _check_port(address.host, address.rtsp_port, timeout_s),
         return_exceptions=True,
     )
     for fault in found:
@@ -74,25 +74,25 @@ async def _is_open(host: str, port: int) -> bool:
     return True
 
 
-async def _answers_serverinfo(host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float) -> None:
+async def _check_serverinfo(host: str, port: int, tls: ssl.SSLContext | None, timeout_s: float) -> None:
     kind = "HTTP" if tls is None else "HTTPS"
-    async with _answering(host, port, kind, timeout_s, tls) as (reader, writer):
-        # 1.0: the answer ends with the connection and comes in one piece.
+    async with _connect(host, port, kind, timeout_s, tls) as (reader, writer):
+        # With 1.0 the response ends with the connection and is not chunked.
         writer.write(f"GET {_PATH} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
         answer = await reader.read(_LIMIT_BYTES)
         while len(answer) < _LIMIT_BYTES and (more := await reader.read(_LIMIT_BYTES)):
             answer += more
     if not _is_serverinfo(answer, paired=tls is None):
-        raise ProviderBusyError(f"the stream's {kind} port {port} answers, but not as a streaming server")
+        raise ProviderBusyError(f"the stream's {kind} port {port} responds, but not as a streaming server")
 
 
-async def _accepts(host: str, port: int, timeout_s: float) -> None:
-    async with _answering(host, port, "RTSP", timeout_s, None):
+async def _check_port(host: str, port: int, timeout_s: float) -> None:
+    async with _connect(host, port, "RTSP", timeout_s, None):
         return
 
 
 @asynccontextmanager
-async def _answering(
+async def _connect(
     host: str, port: int, kind: str, timeout_s: float, tls: ssl.SSLContext | None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     writer: asyncio.StreamWriter | None = None
@@ -100,8 +100,8 @@ async def _answering(
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(host, port, ssl=tls, limit=_LIMIT_BYTES)
             yield reader, writer
-    except OSError as error:  # TimeoutError and ssl.SSLError are among them
-        raise ProviderBusyError(f"the stream's {kind} port {port} does not answer ({type(error).__name__})") from error
+    except OSError as error:  # includes TimeoutError and ssl.SSLError
+        raise ProviderBusyError(f"the stream's {kind} port {port} does not respond ({type(error).__name__})") from error
     finally:
         if writer is not None:
             writer.close()
@@ -120,8 +120,10 @@ def _is_serverinfo(answer: bytes, *, paired: bool) -> bool:
 
 
 class _Document:
-    """The names in an XML document and its root's status. One with a DTD is none: no streaming server sends any, and
-    the entities in it are how XML readers are attacked."""
+    """The element names of an XML document and its root's status.
+
+    A document with a DTD is rejected: no streaming server sends one, and its entities are a way to attack XML readers.
+    """
 
     def __init__(self) -> None:
         self.elements: set[str] = set()
@@ -151,7 +153,10 @@ def _refuse(*_: object) -> None:
 
 @cache
 def _any_server() -> ssl.SSLContext:
-    """Wolf's certificate is its own, and it wants one of its clients' too: any will do for a look."""
+    """Return a TLS context that accepts any server.
+
+    Wolf's certificate is self-signed, and it requires a client certificate, of which any is enough for a check.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -165,7 +170,7 @@ def _any_server() -> ssl.SSLContext:
 
 @cache
 def identity() -> bytes:
-    """A key and its self-signed certificate, this process's own and of no meaning, as PEM."""
+    """Return a new key and its self-signed certificate as PEM, for connections that need any certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gamer-provisioner")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Whether a machine is played on, and ending its sessions so that no save is left in memory."""
+"""Measures whether a machine is in use, and ends its sessions so that no save is only in memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Final
 
 from errors import ProviderBusyError
 from streaming.apps import LIBRARY
-from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, traffic
+from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, measure_traffic
 from streaming.ssh import ANY_STATUS, CommandFailedError, Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 
 log = logging.getLogger(__name__)
 
-_OURS: Final = "gamer-"  # how the containers of our apps begin; Wolf puts the session's id behind it
+_OURS: Final = "gamer-"  # prefix of our apps' containers; Wolf appends the session's id
 _DIGITS: Final = re.compile(r"[0-9]{1,20}")
 _END_S: Final = 10
 _LOOK_S: Final = 5
@@ -28,10 +28,13 @@ _TRIES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """`in_use`: a client is connected; None when that cannot be measured. Wolf keeps the session of a player who only
-    closed Moonlight in its list and lets the game run on, so that `sessions` says nothing of it; `paired` and
-    `sessions` are None while Wolf does not answer. `reading` is for the next look. `library_lost`: a running game still
-    has a mount of the library that has ended; only the game's restart gives it the new one."""
+    """Use of a machine.
+
+    `in_use`: a client is connected; None if that cannot be measured. If a player only closes Moonlight, Wolf keeps the
+    session and lets the game run on, so `sessions` does not show it. `paired` and `sessions` are None while Wolf does
+    not respond. `reading` is for the next check. `library_lost`: a running game still has a library mount that has
+    ended; only restarting the game gives it the new one.
+    """
 
     in_use: bool | None
     paired: bool | None
@@ -40,25 +43,28 @@ class Activity:
     library_lost: bool = False
 
 
-async def activity(
+async def measure_activity(
     shell: Shell, last: Reading | None = None, *, control_port: int = CONTROL_PORT, sample_s: float = SAMPLE_S
 ) -> Activity:
-    """Measure what clients send. Our own connections count for nothing."""
-    measured = await traffic(shell, control_port, last, sample_s)
+    """Measure what clients send. Our own connections do not count."""
+    measured = await measure_traffic(shell, control_port, last, sample_s)
     api = WolfApi(shell)
     try:
         sessions = len(await api.get("sessions", "sessions"))
         paired = bool(await api.get("clients", "clients"))
     except ProviderBusyError as error:
-        log.warning("Wolf does not answer", extra={"why": error.message})
+        log.warning("Wolf does not respond", extra={"why": error.message})
         return Activity(measured.arrived, None, None, measured.reading)
     in_use = False if measured.arrived is None and sessions == 0 else measured.arrived
-    library_lost = bool(sessions) and await _library_is_lost(shell)
+    library_lost = bool(sessions) and await _is_library_lost(shell)
     return Activity(in_use, paired, sessions, measured.reading, library_lost)
 
 
-async def _library_is_lost(shell: Shell) -> bool:
-    """A container keeps the mount that was there when it began. An image that cannot be asked is taken to be well."""
+async def _is_library_lost(shell: Shell) -> bool:
+    """Return whether a container has a dead mount, which dates from its start.
+
+    An image without the means to check counts as healthy.
+    """
     for name in await _containers(shell, "running"):
         look = ("timeout", str(_LOOK_S), "ls", LIBRARY)
         answer = await shell.sudo("docker", "exec", "-e", "LC_ALL=C", name, *look, expected=ANY_STATUS)
@@ -68,32 +74,32 @@ async def _library_is_lost(shell: Shell) -> bool:
 
 
 async def end_sessions(shell: Shell, *, pause_s: float = 1) -> None:
-    """End all games, so that everything they had to save is on the disk.
+    """End all games, so that everything they had to save is on disk.
 
-    Wolf itself gives a game two seconds; the containers are stopped first, with more. A Wolf that does not answer
-    keeps no game alive once their containers have ended.
+    Wolf itself gives a game two seconds, so the containers are stopped first, with more time. If Wolf does not respond,
+    no game is left once the containers have ended.
     """
     for name in await _containers(shell, "paused"):
         await _docker(shell, "unpause", name)
     for name in await _containers(shell, "running"):
         await _docker(shell, "stop", "-t", str(_END_S), name)
     for _ in range(_TRIES):
-        if not await _still_there(shell):
+        if not await _end_remaining(shell):
             return
         await asyncio.sleep(pause_s)
-    raise ProviderBusyError("a game does not end")
+    raise ProviderBusyError("a game has not ended")
 
 
 async def _docker(shell: Shell, *argv: str) -> None:
-    """Run a command on one container; that it has ended or went out of the pause by itself is as good."""
+    """Run a command on one container. A container that has already ended or resumed counts as success."""
     answer = await shell.sudo("docker", *argv, expected=(0, 1), timeout_s=_END_S + 30)
     said = answer.stderr.decode(errors="replace")
     if answer.exit_status != 0 and not any(words in said for words in _ENDED_ALREADY):
         raise CommandFailedError("docker", answer)
 
 
-async def _still_there(shell: Shell) -> bool:
-    """Whether anything is left of the sessions, each of which is asked to end."""
+async def _end_remaining(shell: Shell) -> bool:
+    """Request the end of each remaining session and return whether there were any."""
     api = WolfApi(shell)
     try:
         sessions = await api.get("sessions", "sessions")
@@ -105,15 +111,15 @@ async def _still_there(shell: Shell) -> bool:
 
 
 async def _end(api: WolfApi, session_id: object) -> None:
-    """Whether a build reads this id as text or as a number does not show in how it writes it."""
-    for written in (session_id, _otherwise(session_id)):
+    """Stop a session. The id is sent as text and as a number, because builds differ in how they read it."""
+    for written in (session_id, _other_form(session_id)):
         try:
             return await api.post("sessions/stop", {"session_id": written})
         except WolfFaultError:
-            continue  # it ended by itself meanwhile, or will be asked again
+            continue  # it has ended, or will be requested again
 
 
-def _otherwise(session_id: object) -> object:
+def _other_form(session_id: object) -> object:
     if not isinstance(session_id, str):
         return str(session_id)
     number = int(session_id) if _DIGITS.fullmatch(session_id) else 2**64

@@ -1,6 +1,6 @@
-"""SSH to a machine: one pinned host key, our one key, argument lists, and a time limit on everything.
+"""SSH to machines: one pinned host key, one key of ours, argument lists, and a time limit on everything.
 
-Nothing of the host this runs on takes part: no agent, no configuration file, no known_hosts, no password.
+Nothing of this host is used: no agent, no configuration file, no known_hosts, no password.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _HOST_KEY_ALGORITHMS: Final = (
 _NAMELESS: Final = "gamer"
 _OUTPUT_LIMIT_BYTES: Final = 4 * 1024 * 1024
 _CHUNK_BYTES: Final = 256 * 1024
-ANY_STATUS: Final = range(256)  # for what may fail as it likes, because its failure is answered by another way
+ANY_STATUS: Final = range(256)  # for commands that may fail because there is another way
 _OK: Final = (0,)
-_PLAIN_WORDS: Final = ("env", "LC_ALL=C")  # programs answer in English, whatever the machine's language is
+_PLAIN_WORDS: Final = ("env", "LC_ALL=C")  # English output, regardless of the machine's language
 _TARS_LAST_WORDS: Final = ("due to previous errors", "exiting now")
 _SLOWEST_BYTES_PER_S: Final = 256 * 1024
 _USER_FLAGS: Final = ("--clear-groups", "env", "-C", "/")
@@ -40,7 +40,7 @@ _USER_FLAGS: Final = ("--clear-groups", "env", "-C", "/")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a command printed and how it ended."""
+    """Output and exit status of a command."""
 
     exit_status: int
     stdout: bytes
@@ -52,14 +52,14 @@ class Answer:
 
     @property
     def complaint(self) -> str:
-        """The last thing it printed that says anything, fit to be shown."""
+        """Return the last informative line of output, safe to show."""
         lines = (self.stderr or self.stdout).decode(errors="replace").strip().splitlines()
         telling = [line for line in lines if not line.endswith(_TARS_LAST_WORDS)] or lines
         return clean_line(telling[-1]) if telling else "no output"
 
 
 class CommandFailedError(ProviderBusyError):
-    """A command on the machine ended with a status that was not expected."""
+    """A command on the machine ended with an unexpected status."""
 
     def __init__(self, program: str, answer: Answer) -> None:
         super().__init__(f"{program} failed on the machine with status {answer.exit_status}: {answer.complaint}")
@@ -67,7 +67,7 @@ class CommandFailedError(ProviderBusyError):
 
 
 class Shell:
-    """One open connection. Commands are argument lists; nothing is ever pasted into a command line."""
+    """One open connection. Commands are argument lists; nothing is pasted into a command line."""
 
     def __init__(self, connection: asyncssh.SSHClientConnection, user: str) -> None:
         self._connection = connection
@@ -75,7 +75,7 @@ class Shell:
 
     @property
     def host_key(self) -> str:
-        """The machine's host key as OpenSSH public key text."""
+        """Return the machine's host key as OpenSSH public key text."""
         key = self._connection.get_server_host_key()
         if key is None:
             raise ProviderBusyError("the SSH connection has ended")
@@ -90,11 +90,13 @@ class Shell:
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
         each_line: Callable[[str], None] | None = None,
     ) -> Answer:
-        """Run one program to its end. An exit status that is not among the `expected` ones raises CommandFailedError:
-        whoever expects another one than 0 has to know what each of them proves. `each_line` is called with every line
-        of its standard output as soon as it arrives."""
+        """Run one program to its end.
+
+        Raises CommandFailedError for a status that is not `expected`; callers that expect others than 0 must know what
+        each of them proves. `each_line` is called with every line of standard output as it arrives.
+        """
         program = _program(argv)
-        with _translated(f"{program} on the machine"):
+        with _translate_errors(f"{program} on the machine"):
             async with asyncio.timeout(timeout_s):
                 answer = await self._execute(_command_line(argv), input, limit_bytes, each_line)
         if answer.exit_status not in expected:
@@ -110,8 +112,11 @@ class Shell:
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
         each_line: Callable[[str], None] | None = None,
     ) -> Answer:
-        """Run it as root. Never asks for a password: sudo's own failures end with status 1, so that an expected 1
-        proves nothing before its output was looked at."""
+        """Run a program as root.
+
+        Never prompts for a password. sudo's own failures have status 1, so an expected 1 proves nothing until the
+        output was checked.
+        """
         return await self.run(
             *(*self._sudo, *argv),
             input=input,
@@ -121,7 +126,7 @@ class Shell:
             each_line=each_line,
         )
 
-    async def as_user(
+    async def run_as_user(
         self,
         user_id: int,
         *argv: str,
@@ -130,17 +135,19 @@ class Shell:
         expected: Collection[int] = _OK,
         limit_bytes: int = _OUTPUT_LIMIT_BYTES,
     ) -> Answer:
-        """Run it as the user and group with this number, which need not have an account, in a folder that is open to
-        everybody: the home folder of the user that we log in as may be closed to it."""
+        """Run a program as the user and group with this number, which need not have an account.
+
+        It runs in a folder that is open to all users, because the login user's home folder may be closed to it.
+        """
         become = ("setpriv", f"--reuid={user_id}", f"--regid={user_id}", *_USER_FLAGS)
         return await self.sudo(
             *become, *argv, input=input, timeout_s=timeout_s, expected=expected, limit_bytes=limit_bytes
         )
 
     async def write_file(self, path: str, content: bytes, mode: int, *, in_place: bool = False) -> None:
-        """Put a file there as root: whole or not at all, its content never readable to others than `mode` says.
+        """Write a file as root, completely or not at all, and never readable beyond `mode`.
 
-        `in_place` keeps the inode, for a file that a container has bound by itself. A failure removes what was begun.
+        `in_place` keeps the inode, for a file that a container has mounted by itself. A failure removes the draft.
         """
         draft = f"{path}.new"
         try:
@@ -151,7 +158,7 @@ class Shell:
             else:
                 await self.sudo("mv", "-f", draft, path)
         except ProviderBusyError:
-            with contextlib.suppress(ProviderBusyError):  # the first failure is the one to report
+            with contextlib.suppress(ProviderBusyError):  # the first failure is reported
                 await self.sudo("rm", "-f", draft)
             raise
 
@@ -161,10 +168,10 @@ class Shell:
         await self.sudo("dd", f"of={draft}", "bs=64K", "status=none", input=content, timeout_s=timeout_s)
         arrived = (await self.sudo("sha256sum", draft, timeout_s=timeout_s)).text.split(" ")[0]
         if arrived.lstrip("\\") != hashlib.sha256(content).hexdigest():
-            raise ProviderBusyError("a file did not arrive whole on the machine")
+            raise ProviderBusyError("a file did not arrive completely on the machine")
 
     async def read_file(self, path: str, limit_bytes: int = _OUTPUT_LIMIT_BYTES) -> bytes | None:
-        """Return a file's content, read as root; None when there is no such file, which `cat` itself must say."""
+        """Return a file's content, read as root; None if `cat` itself states that there is no such file."""
         answer = await self.sudo(*_PLAIN_WORDS, "cat", path, expected=(0, 1), limit_bytes=limit_bytes)
         if answer.exit_status == 0:
             return answer.stdout
@@ -209,11 +216,11 @@ class Ssh:
 
     @contextlib.asynccontextmanager
     async def shell(self, address: Address) -> AsyncIterator[Shell]:
-        """A connection for the length of the block.
+        """Open a connection for the length of the block.
 
-        An address without a host key accepts the key that the machine offers; the caller reads it from
-        `Shell.host_key` and pins it. An address with one accepts no other: ProviderRefusedError, which no repetition
-        heals. A machine that cannot be reached, or does not know our key, is ProviderBusyError: cloud-init opens the
+        An address without a host key accepts the key that the machine offers; the caller reads it from `Shell.host_key`
+        and pins it. An address with one accepts no other and raises ProviderRefusedError, which repeating does not
+        resolve. A machine that is unreachable or rejects our key raises ProviderBusyError, because cloud-init opens the
         SSH port before it has written authorized_keys.
         """
         connection = await self._connect(address)
@@ -225,7 +232,7 @@ class Ssh:
 
     async def _connect(self, address: Address) -> asyncssh.SSHClientConnection:
         pinned = _pinned(address)
-        with _translated(f"SSH to {address.host}"):
+        with _translate_errors(f"SSH to {address.host}"):
             async with asyncio.timeout(self._connect_timeout_s):
                 return await asyncssh.connect(
                     address.host,
@@ -250,8 +257,10 @@ class Ssh:
 
 
 def _ensure_user_name() -> None:
-    """Give this process a name where its user has no account, as in containers: asyncssh asks for one, and uses it for
-    nothing here."""
+    """Set a user name for this process if its user has no account, as in containers.
+
+    asyncssh requires one, but it is not used here.
+    """
     try:
         getpass.getuser()
     except (KeyError, OSError):
@@ -259,11 +268,11 @@ def _ensure_user_name() -> None:
 
 
 class _Pinning(asyncssh.SSHClient):
-    """Accepts the pinned key alone."""
+    """Accepts only the pinned key."""
 
 
 class _Learning(asyncssh.SSHClient):
-    """Accepts the key that the server offers: the first contact, which learns it."""
+    """Accepts the key that the server offers, at the first contact."""
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         return True
@@ -279,13 +288,13 @@ def _pinned(address: Address) -> asyncssh.SSHKey | None:
 
 
 @contextlib.contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translate_errors(what: str) -> Iterator[None]:
     try:
         yield
     except asyncssh.HostKeyNotVerifiable as error:
-        raise ProviderRefusedError(f"{what}: the machine's host key is not the pinned one") from error
+        raise ProviderRefusedError(f"{what}: the machine's host key differs from the pinned one") from error
     except asyncssh.KeyExchangeFailed as error:
-        raise ProviderRefusedError(f"{what}: the machine offers no host key of the wanted kind") from error
+        raise ProviderRefusedError(f"{what}: the machine offers no host key of a supported kind") from error
     except asyncssh.PermissionDenied as error:
         raise ProviderBusyError(f"{what}: the machine does not accept our key (yet)") from error
     except TimeoutError as error:
@@ -295,13 +304,15 @@ def _translated(what: str) -> Iterator[None]:
 
 
 def _command_line(argv: Sequence[str]) -> bytes:
-    """Join the arguments to the one line that OpenSSH hands to the user's shell. File names are bytes: those that are
-    not UTF-8 go through as surrogates."""
+    """Join the arguments to the line that OpenSSH passes to the user's shell.
+
+    File names are bytes: those that are not UTF-8 are kept as surrogates.
+    """
     return shlex.join(argv).encode(errors="surrogateescape")
 
 
 def _program(argv: Sequence[str]) -> str:
-    """Return what is run, without the words that only change who runs it and how."""
+    """Return the program, without the words that only change its user and environment."""
     words = list(argv)
     for prefix, length in ((("sudo",), 2), (("setpriv",), 3 + len(_USER_FLAGS)), (_PLAIN_WORDS, len(_PLAIN_WORDS))):
         if tuple(words[: len(prefix)]) == prefix:
@@ -310,13 +321,13 @@ def _program(argv: Sequence[str]) -> str:
 
 
 def _says_missing(answer: Answer, path: str) -> bool:
-    """Whether `cat` itself says that there is no such file; sudo and shells say as much of programs."""
+    """Return whether `cat` itself reports a missing file; sudo and shells report missing programs alike."""
     said = answer.stderr.decode(errors="replace").strip()
     return said in {f"cat: {shown}: No such file or directory" for shown in (path, f"'{path}'", f'"{path}"')}
 
 
 async def _feed(stdin: asyncssh.SSHWriter[bytes], content: bytes | None) -> None:
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a program may end before it has read all
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a program may end before it has read everything
         for start in range(0, len(content or b""), _CHUNK_BYTES):
             stdin.write((content or b"")[start : start + _CHUNK_BYTES])
             await stdin.drain()

@@ -1,4 +1,4 @@
-"""Wolf, the streaming server on a machine: its configuration, written so that pairings stay."""
+"""Wolf, the streaming server on a machine: writes its configuration and keeps its pairings."""
 
 from __future__ import annotations
 
@@ -22,62 +22,62 @@ from streaming.ssh import Shell
 log = logging.getLogger(__name__)
 
 CONTAINER: Final = "wolf"
-CONFIG: Final = "wolf/config.toml"  # in the home folder of the user that we log in as
-_RESTART_DUE: Final = "wolf/restart-due"  # there from before a change until Wolf runs with it
+CONFIG: Final = "wolf/config.toml"  # in the login user's home folder
+_RESTART_DUE: Final = "wolf/restart-due"  # exists from before a change until Wolf runs with it
 _VERSION: Final = 6
-_LISTED: Final = "moonlight-profile-id"  # the one profile whose apps Moonlight shows
+_LISTED: Final = "moonlight-profile-id"  # the only profile with apps that Moonlight shows
 _RESTART_S: Final = 120
 
 
 async def configure(shell: Shell, bucket: Bucket, app: App) -> str | None:
-    """Make this the app that Moonlight lists. A Wolf that lists it already is left alone, and its streams with it.
+    """Make Moonlight list this app. If it is already listed, Wolf and its streams are left alone.
 
-    Returns what keeps the game from starting all the same, in words for the player; None when nothing does.
+    Returns what prevents the game from starting, in words for the player; None if nothing does.
     """
     lacking = None
     if app.core is not None and not await bring_core(shell, bucket, app.core):
-        lacking = f"RetroArch opens its menu and not the game: the library has no cores/{app.core}_libretro.so"
+        lacking = f"RetroArch opens its menu instead of the game: the library has no cores/{app.core}_libretro.so"
     if app.script is not None:
         await shell.sudo("install", "-d", "-m", "0755", START_FOLDER)
         await shell.write_file(app.script.path, app.script.text.encode(), 0o755)
     if app.link is not None:
         await _place_link(shell, app, app.link)
-    await _rewrite(shell, lambda text: configuration(text, app))
+    await _rewrite(shell, lambda text: build_configuration(text, app))
     return lacking
 
 
 async def _place_link(shell: Shell, app: App, link: GameLink) -> None:
-    """Make the link as the player's user. Where it leads goes in as data: the file's own name is in no command."""
+    """Create the link as the player's user. Its target is sent as data, so the file's name is in no command."""
     user, home = str(PLAYER_ID), f"{STATE_ROOT}/{app.state_folder}/{app.title}"
     parent = home.rpartition("/")[0]
     await shell.sudo("install", "-d", "-o", user, "-g", user, "-m", "0755", parent, home)
-    await shell.as_user(PLAYER_ID, "mkdir", "-p", f"{home}/{link.path.rpartition('/')[0]}")
+    await shell.run_as_user(PLAYER_ID, "mkdir", "-p", f"{home}/{link.path.rpartition('/')[0]}")
     packed = pack_link(link.path, link.target)
-    await shell.as_user(PLAYER_ID, "tar", "-C", home, "-xzf", "-", input=packed)
+    await shell.run_as_user(PLAYER_ID, "tar", "-C", home, "-xzf", "-", input=packed)
 
 
 async def keep_state_of_all_clients(shell: Shell, state_folder: str) -> None:
-    """Have every paired device use this folder, for builds of Wolf that cannot be told so while they run."""
+    """Make every paired device use this folder, for builds of Wolf that cannot change it while they run."""
     await _rewrite(shell, lambda text: _with_state_folder(text, state_folder))
 
 
-def configuration(existing: str, app: App) -> str:
-    """The configuration with this one app. Identity, paired devices and all that is not ours to change stay."""
-    config = _parsed(existing)
+def build_configuration(existing: str, app: App) -> str:
+    """Return the configuration with this one app. Identity, paired devices and foreign settings are kept."""
+    config = _parse(existing)
     version = config.get("config_version")
     config["config_version"] = version if isinstance(version, int) and version > _VERSION else _VERSION
     config.setdefault("hostname", "Gamer")
     config.setdefault("uuid", str(uuid4()))
-    config.pop("apps", None)  # where older versions kept them; newer ones ignore it
+    config.pop("apps", None)  # older versions kept them here; newer ones ignore it
     config["profiles"] = [{"id": _LISTED, "name": "Moonlight", "apps": [app.table()]}]
-    return _written(_clients_in(config, app.state_folder))
+    return _serialize(_set_client_folders(config, app.state_folder))
 
 
 def _with_state_folder(existing: str, state_folder: str) -> str:
-    return _written(_clients_in(_parsed(existing), state_folder))
+    return _serialize(_set_client_folders(_parse(existing), state_folder))
 
 
-def _clients_in(config: dict[str, Any], state_folder: str) -> dict[str, Any]:
+def _set_client_folders(config: dict[str, Any], state_folder: str) -> dict[str, Any]:
     clients = config.get("paired_clients", [])
     config["paired_clients"] = [
         {**client, "app_state_folder": state_folder} for client in clients if isinstance(client, dict)
@@ -85,16 +85,16 @@ def _clients_in(config: dict[str, Any], state_folder: str) -> dict[str, Any]:
     return config
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
-        log.warning("Wolf's configuration cannot be read: it is written anew, and devices have to pair again")
+        log.warning("Wolf's configuration is unreadable, replacing it; devices must pair again")
         return {}
 
 
-def _written(config: dict[str, Any]) -> str:
-    """Plain values before tables, as TOML wants them."""
+def _serialize(config: dict[str, Any]) -> str:
+    """Write plain values before tables, as TOML requires."""
     ordered = sorted(config.items(), key=lambda item: _is_table(item[1]))
     return tomlkit.dumps(dict(ordered))
 
@@ -104,14 +104,17 @@ def _is_table(value: object) -> bool:
 
 
 async def _rewrite(shell: Shell, change: Callable[[str], str]) -> None:
-    """Read, change, write in place (the container has bound this one file), restart: only if there is a change, or when
-    whoever made one did not live to see the restart's end."""
+    """Read, change and write the configuration in place, and restart Wolf if needed.
+
+    The container has mounted this one file, hence in place. The restart also happens if a worker that made a change did
+    not live to complete it.
+    """
     existing = await shell.read_file(CONFIG)
     if existing is None:
         raise ProviderBusyError("Wolf is not installed on this machine yet")
     text = existing.decode(errors="replace")
     changed = await asyncio.to_thread(change, text)
-    is_new = tomllib.loads(changed) != _quietly_parsed(text)
+    is_new = tomllib.loads(changed) != _parse_quietly(text)
     if not is_new and await shell.read_file(_RESTART_DUE) is None:
         return
     await shell.sudo("touch", _RESTART_DUE)
@@ -121,7 +124,7 @@ async def _rewrite(shell: Shell, change: Callable[[str], str]) -> None:
     await shell.sudo("rm", "-f", _RESTART_DUE)
 
 
-def _quietly_parsed(text: str) -> dict[str, Any] | None:
+def _parse_quietly(text: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:

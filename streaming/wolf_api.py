@@ -1,7 +1,7 @@
-"""Wolf's own interface on a machine: HTTP over a unix socket that only root may use, so it is asked over SSH.
+"""Wolf's own API on a machine: HTTP over a unix socket that only root may use, reached over SSH.
 
-Two ages of Wolf are met. The older keeps its socket inside its container, writes client ids as 64-bit numbers and
-lacks some paths; the newer puts it where the host sees it and writes ids as text. Ids are kept as they came.
+Two generations of Wolf exist. The older keeps its socket inside its container, writes client ids as 64-bit numbers and
+lacks some paths; the newer puts the socket where the host sees it and writes ids as text. Ids are kept as received.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from streaming.wolf import CONTAINER
 
 _BASE: Final = "http://localhost/api/v1/"
 _CALL_S: Final = 15
-_HOST_SOCKET: Final = "/tmp/sockets/wolf.sock"  # noqa: S108 - where CloudyPad has Wolf put it
+_HOST_SOCKET: Final = "/tmp/sockets/wolf.sock"  # noqa: S108 - CloudyPad's configuration of Wolf
 _OLD_SOCKET: Final = "/tmp/wolf.sock"  # noqa: S108 - inside the older builds' container
 _WAYS: Final = (
     ("curl", "--unix-socket", _HOST_SOCKET),
@@ -25,24 +25,24 @@ _WAYS: Final = (
 
 
 class WolfFaultError(ProviderBusyError):
-    """Wolf answered that it would not."""
+    """Wolf rejected the request."""
 
 
 class WolfApi:
-    """What it answers of sessions holds stream keys: nothing of it may be logged or stored."""
+    """Client of Wolf's API. Its responses about sessions contain stream keys and must not be logged or stored."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
     async def get(self, path: str, items: str) -> list[dict[str, Any]]:
-        """The list called `items` in the answer."""
+        """Return the list `items` of the response."""
         found = (await self._call(path, None)).get(items)
         if not isinstance(found, list):
-            raise ProviderBusyError("Wolf answered in a form that we do not know")
+            raise ProviderBusyError("Wolf responded in an unknown format")
         return [item for item in found if isinstance(item, dict)]
 
     async def post(self, path: str, body: dict[str, Any]) -> None:
-        """Raises WolfFaultError when Wolf says no, or does not know the path."""
+        """Send a request. Raises WolfFaultError if Wolf rejects it or does not know the path."""
         await self._call(path, orjson.dumps(body))
 
     async def _call(self, path: str, body: bytes | None) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class WolfApi:
         if not isinstance(document, dict):
             raise WolfFaultError(f"Wolf does not know {path}")
         if document.get("success") is not True:
-            raise WolfFaultError(f"Wolf refused {path}: {str(document.get('error', 'no reason given'))[:100]}")
+            raise WolfFaultError(f"Wolf rejected {path}: {str(document.get('error', 'no reason given'))[:100]}")
         return document
 
     async def _reach(self, path: str, body: bytes | None) -> Answer:
@@ -70,4 +70,4 @@ class WolfApi:
             except CommandFailedError as error:
                 failed = failed or error
         assert failed is not None
-        raise ProviderBusyError(f"Wolf does not answer on its socket: {failed.answer.complaint}") from failed
+        raise ProviderBusyError(f"Wolf does not respond on its socket: {failed.answer.complaint}") from failed

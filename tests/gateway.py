@@ -118,8 +118,8 @@ class ShelfOfGames:
             Game(ConsoleType.SNES, "metroid", "Metroid", "snes/metroid.sfc"),
         ]
 
-    async def skipped(self, console: ConsoleType | None = None) -> list[SkippedFiles]:
-        return [SkippedFiles(ConsoleType.GB, "its extension is none of the console's", 2, ("gb/a.txt", "gb/b.exe"))]
+    async def skipped_files(self, console: ConsoleType | None = None) -> list[SkippedFiles]:
+        return [SkippedFiles(ConsoleType.GB, "its extension is not one of the console's", 2, ("gb/a.txt", "gb/b.exe"))]
 
     async def games(self, console: ConsoleType | None = None) -> list[Game]:
         if self.failure is not None:

@@ -28,7 +28,7 @@ class FoundSlot:
     save_id: str
 
 
-async def found_slots(shell: Shell) -> list[FoundSlot]:
+async def find_slots(shell: Shell) -> list[FoundSlot]:
     """Return the slots whose saves were put on this machine, the one used last first."""
     slots = []
     for name in await _notes(shell):

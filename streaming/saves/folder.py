@@ -89,7 +89,7 @@ class SaveFolder:
 
     async def _read(self, paths: Collection[str]) -> Answer:
         """Have tar write these files. What changed or went away while it read is no failure of tar."""
-        answer = await self.shell.as_user(
+        answer = await self.shell.run_as_user(
             PLAYER_ID,
             *("env", "LC_ALL=C", "tar", "-C", self.home, "--null", "--verbatim-files-from", "--no-recursion"),
             *("--hard-dereference", "-czf", "-", "-T", "-"),
@@ -103,7 +103,7 @@ class SaveFolder:
         return answer
 
     async def _run(self, *argv: str, input: bytes | None = None, timeout_s: float = 60) -> bytes:
-        answer = await self.shell.as_user(PLAYER_ID, *argv, input=input, timeout_s=timeout_s)
+        answer = await self.shell.run_as_user(PLAYER_ID, *argv, input=input, timeout_s=timeout_s)
         return answer.stdout
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.catalog import ConsoleType
-from streaming.name_checks import app_title, checked_id, folder_of, is_id
+from streaming.name_checks import app_title, folder_of, is_id, validate_id
 
 DEFAULT_SAVE: Final = "main"
 STATE_ROOT: Final = "/var/lib/cloudypad/wolf"
@@ -25,8 +25,8 @@ class SaveSlot:
     @property
     def prefix(self) -> str:
         """The slot's folder in the bucket."""
-        game = _NO_GAME if self.game_id is None else checked_id(self.game_id)
-        return f"{user_prefix(self.user_id)}/{self.console.value}/{game}/{checked_id(self.save_id)}"
+        game = _NO_GAME if self.game_id is None else validate_id(self.game_id)
+        return f"{user_prefix(self.user_id)}/{self.console.value}/{game}/{validate_id(self.save_id)}"
 
     @property
     def home(self) -> str:

@@ -97,7 +97,7 @@ async def mend_links(shell: Shell, home: str, places: Sequence[str]) -> None:
         target = _inside(home, link) if link.kind == "l" and link.target.startswith("/") else None
         if target is not None:
             relative = posixpath.relpath(target, posixpath.dirname(path) or ".")
-            await shell.as_user(PLAYER_ID, "ln", "-sfn", "--", relative, f"{home}/{path}")
+            await shell.run_as_user(PLAYER_ID, "ln", "-sfn", "--", relative, f"{home}/{path}")
 
 
 def _walk(

@@ -62,8 +62,8 @@ class FakeStreaming:
         """Until a held call of `method` was cancelled."""
         await asyncio.wait_for(self._told_to_end.setdefault(method, asyncio.Event()).wait(), 20)
 
-    async def greet(self, address: Address) -> str:
-        await self._enter("greet")
+    async def read_host_key(self, address: Address) -> str:
+        await self._enter("read_host_key")
         if address.ssh_host_key not in {None, self.host_key}:
             raise ProviderRefusedError("the machine shows another host key")
         return self.host_key
@@ -104,8 +104,8 @@ class FakeStreaming:
     async def wake(self, address: Address) -> None:
         await self._enter("wake")
 
-    async def arm_dead_man(self, address: Address, after_s: float) -> None:
-        await self._enter("arm_dead_man")
+    async def arm_shutdown_timer(self, address: Address, after_s: float) -> None:
+        await self._enter("arm_shutdown_timer")
         self.dead_man_s = after_s
 
     async def pair(self, address: Address, pin: str, user_id: str) -> None:

@@ -45,7 +45,7 @@ class Said:
         self.failure: ProviderBusyError | None = None
         self.asked: list[Address] = []
 
-    async def found_slots(self, address: Address) -> Sequence[FoundSlot]:
+    async def find_slots(self, address: Address) -> Sequence[FoundSlot]:
         self.asked.append(address)
         if self.failure is not None:
             raise self.failure

@@ -274,7 +274,7 @@ async def test_a_near_stop_is_announced(world: World) -> None:
 async def test_the_machine_carries_a_timer_of_its_own(world: World) -> None:
     await world.machine()
 
-    await world.streaming.reached("arm_dead_man")
+    await world.streaming.reached("arm_shutdown_timer")
 
     assert timedelta(hours=8) < timedelta(seconds=world.streaming.dead_man_s) <= timedelta(hours=8.5)
 

@@ -92,7 +92,7 @@ async def test_saves_and_timer_are_looked_after_now_and_then_and_not_at_every_lo
     long_ago = datetime.now(UTC) - timedelta(seconds=301)
     third = await watched.look(vm, MonitorState(cared_at=long_ago))
 
-    assert watched.streaming.calls["arm_dead_man"] == 2
+    assert watched.streaming.calls["arm_shutdown_timer"] == 2
     assert second.memory.cared_at == first.memory.cared_at
     assert third.memory.cared_at is not None
     assert third.memory.cared_at > long_ago
@@ -261,7 +261,7 @@ async def test_a_balance_that_ends_is_shown_and_saves_are_uploaded_at_once_and_t
 
     await watched.look(vm, a_minute_ago)
 
-    assert watched.streaming.calls["arm_dead_man"] == 4  # each time that saves are looked after
+    assert watched.streaming.calls["arm_shutdown_timer"] == 4  # each time that saves are looked after
     shown = (await watched.again(vm)).health_warning
     assert shown is not None
     assert shown.startswith("The account at its provider is used up within 15 minutes")

@@ -205,7 +205,7 @@ async def test_what_is_played_on_a_machine_without_a_game_is_kept_too(world: Wor
 
 async def test_a_machine_that_its_cloud_lost_but_that_still_answers_gives_its_saves(world: World) -> None:
     vm = await world.machine()
-    await world.streaming.reached("arm_dead_man")
+    await world.streaming.reached("arm_shutdown_timer")
     before = world.streaming.calls["end_sessions"]
 
     world.cloud.vanish_all()
@@ -228,7 +228,7 @@ async def test_a_machine_that_is_lost_with_its_saves_says_so(world: World) -> No
 
 async def test_a_machine_that_switched_itself_off_is_started_to_save_and_then_given_back(world: World) -> None:
     vm = await world.machine()
-    await world.streaming.reached("arm_dead_man")
+    await world.streaming.reached("arm_shutdown_timer")
     before = world.streaming.calls["end_sessions"]
 
     world.cloud.become_all(MachineState.STOPPED)
@@ -387,7 +387,7 @@ async def test_a_stop_does_not_wait_for_the_saves_of_a_machine_that_is_off(world
 
 async def test_a_machine_that_vanished_costs_nothing_since_it_was_there_last(world: World) -> None:
     vm = await world.machine()
-    await world.streaming.reached("arm_dead_man")
+    await world.streaming.reached("arm_shutdown_timer")
     rescue = world.streaming.hold("end_sessions")
 
     world.cloud.vanish_all()

@@ -124,7 +124,7 @@ CANCEL_AT = [
     ("cloud", "sites"),
     ("cloud", "rent"),
     ("cloud", "machine"),
-    ("streaming", "greet"),
+    ("streaming", "read_host_key"),
     ("streaming", "install"),
     ("streaming", "pull_image"),
     ("streaming", "mount_library"),
@@ -254,7 +254,7 @@ async def test_a_stopped_machine_whose_hardware_was_given_away_is_replaced(world
 async def test_a_step_that_fails_and_is_repeated_says_so_until_it_has_succeeded(
     world: World, signal: str, reason: object
 ) -> None:
-    reached = world.streaming.hold("greet")
+    reached = world.streaming.hold("read_host_key")
     launch = await world.launch()
     await asyncio.wait_for(reached.wait(), 30)
     handle = world.client.get_workflow_handle(f"launch-{launch.id}")
@@ -264,7 +264,7 @@ async def test_a_step_that_fails_and_is_repeated_says_so_until_it_has_succeeded(
     async with asyncio.timeout(20), world.db.watch(Launch, []) as changes:
         while (during := await world.now(launch)).trouble is None:
             await changes.try_next()
-    world.streaming.let_go("greet")
+    world.streaming.let_go("read_host_key")
     after = await world.until_over(launch)
 
     assert (during.trouble, after.trouble) == (told, None)

@@ -112,7 +112,7 @@ async def answers(ssh: Ssh, address: Address) -> list[str]:
 
 async def _answer(shell: Shell, one: Ask) -> Answer:
     if one.who == PLAYER:
-        return await shell.as_user(1000, *one.argv, input=one.stdin, expected=ANY_STATUS)
+        return await shell.run_as_user(1000, *one.argv, input=one.stdin, expected=ANY_STATUS)
     send = shell.run if one.who == LOGIN else shell.sudo
     return await send(*one.argv, input=one.stdin, expected=ANY_STATUS)
 

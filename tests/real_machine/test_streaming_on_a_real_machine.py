@@ -177,7 +177,7 @@ async def test_a_file_of_twenty_megabytes_is_written_whole_and_leaves_nothing_be
 
 
 async def test_the_shutdown_timer_keeps_its_moment_across_reloads_of_systemd(world: World) -> None:
-    await world.machines.arm_dead_man(address_of(world.machine), 7200)
+    await world.machines.arm_shutdown_timer(address_of(world.machine), 7200)
     moment = "systemctl list-timers gamer-dead-man.timer --no-pager --no-legend | cut -c1-28"
     before = (await world.run("sh", "-c", moment)).stdout
     await asyncio.sleep(2)  # systemd lists whole seconds: a moment that moves with a reload shows only after some

@@ -10,7 +10,7 @@ import pytest
 from auth.callers import Caller
 from models.audit import AuditEntry
 from models.catalog import ConsoleSettings
-from streaming.name_checks import checked_image
+from streaming.name_checks import validate_image
 from tests.gateway import ANN, DALLAS, OPERATOR, SERVICE, GatewayWorld
 
 IMAGES = (
@@ -66,7 +66,7 @@ async def test_launches_follow_it(gateway: GatewayWorld) -> None:
 async def test_what_is_taken_for_an_image_can_be_put_on_a_machine(gateway: GatewayWorld, image: str) -> None:
     payload = await configured(gateway, emulatorImage=image)
 
-    assert payload["console"]["emulator"]["image"] == checked_image(image)
+    assert payload["console"]["emulator"]["image"] == validate_image(image)
 
 
 @pytest.mark.parametrize("image", NO_IMAGES)

@@ -79,7 +79,7 @@ async def test_operators_see_what_the_library_passes_over_and_players_do_not(gat
     skipped = (await gateway.data("SkippedLibraryFiles", OPERATOR))["skippedLibraryFiles"]
     refused = await gateway.ask("SkippedLibraryFiles", ANN)
 
-    reason = "its extension is none of the console's"
+    reason = "its extension is not one of the console's"
     assert skipped == [{"console": "GB", "reason": reason, "count": 2, "examples": ["gb/a.txt", "gb/b.exe"]}]
     assert [error["extensions"]["code"] for error in refused["errors"]] == ["FORBIDDEN"]
 

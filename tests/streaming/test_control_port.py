@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from streaming.control_port import CONTROL_PORT, Reading, Traffic, prepare, traffic
+from streaming.control_port import CONTROL_PORT, Reading, Traffic, measure_traffic, prepare
 from streaming.keys import KeyPair
 from streaming.ssh import Shell, Ssh
 from tests.streaming.box import Box, running_box
@@ -74,7 +74,7 @@ class Measured:
         return (0, self.tracked) if self.tracked is not None else (1, "")
 
     async def look(self, last: Reading | None = None, port: int = CONTROL_PORT) -> Traffic:
-        return await traffic(self.shell, port, last, sample_s=0)
+        return await measure_traffic(self.shell, port, last, sample_s=0)
 
 
 @pytest.fixture

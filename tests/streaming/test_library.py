@@ -8,7 +8,7 @@ import pytest
 from errors import ProviderRefusedError
 from models.catalog import ConsoleType
 from providers.storage.bucket import Bucket
-from streaming.library import Game, Library, PassedOver, SkippedFiles, title_of
+from streaming.library import Game, Library, SkippedFiles, SkipReason, title_of
 from tests.providers.games_bucket import bucket, server
 from tests.providers.gcs_stand_in import BucketServer, error
 
@@ -37,24 +37,24 @@ async def test_a_game_is_a_file_in_its_platforms_folder(library: Library, server
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        (".hidden.gb", PassedOver.HIDDEN),
-        (".gb", PassedOver.HIDDEN),
-        ("tetris", PassedOver.EXTENSION),
-        ("tetris.exe", PassedOver.EXTENSION),
-        ("sub/tetris.gb", PassedOver.FOLDER),
-        ("../tetris.gb", PassedOver.FOLDER),
-        ("tet\nris.gb", PassedOver.NAME),
-        (f"{'x' * 251}.gb", PassedOver.NAME),
+        (".hidden.gb", SkipReason.HIDDEN),
+        (".gb", SkipReason.HIDDEN),
+        ("tetris", SkipReason.EXTENSION),
+        ("tetris.exe", SkipReason.EXTENSION),
+        ("sub/tetris.gb", SkipReason.FOLDER),
+        ("../tetris.gb", SkipReason.FOLDER),
+        ("tet\nris.gb", SkipReason.NAME),
+        (f"{'x' * 251}.gb", SkipReason.NAME),
     ],
 )
 async def test_files_that_are_no_games_are_passed_over_and_counted_with_the_reason(
-    library: Library, server: BucketServer, name: str, why: PassedOver
+    library: Library, server: BucketServer, name: str, why: SkipReason
 ) -> None:
     server.put(f"roms/gb/{name}", b"x")
 
     assert await library.games(ConsoleType.GB) == []
-    assert await library.passed_over() == {f"gb/{name}": why}
-    assert await library.skipped() == [SkippedFiles(ConsoleType.GB, str(why), 1, (f"gb/{name}",))]
+    assert await library.skip_reasons() == {f"gb/{name}": why}
+    assert await library.skipped_files() == [SkippedFiles(ConsoleType.GB, str(why), 1, (f"gb/{name}",))]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_the_id_comes_from_the_files_name_and_the_file_stays_as_it_is(
     server.put(f"roms/gb/{name}", b"x")
 
     assert await library.games(ConsoleType.GB) == [Game(ConsoleType.GB, game_id, title, f"gb/{name}")]
-    assert await library.passed_over() == {}
+    assert await library.skip_reasons() == {}
 
 
 async def test_where_two_ids_meet_the_newer_file_gets_a_suffix_and_ids_that_were_valid_stay(
@@ -101,7 +101,7 @@ async def test_the_same_game_in_two_formats_is_one_and_the_other_file_is_counted
     server.put("roms/gb/Tetris (JP).GB", b"x")
 
     assert [game.rom_path for game in await library.games()] == ["gb/Tetris (JP).GB"]
-    assert await library.passed_over() == {"gb/Tetris (JP).zip": PassedOver.DOUBLE}
+    assert await library.skip_reasons() == {"gb/Tetris (JP).zip": SkipReason.DOUBLE}
 
 
 async def test_of_two_files_for_one_game_the_emulators_first_choice_wins(

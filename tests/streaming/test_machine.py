@@ -100,7 +100,7 @@ esac
 
 async def test_a_launch_on_a_machine_from_the_first_contact_to_the_stream(world: World) -> None:
     told: list[str] = []
-    host_key = await world.machines.greet(world.address)
+    host_key = await world.machines.read_host_key(world.address)
     address = replace(world.address, ssh_host_key=host_key)
 
     await world.machines.install(address, TAG, told.append)
@@ -167,14 +167,14 @@ async def test_a_game_whose_file_has_any_name_is_played(world: World) -> None:
 
 async def test_every_step_may_be_repeated(world: World) -> None:
     for _ in range(2):
-        await world.machines.greet(world.address)
+        await world.machines.read_host_key(world.address)
         await world.machines.install(world.address, TAG, no_progress)
         await world.machines.mount_library(world.address)
         await world.machines.restore_saves(world.address, SLOT)
         await world.machines.configure_game(world.address, TETRIS)
         await world.machines.verify_stream(world.address)
         await world.machines.wake(world.address)
-        await world.machines.arm_dead_man(world.address, 10**9)
+        await world.machines.arm_shutdown_timer(world.address, 10**9)
 
     assert world.cloudypad_calls().count("create") == 1
 
@@ -186,7 +186,7 @@ async def test_a_machine_that_was_set_up_is_not_set_up_again_by_a_worker_that_kn
 
     await world.machines.install(world.address, TAG, told.append)
 
-    assert told == ["The streaming server is there"]
+    assert told == ["The streaming server is already installed"]
     assert world.cloudypad_calls().count("create") == 1
 
 
@@ -250,7 +250,7 @@ async def test_what_cloudypad_keeps_of_a_machine_can_be_dropped(world: World) ->
     assert not world.state.exists()
 
 
-@pytest.mark.parametrize("step", ["greet", "mount_library", "activity", "end_sessions"])
+@pytest.mark.parametrize("step", ["read_host_key", "mount_library", "activity", "end_sessions"])
 async def test_another_machine_behind_the_address_is_touched_by_no_step(world: World, key: KeyPair, step: str) -> None:
     address = replace(world.address, ssh_host_key=key.public_key)
     run: Callable[[Address], Awaitable[object]] = getattr(world.machines, step)
@@ -263,7 +263,7 @@ async def test_a_machine_that_is_off_may_be_asked_again(world: World) -> None:
     await world.simulated.park.power_off("machine-1")
 
     with pytest.raises(ProviderBusyError):
-        await world.machines.greet(world.address)
+        await world.machines.read_host_key(world.address)
     with pytest.raises(ProviderBusyError):
         await world.machines.verify_stream(world.address)
 

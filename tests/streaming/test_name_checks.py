@@ -7,13 +7,13 @@ import pytest
 
 from errors import InvalidInputError
 from models.catalog import ConsoleType
-from streaming.name_checks import app_title, checked_id, checked_image, checked_pin, checked_rom, folder_of
+from streaming.name_checks import app_title, folder_of, validate_id, validate_image, validate_pin, validate_rom
 
 HOSTILE = ["", "../../etc", "$(reboot)", "a b", "a;b", "a\nb", "a\n", "-a", ".a", "é", "😀", "x" * 10_000, "a:b", "a'b"]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("check", [checked_id, checked_rom, checked_pin])
+@pytest.mark.parametrize("check", [validate_id, validate_rom, validate_pin])
 def test_hostile_names_go_no_further(check: Callable[[str], str], text: str) -> None:
     with pytest.raises(InvalidInputError):
         check(text)
@@ -22,12 +22,12 @@ def test_hostile_names_go_no_further(check: Callable[[str], str], text: str) -> 
 @pytest.mark.parametrize("text", ["", "../x y", "$(reboot)", "-x", "a\n", "UPPER/x"])
 def test_hostile_images_go_no_further(text: str) -> None:
     with pytest.raises(InvalidInputError):
-        checked_image(text)
+        validate_image(text)
 
 
 @pytest.mark.parametrize("text", ["ghcr.io/games-on-whales/pegasus:edge", "localhost:5000/x@sha256:0a1B"])
 def test_images_pass(text: str) -> None:
-    assert checked_image(text) == text
+    assert validate_image(text) == text
 
 
 def test_a_user_with_a_plain_id_has_a_folder_of_that_name() -> None:

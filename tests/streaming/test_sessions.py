@@ -17,7 +17,7 @@ from streaming import wolf
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import Reading
 from streaming.keys import KeyPair
-from streaming.sessions import Activity, activity, end_sessions
+from streaming.sessions import Activity, end_sessions, measure_activity
 from streaming.ssh import Shell, Ssh
 from tests.streaming.box import running_box
 from tests.streaming.simulated import Simulated, machine_with_wolf
@@ -53,7 +53,7 @@ async def play(simulated: Simulated) -> str:
 
 async def look(shell: Shell, last: Reading | None = None) -> Activity:
     """With a sample of a moment, which is seconds of the machine's time."""
-    return await activity(shell, last, sample_s=0.05)
+    return await measure_activity(shell, last, sample_s=0.05)
 
 
 async def test_a_machine_that_nobody_has_paired_is_not_in_use(shell: Shell) -> None:

@@ -159,7 +159,7 @@ async def launched(world: World, machine_id: str, tell: ProgressCallback) -> Add
     game = await world.library.find(ConsoleType.SWITCH, "mario-odyssey")
     assert game is not None
     to_play = GameToPlay(CONSOLES[game.console], game.game_id, game.title, game.rom_path, SLOT.user_id)
-    address = replace(address, ssh_host_key=await patiently(lambda: world.machines.greet(address)))
+    address = replace(address, ssh_host_key=await patiently(lambda: world.machines.read_host_key(address)))
     pinned = address
     await patiently(lambda: world.machines.install(pinned, TAG, tell))
     await patiently(lambda: world.machines.mount_library(pinned))

@@ -189,7 +189,7 @@ async def test_without_its_core_a_game_is_configured_and_what_is_lacking_is_name
     lacking = await wolf.configure(shell, bucket, app_of(TETRIS))
     server.put("cores/gambatte_libretro.so", b"\x7fELF core")
 
-    assert lacking == "RetroArch opens its menu and not the game: the library has no cores/gambatte_libretro.so"
+    assert lacking == "RetroArch opens its menu instead of the game: the library has no cores/gambatte_libretro.so"
     assert await wolf.configure(shell, bucket, app_of(TETRIS)) is None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from models.catalog import ConsoleType
 from streaming.keys import KeyPair
-from streaming.saves.discovery import FoundSlot, found_slots
+from streaming.saves.discovery import FoundSlot, find_slots
 from streaming.saves.locations import SaveKind
 from streaming.saves.restore_marker import FOLDER, RestoreMarker, write_note
 from streaming.saves.slots import SaveSlot
@@ -37,7 +37,7 @@ async def noted(box: Box, ssh: Ssh, slot: SaveSlot, at: int) -> None:
 
 async def found(box: Box, ssh: Ssh) -> list[FoundSlot]:
     async with ssh.shell(box.address) as shell:
-        return await found_slots(shell)
+        return await find_slots(shell)
 
 
 async def test_the_slot_that_was_used_last_comes_first(box: Box, ssh: Ssh) -> None:
