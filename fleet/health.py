@@ -1,4 +1,4 @@
-"""What is wrong with a machine that runs: it does not answer, its use cannot be measured, its account runs dry.
+"""What is wrong with a machine that runs: it does not respond, its use cannot be measured, its account runs dry.
 
 All of it is shown to the player as a warning and to operators as an alert. A machine that nobody can look at is not
 idle, but it does not run for ever either: `bound` says when it is stopped.
@@ -100,7 +100,7 @@ class Health:
             await self._clear(vm)
             return None
         unreachable = memory.silent > 0
-        what = "The machine does not answer" if unreachable else "Whether this machine is played on cannot be measured"
+        what = "The machine does not respond" if unreachable else "Whether this machine is played on cannot be measured"
         code = _CODES[0] if unreachable else _CODES[1]
         await self._alerts.raise_alert(AlertLevel.WARNING, code, vm.id, f"{what} (VM {vm.id}, {vm.provider})")
         for other in set(_CODES) - {code}:

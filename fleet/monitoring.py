@@ -127,7 +127,7 @@ class MonitoringActivities:
 
     async def _machine(self, vm: Vm, memory: MonitorState) -> Machine | None:
         """From the shared list, whose states may be minutes old. Asked for by its id when the list, which may lag, does
-        not have it; and when it does not answer itself: at once, and then with every third look."""
+        not have it; and when it does not respond itself: at once, and then with every third look."""
         provider = self._registry.get(vm.provider)
         if memory.silent % 3 != 1:
             for machine in await provider.machines():
@@ -153,7 +153,7 @@ class MonitoringActivities:
         return vm, replace(memory, priced_at=now)
 
     async def _activity(self, vm: Vm, memory: MonitorState) -> Activity | None:
-        """None: the machine does not answer."""
+        """None: the machine does not respond."""
         try:
             return await self._onboard.activity(address_of(vm), last_reading(memory))
         except ProviderError as error:

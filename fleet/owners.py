@@ -18,7 +18,7 @@ _OF_THE_LAUNCH: Final = frozenset({VmStatus.PROVISIONING, VmStatus.DELETING})
 
 
 class Workflows(Protocol):
-    """What reconciliation needs of the engine. Raises UnavailableError when it does not answer."""
+    """What reconciliation needs of the engine. Raises UnavailableError when it does not respond."""
 
     async def open_workflows(self) -> frozenset[str]:
         """Return the ids of launches' and machines' workflows that run, as far as the list knows them."""

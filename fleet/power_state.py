@@ -1,4 +1,4 @@
-"""Whether a machine that does not answer is on at all: only its cloud can say."""
+"""Whether a machine that does not respond is on at all: only its cloud can say."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class RescuedSlot:
 
 async def rescue(db: Database, host: SavesOnHost, address: Address) -> list[RescuedSlot]:
     """Upload every slot that the host's notes name. Raises ProviderError when host or bucket do not answer."""
-    return [await _rescued(db, host, address, found) for found in await host.found_slots(address)]
+    return [await _rescued(db, host, address, found) for found in await host.find_slots(address)]
 
 
 async def _rescued(db: Database, host: SavesOnHost, address: Address, found: FoundSlot) -> RescuedSlot:

@@ -97,7 +97,7 @@ class MachineService:
         """Pair the device whose Moonlight shows this PIN.
 
         Raises InvalidInputError for a PIN that is not one or not the right one, InvalidStateError when no device asks
-        to be paired or the machine does not run, ProviderDownError when the machine does not answer.
+        to be paired or the machine does not run, ProviderDownError when the machine does not respond.
         """
         if _PIN.fullmatch(pin) is None:
             raise InvalidInputError("a PIN is four digits, as Moonlight shows them", ("pin",))
@@ -115,7 +115,7 @@ class MachineService:
             case "InvalidStateError":
                 raise InvalidStateError(paired.message, paired.status, ("vmId",))
             case _:
-                raise ProviderDownError(f"the machine does not answer: {paired.message}", vm.provider, ("vmId",))
+                raise ProviderDownError(f"the machine does not respond: {paired.message}", vm.provider, ("vmId",))
 
 
 def _not_now(command: Command, status: str) -> InvalidStateError:

@@ -75,7 +75,7 @@ class Sweeper:
         self._settlement = RecordSettlement(db, meter, workflows)
 
     async def sweep(self, *, dry_run: bool = False, confirm: bool = False) -> list[Action]:
-        """Settle every difference once, cloud by cloud. A cloud that does not answer is left for the next round.
+        """Settle every difference once, cloud by cloud. A cloud that does not respond is left for the next round.
 
         With `dry_run` nothing is changed anywhere. `confirm` is an operator's word that what earlier rounds held is
         deleted too.
@@ -106,7 +106,7 @@ class Sweeper:
             log.error("operators could not be told of a sweep", extra={"why": error.message})
 
     async def _look(self, provider: Provider, dry_run: bool) -> _Look | None:
-        """Compare a cloud's list with our records. None when it does not answer."""
+        """Compare a cloud's list with our records. None when it does not respond."""
         try:
             named = [machine for machine in await provider.machines() if parse_tag(machine.tag) is not None]
         except ProviderError as error:
@@ -293,7 +293,7 @@ class Sweeper:
             await provider.release(machine.id)
 
     async def _restarted(self, vms: Sequence[Vm], dry_run: bool) -> list[Action]:
-        """Start the workflows of records that have none. Temporal that does not answer is asked in the next round."""
+        """Start the workflows of records that have none. Temporal that does not respond is asked in the next round."""
         if self._workflows is None or dry_run:
             return []
         try:

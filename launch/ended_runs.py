@@ -47,7 +47,7 @@ class InterruptedLaunches:
 
     async def settle(self) -> int:
         """Give back the machines of launches whose run has ended, and end those that have none left. Returns how many
-        launches were ended. Raises UnavailableError when the engine does not answer."""
+        launches were ended. Raises UnavailableError when the engine does not respond."""
         begun = {"status": {"$in": sorted(OPEN)}, "last_sequence": {"$gt": 0}}
         launches, _ = await self._db.find_readable(Launch, begun)
         if not launches:

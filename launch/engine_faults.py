@@ -28,7 +28,7 @@ def fault_of(error: BaseException, address: EngineAddress) -> str:
             f"{variable}: Temporal at {address.host} refuses these credentials for the namespace "
             f"{address.namespace[:64]}. Example: {variable}={example}"
         )
-    cause = "does not answer"
+    cause = "does not respond"
     if any(word in said for word in _UNKNOWN_HOST):
         cause = "is a name that DNS does not know"
     elif any(word in said for word in _TLS):

@@ -50,7 +50,7 @@ class LaunchRecovery:
 
     @activity.defn(name="rescue")
     async def rescue(self) -> int:
-        """How many were found, the oldest first. An engine that does not answer is asked again the next time."""
+        """How many were found, the oldest first. An engine that does not respond is asked again the next time."""
         now = datetime.now(UTC)
         stranded, _ = await self._db.find_readable(
             Launch,

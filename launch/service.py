@@ -265,7 +265,7 @@ class LaunchService:
         except ProviderSilentError:
             return  # the launch looks again, and longer
         except ProviderError as error:
-            raise UnavailableError("the game library does not answer") from error
+            raise UnavailableError("the game library does not respond") from error
         if known is None:
             raise NotFoundError(f"there is no game {order.game_id} for {wanted.name} in the library", ("gameId",))
 

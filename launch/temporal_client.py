@@ -60,7 +60,7 @@ async def engine_answers(address: EngineAddress, within: timedelta = 2 * _CALL) 
         async with asyncio.timeout(within.total_seconds()):
             yield
     except (RPCError, TimeoutError, RPCTimeoutOrCancelledError, RuntimeError, ValueError) as error:
-        raise UnusableError("the engine does not answer", fault_of(error, address)) from error
+        raise UnusableError("the engine does not respond", fault_of(error, address)) from error
 
 
 async def _check_namespace(client: Client) -> None:
@@ -195,9 +195,9 @@ async def _answered(within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
             raise InvalidStateError("it does not run any more", status="ENDED") from error
-        raise UnavailableError("the engine does not answer") from error
+        raise UnavailableError("the engine does not respond") from error
     except (TimeoutError, RPCTimeoutOrCancelledError, RuntimeError) as error:
-        raise UnavailableError("the engine does not answer") from error
+        raise UnavailableError("the engine does not respond") from error
 
 
 def _tls(address: EngineAddress) -> TLSConfig | bool:

@@ -1,4 +1,4 @@
-"""Answers a caller within seconds while a cloud does not answer: with what it said last, and how old that is."""
+"""Responds within seconds while a cloud hangs: with its last known data and their age."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _PATIENCE_IN_OUTAGE_S: Final = 0.05
-_RETRY_S: Final = 5.0  # between two requests that fail while an outage lasts
+_RETRY_S: Final = 5.0  # between two failing requests during an outage
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """A source that does not answer now. What was shown of it is `age_s` old."""
+    """A source that does not respond now. Its data is `age_s` seconds old."""
 
     source: str
     age_s: float
@@ -33,7 +33,7 @@ _NOTICED: Final[ContextVar[list[Stale] | None]] = ContextVar("stale data noticed
 
 @contextmanager
 def collect_stale() -> Iterator[list[Stale]]:
-    """Collect the sources whose last known data is used while the body runs, in tasks that it starts too."""
+    """Collect the sources with stale data that is used while the body runs, including in tasks that it starts."""
     noticed: list[Stale] = []
     token = _NOTICED.set(noticed)
     try:
@@ -43,10 +43,10 @@ def collect_stale() -> Iterator[list[Stale]]:
 
 
 class LastKnown(Generic[T]):
-    """One read of an outside source, whose last result is kept.
+    """One read of an external source, with its last result.
 
-    A call waits at most `patience_s`. The read goes on in the background. Until it succeeds, later calls do not wait
-    again: the outage is remembered. A read that fails in time raises its error.
+    A call waits at most `patience_s`, and the read continues in the background. Until it succeeds, later calls do not
+    wait again. A read that fails in time raises its error.
     """
 
     def __init__(self, source: str, read: Callable[[], Awaitable[T]], *, patience_s: float) -> None:
@@ -59,9 +59,9 @@ class LastKnown(Generic[T]):
         self._failed_at: float | None = None  # during the outage
 
     async def get(self) -> T:
-        """Return the answer, or the last known one when there is none in time.
+        """Return the result, or the last known one if there is none in time.
 
-        Raises ProviderSilentError when there is no earlier answer either, and the error of a read that failed in time.
+        Raises ProviderSilentError if there is no earlier result either, and the error of a read that failed in time.
         """
         task = self._reading or (None if self._waits_to_retry() else self._begin())
         if task is not None:
@@ -78,7 +78,7 @@ class LastKnown(Generic[T]):
 
     def _last_known(self) -> T:
         if self._known is None:
-            raise ProviderSilentError(f"{self._source} does not answer")
+            raise ProviderSilentError(f"{self._source} does not respond")
         read_at, value = self._known
         noticed, stale = _NOTICED.get(), Stale(self._source, round(monotonic() - read_at, 1))
         if noticed is not None and all(one.source != self._source for one in noticed):
@@ -97,7 +97,7 @@ class LastKnown(Generic[T]):
         value = await self._read()
         self._known = (monotonic(), value)
         if self._is_out:
-            log.info("source answers again", extra={"source": self._source})
+            log.info("source responds again", extra={"source": self._source})
         self._is_out, self._failed_at = False, None
         return value
 
@@ -108,5 +108,5 @@ class LastKnown(Generic[T]):
 
     def _begin_outage(self) -> None:
         if not self._is_out:
-            log.warning("source does not answer, using its last known data", extra={"source": self._source})
+            log.warning("source does not respond, using last known data", extra={"source": self._source})
         self._is_out = True

@@ -23,7 +23,7 @@ from streaming.name_checks import is_id
 from streaming.saves.changes import version_in
 from streaming.saves.contents import SlotContents, StoredVersion, split_slot_key
 from streaming.saves.locations import SaveKind
-from streaming.saves.slots import SaveSlot, slot_of_key
+from streaming.saves.slots import SaveSlot, parse_slot_key
 from streaming.saves.summary import ArchiveSummary
 from streaming.saves.versions import moment_of
 
@@ -201,7 +201,7 @@ async def _newest_deletion(context: Context, key: str) -> SlotContents | None:
 
 def _slot(key: str) -> tuple[SaveSlot, str | None] | None:
     slot_key, deletion = split_slot_key(key)
-    slot = slot_of_key(slot_key)
+    slot = parse_slot_key(slot_key)
     if slot is None or not is_user_id(slot.user_id) or (deletion is not None and moment_of(deletion) is None):
         return None
     return slot, deletion

@@ -167,7 +167,7 @@ def app_of(game: GameToPlay) -> App:
         core=core if repository_of(image) == RETROARCH else None,
         rom=rom,
         link=link,
-        platform=checked_id(emulator.platform),
+        platform=validate_id(emulator.platform),
     )
 
 

@@ -207,7 +207,7 @@ class StreamingMachines:
         await self._on(address, lambda shell: arm_shutdown_timer(shell, after_s))
 
     def _saves_of(self, address: Address) -> Saves:
-        return self._saves.of(MachineLabel(address.vm_id, address.label))
+        return self._saves.for_machine(MachineLabel(address.vm_id, address.label))
 
     async def _on(self, address: Address, work: Callable[[Shell], Awaitable[T]]) -> T:
         async with self._ssh.shell(address) as shell:

@@ -104,7 +104,7 @@ class StubEngine:
 
     def _answer(self) -> None:
         if self.away:
-            raise UnavailableError("the engine does not answer")
+            raise UnavailableError("the engine does not respond")
 
 
 class ShelfOfGames:

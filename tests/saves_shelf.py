@@ -24,7 +24,7 @@ from simulator.bucket.store import ObjectStore
 from simulator.google.metadata import MetadataApi
 from simulator.google.service_account import IamCredentialsApi, ServiceAccount
 from streaming.saves.archive import Manifest, SavedFile, digest, pack, unpack
-from streaming.saves.parts import MachineLabel, VersionReason, beside_name, described
+from streaming.saves.parts import MachineLabel, VersionReason, archive_metadata, beside_name
 from streaming.saves.slots import SaveSlot
 from streaming.saves.versions import version_name
 from tests.gateway import ANN, GatewayWorld, a_launch, a_vm, gateway_world
@@ -55,7 +55,7 @@ class Shelf:
     ) -> None:
         """A version, which becomes current."""
         packed = packed_save(content, writer, version_name(moment))
-        words = described(1, writer, machine, moment)
+        words = archive_metadata(1, writer, machine, moment)
         current = await self.bucket.stat(f"{slot.prefix}/current.tar.gz")
         generation = ABSENT if current is None else current.generation
         for name, expected in ((f"versions/{version_name(moment)}", ABSENT), ("current", generation)):
@@ -70,7 +70,7 @@ class Shelf:
     async def conflict(self, content: bytes, machine: MachineLabel = ON_M2, writer: str = "m2") -> str:
         """The upload of a machine that another one was faster than; the name of the version."""
         name = beside_name(VersionReason.CONFLICT, writer, digest(files(content)))
-        words = described(1, writer, machine, MONDAY + timedelta(hours=3))
+        words = archive_metadata(1, writer, machine, MONDAY + timedelta(hours=3))
         await self.bucket.write(
             f"{SLOT.prefix}/versions/{name}.tar.gz",
             packed_save(content, writer),

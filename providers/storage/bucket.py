@@ -1,4 +1,4 @@
-"""A bucket: named objects whose generation changes with every write, so that nobody overwrites unseen."""
+"""A bucket of named objects. Each write changes an object's generation, which prevents unnoticed overwrites."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from providers.redaction import clean_line
 from providers.storage.tokens import Tokens, send_authorised
 
 GOOGLE_URL: Final = "https://storage.googleapis.com"
-ABSENT: Final = 0  # as a precondition: there must be no such object
+ABSENT: Final = 0  # as a precondition: the object must not exist
 _FIELDS: Final = "name,size,generation,md5Hash,contentEncoding,timeCreated,metadata"
 _PAGE: Final = 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ _ERROR_BYTES: Final = 64 * 1024
 
 
 class GenerationConflictError(ProviderError):
-    """The object is not of the expected generation: another writer was faster. Nothing was written or removed."""
+    """The object has another generation, because another writer was faster. Nothing was written or removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,17 @@ class StoredObject:
     name: str
     size_bytes: int
     generation: int
-    md5: str | None = None  # base64, as Google writes it
+    md5: str | None = None  # base64, as in Google's API
     encoding: str | None = None
     created_at: datetime = _EPOCH  # when this generation was written
-    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)  # our own words beside the content
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)  # our own metadata
 
 
 class Bucket:
-    """Every call may raise a ProviderError: Busy to be repeated, Refused for an operator."""
+    """Client of a bucket.
+
+    Every call may raise a ProviderError: ProviderBusyError to be repeated, ProviderRefusedError for an operator.
+    """
 
     def __init__(
         self, http: Http, name: str, tokens: Tokens, *, endpoint_url: str = GOOGLE_URL, transfer_timeout_s: float = 300
@@ -59,7 +62,7 @@ class Bucket:
         self.name = name
 
     async def list(self, prefix: str) -> tuple[StoredObject, ...]:
-        """All objects whose name begins so, in the order of their names."""
+        """Return all objects with this prefix in their names, sorted by name."""
         found: list[StoredObject] = []
         page = ""
         while True:
@@ -71,20 +74,20 @@ class Bucket:
             if not page:
                 return tuple(found)
             if page == last:
-                raise ProviderBusyError("the list of objects does not end").with_log_detail(f"bucket {self.name}")
+                raise ProviderBusyError("the list of objects repeats itself").with_log_detail(f"bucket {self.name}")
 
     async def stat(self, name: str) -> StoredObject | None:
-        """None when there is no such object; a bucket that is not there says nothing of its objects."""
+        """Return an object's metadata, or None if it does not exist. A missing bucket is an error."""
         reply = await self._send("GET", self._objects_path(name), {"fields": _FIELDS}, expected=(_NOT_THERE,))
-        return None if reply.status == _NOT_THERE else _parsed(_document(reply))
+        return None if reply.status == _NOT_THERE else _parse_object(_document(reply))
 
     async def read(self, name: str, limit_bytes: int) -> tuple[StoredObject, bytes] | None:
-        """An object and its content, both of one generation and the content checked; None when there is none."""
+        """Return an object and its verified content, both of one generation; None if it does not exist."""
         about = await self.stat(name)
         if about is None:
             return None
         if about.size_bytes > limit_bytes:
-            raise ProviderRefusedError(f"{name} holds {about.size_bytes} bytes, more than the {limit_bytes} allowed")
+            raise ProviderRefusedError(f"{name} has {about.size_bytes} bytes, more than the allowed {limit_bytes}")
         reply = await self._send(
             "GET",
             self._objects_path(name),
@@ -96,15 +99,15 @@ class Bucket:
         if reply.status == _NOT_THERE:
             raise ProviderBusyError(f"{name} was replaced while it was read")
         if about.encoding == _GZIP:
-            return about, _unzipped(name, reply.body, limit_bytes)
+            return about, _unzip(name, reply.body, limit_bytes)
         if len(reply.body) != about.size_bytes or about.md5 not in (None, _md5(reply.body)):
-            raise ProviderBusyError(f"{name} did not arrive whole")
+            raise ProviderBusyError(f"{name} did not arrive completely")
         return about, reply.body
 
     async def read_start(self, about: StoredObject, limit_bytes: int) -> bytes:
-        """Return the first bytes of this generation as they are stored, at most `limit_bytes`, unchecked.
+        """Return the first bytes of this generation as stored, at most `limit_bytes`, unverified.
 
-        Raises GenerationConflictError when this generation is no longer there.
+        Raises GenerationConflictError if this generation no longer exists.
         """
         reply = await self._send(
             "GET",
@@ -129,8 +132,11 @@ class Bucket:
         if_generation: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> StoredObject:
-        """Write it whole. `if_generation`: only over exactly that one (ABSENT: over nothing), else
-        GenerationConflictError. What was stored is checked against what was sent."""
+        """Write an object completely and verify what was stored.
+
+        With `if_generation`, only that generation is overwritten (ABSENT: none); otherwise GenerationConflictError is
+        raised.
+        """
         query = {"uploadType": "media", "name": name, "fields": _FIELDS}
         if if_generation is not None:
             query["ifGenerationMatch"] = str(if_generation)
@@ -146,9 +152,9 @@ class Bucket:
             headers={"Content-Type": content_type},
             timeout_s=self._transfer_timeout_s,
         )
-        stored = _parsed(_document(reply))
+        stored = _parse_object(_document(reply))
         if stored.size_bytes != len(content) or stored.md5 not in (None, _md5(content)):
-            raise ProviderBusyError(f"{name} was not stored whole")
+            raise ProviderBusyError(f"{name} was not stored completely")
         return stored
 
     async def copy(
@@ -160,10 +166,10 @@ class Bucket:
         content_type: str = "",
         metadata: Mapping[str, str] | None = None,
     ) -> StoredObject:
-        """Copy exactly this generation inside the bucket, over exactly `if_generation`, and return the copy.
+        """Copy this generation inside the bucket, over `if_generation`, and return the copy.
 
-        With `metadata`, that and `content_type` replace the source's own. Raises GenerationConflictError when the
-        source is no longer there or the target is not as expected.
+        With `metadata`, that and `content_type` replace the source's own. Raises GenerationConflictError if the source
+        no longer exists or the target is not as expected.
         """
         path = f"{self._objects_path(source.name)}/rewriteTo{self._objects_path(name).removeprefix('/storage/v1')}"
         given = {"sourceGeneration": str(source.generation), "ifGenerationMatch": str(if_generation)}
@@ -180,17 +186,19 @@ class Bucket:
                 expected=(_NOT_THERE,),
             )
             if reply.status == _NOT_THERE:
-                raise GenerationConflictError(f"{source.name} is no longer there")
+                raise GenerationConflictError(f"{source.name} no longer exists")
             document = _document(reply)
             if document.get("done"):
-                return _parsed(document.get("resource"))
+                return _parse_object(document.get("resource"))
             last, token = token, str(document.get("rewriteToken") or "")
             if not token or token == last:
-                raise ProviderBusyError("a copy does not end").with_log_detail(f"bucket {self.name}")
+                raise ProviderBusyError("a copy makes no progress").with_log_detail(f"bucket {self.name}")
 
     async def remove(self, name: str, *, if_generation: int | None = None) -> None:
-        """Remove an object, or exactly this generation of it, else GenerationConflictError. One that is not there
-        counts as removed."""
+        """Remove an object, or only this generation of it. A missing object counts as removed.
+
+        Raises GenerationConflictError if it has another generation.
+        """
         query = {} if if_generation is None else {"ifGenerationMatch": str(if_generation)}
         await self._send("DELETE", self._objects_path(name), query, expected=(_NOT_THERE,))
 
@@ -219,25 +227,27 @@ class Bucket:
 
 
 def _related(resource: Mapping[str, Any], content: bytes) -> tuple[bytes, str]:
-    """Return the body and the type of an upload that carries what is said of the object beside its content."""
+    """Return body and content type of an upload with metadata."""
     boundary = f"part-{secrets.token_hex(16)}"
     head = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n".encode() + orjson.dumps(resource)
     between = f"\r\n--{boundary}\r\nContent-Type: {resource['contentType']}\r\n\r\n".encode()
     return head + between + content + f"\r\n--{boundary}--\r\n".encode(), f"multipart/related; boundary={boundary}"
 
 
-def _unzipped(name: str, body: bytes, limit_bytes: int) -> bytes:
-    """Return the content of an object that is stored zipped. It arrives unzipped, by the bucket or the HTTP client, and
-    is checked by gzip's own sum there; where neither did it, here."""
+def _unzip(name: str, body: bytes, limit_bytes: int) -> bytes:
+    """Return the content of an object that is stored zipped.
+
+    The bucket or the HTTP client usually unzips it and checks gzip's checksum; otherwise it is unzipped here.
+    """
     if not body.startswith(_GZIP_BEGINS):
         return body
     unzip = zlib.decompressobj(wbits=31)
     try:
         content = unzip.decompress(body, limit_bytes + 1)
     except zlib.error:
-        raise ProviderBusyError(f"{name} did not arrive whole") from None
+        raise ProviderBusyError(f"{name} did not arrive completely") from None
     if len(content) > limit_bytes:
-        raise ProviderRefusedError(f"{name} holds more than the {limit_bytes} bytes allowed")
+        raise ProviderRefusedError(f"{name} has more than the allowed {limit_bytes} bytes")
     return content
 
 
@@ -247,18 +257,18 @@ def _document(reply: Reply) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         document = None
     if not isinstance(document, dict):
-        raise ProviderBusyError("the bucket answered in a form that we do not know")
+        raise ProviderBusyError("the bucket responded in an unknown format")
     return document
 
 
 def _items(document: Mapping[str, Any]) -> list[StoredObject]:
     items = document.get("items") or []
     if not isinstance(items, list):
-        raise ProviderBusyError("the bucket listed its objects in a form that we do not know")
-    return [_parsed(item) for item in items]
+        raise ProviderBusyError("the bucket listed its objects in an unknown format")
+    return [_parse_object(item) for item in items]
 
 
-def _parsed(item: Any) -> StoredObject:
+def _parse_object(item: Any) -> StoredObject:
     try:
         md5 = item.get("md5Hash")
         encoding = item.get("contentEncoding")
@@ -275,12 +285,12 @@ def _parsed(item: Any) -> StoredObject:
             metadata,
         )
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise ProviderBusyError("the bucket described an object in a form that we do not know") from None
+        raise ProviderBusyError("the bucket described an object in an unknown format") from None
 
 
 def _failure(bucket: str, reply: Reply) -> ProviderError:
     reason, message = _reason(reply)
-    said, detail = f"the storage answered {reply.status}", f"bucket {bucket}: {message}"
+    said, detail = f"the storage responded with {reply.status}", f"bucket {bucket}: {message}"
     if reply.status == 412:
         return GenerationConflictError(said).with_log_detail(detail)
     if reply.status in (400, 401, 404) or (reply.status == 403 and "rate" not in reason.lower()):
@@ -289,12 +299,12 @@ def _failure(bucket: str, reply: Reply) -> ProviderError:
 
 
 def _lacks_bucket(reply: Reply) -> bool:
-    """A 404 that is not about the object proves nothing of it: Google says "The specified bucket does not exist."."""
+    """Return whether a 404 is about the bucket ("The specified bucket does not exist."), not the object."""
     return reply.status == _NOT_THERE and "bucket does not exist" in _reason(reply)[1]
 
 
 def _reason(reply: Reply) -> tuple[str, str]:
-    """Google's word for the fault, and its sentence; both empty where the body is something else."""
+    """Return Google's reason and message; both are empty if the body is something else."""
     try:
         error = orjson.loads(reply.body)["error"]
         return str(error.get("errors", [{}])[0].get("reason", "")), clean_line(str(error.get("message", "")), 120)

@@ -1,4 +1,4 @@
-"""Signatures of Google service accounts, and URLs that they open for a few minutes.
+"""Signatures of Google service accounts, and URLs that they sign for a few minutes of access.
 
 V4 signing as Google documents it (Cloud Storage, "V4 signing process" and "Canonical requests"): the request is written
 down in one canonical form, its SHA-256 goes into the string that is signed with the account's RSA key. The key is in a
@@ -109,7 +109,7 @@ def signer_for(key_file: Path | None, iam: IamSigner, *, account: str | None = N
 
 
 class _ByKind:
-    """A key file may be a user's, which cannot sign: Google does it then. It is read at the first use."""
+    """Uses a key file, read at the first use. A user's key file cannot sign, so Google signs then."""
 
     def __init__(self, key_file: Path, iam: IamSigner) -> None:
         self._key_file = key_file
@@ -128,7 +128,7 @@ class _ByKind:
 
 @dataclass(frozen=True, slots=True)
 class SignedUrl:
-    """A URL that opens one object to everybody who has it, until it expires. It is a secret and is not shown."""
+    """A URL that gives any holder access to one object until it expires. It is secret, so the repr omits it."""
 
     text: str
     expires_at: datetime
@@ -169,13 +169,17 @@ class UrlSigner:
 
 
 def canonical_query(query: Mapping[str, str]) -> str:
+    """Return the query string in the order that signatures require."""
     pairs = sorted((quote(name, safe=""), quote(value, safe="")) for name, value in query.items())
     return "&".join(f"{name}={value}" for name, value in pairs)
 
 
 def string_to_sign(method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    """Return what is signed for a request. `path` is percent-encoded; `query` has all parameters but the signature;
-    `headers` has those to be signed, by their names in lower case."""
+    """Return the text that is signed for a request.
+
+    `path` is percent-encoded; `query` has all parameters but the signature; `headers` has the signed headers by their
+    names in lower case.
+    """
     names = ";".join(sorted(headers))
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
     request = "\n".join((method, path, canonical_query(query), lines, names, UNSIGNED))

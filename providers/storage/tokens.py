@@ -1,4 +1,4 @@
-"""Access tokens for Google's APIs, fetched when needed and used until shortly before they end."""
+"""Access tokens for Google's APIs, fetched when needed and used until shortly before they expire."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ from errors import ProviderBusyError, ProviderRefusedError
 from providers.http import Http, Reply, Request
 
 SCOPE: Final = "https://www.googleapis.com/auth/devstorage.read_write"
-CLOUD_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"  # for everything that is not the bucket
+CLOUD_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"  # for everything except the bucket
 TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 METADATA_URL: Final = "http://metadata.google.internal"
-_TOKEN: Final = re.compile(r"[\x21-\x7e]+")  # what a header can carry
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")  # allowed in a header
 _EARLY_S: Final = 300
 _LIFE: Final = timedelta(hours=1)
 
 
 class Tokens(Protocol):
     async def token(self) -> str | None:
-        """A token that is good for minutes; None where none is needed."""
+        """Return a token that is valid for minutes, or None if none is needed."""
         ...
 
     def forget(self, token: str) -> None:
-        """Hand this one out no more: Google did not take it."""
+        """Stop returning this token, because Google rejected it."""
         ...
 
 
 async def send_authorised(http: Http, tokens: Tokens, request: Request) -> Reply:
-    """Send it with a token. A token may end before its time, as when it was revoked or this machine slept through its
-    hour: one that is answered with 401 is fetched anew, and the request sent once more."""
+    """Send a request with a token, and once more with a new one after a 401.
+
+    A token may end early, because it was revoked or this host slept through its hour.
+    """
     token = await tokens.token()
     reply = await http.send(_with_token(request, token))
     if reply.status != 401 or token is None:
@@ -56,17 +58,17 @@ def _with_token(request: Request, token: str | None) -> Request:
 
 
 class NoTokens:
-    """For buckets that ask for no credentials."""
+    """Tokens of buckets that need no credentials."""
 
     async def token(self) -> str | None:
         return None
 
     def forget(self, token: str) -> None:
-        """There is none."""
+        """Do nothing: there are no tokens."""
 
 
 class GoogleTokens:
-    """From a key file (service account, or gcloud's application default credentials), else from the metadata server."""
+    """Tokens from a key file (service account or gcloud's default credentials), or from the metadata server."""
 
     def __init__(
         self, http: Http, key_file: Path | None = None, *, metadata_url: str = METADATA_URL, scope: str = SCOPE
@@ -80,11 +82,14 @@ class GoogleTokens:
         self._good_until = 0.0
 
     async def token(self) -> str:
-        """Raises ProviderRefusedError when there are no usable credentials, ProviderBusyError when nobody answers."""
+        """Return a token.
+
+        Raises ProviderRefusedError if there are no usable credentials, and ProviderBusyError if there is no response.
+        """
         async with self._one_at_a_time:
             if monotonic() >= self._good_until:
                 asked_at = monotonic()
-                self._token, life_s = _granted(await self._http.send(await self._request()))
+                self._token, life_s = _parse_grant(await self._http.send(await self._request()))
                 self._good_until = asked_at + max(life_s - _EARLY_S, life_s / 2)
             return self._token
 
@@ -110,18 +115,18 @@ def _request_by_key(key_file: Path, scope: str) -> Request:
 
 
 def read_key(key_file: Path) -> Mapping[str, Any]:
-    """What is in a key file of Google's. Raises ProviderRefusedError."""
+    """Return the content of a Google key file. Raises ProviderRefusedError if it cannot be used."""
     try:
         key = orjson.loads(key_file.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
         raise _unusable(key_file, f"cannot be read: {type(error).__name__}") from None
     if not isinstance(key, dict):
-        raise _unusable(key_file, "is no key")
+        raise _unusable(key_file, "is not a key")
     return key
 
 
 def _assertion(key: Mapping[str, Any], scope: str) -> dict[str, str]:
-    # Signing is all that is needed of google-auth; its start-up cost is paid only by those who have a key.
+    # Only signing is needed from google-auth; its start-up cost is incurred only with a key.
     from google.auth import crypt, jwt  # noqa: PLC0415 - for that reason
 
     now = datetime.now(UTC)
@@ -142,7 +147,7 @@ def _refresh(key: Mapping[str, Any]) -> dict[str, str]:
     return {"grant_type": "refresh_token", **{part: str(key[part]) for part in parts}}
 
 
-def _granted(reply: Reply) -> tuple[str, float]:
+def _parse_grant(reply: Reply) -> tuple[str, float]:
     if reply.status in (400, 401, 403, 404):
         raise ProviderRefusedError(f"Google gave no access token: status {reply.status}")
     try:

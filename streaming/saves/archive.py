@@ -1,7 +1,7 @@
-"""Save archives: a gzipped tar of the files below a home folder, with a manifest that vouches for them.
+"""Save archives: a gzipped tar of files below a home folder, with a manifest of their checksums.
 
-The worker packs every archive itself, so that one holds nothing but plain files with harmless names. Functions here
-block; they are called in threads.
+The worker packs every archive itself, so that it contains only regular files with harmless names. The functions here
+block and are called in threads.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ MANIFEST: Final = "manifest.json"
 PLAYER_ID: Final = 1000  # the user that games run as, on the machine and in their containers
 _FILES_LIMIT: Final = 20_000
 _GZIP_BEGINS: Final = b"\x1f\x8b"
-_OVERHEAD_BYTES: Final = 2048  # of a file in a tar archive, at most: its headers and its padding
+_OVERHEAD_BYTES: Final = 2048  # maximum headers and padding of one file in a tar archive
 
 
 class DamagedArchiveError(ProviderRefusedError):
-    """The archive is not what its manifest says, or holds what no save holds."""
+    """The archive differs from its manifest, or contains something that no save contains."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
     content: bytes
-    modified_at: int  # seconds since 1970, as the machine counted them
+    modified_at: int  # seconds since 1970 by the machine's clock
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Where an archive comes from: which machine's folder wrote it, on top of which generation, as which version."""
+    """Origin of an archive: the machine's folder that wrote it, the generation it is based on, and its version."""
 
     written_by: str
     restored_from: int
     version: str | None = None
 
 
-# Names are bytes: those that are not UTF-8 are kept as Python keeps them, with surrogates.
+# Names are bytes: those that are not UTF-8 are kept with surrogates.
 Files = Mapping[str, SavedFile]
 
 
 def digest(files: Files) -> str:
-    """The same for the same names and contents, whatever their times."""
+    """Return a digest of names and contents, independent of times."""
     whole = hashlib.sha256()
     for path in sorted(files):
         described = f"{path}\0{hashlib.sha256(files[path].content).hexdigest()}\n"
@@ -60,10 +60,10 @@ def digest(files: Files) -> str:
 
 
 def pack(files: Files, manifest: Manifest | None = None) -> bytes:
-    """Return an archive of these files; with a manifest, that comes first and vouches for each.
+    """Return an archive of these files; a manifest, if given, comes first.
 
-    GNU's own format has names as the bytes that they are; GNU tar does not understand how the other one, PAX, marks
-    names that are not UTF-8.
+    The GNU format stores names as plain bytes; GNU tar does not understand how the alternative, PAX, marks names that
+    are not UTF-8.
     """
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
@@ -76,7 +76,7 @@ def pack(files: Files, manifest: Manifest | None = None) -> bytes:
 
 
 def pack_link(path: str, target: str) -> bytes:
-    """Return an archive that holds one link."""
+    """Return an archive with one link."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", format=tarfile.GNU_FORMAT, encoding="utf-8") as archive:
         member = tarfile.TarInfo(path)
@@ -86,41 +86,43 @@ def pack_link(path: str, target: str) -> bytes:
 
 
 def is_blank(file: SavedFile) -> bool:
-    """Whether it holds nothing: no bytes, or one byte over and over, as battery memory that was never written."""
+    """Return whether the file has no content: no bytes, or a single repeated byte, like unused battery memory."""
     return file.content == file.content[:1] * len(file.content)
 
 
 def unpack(packed: bytes, limit_bytes: int) -> tuple[dict[str, SavedFile], Manifest | None]:
-    """The files of an archive, held against its manifest where it has one. Refuses absolute names, `..`, links and
-    everything that is not a file, and more than `limit_bytes`."""
+    """Return the files of an archive, verified against its manifest if it has one.
+
+    Rejects absolute names, `..`, links, anything that is not a regular file, and more than `limit_bytes`.
+    """
     files = _members(packed, limit_bytes, plain_only=False)
     described = files.pop(MANIFEST, None)
-    return files, None if described is None else _verified(files, described.content)
+    return files, None if described is None else _verify(files, described.content)
 
 
-def plain_files(packed: bytes, limit_bytes: int) -> dict[str, SavedFile]:
-    """The plain files of an archive that a machine made; links and devices in it are left out."""
+def read_plain_files(packed: bytes, limit_bytes: int) -> dict[str, SavedFile]:
+    """Return the regular files of an archive made on a machine. Links and devices are skipped."""
     return _members(packed, limit_bytes, plain_only=True)
 
 
 def packed_limit(limit_bytes: int) -> int:
-    """Return how large an archive of so many bytes can be: what cannot be compressed grows a little."""
+    """Return the maximum size of an archive of so many bytes; incompressible content grows a little."""
     return limit_bytes + limit_bytes // 100 + _FILES_LIMIT * _OVERHEAD_BYTES // 10
 
 
 def _members(packed: bytes, limit_bytes: int, *, plain_only: bool) -> dict[str, SavedFile]:
     try:
-        content = io.BytesIO(_unzipped(packed, limit_bytes))
+        content = io.BytesIO(_unzip(packed, limit_bytes))
         with tarfile.open(fileobj=content, mode="r:", encoding="utf-8") as archive:
-            return _checked_members(archive, limit_bytes, plain_only=plain_only)
+            return _read_members(archive, limit_bytes, plain_only=plain_only)
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         raise DamagedArchiveError(f"an archive of saves cannot be read: {type(error).__name__}") from None
 
 
-def _unzipped(packed: bytes, limit_bytes: int) -> bytes:
-    """Unzipped to its checksum at the end; never more than an archive of that size can be."""
+def _unzip(packed: bytes, limit_bytes: int) -> bytes:
+    """Unzip up to the checksum at the end, and never more than an archive of that size can contain."""
     if not packed.startswith(_GZIP_BEGINS):
-        return packed  # stored with Content-Encoding: gzip, the bucket or the HTTP client has unzipped it already
+        return packed  # already unzipped by the bucket or the HTTP client (Content-Encoding: gzip)
     unzip = zlib.decompressobj(wbits=31)
     content = unzip.decompress(packed, limit_bytes + _FILES_LIMIT * _OVERHEAD_BYTES)
     if not unzip.eof:
@@ -128,27 +130,27 @@ def _unzipped(packed: bytes, limit_bytes: int) -> bytes:
     return content
 
 
-def _checked_members(archive: tarfile.TarFile, limit_bytes: int, *, plain_only: bool) -> dict[str, SavedFile]:
+def _read_members(archive: tarfile.TarFile, limit_bytes: int, *, plain_only: bool) -> dict[str, SavedFile]:
     files: dict[str, SavedFile] = {}
     size = 0
     for member in archive:
         if member.isdir() or (plain_only and not member.isreg()):
             continue
         if not member.isreg():
-            raise DamagedArchiveError("a save's archive holds something that is not a file")
+            raise DamagedArchiveError("a save's archive contains something that is not a file")
         size += member.size
         if size > limit_bytes or len(files) >= _FILES_LIMIT:
             raise DamagedArchiveError(f"a save is larger than {limit_bytes} bytes or {_FILES_LIMIT} files")
         content = archive.extractfile(member)
         assert content is not None
-        files[_harmless(member.name)] = SavedFile(content.read(), int(member.mtime))
+        files[_validate_name(member.name)] = SavedFile(content.read(), int(member.mtime))
     return files
 
 
-def _harmless(name: str) -> str:
+def _validate_name(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
-        raise DamagedArchiveError("a save's archive holds a name that leads out of its folder")
+        raise DamagedArchiveError("a save's archive contains a name outside of its folder")
     return str(path)
 
 
@@ -168,14 +170,14 @@ def _manifest_document(files: Files, manifest: Manifest) -> bytes:
             "written_by": manifest.written_by,
             "restored_from": str(manifest.restored_from),
             **({} if manifest.version is None else {"version": manifest.version}),
-            "files": [_described(path, files[path]) for path in sorted(files)],
+            "files": [_describe(path, files[path]) for path in sorted(files)],
         },
         option=orjson.OPT_INDENT_2,
     )
 
 
-def _described(path: str, file: SavedFile) -> dict[str, Any]:
-    """Names that are no text go into the manifest as hexadecimal digits."""
+def _describe(path: str, file: SavedFile) -> dict[str, Any]:
+    """Return a manifest entry. Names that are not UTF-8 are written in hexadecimal."""
     named = path.encode(errors="surrogateescape")
     try:
         name = {"path": named.decode()}
@@ -184,7 +186,7 @@ def _described(path: str, file: SavedFile) -> dict[str, Any]:
     return {**name, "bytes": len(file.content), "sha256": hashlib.sha256(file.content).hexdigest()}
 
 
-def _verified(files: Files, document: bytes) -> Manifest:
+def _verify(files: Files, document: bytes) -> Manifest:
     try:
         manifest = orjson.loads(document)
         said = manifest["files"]
@@ -192,6 +194,6 @@ def _verified(files: Files, document: bytes) -> Manifest:
         found = Manifest(str(manifest["written_by"]), int(manifest["restored_from"]), version and str(version))
     except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError):
         raise DamagedArchiveError("a save's manifest cannot be read") from None
-    if said != [_described(path, files[path]) for path in sorted(files)]:
-        raise DamagedArchiveError("a save's files are not those that its manifest vouches for")
+    if said != [_describe(path, files[path]) for path in sorted(files)]:
+        raise DamagedArchiveError("a save's files differ from its manifest")
     return found

@@ -1,4 +1,4 @@
-"""The saves of players as the bucket has them: slots, their versions, and how many files each holds."""
+"""Reads players' saves from the bucket: slots, their versions, and the number of files in each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REMEMBERED: Final = 20_000
 
 
 class SaveCatalog:
-    """Reads alone. Every call may raise a ProviderError."""
+    """Read access to the saves. Every call may raise a ProviderError."""
 
     def __init__(self, bucket: Bucket, *, limit_bytes: int = 256 * 2**20) -> None:
         self._bucket = bucket
@@ -38,15 +38,17 @@ class SaveCatalog:
     async def slots(
         self, user_id: str, console: ConsoleType, game_id: str | None, *, deleted: bool = False
     ) -> list[SlotContents]:
-        """Return a user's slots of a console, or of one game, in the order of their names: one listing. Of the deleted
-        ones each deletion."""
+        """Return a user's slots of a console, or of one game, sorted by name, with one listing.
+
+        With `deleted`, every deletion is an entry of its own.
+        """
         top = deleted_prefix(user_id) if deleted else user_prefix(user_id)
         game = "" if game_id is None else f"{game_id}/"
         found = await self._bucket.list(f"{top}/{console.value}/{game}")
         return slots_in(user_id, found, deleted=deleted)
 
     async def slot(self, slot: SaveSlot, deletion: str | None = None) -> SlotContents:
-        """Return a slot, or one of its deletions; it is empty where there is none."""
+        """Return a slot, or one of its deletions; it is empty if it does not exist."""
         found = await self._bucket.list(f"{prefix_of(slot, deletion)}/")
         return contents_of(slot, found, deletion)
 
@@ -57,7 +59,7 @@ class SaveCatalog:
         return sorted(deletions, key=lambda one: one.deletion or "", reverse=True)
 
     async def summary(self, version: StoredVersion) -> ArchiveSummary:
-        """Return how many files a version holds: what is noted beside it, else what it holds itself."""
+        """Return the number of files in a version, from its metadata or else from its content."""
         noted = version.stored.metadata.get(FILES, "")
         if noted.isascii() and noted.isdigit():
             return ArchiveSummary(int(noted[:9]))

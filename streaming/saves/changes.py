@@ -45,14 +45,14 @@ _DECIDABLE: Final = OPEN_REASONS | {VersionReason.SETTLED}
 
 
 class SaveChanges:
-    """Every call may raise a ProviderError, and then may be repeated."""
+    """Changes slots. Every call may raise a ProviderError, and may then be repeated."""
 
     def __init__(self, bucket: Bucket, catalog: SaveCatalog) -> None:
         self._bucket = bucket
         self._catalog = catalog
 
     async def restore(self, contents: SlotContents, version: StoredVersion) -> SlotContents:
-        """Make a version current again. What is current stays among the versions."""
+        """Make a version current again. The current content remains among the versions."""
         if not version.same_as_current:
             await self._make_current(contents, version, _new_writer())
         return await self._catalog.slot(contents.slot)
@@ -76,7 +76,7 @@ class SaveChanges:
         return await self._catalog.slot(contents.slot)
 
     async def rename(self, contents: SlotContents, target: SaveSlot) -> SlotContents:
-        """Give a slot another name. Raises InvalidInputError when there is a save of that name."""
+        """Rename a slot. Raises InvalidInputError if a save with that name exists."""
         taken = await self._catalog.slot(target)
         if not _is_unfinished(contents, taken):
             raise InvalidInputError(f"there is a save named {target.save_id} already: choose another name", ("saveId",))
@@ -85,7 +85,7 @@ class SaveChanges:
         return await self._catalog.slot(target)
 
     async def delete(self, contents: SlotContents) -> SlotContents:
-        """Delete a slot so that it can be undeleted. What an interrupted deletion left goes to the rest of it."""
+        """Delete a slot so that it can be restored later. An interrupted deletion is completed."""
         deletion = version_name(datetime.now(UTC))
         if not contents.currents:
             earlier = await self._catalog.deletions(contents.slot)
@@ -94,7 +94,7 @@ class SaveChanges:
         return await self._catalog.slot(contents.slot, deletion)
 
     async def undelete(self, deleted: SlotContents) -> SlotContents:
-        """Bring a deleted slot back. Raises InvalidStateError when there is a slot of its name by now."""
+        """Restore a deleted slot. Raises InvalidStateError if a slot with its name exists now."""
         there = await self._catalog.slot(deleted.slot)
         if not _is_unfinished(deleted, there):
             raise InvalidStateError(
@@ -132,8 +132,10 @@ class SaveChanges:
         await _each(versions, settle)
 
     async def _move(self, contents: SlotContents, target: str) -> None:
-        """Move a slot's objects: copied first, what is current removed next. A machine that writes at that moment
-        stops it; the copies are removed again then."""
+        """Move a slot's objects: copy them, then remove the current ones first.
+
+        If a machine writes at the same time, the move stops and the copies are removed.
+        """
         copies: dict[StoredObject, StoredObject] = {}
         currents = [one.stored for one in contents.currents]
         removed: list[StoredObject] = []
@@ -157,7 +159,7 @@ class SaveChanges:
         await _each([one for one in contents.objects if one not in currents], self._remove)
 
     async def _copy_once(self, source: StoredObject, name: str) -> StoredObject:
-        """Copy over nothing. A copy of the same content that is there already is the one that was wanted."""
+        """Copy to a free name. An existing object with the same content counts as the copy."""
         try:
             return await self._bucket.copy(source, name)
         except GenerationConflictError:
@@ -167,7 +169,7 @@ class SaveChanges:
             return there
 
     async def _remove(self, one: StoredObject) -> None:
-        """Remove what was copied. What was written again at that moment stays."""
+        """Remove copies, except those that were overwritten in between."""
         try:
             await self._bucket.remove(one.name, if_generation=one.generation)
         except GenerationConflictError:
@@ -175,7 +177,7 @@ class SaveChanges:
 
 
 def version_in(contents: SlotContents, kind: SaveKind, name: str) -> StoredVersion:
-    """Return a version by its name, also one whose conflict was settled meanwhile. Raises NotFoundError."""
+    """Return a version by its name, including one with a settled conflict. Raises NotFoundError."""
     found = contents.version(kind, name)
     if found is None and name != CURRENT:
         found = contents.version(kind, settled_name(name))
@@ -185,7 +187,7 @@ def version_in(contents: SlotContents, kind: SaveKind, name: str) -> StoredVersi
 
 
 def _states_beside(contents: SlotContents, version: StoredVersion) -> StoredVersion | None:
-    """Return the states that go with a version that is chosen: the newest open ones of the same folder."""
+    """Return the states that belong to the chosen version: the newest open ones of the same folder."""
     if version.writer is None:
         return None
     opened = contents.open_versions(SaveKind.STATE)
@@ -197,7 +199,7 @@ def _of_kind(contents: SlotContents, kind: SaveKind) -> list[StoredVersion]:
 
 
 def _is_unfinished(source: SlotContents, target: SlotContents) -> bool:
-    """Return whether the target is free, or holds nothing but what an interrupted move of the source put there."""
+    """Return whether the target is free, or has only objects of an interrupted move of the source."""
     if any(one.md5 is None for one in (*source.objects, *target.objects)):
         return target.is_empty
     sources = {one.name.removeprefix(source.prefix): one.md5 for one in source.objects}
@@ -208,8 +210,10 @@ def _is_unfinished(source: SlotContents, target: SlotContents) -> bool:
 
 
 def _new_writer() -> str:
-    """Return a writer that no machine's folder has: the one that wrote a version long ago must not take it for what
-    its files are now."""
+    """Return a writer that no machine's folder has.
+
+    The folder that wrote the version long ago must not mistake it for its present files.
+    """
     return f"restored-{secrets.token_hex(8)}"
 
 
@@ -218,7 +222,7 @@ def _changed() -> InvalidStateError:
 
 
 async def _each(items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> None:
-    """Do it with all, a few at once. All that were begun have ended before the first error is raised."""
+    """Run the work for all items, a few at once. Running items end before the first error is raised."""
     for start in range(0, len(items), _AT_ONCE):
         ended = await asyncio.gather(*map(work, items[start : start + _AT_ONCE]), return_exceptions=True)
         for error in ended:

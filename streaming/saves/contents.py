@@ -1,7 +1,7 @@
-"""A save slot as its objects in the bucket say: what is current, its versions, and whether the player has to choose.
+"""Reads a save slot from its objects in the bucket: current archives, versions, and choices left to the player.
 
-Live slots lie below `saves/users/<user>/<console>/<game>/<save>/`. A deleted one lies whole below
-`saves/deleted/<user>/<console>/<game>/<save>/<moment of the deletion>/`.
+Live slots are below `saves/users/<user>/<console>/<game>/<save>/`. A deleted slot is moved as a whole to
+`saves/deleted/<user>/<console>/<game>/<save>/<time of the deletion>/`.
 """
 
 from __future__ import annotations
@@ -28,18 +28,21 @@ from streaming.saves.parts import (
     reason_of,
     writer_of,
 )
-from streaming.saves.slots import SaveSlot, slot_named, user_prefix
+from streaming.saves.slots import SaveSlot, parse_slot, user_prefix
 from streaming.saves.versions import moment_of
 
 DELETED: Final = "saves/deleted"
-CURRENT: Final = "current"  # as the name of a version: what a launch restores
+CURRENT: Final = "current"  # as the name of a version: the archive that a launch restores
 _ABOVE: Final = 3  # the folders of console, game and save
 
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """One archive of a slot. `name` is CURRENT for the object that a launch restores. `same_as_current`: it has the
-    content that is current, byte by byte."""
+    """One archive of a slot.
+
+    `name` is CURRENT for the object that a launch restores. `same_as_current` is true if its content equals the current
+    one, byte by byte.
+    """
 
     slot: SaveSlot
     part: SavePart
@@ -50,7 +53,7 @@ class StoredVersion:
 
     @property
     def at(self) -> datetime:
-        """When the machine uploaded it."""
+        """Return when the machine uploaded it."""
         noted = self.stored.metadata.get(SAVED_AT)
         return moment_of(self.name) or _noted_moment(noted) or self.stored.created_at
 
@@ -72,13 +75,13 @@ class StoredVersion:
 
     @property
     def key(self) -> str:
-        """Its name among all versions, for ids."""
+        """Return its name among all versions, for ids."""
         return f"{self.part.kind.value}/{self.name}/{slot_key(self.slot, self.deletion)}"
 
 
 @dataclass(frozen=True, slots=True)
 class SlotContents:
-    """Everything in one slot. `versions` come newest first; `deletion` names the deletion that it lies under."""
+    """Everything in one slot. `versions` are sorted newest first; `deletion` names the deletion that contains it."""
 
     slot: SaveSlot
     objects: tuple[StoredObject, ...]
@@ -102,18 +105,20 @@ class SlotContents:
         return next((one for one in self.currents if one.part.kind is kind), None)
 
     def version(self, kind: SaveKind, name: str) -> StoredVersion | None:
-        """Return a version by its name; None where there is no such version."""
+        """Return a version by its name, or None if it does not exist."""
         if name == CURRENT:
             return self.current(kind)
         return next((one for one in self.versions if (one.part.kind, one.name) == (kind, name)), None)
 
     def open_versions(self, kind: SaveKind) -> list[StoredVersion]:
-        """Return those between which, and what is current, the player has not chosen yet; newest first."""
+        """Return the versions that the player has not yet chosen between, newest first."""
         return [one for one in self.versions if one.part.kind is kind and one.reason in OPEN_REASONS]
 
     def candidates(self, kind: SaveKind) -> list[StoredVersion]:
-        """Return what the player can choose from: what is current, and the newest open version of each machine's
-        folder. Empty where there is nothing to choose."""
+        """Return the player's choices: the current archive and the newest open version of each machine's folder.
+
+        The list is empty if there is nothing to choose.
+        """
         newest = {one.writer: one for one in reversed(self.open_versions(kind))}
         current = self.current(kind)
         others = sorted(newest.values(), key=lambda one: one.at, reverse=True)
@@ -121,7 +126,7 @@ class SlotContents:
 
 
 def slot_key(slot: SaveSlot, deletion: str | None) -> str:
-    """Return the key of a slot, or of one of its deletions."""
+    """Return the key of a slot or of one of its deletions."""
     if deletion is None:
         return slot.key
     console, game, save, user_id = slot.key.split("/", 3)
@@ -129,13 +134,14 @@ def slot_key(slot: SaveSlot, deletion: str | None) -> str:
 
 
 def split_slot_key(key: str) -> tuple[str, str | None]:
-    """Return the key of the slot itself, and the deletion that the key names."""
+    """Return the key of the slot itself, and the deletion in the key."""
     console, game, save, user_id = [*key.split("/", 3), "", "", ""][:4]
     save, _, deletion = save.partition("@")
     return f"{console}/{game}/{save}/{user_id}", deletion or None
 
 
 def prefix_of(slot: SaveSlot, deletion: str | None = None) -> str:
+    """Return the folder of a slot, or of one of its deletions, in the bucket."""
     if deletion is None:
         return slot.prefix
     return f"{DELETED}/{slot.prefix.removeprefix('saves/users/')}/{deletion}"
@@ -147,7 +153,7 @@ def deleted_prefix(user_id: str) -> str:
 
 
 def slots_in(user_id: str, objects: Iterable[StoredObject], *, deleted: bool = False) -> list[SlotContents]:
-    """Sort the objects of a user's folder into slots. Objects in folders that name no slot are left out."""
+    """Sort the objects of a user's folder into slots. Objects in folders that name no slot are skipped."""
     top = deleted_prefix(user_id) if deleted else user_prefix(user_id)
     depth = _ABOVE + (1 if deleted else 0)
     found: dict[tuple[str, ...], list[StoredObject]] = defaultdict(list)
@@ -157,14 +163,14 @@ def slots_in(user_id: str, objects: Iterable[StoredObject], *, deleted: bool = F
             found[folders[:depth]].append(one)
     slots = []
     for (console, game, save, *deletion), inside in found.items():
-        slot = slot_named(user_id, console, game, save)
+        slot = parse_slot(user_id, console, game, save)
         if slot is not None and (not deletion or moment_of(deletion[0]) is not None):
             slots.append(contents_of(slot, inside, deletion[0] if deletion else None))
     return [one for one in slots if not one.is_empty]
 
 
 def contents_of(slot: SaveSlot, objects: Sequence[StoredObject], deletion: str | None = None) -> SlotContents:
-    """Return the slot that these objects below its folder are."""
+    """Return the slot that consists of these objects below its folder."""
     prefix = prefix_of(slot, deletion)
     kept = tuple(one for one in objects if one.name != f"{prefix}/{REMOVED}")
     currents: list[StoredVersion] = []

@@ -1,4 +1,4 @@
-"""Whose saves lie on a machine that no record knows, by the notes beside them."""
+"""Finds the saves on a machine without a record, by the restore markers beside them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from streaming.ssh import CommandFailedError, Shell
 _NO_GAME: Final = "_"
 _PARTS: Final = 6  # saves/users/<user's folder>/<console>/<game>/<save>
 _MOST: Final = 100
-_NO_SUCH_FOLDER: Final = 2  # what `ls` ends with; its words say whether it was that
+_NO_SUCH_FOLDER: Final = 2  # status of `ls`; its message tells whether this was the reason
 
 
 @dataclass(frozen=True, slots=True)
 class FoundSlot:
-    """A save slot as the machine names it. `folder` is the user's (streaming.names.folder_of)."""
+    """A save slot as the machine names it. `folder` is the user's (streaming.name_checks.folder_of)."""
 
     folder: str
     console: ConsoleType
@@ -29,7 +29,7 @@ class FoundSlot:
 
 
 async def find_slots(shell: Shell) -> list[FoundSlot]:
-    """Return the slots whose saves were put on this machine, the one used last first."""
+    """Return the slots with saves on this machine, the last used first."""
     slots = []
     for name in await _notes(shell):
         content = await shell.read_file(f"{FOLDER}/{name}")

@@ -1,4 +1,4 @@
-"""The save folders inside an app's home on a machine, read and written as the player's own user."""
+"""Reads and writes the save folders in an app's home on a machine, as the player's own user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from errors import ProviderBusyError
-from streaming.saves.archive import PLAYER_ID, Files, SavedFile, pack, packed_limit, plain_files
+from streaming.saves.archive import PLAYER_ID, Files, SavedFile, pack, packed_limit, read_plain_files
 from streaming.saves.locations import SAVE_FOLDERS, SaveKind, kind_of
 from streaming.saves.slots import STATE_ROOT
 from streaming.saves.survey import Entry, LeftOut, Survey, mend_links, survey
@@ -17,14 +17,14 @@ from streaming.ssh import Answer, CommandFailedError, Shell
 
 _TRIES: Final = 3
 _TRANSFER_S: Final = 300
-_CHANGED: Final = 1  # tar's status for a file that changed while it was read
+_CHANGED: Final = 1  # tar's status if a file changed while it was read
 _FAILED: Final = 2
 _GONE: Final = b"Cannot stat: No such file or directory"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What was read of the save folders, and what could not be."""
+class ReadResult:
+    """The files that were read from the save folders, and those that could not be."""
 
     files: dict[str, SavedFile]
     left_out: tuple[LeftOut, ...] = ()
@@ -32,40 +32,42 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class SaveFolder:
-    """`home` holds much besides saves; only the known save folders in it are ever touched."""
+    """The save folders below `home`, which also has other files; these are never touched."""
 
     shell: Shell
     home: str
     limit_bytes: int
 
     async def prepare(self) -> None:
-        """Make the folder of all homes, whose content proves what is not there."""
+        """Create the folder of all homes, whose listing proves which homes do not exist."""
         await self.shell.sudo("mkdir", "-p", STATE_ROOT)
 
     async def look(self, kind: SaveKind) -> Survey:
-        """See what is there now of this kind, without reading it. Raises when that cannot be seen."""
+        """List the files of this kind without reading them. Raises an error if they cannot be listed."""
         found = await survey(self.shell, self.home, SAVE_FOLDERS)
         files = {path: entry for path, entry in found.files.items() if kind_of(path) is kind}
         return Survey(files, [one for one in found.left_out if kind_of(one.path) is kind])
 
-    async def take(self, kind: SaveKind) -> Taken:
-        """Read all files of this kind, whole, as many as a slot may hold. A game that writes meanwhile makes it begin
-        again, and ProviderBusyError at last."""
+    async def read(self, kind: SaveKind) -> ReadResult:
+        """Read all files of this kind completely, up to the limit of a slot.
+
+        If a game writes during the read, it is repeated; ProviderBusyError is raised in the end.
+        """
         for _ in range(_TRIES):
             found = await self.look(kind)
             chosen, beyond = _within(found.files, kind, self.limit_bytes)
             left_out = (*found.left_out, *beyond)
             if not chosen:
-                return Taken({}, left_out)
-            answer = await self._read({entry.path for entry in chosen.values()})
+                return ReadResult({}, left_out)
+            answer = await self._archive({entry.path for entry in chosen.values()})
             if answer.exit_status == 0:
-                files = await asyncio.to_thread(plain_files, answer.stdout, self.limit_bytes)
+                files = await asyncio.to_thread(read_plain_files, answer.stdout, self.limit_bytes)
                 if all(entry.path in files for entry in chosen.values()):
-                    return Taken({name: files[entry.path] for name, entry in chosen.items()}, left_out)
-        raise ProviderBusyError(f"the saves changed while they were read, every time: {answer.complaint}")
+                    return ReadResult({name: files[entry.path] for name, entry in chosen.items()}, left_out)
+        raise ProviderBusyError(f"the saves kept changing while they were read: {answer.complaint}")
 
     async def put(self, files: Files, kind: SaveKind) -> None:
-        """Make these the only files of this kind there. Whatever is no save stays."""
+        """Replace the files of this kind. Files that are not saves are kept."""
         user = str(PLAYER_ID)
         parent = str(PurePosixPath(self.home).parent)
         await self.shell.sudo("install", "-d", "-o", user, "-g", user, "-m", "0755", parent, self.home)
@@ -79,7 +81,10 @@ class SaveFolder:
             raise ProviderBusyError(f"{len(missing)} of {len(files)} saves did not arrive on the machine")
 
     async def _clear(self, kind: SaveKind) -> None:
-        """Remove the files of this kind. Their names go in as data: there may be many, and they may be no text."""
+        """Remove the files of this kind.
+
+        Their names are sent as data, because they may be many and may not be UTF-8.
+        """
         await mend_links(self.shell, self.home, SAVE_FOLDERS)
         found = await self.look(kind)
         names = "\0".join(sorted({entry.path for entry in found.files.values()}))
@@ -87,8 +92,8 @@ class SaveFolder:
             remove = ("env", "-C", self.home, "xargs", "-0", "-r", "rm", "-f", "--")
             await self._run(*remove, input=names.encode(errors="surrogateescape"))
 
-    async def _read(self, paths: Collection[str]) -> Answer:
-        """Have tar write these files. What changed or went away while it read is no failure of tar."""
+    async def _archive(self, paths: Collection[str]) -> Answer:
+        """Archive these files with tar. Files that change or disappear meanwhile do not make it fail."""
         answer = await self.shell.run_as_user(
             PLAYER_ID,
             *("env", "LC_ALL=C", "tar", "-C", self.home, "--null", "--verbatim-files-from", "--no-recursion"),
@@ -110,7 +115,7 @@ class SaveFolder:
 def _within(
     files: Mapping[str, Entry], kind: SaveKind, limit_bytes: int
 ) -> tuple[dict[str, Entry], tuple[LeftOut, ...]]:
-    """Choose what fits: of what games save the small files first, memory cards among them; of states the newest."""
+    """Choose the files that fit: game saves from small to large, memory cards among them; states from new to old."""
     order = sorted(files.items(), key=lambda item: _rank(item[1], kind))
     chosen: dict[str, Entry] = {}
     left_out: list[LeftOut] = []
@@ -129,11 +134,11 @@ def _rank(entry: Entry, kind: SaveKind) -> float:
 
 
 _BEYOND: Final = {
-    SaveKind.STATE: "is not uploaded: a slot keeps {mb} MB of save states, the newest first; delete some in the game",
-    SaveKind.GAME: "is not uploaded: a slot keeps {mb} MB of saves, the small ones first; make room in the game",
+    SaveKind.STATE: "is not uploaded: a slot holds {mb} MB of save states, the newest first; delete some in the game",
+    SaveKind.GAME: "is not uploaded: a slot holds {mb} MB of saves, the smallest first; free space in the game",
 }
 
 
 def _place_of(path: str) -> str:
-    """Return the save folder that a file lies in, or the highest folder of one that others packed."""
+    """Return the save folder of a file, or its top folder in archives that others packed."""
     return next((place for place in SAVE_FOLDERS if path.startswith(f"{place}/")), path.partition("/")[0])

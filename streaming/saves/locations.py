@@ -1,8 +1,8 @@
-"""Where emulators keep what a player saves, inside the app's home folder, and of which kind each file is.
+"""Where emulators store saves inside the app's home folder, and the kind of each file.
 
-The places are those of the emulators' own sources; docs/streaming.md names them. Settings, BIOS files, caches and
-installed titles are not saves. States are snapshots of a whole machine, large and quickly made again, so that they are
-kept apart from what the games themselves save.
+The places are taken from the emulators' sources; docs/streaming.md lists them. Settings, BIOS files, caches and
+installed titles are not saves. States are snapshots of a whole console, large and easily recreated, so they are kept
+apart from the games' own saves.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from enum import StrEnum
 from typing import Final
 
-BESIDE_ROM: Final = "Games"  # links to the games: what an emulator saves beside the ROM lies beside its link
+BESIDE_ROM: Final = "Games"  # links to the games: saves beside a ROM end up beside its link
 
 
 class SaveKind(StrEnum):
-    GAME = "GAME"  # what a game saves itself: memory cards, battery memory, the index and profile files they need
+    GAME = "GAME"  # written by a game itself: memory cards, battery memory, and the index and profile files they need
     STATE = "STATE"  # an emulator's snapshots
 
 
@@ -49,7 +49,7 @@ _STATE_NAMES: Final = re.compile(r".*\.(state(\d+|\.auto)?(\.png)?|ss\d|ml\d|mln
 
 
 def kind_of(path: str) -> SaveKind | None:
-    """Return what a file in one of the save folders is; None for what is no save. `path` is relative to the home."""
+    """Return the kind of a file in a save folder, or None if it is not a save. `path` is relative to the home."""
     if any(pattern.fullmatch(path) for pattern in _NOT_SAVES):
         return None
     is_state = _STATE_FOLDERS.fullmatch(path) or _STATE_NAMES.fullmatch(path)

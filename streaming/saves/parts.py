@@ -1,8 +1,8 @@
-"""The objects of a save slot in the bucket: their names, and what is stored beside the content of each.
+"""Names and metadata of a save slot's objects in the bucket.
 
-A slot has two parts, each with a current archive and versions of it: what games save themselves, and the emulator's
-states. Versions of uploads are named by their time; those that did not become current by the reason, the folder that
-wrote them and their content (`conflict-<writer>-<digest>`).
+A slot has two parts, each with a current archive and versions: the games' own saves, and the emulator's states.
+Versions of uploads are named by time; those that did not become current are named by the reason, the folder that wrote
+them and their content (`conflict-<writer>-<digest>`).
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from streaming.saves.locations import SaveKind
 
 ARCHIVE_TYPE: Final = "application/gzip"
 SUFFIX: Final = ".tar.gz"
-REMOVED: Final = "removed.json"  # says that a player renamed or deleted the slot
+REMOVED: Final = "removed.json"  # marks a slot that its player renamed or deleted
 FILES, WRITER, SAVED_AT, VM_ID, DEVICE = "files", "writer", "saved-at", "vm-id", "device"
 _DIGEST_DIGITS: Final = 12
 _DEVICE_LENGTH: Final = 120
 
 
 class VersionReason(StrEnum):
-    """Why a version is there."""
+    """Why a version exists."""
 
-    UPLOADED = "UPLOADED"  # a machine uploaded it, and it became current then
-    IMPORTED = "IMPORTED"  # it was current without being an upload of ours
-    CONFLICT = "CONFLICT"  # another machine had written the slot meanwhile: the player has to choose
-    SHRUNK = "SHRUNK"  # a save in it suddenly held nothing: the player has to choose
+    UPLOADED = "UPLOADED"  # uploaded by a machine, and current at that time
+    IMPORTED = "IMPORTED"  # was current without being an upload of ours
+    CONFLICT = "CONFLICT"  # another machine wrote the slot in between: the player has to choose
+    SHRUNK = "SHRUNK"  # a save in it suddenly became empty: the player has to choose
     SETTLED = "SETTLED"  # the player has chosen between it and others
 
 
@@ -44,7 +44,7 @@ OPEN_REASONS: Final = frozenset({VersionReason.CONFLICT, VersionReason.SHRUNK})
 
 @dataclass(frozen=True, slots=True)
 class SavePart:
-    """One kind of saves in the bucket. `older` is where releases that knew one part only kept both kinds."""
+    """One kind of saves in the bucket. `older` is where releases with a single part stored both kinds."""
 
     kind: SaveKind
     name: str
@@ -65,7 +65,7 @@ PARTS: Final = (GAME_PART, STATE_PART)
 
 @dataclass(frozen=True, slots=True)
 class MachineLabel:
-    """The machine that a save comes from: our id of it, and a name that its player understands."""
+    """The machine that a save comes from: our id, and a name that its player understands."""
 
     vm_id: str | None = None
     device: str | None = None
@@ -74,10 +74,10 @@ class MachineLabel:
 NO_MACHINE: Final = MachineLabel()
 
 
-def described(
+def archive_metadata(
     files: int, writer: str | None, machine: MachineLabel, saved_at: datetime | None = None
 ) -> dict[str, str]:
-    """Return what is stored beside an archive."""
+    """Return an archive's metadata."""
     words = {
         FILES: str(files),
         SAVED_AT: (saved_at or datetime.now(UTC)).isoformat(timespec="milliseconds"),
@@ -94,17 +94,18 @@ def beside_name(reason: VersionReason, writer: str, digest: str) -> str:
 
 
 def settled_name(name: str) -> str:
-    """Return what a conflict's version is called once the player has chosen."""
+    """Return the name of a conflict's version after the player has chosen."""
     return f"{_BEGINS[VersionReason.SETTLED]}-{name.partition('-')[2]}"
 
 
 def reason_of(name: str) -> VersionReason:
+    """Return why a version exists, by its name."""
     start = name.partition("-")[0]
     return next((reason for reason, begin in _BEGINS.items() if begin == start), VersionReason.UPLOADED)
 
 
 def writer_of(name: str, metadata: Mapping[str, str]) -> str | None:
-    """Return which machine's folder a version comes from; None where nothing says so."""
+    """Return the machine's folder that wrote a version, or None if it is not recorded."""
     named = name.split("-")
     return metadata.get(WRITER) or (
         named[1] if reason_of(name) is not VersionReason.UPLOADED and len(named) > 1 else None

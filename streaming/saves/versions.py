@@ -1,4 +1,4 @@
-"""Which versions of a save are kept: the last twenty, one an hour, one a day, and what the session began with."""
+"""Selects the versions of a save to keep: the last 20, one per hour, one per day, and the session's first."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ def version_name(moment: datetime) -> str:
 
 
 def moment_of(name: str) -> datetime | None:
-    """Return the time that a version is named by; None for any other name."""
+    """Return the time in a version's name, or None for other names."""
     try:
         return datetime.strptime(name, _FORM).replace(tzinfo=UTC)
     except ValueError:
         return None
 
 
-def superfluous(names: Sequence[str], now: datetime, *, last: int, began_with: Collection[str] = ()) -> list[str]:
-    """Return the versions to remove. Of each hour of a week and each day of a year the newest one is kept."""
+def select_superfluous(
+    names: Sequence[str], now: datetime, *, last: int, began_with: Collection[str] = ()
+) -> list[str]:
+    """Return the versions to remove. The newest of each hour of a week and of each day of a year are kept."""
     ordered = sorted(names)
     kept = {*ordered[len(ordered) - min(last, len(ordered)) :], *began_with}
     kept |= _newest_of_each(ordered, now - _HOURLY, lambda name: name[:_HOUR_DIGITS])

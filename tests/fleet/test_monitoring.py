@@ -183,7 +183,7 @@ async def test_a_machine_that_does_not_answer_is_shown_from_the_third_look_on(wa
 
     assert warnings[:2] == [None, None]
     assert warnings[2] is not None
-    assert warnings[2].startswith("The machine does not answer since ")
+    assert warnings[2].startswith("The machine does not respond since ")
     (alert,) = await watched.open_alerts()
     assert (alert.code, alert.subject_id) == (OperatorAlertCode.MACHINE_UNREACHABLE, vm.id)
 

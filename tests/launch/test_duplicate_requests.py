@@ -257,7 +257,7 @@ class EngineThatLosesTheFirstStart(StubEngine):
         if not self.reached.is_set():
             self.reached.set()
             await self.lose.wait()
-            raise UnavailableError("the engine does not answer")
+            raise UnavailableError("the engine does not respond")
         await super().start_launch(ticket)
 
 

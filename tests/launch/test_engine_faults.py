@@ -31,7 +31,7 @@ async def test_an_address_where_nothing_listens_is_named() -> None:
         await connect(address)
 
     assert refused.value.fault == (
-        f"TEMPORAL_ADDRESS: {address.host} does not answer. Example: TEMPORAL_ADDRESS={CLOUD}"
+        f"TEMPORAL_ADDRESS: {address.host} does not respond. Example: TEMPORAL_ADDRESS={CLOUD}"
     )
 
 
@@ -63,7 +63,7 @@ async def test_an_address_where_nothing_listens_is_named() -> None:
             None,
             "TEMPORAL_NAMESPACE: Temporal at gamer.a1b2c.tmprl.cloud:7233 has no namespace gamer.a1b2c. Example: ",
         ),
-        (TimeoutError(), "canary", "TEMPORAL_ADDRESS: gamer.a1b2c.tmprl.cloud:7233 does not answer. Example: "),
+        (TimeoutError(), "canary", "TEMPORAL_ADDRESS: gamer.a1b2c.tmprl.cloud:7233 does not respond. Example: "),
     ],
 )
 def test_each_failure_names_its_variable_and_no_credential(error: Exception, api_key: str | None, line: str) -> None:
@@ -82,4 +82,4 @@ async def test_an_engine_that_is_lost_between_two_calls_is_unavailable() -> None
             raise RPCError("transport error", RPCStatusCode.UNAVAILABLE, b"")
 
     assert refused.value.fault.startswith("TEMPORAL_ADDRESS: ")
-    assert refused.value.message == "the engine does not answer"
+    assert refused.value.message == "the engine does not respond"

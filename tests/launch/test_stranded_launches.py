@@ -99,7 +99,7 @@ async def test_a_young_launch_and_one_under_way_are_left_alone(world: World) -> 
 async def test_an_engine_that_is_away_leaves_them_for_the_next_time(world: World) -> None:
     class Away:
         async def start_launch(self, ticket: LaunchInput) -> None:
-            raise UnavailableError("the engine does not answer")
+            raise UnavailableError("the engine does not respond")
 
     launch = await a_record(world, timedelta(minutes=1))
 

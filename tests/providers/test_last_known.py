@@ -1,4 +1,4 @@
-"""What callers get while an outside source does not answer."""
+"""What callers get while an outside source does not respond."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def test_without_an_earlier_answer_a_silent_source_is_an_error_and_not_an_
     known = LastKnown("cloud", source.read, patience_s=0.05)
 
     for _ in range(2):
-        with pytest.raises(ProviderSilentError, match="cloud does not answer"):
+        with pytest.raises(ProviderSilentError, match="cloud does not respond"):
             await known.get()
 
     assert source.reads == 1

@@ -107,14 +107,14 @@ async def test_content_that_arrives_changed_is_not_handed_out(bucket: Bucket, se
     about = web.json_response({**ABOUT, "size": "7", "md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="})
     server.faults.append(about)
 
-    with pytest.raises(ProviderBusyError, match="did not arrive whole"):
+    with pytest.raises(ProviderBusyError, match="did not arrive completely"):
         await bucket.read(NAME, 100)
 
 
 async def test_content_that_was_stored_cut_is_an_error(bucket: Bucket, server: BucketServer) -> None:
     server.faults.append(web.json_response({**ABOUT, "size": "3"}))
 
-    with pytest.raises(ProviderBusyError, match="was not stored whole"):
+    with pytest.raises(ProviderBusyError, match="was not stored completely"):
         await bucket.write(NAME, b"content", content_type="text/plain")
 
 

@@ -71,7 +71,7 @@ class RealMachine:
             async with asyncio.timeout(_BOOT_S):
                 await self._answers()
         except TimeoutError as error:
-            raise TimeoutError(f"the machine does not answer: {self.console()[-2000:]}") from error
+            raise TimeoutError(f"the machine does not respond: {self.console()[-2000:]}") from error
 
     def _start(self, argv: Sequence[str]) -> None:
         """Start in the main thread: the kernel ties the machine's life to the thread that asked for it."""

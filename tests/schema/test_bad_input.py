@@ -171,7 +171,7 @@ async def test_an_error_nobody_foresaw_is_masked_and_logged_under_its_id(
 
 
 async def test_a_cloud_that_does_not_answer_is_unavailable_and_the_rest_is_answered(gateway: GatewayWorld) -> None:
-    gateway.cloud.failures["sites"] = [ProviderBusyError("TensorDock does not answer")]
+    gateway.cloud.failures["sites"] = [ProviderBusyError("TensorDock does not respond")]
 
     answer = await gateway.ask("{ viewer { id } locations { city } }")
 

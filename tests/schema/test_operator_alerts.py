@@ -18,7 +18,7 @@ async def test_open_alerts_are_listed_with_the_id_of_the_vm_and_cleared_ones_whe
     gateway: GatewayWorld,
 ) -> None:
     alerts = OperatorAlerts(gateway.db)
-    await alerts.raise_alert(AlertLevel.WARNING, UNREACHABLE, VM, "it does not answer")
+    await alerts.raise_alert(AlertLevel.WARNING, UNREACHABLE, VM, "it does not respond")
     await alerts.raise_alert(AlertLevel.CRITICAL, OperatorAlertCode.BALANCE_LOW, "TENSORDOCK", "ten minutes")
     await alerts.clear(OperatorAlertCode.BALANCE_LOW, "TENSORDOCK")
 
@@ -30,7 +30,7 @@ async def test_open_alerts_are_listed_with_the_id_of_the_vm_and_cleared_ones_whe
     assert alert == {
         "level": "WARNING",
         "code": "MACHINE_UNREACHABLE",
-        "message": "it does not answer",
+        "message": "it does not respond",
         "subjectId": global_id("VM", VM),
         "clearedAt": None,
     }
@@ -56,7 +56,7 @@ async def test_a_follower_sees_an_alert_raised_and_cleared(gateway: GatewayWorld
         while not (feed.is_following and feed._open.is_set()):  # noqa: ASYNC110 - each opening has an event of its own
             await asyncio.sleep(0.01)
 
-    await alerts.raise_alert(AlertLevel.WARNING, UNREACHABLE, VM, "it does not answer")
+    await alerts.raise_alert(AlertLevel.WARNING, UNREACHABLE, VM, "it does not respond")
     raised = (await asyncio.wait_for(first, 20))["data"]["operatorAlerts"]
     await alerts.clear(UNREACHABLE, VM)
     cleared = (await asyncio.wait_for(anext(stream), 20))["data"]["operatorAlerts"]

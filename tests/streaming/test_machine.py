@@ -237,7 +237,7 @@ async def test_a_machine_that_cloudypad_rented_is_never_set_up_as_a_foreign_one(
 async def test_a_set_up_after_which_wolf_does_not_answer_is_not_done(world: World) -> None:
     await world.simulated.machine.containers.stop("wolf")
 
-    with pytest.raises(ProviderBusyError, match="does not answer yet"):
+    with pytest.raises(ProviderBusyError, match="does not respond yet"):
         await world.machines.install(world.address, TAG, no_progress)
 
 

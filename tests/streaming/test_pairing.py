@@ -194,7 +194,7 @@ async def test_what_is_no_pin_never_reaches_the_machine(simulated: Simulated, sh
 async def test_a_machine_without_wolf_is_asked_again_later(simulated: Simulated, shell: Shell) -> None:
     await simulated.machine.containers.stop("wolf")
 
-    with pytest.raises(ProviderBusyError, match="does not answer on its socket"):
+    with pytest.raises(ProviderBusyError, match="does not respond on its socket"):
         await PAIRING.pair(shell, "4821", "player-1")
 
     assert ID in simulated.park.machines()

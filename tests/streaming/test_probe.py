@@ -104,7 +104,7 @@ async def test_silence_is_no_stream() -> None:
     held: list[asyncio.StreamWriter] = []
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(ProviderBusyError, match="does not answer"):
+        with pytest.raises(ProviderBusyError, match="does not respond"):
             await verify_stream(Address("127.0.0.1", 22, "user", None, port, port, port), timeout_s=0.2)
         for writer in held:
             writer.close()

@@ -237,7 +237,7 @@ async def test_a_file_that_arrives_changed_does_not_replace_the_old_one(ssh: Ssh
         process.exit(0)
 
     async with faulty_server(key, lose_a_byte) as address, ssh.shell(address) as shell:
-        with pytest.raises(ProviderBusyError, match="did not arrive whole"):
+        with pytest.raises(ProviderBusyError, match="did not arrive completely"):
             await shell.write_file("/etc/file", b"content", 0o600)
 
     assert not [command for command in commands if " mv " in command or " cp " in command]

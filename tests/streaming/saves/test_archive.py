@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from streaming.saves.archive import DamagedArchiveError, Manifest, SavedFile, digest, pack, plain_files, unpack
+from streaming.saves.archive import DamagedArchiveError, Manifest, SavedFile, digest, pack, read_plain_files, unpack
 
 FILES = {
     ".config/retroarch/saves/tetris.srm": SavedFile(b"high score", 1_700_000_000),
@@ -59,7 +59,7 @@ def test_links_and_devices_are_refused_from_the_bucket_and_left_out_from_a_machi
     with pytest.raises(DamagedArchiveError, match="not a file"):
         unpack(packed, LIMIT)
 
-    assert list(plain_files(packed, LIMIT)) == ["saves/x.srm"]
+    assert list(read_plain_files(packed, LIMIT)) == ["saves/x.srm"]
 
 
 def test_more_than_the_limit_is_refused_before_it_is_read() -> None:

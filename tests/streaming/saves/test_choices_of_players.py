@@ -12,7 +12,7 @@ REMOVED = f"{PREFIX}/removed.json"
 
 
 async def test_a_save_says_which_machine_it_comes_from_and_how_many_files_it_holds(world: World) -> None:
-    dallas = world.saves.of(MachineLabel("200000000000000001", "Málaga, Spain (TensorDock)"))
+    dallas = world.saves.for_machine(MachineLabel("200000000000000001", "Málaga, Spain (TensorDock)"))
 
     async with world.shell() as shell:
         await dallas.restore(shell, SLOT)

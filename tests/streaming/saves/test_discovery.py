@@ -12,7 +12,7 @@ from models.catalog import ConsoleType
 from streaming.keys import KeyPair
 from streaming.saves.discovery import FoundSlot, find_slots
 from streaming.saves.locations import SaveKind
-from streaming.saves.restore_marker import FOLDER, RestoreMarker, write_note
+from streaming.saves.restore_marker import FOLDER, RestoreMarker, write_marker
 from streaming.saves.slots import SaveSlot
 from streaming.ssh import Ssh
 from tests.streaming.box import Box, running_box
@@ -30,7 +30,7 @@ async def box(tmp_path: Path, key: KeyPair) -> AsyncIterator[Box]:
 async def noted(box: Box, ssh: Ssh, slot: SaveSlot, at: int) -> None:
     note = RestoreMarker(slot.home, slot.prefix, 1, "digest", "writer")
     async with ssh.shell(box.address) as shell:
-        await write_note(shell, note, SaveKind.GAME)
+        await write_marker(shell, note, SaveKind.GAME)
     user, title = slot.home.split("/")[-2:]
     os.utime(box.path(f"{FOLDER}/{user}--{title}.json"), (at, at))
 

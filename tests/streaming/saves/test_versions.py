@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from streaming.saves.versions import superfluous, version_name
+from streaming.saves.versions import select_superfluous, version_name
 
 NOW = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
 
@@ -14,24 +14,24 @@ def aged(*ages: timedelta) -> list[str]:
 def test_the_newest_are_kept_whatever_their_age() -> None:
     names = aged(*(timedelta(days=400, minutes=minute) for minute in range(25)))
 
-    assert superfluous(names, NOW, last=20) == sorted(names)[:5]
+    assert select_superfluous(names, NOW, last=20) == sorted(names)[:5]
 
 
 def test_one_version_of_every_hour_of_a_week_is_kept() -> None:
     names = aged(timedelta(hours=30, minutes=5), timedelta(hours=30, minutes=10), timedelta(hours=29, minutes=5))
 
-    assert superfluous(names, NOW, last=1) == aged(timedelta(hours=30, minutes=10))
+    assert select_superfluous(names, NOW, last=1) == aged(timedelta(hours=30, minutes=10))
 
 
 def test_one_version_of_every_day_of_a_year_is_kept() -> None:
     names = aged(timedelta(days=30), timedelta(days=30, hours=2), timedelta(days=31), timedelta(days=380), timedelta())
 
-    assert superfluous(names, NOW, last=1) == aged(timedelta(days=380), timedelta(days=30, hours=2))
+    assert select_superfluous(names, NOW, last=1) == aged(timedelta(days=380), timedelta(days=30, hours=2))
 
 
 def test_the_version_that_the_session_began_with_is_kept() -> None:
     names = aged(*(timedelta(minutes=minute) for minute in range(30)))
     began_with = sorted(names)[0]
 
-    assert began_with in superfluous(names, NOW, last=20)
-    assert began_with not in superfluous(names, NOW, last=20, began_with=[began_with])
+    assert began_with in select_superfluous(names, NOW, last=20)
+    assert began_with not in select_superfluous(names, NOW, last=20, began_with=[began_with])
