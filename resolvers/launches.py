@@ -117,6 +117,7 @@ async def _follow(context: Context, launch_id: str, after: int) -> AsyncGenerato
             await context.services.pace.step()
             context.forget()
             context.event_id = event.sequence
+            context.event_key = ("Launch", launch_id, event.sequence)
             yield event
 
 

@@ -21,6 +21,7 @@ from errors import ForbiddenError, GatewayError, LimitReachedError, Unauthentica
 from resolvers.context import Context
 from schema.execution.errors import FormattedError, fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, RequestFailedError
+from schema.execution.shared_events import json_of
 from web.credential_recheck import rejection_reason, wait_until_revoked
 from web.error_responses import error_response
 from web.gateway import Gateway, time_limit_error
@@ -31,6 +32,7 @@ _REASON_LIMIT: Final = 120  # bytes; a close frame carries 123
 _ID_LIMIT: Final = 256
 _RETRIES: Final = 3  # data that the system has received arrives within two rounds of the event loop
 _RETRY_S: Final = 0.02
+_NEXT: Final = b'{"type":"next","id":%s,"payload":%s}'
 
 
 class CloseCode(IntEnum):
@@ -248,7 +250,7 @@ class _Connection:
                 await self._send_result(operation_id, answer)
 
     async def _send_result(self, operation_id: str, answer: dict[str, Any]) -> None:
-        await self._send({"type": "next", "id": operation_id, "payload": answer})
+        await self._send_json(_NEXT % (orjson.dumps(operation_id), json_of(answer)))
 
     async def _send_error(self, operation_id: str, faults: list[FormattedError]) -> None:
         await self._finish(operation_id, {"type": "error", "id": operation_id, "payload": faults})
@@ -260,9 +262,12 @@ class _Connection:
             await self._send(message)
 
     async def _send(self, message: Mapping[str, Any]) -> None:
+        await self._send_json(orjson.dumps(message))
+
+    async def _send_json(self, message: bytes) -> None:
         try:
             async with asyncio.timeout(self._limits.send_timeout_s), self._sending:
-                await self._websocket.send_text(orjson.dumps(message).decode())
+                await self._websocket.send_text(message.decode())
         except TimeoutError:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, "the client reads too slowly") from None
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from inspect import isawaitable
 from time import perf_counter
 from typing import Any, Final, cast
@@ -14,11 +15,13 @@ import orjson
 from graphql import (
     DocumentNode,
     ExecutionResult,
+    Executor,
     FieldNode,
     GraphQLError,
     OperationDefinitionNode,
+    create_source_event_stream,
     execute,
-    subscribe,
+    execute_subscription_event,
     validate,
 )
 from strawberry.execution import optimized_is_awaitable
@@ -45,6 +48,7 @@ from schema.execution.limits import Limits, check_document, cost_report, parse_w
 from schema.execution.observer import NullObserver, OperationObserver, Outcome
 from schema.execution.plan import NotPlannedError, OperationPlan
 from schema.execution.shared_answers import SharedAnswer, SharedAnswers
+from schema.execution.shared_events import SharedEvents
 from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
 from schema.execution.trusted_documents import TrustedDocuments, sha256_of
 from schema.ids import global_id
@@ -133,6 +137,7 @@ class GraphQLExecution:
         self._plans = plans
         self._valid: LRUCache[_Parsed] = LRUCache()
         self._shared = SharedAnswers(SCHEMA)
+        self._events = SharedEvents(SCHEMA)
 
     @property
     def remembered_characters(self) -> int:
@@ -244,28 +249,66 @@ class GraphQLExecution:
         with self._told(prepared) as told:
             try:
                 with strays_as_errors():
-                    source = await self._source(prepared, context)
+                    executor, source = await self._source(prepared, context)
             except StrayCancellationError as error:
                 raise RequestFailedError(masked(error)) from error
             told.outcome = Outcome.OK
-        return _answers(source, self._listener, prepared.name)
+        return self._answers(executor, source, prepared, context)
 
-    async def _source(self, prepared: Prepared, context: Context) -> Any:
-        source = subscribe(
+    async def _source(self, prepared: Prepared, context: Context) -> tuple[Executor[Any], Any]:
+        """Return the events of a subscription, and what executes the document for each of them."""
+        executor = Executor.build(
             SCHEMA,
             prepared.document,
             context_value=context,
-            variable_values=_variables(prepared),
+            raw_variable_values=_variables(prepared),
             operation_name=prepared.request.operation_name,
             hide_suggestions=self._hides_suggestions(context),
         )
+        if isinstance(executor, list):
+            _answer(ExecutionResult(None, errors=executor))
+            raise RequestFailedError(*map(fault, executor))
+        source = create_source_event_stream(executor)
         if isawaitable(source):
             source = await source
         if isinstance(source, ExecutionResult):
             await _note_denials(context, source)
             _answer(source)
             raise RequestFailedError(*map(fault, source.errors or ()))
-        return source
+        return executor, source
+
+    async def _answers(
+        self, executor: Executor[Any], source: Any, prepared: Prepared, context: Context
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        shape = self._shape(prepared, context)
+
+        async def executed(event: Any) -> dict[str, Any]:
+            result = execute_subscription_event(executor.build_per_event_executor(event))
+            return _answer(await result if isawaitable(result) else result)
+
+        async with aclosing(source):
+            try:
+                with self._listener.following(prepared.name), strays_as_errors():
+                    async for event in source:
+                        if context.event_key is None:
+                            yield await executed(event)
+                        else:
+                            key = (context.event_key, shape)
+                            yield await self._events.get(key, partial(executed, event))
+            except GatewayError as error:
+                raise RequestFailedError(fault_of(error)) from error
+            except RequestFailedError:
+                raise
+            except Exception as error:
+                raise RequestFailedError(masked(error)) from error
+
+    def _shape(self, prepared: Prepared, context: Context) -> Hashable:
+        """Return what subscribers have in common that get the same answer to an event."""
+        request = prepared.request
+        text = request.query or self._text(request)
+        variables = orjson.dumps(_variables(prepared), option=orjson.OPT_SORT_KEYS)
+        caller = None if self._events.is_plain(text, prepared.document) else (context.caller.id, context.caller.role)
+        return (text, request.operation_name, variables, caller)
 
     @contextmanager
     def _told(self, prepared: Prepared) -> Iterator[_Told]:
@@ -311,20 +354,6 @@ def _parsed(text: str, limits: Limits) -> _Parsed:
     document = parse_within(text, limits)
     operations = tuple(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
     return _Parsed(document, operations, _introspects(document))
-
-
-async def _answers(source: Any, listener: OperationObserver, name: str | None) -> AsyncGenerator[dict[str, Any], None]:
-    async with aclosing(source):
-        try:
-            with listener.following(name), strays_as_errors():
-                async for result in source:
-                    yield _answer(result)
-        except GatewayError as error:
-            raise RequestFailedError(fault_of(error)) from error
-        except RequestFailedError:
-            raise
-        except Exception as error:
-            raise RequestFailedError(masked(error)) from error
 
 
 async def _note_denials(context: Context, result: ExecutionResult) -> None:

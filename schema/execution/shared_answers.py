@@ -24,6 +24,7 @@ from graphql import (
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLString,
     TypeInfo,
     TypeInfoVisitor,
     Visitor,
@@ -140,25 +141,33 @@ class _Fields(Visitor):
         self.found.append((self.info.get_parent_type(), node.name.value))
 
 
-def _ages(schema: GraphQLSchema, document: DocumentNode) -> Iterator[int]:
-    """Yield the ages that bound the answer's: those of all fields in the document, whether they are executed or not."""
+def selected_fields(
+    schema: GraphQLSchema, document: DocumentNode
+) -> Iterator[tuple[GraphQLNamedType | None, GraphQLField]]:
+    """Yield all fields of a document with the types that they belong to, whether they are executed or not."""
     info = TypeInfo(schema)
     fields = _Fields(info)
     visit(document, TypeInfoVisitor(info, fields))
     for parent, name in fields.found:
-        if name == "__typename":
-            continue
-        if name.startswith("__"):
-            yield 0
         for field in _definitions(schema, parent, name):
-            hint = hint_of(field)
-            is_private = hint.scope is CacheControlScope.PRIVATE
-            if is_private or hint.max_age_s is not None:
-                yield 0 if is_private else hint.max_age_s or 0
+            yield parent, field
+
+
+def _ages(schema: GraphQLSchema, document: DocumentNode) -> Iterator[int]:
+    """Yield the ages that bound the answer's."""
+    for _, field in selected_fields(schema, document):
+        hint = hint_of(field)
+        is_private = hint.scope is CacheControlScope.PRIVATE
+        if is_private or hint.max_age_s is not None:
+            yield 0 if is_private else hint.max_age_s or 0
 
 
 def _definitions(schema: GraphQLSchema, parent: GraphQLNamedType | None, name: str) -> Iterator[GraphQLField]:
     """Yield the field of the type and, below an interface, those that may answer in its place."""
+    if name == "__typename":
+        return
+    if name.startswith("__"):
+        yield GraphQLField(GraphQLString)  # introspection belongs to its caller: roles see different parts
     if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) and name in parent.fields:
         yield parent.fields[name]
     if is_abstract_type(parent):
