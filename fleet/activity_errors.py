@@ -1,4 +1,4 @@
-"""What an activity's failure means, read inside a workflow."""
+"""Classifies an activity's failure for workflows."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from temporalio.exceptions import TimeoutError as TimeUpError
 
 
 def kind_of(error: BaseException) -> str | None:
-    """The name of our error behind it, such as "NoCapacityError"; None for anything else."""
+    """Return the name of our error behind it, such as "NoCapacityError"; None for other errors."""
     cause = _cause(error)
     return cause.type if isinstance(cause, ApplicationError) else None
 
 
-def time_is_up(error: BaseException) -> bool:
+def is_timeout(error: BaseException) -> bool:
+    """Return whether an activity failed because its time was up."""
     return isinstance(_cause(error), TimeUpError)
 
 
-def words_of(error: BaseException) -> str:
-    """What went wrong, for people."""
+def describe(error: BaseException) -> str:
+    """Return what went wrong, in words for people."""
     cause = _cause(error)
     if isinstance(cause, TimeUpError):
         last = cause.cause

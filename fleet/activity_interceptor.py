@@ -1,4 +1,4 @@
-"""Around every activity: heartbeats while it runs, and our errors in the engine's words."""
+"""Wraps every activity: heartbeats while it runs, and our errors translated to Temporal's."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from errors import (
     UnavailableError,
     UnreadableRecordError,
 )
-from fleet.progress_signals import lines_first, tell_trouble
+from fleet.progress_signals import deliver_lines_first, signal_failed_try
 from fleet.unlimited_retries import is_endless
 
 log = logging.getLogger(__name__)
 
 Failed = Callable[[str, str], None]  # called with the activity's name and the error's
-_SUBJECTS: Final = MappingProxyType({"launch": "launch", "machine": "vm"})  # by how the id of a workflow begins
+_SUBJECTS: Final = MappingProxyType({"launch": "launch", "machine": "vm"})  # by the prefix of the workflow's id
 _UNEXPECTED: Final = "Unexpected"
 _UNEXPECTED_TRIES: Final = 3
 _WORTH_REPEATING: Final = (ProviderBusyError, UnavailableError, UnreadableRecordError)
@@ -43,11 +43,10 @@ _STEPS: Final = frozenset(
 
 
 class ActivityInterceptor(Interceptor):
-    """Heartbeats come from here, so that no activity has to think of them; and an activity's error says by its type
-    whether asking again makes sense."""
+    """Sends heartbeats for every activity, and marks errors as retryable or not."""
 
     def __init__(self, failed: Failed = lambda name, error: None, again_after: timedelta | None = None) -> None:
-        """`again_after` replaces the growing pauses of the workflows' retry policies."""
+        """Set up the interceptor. `again_after` replaces the growing pauses of the workflows' retry policies."""
         self._failed = failed
         self._again_after = again_after
 
@@ -62,21 +61,21 @@ class _Activity(ActivityInboundInterceptor):
         self._again_after = again_after
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        beating = asyncio.create_task(_beat())
+        beating = asyncio.create_task(_send_heartbeats())
         try:
             parameters = dict(zip(inspect.signature(input.fn).parameters, input.args, strict=False))
             with working_on(**ids_of(activity.info().workflow_id or "", parameters)):
-                return await self._translated(input)
+                return await self._translate_errors(input)
         finally:
             beating.cancel()
 
-    async def _translated(self, input: ExecuteActivityInput) -> Any:
+    async def _translate_errors(self, input: ExecuteActivityInput) -> Any:
         try:
-            async with lines_first():
+            async with deliver_lines_first():
                 return await super().execute_activity(input)
         except GatewayError as error:
-            if isinstance(error, ProviderBusyError) and is_worth_telling(activity.info(), datetime.now(UTC)):
-                await tell_trouble(error.message)
+            if isinstance(error, ProviderBusyError) and is_worth_reporting(activity.info(), datetime.now(UTC)):
+                await signal_failed_try(error.message)
             raise self._expected(error) from None
         except ExceptionGroup as group:
             inner = next(_leaves(group))
@@ -87,13 +86,11 @@ class _Activity(ActivityInboundInterceptor):
             raise self._unexpected(error) from error
 
     def _expected(self, error: GatewayError) -> ApplicationError:
-        """One line in the log, and no trace: these are the ordinary bad days."""
+        """Log one line without a traceback: these errors are ordinary."""
         info = activity.info()
         self._failed(info.activity_type, type(error).__name__)
-        log.info(
-            "a step did not succeed", extra={"step": info.activity_type, "attempt": info.attempt, "why": str(error)}
-        )
-        # Workflows, also those of earlier builds, know one word for every lack of capacity.
+        log.info("activity failed", extra={"step": info.activity_type, "attempt": info.attempt, "why": str(error)})
+        # Workflows, including those of earlier builds, know one error type for every lack of capacity.
         kind = NoCapacityError.__name__ if isinstance(error, NoCapacityError) else type(error).__name__
         after_s = error.retry_after_s if isinstance(error, ProviderBusyError) else None
         return ApplicationError(
@@ -105,10 +102,10 @@ class _Activity(ActivityInboundInterceptor):
         )
 
     def _unexpected(self, error: Exception) -> ApplicationError:
-        """A fault of ours: its text may hold anything, so it goes to the log and not to the player.
+        """Handle a fault of ours. Its text may contain anything, so it goes to the log and not to the player.
 
-        What the records need is tried until another version of ours comes, and logged ever more rarely; anything else
-        fails for good after some attempts, or when the time of its step is up.
+        Activities that the records need are repeated until another version is deployed, and logged ever more rarely.
+        Others fail for good after some attempts, or when the time of their step is up.
         """
         info = activity.info()
         self._failed(info.activity_type, _UNEXPECTED)
@@ -120,15 +117,17 @@ class _Activity(ActivityInboundInterceptor):
         )
 
 
-def is_worth_telling(info: activity.Info, now: datetime) -> bool:
-    """Whether the player of a launch should hear of this failed try: not of what heals within seconds, and of a step
-    that goes on failing ever more rarely."""
+def is_worth_reporting(info: activity.Info, now: datetime) -> bool:
+    """Return whether the player of a launch should see this failed try.
+
+    Failures that resolve within seconds are not shown, nor are those of a step that keeps failing ever more rarely.
+    """
     is_step = (info.workflow_id or "").startswith("launch-") and info.activity_type in _STEPS
     return is_step and now - info.scheduled_time >= _HEALS_WITHIN and info.attempt.bit_count() == 1
 
 
 def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
-    """Yield what tasks of a group raised, first what repeating does not help."""
+    """Yield the errors of a task group, non-retryable ones first."""
     flat: list[Exception] = []
     for each in group.exceptions:
         flat += _leaves(each) if isinstance(each, ExceptionGroup) else [each]
@@ -136,8 +135,10 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def ids_of(workflow_id: str, parameters: Mapping[str, object]) -> dict[str, str]:
-    """Return the ids of the launch and the VM that an activity works for: the one in its workflow's id, and `launch_id`
-    and `vm_id` among its parameters or their fields."""
+    """Return the ids of the launch and the VM that an activity works for.
+
+    They are in its workflow's id, and in `launch_id` and `vm_id` among its parameters or their fields.
+    """
     kind, _, number = workflow_id.partition("-")
     found = {_SUBJECTS[kind]: number} if kind in _SUBJECTS and number.isdigit() else {}
     for parameter, value in parameters.items():
@@ -149,7 +150,8 @@ def ids_of(workflow_id: str, parameters: Mapping[str, object]) -> dict[str, str]
     return found
 
 
-async def _beat() -> None:
+async def _send_heartbeats() -> None:
+    """Send heartbeats until cancelled."""
     timeout = activity.info().heartbeat_timeout
     if timeout is None:
         return

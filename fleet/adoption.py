@@ -1,7 +1,7 @@
-"""Gives machines of ours that no record knows a record again: after a database was lost, or restored from a backup.
+"""Adopts machines of ours that have no record, after a database was lost or restored from a backup.
 
-The machine itself says whose it is, by the notes beside the saves on it. With a record the sweeper gives it its
-workflow, which watches it, stops it when nobody plays, and brings its saves to safety before any deletion.
+The restore markers beside the saves identify the machine's user. Once a machine has a record, the sweeper starts its
+workflow, which monitors it, stops it when it is idle, and uploads its saves before any deletion.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _OFF: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED})
 
 
 class FoundSaves(Protocol):
-    """What adoption asks of a machine. streaming.machine.StreamingMachines answers it."""
+    """The part of streaming.machine.StreamingMachines that adoption needs."""
 
     async def find_slots(self, address: Address) -> Sequence[FoundSlot]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A machine, and what it said of itself."""
+    """A machine and the slots found on it."""
 
     machine: Machine
     provider: ProviderName
@@ -61,43 +61,49 @@ class Adoption:
         self._meter = meter
 
     async def adopt(self, found: Sequence[Action]) -> list[Action]:
-        """Adopt the machines of ours without a record among what a dry run of the sweeper found. Each comes back with
-        what became of it. May be repeated: a machine that is off is started, to be asked the next time."""
-        without_record = [each for each in found if each.vm_id is None and each.verdict in _OURS]
-        return [await self._adopted(action) for action in without_record]
+        """Adopt the machines without a record among the results of a dry run of the sweeper.
 
-    async def _adopted(self, action: Action) -> Action:
+        Each action is returned with its result. May be repeated: a machine that is off is started and adopted the next
+        time.
+        """
+        without_record = [each for each in found if each.vm_id is None and each.verdict in _OURS]
+        return [await self._adopt(action) for action in without_record]
+
+    async def _adopt(self, action: Action) -> Action:
         if action.reason == UNMANAGED:
             return action
         provider = self._registry.get(action.provider)
         try:
             machine = await provider.machine(MachineId(action.machine_id))
             if machine is None:
-                return replace(action, reason="its cloud does not know it any more")
+                return replace(action, reason="its cloud no longer knows it")
             if (not_yet := await self._why_not_yet(provider, machine)) is not None:
                 return replace(action, verdict=Verdict.ADOPT, reason=not_yet)
-            vm_id, reason = await self._recorded(provider, machine)
-        except ConflictError as error:  # it has a record by now, and a workflow that looks after it
+            vm_id, reason = await self._record(provider, machine)
+        except ConflictError as error:  # it has a record now, and a workflow
             return replace(action, reason=f"not adopted: {error.message}")
         except ProviderError as error:
-            stopped = await self._stopped_again(provider, action, boots=isinstance(error, ProviderBusyError))
+            stopped = await self._stop_again(provider, action, boots=isinstance(error, ProviderBusyError))
             return replace(action, reason=f"not adopted: {error.message}{stopped}")
         if vm_id is None:
-            reason += await self._stopped_again(provider, action)
+            reason += await self._stop_again(provider, action)
         return replace(action, verdict=Verdict.ADOPT, vm_id=vm_id, reason=reason, done=vm_id is not None)
 
     async def _why_not_yet(self, provider: Provider, machine: Machine) -> str | None:
-        """Return what to wait for before the machine can be asked whose it is. One that is off is started."""
+        """Return what to wait for before the machine can be read; start it if it is off."""
         if machine.state in _OFF:
             await self._note_start(provider, machine)
             await provider.start(machine.id)
-            return "it was off and is being started; adopt again in some minutes"
+            return "it was off and is being started; adopt again in a few minutes"
         if machine.state is not MachineState.RUNNING or machine.ip_address is None:
             return f"it is {machine.state}; adopt again once it runs"
         return None
 
     async def _note_start(self, provider: Provider, machine: Machine) -> None:
-        """Note before the start that it is ours. A machine that no sweep has judged yet waits for an operator."""
+        """Record before the start that we requested it.
+
+        A machine that no sweep has judged yet waits for an operator.
+        """
         key, now = f"{provider.name}:{machine.id}", datetime.now(UTC)
         stray = OrphanMachine(
             id=key, provider=provider.name, machine_id=machine.id, tag=machine.tag, first_seen=now, predates=True
@@ -105,9 +111,11 @@ class Adoption:
         fields = {name: value for name, value in stray.model_dump_doc().items() if name != "started_at"}
         await self._db.upsert(OrphanMachine, {"_id": key}, {"$set": {"started_at": now}, "$setOnInsert": fields})
 
-    async def _stopped_again(self, provider: Provider, action: Action, *, boots: bool = False) -> str:
-        """Stop a machine that was started for an adoption and gets no record; return what to say of it. One that
-        `boots` is given some time."""
+    async def _stop_again(self, provider: Provider, action: Action, *, boots: bool = False) -> str:
+        """Stop a machine that was started for an adoption and gets no record; return a note about it.
+
+        A machine that still `boots` is given some time.
+        """
         stray = await self._db.get_derived(OrphanMachine, f"{action.provider}:{action.machine_id}")
         if stray is None or stray.started_at is None or (boots and datetime.now(UTC) - stray.started_at < _BOOT):
             return ""
@@ -117,22 +125,22 @@ class Adoption:
                 return ""
             await provider.stop(machine.id)
         except ProviderError as error:
-            return f"; it was started for this and could not be stopped again: {error.message}"
-        return "; it was started for this and is stopped again"
+            return f"; it was started for this and could not be stopped: {error.message}"
+        return "; it was started for this and has been stopped"
 
-    async def _recorded(self, provider: Provider, machine: Machine) -> tuple[str | None, str]:
-        """Write the records; the VM's id and what to say of it. None for the id: it cannot be adopted."""
+    async def _record(self, provider: Provider, machine: Machine) -> tuple[str | None, str]:
+        """Write the records and return the VM's id and a note. The id is None if the machine cannot be adopted."""
         parts = parse_tag(machine.tag)
         if parts is None:
-            return None, "its name is none of ours"
+            return None, "its name is not one of ours"
         if machine.usd_per_hour is None:
-            return None, "its cloud does not say what it costs"
+            return None, "its cloud does not report its price"
         slots = await self._onboard.find_slots(_address(machine))
         if not slots:
-            return None, "nothing on it says whose it is: it holds no saves that were restored"
-        user_id = await user_of_folder(self._db, slots[0].folder)
+            return None, "it has no restored saves that identify its user"
+        user_id = await find_user_of_folder(self._db, slots[0].folder)
         if user_id is None:
-            return None, f"no record has the user whose folder is {slots[0].folder}"
+            return None, f"no record names the user with the folder {slots[0].folder}"
         found = _Found(machine, provider.name, parts.vm_id, user_id, machine.usd_per_hour, slots[0])
         vm = _vm(found, await console(self._db, slots[0].console))
         await self._insert(vm, slots[0])
@@ -146,7 +154,7 @@ class Adoption:
         async def records() -> Vm:
             await self._db.insert(launch)
             await self._db.insert(vm)
-            # In one transaction: no later run finds a machine that has a record.
+            # In one transaction, so that no later run finds a machine that has a record.
             await self._meter.record_state(vm, UsageState.RUNNING, vm.created_at)
             return vm
 
@@ -154,9 +162,11 @@ class Adoption:
         await write_with(self._db, records, lambda _: entry)
 
 
-async def user_of_folder(db: Database, folder: str) -> str | None:
-    """Return the user whose saves lie in a folder. Plain ids are their own folders; others are looked for among the
-    users that records still name."""
+async def find_user_of_folder(db: Database, folder: str) -> str | None:
+    """Return the user with this save folder.
+
+    Plain ids are their own folders; others are searched among the users in records.
+    """
     if folder_of(folder) == folder:
         return folder
     users = await db.aggregate(Launch, [{"$group": {"_id": "$user_id"}}])
@@ -164,7 +174,7 @@ async def user_of_folder(db: Database, folder: str) -> str | None:
 
 
 def _vm(found: _Found, played: Console) -> Vm:
-    """Its size is that of its console's preset, which is what such machines are rented for."""
+    """Return a record of the size of its console's preset, which such machines are rented with."""
     machine, shape, now = found.machine, played.preset.shape, datetime.now(UTC)
     launch_id = new_id()
     return Vm(
@@ -198,7 +208,7 @@ def _vm(found: _Found, played: Console) -> Vm:
 
 
 def _launch(vm: Vm, slot: FoundSlot) -> Launch:
-    """The launch that set the game up, as far as the machine knows: it says whose saves lie there."""
+    """Return the launch that set the game up, as far as the machine shows; it identifies the user of the saves."""
     return Launch(
         id=vm.launch_id,
         caller_id=vm.user_id,

@@ -1,7 +1,6 @@
-"""Warns before a provider's prepaid balance ends and its machines are stopped.
+"""Warns before a provider's prepaid balance runs out and its machines are stopped.
 
-The watch of each machine reads the alert that is raised here: it uploads the saves while there is time and warns the
-player.
+The monitoring of each machine reads the alert raised here: it uploads the saves in time and warns the player.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from providers.base import ProviderName
 
 _WARNING_BELOW: Final = timedelta(hours=1)
 _CRITICAL_BELOW: Final = timedelta(minutes=15)
-_USABLE: Final = timedelta(minutes=30)  # an older sample says nothing of the balance now
+_USABLE: Final = timedelta(minutes=30)  # an older sample proves nothing about the balance now
 _ON: Final = [VmStatus.PROVISIONING, VmStatus.STARTING, VmStatus.RUNNING, VmStatus.STOPPING]
 _LONGEST: Final = timedelta(days=365)
 
@@ -32,8 +31,10 @@ class BalanceGuard:
         self._alerts = OperatorAlerts(db)
 
     async def check(self, now: datetime) -> None:
-        """Raise, replace or clear the alert of each provider whose balance is known. An unknown balance changes
-        nothing."""
+        """Raise, replace or clear the alert of each provider with a known balance.
+
+        An unknown balance changes nothing.
+        """
         for provider in ProviderName:
             sample = await self._newest_sample(provider, now)
             if sample is not None:
@@ -55,7 +56,7 @@ class BalanceGuard:
         return found[0] if found else None
 
     async def _usd_per_hour(self, provider: ProviderName) -> Decimal:
-        """Return what the machines of this provider cost now, without estimates of traffic, which no balance pays."""
+        """Return the hourly cost of this provider's machines now, without estimated traffic, which no balance pays."""
         total = Decimal(0)
         alive = {"status": {"$in": [*_ON, VmStatus.STOPPED]}, "provider": provider}
         vms, _ = await self._db.find_readable(Vm, alive)
@@ -69,7 +70,7 @@ class BalanceGuard:
 
 
 def time_left(usd: Decimal, usd_per_hour: Decimal, sample_age: timedelta) -> timedelta:
-    """Return how long a balance lasts from now on; at most a year, at least nothing."""
+    """Return how long a balance lasts from now on: at least zero, at most a year."""
     if usd <= 0:
         return timedelta(0)
     if usd_per_hour <= 0:

@@ -1,7 +1,7 @@
-"""What is wrong with a machine that runs: it does not respond, its use cannot be measured, its account runs dry.
+"""Problems of a running machine: it does not respond, its use cannot be measured, its account runs out.
 
-All of it is shown to the player as a warning and to operators as an alert. A machine that nobody can look at is not
-idle, but it does not run for ever either: `bound` says when it is stopped.
+They are shown to the player as a warning and to operators as an alert. A machine that cannot be checked is not idle,
+but must not run forever either: `stop_deadline` returns when it is stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from models.vms import Vm, VmStatus
 from streaming.machine import Activity, Reading
 
 _SLACK: Final = timedelta(minutes=15)
-_LOOKS: Final = 3  # in a row, before one failed look counts as more than a moment's trouble
+_LOOKS: Final = 3  # consecutive failed checks before they count as more than a transient problem
 _SILENT: Final = "the machine did not answer"
 _UNMEASURED: Final = "whether the machine is played on could not be measured"
 _JUST_RAISED: Final = timedelta(minutes=2)  # the alert is written before the warning
@@ -28,11 +28,11 @@ _CODES: Final = (OperatorAlertCode.MACHINE_UNREACHABLE, OperatorAlertCode.ACTIVI
 _STOPPED_CODES: Final = (OperatorAlertCode.MACHINE_STOPPED_BY_HOST,)
 
 
-def remembered(vm: Vm, memory: MonitorState, found: Activity | None, now: datetime) -> MonitorState:
-    """Count this look. `found` is None when the machine did not answer."""
+def count_check(vm: Vm, memory: MonitorState, found: Activity | None, now: datetime) -> MonitorState:
+    """Count this check. `found` is None if the machine did not respond."""
     since = memory.unmeasured_since
     if since is not None and vm.start_asked_at is not None and vm.start_asked_at > since:
-        memory = replace(memory, unmeasured=0, unmeasured_since=None)  # of the time before it was started again
+        memory = replace(memory, unmeasured=0, unmeasured_since=None)  # from the time before it was started again
     if found is not None and found.reading is not None:
         memory = replace(memory, counter=found.reading.counter, packets=found.reading.packets)
     memory = replace(memory, silent=0 if found is not None else memory.silent + 1)
@@ -42,18 +42,20 @@ def remembered(vm: Vm, memory: MonitorState, found: Activity | None, now: dateti
 
 
 def last_reading(memory: MonitorState) -> Reading | None:
+    """Return the last reading of the packet counter, if there is one."""
     return None if memory.counter is None else Reading(memory.counter, memory.packets)
 
 
-def bound(vm: Vm, memory: MonitorState) -> datetime | None:
-    """Return when the machine is stopped unless a look succeeds; None while there is no reason for it."""
+def stop_deadline(vm: Vm, memory: MonitorState) -> datetime | None:
+    """Return when the machine is stopped unless a check succeeds; None while there is no reason for it."""
     if memory.unmeasured_since is None or memory.unmeasured < _LOOKS:
         return None
     return memory.unmeasured_since + timedelta(minutes=vm.idle_stop_minutes) + _SLACK
 
 
-def unmeasured_too_long(vm: Vm, memory: MonitorState, now: datetime) -> Incident | None:
-    end = bound(vm, memory)
+def find_unmeasured(vm: Vm, memory: MonitorState, now: datetime) -> Incident | None:
+    """Return the incident of a machine that could not be checked for too long."""
+    end = stop_deadline(vm, memory)
     if end is None or now < end:
         return None
     minutes = vm.idle_stop_minutes + _SLACK // timedelta(minutes=1)
@@ -61,8 +63,7 @@ def unmeasured_too_long(vm: Vm, memory: MonitorState, now: datetime) -> Incident
 
 
 def stop_warning(reason: str, at: datetime) -> str | None:
-    """Return what a player is told of a machine that was stopped because it could not be looked at; None for any other
-    reason."""
+    """Return the player's warning about a stop of a machine that could not be checked; None for other reasons."""
     if not reason.startswith((_SILENT, _UNMEASURED)):
         return None
     return f"The machine was stopped at {at:%H:%M} UTC: {reason}. Its disk is kept"
@@ -74,7 +75,7 @@ class Health:
         self._alerts = OperatorAlerts(db)
 
     async def warning(self, vm: Vm, memory: MonitorState) -> str | None:
-        """Return what the player should know, and raise or clear the alerts that go with it."""
+        """Return what the player should know, and raise or clear the related alerts."""
         told = [text for text in (await self._unmeasured(vm, memory), await self._balance(vm)) if text is not None]
         return ". ".join(told) or None
 
@@ -82,7 +83,7 @@ class Health:
         return await self._alerts.find_open(OperatorAlertCode.BALANCE_LOW, vm.provider)
 
     async def clear_settled(self) -> None:
-        """Clear the alerts about machines that are no longer in the state the alert is about."""
+        """Clear alerts about machines that are no longer in the alert's state."""
         now = datetime.now(UTC)
         for code in (*_CODES, *_STOPPED_CODES):
             alerts = await self._alerts.find_open_of(code)
@@ -90,17 +91,17 @@ class Health:
             for alert in alerts:
                 vm = vms.get(alert.subject_id)
                 if isinstance(vm, UnreadableRecordError):
-                    continue  # whether it is settled is not known
+                    continue  # unknown whether it is settled
                 if vm is None or not _may_last(alert, vm, now):
                     await self._alerts.clear(code, alert.subject_id)
 
     async def _unmeasured(self, vm: Vm, memory: MonitorState) -> str | None:
-        end, since = bound(vm, memory), memory.unmeasured_since
+        end, since = stop_deadline(vm, memory), memory.unmeasured_since
         if end is None or since is None:
             await self._clear(vm)
             return None
         unreachable = memory.silent > 0
-        what = "The machine does not respond" if unreachable else "Whether this machine is played on cannot be measured"
+        what = "The machine does not respond" if unreachable else "Whether this machine is in use cannot be measured"
         code = _CODES[0] if unreachable else _CODES[1]
         await self._alerts.raise_alert(AlertLevel.WARNING, code, vm.id, f"{what} (VM {vm.id}, {vm.provider})")
         for other in set(_CODES) - {code}:
@@ -117,7 +118,7 @@ class Health:
         if alert is None:
             return None
         when = "15 minutes" if alert.level is AlertLevel.CRITICAL else "an hour"
-        return f"The account at its provider is used up within {when}: the machine may stop then. Saves are uploaded"
+        return f"The account at its provider runs out within {when}: the machine may stop then. Saves are uploaded"
 
 
 def _may_last(alert: OperatorAlert, vm: Vm, now: datetime) -> bool:

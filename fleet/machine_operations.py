@@ -1,4 +1,4 @@
-"""What the fleet does on a machine, over SSH, and whose saves lie there."""
+"""The operations on a machine over SSH that the fleet needs, and the save slots of machines."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _CLOUDS: Final = {ProviderName.TENSORDOCK: "TensorDock", ProviderName.CLOUDYPAD:
 
 
 class OnBoard(Protocol):
-    """streaming.machine.StreamingMachines does it. Every method may be repeated."""
+    """The part of streaming.machine.StreamingMachines that the fleet needs. Every method may be repeated."""
 
     async def read_host_key(self, address: Address) -> str:
-        """Its host key, which must be the pinned one when the address names one."""
+        """Return its host key, which must equal the pinned one if the address has one."""
         ...
 
     async def activity(self, address: Address, last: Reading | None = None) -> Activity:
-        """Whether a client was connected since the last reading."""
+        """Measure whether a client was connected since the last reading."""
         ...
 
     async def end_sessions(self, address: Address) -> None: ...
     async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport: ...
     async def wake(self, address: Address) -> None:
-        """After a start: SSH and the stream answer again."""
+        """Wait after a start until SSH and the stream respond again."""
         ...
 
     async def arm_shutdown_timer(self, address: Address, after_s: float) -> None:
-        """The machine turns itself off after this time unless it is armed again."""
+        """Turn the machine off after this time unless called again."""
         ...
 
     async def pair(self, address: Address, pin: str, user_id: str) -> None: ...
 
 
 def address_of(vm: Vm) -> Address:
-    """Where and how the machine is reached. Raises MachineLostError when it never had an address."""
+    """Return the machine's address. Raises MachineLostError if it never had one."""
     if vm.ip_address is None:
         raise MachineLostError(f"VM {vm.id} has no address")
     return Address(
@@ -58,14 +58,14 @@ def address_of(vm: Vm) -> Address:
 
 
 def _label_of(vm: Vm) -> str:
-    """Return a name of the machine that its player understands: where it stands, and at which cloud."""
+    """Return a name of the machine for its player: its location and its cloud."""
     place = ", ".join(part for part in (vm.place.city, vm.place.country) if part) or vm.place.site_id
     cloud = _CLOUDS[vm.provider]
     return f"{place} ({cloud})" if place else cloud
 
 
 def slot_for(launch: Launch) -> SaveSlot:
-    """Whose saves, of which game, under which name. A machine without a game has a slot too: something is played."""
+    """Return the slot of a launch: user, game and save. Launches without a game have a slot too."""
     return SaveSlot(
         user_id=launch.user_id,
         console=launch.console,
@@ -74,8 +74,8 @@ def slot_for(launch: Launch) -> SaveSlot:
     )
 
 
-async def slot_of(db: Database, vm: Vm) -> SaveSlot | None:
-    """The saves that lie on the machine now: those of the last launch that was set up there. None before the first."""
+async def find_slot(db: Database, vm: Vm) -> SaveSlot | None:
+    """Return the slot on the machine now, which the last launch set up there. None before the first launch."""
     if vm.game_launch_id is None:
         return None
     launch = await db.get(Launch, vm.game_launch_id)

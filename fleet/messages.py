@@ -1,4 +1,4 @@
-"""Messages between workflows, activities and the machine service, and what each VM status answers to a command."""
+"""Messages between workflows, activities and the machine service, and the commands that each VM status allows."""
 
 from __future__ import annotations
 
@@ -20,23 +20,26 @@ class Command(StrEnum):
 
 
 class IncidentKind(StrEnum):
-    """What looking at a machine can come to, where something must be done."""
+    """Results of a check that require action."""
 
-    IDLE = "IDLE"  # nobody streamed for as long as the launch allowed
+    IDLE = "IDLE"  # no client connected for as long as the launch allows
     LIMIT = "LIMIT"  # the session limit is reached
-    GONE = "GONE"  # the cloud does not know it any more
-    STOPPED_OUTSIDE = "STOPPED_OUTSIDE"  # its host, its dead-man timer or an empty balance stopped it
-    RUNS_OUTSIDE = "RUNS_OUTSIDE"  # it is ours as stopped, but runs and is billed
-    RETENTION = "RETENTION"  # it was stopped for longer than stopped machines are kept
-    INTERRUPTED = "INTERRUPTED"  # it is between two states, and nothing is being done about it
-    ENDED = "ENDED"  # its record was closed, as the sweeper does with what no cloud knows
+    GONE = "GONE"  # the cloud no longer knows it
+    STOPPED_OUTSIDE = "STOPPED_OUTSIDE"  # stopped by its host, its shutdown timer or an empty balance
+    RUNS_OUTSIDE = "RUNS_OUTSIDE"  # recorded as stopped, but it runs and is billed
+    RETENTION = "RETENTION"  # stopped for longer than stopped machines are kept
+    INTERRUPTED = "INTERRUPTED"  # between two states, with no work in progress
+    ENDED = "ENDED"  # its record was closed, as the sweeper does for machines that no cloud knows
 
 
 @dataclass(frozen=True, slots=True)
 class CommandRequest:
-    """A command, and why, in words for the record. `replace`: when a start finds the machine's hardware given away,
-    have another machine set up with its game and saves. `until`: whoever asked waits no longer than that, and is told
-    that nothing is done afterwards; None of earlier builds. `discard`: delete it although saves are on it alone."""
+    """A command with its reason, in words for the record.
+
+    `replace`: if a start finds that the machine's hardware is gone, set up another machine with its game and saves.
+    `until`: the caller waits no longer than that, and reports afterwards that nothing was done; None from earlier
+    builds. `discard`: delete it even if it has the only copy of saves.
+    """
 
     command: Command
     reason: str
@@ -47,8 +50,11 @@ class CommandRequest:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """`accepted` is False when the machine's `status` does not allow the command, or when it came too `late`; nothing
-    was done then. `at` is Temporal's time of a late one."""
+    """Result of a command.
+
+    `accepted` is False if the machine's `status` does not allow the command, or if it came too `late`; nothing was done
+    then. `at` is Temporal's time of a late one.
+    """
 
     accepted: bool
     status: VmStatus
@@ -58,7 +64,7 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What the player's Moonlight shows, and whose device it is. `until` as of `ReportQuery`."""
+    """The PIN that the player's Moonlight shows, and the player. `until` as in `CommandRequest`."""
 
     pin: str
     user_id: str
@@ -67,7 +73,10 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """`fault` is the name of our error and None when the device is paired; `message` is for the player."""
+    """Result of pairing.
+
+    `fault` is the name of our error, None if the device is paired; `message` is for the player.
+    """
 
     fault: str | None
     message: str
@@ -76,8 +85,11 @@ class PairResult:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """What a look found that must be acted on. `detail` is for people; `billed`: it is off, and its hardware is still
-    charged; `there_at`: when the cloud still knew it; `seen_at`: when it said what was found."""
+    """A finding that requires action.
+
+    `detail` is for people. `billed`: it is off, and its hardware is still charged. `there_at`: when the cloud last knew
+    it. `seen_at`: when the cloud reported the finding.
+    """
 
     finding: IncidentKind
     detail: str
@@ -88,8 +100,11 @@ class Incident:
 
 @dataclass(frozen=True, slots=True)
 class Off:
-    """`billed`: its cloud keeps the hardware for it, and goes on charging in full. `since`: when its cloud said that it
-    is off."""
+    """A machine that is off.
+
+    `billed`: its cloud reserves the hardware and continues to charge in full. `since`: when its cloud reported it as
+    off.
+    """
 
     billed: bool
     since: datetime
@@ -97,18 +112,19 @@ class Off:
 
 @dataclass(frozen=True, slots=True)
 class MonitorState:
-    """What one look leaves for the next: when the cloud knew the machine last, when its saves were looked after, to how
-    many looks in a row the machine itself gave no answer, and the counter of what clients send.
+    """State kept from one check to the next.
 
-    `unmeasured` counts looks in a row that could not say whether the machine is played on, `unmeasured_since` is the
-    first of them: those without an answer are among them. `finishes`: the workflow knows Finding.INTERRUPTED, which
-    those of earlier builds do not. `abandoned`: the run of the launch that was setting it up has ended without it.
+    It has when the cloud last knew the machine, when its saves were last secured, how many consecutive checks got no
+    response from the machine, and the counter of clients' packets. `unmeasured` counts consecutive checks that could
+    not determine whether the machine is in use, including those without a response; `unmeasured_since` is the first of
+    them. `finishes`: the workflow knows IncidentKind.INTERRUPTED, which those of earlier builds do not. `abandoned`:
+    the run of the launch that was setting it up ended before it was done.
     """
 
     there_at: datetime | None = None
     cared_at: datetime | None = None
     silent: int = 0
-    priced_at: datetime | None = None  # when its provider was last asked what it charges
+    priced_at: datetime | None = None  # when its provider's price was last read
     unmeasured: int = 0
     unmeasured_since: datetime | None = None
     counter: str | None = None
@@ -119,7 +135,7 @@ class MonitorState:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`seen` is None where all is as it should be; the next look is due after `again_s` seconds then."""
+    """Result of a check. `seen` is None if nothing requires action; the next check is due after `again_s` seconds."""
 
     seen: Incident | None
     memory: MonitorState
@@ -136,12 +152,12 @@ def machine_workflow_id(vm_id: str) -> str:
     return f"machine-{vm_id}"
 
 
-# In which statuses a command has work to do, and in which it is done already. Everywhere else it is refused.
+# Statuses in which a command has work to do, and in which it is already done. All others reject it.
 ALLOWED_IN: Final = {
     Command.START: frozenset({VmStatus.STOPPED}),
     Command.STOP: frozenset({VmStatus.RUNNING}),
     Command.RESTART: frozenset({VmStatus.RUNNING}),
-    # From STOPPING and STARTING too, once nothing is being done: a machine can always be ended.
+    # From STOPPING and STARTING too, when no work is in progress: a machine can always be ended.
     Command.DELETE: frozenset(
         {VmStatus.RUNNING, VmStatus.STOPPED, VmStatus.LOST, VmStatus.STOPPING, VmStatus.STARTING}
     ),
@@ -156,7 +172,7 @@ NO_OP_IN: Final = {
 
 @dataclass(frozen=True, slots=True)
 class SiteFacts:
-    """Where an offer stands, as it will be written on the VM."""
+    """Location of an offer, as written to the VM."""
 
     city: str
     region: str
@@ -168,7 +184,10 @@ class SiteFacts:
 
 @dataclass(frozen=True, slots=True)
 class RentOrder:
-    """Rent this offer for this launch as the VM `vm_id`; repeated with another offer only when nothing was rented."""
+    """Rent this offer for this launch as the VM `vm_id`.
+
+    Repeated with another offer only if nothing was rented.
+    """
 
     vm_id: str
     launch_id: str
@@ -184,7 +203,7 @@ class RentOrder:
 
 @dataclass(frozen=True, slots=True)
 class ActivityNote:
-    """A line about work in progress, from the activity of this name. `failed`: a try failed and is repeated."""
+    """A progress line of the activity with this name. `failed`: a try failed and is repeated."""
 
     activity: str
     line: str
@@ -193,14 +212,14 @@ class ActivityNote:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A step's work is done; `message` says so to the player."""
+    """A finished step; `message` is for the player."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """`gone` is the cloud's word that nothing is left; False leaves the VM LOST, for the sweeper."""
+    """Result of a release. `gone`: the cloud confirmed the deletion; if False, the VM stays LOST, for the sweeper."""
 
     gone: bool
     message: str

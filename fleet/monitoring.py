@@ -1,4 +1,4 @@
-"""Watches one machine: what its cloud says, whether it is played on, how long it may still run."""
+"""Monitors one machine: its state at the cloud, its use, and its time limits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from temporalio import activity
 
 from billing.meter import Meter
 from errors import MachineLostError, ProviderError
-from fleet.health import Health, last_reading, remembered, unmeasured_too_long
+from fleet.health import Health, count_check, find_unmeasured, last_reading
 from fleet.machine_operations import OnBoard, address_of
 from fleet.messages import CheckResult, Incident, IncidentKind, MonitorState
 from fleet.power_state import OFF
 from fleet.prices import ProviderPrices
-from fleet.save_upload import bring_to_safety
+from fleet.save_upload import secure_saves
 from models.database import Database, Document
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
@@ -30,23 +30,23 @@ from streaming.machine import Activity
 log = logging.getLogger(__name__)
 
 _LIBRARY_LOST: Final = (
-    "The game lost sight of the game library. It is there again: quit the game in Moonlight and start it"
+    "The game lost access to the game library. It is available again: quit the game in Moonlight and start it"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class WatchTimes:
-    """How often what is looked at, in seconds, and how long stopped machines are kept."""
+    """Intervals of checks in seconds, and how long stopped machines are kept."""
 
     look_s: float = 20.0
     look_stopped_s: float = 300.0
     upload_every_s: float = 300.0
-    upload_urgent_s: float = 60.0  # while the provider's account ends within a quarter of an hour
+    upload_urgent_s: float = 60.0  # while the provider's account runs out within a quarter of an hour
     price_every_s: float = 600.0
     warn_before_s: float = 300.0
     dead_man_margin_s: float = 1800.0
     retention_h: float = 48.0
-    retention_billed_h: float = 1.0  # of those whose cloud charges in full for them, although they are off
+    retention_billed_h: float = 1.0  # for machines that are off but charged in full
 
 
 class MonitoringActivities:
@@ -60,40 +60,43 @@ class MonitoringActivities:
 
     @activity.defn(name="look")
     async def look(self, vm_id: str, memory: MonitorState) -> CheckResult:
-        """One look at everything. Writes what it sees of the player's activity, never the status. May be repeated."""
+        """Check everything once. Writes what it sees of the player's activity, never the status. May be repeated."""
         vm = await self._db.get(Vm, vm_id)
         if vm is None:
             raise MachineLostError(f"VM {vm_id} has no record")
-        if (looked := await self._without_its_cloud(vm, memory)) is not None:
+        if (looked := await self._check_without_cloud(vm, memory)) is not None:
             return looked
         looked_at = _now()
         try:
-            if (seen := await self._cloud_says(vm, memory)) is not None:
+            if (seen := await self._check_cloud(vm, memory)) is not None:
                 return CheckResult(replace(seen, there_at=memory.there_at, seen_at=_now()), memory)
             memory = replace(memory, there_at=looked_at)
         except ProviderError as error:
-            log.warning("the cloud could not be asked", extra={"vm": vm.id, "why": error.message})
-        if (seen := self._record_says(vm, memory)) is not None:
+            log.warning("failed to read machine from cloud", extra={"vm": vm.id, "why": error.message})
+        if (seen := self._check_record(vm, memory)) is not None:
             return CheckResult(seen, memory)
         if vm.status is not VmStatus.RUNNING:
             cheap = vm.status is VmStatus.STOPPED and not vm.billed_in_full
             return CheckResult(None, memory, self._times.look_stopped_s if cheap else self._times.look_s)
-        vm, memory = await self._priced(vm, memory)
+        vm, memory = await self._refresh_price(vm, memory)
         found = await self._activity(vm, memory)
-        memory = remembered(vm, memory, found, _now())
-        if (seen := await self._player_says(vm, found, memory)) is not None:
+        memory = count_check(vm, memory, found, _now())
+        if (seen := await self._check_use(vm, found, memory)) is not None:
             return CheckResult(seen, memory)
         cared_at = await self._keep_safe(vm, memory.cared_at)
         return CheckResult(None, replace(memory, cared_at=cared_at), self._times.look_s)
 
-    def _record_says(self, vm: Vm, memory: MonitorState) -> Incident | None:
+    def _check_record(self, vm: Vm, memory: MonitorState) -> Incident | None:
+        """Return what the record alone shows."""
         if memory.finishes and vm.status in {VmStatus.STOPPING, VmStatus.STARTING}:
             return _interrupted(vm)
-        return _clock_says(vm, self._times)
+        return _check_clock(vm, self._times)
 
-    async def _without_its_cloud(self, vm: Vm, memory: MonitorState) -> CheckResult | None:
-        """Of a machine that has ended, or that is being rented or deleted. A launch that is under way does the latter
-        two itself."""
+    async def _check_without_cloud(self, vm: Vm, memory: MonitorState) -> CheckResult | None:
+        """Handle a machine that has ended, or is being rented or deleted.
+
+        A running launch does the latter two itself.
+        """
         if vm.status in ENDED:
             return CheckResult(Incident(IncidentKind.ENDED, "its record was closed"), memory)
         if vm.status not in {VmStatus.PROVISIONING, VmStatus.DELETING}:
@@ -103,10 +106,11 @@ class MonitoringActivities:
         seen = _interrupted(vm) if abandoned and memory.finishes else None
         return CheckResult(seen, memory, self._times.look_s)
 
-    async def _cloud_says(self, vm: Vm, memory: MonitorState) -> Incident | None:
+    async def _check_cloud(self, vm: Vm, memory: MonitorState) -> Incident | None:
+        """Return what the cloud's state of the machine requires."""
         machine = await self._machine(vm, memory)
         if machine is None or machine.state is MachineState.VANISHED:
-            return Incident(IncidentKind.GONE, "the cloud does not know this machine any more")
+            return Incident(IncidentKind.GONE, "the cloud no longer knows this machine")
         if vm.status is VmStatus.RUNNING and machine.state in OFF:
             billed = machine.state is not MachineState.STOPPED_RELEASED
             what = await self._why_off(vm, machine)
@@ -118,16 +122,20 @@ class MonitoringActivities:
         return None
 
     async def _why_off(self, vm: Vm, machine: Machine) -> str:
+        """Return why the machine is off."""
         if machine.state is MachineState.BROKEN:
-            return "the machine broke: its cloud says so"
+            return "its cloud reports that the machine is broken"
         alert = await self._health.balance_alert(vm)
         if alert is not None and alert.level is AlertLevel.CRITICAL:
             return "the machine was stopped at the cloud when the account's balance was used up"
         return "the machine was stopped at the cloud, not by us"
 
     async def _machine(self, vm: Vm, memory: MonitorState) -> Machine | None:
-        """From the shared list, whose states may be minutes old. Asked for by its id when the list, which may lag, does
-        not have it; and when it does not respond itself: at once, and then with every third look."""
+        """Return the machine from the shared list with states that may be minutes old.
+
+        It is read by id if the list, which may lag, lacks it; and if the machine does not respond: at once, and then on
+        every third check.
+        """
         provider = self._registry.get(vm.provider)
         if memory.silent % 3 != 1:
             for machine in await provider.machines():
@@ -135,8 +143,8 @@ class MonitoringActivities:
                     return machine
         return await provider.machine(MachineId(vm.provider_id or ""))
 
-    async def _priced(self, vm: Vm, memory: MonitorState) -> tuple[Vm, MonitorState]:
-        """Now and then ask what the provider charges, and let the meter follow."""
+    async def _refresh_price(self, vm: Vm, memory: MonitorState) -> tuple[Vm, MonitorState]:
+        """Read the provider's price regularly and apply it to the meter."""
         now = _now()
         if memory.priced_at is not None and now - memory.priced_at < timedelta(seconds=self._times.price_every_s):
             return vm, memory
@@ -146,25 +154,28 @@ class MonitoringActivities:
             says = listed is not None and listed.usd_per_hour is not None
             machine = listed if says else await provider.machine(machine_id)
         except ProviderError as error:
-            log.warning("the price of a machine could not be asked for", extra={"vm": vm.id, "why": error.message})
+            log.warning("failed to read machine price", extra={"vm": vm.id, "why": error.message})
             return vm, memory
         if machine is not None:
             vm = await self._prices.follow(vm, machine, now)
         return vm, replace(memory, priced_at=now)
 
     async def _activity(self, vm: Vm, memory: MonitorState) -> Activity | None:
-        """None: the machine does not respond."""
+        """Measure activity; None if the machine does not respond."""
         try:
             return await self._onboard.activity(address_of(vm), last_reading(memory))
         except ProviderError as error:
-            log.warning("a machine could not be asked for its sessions", extra={"vm": vm.id, "why": error.message})
+            log.warning("failed to measure machine activity", extra={"vm": vm.id, "why": error.message})
             return None
 
-    async def _player_says(self, vm: Vm, found: Activity | None, memory: MonitorState) -> Incident | None:
-        """A connected client keeps a machine alive; our own connections do not. What cannot be measured is not idle,
-        but shown and bounded."""
+    async def _check_use(self, vm: Vm, found: Activity | None, memory: MonitorState) -> Incident | None:
+        """Return what the player's use requires.
+
+        A connected client keeps a machine alive; our own connections do not. Use that cannot be measured is not idle,
+        but reported and limited in time.
+        """
         now, fields = _now(), Document()
-        if (seen := unmeasured_too_long(vm, memory, now)) is not None:
+        if (seen := find_unmeasured(vm, memory, now)) is not None:
             return seen
         ends = [] if vm.stops_at is None else [(vm.stops_at, "the session limit is reached")]
         if found is not None and found.paired is not None:
@@ -180,25 +191,25 @@ class MonitoringActivities:
         if found is not None:
             fields["library_warning"] = _LIBRARY_LOST if found.library_lost else None
         fields |= {"stop_warning": self._warning(ends, now), "health_warning": await self._health.warning(vm, memory)}
-        await self._note(vm, fields)
+        await self._write(vm, fields)
         return None
 
     def _warning(self, ends: Sequence[tuple[datetime, str]], now: datetime) -> str | None:
-        """About the end that comes first, once it is near."""
+        """Return a warning about the earliest end, if it is near."""
         end, why = min(ends, default=(datetime.max.replace(tzinfo=UTC), ""))
         if (left := (end - now).total_seconds()) > self._times.warn_before_s:
             return None
         return f"The machine stops in {max(1, round(left / 60))} minutes: {why}"
 
     async def _keep_safe(self, vm: Vm, cared_at: datetime | None) -> datetime:
-        """Now and then upload the saves and put the machine's own timer back; more often when the account runs dry."""
+        """Regularly upload the saves and postpone the shutdown timer; more often while the account runs out."""
         if cared_at is not None and not await self._care_is_due(vm, cared_at):
             return cared_at
         try:
-            await bring_to_safety(self._db, self._onboard, vm)
+            await secure_saves(self._db, self._onboard, vm)
             await self._onboard.arm_shutdown_timer(address_of(vm), _dead_man_s(vm, self._times))
         except ProviderError as error:
-            log.warning("saves could not be uploaded meanwhile", extra={"vm": vm.id, "why": error.message})
+            log.warning("regular save upload failed, retrying", extra={"vm": vm.id, "why": error.message})
         return _now()
 
     async def _care_is_due(self, vm: Vm, cared_at: datetime) -> bool:
@@ -210,16 +221,16 @@ class MonitoringActivities:
                 every_s = min(every_s, self._times.upload_urgent_s)
         return _now() - cared_at >= timedelta(seconds=every_s)
 
-    async def _note(self, vm: Vm, fields: Document) -> None:
+    async def _write(self, vm: Vm, fields: Document) -> None:
         if any(getattr(vm, name) != value for name, value in fields.items()):
             await self._db.update(Vm, {"_id": vm.id}, {"$set": fields})
 
 
 def _interrupted(vm: Vm) -> Incident:
-    return Incident(IncidentKind.INTERRUPTED, f"going on with what was interrupted while it was {vm.status}")
+    return Incident(IncidentKind.INTERRUPTED, f"continuing interrupted work of status {vm.status}")
 
 
-def _clock_says(vm: Vm, times: WatchTimes) -> Incident | None:
+def _check_clock(vm: Vm, times: WatchTimes) -> Incident | None:
     now = _now()
     if vm.status is VmStatus.RUNNING and vm.stops_at is not None and now >= vm.stops_at:
         return Incident(IncidentKind.LIMIT, f"the session limit of {vm.max_session_hours:g} hours is reached")

@@ -1,4 +1,4 @@
-"""Which records a running workflow answers for. Temporal's list of workflows lags, so it never decides alone."""
+"""Determines which records have a running workflow. Temporal's list of workflows lags, so it never decides alone."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ from models.launches import Launch
 from models.vms import Vm, VmStatus
 
 _AT_ONCE: Final = 20
-# Statuses that a launch's workflow answers for while the launch is open.
+# Statuses that a launch's workflow handles while the launch is open.
 _OF_THE_LAUNCH: Final = frozenset({VmStatus.PROVISIONING, VmStatus.DELETING})
 
 
 class Workflows(Protocol):
-    """What reconciliation needs of the engine. Raises UnavailableError when it does not respond."""
+    """The part of Temporal's client that reconciliation needs. Raises UnavailableError if it does not respond."""
 
     async def open_workflows(self) -> frozenset[str]:
-        """Return the ids of launches' and machines' workflows that run, as far as the list knows them."""
+        """Return the ids of running workflows of launches and machines, as far as the list has them."""
         ...
 
     async def is_open(self, workflow_id: str) -> bool:
-        """Return whether this workflow runs now."""
+        """Return whether this workflow is running."""
         ...
 
     async def start_machine(self, vm_id: str, *, abandoned: bool = False) -> bool:
-        """Start a machine's workflow unless it runs; returns whether it was started. `abandoned`: the run of the launch
-        that was setting the machine up has ended, so that the machine is to be given back."""
+        """Start a machine's workflow unless it runs; return whether it was started.
+
+        `abandoned`: the run of the launch that was setting the machine up has ended, so the machine is to be released.
+        """
         ...
 
 
-async def launches_of(db: Database, vms: Sequence[Vm]) -> tuple[list[Launch], frozenset[str]]:
-    """Return the launches that may answer for these VMs: the open ones, and those of VMs that are being rented or
-    deleted; and the ids of those that this version cannot read."""
+async def find_launches(db: Database, vms: Sequence[Vm]) -> tuple[list[Launch], frozenset[str]]:
+    """Return the launches that may handle these VMs, and the ids of unreadable ones.
+
+    These are open launches, and those of VMs that are being rented or deleted.
+    """
     still_open, strange = await db.find_readable(Launch, {"status": {"$in": sorted(LAUNCH_OPEN)}})
     ids = {vm.launch_id for vm in vms if vm.status in _OF_THE_LAUNCH} - {launch.id for launch in still_open}
     others: list[Launch] = []
@@ -53,7 +57,7 @@ def _by_the_hundred(ids: Sequence[str]) -> Iterator[list[str]]:
 
 
 class Owners:
-    """The workflows that run, as of one moment."""
+    """The running workflows at one moment."""
 
     def __init__(self, workflows: Workflows, listed: frozenset[str]) -> None:
         self._workflows = workflows
@@ -64,19 +68,21 @@ class Owners:
     async def now(cls, workflows: Workflows) -> Owners:
         return cls(workflows, await workflows.open_workflows())
 
-    async def unowned(self, vms: Sequence[Vm], launches: Sequence[Launch]) -> list[Vm]:
-        """Return the VMs that no running workflow answers for. `launches` are those that rented them."""
+    async def find_unowned(self, vms: Sequence[Vm], launches: Sequence[Launch]) -> list[Vm]:
+        """Return the VMs without a running workflow. `launches` are those that rented them."""
         by_id = {launch.id: launch for launch in launches}
         return [
-            vm for vm, is_one in zip(vms, await self._without(_owners(vm, by_id) for vm in vms), strict=True) if is_one
+            vm
+            for vm, is_one in zip(vms, await self._without_owner(_owners(vm, by_id) for vm in vms), strict=True)
+            if is_one
         ]
 
-    async def interrupted(self, launches: Sequence[Launch]) -> list[Launch]:
-        """Return the launches whose run has ended."""
-        without = await self._without([launch_workflow_id(launch.id)] for launch in launches)
+    async def find_interrupted(self, launches: Sequence[Launch]) -> list[Launch]:
+        """Return the launches without a running workflow."""
+        without = await self._without_owner([launch_workflow_id(launch.id)] for launch in launches)
         return [launch for launch, is_one in zip(launches, without, strict=True) if is_one]
 
-    async def _without(self, owners: Iterable[Sequence[str]]) -> list[bool]:
+    async def _without_owner(self, owners: Iterable[Sequence[str]]) -> list[bool]:
         return await asyncio.gather(*(self._has_none(ids) for ids in owners))
 
     async def _has_none(self, workflow_ids: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Turning machines off and on, with the player's saves brought to safety first. Every activity may be repeated."""
+"""Turns machines off and on after securing the player's saves. Every activity may be repeated."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from fleet.health import stop_warning
 from fleet.machine_operations import OnBoard, address_of
 from fleet.messages import IncidentKind, Off, Pin
 from fleet.power_state import OFF, while_on
-from fleet.provisioning import lost
-from fleet.save_upload import bring_to_safety
+from fleet.provisioning import mark_lost
+from fleet.save_upload import secure_saves
 from models.audit import service_entry, write_with
 from models.database import Database, Document
 from models.limits import AlertLevel
@@ -37,15 +37,15 @@ _UNBILLED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.VANISH
 
 
 class Replacing(Protocol):
-    """Whoever can set another machine up for what was played on this one."""
+    """Sets up another machine for the game on this one."""
 
     async def replace(self, vm: Vm, key: str) -> str:
-        """The id of the launch that does it; the same one for the same key. Raises a GatewayError."""
+        """Return the id of the launch that does it; the same one for the same key. Raises a GatewayError."""
         ...
 
 
 class PowerActivities:
-    """The activities of a machine's life that change its power, its saves and its record."""
+    """Activities of a machine's workflow that change its power state, its saves and its record."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class PowerActivities:
         *,
         poll_s: float = 2.0,
     ) -> None:
-        """Without `replacing`, a machine whose hardware was given away stays off and says so."""
+        """Set up the activities. Without `replacing`, a machine that lost its hardware stays off and says so."""
         self._db = db
         self._registry = registry
         self._onboard = onboard
@@ -71,7 +71,7 @@ class PowerActivities:
         return (await self._vm(vm_id)).status
 
     @activity.defn(name="enter")
-    async def enter(
+    async def write_status(
         self,
         vm_id: str,
         status: VmStatus,
@@ -80,15 +80,15 @@ class PowerActivities:
         found: str = "",
         since: datetime | None = None,
     ) -> None:
-        """Write a status down, with what belongs to it. The meter goes first: no status shows what is not metered.
+        """Write a status with its related fields. The meter is written first, so that no status shows unmetered use.
 
-        `billed`: it is off, and costs as if it were on. `found`: what made us do it when nobody asked for it, which
-        is for the audit trail. `since`: when its cloud said that it is so.
+        `billed`: it is off, and costs as much as when it is on. `found`: the cause if no command requested it, for the
+        audit log. `since`: since when the cloud reports the status.
         """
         now = _now()
         vm = await self._vm(vm_id)
         if vm.status in _CLOSED and status in _METERED:
-            raise ConflictError(f"VM {vm_id} is {vm.status}: it costs nothing any more")
+            raise ConflictError(f"VM {vm_id} is {vm.status}: it no longer costs anything")
         if status is VmStatus.STOPPED:
             await self._meter.record_state(vm, UsageState.RUNNING if billed else UsageState.STOPPED, since or now)
         elif status is VmStatus.RUNNING:
@@ -97,7 +97,7 @@ class PowerActivities:
         fields = {"detail": reason or None, **_fields(vm, status, now, billed, by_host=by_host)}
         if by_host and status is VmStatus.STOPPED and vm.status is not VmStatus.STOPPED:
             fields["warning"] = (
-                f"The machine was stopped at {since or now:%H:%M} UTC, and not by this service: {reason}"
+                f"The machine was stopped at {since or now:%H:%M} UTC, but not by this service: {reason}"
             )
             await self._alerts.raise_alert(
                 AlertLevel.WARNING, OperatorAlertCode.MACHINE_STOPPED_BY_HOST, vm_id, f"{reason} ({vm.provider})"
@@ -105,37 +105,40 @@ class PowerActivities:
         if status is VmStatus.STOPPED and (warning := stop_warning(reason, now)) is not None:
             fields["warning"] = warning
         try:
-            await self._moved(vm, status, fields, found)
+            await self._move(vm, status, fields, found)
         except ConflictError:
-            if (await self._vm(vm_id)).status in _CLOSED:  # just now, by the sweeper
+            if (await self._vm(vm_id)).status in _CLOSED:  # closed by the sweeper just now
                 await self._meter.record_state(vm, None, now)
             raise
 
     @activity.defn(name="save")
     async def save(self, vm_id: str) -> bool:
-        """End what is played, upload the saves, check that they arrived whole. False: they are here alone."""
+        """End the sessions, upload the saves and verify the upload.
+
+        Returns False if saves exist on the machine alone.
+        """
         vm = await self._vm(vm_id)
         await while_on(self._registry, vm, self._onboard.end_sessions(address_of(vm)))
-        safe = await while_on(self._registry, vm, bring_to_safety(self._db, self._onboard, vm))
+        safe = await while_on(self._registry, vm, secure_saves(self._db, self._onboard, vm))
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_pending": not safe}})
         return safe
 
     @activity.defn(name="saves_are_safe")
-    async def saves_are_safe(self, vm_id: str) -> bool:
-        """Return whether a deletion need not wait for its saves: they are elsewhere, or it was decided before."""
+    async def are_saves_safe(self, vm_id: str) -> bool:
+        """Return whether a deletion need not wait for saves: they are elsewhere, or the deletion is final."""
         vm = await self._vm(vm_id)
         decided = vm.status is VmStatus.DELETING and vm.is_deletion_decided
         return decided or not vm.saves_pending
 
     @activity.defn(name="alarm")
     async def alarm(self, vm_id: str, what: str) -> None:
-        """Saves that a person should look after: on the VM until they are well, and in the log."""
+        """Record saves that need attention: on the VM until they are safe, and in the log."""
         log.error("machine needs attention", extra={"vm": vm_id, "why": what})
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_warning": what}})
 
     @activity.defn(name="stop")
     async def stop(self, vm_id: str) -> Off:
-        """Ask the cloud, and wait until it says that the machine is off. A machine that is gone counts as off."""
+        """Request a stop and wait until the cloud reports the machine as off. A machine that is gone counts as off."""
         vm = await self._vm(vm_id)
         provider, machine_id = self._registry.get(vm.provider), _machine_id(vm)
         while True:
@@ -149,10 +152,12 @@ class PowerActivities:
 
     @activity.defn(name="start")
     async def start(self, vm_id: str) -> None:
-        """Ask the cloud, wait until it runs, find its address, and wait until the stream answers. The meter runs from
-        the moment when the cloud took the start, and not at all when it did not."""
+        """Request a start, and wait until the machine runs, has an address, and its stream responds.
+
+        The meter runs from the moment when the cloud accepted the start, and not at all if it did not.
+        """
         vm = await self._vm(vm_id)
-        machine = await self._started(vm, self._registry.get(vm.provider), _machine_id(vm))
+        machine = await self._start_and_wait(vm, self._registry.get(vm.provider), _machine_id(vm))
         ports = {str(internal): external for internal, external in machine.ports.items()}
         found = {"ip_address": machine.ip_address, "ports": ports}
         vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": found}) or vm
@@ -163,38 +168,41 @@ class PowerActivities:
 
     @activity.defn(name="replace")
     async def replace(self, vm_id: str, key: str) -> None:
-        """Have another machine set up for what was played here, because this one's hardware is with others."""
+        """Set up another machine for the game on this one, because its hardware was given to others."""
         if self._replacing is None:
             return
         try:
             launch_id = await self._replacing.replace(await self._vm(vm_id), key)
         except GatewayError as error:
-            told = f"Its hardware was given away, and no other machine could be had: {error.message}"
+            told = f"Its hardware was given away, and no other machine is available: {error.message}"
             await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": told}})
             return
-        told = "Its hardware was given away: another machine is set up with the same game and saves"
+        told = "Its hardware was given away: another machine is being set up with the same game and saves"
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": told, "replacement_launch_id": launch_id}})
 
     @activity.defn(name="pair")
     async def pair(self, vm_id: str, pin: Pin) -> None:
-        """Raises InvalidInputError for a wrong PIN, InvalidStateError when no device asks to be paired."""
+        """Pair a device.
+
+        Raises InvalidInputError for a wrong PIN and InvalidStateError if no device requests pairing.
+        """
         await self._onboard.pair(address_of(await self._vm(vm_id)), pin.pin, pin.user_id)
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"paired": True, "last_activity_at": _now()}})
 
     @activity.defn(name="lose")
     async def lose(self, vm_id: str, detail: str, there_at: datetime | None = None) -> None:
-        """The cloud does not know it any more: since it was there last it costs nothing, and the player is told."""
+        """Record that the cloud no longer knows the machine, which costs nothing since then, and warn the player."""
         vm = await self._vm(vm_id)
         if vm.status in ENDED:
-            return  # written by an attempt of which nobody heard
-        vm = await lost(self._db, self._meter, vm, detail, there_at or _now())
+            return  # written by an attempt whose response was lost
+        vm = await mark_lost(self._db, self._meter, vm, detail, there_at or _now())
         await write_with(
             self._db,
             lambda: move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": _now()}),
             lambda vm: service_entry("watch", f"{IncidentKind.GONE}:{VmStatus.DELETED}", vm.id, detail),
         )
 
-    async def _moved(self, vm: Vm, status: VmStatus, fields: Document, found: str) -> None:
+    async def _move(self, vm: Vm, status: VmStatus, fields: Document, found: str) -> None:
         if not found or vm.status is status:
             await move_vm(self._db, vm.id, status, fields)
             return
@@ -204,23 +212,26 @@ class PowerActivities:
             lambda vm: service_entry("watch", f"{found}:{status}", vm.id, fields["detail"] or ""),
         )
 
-    async def _started(self, vm: Vm, provider: Provider, machine_id: MachineId) -> Machine:
-        """The machine, running. Raises NoCapacityError when its hardware is with others, MachineLostError when it is
-        gone or broken for good."""
+    async def _start_and_wait(self, vm: Vm, provider: Provider, machine_id: MachineId) -> Machine:
+        """Start the machine and return it once it runs.
+
+        Raises NoCapacityError if its hardware was given to others, and MachineLostError if it is gone or broken for
+        good.
+        """
         asked = False
         while True:
             machine = await provider.machine(machine_id)
             if machine is None or machine.state is MachineState.VANISHED:
-                raise MachineLostError("the cloud does not know it any more")
+                raise MachineLostError("the cloud no longer knows it")
             if machine.state in _ON:
                 await self._meter.record_state(vm, UsageState.RUNNING, _turned_on_at(vm))
             if machine.state is MachineState.RUNNING and machine.ip_address:
                 return machine
             if machine.state is MachineState.BROKEN and (asked or activity.info().attempt > _STARTS_OF_A_BROKEN_ONE):
-                raise MachineLostError("the cloud says that it is broken")
+                raise MachineLostError("the cloud reports that it is broken")
             if machine.state in OFF:
                 if machine.made_anew_by_start:
-                    # Before the start: whoever takes over after it must not look for the old key.
+                    # Before the start, so that a worker that takes over later does not expect the old key.
                     await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ssh_host_key": None}})
                 asked_at = _now()
                 vm = await self._db.update(Vm, {"_id": vm.id}, {"$set": {"start_asked_at": asked_at}}) or vm
@@ -237,16 +248,19 @@ class PowerActivities:
 
 
 def _turned_on_at(vm: Vm) -> datetime:
-    """Of a machine that is on without our note of it: an attempt of which nobody heard had it turned on, after this
-    work was ordered."""
+    """Return when a machine that runs without our record of it was started: after this work was ordered.
+
+    An attempt that lost its response started it.
+    """
     ordered_at, asked_at = activity.info().scheduled_time, vm.start_asked_at
     return ordered_at if asked_at is None or asked_at < ordered_at else asked_at
 
 
 def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool, *, by_host: bool) -> Document:
-    """What changes with a status, seen from the one before it. An activity that is repeated finds it changed.
+    """Return the fields that change with a status, based on the previous status.
 
-    What follows a stop by its host keeps the warning that says so."""
+    A repeated activity finds them changed. The status after a stop by the host keeps the warning about it.
+    """
     fields: Document = {}
     if status is not VmStatus.RUNNING:
         fields |= {"stop_warning": None, "health_warning": None, "library_warning": None}

@@ -1,4 +1,4 @@
-"""Whether a machine that does not respond is on at all: only its cloud can say."""
+"""Determines through the cloud whether a machine that does not respond is on at all."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ OFF: Final = frozenset(
 
 
 async def while_on(registry: Registry, vm: Vm, work: Awaitable[T]) -> T:
-    """What the work on a machine returns. What fails because its cloud has lost it or turned it off is not worth
-    another try: MachineLostError."""
+    """Run work on a machine and return its result.
+
+    If the work fails because the cloud lost the machine or turned it off, MachineLostError is raised, because retrying
+    is useless.
+    """
     try:
         return await work
     except ProviderBusyError as error:
         machine = await registry.get(vm.provider).machine(MachineId(vm.provider_id or ""))
         if machine is None or machine.state in OFF:
-            raise MachineLostError(f"the machine is not on any more: {error.message}") from error
+            raise MachineLostError(f"the machine is no longer on: {error.message}") from error
         raise

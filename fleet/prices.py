@@ -1,4 +1,4 @@
-"""What a provider says that a machine costs, compared with what was offered, and what follows from a difference."""
+"""Compares a provider's price of a machine with the offer, and handles differences."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from placement.reasons import price_words
 from placement.unavailable_sites import FullSites
 from providers.base import Machine, SiteId
 
-_ROUNDED_TO: Final = -2  # decimal places and more: what has fewer may be anything
-_NOTICEABLE: Final = Decimal("1.01")  # times what was offered
+_ROUNDED_TO: Final = -2  # decimal places: a price with fewer may be anything
+_NOTICEABLE: Final = Decimal("1.01")  # times the offered price
 
 
 class ProviderPrices:
@@ -26,9 +26,11 @@ class ProviderPrices:
         self._full_sites = FullSites(db)
 
     async def follow(self, vm: Vm, machine: Machine, since: datetime) -> Vm:
-        """Record what the provider charges and let the meter follow from `since` on. A provider that does not say
-        changes nothing."""
-        told = charged(machine, vm.usd_per_hour)
+        """Record the provider's price and apply it to the meter from `since` on.
+
+        A provider that does not report it changes nothing.
+        """
+        told = provider_price(machine, vm.usd_per_hour)
         if told is None:
             return vm
         if told != vm.usd_per_hour:
@@ -40,8 +42,10 @@ class ProviderPrices:
         return vm
 
     async def require_cap(self, vm: Vm) -> None:
-        """Raise MachineLostError when the machine costs more than its launch allows. The launch gives it back and tries
-        the next place; all processes pass this one over."""
+        """Raise MachineLostError if the machine costs more than its launch allows.
+
+        The launch then releases it and tries the next placement; all processes skip this site.
+        """
         cap = await self._cap(vm)
         if cap is None or vm.usd_per_hour <= cap:
             return
@@ -52,9 +56,9 @@ class ProviderPrices:
     async def _warning(self, vm: Vm, told: Decimal, offered: Decimal) -> str | None:
         cap = await self._cap(vm)
         if cap is not None and told > cap:
-            return f"The machine costs {price_words(told)}, more than the {price_words(cap)} that were allowed"
+            return f"The machine costs {price_words(told)}, more than the {price_words(cap)} that was allowed"
         if told > offered * _NOTICEABLE:
-            return f"The machine costs {price_words(told)}; {price_words(offered)} were offered"
+            return f"The machine costs {price_words(told)}; {price_words(offered)} was offered"
         return None
 
     async def _cap(self, vm: Vm) -> Decimal | None:
@@ -62,8 +66,11 @@ class ProviderPrices:
         return None if launch is None else launch.max_usd_per_hour
 
 
-def charged(machine: Machine, known: Decimal) -> Decimal | None:
-    """Return the provider's price; None when it does not say one. The known price, rounded, is the known price."""
+def provider_price(machine: Machine, known: Decimal) -> Decimal | None:
+    """Return the provider's price, or None if it does not report one.
+
+    A rounded form of the known price counts as the known price.
+    """
     told = machine.usd_per_hour
     if told is None or not told.is_finite() or told <= 0:
         return None

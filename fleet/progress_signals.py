@@ -1,4 +1,4 @@
-"""Lines about work in progress, from inside an activity to the workflow that waits for it."""
+"""Sends progress lines from inside an activity to the workflow that waits for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from providers.base import ProgressCallback
 log = logging.getLogger(__name__)
 
 NOTE_SIGNAL: Final = "activity_note"
-# Builds before launches ran steps side by side sent the line alone.
+# Builds before launches ran steps in parallel sent the line alone.
 EARLIER_NOTE_SIGNAL: Final = "note"
 EARLIER_TROUBLE_SIGNAL: Final = "trouble"
 _LINES_PER_ACTIVITY: Final = 80
@@ -29,8 +29,8 @@ _ticking: ContextVar[set[asyncio.Task[None]] | None] = ContextVar("clocks of lon
 
 
 @asynccontextmanager
-async def lines_first() -> AsyncIterator[None]:
-    """What is told within the body has reached the workflow before the body's outcome does."""
+async def deliver_lines_first() -> AsyncIterator[None]:
+    """Deliver lines sent within the body to the workflow before the body's result."""
     sending: set[asyncio.Task[None]] = set()
     ticking: set[asyncio.Task[None]] = set()
     tokens = _sending.set(sending), _ticking.set(ticking)
@@ -45,27 +45,27 @@ async def lines_first() -> AsyncIterator[None]:
             await asyncio.wait(set(sending), timeout=_LAST_LINES_S)
 
 
-async def tell_trouble(line: str) -> None:
-    """Tell the workflow of this activity that a try failed and is repeated. A signal that fails is dropped."""
+async def signal_failed_try(line: str) -> None:
+    """Signal to this activity's workflow that a try failed and is repeated. A signal that fails is dropped."""
     try:
         async with asyncio.timeout(_LAST_LINES_S):
             info = activity.info()
             note = ActivityNote(info.activity_type, line[:200], failed=True)
             await activity.client().get_workflow_handle(info.workflow_id or "").signal(NOTE_SIGNAL, note)
     except Exception:
-        log.warning("a failed try could not be told", exc_info=True)
+        log.warning("failed to signal a failed try", exc_info=True)
 
 
-def told_to_workflow() -> ProgressCallback:
-    """Return a callback that signals each new line to the workflow of the running activity. Within `lines_first` the
-    signals are awaited.
+def signal_progress() -> ProgressCallback:
+    """Return a callback that signals each new line to the workflow of the running activity.
 
-    Repeated lines and those beyond a bound are dropped: a player reads phases, not logs. A signal that fails is
-    dropped too; progress is never worth a failed step. Within `lines_first` the latest line is sent again every
-    half minute, so that the bar moves while a long task prints nothing.
+    Within `deliver_lines_first` the signals are awaited. Repeated lines and those beyond a limit are dropped, because
+    players read phases, not logs. A signal that fails is dropped too: progress is never worth a failed step. Within
+    `deliver_lines_first` the latest line is repeated every half minute, so that the bar moves while a long task prints
+    nothing.
     """
     workflow_id, name = activity.info().workflow_id, activity.info().activity_type
-    assert workflow_id is not None, "told_to_workflow is for activities of a workflow"
+    assert workflow_id is not None, "told_to_workflow must be called in an activity of a workflow"
     workflow = activity.client().get_workflow_handle(workflow_id)
     told: set[str] = set()
     latest = [""]
@@ -78,7 +78,7 @@ def told_to_workflow() -> ProgressCallback:
             try:
                 await workflow.signal(NOTE_SIGNAL, ActivityNote(name, line))
             except Exception:
-                log.warning("a line of progress could not be told", exc_info=True)
+                log.warning("failed to signal progress", exc_info=True)
 
     async def tick() -> None:
         while True:

@@ -1,7 +1,7 @@
-"""The health of clouds, written by workers and read by every process, so that all of them rank clouds alike.
+"""Health of clouds, written by workers and read by every process, so that all rank clouds alike.
 
-Only a worker has what a cloud needs: CloudyPad's executable, keys, credentials. A gateway that looked for itself would
-find none of it.
+Only a worker has what a cloud needs: CloudyPad's executable, keys and credentials. A gateway has none of it and could
+not check by itself.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 REPORT_EVERY_S: Final = 15.0
 _GOOD_FOR: Final = timedelta(seconds=60)
-_NO_REPORT: Final = "no worker has reported on it yet, or lately"
+_NO_REPORT: Final = "no worker has reported on it yet, or recently"
 
 
 class ReportedHealth:
-    """One cloud's health as the workers report it. `simulated` is known without them."""
+    """Health of one cloud as the workers report it. `simulated` is known without them."""
 
     def __init__(self, db: Database, provider: ProviderName, *, simulated: bool) -> None:
         self._db = db
@@ -34,8 +34,10 @@ class ReportedHealth:
         self._simulated = simulated
 
     async def get(self) -> ProviderHealth:
-        """Return healthy when any worker can use the cloud now. Without a report nothing is held against it: the order
-        of the clouds is then the same for all processes too. Never raises."""
+        """Return healthy if any worker can use the cloud now. Never raises.
+
+        A missing report counts as healthy, so that all processes rank the clouds alike.
+        """
         try:
             now = {"provider": self._provider, "expires_at": {"$gt": datetime.now(UTC)}}
             reports, _ = await self._db.find_readable(ProviderReport, now, sort=[("expires_at", -1)])
@@ -54,13 +56,13 @@ class ProviderReports:
     """Writes this worker's reports."""
 
     def __init__(self, db: Database, providers: Sequence[Provider], worker: str | None = None) -> None:
-        """`providers` look for themselves: they are not wrapped in reports. `worker` names this process."""
+        """Report on `providers`, which check themselves and are not wrapped in reports. `worker` names this process."""
         self._db = db
         self._providers = providers
         self._worker = worker or token_hex(8)
 
     async def keep(self) -> None:
-        """Report again and again, until cancelled; a database that is away is waited for."""
+        """Report regularly until cancelled, waiting for a database that is unavailable."""
         while True:
             try:
                 await self.write()
@@ -69,7 +71,7 @@ class ProviderReports:
             await asyncio.sleep(REPORT_EVERY_S)
 
     async def write(self) -> None:
-        """Look at every cloud once and write what is seen; forget the reports of workers that are gone."""
+        """Check every cloud once and write the results; delete reports of workers that are gone."""
         found = await asyncio.gather(*(provider.health() for provider in self._providers))
         now = datetime.now(UTC)
         for provider, health in zip(self._providers, found, strict=True):

@@ -1,4 +1,4 @@
-"""Renting a machine, waiting until it runs, and giving it back: each may be repeated at any point."""
+"""Rents a machine, waits until it runs, and releases it. Every activity may be repeated at any point."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from errors import (
 )
 from fleet.messages import Done, Released, RentOrder
 from fleet.prices import ProviderPrices
-from fleet.progress_signals import told_to_workflow
+from fleet.progress_signals import signal_progress
 from models.database import Database, Document
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
@@ -44,7 +44,7 @@ _BOOTING = {MachineState.CREATING, MachineState.STARTING, MachineState.RUNNING, 
 
 
 class ProvisioningActivities:
-    """The activities that change what exists at a cloud. They alone write a VM's status while a launch prepares it."""
+    """Activities that change what exists at a cloud. Only they write a VM's status while a launch prepares it."""
 
     def __init__(
         self,
@@ -57,8 +57,11 @@ class ProvisioningActivities:
         poll_s: float = 2.0,
         deployment: str = "main",
     ) -> None:
-        """`forget` is told the tag of a machine that is gone. `settle_s`: how long after its permit an order may show
-        in no list. `poll_s`: the pace of looking. `deployment` stands in the names of the machines."""
+        """Set up the activities.
+
+        `forget` is called with the tag of a machine that is gone. `settle_s`: how long after its permit an order may be
+        missing from lists. `poll_s`: pause between reads. `deployment` is part of the machines' names.
+        """
         self._forget = forget
         self._db = db
         self._registry = registry
@@ -73,9 +76,9 @@ class ProvisioningActivities:
 
     @activity.defn(name="rent")
     async def rent(self, order: RentOrder) -> Done:
-        """Take the turn, order, record what came. Raises NoCapacityError only when nothing was rented."""
+        """Claim the attempt, order, and record the machine. Raises NoCapacityError only if nothing was rented."""
         asked_at = _now()
-        vm = await self._turn_taken(order)
+        vm = await self._claim_turn(order)
         provider = self._registry.get(order.offer.provider)
         if vm.provider_id is not None:
             machine = await provider.machine(MachineId(vm.provider_id))
@@ -83,12 +86,12 @@ class ProvisioningActivities:
                 raise MachineLostError("the machine vanished right after it was rented")
         else:
             await self._require_quota(vm)
-            machine = await self._ordered(provider, order, vm)
-            await self._quota_is_there(vm.provider)
-        # A machine that an earlier order brought, whose answer was lost, has cost since that order.
+            machine = await self._place_order(provider, order, vm)
+            await self._clear_quota_alert(vm.provider)
+        # A machine of an earlier order whose response was lost has cost since that order.
         started_at = vm.started_at or machine.billed_from or vm.ordered_at or asked_at
         await self._meter.record_state(
-            await self._recorded(provider, vm, machine, {"started_at": started_at}), UsageState.RUNNING, started_at
+            await self._record(provider, vm, machine, {"started_at": started_at}), UsageState.RUNNING, started_at
         )
         return Done(
             f"Rented in {_words(order.site.city, order.site.country)} for {order.offer.usd_per_hour} USD an hour"
@@ -96,8 +99,10 @@ class ProvisioningActivities:
 
     @activity.defn(name="await_boot")
     async def await_boot(self, vm_id: str) -> Done:
-        """Until the cloud says that it runs and has an address. Raises MachineLostError when it never will, or when it
-        costs more than the launch allows."""
+        """Wait until the cloud reports that the machine runs and has an address.
+
+        Raises MachineLostError if it never will, or if it costs more than the launch allows.
+        """
         was_there = False
         while True:
             vm = await self._vm(vm_id)
@@ -119,7 +124,7 @@ class ProvisioningActivities:
 
     @activity.defn(name="mark_running")
     async def mark_running(self, vm_id: str) -> None:
-        """The stream answers: from now on the machine is the player's, and its session clock runs."""
+        """Hand the machine over to the player: the stream responds, and the session clock starts."""
         vm = await self._vm(vm_id)
         now = _now()
         await move_vm(
@@ -131,19 +136,18 @@ class ProvisioningActivities:
 
     @activity.defn(name="release")
     async def release(self, vm_id: str) -> Released:
-        """Delete everything that carries the VM's tag until the cloud says that nothing is left. A VM that has ended
-        already is a success.
+        """Delete everything with the VM's tag until the cloud reports that nothing remains.
 
-        While the database refuses, the machine is deleted all the same, so that it costs no longer; the records follow
-        with the next attempt.
+        A VM that has already ended counts as success. While the database is unavailable, the machine is deleted all the
+        same, so that it stops costing; the records follow with the next attempt.
         """
         try:
-            return await self._released(vm_id)
+            return await self._release(vm_id)
         except UnavailableError:
             await self._give_back(vm_id)
             raise
 
-    async def _released(self, vm_id: str) -> Released:
+    async def _release(self, vm_id: str) -> Released:
         vm = await self._db.get(Vm, vm_id)
         if vm is None:
             return Released(gone=True, message="Nothing was rented")
@@ -153,25 +157,25 @@ class ProvisioningActivities:
         never_ordered = {"_id": vm_id, "status": VmStatus.PROVISIONING, "provider_id": None, "ordered_at": None}
         if await self._db.update(Vm, never_ordered, {"$set": {"status": VmStatus.FAILED}}) is not None:
             return Released(gone=True, message="Nothing was rented")
-        # From here on no order is permitted; what stands on the record now is all there was.
-        vm = await self._moved(vm, VmStatus.DELETING, {"deletion_decided_at": vm.deletion_decided_at or _now()})
+        # From here on no order is permitted, so the recorded order is the last one.
+        vm = await self._move(vm, VmStatus.DELETING, {"deletion_decided_at": vm.deletion_decided_at or _now()})
         if (given_back_at := self._given_back.pop(vm_id, None)) is not None and vm.going_since is None:
-            await _going(self._db, vm, given_back_at)
+            await _set_going_since(self._db, vm, given_back_at)
         seen: set[MachineId] = {MachineId(vm.provider_id)} if vm.provider_id else set()
         provider = self._registry.get(vm.provider)
         while True:
-            if await self._gone(provider, vm, seen):
+            if await self._delete_once(provider, vm, seen):
                 break
             await asyncio.sleep(self._poll_s)
         await self._meter_end(vm, rented=bool(seen))
-        await self._forgotten(vm)
-        await self._moved(vm, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
-        # Again: an attempt to rent that was overtaken may have told the meter before the record was closed.
+        await self._forget_tag(vm)
+        await self._move(vm, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
+        # Again: an overtaken rent attempt may have started the meter before the record was closed.
         await self._meter.record_state(vm, None, vm.going_since or _now())
         return Released(gone=True, message="The cloud confirmed that the machine is gone")
 
-    async def _moved(self, vm: Vm, to: VmStatus, changes: Document | None = None) -> Vm:
-        """Move the VM, unless another has ended it."""
+    async def _move(self, vm: Vm, to: VmStatus, changes: Document | None = None) -> Vm:
+        """Change the VM's status, unless it has already ended."""
         try:
             return await move_vm(self._db, vm.id, to, changes)
         except ConflictError:
@@ -181,27 +185,29 @@ class ProvisioningActivities:
             return now
 
     async def _give_back(self, vm_id: str) -> None:
-        """Ask every cloud for the deletion of the VM's machine, by its name alone, without a look at the records."""
+        """Request the deletion of the VM's machine at every cloud by name alone, without reading the records."""
         for provider in self._registry.all():
             try:
                 for machine in await provider.machines():
                     tag = parse_tag(machine.tag)
                     if tag is not None and tag.vm_id == vm_id and tag.deployment in {None, self._deployment}:
-                        log.warning("machine is deleted before its record is written", extra={"vm": vm_id})
+                        log.warning("deleting machine before its record is written", extra={"vm": vm_id})
                         await provider.release(machine.id)
                         self._given_back.setdefault(vm_id, _now())
             except GatewayError as error:
-                log.warning("machine could not be deleted yet", extra={"vm": vm_id, "why": error.message})
+                log.warning("machine deletion failed, retrying", extra={"vm": vm_id, "why": error.message})
 
     @activity.defn(name="give_up")
     async def give_up(self, vm_id: str) -> None:
-        """The cloud would not confirm the deletion in time: say so, and leave it to the sweeper. A VM that has ended
-        since then, or has no record, is left as it is."""
+        """Mark the VM as LOST, for the sweeper, because the cloud has not confirmed its deletion in time.
+
+        A VM that has ended since then, or has no record, is unchanged.
+        """
         vm = await self._db.get(Vm, vm_id)
         if vm is not None and vm.status not in ENDED:
-            await self._moved(vm, VmStatus.LOST, {"detail": "its deletion could not be confirmed"})
+            await self._move(vm, VmStatus.LOST, {"detail": "its deletion could not be confirmed"})
 
-    async def _ordered(self, provider: Provider, order: RentOrder, vm: Vm) -> Machine:
+    async def _place_order(self, provider: Provider, order: RentOrder, vm: Vm) -> Machine:
         mine = {"_id": vm.id, "order_turn": vm.order_turn}
         permits: list[datetime] = []
 
@@ -211,12 +217,12 @@ class ProvisioningActivities:
 
         try:
             return await provider.rent(
-                order.offer, Tag(vm.tag), ordered_at=vm.ordered_at, permit=permit, tell=told_to_workflow()
+                order.offer, Tag(vm.tag), ordered_at=vm.ordered_at, permit=permit, tell=signal_progress()
             )
         except NoCapacityError as error:
             await self._db.update(Vm, mine, {"$set": {"ordered_at": None}})
             if isinstance(error, AccountQuotaError):
-                await self._quota_used_up(vm.provider, error)
+                await self._report_quota(vm.provider, error)
             raise
         except ProviderRefusedError:
             if permits:
@@ -224,12 +230,14 @@ class ProvisioningActivities:
             raise
 
     async def _require_quota(self, vm: Vm) -> None:
-        """Raise NoCapacityError at once when a quota of the whole account was used up a moment ago. What was ordered
-        before is looked for first."""
+        """Raise NoCapacityError at once if a quota of the whole account was used up recently.
+
+        An earlier order is looked for first.
+        """
         if vm.ordered_at is None and (reason := await self._full_sites.cloud_reason(vm.provider)) is not None:
             raise NoCapacityError(reason)
 
-    async def _quota_used_up(self, provider: ProviderName, error: AccountQuotaError) -> None:
+    async def _report_quota(self, provider: ProviderName, error: AccountQuotaError) -> None:
         used_up, for_ = "the balance is too low. Top it up", BALANCE_FOR
         if not isinstance(error, AccountBalanceError):
             used_up, for_ = f"its quota {error.quota} is used up. Ask the provider for more", QUOTA_FOR
@@ -241,66 +249,73 @@ class ProvisioningActivities:
             f"{provider} rents nothing out: {used_up}",
         )
 
-    async def _quota_is_there(self, provider: ProviderName) -> None:
+    async def _clear_quota_alert(self, provider: ProviderName) -> None:
         for alert in await self._alerts.find_open_of(OperatorAlertCode.QUOTA_EXCEEDED):
             if alert.subject_id.startswith(f"{provider}:"):
                 await self._alerts.clear(alert.code, alert.subject_id)
 
     async def _permit(self, vm: Vm) -> datetime:
-        """The intent, on record right before the paid call: for the newest attempt alone, and only as long as the VM
-        has no machine and is not given back."""
+        """Record the intent right before the paid call.
+
+        Only the newest attempt may order, and only while the VM has no machine and is not being released.
+        """
         newest = {"_id": vm.id, "order_turn": vm.order_turn, "status": VmStatus.PROVISIONING, "provider_id": None}
         permitted = await self._db.update(Vm, newest, {"$set": {"ordered_at": _now(), "order_refused": False}})
         if permitted is None or permitted.ordered_at is None or activity.is_cancelled():
-            raise ProviderBusyError("this attempt may not order any more: another one went on")
+            raise ProviderBusyError("this attempt may no longer order: another one has taken over")
         return permitted.ordered_at
 
-    async def _gone(self, provider: Provider, vm: Vm, seen: set[MachineId]) -> bool:
-        """One round: delete what carries the tag, look again. `seen` collects every machine that ever did."""
+    async def _delete_once(self, provider: Provider, vm: Vm, seen: set[MachineId]) -> bool:
+        """Delete everything with the tag and read the list again, once.
+
+        `seen` collects every machine that had the tag.
+        """
         listed = {machine.id for machine in await provider.machines() if machine.tag == vm.tag}
         for machine_id in listed - seen:
-            await self._found(vm, machine_id)
+            await self._record_found(vm, machine_id)
         seen |= listed
         left = False
         for machine_id in sorted(seen):
             try:
                 if (machine := await provider.machine(machine_id)) is not None:
                     left = True
-                    await released(self._db, provider, machine, vm)
+                    await request_release(self._db, provider, machine, vm)
             except ProviderError as error:
                 left = True
-                log.warning("a machine could not be deleted yet", extra={"vm": vm.id, "why": str(error)})
+                log.warning("machine deletion failed, retrying", extra={"vm": vm.id, "why": str(error)})
         if left or listed:
             return False
-        # An order whose answer was lost may still turn up in the list.
+        # An order whose response was lost may still appear in the list.
         return bool(seen) or vm.order_refused or self._is_settled(vm)
 
     def _is_settled(self, vm: Vm) -> bool:
-        """Whether a cloud that does not know the VM's machine has had the time to learn of it."""
+        """Return whether the cloud has had the time to list the VM's machine if there is one."""
         return vm.ordered_at is None or _now() - vm.ordered_at > self._settle
 
-    async def _found(self, vm: Vm, machine_id: MachineId) -> None:
-        """A machine that nobody recorded has cost since it was ordered. On record before it is deleted: whoever goes on
-        after us would find nothing of it any more."""
+    async def _record_found(self, vm: Vm, machine_id: MachineId) -> None:
+        """Record a machine that was not on record, which has cost since it was ordered.
+
+        It is recorded before its deletion, because a worker that takes over afterwards would find no trace of it.
+        """
         if not await self._meter.has_usage(vm.id):
             await self._meter.record_state(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
         await self._db.update(Vm, {"_id": vm.id, "provider_id": None}, {"$set": {"provider_id": machine_id}})
 
-    async def _forgotten(self, vm: Vm) -> None:
+    async def _forget_tag(self, vm: Vm) -> None:
         try:
             if self._forget is not None:
                 await self._forget(vm.tag)
         except ProviderError as error:
-            log.warning("traces of a machine stay behind", extra={"vm": vm.id, "why": error.message})
+            log.warning("failed to remove local state of a machine", extra={"vm": vm.id, "why": error.message})
 
     async def _meter_end(self, vm: Vm, *, rented: bool) -> None:
-        """It costs nothing any more. A machine that was found only now has cost since it was ordered."""
+        """Stop the meter. A machine that was found only now has cost since it was ordered."""
         if rented and not await self._meter.has_usage(vm.id):
             await self._meter.record_state(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)
         await self._meter.record_state(vm, None, vm.going_since or _now())
 
-    async def _turn_taken(self, order: RentOrder) -> Vm:
-        """The VM document, with the order's offer on it, for as long as no later attempt takes its turn."""
+    async def _claim_turn(self, order: RentOrder) -> Vm:
+        """Claim the VM's document for this attempt and write the offer to it, unless a later attempt has claimed it."""
         turn = _turn()
         if await self._db.get(Vm, order.vm_id) is None:
             with suppress(ConflictError):
@@ -308,19 +323,22 @@ class ProvisioningActivities:
         earlier = {"_id": order.vm_id, "status": VmStatus.PROVISIONING, "order_turn": {"$lt": turn}}
         vm = await self._db.update(Vm, earlier, {"$set": {**_offer_fields(order), "order_turn": turn}})
         if vm is None:
-            raise ProviderBusyError("a later attempt rents this machine, or nobody any more")
+            raise ProviderBusyError("superseded: a newer rent attempt owns this VM, or it is no longer provisioning")
         return vm
 
-    async def _recorded(self, provider: Provider, vm: Vm, machine: Machine, fields: Document) -> Vm:
-        """Ours on record. A machine that comes when its VM has another one, or needs none any more, is given back."""
+    async def _record(self, provider: Provider, vm: Vm, machine: Machine, fields: Document) -> Vm:
+        """Record the machine.
+
+        If the VM already has another machine, or no longer needs one, this one is released.
+        """
         mine = {"_id": vm.id, "status": VmStatus.PROVISIONING, "provider_id": {"$in": [None, machine.id]}}
         recorded = await self._db.update(Vm, mine, {"$set": {**_machine_fields(machine), **fields}})
         if recorded is not None:
             return recorded
         if (await self._vm(vm.id)).provider_id != machine.id:
-            log.warning("a machine came too late and is given back", extra={"vm": vm.id, "machine": machine.id})
+            log.warning("releasing machine of a superseded order", extra={"vm": vm.id, "machine": machine.id})
             await provider.release(machine.id)
-        raise ProviderBusyError("another attempt went on with this machine")
+        raise ProviderBusyError("another attempt has taken over this VM")
 
     async def _vm(self, vm_id: str) -> Vm:
         vm = await self._db.get(Vm, vm_id)
@@ -329,29 +347,31 @@ class ProvisioningActivities:
         return vm
 
 
-async def released(db: Database, provider: Provider, machine: Machine, vm: Vm) -> None:
-    """Ask for a machine's deletion, and note on its VM since when the cloud is at it: the intent before the question,
-    whose answer may be lost, and the answer. One that is seen whole after all goes on costing."""
+async def request_release(db: Database, provider: Provider, machine: Machine, vm: Vm) -> None:
+    """Request deletion and set `going_since` before the call (its response may be lost) and again when it succeeds.
+
+    If the machine is not DELETING, the time is renewed, so it stays billed until this request.
+    """
     if asked := vm.going_since is None or machine.state is not MachineState.DELETING:
-        await _going(db, vm)
+        await _set_going_since(db, vm)
     await provider.release(machine.id)
     if asked:
-        await _going(db, vm)
+        await _set_going_since(db, vm)
 
 
-async def lost(db: Database, meter: Meter, vm: Vm, detail: str, at: datetime) -> Vm:
-    """The cloud does not have it any more: from `at` on it costs nothing, and the player is told what went with it."""
+async def mark_lost(db: Database, meter: Meter, vm: Vm, detail: str, at: datetime) -> Vm:
+    """Record that the cloud no longer has the machine: it costs nothing from `at` on, and lost saves are reported."""
     gone: Document = {"detail": detail, "stops_at": None, "stop_warning": None, "health_warning": None}
     gone["library_warning"] = None
     if vm.saves_pending:
         since = "" if vm.saved_at is None else f" after {vm.saved_at:%H:%M} UTC"
-        gone["saves_warning"] = f"What was saved on this machine{since} went with it"
+        gone["saves_warning"] = f"Progress on this machine{since} is lost"
     vm = await move_vm(db, vm.id, VmStatus.LOST, gone)
     await meter.record_state(vm, None, at)
     return vm
 
 
-async def _going(db: Database, vm: Vm, since: datetime | None = None) -> None:
+async def _set_going_since(db: Database, vm: Vm, since: datetime | None = None) -> None:
     vm.going_since = since or _now()
     await db.update(Vm, {"_id": vm.id}, {"$set": {"going_since": vm.going_since}})
 
@@ -373,8 +393,10 @@ def _vm(order: RentOrder, deployment: str) -> Vm:
 
 
 def _turn() -> int:
-    """When the engine scheduled this attempt, in microseconds by its own clock: attempts of a launch to rent come one
-    after another, so that a later one has a greater number."""
+    """Return when Temporal scheduled this attempt, in microseconds by its clock.
+
+    Rent attempts of a launch follow one another, so a later one has a greater number.
+    """
     return int(activity.info().current_attempt_scheduled_time.timestamp() * 1_000_000)
 
 

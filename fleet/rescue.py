@@ -1,8 +1,8 @@
-"""`python -m fleet.rescue HOST [--user ubuntu] [--port 22]`: bring the saves that lie on a host into the bucket.
+"""`python -m fleet.rescue HOST [--user ubuntu] [--port 22]`: upload the saves on a host to the bucket.
 
-For machines that cannot be adopted: one at Google whose CloudyPad state is lost, and any host to which an operator has
-attached the data disk of a machine whose instance was deleted by hand. The notes beside the saves say whose they are.
-Nothing is deleted anywhere, and running it again uploads nothing twice.
+For machines that cannot be adopted: one at Google whose CloudyPad state is lost, and any host with the data disk of a
+machine that was deleted by hand. The restore markers beside the saves identify their users. Nothing is deleted, and
+running it again uploads nothing twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from fleet.adoption import FoundSaves, user_of_folder
+from fleet.adoption import FoundSaves, find_user_of_folder
 from models.database import Database
 from streaming.addresses import Address
 from streaming.saves.discovery import FoundSlot
@@ -28,14 +28,14 @@ _HTTPS, _HTTP, _RTSP = 47984, 47989, 48010
 
 
 class SavesOnHost(FoundSaves, Protocol):
-    """What a rescue asks of a host. streaming.machine.StreamingMachines answers it."""
+    """The part of streaming.machine.StreamingMachines that a rescue needs."""
 
     async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RescuedSlot:
-    """One slot on the host. `is_safe`: nothing of it is on the host alone."""
+    """One slot on the host. `is_safe`: no file exists on the host alone."""
 
     slot: FoundSlot
     user_id: str | None
@@ -44,14 +44,17 @@ class RescuedSlot:
 
 
 async def rescue(db: Database, host: SavesOnHost, address: Address) -> list[RescuedSlot]:
-    """Upload every slot that the host's notes name. Raises ProviderError when host or bucket do not answer."""
-    return [await _rescued(db, host, address, found) for found in await host.find_slots(address)]
+    """Upload every slot that the host's restore markers name.
+
+    Raises ProviderError if the host or the bucket does not respond.
+    """
+    return [await _rescue_slot(db, host, address, found) for found in await host.find_slots(address)]
 
 
-async def _rescued(db: Database, host: SavesOnHost, address: Address, found: FoundSlot) -> RescuedSlot:
-    user_id = await user_of_folder(db, found.folder)
+async def _rescue_slot(db: Database, host: SavesOnHost, address: Address, found: FoundSlot) -> RescuedSlot:
+    user_id = await find_user_of_folder(db, found.folder)
     if user_id is None:
-        return RescuedSlot(found, None, f"no record has the user whose folder is {found.folder}", is_safe=False)
+        return RescuedSlot(found, None, f"no record names the user with the folder {found.folder}", is_safe=False)
     slot = SaveSlot(user_id, found.console, found.game_id, found.save_id)
     report = await host.upload_saves(address, slot)
     left = f", and {len(report.left_out)} files are on the host alone" if report.left_out else ""
@@ -59,7 +62,7 @@ async def _rescued(db: Database, host: SavesOnHost, address: Address, found: Fou
 
 
 def address_of_host(host: str, user: str, port: int) -> Address:
-    """Return where a host is reached. ValueError names what is wrong and what is allowed."""
+    """Return a host's address. Raises ValueError with the option and what is allowed."""
     if _HOST.fullmatch(host) is None:
         raise ValueError("HOST: a host name or an IP address. Example: 203.0.113.7")
     if _USER.fullmatch(user) is None:
@@ -69,9 +72,10 @@ def address_of_host(host: str, user: str, port: int) -> Address:
     return Address(host, port, user, None, _HTTPS, _HTTP, _RTSP)
 
 
-def table(rescued: Sequence[RescuedSlot]) -> str:
+def render_table(rescued: Sequence[RescuedSlot]) -> str:
+    """Return the result as a table."""
     if not rescued:
-        return "No notes of saves are on this host: nothing was uploaded."
+        return "No restore markers are on this host: nothing was uploaded."
     rows = [("safe", "user", "console", "game", "save", "outcome")]
     rows += [
         (
@@ -89,13 +93,14 @@ def table(rescued: Sequence[RescuedSlot]) -> str:
 
 
 def main() -> int:
-    # The composition root reads the settings; this is a command that asks it to, as fleet.sweep does.
+    """Run the command and return the exit status."""
+    # The composition root reads the settings; this command asks it to, as fleet.sweep does.
     from server import one_line_errors, rescue_once  # noqa: PLC0415 - by then it may
 
-    parser = argparse.ArgumentParser(description="Bring the saves that lie on a host into the bucket.")
-    parser.add_argument("host", metavar="HOST", help="its name or address, reached with this deployment's SSH key")
-    parser.add_argument("--user", default="ubuntu", help="who logs in there, and may use sudo")
-    parser.add_argument("--port", type=int, default=22, help="its SSH port")
+    parser = argparse.ArgumentParser(description="Upload the saves on a host to the bucket.")
+    parser.add_argument("host", metavar="HOST", help="name or address, reached with this deployment's SSH key")
+    parser.add_argument("--user", default="ubuntu", help="the login user, who may use sudo")
+    parser.add_argument("--port", type=int, default=22, help="the SSH port")
     arguments = parser.parse_args()
     try:
         address = address_of_host(arguments.host, arguments.user, arguments.port)
@@ -103,7 +108,7 @@ def main() -> int:
         parser.error(str(error))
     with one_line_errors():
         rescued = asyncio.run(rescue_once(address))
-    print(table(rescued))  # noqa: T201  (for the operator in a terminal)
+    print(render_table(rescued))  # noqa: T201  (for the operator in a terminal)
     return 0 if all(each.is_safe for each in rescued) else 1
 
 

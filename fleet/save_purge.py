@@ -1,4 +1,4 @@
-"""Removes deleted saves once a day, when the time in which they can be undeleted is over: a schedule of Temporal."""
+"""Removes deleted saves daily, once they can no longer be restored, on a Temporal schedule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RETRY: Final = RetryPolicy(initial_interval=timedelta(minutes=1), maximum_inter
 
 
 class SavePurge:
-    """`undelete_for`: how long a deleted save can be brought back."""
+    """Removes deleted saves. `undelete_for` is how long they can be restored."""
 
     def __init__(self, bucket: Bucket, undelete_for: timedelta) -> None:
         self._bucket = bucket
@@ -31,10 +31,10 @@ class SavePurge:
 
     @activity.defn(name="purge_deleted_saves")
     async def purge(self) -> int:
-        """Remove what is older, and return the number of objects."""
+        """Remove older saves and return the number of objects."""
         removed = await purge_deleted_saves(self._bucket, datetime.now(UTC), self._undelete_for)
         if removed:
-            log.info("deleted saves are removed for good", extra={"objects": removed})
+            log.info("removed expired deleted saves", extra={"objects": removed})
         return removed
 
 
@@ -52,5 +52,5 @@ class PurgeDeletedSavesWorkflow:
 
 
 async def ensure_purge_schedule(client: Client, task_queue: str) -> None:
-    """Have the engine purge daily. May be called by every worker at every start."""
+    """Create the daily schedule. Every worker may call it at every start."""
     await ensure_schedule(client, task_queue, PURGE_SAVES, _EVERY)

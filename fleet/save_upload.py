@@ -1,4 +1,4 @@
-"""What becomes of the saves on a machine, and how its VM tells the player."""
+"""Uploads the saves on a machine and reports the result on its VM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Final
 
-from fleet.machine_operations import OnBoard, address_of, slot_of
+from fleet.machine_operations import OnBoard, address_of, find_slot
 from models.database import Database
 from models.vms import Vm
 from streaming.saves.transfer import UploadOutcome, UploadReport
@@ -15,33 +15,33 @@ log = logging.getLogger(__name__)
 
 _TOLD: Final = {
     UploadOutcome.CONFLICT: (
-        "Another machine saved this game meanwhile. Nothing is lost: that save stays the current one, "
+        "Another machine has saved this game in the meantime. Nothing is lost: that save stays the current one, "
         "and the one from this machine is kept beside it"
     ),
     UploadOutcome.NOT_RESTORED: (
-        "The saves on this machine were never restored whole, so they were not uploaded and the machine is kept. "
+        "The saves on this machine were never restored completely, so they were not uploaded and the machine is kept. "
         "Launch the game on it again to have them restored"
     ),
     UploadOutcome.SHRUNK: (
-        "A save on this machine suddenly holds nothing. It is kept beside the slot, and the intact save from before "
+        "A save on this machine is suddenly empty. It is kept beside the slot, and the intact save from before "
         "stays the current one"
     ),
     UploadOutcome.VANISHED: (
-        "The save folder on this machine is empty, although files were there. The bucket still has them; "
-        "the machine is kept until somebody has looked for what was played after that"
+        "The save folder on this machine is empty, although it had files before. The bucket still has them; "
+        "the machine is kept until the progress after that has been looked for"
     ),
 }
 _LISTED: Final = 3
 
 
-async def bring_to_safety(db: Database, onboard: OnBoard, vm: Vm) -> bool:
-    """Upload what is played there, and write on the VM what came of it. False: it is on the machine alone."""
-    slot = await slot_of(db, vm)
+async def secure_saves(db: Database, onboard: OnBoard, vm: Vm) -> bool:
+    """Upload the saves and write the result to the VM. Returns False if saves exist on the machine alone."""
+    slot = await find_slot(db, vm)
     if slot is None:
         return True  # no launch has set anything up on it
     report = await onboard.upload_saves(address_of(vm), slot)
     safe = report.is_safe
-    if (told := _told(report)) is not None:
+    if (told := _warning_for(report)) is not None:
         log.log(
             logging.WARNING if safe else logging.ERROR,
             "the saves of a machine need attention",
@@ -57,11 +57,11 @@ async def bring_to_safety(db: Database, onboard: OnBoard, vm: Vm) -> bool:
     return safe
 
 
-def _told(report: UploadReport) -> str | None:
-    """Return what the player has to know: the outcome, or what is on the machine alone and what to do about it."""
+def _warning_for(report: UploadReport) -> str | None:
+    """Return what the player must know: the result, or the files on the machine alone and what to do about them."""
     texts = [told] if (told := _TOLD.get(report.outcome)) is not None else []
     if report.left_out:
         more = len(report.left_out) - _LISTED
         named = [str(one) for one in report.left_out[:_LISTED]] + ([f"{more} more"] if more > 0 else [])
-        texts.append(f"Not all saves could be uploaded, and these are on this machine alone: {'; '.join(named)}")
+        texts.append(f"Some saves could not be uploaded and exist on this machine alone: {'; '.join(named)}")
     return ". ".join(texts) or None

@@ -1,4 +1,4 @@
-"""Which of a user's save slots machines hold now, or will in a moment."""
+"""Finds the save slots that a user's machines hold now, or will soon."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from streaming.saves.slots import SaveSlot
 
 @dataclass(frozen=True, slots=True)
 class SlotUse:
-    """A machine that plays a slot, or may hold progress of it that was not uploaded, or a launch that will; `status`
-    is that of the VM or the launch."""
+    """A machine that plays a slot or may have progress of it that is not uploaded, or a launch that will.
+
+    `status` is that of the VM or the launch.
+    """
 
     slot: SaveSlot
     vm_id: str | None
@@ -22,8 +24,10 @@ class SlotUse:
 
 
 async def slots_in_use(db: Database, user_id: str) -> list[SlotUse]:
-    """Return what is in use of a user's slots, by three queries. A stopped machine writes nothing; any other one may,
-    a LOST one too."""
+    """Return the use of a user's slots, with three queries.
+
+    A stopped machine writes nothing; any other one may, including a LOST one.
+    """
     launches = await db.find(Launch, {"user_id": user_id, "status": {"$in": list(OPEN)}})
     found = [SlotUse(slot_for(launch), launch.vm_id, launch.status) for launch in launches]
     alive = await db.find(Vm, {"user_id": user_id, "status": {"$nin": list(ENDED)}})

@@ -1,4 +1,4 @@
-"""What happens by the clock: schedules that the engine keeps, so that one replica of many does the work."""
+"""Temporal schedules of the fleet, which make one of several replicas do the work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sweeping:
 
     @activity.defn(name="sweep")
     async def sweep(self) -> int:
-        """One round; the number of machines and records that were settled."""
+        """Sweep once and return the number of machines and records that were settled."""
         return sum(action.done for action in await self._sweeper.sweep())
 
 
@@ -39,15 +39,15 @@ class SweepWorkflow:
 
 
 async def ensure_schedules(client: Client, task_queue: str, every: timedelta) -> None:
-    """Make sure that the engine sweeps at this interval. May be called by every worker at every start."""
+    """Create the schedule that sweeps at this interval. Every worker may call it at every start."""
     await ensure_schedule(client, task_queue, SWEEP, every, at_once=False)
 
 
 async def claim_queue(client: Client, task_queue: str, deployment: str, *, adopt: bool = False) -> str | None:
-    """Note on the sweeper's schedule whose workers serve this queue, or return the other deployment that it names.
+    """Record on the sweeper's schedule which deployment serves this queue, or return the other one that it names.
 
-    A worker that took the work of another deployment would find none of its records, and call its machines gone. The
-    schedule must exist. With `adopt` the note is overwritten. May be called by every worker at every start.
+    A worker that took the work of another deployment would find none of its records and treat its machines as gone. The
+    schedule must exist. With `adopt` the record is overwritten. Every worker may call it at every start.
     """
     ours, other = f"{_OF_DEPLOYMENT}{deployment}", None
 

@@ -1,4 +1,4 @@
-"""Where commands for a machine are taken: each is for the machine's own workflow, the one writer of its status."""
+"""Passes commands to a machine's own workflow, the only writer of its status."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from models.launches import Launch
 from models.vms import ENDED, Vm, VmStatus
 from providers.tags import belongs_to
 
-_COME_BACK: Final = {Command.START, Command.RESTART}  # after these the player means to play
+_COME_BACK: Final = {Command.START, Command.RESTART}  # the player means to play after these
 _PIN: Final = re.compile(r"[0-9]{4}")
 
 
 class MachineCommandClient(Protocol):
-    """The engine's part: hand a command to a machine's workflow."""
+    """The part of Temporal's client that sends commands to a machine's workflow."""
 
     async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult: ...
 
@@ -27,7 +27,7 @@ class MachineCommandClient(Protocol):
 
 
 class ForeignMachineError(InvalidStateError):
-    """Another deployment answers for the machine: this database is a copy of that deployment's."""
+    """Another deployment is responsible for the machine: this database is a copy of that deployment's."""
 
     def __init__(self, status: str, tag: str) -> None:
         super().__init__(f"{tag} is a machine of another deployment, which takes commands for it", status, ("vmId",))
@@ -42,19 +42,21 @@ class MachineService:
         *,
         deployment: str = "main",
     ) -> None:
-        """`workflows` starts that of a machine which has none, so that a command finds one. It is not started for a
-        machine of another deployment than `deployment`."""
+        """Set up the service.
+
+        `workflows` starts the workflow of a machine that has none, so that a command finds one. It does not do so for
+        machines of other deployments than `deployment`.
+        """
         self._db = db
         self._engine = engine
         self._workflows = workflows
         self._deployment = deployment
 
     async def command(self, vm: Vm, command: Command, reason: str, *, discard: bool = False) -> Vm:
-        """Returns the VM as soon as the command has begun; asking for what is so already changes nothing.
+        """Send a command and return the VM as soon as it has begun. A command for the present state changes nothing.
 
-        `discard` gives up what could not be uploaded, and counts only where the VM has named that loss before.
-
-        Raises InvalidStateError, with the status, when the command is not possible now.
+        `discard` gives up saves that could not be uploaded, and is effective only if the VM reported that loss before.
+        Raises InvalidStateError, with the status, if the command is not possible now.
         """
         if vm.status in ENDED and command is not Command.DELETE:
             raise _not_now(command, vm.status)
@@ -78,15 +80,15 @@ class MachineService:
         try:
             return await self._engine.ask_machine(vm.id, asked)
         except InvalidStateError:
-            if self._workflows is None or not await self._lacks_a_workflow(vm.id):
+            if self._workflows is None or not await self._lacks_workflow(vm.id):
                 raise
             if not belongs_to(vm.tag, self._deployment):
                 raise ForeignMachineError(vm.status, vm.tag) from None
             await self._workflows.start_machine(vm.id)
             return await self._engine.ask_machine(vm.id, asked)
 
-    async def _lacks_a_workflow(self, vm_id: str) -> bool:
-        """Whether a machine without a workflow should have one. A launch that is under way starts it itself."""
+    async def _lacks_workflow(self, vm_id: str) -> bool:
+        """Return whether a machine without a workflow should have one. A running launch starts it itself."""
         vm = await self._db.get(Vm, vm_id)
         if vm is None or vm.status in {*ENDED, VmStatus.PROVISIONING}:
             return False
@@ -96,11 +98,11 @@ class MachineService:
     async def pair(self, vm: Vm, pin: str) -> Vm:
         """Pair the device whose Moonlight shows this PIN.
 
-        Raises InvalidInputError for a PIN that is not one or not the right one, InvalidStateError when no device asks
-        to be paired or the machine does not run, ProviderDownError when the machine does not respond.
+        Raises InvalidInputError for an invalid or wrong PIN, InvalidStateError if no device requests pairing or the
+        machine does not run, and ProviderDownError if the machine does not respond.
         """
         if _PIN.fullmatch(pin) is None:
-            raise InvalidInputError("a PIN is four digits, as Moonlight shows them", ("pin",))
+            raise InvalidInputError("the PIN must be the four digits that Moonlight shows", ("pin",))
         try:
             paired = await self._engine.pair_machine(vm.id, Pin(pin, vm.user_id))
         except InvalidStateError:

@@ -1,4 +1,4 @@
-"""Spending limits at work: alerts are raised and told, and what a hard limit forbids is stopped after a warning."""
+"""Enforces spending limits: raises and delivers alerts, and stops what a hard limit forbids after a warning."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from models.vms import Vm, VmStatus
 log = logging.getLogger(__name__)
 
 _GRACE: Final = timedelta(minutes=2)
-_TURN: Final = timedelta(seconds=30)  # of the one who ends something; if it died of that, another one may
+_TURN: Final = timedelta(seconds=30)  # time for the worker that ends something; if it dies, another one may after that
 
 
 class Cancelling(Protocol):
-    """Where launches are cancelled. launch.service.LaunchService does."""
+    """Cancels launches, as launch.service.LaunchService does."""
 
     async def cancel(self, launch: Launch, why: str | None = None) -> Launch: ...
 
 
 class Spending:
-    """The activities. Every one may be repeated, and by several workers at once."""
+    """The activities. Each may be repeated, by several workers at once."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Spending:
         *,
         grace: timedelta = _GRACE,
     ) -> None:
-        """`grace`: how long before the stop a player is warned."""
+        """Set up the activities. `grace` is how long before a stop the player is warned."""
         self._db = db
         self._fleet = fleet
         self._launches = launches
@@ -59,25 +59,30 @@ class Spending:
 
     @activity.defn(name="raise_alerts")
     async def raise_alerts(self) -> list[str]:
-        """Look at all limits, balances and machines with alerts. Returns the ids of the alerts to send outside. What
-        cannot be read in one part does not keep the others from their work."""
+        """Check all limits, balances and machines with alerts; return the ids of the alerts to deliver.
+
+        Unreadable records in one part do not keep the others from their work.
+        """
         for part in (self._check_balances, self._health.clear_settled, self._raise_due):
             try:
                 await part()
             except UnreadableRecordError as error:
-                log.error("some alerts could not be looked at", extra={"why": error.message})
+                log.error("failed to check some alerts", extra={"why": error.message})
         return await self._webhooks.find_unsent()
 
     @activity.defn(name="stop_what_must")
-    async def stop_what_must(self) -> int:
-        """Warn the players whose hard limit is reached, stop the machines and cancel the launches that were warned of
-        long enough ago, and take warnings back that no longer hold. How many were stopped and cancelled."""
+    async def enforce_hard_limits(self) -> int:
+        """Enforce hard limits and return the number of stopped machines and cancelled launches.
+
+        Warns the players whose hard limit is reached, ends what was warned of long enough ago, and withdraws warnings
+        that no longer apply.
+        """
         now = datetime.now(UTC)
         must_stop = await self._limits.find_must_stop(now)
         stops, _ = await self._db.find_readable(SpendingStop, {})
         warned = {stop.id: stop for stop in stops}
         ended = 0
-        for spender in await self._spenders():
+        for spender in await self._find_spenders():
             reason = must_stop.reason(spender.user_id)
             stop = warned.pop(spender.id, None)
             if reason is None:
@@ -91,13 +96,13 @@ class Spending:
         return ended
 
     @activity.defn(name="tell_alert")
-    async def tell_alert(self, alert_id: str) -> None:
+    async def deliver_alert(self, alert_id: str) -> None:
         await self._webhooks.deliver(alert_id)
 
     @activity.defn(name="give_up_alert")
     async def give_up_alert(self, alert_id: str) -> None:
-        """Nobody took it: the alert itself stays where it can be asked for."""
-        log.error("an alert could not be told outside", extra={"alert": alert_id})
+        """Give up delivery. The alert itself remains available in the API."""
+        log.error("alert was not delivered", extra={"alert": alert_id})
         await self._webhooks.mark_sent(alert_id)
 
     async def _check_balances(self) -> None:
@@ -107,8 +112,11 @@ class Spending:
         for alert in await self._alerts.raise_all_due(datetime.now(UTC)):
             log.warning("spending alert", extra={"level": alert.level, "why": alert.message, "user": alert.user_id})
 
-    async def _spenders(self) -> list[Vm | Launch]:
-        """What costs money now, or will soon. Launches first: one that gets ready meanwhile is found as its machine."""
+    async def _find_spenders(self) -> list[Vm | Launch]:
+        """Return what costs money now, or will soon.
+
+        Launches are read first: one that becomes ready in between is found as its machine.
+        """
         begun = {"status": {"$in": [LaunchStatus.QUEUED, LaunchStatus.RUNNING]}}
         launches, _ = await self._db.find_readable(Launch, begun)
         vms, _ = await self._db.find_readable(Vm, {"status": VmStatus.RUNNING})
@@ -128,11 +136,11 @@ class Spending:
         try:
             await self._db.transaction(warn)
         except ConflictError:
-            return  # warned by another worker at the same moment
-        log.warning("spending will be ended", extra={_word(spender): spender.id, "why": reason})
+            return  # warned by another worker at the same time
+        log.warning("warned that spending will be stopped", extra={_word(spender): spender.id, "why": reason})
 
     async def _end(self, spender: Vm | Launch, stop: SpendingStop, reason: str, now: datetime) -> int:
-        """Of several workers one does it. What cannot be ended now is tried again in the next round."""
+        """End one machine or launch, by one of several workers. A failure is repeated in the next round."""
         due = {"_id": stop.id, "stop_at": stop.stop_at}
         if await self._db.update(SpendingStop, due, {"$set": {"stop_at": now + _TURN}}) is None:
             return 0
@@ -144,13 +152,13 @@ class Spending:
                 async with audit_span(self._db, service_entry("spending", "cancelLaunch", spender.id, reason)):
                     await self._launches.cancel(spender, reason)
         except GatewayError as error:
-            log.warning("spending could not be ended yet", extra={_word(spender): spender.id, "why": error.message})
+            log.warning("failed to stop spending, retrying", extra={_word(spender): spender.id, "why": error.message})
             return 0
         await self._db.delete(SpendingStop, {"_id": spender.id})
         return 1
 
     async def _take_back(self, stop: SpendingStop | None) -> None:
-        """The warning no longer holds: there is money again, or what was warned of has ended by itself."""
+        """Withdraw the warning, because there is money again, or the machine or launch has ended by itself."""
         if stop is None:
             return
         for model in (Vm, Launch):

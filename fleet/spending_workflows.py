@@ -1,4 +1,4 @@
-"""The engine's part of spending limits: every minute a look at them, and each alert told until it is taken."""
+"""Workflows for spending limits: check them every minute, and deliver each alert until it is accepted."""
 
 from __future__ import annotations
 
@@ -28,18 +28,20 @@ _AGAIN: Final = RetryPolicy(
 class WatchSpendingWorkflow:
     @workflow.run
     async def run(self) -> int:
-        """Return how many machines were stopped. The stops are made also when the alerts fail; the run fails then,
-        after them."""
+        """Return the number of stopped machines.
+
+        The stops are made even if the alerts fail; the run fails after them.
+        """
         failed = await self._alert()
         stopped = await workflow.execute_activity_method(
-            Spending.stop_what_must, schedule_to_close_timeout=_SHORT, heartbeat_timeout=_BEAT
+            Spending.enforce_hard_limits, schedule_to_close_timeout=_SHORT, heartbeat_timeout=_BEAT
         )
         if failed is not None:
             raise failed
         return stopped
 
     async def _alert(self) -> ActivityError | None:
-        """Raise what is due and have it told; return the error when that failed."""
+        """Raise what is due and start its delivery; return the error if that failed."""
         try:
             waiting = await workflow.execute_activity_method(
                 Spending.raise_alerts, schedule_to_close_timeout=_SHORT, heartbeat_timeout=_BEAT
@@ -53,7 +55,7 @@ class WatchSpendingWorkflow:
         return None
 
     async def _tell(self, alert_id: str) -> None:
-        """By a workflow of its own, which goes on when this one has ended."""
+        """Start the alert's own workflow, which continues after this one has ended."""
         try:
             await workflow.start_child_workflow(
                 TellAlertWorkflow.run,
@@ -63,7 +65,7 @@ class WatchSpendingWorkflow:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             )
         except WorkflowAlreadyStartedError:
-            return  # it is being told
+            return  # already being delivered
 
 
 @workflow.defn(name="TellAlert")
@@ -72,7 +74,7 @@ class TellAlertWorkflow:
     async def run(self, alert_id: str) -> None:
         try:
             await workflow.execute_activity_method(
-                Spending.tell_alert,
+                Spending.deliver_alert,
                 alert_id,
                 start_to_close_timeout=timedelta(seconds=30),
                 schedule_to_close_timeout=_TELL_FOR,
@@ -90,5 +92,5 @@ def alert_workflow_id(alert_id: str) -> str:
 
 
 async def ensure_spending_schedule(client: Client, task_queue: str, every: timedelta = _EVERY) -> None:
-    """May be called by every worker at every start."""
+    """Create the schedule. Every worker may call it at every start."""
     await ensure_schedule(client, task_queue, WATCH_SPENDING, every)

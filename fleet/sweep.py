@@ -1,4 +1,4 @@
-"""`python -m fleet.sweep [--dry-run | --adopt | --confirm]`: the sweeper by hand, and what it did in a table."""
+"""`python -m fleet.sweep [--dry-run | --adopt | --confirm]`: run the sweeper by hand and print a table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from fleet.sweep_plan import Action
 
 
-def table(actions: Sequence[Action]) -> str:
-    """One line for each difference between the clouds and our records."""
+def render_table(actions: Sequence[Action]) -> str:
+    """Return one line for each difference between the clouds and our records."""
     if not actions:
         return "Clouds and records agree: nothing to do."
     rows = [("verdict", "done", "provider", "machine", "tag", "why")]
@@ -24,20 +24,21 @@ def table(actions: Sequence[Action]) -> str:
 
 
 def main() -> int:
-    # The composition root reads the settings; this is the one place below it that asks it to.
+    """Run the command and return the exit status."""
+    # The composition root reads the settings; this command asks it to.
     from server import adopt_once, one_line_errors, sweep_once  # noqa: PLC0415 - by then it may
 
-    parser = argparse.ArgumentParser(description="Settle what differs between the clouds and our records.")
+    parser = argparse.ArgumentParser(description="Settle differences between the clouds and our records.")
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
-    parser.add_argument("--confirm", action="store_true", help="delete also what waits for an operator (HOLD)")
-    parser.add_argument("--adopt", action="store_true", help="give machines that wait without a record one again")
+    parser.add_argument("--confirm", action="store_true", help="also delete machines that wait for an operator (HOLD)")
+    parser.add_argument("--adopt", action="store_true", help="create records for waiting machines that have none")
     arguments = parser.parse_args()
     with one_line_errors():
         if arguments.adopt:
             actions = asyncio.run(adopt_once())
         else:
             actions = asyncio.run(sweep_once(dry_run=arguments.dry_run, confirm=arguments.confirm))
-    print(table(actions))  # noqa: T201  (for whoever ran it in a terminal)
+    print(render_table(actions))  # noqa: T201  (for the operator in a terminal)
     return 0
 
 

@@ -1,8 +1,9 @@
-"""Nothing is left running: the clouds are asked first, then our records, and every difference is settled.
+"""Settles every difference between the clouds and our records, so that no unused machine keeps running.
 
-Only machines whose name carries this deployment's tag are ever touched. A machine without a live record is spared until
-it has been seen for a while, because lists and records may lag behind each other. What a lost or restored database
-would make look like orphans waits for an operator: see `fleet.sweep_plan`.
+The clouds are listed before our records are read. Only machines with this deployment's tag are touched. A machine
+without a live record is spared until it has been seen for a while, because lists and records may lag behind each other.
+Machines that only look like orphans because a database was lost or restored wait for an operator: see
+`fleet.sweep_plan`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,21 @@ from typing import Final
 from billing.meter import Meter
 from errors import GatewayError, ProviderError, UnavailableError, UnreadableRecordError
 from fleet.owners import Owners, Workflows
-from fleet.provisioning import released
+from fleet.provisioning import request_release
 from fleet.reconciliation import Reconciliation
 from fleet.record_settlement import RecordSettlement
 from fleet.sweep_alerts import SweepAlerts
-from fleet.sweep_plan import STRANGE, UNMANAGED, Action, Found, Inventory, Verdict, braked, is_foreign, reason_to_hold
+from fleet.sweep_plan import (
+    STRANGE,
+    UNMANAGED,
+    Action,
+    Found,
+    Inventory,
+    Verdict,
+    apply_brake,
+    is_foreign,
+    reason_to_hold,
+)
 from models.audit import AuditEntry, Outcome, audit_span, service_entry, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
@@ -33,15 +44,17 @@ from providers.tags import parse_tag
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 16  # ids in one question to the database
+_AT_ONCE: Final = 16  # ids per database query
 _GAP: Final = timedelta(minutes=15)
 _ALIVE: Final = sorted(frozenset(VmStatus) - ENDED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One cloud compared with our records. `ours` are all its machines with our name, `vms` the records of it that have
-    not ended."""
+    """One cloud compared with our records.
+
+    `ours` are all its machines with our name, `vms` the cloud's records that have not ended.
+    """
 
     provider: Provider
     ours: Sequence[Machine]
@@ -62,8 +75,11 @@ class Sweeper:
         spare_s: float = 300.0,
         workflows: Workflows | None = None,
     ) -> None:
-        """`deployment` is the part of our machines' names. `spare_s`: how long a machine without a live record is left
-        alone after it was first seen. Records that one of `workflows` answers for are left to it."""
+        """Set up the sweeper.
+
+        `deployment` is part of our machines' names. `spare_s`: how long a machine without a live record is spared after
+        it was first seen. Records with a running workflow in `workflows` are left to it.
+        """
         self._db = db
         self._registry = registry
         self._meter = meter
@@ -77,40 +93,40 @@ class Sweeper:
     async def sweep(self, *, dry_run: bool = False, confirm: bool = False) -> list[Action]:
         """Settle every difference once, cloud by cloud. A cloud that does not respond is left for the next round.
 
-        With `dry_run` nothing is changed anywhere. `confirm` is an operator's word that what earlier rounds held is
-        deleted too.
+        With `dry_run`, nothing is changed anywhere. With `confirm`, an operator allows the deletion of what earlier
+        rounds held.
         """
         looks = [look for provider in self._registry.all() if (look := await self._look(provider, dry_run))]
         found = [each for look in looks for each in look.found]
         if not confirm:
-            found = braked(found, sum(len(look.ours) for look in looks))
+            found = apply_brake(found, sum(len(look.ours) for look in looks))
         else:
-            found = [_confirmed(each) for each in found]
+            found = [_confirm(each) for each in found]
         actions = [action for look in looks for action in look.foreign]
-        actions += await self._restarted([vm for look in looks for vm in look.vms], dry_run)
-        unmanaged = await self._unmanaged()
-        if not dry_run:  # before anything is deleted, so that no error there hides what waits
-            await self._tell([*actions, *(each.action for each in found), *unmanaged], looks)
+        actions += await self._restart_workflows([vm for look in looks for vm in look.vms], dry_run)
+        unmanaged = await self._find_unmanaged()
+        if not dry_run:  # before any deletion, so that no error there hides what waits
+            await self._alert_operators([*actions, *(each.action for each in found), *unmanaged], looks)
         for look in looks:
             here = [each for each in found if each.action.provider is look.provider.name]
             actions += [await self._do(look.provider, each, dry_run) for each in here]
             if not dry_run:
-                await self._forget_strays(look, {each.machine.id for each in here})
+                await self._forget_orphans(look, {each.machine.id for each in here})
             actions += await self._settlement.settle_unknown(look.provider, look.vms, look.ours, dry_run=dry_run)
         return actions + unmanaged
 
-    async def _tell(self, actions: Sequence[Action], looks: Sequence[_Look]) -> None:
+    async def _alert_operators(self, actions: Sequence[Action], looks: Sequence[_Look]) -> None:
         try:
-            await self._alerts.tell(actions, [look.provider.name for look in looks])
+            await self._alerts.update(actions, [look.provider.name for look in looks])
         except UnreadableRecordError as error:
-            log.error("operators could not be told of a sweep", extra={"why": error.message})
+            log.error("failed to alert operators to a sweep", extra={"why": error.message})
 
     async def _look(self, provider: Provider, dry_run: bool) -> _Look | None:
-        """Compare a cloud's list with our records. None when it does not respond."""
+        """Compare a cloud's list with our records; None if it does not respond."""
         try:
             named = [machine for machine in await provider.machines() if parse_tag(machine.tag) is not None]
         except ProviderError as error:
-            log.warning("a cloud could not be swept", extra={"provider": provider.name, "why": error.message})
+            log.warning("failed to sweep provider", extra={"provider": provider.name, "why": error.message})
             return None
         vms, _ = await self._db.find_readable(Vm, {"status": {"$in": _ALIVE}, "provider": provider.name})
         records, unreadable = await self._records(named, vms)
@@ -122,7 +138,7 @@ class Sweeper:
         after_gap = since is not None and begun - since <= self._spare
         found = [each for one in ours if (each := await self._judge(provider, one, records, after_gap, dry_run))]
         if not dry_run:
-            # After the strays: a sweep that is interrupted before leaves the gap as it is.
+            # After the orphans: a sweep that is interrupted before keeps the gap.
             await self._db.replace(Sweep(id=provider.name, at=begun, since=since))
         foreign = [_foreign(provider.name, machine) for machine in listed if machine.id in strangers]
         return _Look(provider, ours, vms, found, foreign)
@@ -130,8 +146,7 @@ class Sweeper:
     async def _records(
         self, machines: Sequence[Machine], known: Sequence[Vm] = ()
     ) -> tuple[dict[str, Vm], frozenset[str]]:
-        """Return the records of machines by their names, and the ids of those that this version cannot read. `known`
-        were read already."""
+        """Return the records of machines by name, and the ids of unreadable ones. `known` were already read."""
         records = {vm.tag: vm for vm in known}
         unread = [parts.vm_id for one in machines if one.tag not in records and (parts := parse_tag(one.tag))]
         unreadable: set[str] = set()
@@ -143,27 +158,27 @@ class Sweeper:
         return records, frozenset(unreadable)
 
     async def _swept_since(self, provider: ProviderName, now: datetime) -> datetime | None:
-        """Return when the sweeps of this cloud without a gap began, by this database's account: now, if it was not
-        swept for a while, or never. None: an earlier version did not note it.
+        """Return since when this cloud has been swept without a gap: now after a gap; None from an earlier version.
 
-        Lists lag: what the first list after a gap lacks, and a list soon after it has, is older than the gap too.
+        Lists lag: a machine that the first list after a gap lacks, and a list soon after it has, is older than the gap
+        too.
         """
         try:
             last = await self._db.get(Sweep, provider)
         except UnreadableRecordError:
-            return now  # nothing is known of earlier sweeps
+            return now  # earlier sweeps are unknown
         return now if last is None or now - last.at > _GAP else last.since
 
     async def _judge(
         self, provider: Provider, machine: Machine, records: dict[str, Vm], after_gap: bool, dry_run: bool
     ) -> Found | None:
-        """What to do with a machine of ours that the cloud lists. None: it is where it should be."""
+        """Return what to do with a listed machine of ours; None if nothing."""
         vm = records.get(machine.tag)
         if vm is not None and await self._is_wanted(vm, machine):
             return None
-        reason = "no record of it" if vm is None else f"its record says {vm.status}"
+        reason = "no record of it" if vm is None else f"its record has status {vm.status}"
         try:
-            stray = await self._stray(provider.name, machine, after_gap, dry_run)
+            stray = await self._find_orphan(provider.name, machine, after_gap, dry_run)
         except UnreadableRecordError:
             action = Action(
                 Verdict.HOLD, provider.name, machine.id, machine.tag, None if vm is None else vm.id, STRANGE
@@ -176,13 +191,13 @@ class Sweeper:
         if young:
             return found
         hold = reason_to_hold(machine, vm, predates=stray.predates) or (reason if stray.held else None)
-        return found if hold is None else found.held(hold)
+        return found if hold is None else found.hold(hold)
 
     async def _is_wanted(self, vm: Vm, machine: Machine) -> bool:
         if vm.status in ENDED or vm.status is VmStatus.LOST:
             return False
         if vm.provider_id is not None and vm.provider_id != machine.id:
-            return False  # a second machine under one tag
+            return False  # a second machine with the same tag
         if vm.status is not VmStatus.PROVISIONING:
             return True
         try:
@@ -191,7 +206,9 @@ class Sweeper:
             return True
         return launch is not None and launch.status not in LAUNCH_ENDED
 
-    async def _stray(self, provider: ProviderName, machine: Machine, after_gap: bool, dry_run: bool) -> OrphanMachine:
+    async def _find_orphan(
+        self, provider: ProviderName, machine: Machine, after_gap: bool, dry_run: bool
+    ) -> OrphanMachine:
         key = f"{provider}:{machine.id}"
         stray = await self._db.get(OrphanMachine, key)
         if stray is None:
@@ -220,19 +237,19 @@ class Sweeper:
             raise
         except GatewayError as error:
             log.error(
-                "the records of a machine could not be settled",
+                "failed to settle the records of a machine",
                 extra={"machine": found.machine.id, "why": error.message},
             )
             return found.action
 
-    async def _unmanaged(self) -> list[Action]:
-        """Machines that can only be reported: nothing here could delete them."""
+    async def _find_unmanaged(self) -> list[Action]:
+        """Return machines that can only be reported, because they cannot be deleted from here."""
         actions: list[Action] = []
         for inventory in self._inventories:
             try:
                 machines = await inventory.unmanaged()
             except ProviderError as error:
-                log.warning("a cloud could not be swept", extra={"provider": inventory.name, "why": error.message})
+                log.warning("failed to sweep provider", extra={"provider": inventory.name, "why": error.message})
                 continue
             records, unreadable = await self._records(machines)
             for machine in machines:
@@ -250,67 +267,73 @@ class Sweeper:
         )
         subject, words = vm.id if vm else machine.tag, f"{provider.name} {machine.id}: {action.reason}"
         try:
-            await self._released(provider, machine, vm, service_entry("sweeper", "deleteStray", subject, words))
+            await self._release(provider, machine, vm, service_entry("sweeper", "deleteStray", subject, words))
             if await provider.machine(machine.id) is not None:
-                return action  # the next round looks again
+                return action  # the next round reads again
         except ProviderError as error:
-            log.warning("a machine could not be deleted yet", extra={"machine": machine.id, "why": error.message})
+            log.warning("machine deletion failed, retrying", extra={"machine": machine.id, "why": error.message})
             return action
         if vm is not None and vm.status not in ENDED and vm.provider_id in {None, machine.id}:
             await self._settlement.settle(vm, rented=True)
         await self._db.delete(OrphanMachine, {"_id": f"{provider.name}:{machine.id}"})
-        return _done(action)
+        return _mark_done(action)
 
-    async def _released(self, provider: Provider, machine: Machine, vm: Vm | None, entry: AuditEntry) -> None:
-        """On the audit trail is the first try, and then each one that ends otherwise than the one before it: a machine
-        that cannot be deleted is tried again in every round."""
+    async def _release(self, provider: Provider, machine: Machine, vm: Vm | None, entry: AuditEntry) -> None:
+        """Delete the machine with an audit entry.
+
+        The first try is in the audit log, and then each one with another outcome than the previous one, because a
+        machine that cannot be deleted is tried in every round.
+        """
         key = f"{provider.name}:{machine.id}"
-        told, outcome = await self._told(key), Outcome.FAILED
+        told, outcome = await self._audited_outcome(key), Outcome.FAILED
         try:
             if told is None:
                 async with audit_span(self._db, entry):
-                    await self._asked_for_deletion(provider, machine, vm)
+                    await self._request_deletion(provider, machine, vm)
             else:
-                await self._asked_for_deletion(provider, machine, vm)
+                await self._request_deletion(provider, machine, vm)
             outcome = Outcome.DONE
         finally:
             if told not in {None, outcome}:
                 await write_entry(self._db, entry.model_copy(update={"outcome": outcome}))
             await self._db.update_many(OrphanMachine, {"_id": key}, {"$set": {"told": outcome}})
 
-    async def _told(self, key: str) -> Outcome | None:
-        """Return what the audit trail says of a machine's deletion so far."""
+    async def _audited_outcome(self, key: str) -> Outcome | None:
+        """Return the outcome in the audit log of a machine's deletion so far."""
         try:
             stray = await self._db.get(OrphanMachine, key)
         except UnreadableRecordError:
             return None
         return None if stray is None else stray.told
 
-    async def _asked_for_deletion(self, provider: Provider, machine: Machine, vm: Vm | None) -> None:
+    async def _request_deletion(self, provider: Provider, machine: Machine, vm: Vm | None) -> None:
         if vm is not None and vm.provider_id in {None, machine.id}:
-            await released(self._db, provider, machine, vm)
+            await request_release(self._db, provider, machine, vm)
         else:
             await provider.release(machine.id)
 
-    async def _restarted(self, vms: Sequence[Vm], dry_run: bool) -> list[Action]:
-        """Start the workflows of records that have none. Temporal that does not respond is asked in the next round."""
+    async def _restart_workflows(self, vms: Sequence[Vm], dry_run: bool) -> list[Action]:
+        """Start the workflows of records that have none. If Temporal does not respond, the next round does it."""
         if self._workflows is None or dry_run:
             return []
         try:
             owners = await Owners.now(self._workflows)
             restarted = await Reconciliation(self._db, self._workflows, self._deployment).restart_workflows(owners, vms)
         except UnavailableError as error:
-            log.warning("records and workflows could not be compared", extra={"why": error.message})
+            log.warning("failed to compare records with workflows", extra={"why": error.message})
             return []
-        why = "no workflow ran for it"
+        why = "it had no workflow"
         return [
             Action(Verdict.RESTART, vm.provider, vm.provider_id or "", vm.tag, vm.id, why, done=True)
             for vm in restarted
         ]
 
-    async def _forget_strays(self, look: _Look, still: Set[MachineId]) -> None:
-        """Forget strays that are none any more. A list that lacks a machine once does not release what an operator is
-        to decide on: only a live record does, or its cloud's word that it is gone."""
+    async def _forget_orphans(self, look: _Look, still: Set[MachineId]) -> None:
+        """Forget orphans that no longer are.
+
+        A machine that is missing from one list stays held for an operator: only a live record or the cloud's
+        confirmation that it is gone ends that.
+        """
         keys = [f"{look.provider.name}:{machine_id}" for machine_id in still]
         strays, _ = await self._db.find_readable(OrphanMachine, {"_id": {"$nin": keys}, "provider": look.provider.name})
         wanted = {machine.id for machine in look.ours} - still
@@ -322,11 +345,11 @@ class Sweeper:
 
 
 async def _is_gone(provider: Provider, machine_id: MachineId) -> bool:
-    """Return whether the cloud says that it does not have the machine."""
+    """Return whether the cloud states that it does not have the machine."""
     try:
         return await provider.machine(machine_id) is None
     except (ProviderError, UnreadableRecordError) as error:
-        log.warning("machine could not be asked for", extra={"machine": machine_id, "why": error.message})
+        log.warning("failed to read machine", extra={"machine": machine_id, "why": error.message})
         return False
 
 
@@ -335,17 +358,17 @@ def _is_of(machine: Machine, vm_ids: frozenset[str]) -> bool:
     return parts is not None and parts.vm_id in vm_ids
 
 
-def _done(action: Action) -> Action:
+def _mark_done(action: Action) -> Action:
     return replace(action, done=True)
 
 
-def _confirmed(found: Found) -> Found:
+def _confirm(found: Found) -> Found:
     held = found.action.verdict is Verdict.HOLD
     return replace(found, action=replace(found.action, verdict=Verdict.DELETE)) if held else found
 
 
 def _foreign(provider: ProviderName, machine: Machine) -> Action:
-    return Action(Verdict.FOREIGN, provider, machine.id, machine.tag, None, "of another installation; not touched")
+    return Action(Verdict.FOREIGN, provider, machine.id, machine.tag, None, "of another installation; left alone")
 
 
 def _now() -> datetime:

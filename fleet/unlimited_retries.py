@@ -7,11 +7,11 @@ from typing import Final
 
 from temporalio import activity
 
-ENDLESS: Final = timedelta(days=365)  # Temporal knows no schedule-to-close timeout without an end
+ENDLESS: Final = timedelta(days=365)  # Temporal requires a schedule-to-close timeout
 _LONG: Final = timedelta(days=1)
 
 
 def is_endless(info: activity.Info) -> bool:
-    """Return whether the workflow waits for this activity however long it takes."""
+    """Return whether the workflow waits for this activity without a time limit."""
     timeout = info.schedule_to_close_timeout
     return timeout is not None and timeout >= _LONG

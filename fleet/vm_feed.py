@@ -1,4 +1,4 @@
-"""The state of a machine for those who follow it."""
+"""Streams a machine's state to its followers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.vms import ENDED, Vm
 
 
 class VmFeed:
-    """One change stream per process, however many follow. Any process can serve any VM."""
+    """One change stream per process for all followers. Any process can serve any VM."""
 
     def __init__(self, db: Database, *, backlog: int = 256, patience_s: float = 5.0) -> None:
         self._db = db
@@ -25,9 +25,9 @@ class VmFeed:
         await self._feed.close()
 
     async def follow(self, vm_id: str) -> AsyncGenerator[Vm, None]:
-        """The VM as it is now, then whenever it changed; ends with its end. Close it when done.
+        """Yield the VM now and after every change, until it has ended. Close the generator when done.
 
-        A change only says that there is something to read: what is read is never older than what was read before.
+        A change only triggers a read; a later read is never older than an earlier one.
         """
         async with self._feed.listen(vm_id) as live:
             shown: Vm | None = None

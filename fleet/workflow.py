@@ -1,6 +1,6 @@
-"""A machine's life after its launch, as the engine runs it: the one writer of its status until it is gone.
+"""A machine's workflow after its launch: the only writer of its status until it is gone.
 
-Commands arrive as updates and are done one after another; between them the machine is watched.
+Commands arrive as updates and are executed one after another; in between, the machine is monitored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from fleet.activity_errors import kind_of, words_of
+    from fleet.activity_errors import describe, kind_of
     from fleet.messages import (
         ALLOWED_IN,
         NO_OP_IN,
@@ -47,7 +47,7 @@ _SAVE_TIME: Final = timedelta(minutes=5)
 _POWER_TIME: Final = timedelta(minutes=20)
 _RELEASE_TIME: Final = timedelta(minutes=30)
 _PAIR_TIME: Final = timedelta(seconds=40)
-_TURN: Final = timedelta(seconds=4)  # less than whoever asks waits for an answer
+_TURN: Final = timedelta(seconds=4)  # less than a caller waits for a response
 _BETWEEN: Final = frozenset({VmStatus.STOPPING, VmStatus.STARTING, VmStatus.DELETING})
 _PAUSE: Final = timedelta(seconds=5)
 _BEAT: Final = timedelta(seconds=10)
@@ -59,15 +59,15 @@ class MachineWorkflow:
         self._vm_id = ""
         self._status = VmStatus.RUNNING
         self._asked: deque[CommandRequest] = deque()
-        self._busy = False  # a command, or what the watch found, is being carried out
-        self._number = 0  # of the last command that was taken
+        self._busy = False  # a command or an incident is being handled
+        self._number = 0  # of the last accepted command
         self._begun = 0  # of the last command that has changed the status
-        self._late = 0  # the last command whose time was up before it could begin
-        self._refused: int | None = None  # commands with greater numbers were never carried out
-        self._acting_on: IncidentKind | None = None  # what nobody asked for, while it is being done
+        self._late = 0  # of the last command whose time was up before it could begin
+        self._refused: int | None = None  # commands with greater numbers were never executed
+        self._acting_on: IncidentKind | None = None  # an incident that is being handled
 
         self._memory = MonitorState()
-        self._looked = False  # at the machine, in this run
+        self._looked = False  # whether the machine was checked in this run
         self._knows_status = False  # this run has read it
 
     @workflow.run
@@ -80,12 +80,12 @@ class MachineWorkflow:
             if self._asked:
                 await self._carry_out(self._asked.popleft())
             elif self._has_reason_to_continue_as_new():
-                # A command that comes meanwhile is carried out first: its handler would wait for that in vain.
+                # A command that arrives now is executed first: its handler would wait for it in vain.
                 await workflow.wait_condition(lambda: bool(self._asked) or workflow.all_handlers_finished())
                 if not self._asked:
                     self._continue_as_new()
-            elif (seen := await self._watched()) is not None and not self._asked:
-                await self._heed(seen)
+            elif (seen := await self._watch()) is not None and not self._asked:
+                await self._handle(seen)
         if self._asked and workflow.patched("answer-at-the-end"):
             self._refused = self._number - len(self._asked)
             self._asked.clear()
@@ -93,15 +93,18 @@ class MachineWorkflow:
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     def _has_reason_to_continue_as_new(self) -> bool:
-        """Return whether the history is long, or a newer build took over. The latter only after a look: a run that
-        Temporal keeps at an older build would continue as new without end."""
+        """Return whether the history is long, or a newer build has taken over.
+
+        The latter counts only after a check: a run that Temporal keeps on an older build would otherwise continue as
+        new forever.
+        """
         info = workflow.info()
         return info.is_continue_as_new_suggested() or (
             self._looked and info.is_target_worker_deployment_version_changed()
         )
 
     def _continue_as_new(self) -> None:
-        """On the current build when that has changed, else where this run is."""
+        """Continue on the current build if that has changed, else on this run's build."""
         changed = workflow.info().is_target_worker_deployment_version_changed()
         workflow.continue_as_new(
             args=[self._vm_id, self._memory],
@@ -110,11 +113,11 @@ class MachineWorkflow:
 
     @workflow.update(name="ask")
     async def ask(self, asked: CommandRequest) -> CommandResult:
-        """Take a command. Answers once it has begun, with the status that it led to, or refuses it by the status.
+        """Accept a command. Returns once it has begun, with the resulting status, or rejects it by the status.
 
-        A command that came while another is done waits for its end, but not for long.
+        A command that arrives during another one waits for its end, but not for long.
         """
-        await self._until_status_is_known()
+        await self._wait_for_status()
         await self._turn(asked)
         if self._is_done_already(asked):
             return CommandResult(accepted=True, status=self._status)
@@ -128,7 +131,7 @@ class MachineWorkflow:
         await workflow.wait_condition(lambda: self._begun >= number)
         if number == self._late:
             return self._too_late()
-        if self._refused is not None and number > self._refused:  # it came when the record had ended
+        if self._refused is not None and number > self._refused:  # it arrived when the record had ended
             return CommandResult(accepted=self._status in NO_OP_IN[asked.command], status=self._status)
         return CommandResult(accepted=True, status=self._status)
 
@@ -137,34 +140,36 @@ class MachineWorkflow:
 
     @workflow.update(name="pair")
     async def pair(self, pin: Pin) -> PairResult:
-        """Hand a PIN to the machine. Pairing changes no status, so it does not wait for its turn."""
-        await self._until_status_is_known()
+        """Send a PIN to the machine. Pairing changes no status, so it does not wait for its turn."""
+        await self._wait_for_status()
         if _is_late(pin.until):
-            return PairResult("UnavailableError", "it came too late to the machine, and was not done", self._status)
+            return PairResult("UnavailableError", "the command came too late and was not done", self._status)
         if self._status is not VmStatus.RUNNING:
             return PairResult("InvalidStateError", f"the machine is {self._status}, not RUNNING", self._status)
         try:
             await self._run(PowerActivities.pair, self._vm_id, pin, time=_PAIR_TIME)
         except ActivityError as error:
-            return PairResult(kind_of(error) or "ProviderBusyError", words_of(error), self._status)
+            return PairResult(kind_of(error) or "ProviderBusyError", describe(error), self._status)
         return PairResult(None, "paired", self._status)
 
-    async def _until_status_is_known(self) -> None:
-        """A run that has only just begun cannot say what a command would mean."""
+    async def _wait_for_status(self) -> None:
+        """Wait until this run knows the status, which a new run cannot judge a command without."""
         await workflow.wait_condition(lambda: self._vm_id != "")
         if not self._knows_status and workflow.patched("wait-for-status"):
             await workflow.wait_condition(lambda: self._knows_status)
 
     def _is_done_already(self, asked: CommandRequest) -> bool:
-        """Whether the status is what was asked for. A deletion under way may yet keep the machine for its saves, which
-        one that discards them does not."""
+        """Return whether the status is already the requested one.
+
+        A deletion in progress may yet keep the machine for its saves, which a command that discards them does not.
+        """
         undecided = asked.discard and self._status is VmStatus.DELETING
         return self._status in NO_OP_IN[asked.command] and not undecided
 
     async def _turn(self, asked: CommandRequest) -> None:
-        """Until nothing else is done, or the command is done already, but not for long.
+        """Wait until no work is in progress, or the command is already done, but not for long.
 
-        Several that wait for the same end wake up together: each looks again, and only the first finds it free.
+        Several waiters wake up together: each checks again, and only the first one finds it free.
         """
         deadline = workflow.now() + _TURN
         while not (self._free() or self._is_done_already(asked)):
@@ -182,22 +187,22 @@ class MachineWorkflow:
             return
         match asked.command:
             case Command.START:
-                await self._whole(self._start(replace=asked.replace))
+                await self._run_alone(self._start(replace=asked.replace))
             case Command.STOP:
-                await self._whole(self._stop(asked.reason))
+                await self._run_alone(self._stop(asked.reason))
             case Command.RESTART:
-                await self._whole(self._restart(asked.reason, replace=asked.replace))
+                await self._run_alone(self._restart(asked.reason, replace=asked.replace))
             case Command.DELETE:
-                await self._whole(self._delete(asked.reason, discard=asked.discard))
+                await self._run_alone(self._delete(asked.reason, discard=asked.discard))
 
-    async def _heed(self, seen: Incident) -> None:
+    async def _handle(self, seen: Incident) -> None:
         if seen.finding is IncidentKind.ENDED:
             self._status = await self._run(PowerActivities.status, self._vm_id, time=ENDLESS)
         else:
-            await self._whole(self._act_on(seen))
+            await self._run_alone(self._act_on(seen))
 
-    async def _whole(self, work: Awaitable[None]) -> None:
-        """One thing after another. What fails in a way that nobody foresaw leaves the status as the record has it."""
+    async def _run_alone(self, work: Awaitable[None]) -> None:
+        """Run one piece of work at a time. After an unexpected failure, the status remains as recorded."""
         self._busy = True
         try:
             await work
@@ -208,10 +213,10 @@ class MachineWorkflow:
             self._begun = self._number
             self._busy = False
             self._acting_on = None
-            self._memory = replace(self._memory, there_at=None)  # of a time before this
+            self._memory = replace(self._memory, there_at=None)  # from the time before this
 
-    async def _watched(self) -> Incident | None:
-        """What a look found; None when it found nothing and its pause is over, or as soon as something is asked."""
+    async def _watch(self) -> Incident | None:
+        """Wait for a finding of a check; return None when the pause is over without one, or a command arrives."""
         self._looked = True
         memory = replace(self._memory, finishes=True)
         looking = asyncio.create_task(self._run(MonitoringActivities.look, self._vm_id, memory, time=ENDLESS))
@@ -241,7 +246,7 @@ class MachineWorkflow:
                 await self._enter(VmStatus.RUNNING, seen.detail)
                 await self._stop(seen.detail)
             case IncidentKind.STOPPED_OUTSIDE:
-                await self._stopped_outside(seen)
+                await self._handle_outside_stop(seen)
             case IncidentKind.RETENTION:
                 await self._delete(seen.detail)
             case IncidentKind.GONE:
@@ -250,7 +255,7 @@ class MachineWorkflow:
                 await self._finish(seen.detail)
 
     async def _finish(self, reason: str) -> None:
-        """Go on with what failed, or what the end of an earlier run interrupted."""
+        """Continue work that failed, or that the end of an earlier run interrupted."""
         self._status = await self._run(PowerActivities.status, self._vm_id, time=ENDLESS)
         match self._status:
             case VmStatus.STOPPING:
@@ -262,19 +267,22 @@ class MachineWorkflow:
             case VmStatus.PROVISIONING:
                 await self._release()
 
-    async def _stopped_outside(self, seen: Incident) -> None:
-        """Hardware that is still reserved is used to bring the saves to safety, and then given back. What lies on a
-        disk without hardware waits for the next start."""
+    async def _handle_outside_stop(self, seen: Incident) -> None:
+        """Handle a stop from outside.
+
+        Hardware that is still reserved is used to secure the saves, and then released. Saves on a disk without hardware
+        wait for the next start.
+        """
         await self._enter(VmStatus.STOPPED, seen.detail, billed=seen.billed, since=seen.seen_at)
         if seen.billed:
             await self._start()
             if self._status is VmStatus.RUNNING:
                 await self._stop(seen.detail)
-            elif not await self._run(PowerActivities.saves_are_safe, self._vm_id, time=ENDLESS):
-                await self._alarm(f"what was saved last is on its disk alone: {seen.detail}, and it does not start")
+            elif not await self._run(PowerActivities.are_saves_safe, self._vm_id, time=ENDLESS):
+                await self._alarm(f"the latest saves exist on its disk alone: {seen.detail}, and it does not start")
 
     async def _lose(self, seen: Incident) -> None:
-        """A machine that its cloud does not know may answer all the same: what it holds is worth a try."""
+        """Mark the machine as lost, but try to save: it may respond even if its cloud does not know it."""
         if self._status is VmStatus.RUNNING:
             with contextlib.suppress(ActivityError):
                 await self._run(PowerActivities.save, self._vm_id, time=_RESCUE_TIME)
@@ -282,16 +290,16 @@ class MachineWorkflow:
         self._status = VmStatus.DELETED
 
     async def _stop(self, reason: str) -> None:
-        """Saves first. The disk stays whatever became of them: what could not be uploaded is still on it."""
+        """Save, then stop. The disk is kept in any case, with saves that could not be uploaded."""
         await self._enter(VmStatus.STOPPING, reason)
         await self._try_to_save()
-        await self._off(reason)
+        await self._mark_off(reason)
 
-    async def _off(self, reason: str) -> None:
+    async def _mark_off(self, reason: str) -> None:
         try:
             off = await self._run(PowerActivities.stop, self._vm_id, time=_POWER_TIME)
         except ActivityError as error:
-            await self._enter(VmStatus.RUNNING, f"the cloud did not stop it: {words_of(error)}")
+            await self._enter(VmStatus.RUNNING, f"the cloud did not stop the machine: {describe(error)}")
             return
         await self._enter(VmStatus.STOPPED, reason, billed=off.billed, since=off.since)
 
@@ -300,7 +308,7 @@ class MachineWorkflow:
         try:
             await self._run(PowerActivities.start, self._vm_id, time=_POWER_TIME)
         except ActivityError as error:
-            await self._off(f"it could not be started: {words_of(error)}")
+            await self._mark_off(f"it could not be started: {describe(error)}")
             if replace and kind_of(error) == "NoCapacityError":
                 await self._run(PowerActivities.replace, self._vm_id, f"replace:{workflow.uuid4()}", time=ENDLESS)
             return
@@ -312,19 +320,21 @@ class MachineWorkflow:
             await self._start(replace=replace)
 
     async def _delete(self, reason: str, *, discard: bool = False) -> None:
-        """Saves first, and no deletion without them: from a stopped machine they are rescued by starting it. With
-        `discard` they are tried where the machine runs, and it goes whatever came of it."""
+        """Save, then delete. Without saves nothing is deleted, and a stopped machine is started to save.
+
+        With `discard`, saving is tried if the machine runs, and the machine is deleted in any case.
+        """
         asleep = self._status is VmStatus.STOPPED
-        if asleep and not discard and not await self._run(PowerActivities.saves_are_safe, self._vm_id, time=ENDLESS):
+        if asleep and not discard and not await self._run(PowerActivities.are_saves_safe, self._vm_id, time=ENDLESS):
             await self._start()
             if self._status is not VmStatus.RUNNING:
-                return  # its status says why
+                return  # its status has the reason
         before = self._status
         await self._enter(VmStatus.DELETING, reason)
         if not await self._is_safe_to_delete(before) and not discard:
-            await self._enter(VmStatus.RUNNING, "its saves could not be brought to safety")
+            await self._enter(VmStatus.RUNNING, "its saves could not be secured")
             if asleep:
-                await self._stop("its saves could not be brought to safety")
+                await self._stop("its saves could not be secured")
             return
         await self._release()
 
@@ -337,8 +347,8 @@ class MachineWorkflow:
             self._status = VmStatus.LOST
 
     async def _is_safe_to_delete(self, before: VmStatus) -> bool:
-        """Whether its saves are elsewhere. A machine between two states may have saved already, or be off."""
-        if before in _BETWEEN and await self._run(PowerActivities.saves_are_safe, self._vm_id, time=ENDLESS):
+        """Return whether its saves are elsewhere. A machine between two states may have saved already, or be off."""
+        if before in _BETWEEN and await self._run(PowerActivities.are_saves_safe, self._vm_id, time=ENDLESS):
             return True
         return before not in {VmStatus.RUNNING, *_BETWEEN} or await self._try_to_save()
 
@@ -346,7 +356,7 @@ class MachineWorkflow:
         try:
             return await self._run(PowerActivities.save, self._vm_id, time=_SAVE_TIME)
         except ActivityError as error:
-            await self._alarm(f"the saves could not be uploaded: {words_of(error)}")
+            await self._alarm(f"the saves could not be uploaded: {describe(error)}")
             return False
 
     async def _alarm(self, what: str) -> None:
@@ -356,7 +366,7 @@ class MachineWorkflow:
         self, status: VmStatus, reason: str, *, billed: bool = False, since: datetime | None = None
     ) -> None:
         found = "" if self._acting_on is None else str(self._acting_on)
-        await self._run(PowerActivities.enter, self._vm_id, status, reason, billed, found, since, time=ENDLESS)
+        await self._run(PowerActivities.write_status, self._vm_id, status, reason, billed, found, since, time=ENDLESS)
         self._status = status
         self._begun = self._number
 
@@ -373,5 +383,5 @@ class MachineWorkflow:
 
 
 def _is_late(until: datetime | None) -> bool:
-    """Return whether whoever asked was told already that nothing would be done."""
+    """Return whether the caller has already reported that nothing is done."""
     return until is not None and workflow.now() > until

@@ -21,11 +21,11 @@ from errors import (
     ProviderDownError,
     ProviderRefusedError,
 )
-from fleet.machine_operations import OnBoard, address_of, slot_for, slot_of
+from fleet.machine_operations import OnBoard, address_of, find_slot, slot_for
 from fleet.messages import Command, CommandRequest, Done, RentOrder, SiteFacts
 from fleet.power_state import while_on
-from fleet.progress_signals import told_to_workflow
-from fleet.save_upload import bring_to_safety
+from fleet.progress_signals import signal_progress
+from fleet.save_upload import secure_saves
 from fleet.service import MachineCommandClient
 from launch.messages import Candidate, LaunchInput, Plan, StepInput
 from launch.progress import ProgressUpdate, WriteResult, write
@@ -189,7 +189,7 @@ class LaunchActivities:
     async def install(self, on: StepInput) -> Done:
         vm = await self._vm(on.vm_id)
         try:
-            await while_on(self._registry, vm, self._streaming.install(address_of(vm), vm.tag, told_to_workflow()))
+            await while_on(self._registry, vm, self._streaming.install(address_of(vm), vm.tag, signal_progress()))
         except ProviderBusyError as error:
             if _goes_on_failing(activity.info()):
                 raise MachineLostError(f"the installation fails again and again: {error.message}") from error
@@ -200,7 +200,7 @@ class LaunchActivities:
     async def pull_image(self, on: StepInput) -> Done:
         """The emulator's image and core are on the machine. Runs while the machine is still being set up."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        game, tell = await self._game(launch), told_to_workflow()
+        game, tell = await self._game(launch), signal_progress()
         await self._beside_setup(on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, tell))
         return Done("The emulator is on the machine")
 
@@ -225,7 +225,7 @@ class LaunchActivities:
     async def configure_game(self, on: StepInput) -> Done:
         """The game can be started once this is done: its image is on the machine, and Wolf lists it."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        configuring = self._streaming.configure_game(address_of(vm), await self._game(launch), told_to_workflow())
+        configuring = self._streaming.configure_game(address_of(vm), await self._game(launch), signal_progress())
         lacking = await while_on(self._registry, vm, configuring)
         playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
         await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
@@ -260,9 +260,9 @@ class LaunchActivities:
         """Upload the saves of the game that was played here before another's come. ProviderRefusedError when they stay
         on the machine alone: from then on nothing would look after them. The restore into the same home does so itself.
         """
-        if vm.game_launch_id in {None, launch.id} or await bring_to_safety(self._db, self._streaming, vm):
+        if vm.game_launch_id in {None, launch.id} or await secure_saves(self._db, self._streaming, vm):
             return
-        played = await slot_of(self._db, vm)
+        played = await find_slot(self._db, vm)
         if played is None or played.home == slot_for(launch).home:
             return
         game, why = played.game_id or "the console", (await self._vm(vm.id)).saves_warning

@@ -53,7 +53,7 @@ class InterruptedLaunches:
         if not launches:
             return 0
         owners = await Owners.now(self._workflows)
-        interrupted = await owners.interrupted(launches)
+        interrupted = await owners.find_interrupted(launches)
         await self._cancel_again(launch for launch in launches if launch not in interrupted)
         return sum([await self._settle(launch.id) for launch in interrupted])
 

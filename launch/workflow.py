@@ -24,7 +24,7 @@ from temporalio.exceptions import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from fleet.activity_errors import kind_of, time_is_up, words_of
+    from fleet.activity_errors import describe, is_timeout, kind_of
     from fleet.messages import ActivityNote, Done, Released, machine_workflow_id
     from fleet.progress_signals import EARLIER_NOTE_SIGNAL, EARLIER_TROUBLE_SIGNAL, NOTE_SIGNAL
     from fleet.provisioning import ProvisioningActivities
@@ -156,7 +156,7 @@ class LaunchWorkflow:
                 raise
             self._failed = None
             self._steps.restart([LaunchStepName.CHOOSE_PLACEMENT])
-            message = f"Your machine could not be started: {words_of(error)}. A new one is taken"
+            message = f"Your machine could not be started: {describe(error)}. A new one is taken"
             await self._tell(LaunchStatus.RUNNING, message, restart=True)
             return False
         return True
@@ -190,7 +190,7 @@ class LaunchWorkflow:
                 lost += 1
                 if not _machine_is_hopeless(error, self._failed or self._step) or lost == _MACHINES_LOST_AT_MOST:
                     raise
-                await self._leave(candidate, started, words_of(error))
+                await self._leave(candidate, started, describe(error))
             else:
                 return
         raise _FailedError("No site could give a machine; every attempt is listed with its reason")
@@ -207,7 +207,7 @@ class LaunchWorkflow:
         except ActivityError as error:
             if kind_of(error) != "NoCapacityError":
                 raise
-            reason = words_of(error)
+            reason = describe(error)
             await self._book(LaunchActivities.remember_full, candidate, reason)
             await self._tell(
                 LaunchStatus.RUNNING,
@@ -317,7 +317,7 @@ class LaunchWorkflow:
         failed = self._failed or self._step
         if not cancelled and failed is not None:
             # A step that was told to end may fail at it, and a cancel may come now: the player asked for it.
-            written = await self._tell(LaunchStatus.RUNNING, words_of(error), failed, StepStatus.FAILED)
+            written = await self._tell(LaunchStatus.RUNNING, describe(error), failed, StepStatus.FAILED)
             cancelled = written.status is LaunchStatus.CANCELLING
         if cancelled:
             await self._tell(LaunchStatus.CANCELLING, "Cancelling: what was rented is given back")
@@ -332,7 +332,7 @@ class LaunchWorkflow:
     async def _ended(self, error: BaseException, released: Released, *, cancelled: bool) -> LaunchStatus:
         if cancelled and released.gone:
             return await self._end(LaunchStatus.CANCELLED, f"Cancelled. {released.message}")
-        return await self._end(LaunchStatus.FAILED, words_of(error) if released.gone else released.message)
+        return await self._end(LaunchStatus.FAILED, describe(error) if released.gone else released.message)
 
     async def _end(self, status: LaunchStatus, message: str) -> LaunchStatus:
         failure = message if status is LaunchStatus.FAILED else None
@@ -497,4 +497,4 @@ def _machine_is_hopeless(error: ActivityError, step: LaunchStepName | None) -> b
     """Whether another machine may do better: this one broke, or never came up in its time."""
     if kind_of(error) == "MachineLostError":
         return True
-    return time_is_up(error) and step in _OF_THE_MACHINE
+    return is_timeout(error) and step in _OF_THE_MACHINE

@@ -188,7 +188,7 @@ async def test_limits_and_alerts_go_on(world: World, http: Http) -> None:
     watching = Spending(db, world.fleet, world.launches, AlertWebhooks(db, http, None), grace=timedelta(0))
 
     await watching.raise_alerts()
-    ended = [await watching.stop_what_must() for _ in range(2)]
+    ended = [await watching.enforce_hard_limits() for _ in range(2)]
 
     assert ended == [0, 1]
     assert [each.user_id for each in await Alerts(db).current("player-1", everybody=False, now=NOW)] == ["player-1"]

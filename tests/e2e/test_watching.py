@@ -48,7 +48,7 @@ async def test_a_machine_that_vanishes_and_one_that_its_host_stops_are_seen(depl
         seen_within_a_minute(gateway, gone, "DELETED"), seen_within_a_minute(gateway, stopped, "STOPPED")
     )
 
-    assert "went with it" in lost["warning"]
+    assert "is lost" in lost["warning"]
     assert "and not by this service" in off["warning"]
     assert await metered(deployed, gone) == [(UsageState.RUNNING, True)]
     assert await metered(deployed, stopped) == [(UsageState.RUNNING, True), (UsageState.STOPPED, False)]

@@ -50,7 +50,7 @@ async def main(mongodb_uri: str, database: str, engine_host: str, receiver_url: 
                 await working.enter_async_context(build_worker(client, queue, spending))
                 return await client.execute_workflow(WatchSpendingWorkflow.run, id=workflow_id, task_queue=queue)
             case "stop":
-                return await spending.stop_what_must()
+                return await spending.enforce_hard_limits()
         return "ready"
 
     await db.ping()

@@ -12,7 +12,7 @@ import pytest
 from billing.meter import Meter
 from errors import ProviderBusyError, UnavailableError
 from fleet.adoption import Adoption
-from fleet.machine_operations import slot_of
+from fleet.machine_operations import find_slot
 from fleet.sweep_plan import UNMANAGED, Action, Verdict
 from fleet.sweeper import Sweeper
 from models.audit import AuditEntry
@@ -87,7 +87,7 @@ async def test_a_machine_is_its_players_again_with_its_saves_to_be_brought_to_sa
     )
     assert (vm.usd_per_hour, vm.saves_pending) == (Decimal("0.45"), True)
     assert vm.stops_at == vm.created_at + timedelta(hours=8)
-    assert await slot_of(db, vm) == SaveSlot("player-1", ConsoleType.SWITCH, "mario-odyssey", "second")
+    assert await find_slot(db, vm) == SaveSlot("player-1", ConsoleType.SWITCH, "mario-odyssey", "second")
     launch = await db.get(Launch, vm.launch_id)
     assert launch is not None
     assert launch.status is LaunchStatus.READY
@@ -134,12 +134,12 @@ async def test_a_machine_that_is_off_is_started_to_be_asked_later(db: Database, 
     (first,) = await adopt(db, cloud, said)
     (second,) = await adopt(db, cloud, said)
 
-    assert (first.done, first.reason) == (False, "it was off and is being started; adopt again in some minutes")
+    assert (first.done, first.reason) == (False, "it was off and is being started; adopt again in a few minutes")
     assert second.done
     assert len(said.asked) == 1
 
 
-STOPPED_AGAIN = "; it was started for this and is stopped again"
+STOPPED_AGAIN = "; it was started for this and has been stopped"
 
 
 async def started(db: Database, cloud: FakeCloud, said: Said) -> None:
@@ -151,13 +151,13 @@ async def started(db: Database, cloud: FakeCloud, said: Said) -> None:
 @pytest.mark.parametrize(
     ("said", "price", "reason"),
     [
-        (Said(), Decimal("0.45"), "nothing on it says whose it is: it holds no saves that were restored"),
+        (Said(), Decimal("0.45"), "it has no restored saves that identify its user"),
         (
             Said(replace(MARIO, folder=folder_of("auth0|42"))),
             Decimal("0.45"),
-            f"no record has the user whose folder is {folder_of('auth0|42')}",
+            f"no record names the user with the folder {folder_of('auth0|42')}",
         ),
-        (Said(MARIO), None, "its cloud does not say what it costs"),
+        (Said(MARIO), None, "its cloud does not report its price"),
     ],
 )
 async def test_a_machine_that_was_started_in_vain_is_stopped_again(
@@ -179,7 +179,7 @@ async def test_a_started_machine_whose_stop_fails_is_stopped_by_the_next_run(db:
     (first,) = await adopt(db, cloud, Said())
     (second,) = await adopt(db, cloud, Said())
 
-    assert first.reason.endswith("; it was started for this and could not be stopped again: 500")
+    assert first.reason.endswith("; it was started for this and could not be stopped: 500")
     assert second.reason.endswith(STOPPED_AGAIN)
     assert cloud.states() == [MachineState.STOPPED_RELEASED]
 
@@ -214,10 +214,10 @@ async def test_a_machine_that_was_started_and_that_no_sweep_has_judged_waits_for
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
-        (Said(), "nothing on it says whose it is: it holds no saves that were restored"),
+        (Said(), "it has no restored saves that identify its user"),
         (
             Said(replace(MARIO, folder=folder_of("auth0|42"))),
-            f"no record has the user whose folder is {folder_of('auth0|42')}",
+            f"no record names the user with the folder {folder_of('auth0|42')}",
         ),
     ],
 )
@@ -250,7 +250,7 @@ async def test_without_a_price_nothing_is_adopted(db: Database, cloud: FakeCloud
 
     (action,) = await adopt(db, cloud, Said(MARIO))
 
-    assert (action.done, action.reason) == (False, "its cloud does not say what it costs")
+    assert (action.done, action.reason) == (False, "its cloud does not report its price")
 
 
 async def test_a_machine_that_does_not_answer_is_told(db: Database, cloud: FakeCloud) -> None:

@@ -152,7 +152,7 @@ async def test_a_machine_that_vanishes_stops_costing(world: World) -> None:
     world.cloud.vanish_all()
     gone = await world.until(vm, VmStatus.DELETED)
 
-    assert gone.detail == "the cloud does not know this machine any more"
+    assert gone.detail == "the cloud no longer knows this machine"
     assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [False]
 
 
@@ -163,7 +163,7 @@ async def test_what_is_left_of_a_vanished_machine_costs_nothing_more_and_is_rele
     gone = await world.until(vm, VmStatus.DELETED)
     swept = await Sweeper(world.db, world.registry, Meter(world.db), spare_s=0).sweep()
 
-    assert gone.detail == "the cloud does not know this machine any more"
+    assert gone.detail == "the cloud no longer knows this machine"
     assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [False]
     assert [(action.verdict, action.vm_id, action.done) for action in swept] == [(Verdict.DELETE, vm.id, True)]
     assert world.cloud.rented == {}
@@ -177,7 +177,7 @@ async def test_a_stopped_machine_that_vanishes_is_gone(world: World) -> None:
     world.cloud.become_all(MachineState.VANISHED)
     gone = await world.until(vm, VmStatus.DELETED)
 
-    assert gone.detail == "the cloud does not know this machine any more"
+    assert gone.detail == "the cloud no longer knows this machine"
 
 
 async def test_a_machine_that_its_host_stopped_is_seen(world: World) -> None:
@@ -208,7 +208,7 @@ async def test_a_machine_that_breaks_is_started_to_save_and_stopped_again(world:
     vm = await world.machine()
 
     world.cloud.become_all(MachineState.BROKEN)
-    await world.until_changed(vm, lambda now: now.detail == "the machine broke: its cloud says so")
+    await world.until_changed(vm, lambda now: now.detail == "its cloud reports that the machine is broken")
     stopped = await world.until_changed(vm, lambda now: now.status is VmStatus.STOPPED and not now.saves_pending)
 
     assert stopped.saves_warning is None
@@ -224,9 +224,9 @@ async def test_a_machine_that_is_broken_for_good_is_kept_for_its_saves_and_says_
     stopped = await world.until_changed(vm, lambda now: now.saves_warning is not None)
 
     assert (stopped.status, stopped.saves_pending, stopped.billed_in_full) == (VmStatus.STOPPED, True, True)
-    assert stopped.detail == "it could not be started: the cloud says that it is broken"
+    assert stopped.detail == "it could not be started: the cloud reports that it is broken"
     assert stopped.saves_warning == (
-        "what was saved last is on its disk alone: the machine broke: its cloud says so, and it does not start"
+        "the latest saves exist on its disk alone: its cloud reports that the machine is broken, and it does not start"
     )
     assert [each.end is None for each in await world.db.find(UsageInterval, {"vm_id": vm.id})] == [True]
     # Its player wants to be rid of it: the saves hold that up, and the next try is not made without end.

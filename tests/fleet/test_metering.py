@@ -10,7 +10,7 @@ from billing.meter import Meter
 from errors import ConflictError, ProviderBusyError
 from fleet.messages import Command
 from fleet.power import PowerActivities
-from fleet.provisioning import lost
+from fleet.provisioning import mark_lost
 from models.database import Database
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus, move_vm
@@ -175,7 +175,7 @@ async def test_a_record_that_was_closed_meanwhile_is_not_metered_again(world: Wo
     await world.until(vm, VmStatus.DELETED)
 
     with pytest.raises(ConflictError):
-        await power(world, Meter(world.db)).enter(vm.id, VmStatus.STOPPED, "asked")
+        await power(world, Meter(world.db)).write_status(vm.id, VmStatus.STOPPED, "asked")
 
     assert [each.end is None for each in await intervals(world, vm)] == [False]
 
@@ -184,7 +184,7 @@ async def test_a_record_that_is_closed_just_then_costs_no_longer(world: World) -
     vm = await world.machine()
 
     with pytest.raises(ConflictError):
-        await power(world, OvertakenMeter(world.db)).enter(vm.id, VmStatus.STOPPED, "asked")
+        await power(world, OvertakenMeter(world.db)).write_status(vm.id, VmStatus.STOPPED, "asked")
 
     assert [each.end is None for each in await intervals(world, vm)] == [False, False]
 
@@ -202,6 +202,6 @@ class OvertakenMeter(Meter):
 
     async def record_state(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
         if state is not None:
-            await lost(self._database, Meter(self._database), vm, "the cloud does not know it any more", at)
+            await mark_lost(self._database, Meter(self._database), vm, "the cloud no longer knows it", at)
             await move_vm(self._database, vm.id, VmStatus.DELETED)
         await super().record_state(vm, state, at)

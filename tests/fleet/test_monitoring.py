@@ -108,7 +108,7 @@ async def test_a_game_that_lost_sight_of_the_library_tells_its_player_until_it_s
     await watched.look(await watched.again(vm), looked.memory)
 
     assert told == (
-        "The game lost sight of the game library. It is there again: quit the game in Moonlight and start it"
+        "The game lost access to the game library. It is available again: quit the game in Moonlight and start it"
     )
     assert (await watched.again(vm)).warnings is None
 
@@ -168,7 +168,7 @@ async def test_use_that_cannot_be_measured_is_shown_and_is_not_idle(watched: Wat
     shown = await watched.again(vm)
     assert seen == [None, None, None]
     assert shown.warnings is not None
-    assert shown.warnings.startswith("Whether this machine is played on cannot be measured since ")
+    assert shown.warnings.startswith("Whether this machine is in use cannot be measured since ")
     assert [alert.code for alert in await watched.open_alerts()] == [OperatorAlertCode.ACTIVITY_UNKNOWN]
 
 
@@ -226,7 +226,7 @@ async def test_a_stop_for_silence_tells_the_player_why(watched: Watched) -> None
     power = PowerActivities(watched.db, Registry([watched.cloud]), watched.streaming, Meter(watched.db))
     why = "the machine did not answer for 45 minutes"
     for status in (VmStatus.STOPPING, VmStatus.STOPPED):
-        await ActivityEnvironment().run(power.enter, vm.id, status, why, False, str(IncidentKind.IDLE))
+        await ActivityEnvironment().run(power.write_status, vm.id, status, why, False, str(IncidentKind.IDLE))
 
     warning = (await watched.again(vm)).warning
 

@@ -10,7 +10,7 @@ import pytest
 
 from billing.meter import Meter
 from errors import MachineLostError
-from fleet.prices import ProviderPrices, charged
+from fleet.prices import ProviderPrices, provider_price
 from models.database import Database
 from models.launches import LaunchStatus
 from models.placement_cache import FullSite
@@ -60,14 +60,14 @@ async def rates(db: Database) -> list[tuple[Decimal, datetime, datetime | None]]
 def test_a_price_that_is_told_counts_unless_it_is_none_or_a_rounded_one(told: str | None, known: str | None) -> None:
     machine = replace(MACHINE, usd_per_hour=None if told is None else Decimal(told))
 
-    assert charged(machine, Decimal("0.45")) == (None if known is None else Decimal(known))
+    assert provider_price(machine, Decimal("0.45")) == (None if known is None else Decimal(known))
 
 
 def test_the_known_price_in_fewer_digits_is_no_other_price() -> None:
     known = Decimal("0.47383")
 
-    assert charged(replace(MACHINE, usd_per_hour=Decimal("0.474")), known) == known
-    assert charged(replace(MACHINE, usd_per_hour=Decimal("0.475")), known) == Decimal("0.475")
+    assert provider_price(replace(MACHINE, usd_per_hour=Decimal("0.474")), known) == known
+    assert provider_price(replace(MACHINE, usd_per_hour=Decimal("0.475")), known) == Decimal("0.475")
 
 
 async def test_at_the_start_the_whole_time_is_metered_at_what_is_charged(db: Database, meter: Meter) -> None:
@@ -78,7 +78,7 @@ async def test_at_the_start_the_whole_time_is_metered_at_what_is_charged(db: Dat
     vm = await ProviderPrices(db, meter).follow(vm, told, RENTED)
 
     assert vm.usd_per_hour == Decimal("1.038")
-    assert vm.warnings == "The machine costs 1.038 USD per hour; 0.45 USD per hour were offered"
+    assert vm.warnings == "The machine costs 1.038 USD per hour; 0.45 USD per hour was offered"
     assert await rates(db) == [(Decimal("0.45"), RENTED, RENTED), (Decimal("1.038"), RENTED, None)]
 
 
@@ -91,7 +91,7 @@ async def test_a_later_change_is_metered_from_then_on_and_taken_back_without_a_w
     dearer = await prices.follow(vm, replace(MACHINE, usd_per_hour=Decimal("0.60")), one)
     again = await prices.follow(dearer, replace(MACHINE, usd_per_hour=Decimal("0.45")), two)
 
-    assert dearer.warnings == ("The machine costs 0.6 USD per hour, more than the 0.5 USD per hour that were allowed")
+    assert dearer.warnings == ("The machine costs 0.6 USD per hour, more than the 0.5 USD per hour that was allowed")
     assert again.warnings is None
     assert await rates(db) == [
         (Decimal("0.45"), RENTED, one),

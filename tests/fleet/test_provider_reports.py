@@ -51,7 +51,7 @@ async def test_a_cloud_that_one_worker_can_use_is_healthy(db: Database, reported
 
 
 async def test_without_a_report_nothing_is_held_against_a_cloud(reported: ReportedHealth) -> None:
-    assert await reported.get() == ProviderHealth(True, True, True, "no worker has reported on it yet, or lately")
+    assert await reported.get() == ProviderHealth(True, True, True, "no worker has reported on it yet, or recently")
 
 
 async def test_the_report_of_a_worker_that_is_gone_expires_and_is_deleted(

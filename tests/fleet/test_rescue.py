@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from fleet.rescue import RescuedSlot, address_of_host, rescue, table
+from fleet.rescue import RescuedSlot, address_of_host, render_table, rescue
 from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import LaunchStatus
@@ -72,14 +72,14 @@ async def test_a_folder_whose_user_no_record_has_is_named_and_left(db: Database,
     known = await rescue(db, world.machines, address)
 
     folder = folder_of(slot.user_id)
-    assert outcomes(unknown) == [(None, f"no record has the user whose folder is {folder}", False)]
+    assert outcomes(unknown) == [(None, f"no record names the user with the folder {folder}", False)]
     assert outcomes(known) == [(slot.user_id, "UPLOADED, 1 files", True)]
 
 
 async def test_a_host_without_notes_has_nothing_to_rescue(db: Database, world: World) -> None:
     rescued = await rescue(db, world.machines, await world.rented("new"))
 
-    assert table(rescued) == "No notes of saves are on this host: nothing was uploaded."
+    assert render_table(rescued) == "No restore markers are on this host: nothing was uploaded."
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,6 @@ def test_what_is_no_host_is_refused_by_its_name(host: str, user: str, port: int,
 def test_the_table_says_what_is_safe() -> None:
     slot = FoundSlot("player-1", ConsoleType.SWITCH, "mario-odyssey", "main")
 
-    text = table([RescuedSlot(slot, "player-1", "CONFLICT, 1 files", is_safe=True)])
+    text = render_table([RescuedSlot(slot, "player-1", "CONFLICT, 1 files", is_safe=True)])
 
     assert " ".join(text.split()[6:]) == "yes player-1 SWITCH mario-odyssey main CONFLICT, 1 files"

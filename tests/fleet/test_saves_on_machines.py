@@ -23,7 +23,7 @@ TALLINN = Position(59.437, 24.7536)
 
 
 UNSAFE = [
-    (UploadOutcome.NOT_RESTORED, (), "The saves on this machine were never restored whole"),
+    (UploadOutcome.NOT_RESTORED, (), "The saves on this machine were never restored completely"),
     (UploadOutcome.VANISHED, (), "The save folder on this machine is empty, although files were there"),
     (UploadOutcome.UPLOADED, (LeftOut("saves/a.srm", "cannot be read"),), "saves/a.srm cannot be read"),
 ]
@@ -70,7 +70,7 @@ async def test_two_saves_of_one_game_are_both_kept_and_the_player_is_told(world:
     stopped = await world.until(vm, VmStatus.STOPPED)
 
     assert stopped.saves_pending is False
-    assert (stopped.warnings or "").startswith("Another machine saved this game meanwhile. Nothing is lost")
+    assert (stopped.warnings or "").startswith("Another machine has saved this game in the meantime. Nothing is lost")
 
 
 async def test_saves_that_were_not_uploaded_are_still_pending_and_the_machine_is_not_deleted(world: World) -> None:
@@ -79,11 +79,11 @@ async def test_saves_that_were_not_uploaded_are_still_pending_and_the_machine_is
 
     await world.fleet.command(vm, Command.DELETE, "asked")
     kept = await world.until_changed(
-        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be brought to safety"
+        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be secured"
     )
 
     assert kept.saves_pending is True
-    assert (kept.warnings or "").startswith("The saves on this machine were never restored whole")
+    assert (kept.warnings or "").startswith("The saves on this machine were never restored completely")
     assert len(world.cloud.rented) == 1
 
 
@@ -93,7 +93,7 @@ async def test_a_machine_whose_save_folder_is_suddenly_empty_is_not_deleted(worl
 
     await world.fleet.command(vm, Command.DELETE, "asked")
     kept = await world.until_changed(
-        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be brought to safety"
+        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be secured"
     )
 
     assert kept.saves_pending is True
@@ -107,12 +107,12 @@ async def test_a_machine_with_a_save_that_no_upload_takes_is_not_deleted_and_the
 
     await world.fleet.command(vm, Command.DELETE, "asked")
     kept = await world.until_changed(
-        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be brought to safety"
+        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be secured"
     )
 
     assert kept.saves_pending is True
     assert kept.warnings == (
-        "Not all saves could be uploaded, and these are on this machine alone: saves/a.srm cannot be read; "
+        "Some saves could not be uploaded and exist on this machine alone: saves/a.srm cannot be read; "
         "saves/b.srm cannot be read; saves/c.srm cannot be read; 1 more"
     )
     assert len(world.cloud.rented) == 1
@@ -158,7 +158,7 @@ async def test_a_loss_that_was_not_named_before_is_not_accepted_in_advance(world
 
     await world.fleet.command(vm, Command.DELETE, "asked", discard=True)
     kept = await world.until_changed(
-        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be brought to safety"
+        vm, lambda now: now.status is VmStatus.RUNNING and now.detail == "its saves could not be secured"
     )
 
     assert "saves/a.srm cannot be read" in (kept.warnings or "")
@@ -223,7 +223,7 @@ async def test_a_machine_that_is_lost_with_its_saves_says_so(world: World) -> No
     lost = await world.until(vm, VmStatus.DELETED)
 
     assert lost.saves_pending is True
-    assert "went with it" in (lost.warnings or "")
+    assert "is lost" in (lost.warnings or "")
 
 
 async def test_a_machine_that_switched_itself_off_is_started_to_save_and_then_given_back(world: World) -> None:
@@ -290,7 +290,7 @@ async def test_a_replacement_keeps_the_launchs_terms_and_leaves_the_machine_that
     assert world.cloud.calls["start"] == 1
     kept = await world.again(vm)
     assert kept.status is VmStatus.STOPPED
-    assert kept.warning == "Its hardware was given away: another machine is set up with the same game and saves"
+    assert kept.warning == "Its hardware was given away: another machine is being set up with the same game and saves"
 
 
 async def test_a_start_that_fails_again_keeps_the_warning_and_sets_no_second_machine_up(world: World) -> None:
@@ -382,7 +382,7 @@ async def test_a_stop_does_not_wait_for_the_saves_of_a_machine_that_is_off(world
     stopped = await world.until(vm, VmStatus.STOPPED)
 
     assert stopped.saves_pending is True
-    assert "the machine is not on any more" in (stopped.warnings or "")
+    assert "the machine is no longer on" in (stopped.warnings or "")
 
 
 async def test_a_machine_that_vanished_costs_nothing_since_it_was_there_last(world: World) -> None:

@@ -65,5 +65,5 @@ async def test_the_end_of_a_machine_that_vanished_is_on_the_trail_once(world: Wo
     await world.until(vm, VmStatus.DELETED)
 
     assert await trail(world) == [
-        ("gamer:watch", "GONE:DELETED", vm.id, "DONE", "the cloud does not know this machine any more")
+        ("gamer:watch", "GONE:DELETED", vm.id, "DONE", "the cloud no longer knows this machine")
     ]

@@ -67,9 +67,9 @@ async def test_what_runs_is_stopped_with_its_saves_after_a_warning(world: World,
     await reach_hard_limit(world, "player-1")
     watching = spending(world, http)
 
-    first = await watching.stop_what_must()
+    first = await watching.enforce_hard_limits()
     warned = await world.again(vm)
-    second = await watching.stop_what_must()
+    second = await watching.enforce_hard_limits()
 
     stopped = await world.until(vm, VmStatus.STOPPED)
     assert (first, second) == (0, 1)
@@ -85,9 +85,9 @@ async def test_a_stop_by_a_limit_is_on_the_trail_with_its_reason_and_a_warning_i
     await reach_hard_limit(world, "player-1")
     watching = spending(world, http)
 
-    await watching.stop_what_must()
+    await watching.enforce_hard_limits()
     warned = await world.db.find(AuditEntry, {"actor_id": "gamer:spending"})
-    await watching.stop_what_must()
+    await watching.enforce_hard_limits()
 
     (entry,) = await world.db.find(AuditEntry, {"actor_id": "gamer:spending"})
     assert warned == []
@@ -102,7 +102,7 @@ async def test_a_stop_that_could_not_be_asked_for_is_on_the_trail_as_failed(worl
     fleet = MachineService(world.db, LazyWorkflowClient(lost))
     watching = Spending(world.db, fleet, world.launches, AlertWebhooks(world.db, http, None), grace=timedelta(0))
 
-    stopped = [await watching.stop_what_must() for _ in range(2)]
+    stopped = [await watching.enforce_hard_limits() for _ in range(2)]
 
     (entry,) = await world.db.find(AuditEntry, {"actor_id": "gamer:spending"})
     assert stopped == [0, 0]
@@ -114,7 +114,7 @@ async def test_a_machine_runs_on_while_its_player_is_warned(world: World, http: 
     await reach_hard_limit(world, None)
     watching = spending(world, http, timedelta(hours=1))
 
-    stopped = [await watching.stop_what_must() for _ in range(3)]
+    stopped = [await watching.enforce_hard_limits() for _ in range(3)]
 
     assert stopped == [0, 0, 0]
     assert (await world.again(vm)).status is VmStatus.RUNNING
@@ -124,10 +124,10 @@ async def test_a_limit_that_is_raised_in_time_takes_the_warning_back(world: Worl
     vm = await expensive(world)
     await reach_hard_limit(world, "player-1")
     watching = spending(world, http, timedelta(hours=1))
-    await watching.stop_what_must()
+    await watching.enforce_hard_limits()
 
     await SpendingLimits(world.db).set(LimitPeriod.DAILY, Decimal(1_000_000), "player-1", hard=True, by=OLGA)
-    await watching.stop_what_must()
+    await watching.enforce_hard_limits()
 
     assert (await world.again(vm)).warning is None
     assert await world.db.find(SpendingStop, {}) == []
@@ -137,7 +137,7 @@ async def test_the_limit_of_another_user_stops_nothing(world: World, http: Http)
     vm = await expensive(world)
     await reach_hard_limit(world, "somebody-else")
 
-    await spending(world, http).stop_what_must()
+    await spending(world, http).enforce_hard_limits()
 
     assert (await world.again(vm)).warning is None
 
@@ -147,9 +147,9 @@ async def test_a_launch_that_is_setting_up_is_cancelled_after_a_warning(world: W
     await reach_hard_limit(world, "player-1")
     watching = spending(world, http)
 
-    first = await watching.stop_what_must()
+    first = await watching.enforce_hard_limits()
     warned = await world.now(launch)
-    second = await watching.stop_what_must()
+    second = await watching.enforce_hard_limits()
     world.streaming.let_go("install")
 
     over = await world.until_over(launch)
@@ -171,10 +171,10 @@ async def test_a_launch_goes_on_when_its_limit_is_taken_away_in_time(world: Worl
     launch = await setting_up(world)
     await reach_hard_limit(world, "player-1")
     watching = spending(world, http, timedelta(hours=1))
-    await watching.stop_what_must()
+    await watching.enforce_hard_limits()
 
     await SpendingLimits(world.db).remove(LimitPeriod.DAILY, "player-1", by=OLGA)
-    await watching.stop_what_must()
+    await watching.enforce_hard_limits()
     world.streaming.let_go("install")
 
     over = await world.until_over(launch)
@@ -186,7 +186,7 @@ async def test_a_launch_of_another_user_goes_on(world: World, http: Http) -> Non
     launch = await setting_up(world)
     await reach_hard_limit(world, "somebody-else")
 
-    ended = [await spending(world, http).stop_what_must() for _ in range(2)]
+    ended = [await spending(world, http).enforce_hard_limits() for _ in range(2)]
     world.streaming.let_go("install")
 
     assert ended == [0, 0]
@@ -372,7 +372,7 @@ class FailingAlerts:
         raise ApplicationError("the alerts cannot be read", non_retryable=True)
 
     @activity.defn(name="stop_what_must")
-    async def stop_what_must(self) -> int:
+    async def enforce_hard_limits(self) -> int:
         self.stopped += 1
         return 1
 

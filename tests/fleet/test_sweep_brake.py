@@ -110,7 +110,7 @@ async def test_an_empty_database_deletes_nothing_of_what_is_there(db: Database, 
     first, second = await sweeper.sweep(), await sweeper.sweep()
 
     assert verdicts(first + second) == [(Verdict.HOLD, False)] * 2
-    assert first[0].reason == "no record of it, and it is older than what this database knows"
+    assert first[0].reason == "no record of it, and it is older than this database's knowledge"
     assert len(cloud.rented) == 1
 
 
@@ -276,7 +276,7 @@ async def test_a_disk_with_the_only_copy_of_saves_waits_for_an_operator(
     actions = await sweeper.sweep()
 
     assert [(each.verdict, each.reason) for each in actions] == [
-        (Verdict.HOLD, "what was saved on it last is on its disk alone")
+        (Verdict.HOLD, "its latest saves exist on its disk alone")
     ]
     assert len(cloud.rented) == 1
 

@@ -238,7 +238,7 @@ async def test_whoever_sees_first_that_a_machine_is_gone_tells_what_went_with_it
     gone = await db.get(Vm, VM)
     assert gone is not None
     assert gone.status is VmStatus.DELETED
-    assert gone.saves_warning == "What was saved on this machine after 13:05 UTC went with it"
+    assert gone.saves_warning == "Progress on this machine after 13:05 UTC is lost"
 
 
 async def test_a_lost_machine_costs_until_its_cloud_took_the_deletion(

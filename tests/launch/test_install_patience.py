@@ -54,7 +54,7 @@ async def test_a_machine_that_its_host_stops_during_the_installation_is_left_for
 
     assert ended.status is LaunchStatus.READY
     assert [attempt.outcome for attempt in ended.attempts][1:] == [
-        "failed: the machine is not on any more: no route",
+        "failed: the machine is no longer on: no route",
         "rented",
     ]
     assert len(world.cloud.rented) == 1

@@ -18,7 +18,7 @@ from errors import (
     ProviderBusyError,
     ProviderRefusedError,
 )
-from fleet.activity_interceptor import is_worth_telling
+from fleet.activity_interceptor import is_worth_reporting
 from fleet.messages import ActivityNote, Command
 from fleet.progress_signals import EARLIER_TROUBLE_SIGNAL, NOTE_SIGNAL
 from models.launches import Launch, LaunchStatus, LaunchStepName, StepStatus
@@ -185,7 +185,7 @@ async def test_a_machine_turned_off_under_a_launch_that_saves_what_was_played_be
 
     assert (over.status, over.failure) == (
         LaunchStatus.FAILED,
-        "the machine is not on any more: nobody answers",
+        "the machine is no longer on: nobody answers",
     )
 
 
@@ -295,7 +295,7 @@ def test_which_failed_tries_a_player_hears_of(
         scheduled_time=now - timedelta(seconds=age_s),
     )
 
-    assert is_worth_telling(info, now) is told
+    assert is_worth_reporting(info, now) is told
 
 
 async def test_a_running_machine_above_the_cap_is_not_reused(world: World) -> None:

@@ -65,7 +65,7 @@ class Activities:
         return []
 
     @activity.defn(name="stop_what_must")
-    async def stop_what_must(self) -> int:
+    async def enforce_hard_limits(self) -> int:
         return self.number
 
 

@@ -84,7 +84,7 @@ async def test_an_empty_list_has_no_items(bucket: Bucket) -> None:
 async def test_an_object_larger_than_allowed_is_not_fetched(bucket: Bucket, server: BucketServer) -> None:
     server.put(NAME, b"0123456789")
 
-    with pytest.raises(ProviderRefusedError, match="more than the 9 allowed"):
+    with pytest.raises(ProviderRefusedError, match="more than the allowed 9"):
         await bucket.read(NAME, 9)
 
     assert [request.query.get("alt") for request in server.requests] == [None]
@@ -156,7 +156,7 @@ async def test_a_list_may_say_null_where_it_has_nothing_to_say(bucket: Bucket, s
 async def test_a_list_that_leads_in_a_circle_is_left(bucket: Bucket, server: BucketServer) -> None:
     server.faults.extend(web.json_response({"nextPageToken": "again"}) for _ in range(3))
 
-    with pytest.raises(ProviderBusyError, match="does not end"):
+    with pytest.raises(ProviderBusyError, match="repeats itself"):
         await bucket.list("roms/")
 
 

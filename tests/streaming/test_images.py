@@ -72,7 +72,7 @@ async def test_two_pulls_at_a_time_both_end_with_the_image_there(simulated: Simu
 async def test_an_image_that_its_registry_does_not_know_is_refused(simulated: Simulated, shell: Shell) -> None:
     simulated.park.images.set_missing(IMAGE, missing=True)
 
-    with pytest.raises(ProviderRefusedError, match="is not at its registry"):
+    with pytest.raises(ProviderRefusedError, match="is missing from its registry"):
         await pull_image(shell, IMAGE, no_progress)
 
     assert not await has_image(shell, IMAGE)

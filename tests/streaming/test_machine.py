@@ -228,7 +228,7 @@ async def test_a_half_done_set_up_or_one_of_another_address_is_done_again(
 async def test_a_machine_that_cloudypad_rented_is_never_set_up_as_a_foreign_one(world: World) -> None:
     world.cloudypad_knows("gcp", world.address.host, configured=False)
 
-    with pytest.raises(ProviderBusyError, match="has not set its machine up"):
+    with pytest.raises(ProviderBusyError, match="has not finished setting up its machine"):
         await world.machines.install(world.address, TAG, no_progress)
 
     assert "create" not in world.cloudypad_calls()
@@ -255,7 +255,7 @@ async def test_another_machine_behind_the_address_is_touched_by_no_step(world: W
     address = replace(world.address, ssh_host_key=key.public_key)
     run: Callable[[Address], Awaitable[object]] = getattr(world.machines, step)
 
-    with pytest.raises(ProviderRefusedError, match="not the pinned one"):
+    with pytest.raises(ProviderRefusedError, match="differs from the pinned one"):
         await run(address)
 
 

@@ -60,7 +60,7 @@ async def test_a_request_that_comes_a_moment_later_is_waited_for(simulated: Simu
 
 
 async def test_without_a_request_it_says_so(shell: Shell, simulated: Simulated) -> None:
-    with pytest.raises(InvalidStateError, match="no device asks") as raised:
+    with pytest.raises(InvalidStateError, match="no device requests pairing") as raised:
         await PAIRING.pair(shell, "4821", "player-1")
 
     assert raised.value.status == "NO_PAIRING_REQUEST"
@@ -175,7 +175,7 @@ async def test_a_device_that_gave_up_between_look_and_answer_is_told_apart(
     simulated.wolf.begin_pairing(pin="4821")
     monkeypatch.setattr(simulated.wolf.pairings, "give_pin", lambda secret, pin: False)
 
-    with pytest.raises(InvalidStateError, match="gave up") as raised:
+    with pytest.raises(InvalidStateError, match="stopped waiting") as raised:
         await PAIRING.pair(shell, "4821", "player-1")
 
     assert raised.value.status == "PAIRING_EXPIRED"

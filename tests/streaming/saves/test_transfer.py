@@ -316,7 +316,7 @@ async def test_a_game_that_writes_during_the_upload_never_leaves_half_a_save(wor
         await world.saves.restore(shell, SLOT)
         play(world.machine, b"level 7")
         world.machine.programs["tar"] = lambda argv, given: (1, "tar: tetris.srm: file changed as we read it")
-        with pytest.raises(ProviderBusyError, match="changed while they were read"):
+        with pytest.raises(ProviderBusyError, match="changing while they were read"):
             await world.saves.upload(shell, SLOT)
 
     assert world.server.objects == {}
@@ -329,7 +329,7 @@ async def test_an_archive_that_lacks_a_file_is_not_uploaded(world: World) -> Non
         play(world.machine, b"level 7")
         play(world.machine, b"hidden", ".config/retroarch/saves/x.srm")
         world.machine.programs["tar"] = lambda argv, given: (0, pack({SAVE: SavedFile(b"level 7", 0)}))
-        with pytest.raises(ProviderBusyError, match="changed while they were read"):
+        with pytest.raises(ProviderBusyError, match="changing while they were read"):
             await world.saves.upload(shell, SLOT)
 
     assert world.server.objects == {}
@@ -444,7 +444,7 @@ async def test_more_states_than_a_slot_keeps_never_hold_up_memory_cards_and_are_
     assert sorted(states_hold(world)) == [f".local/share/dolphin-emu/StateSaves/GAME01.s0{n}" for n in (2, 3, 4)]
     assert not report.is_safe
     assert [str(one) for one in report.left_out] == [
-        ".local/share/dolphin-emu/StateSaves/GAME01.s01 is not uploaded: a slot keeps 10 MB of save states, "
+        ".local/share/dolphin-emu/StateSaves/GAME01.s01 is not uploaded: a slot holds 10 MB of save states, "
         "the newest first; delete some in the game"
     ]
 
