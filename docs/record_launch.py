@@ -1,4 +1,4 @@
-"""`python -m docs.record_launch` orders a launch from a running service and writes what happens into README.md."""
+"""Runs a launch on a running service and writes a recording of it into README.md: `python -m docs.record_launch`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Answer = dict[str, Any]
 
 
 def recording(order: Answer, events: Sequence[Answer], machine: Answer) -> str:
-    """The three operations with their answers, as Markdown."""
+    """Return the three operations with their responses, as Markdown."""
     started = datetime.fromisoformat(events[0]["at"])
     story = "\n".join(_line(event, (datetime.fromisoformat(event["at"]) - started).total_seconds()) for event in events)
     return (
