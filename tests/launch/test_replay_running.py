@@ -74,4 +74,4 @@ async def test_a_workflow_that_another_build_began_otherwise_is_named_with_its_f
     (replayed,) = found
     assert replayed.workflow_id == sweep.id
     assert "look_around" in (replayed.fault or "")
-    assert report(found).endswith("\nrunning workflows: 1; this build can go on with 0 of them")
+    assert report(found).endswith("\nrunning workflows: 1; this build can continue 0 of them")
