@@ -22,6 +22,8 @@ class Usage:
     cost_usd: Decimal
 
 
+_PRICES: Final = frozenset({"machine_usd_per_hour", "storage_usd_per_hour", "egress_usd_per_hour"})
+_SUMMED: Final = _PRICES | {"vm_id", "state", "start", "end"}
 NO_USAGE: Final = Usage(0, Decimal(0))
 
 
@@ -31,7 +33,7 @@ async def usage_of(db: Database, vm_ids: Iterable[str], now: datetime) -> dict[s
     A sum that lacks an interval would be wrong: its VM has the error instead.
     """
     intervals: dict[str, list[UsageInterval]] = {}
-    read, unreadable = await db.find_readable(UsageInterval, {"vm_id": {"$in": list(vm_ids)}})
+    read, unreadable = await db.find_readable(UsageInterval, {"vm_id": {"$in": list(vm_ids)}}, columns=_SUMMED)
     for interval in read:
         intervals.setdefault(interval.vm_id, []).append(interval)
     sums: dict[str, Usage | UnreadableRecordError] = {vm_id: sum_usage(own, now) for vm_id, own in intervals.items()}

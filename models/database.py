@@ -29,6 +29,7 @@ from errors import ConflictError, DatabaseFaultError, UnavailableError, Unreadab
 from models import indexes
 from models.batches import Batches
 from models.concurrency import Turns
+from models.rows import row_reader
 from models.translation import IN_TRANSACTION, Translation
 from models.unreadable import Unreadable, report_unreadable
 
@@ -43,6 +44,7 @@ _ROWS: Final = 10_000  # per response, within its limit of 16 MB
 _AT_ONCE: Final = 32  # concurrent calls: more make no database faster, and each opens a connection
 _LONGEST_S: Final = 60.0  # longest wait for a turn while other calls succeed
 _STALLED_S: Final = 1.0  # if the event loop was blocked for so long during a call, its time limit proves little
+_BATCHES: Final = 256  # by model and columns
 _TRIES: Final = 3
 
 
@@ -99,7 +101,7 @@ class Database:
         self._timeout_s = timeout_s
         self._translate = Translation(failed)
         self._turns = Turns(_AT_ONCE, timeout_s, _LONGEST_S)
-        self._by_id: dict[type[Model], Batches[str, Document]] = {}
+        self._by_id: dict[tuple[type[Model], frozenset[str] | None], Batches[str, Document]] = {}
         self._prepared = asyncio.Event()
         self._prepared.set()
         self._only: type[Model] | None = None
@@ -178,21 +180,33 @@ class Database:
         raws = await self._raw_by_id(model, keys)
         return [self._translate.parse(model, raw) for raw in raws.values()]
 
-    async def read_many(self, model: type[M], keys: Iterable[str]) -> dict[str, M | UnreadableRecordError]:
-        """Return the existing documents by id; an UnreadableRecordError for each that this version cannot read."""
+    async def read_many(
+        self, model: type[M], keys: Iterable[str], columns: frozenset[str] | None = None
+    ) -> dict[str, M | UnreadableRecordError]:
+        """Return the existing documents by id; an UnreadableRecordError for each that this version cannot read.
+
+        With `columns`, return rows that have only these attributes of the model, and are not for writing.
+        """
         read: dict[str, M | UnreadableRecordError] = {}
-        for key, raw in (await self._raw_by_id(model, keys)).items():
+        for key, raw in (await self._raw_by_id(model, keys, columns)).items():
             try:
-                read[key] = self._translate.parse(model, raw)
+                read[key] = self._parse(model, raw, columns)
             except UnreadableRecordError as error:
                 read[key] = error
         return read
 
-    async def _raw_by_id(self, model: type[Model], keys: Iterable[str]) -> dict[str, Document]:
+    def _parse(self, model: type[M], raw: Document, columns: frozenset[str] | None) -> M:
+        if columns is None:
+            return self._translate.parse(model, raw)
+        return self._translate.parse_row(model, raw, columns)
+
+    async def _raw_by_id(
+        self, model: type[Model], keys: Iterable[str], columns: frozenset[str] | None = None
+    ) -> dict[str, Document]:
         """Return documents as they are stored. Within a transaction the read belongs to it and is not shared."""
         if IN_TRANSACTION.get():
-            return {raw["_id"]: raw for raw in await self.rows(model, {"_id": {"$in": list(keys)}})}
-        return await self._batches(model).get_all(keys)
+            return {raw["_id"]: raw for raw in await self.rows(model, {"_id": {"$in": list(keys)}}, columns)}
+        return await self._batches(model, columns).get_all(keys)
 
     async def get_derived(self, model: type[M], key: str) -> M | None:
         """Return a document that can be derived again; None also if this version cannot read it."""
@@ -219,14 +233,22 @@ class Database:
 
     @_read_in_turn
     async def find_readable(
-        self, model: type[M], query: Document, sort: Sequence[tuple[str, int]] = (), limit: int = 0
+        self,
+        model: type[M],
+        query: Document,
+        sort: Sequence[tuple[str, int]] = (),
+        limit: int = 0,
+        columns: frozenset[str] | None = None,
     ) -> tuple[list[M], list[Unreadable]]:
-        """Return matching documents like `find`, and beside them those that cannot be read: for lists."""
+        """Return matching documents like `find`, and beside them those that cannot be read: for lists.
+
+        With `columns`, return rows that have only these attributes of the model, and are not for writing.
+        """
         read: list[M] = []
         unreadable: list[Unreadable] = []
-        async for raw in self._iterate(model, query, sort, limit):
+        async for raw in self._iterate(model, query, sort, limit, columns):
             try:
-                read.append(self._translate.parse(model, raw))
+                read.append(self._parse(model, raw, columns))
             except UnreadableRecordError as error:
                 unreadable.append(Unreadable(model.__name__, str(raw["_id"]), error.message))
                 report_unreadable(unreadable[-1])
@@ -240,20 +262,29 @@ class Database:
             return await (cursor.sort(list(sort)) if sort else cursor).to_list()
 
     async def _iterate(
-        self, model: type[Model], query: Document, sort: Sequence[tuple[str, int]], limit: int
+        self,
+        model: type[Model],
+        query: Document,
+        sort: Sequence[tuple[str, int]],
+        limit: int,
+        columns: frozenset[str] | None = None,
     ) -> AsyncIterator[Document]:
         """Yield documents in batches. The time limit applies to each batch, so that thousands can be read."""
         with self._translate():
-            cursor = self._collection(model).find(query, limit=limit, batch_size=_BATCH)
+            cursor = self._collection(model).find(query, _projection(model, columns), limit=limit, batch_size=_BATCH)
             async with cursor.sort(list(sort)) if sort else cursor:
+                if 0 < limit <= _BATCH:  # faster than one after another
+                    for raw in await cursor.to_list():
+                        yield raw
+                    return
                 async for raw in cursor:
                     yield raw
 
     @_read_in_turn
-    async def rows(self, model: type[Model], query: Document) -> list[Document]:
+    async def rows(self, model: type[Model], query: Document, columns: frozenset[str] | None = None) -> list[Document]:
         """Return matching documents as they are stored: for readers of thousands."""
         with self._translate():
-            return await self._collection(model).find(query, batch_size=_ROWS).to_list()
+            return await self._collection(model).find(query, _projection(model, columns), batch_size=_ROWS).to_list()
 
     @_in_turn
     async def insert(self, document: Model) -> None:
@@ -381,13 +412,15 @@ class Database:
         with self._translate():
             await self._client.drop_database(self.name)
 
-    def _batches(self, model: type[Model]) -> Batches[str, Document]:
+    def _batches(self, model: type[Model], columns: frozenset[str] | None = None) -> Batches[str, Document]:
         async def look_up(keys: list[str]) -> dict[str, Document]:
-            return {raw["_id"]: raw for raw in await self.rows(model, {"_id": {"$in": keys}})}
+            return {raw["_id"]: raw for raw in await self.rows(model, {"_id": {"$in": keys}}, columns)}
 
-        if model not in self._by_id:
-            self._by_id[model] = Batches(self.turn, look_up)
-        return self._by_id[model]
+        if (model, columns) not in self._by_id:
+            if len(self._by_id) >= _BATCHES:  # one that is dropped still answers its callers
+                self._by_id.clear()
+            self._by_id[model, columns] = Batches(self.turn, look_up)
+        return self._by_id[model, columns]
 
     def _collection(self, model: type[Model]) -> AsyncCollection[Document]:
         if self._only is not None and model is not self._only:
@@ -396,6 +429,10 @@ class Database:
 
 
 _NOT_CHECKED: Final = "the database has not been checked yet"
+
+
+def _projection(model: type[Model], columns: frozenset[str] | None) -> dict[str, int] | None:
+    return None if columns is None else row_reader(model, columns).projection
 
 
 def _indexes_of(model: type[Model]) -> list[IndexModel]:

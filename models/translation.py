@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from time import monotonic
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from odmantic import Model
 from pymongo.errors import PyMongoError
 
 from errors import ConflictError, DatabaseFaultError, UnavailableError, UnreadableRecordError
 from models.database_errors import ErrorKind, kind_of, name_of
+from models.rows import row_reader
 from models.unreadable import reason_of
 
 M = TypeVar("M", bound=Model)
@@ -50,12 +51,24 @@ class Translation:
         try:
             return model.model_validate_doc(raw)
         except Exception as error:  # odmantic's errors depend on the defect
-            reason, record = reason_of(error), f"{model.__name__} {raw['_id']}"
-            self._failed("UNREADABLE", model.__name__)
-            if self._is_log_due(record):
-                log.warning("record cannot be read", extra={"record": record, "why": reason})
-            owner = raw.get("user_id")
-            raise UnreadableRecordError(reason, owner if isinstance(owner, str) else None) from error
+            raise self._unreadable(model, raw, reason_of(error)) from error
+
+    def parse_row(self, model: type[M], raw: dict[str, Any], columns: frozenset[str]) -> M:
+        """Return the document's columns as a row, which has these attributes of the model. Raises as `parse`."""
+        reader = row_reader(model, columns)
+        try:
+            return cast(M, reader.read(raw))
+        except (ValueError, TypeError, KeyError) as error:
+            reason = f"this version cannot read {', '.join(reader.unreadable(raw))}"
+            raise self._unreadable(model, raw, reason) from error
+
+    def _unreadable(self, model: type[Model], raw: dict[str, Any], reason: str) -> UnreadableRecordError:
+        record = f"{model.__name__} {raw['_id']}"
+        self._failed("UNREADABLE", model.__name__)
+        if self._is_log_due(record):
+            log.warning("record cannot be read", extra={"record": record, "why": reason})
+        owner = raw.get("user_id")
+        return UnreadableRecordError(reason, owner if isinstance(owner, str) else None)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from models.launches import Launch, LaunchEvent
 from placement.ranking import Placements
 from providers.registry import Registry
 from providers.storage.signing import UrlSigner
-from resolvers.loaders import Loaders
+from resolvers.loaders import ALL, Columns, Loaders
 from resolvers.pace import Pace
 from streaming.saves.catalog import SaveCatalog
 from streaming.saves.changes import SaveChanges
@@ -93,6 +93,7 @@ class Context:
         "_rows",
         "audit_spans",
         "caller",
+        "columns",
         "event_id",
         "event_key",
         "is_over",
@@ -113,7 +114,13 @@ class Context:
         self.is_over = False  # a resuming client has received all events
         self._rows = 0  # of reports, in the whole response
         self.audit_spans = 0  # audit log entries that were opened for changes
+        self.columns: Columns = ALL
         self.loaders = Loaders(services.db, services.placements)
+
+    def read_only(self, columns: Columns) -> None:
+        """Read only these attributes of records: the operation changes nothing, and shows nothing else."""
+        self.columns = columns
+        self.loaders = Loaders(self.services.db, self.services.placements, columns)
 
     def count_rows(self, rows: int, path: tuple[str, ...]) -> None:
         """Count report rows of the whole response. Raise InvalidInputError when there are too many."""
@@ -127,6 +134,6 @@ class Context:
         Call it before and after a write, and for each event of a subscription, so that no part of the response is older
         than the write or the event.
         """
-        self.loaders = Loaders(self.services.db, self.services.placements)
+        self.loaders = Loaders(self.services.db, self.services.placements, self.columns)
         for document in shown:
             self.loaders.show(document)

@@ -53,7 +53,9 @@ async def launches(
     query: Document = {} if owner is None else {"user_id": owner}
     if status is not None:
         query["status"] = {"$in": list(status)}
-    found = await find_newest_first(context.services.db, Launch, query, "requested_at", mark, size + 1)
+    found = await find_newest_first(
+        context.services.db, Launch, query, "requested_at", mark, size + 1, context.columns.get(Launch)
+    )
     return page_from(found, _mark, _LAUNCHES, size, has_previous=mark is not None)
 
 

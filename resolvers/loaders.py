@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from billing.usage_totals import NO_USAGE, Usage, usage_of
 from errors import UnreadableRecordError
@@ -17,6 +17,10 @@ from models.launches import Launch
 from models.vms import Vm
 from placement.ranking import LocatedSite, Placements
 from providers.base import ProviderName
+
+# The attributes of records that a response needs, by their model; all of models that are not in it.
+Columns = Mapping[type[Any], frozenset[str]]
+ALL: Final[Columns] = {}
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -76,8 +80,9 @@ class Loader(Generic[K, V]):
 class Loaders:
     """The loaders of one response. They cache what they load, and are created when first used."""
 
-    def __init__(self, db: Database, placements: Placements) -> None:
+    def __init__(self, db: Database, placements: Placements, columns: Columns = ALL) -> None:
         self._db = db
+        self._columns = columns
         self._placements = placements
 
     def show(self, document: object) -> None:
@@ -91,14 +96,14 @@ class Loaders:
     @cached_property
     def launch(self) -> Loader[str, Launch | None]:
         async def load(ids: list[str]) -> list[Launch | None]:
-            return _by_key(await self._db.read_many(Launch, ids), ids)
+            return _by_key(await self._db.read_many(Launch, ids, self._columns.get(Launch)), ids)
 
         return Loader(load)
 
     @cached_property
     def vm(self) -> Loader[str, Vm | None]:
         async def load(ids: list[str]) -> list[Vm | None]:
-            return _by_key(await self._db.read_many(Vm, ids), ids)
+            return _by_key(await self._db.read_many(Vm, ids, self._columns.get(Vm)), ids)
 
         return Loader(load)
 

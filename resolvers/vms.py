@@ -51,7 +51,9 @@ async def vms(
     query: Document = {} if owner is None else {"user_id": owner}
     if status is not None:
         query["status"] = {"$in": list(status)}
-    found = await find_newest_first(context.services.db, Vm, query, "created_at", mark, size + 1)
+    found = await find_newest_first(
+        context.services.db, Vm, query, "created_at", mark, size + 1, context.columns.get(Vm)
+    )
     return page_from(found, _mark, _VMS, size, has_previous=mark is not None)
 
 

@@ -27,6 +27,7 @@ from schema.ids import global_id, key_of
 from schema.mutation_errors import ERRORS, ErrorsAsData, MutationError
 from schema.node import Info, Node
 from schema.places import CoordinatesInput
+from schema.records import made, resolved, same, show, shown_by
 from schema.vms import VM
 
 
@@ -99,22 +100,25 @@ class Launch(Node):
 
     @classmethod
     def of(cls, launch: models.launches.Launch) -> Launch:
-        return cls(
-            id=global_id("Launch", launch.id),
-            status=launch.status,
-            game_id=launch.game_id,
-            save_id=launch.save_id,
-            user_id=launch.user_id,
-            progress=launch.progress,
-            steps=[LaunchStep.of(step) for step in launch.steps],
-            attempts=[PlacementAttempt.of(attempt) for attempt in launch.attempts],
-            requested_at=launch.requested_at,
-            ready_at=launch.ready_at,
-            estimated_ready_at=launch.estimated_ready_at,
-            failure=launch.failure,
-            warning=launch.warnings,
-            document=launch,
-        )
+        """Return it as it is shown; a row needs the columns of the fields that are read."""
+        return shown_by(cls, launch)
+
+
+show(
+    Launch,
+    models.launches.Launch,
+    ("id", "user_id", "requested_at"),
+    {
+        **same("status", "game_id", "save_id", "user_id", "progress", "requested_at", "ready_at"),
+        **same("estimated_ready_at", "failure"),
+        "id": made(lambda launch: global_id("Launch", launch.id), "id"),
+        "steps": made(lambda launch: [LaunchStep.of(step) for step in launch.steps], "steps"),
+        "attempts": made(lambda launch: [PlacementAttempt.of(one) for one in launch.attempts], "attempts"),
+        "warning": made(lambda launch: launch.warnings, "warning", "trouble"),
+        "console": resolved("console"),
+        "vm": resolved("vm_id"),
+    },
+)
 
 
 @strawberry.type(description="One event of a launch.")

@@ -24,6 +24,7 @@ from schema.execution.plan import Batch
 from schema.ids import global_id, key_of
 from schema.node import Info, Node
 from schema.places import Location, Site, site_of
+from schema.records import made, resolved, same, show, shown_by
 
 if TYPE_CHECKING:
     from schema.launches import Launch
@@ -146,27 +147,37 @@ class VM(Node):
 
     @classmethod
     def of(cls, vm: models.vms.Vm) -> VM:
-        return cls(
-            id=global_id("VM", vm.id),
-            name=vm.tag,
-            provider=vm.provider,
-            provider_id=vm.provider_id,
-            status=vm.status,
-            user_id=vm.user_id,
-            game_id=vm.game_id,
-            preset=Preset.of(PRESETS[vm.preset]),
-            location=Location.of_vm(vm.place),
-            ip_address=vm.ip_address,
-            stream=StreamEndpoint.of(vm),
-            hourly_price=vm.usd_per_hour,
-            created_at=vm.created_at,
-            started_at=vm.started_at,
-            stopped_at=vm.stopped_at,
-            last_activity_at=vm.last_activity_at,
-            stops_at=vm.stops_at,
-            warning=vm.warnings,
-            document=vm,
-        )
+        """Return it as it is shown; a row needs the columns of the fields that are read."""
+        return shown_by(cls, vm)
+
+
+_PRESETS: Final = {name: Preset.of(preset) for name, preset in PRESETS.items()}
+_WARNINGS: Final = (
+    *("saves_warning", "stop_warning", "library_warning"),
+    *("health_warning", "price_warning", "warning"),
+)
+show(
+    VM,
+    models.vms.Vm,
+    ("id", "user_id", "created_at"),
+    {
+        **same("provider", "provider_id", "status", "user_id", "game_id", "ip_address", "created_at", "started_at"),
+        **same("stopped_at", "last_activity_at", "stops_at"),
+        "id": made(lambda vm: global_id("VM", vm.id), "id"),
+        "name": made(lambda vm: vm.tag, "tag"),
+        "preset": made(lambda vm: _PRESETS[vm.preset], "preset"),
+        "location": made(lambda vm: Location.of_vm(vm.place), "place"),
+        "stream": made(StreamEndpoint.of, "ip_address", "status", "ports", "paired"),
+        "hourly_price": made(lambda vm: vm.usd_per_hour, "usd_per_hour"),
+        "warning": made(lambda vm: vm.warnings, *_WARNINGS),
+        "console": resolved("console"),
+        "site": resolved("provider", "place"),
+        "cost_so_far": resolved("id"),
+        "running_seconds": resolved("id"),
+        "launch": resolved("launch_id"),
+        "replacement": resolved("replacement_launch_id"),
+    },
+)
 
 
 @strawberry.type(name="VMEdge", description="One VM in a page, with its cursor.")

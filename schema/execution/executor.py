@@ -52,6 +52,7 @@ from schema.execution.shared_events import SharedEvents
 from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
 from schema.execution.trusted_documents import TrustedDocuments, sha256_of
 from schema.ids import global_id
+from schema.records import columns_of
 from schema.root import SCHEMA
 
 _MOST_MISTAKES: Final = 5  # of a document that are told; an answer does not grow with them
@@ -103,7 +104,7 @@ class _Parsed:
     def plan(self, operation: OperationDefinitionNode) -> OperationPlan:
         name = operation.name.value if operation.name else None
         if name not in self.plans:
-            self.plans[name] = OperationPlan(SCHEMA, self.document, operation)
+            self.plans[name] = OperationPlan(SCHEMA, self.document, operation, columns_of)
         return self.plans[name]
 
 
@@ -225,6 +226,7 @@ class GraphQLExecution:
                 context,
                 _variables(prepared),
                 hide_suggestions=self._hides_suggestions(context),
+                begin=context.read_only if prepared.kind is OperationKind.QUERY else _read_all,
                 completed_exactly=lambda: self._listener.executed_by_graphql_core("value"),
             )
         except NotPlannedError as error:
@@ -413,6 +415,10 @@ def _introspects(document: DocumentNode) -> bool:
         if (selection_set := getattr(node, "selection_set", None)) is not None:
             waiting.extend(selection_set.selections)
     return False
+
+
+def _read_all(_: object) -> None:
+    """Read whole records: what a mutation decides needs them."""
 
 
 def _variables(prepared: Prepared) -> dict[str, Any]:

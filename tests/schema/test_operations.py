@@ -364,9 +364,9 @@ class CountedDatabase(Database):
         self.finds[model.__name__] += 1
         return await super().find_readable(model, *args, **kwargs)
 
-    async def rows(self, model: type[Model], query: Document) -> list[Document]:
+    async def rows(self, model: type[Model], query: Document, *args: Any) -> list[Document]:
         self.finds[model.__name__] += 1
-        return await super().rows(model, query)
+        return await super().rows(model, query, *args)
 
 
 def an_hour_of_use(vm_id: str) -> UsageInterval:

@@ -80,12 +80,13 @@ class FieldPlan:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The fields at the root of an operation, those whose resolvers' arguments are read before it begins, and how many
-    slots the state of an execution has."""
+    """The fields at the root of an operation, those whose resolvers' arguments are read before it begins, how many
+    slots the state of an execution has, and the summary of what is selected."""
 
     roots: list[FieldPlan]
     calls: list[FieldPlan]
     slots: int
+    summary: Any
 
 
 def strawberry_field(definition: GraphQLField) -> StrawberryField:

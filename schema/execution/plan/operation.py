@@ -27,6 +27,8 @@ _MOST_FIELDS: Final = 3_000  # of one compiled operation: source text takes memo
 _MOST_VARIANTS: Final = 8  # of one operation, by the values of its @skip and @include
 _SLOTS_OF_A_FIELD: Final = 2
 
+Selected = Mapping[GraphQLObjectType, frozenset[str]]  # Python names of fields, by their type
+
 
 class NotPlannedError(Exception):
     """graphql-core must execute this operation. `reason` is one word for metrics. Nothing was executed yet."""
@@ -37,11 +39,20 @@ class NotPlannedError(Exception):
 
 
 class OperationPlan:
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
-        """`document` is valid, and `operation` one of its queries or mutations."""
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        operation: OperationDefinitionNode,
+        summarize: Callable[[Selected], Any] = lambda selected: None,
+    ) -> None:
+        """`document` is valid, and `operation` one of its queries or mutations. `summarize` is called once for each
+        compiled variant with the fields that it selects; `execute` hands its result over before resolvers are
+        called."""
         self._schema = schema
         self._document = document
         self._operation = operation
+        self._summarize = summarize
         self._name = operation.name.value if operation.name else None
         self._switches = sorted(set(_switches(document)))
         self._compiled: dict[tuple[Any, ...], Compiled] = {}
@@ -52,6 +63,7 @@ class OperationPlan:
         variables: Mapping[str, Any],
         *,
         hide_suggestions: bool = False,
+        begin: Callable[[Any], None] = lambda summary: None,
         completed_exactly: Callable[[], None] = lambda: None,
     ) -> ExecutionResult:
         """Raises NotPlannedError before anything was executed. `completed_exactly` is called for each value that the
@@ -67,7 +79,9 @@ class OperationPlan:
         )
         if isinstance(executor, list):
             return ExecutionResult(None, executor)
-        execution = PlanExecution(executor, self._variant(executor), completed_exactly)
+        compiled = self._variant(executor)
+        begin(compiled.summary)
+        execution = PlanExecution(executor, compiled, completed_exactly)
         return await execution.run(serially=self._operation.operation is OperationType.MUTATION)
 
     def _variant(self, executor: Executor[Any]) -> Compiled:
@@ -76,7 +90,7 @@ class OperationPlan:
         if key not in self._compiled:
             if len(self._compiled) >= _MOST_VARIANTS:
                 raise NotPlannedError("variants")
-            self._compiled[key] = _Compiler(executor).compiled()
+            self._compiled[key] = _Compiler(executor).compiled(self._summarize)
         return self._compiled[key]
 
 
@@ -88,8 +102,9 @@ class _Compiler:
         self._schema = executor.schema
         self._fields = 0
         self._calls: list[FieldPlan] = []
+        self._names: dict[GraphQLObjectType, set[str]] = {}
 
-    def compiled(self) -> Compiled:
+    def compiled(self, summarize: Callable[[Selected], Any]) -> Compiled:
         operation = self._executor.operation
         root_type = self._schema.get_root_type(operation.operation)
         assert root_type is not None
@@ -106,7 +121,8 @@ class _Compiler:
         except RecursionError:
             raise NotPlannedError("size") from None
         source.compile()
-        return Compiled(roots, self._calls, self._fields * _SLOTS_OF_A_FIELD)
+        selected = {type_: frozenset(names) for type_, names in self._names.items()}
+        return Compiled(roots, self._calls, self._fields * _SLOTS_OF_A_FIELD, summarize(selected))
 
     def _selected(self, parent: FieldPlan, type_: GraphQLObjectType) -> list[FieldPlan]:
         found = self._executor.collect_subfields(type_, parent.details)
@@ -133,6 +149,8 @@ class _Compiler:
         field = FieldPlan(key, slot, parent, type_, definition, details, how)
         if parent is not None and how is How.CALL and field.has_arguments:
             self._calls.append(field)
+        if parent is not None and how is not How.TYPENAME:
+            self._names.setdefault(type_, set()).add(strawberry_field(definition).python_name)
         if field.is_awaited or field.may_stream:
             _wait_at(parent, field)
         return field
