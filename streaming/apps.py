@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from models.catalog import PEGASUS, PEGASUS_PLATFORMS, RETROARCH, Console, repository_of
-from streaming.library_mount import MOUNT_POINT
+from streaming.library_mount import MOUNT_OPTIONS, MOUNT_POINT
 from streaming.name_checks import app_title, folder_of, is_plain_rom, validate_id, validate_image, validate_rom
 from streaming.saves.locations import BESIDE_ROM
 from streaming.saves.survey import CONTAINER_HOME
@@ -125,7 +125,7 @@ class App:
 
     def table(self) -> dict[str, Any]:
         """Return the app's entry in Wolf's configuration."""
-        mounts = [f"{MOUNT_POINT}:{LIBRARY}:ro"]
+        mounts = [f"{MOUNT_POINT}:{LIBRARY}:{MOUNT_OPTIONS}"]
         if self.core is not None:
             mounts.append(f"{CORE_FOLDER}:{_CORES}:ro")
         if self.script is not None:

@@ -1,8 +1,15 @@
-"""The game library on a machine: the bucket's roms/ folder, mounted read-only by rclone in a systemd service."""
+"""The game library on a machine: the bucket's roms/ folder, mounted read-only by rclone in a systemd service.
+
+rclone mounts in a folder inside MOUNT_POINT, and links beside it lead to what lies there. Containers bind MOUNT_POINT
+as a slave of the machine's mounts (`rslave`): a mount below it that ends and comes back does so in them too. A
+container that binds a mount itself keeps it, dead, until it ends: the mount that replaces it belongs to the folder
+above, which the container does not see (mount_namespaces(7), "Propagation type").
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +19,10 @@ from streaming.library import ROOT
 from streaming.packages import install
 from streaming.ssh import CommandFailedError, Shell
 
-MOUNT_POINT: Final = "/mnt/games"
+MOUNT_POINT: Final = "/mnt/games"  # what containers bind
+MOUNT_OPTIONS: Final = "ro,rslave"
+INNER: Final = ".library"  # where in it rclone mounts
+_MOUNTED: Final = f"{MOUNT_POINT}/{INNER}"
 UNIT: Final = "gamer-library.service"
 _FOLDER: Final = "/etc/gamer"
 _ENVIRONMENT_FILE: Final = f"{_FOLDER}/library.env"
@@ -21,6 +31,7 @@ _UNIT_FILE: Final = f"/etc/systemd/system/{UNIT}"
 _CACHE: Final = "/var/lib/cloudypad/game-cache"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _URL: Final = re.compile(r"https?://[A-Za-z0-9._:\[\]/-]+")
+_LINKED: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _LOOK_S: Final = 20  # a hung mount never responds
 _BROKEN: Final = (1, 2, 124, 137)  # statuses of `ls` for a broken mount, and of `timeout` for a hung one
 _NOT_FOUND: Final = 127
@@ -34,12 +45,13 @@ After=network-online.target
 [Service]
 Type=notify
 EnvironmentFile={_ENVIRONMENT_FILE}
+ExecStartPre=-/bin/fusermount3 -uz {_MOUNTED}
 ExecStartPre=-/bin/fusermount3 -uz {MOUNT_POINT}
-ExecStartPre=/bin/mkdir -p {MOUNT_POINT} {_CACHE}
-ExecStart=/usr/bin/rclone mount gcs:{{bucket}}/{ROOT} {MOUNT_POINT} --read-only --allow-other \
+ExecStartPre=/bin/mkdir -p {_MOUNTED} {_CACHE}
+ExecStart=/usr/bin/rclone mount gcs:{{bucket}}/{ROOT} {_MOUNTED} --read-only --allow-other \
 --vfs-cache-mode full --vfs-cache-max-size 20G --vfs-cache-max-age 720h --vfs-read-ahead 128M \
 --dir-cache-time 1m --poll-interval 0 --cache-dir {_CACHE} --uid 1000 --gid 1000 --umask 022
-ExecStop=/bin/fusermount3 -u {MOUNT_POINT}
+ExecStop=/bin/fusermount3 -u {_MOUNTED}
 Restart=on-failure
 RestartSec=5
 TimeoutStartSec=90
@@ -77,7 +89,7 @@ async def mount(shell: Shell, source: LibrarySource, *, may_install: bool = True
     if changed or not await _is_mounted(shell):
         await _restart(shell)
     elif await _list_library(shell) is None:
-        await shell.sudo("fusermount3", "-uz", MOUNT_POINT, expected=(0, 1))  # 1: it was unmounted in between
+        await shell.sudo("fusermount3", "-uz", _MOUNTED, expected=(0, 1))  # 1: it was unmounted in between
         await _restart(shell)
     if not await _is_mounted(shell):
         raise ProviderBusyError("the game library did not mount")
@@ -87,6 +99,8 @@ async def mount(shell: Shell, source: LibrarySource, *, may_install: bool = True
     if not listing:
         detail = f"bucket {source.bucket} has nothing under {ROOT}/"
         raise ProviderRefusedError("the game library is empty").with_log_detail(detail)
+    await _share_mounts(shell)
+    await _link(shell, listing)
 
 
 async def _install_programs(shell: Shell, *, may_install: bool) -> None:
@@ -132,6 +146,24 @@ def _environment(source: LibrarySource) -> str:
     return "\n".join([*lines, ""])
 
 
+async def _share_mounts(shell: Shell) -> None:
+    """Let containers follow the machine's mounts.
+
+    systemd does so at every boot. Docker refuses to start a container that binds a folder which does not allow it.
+    """
+    folder = await shell.run("findmnt", "-n", "-o", "PROPAGATION", "-T", MOUNT_POINT, expected=(0, 1))
+    if "shared" not in folder.text.split(","):
+        await shell.sudo("mount", "--make-rshared", "/")
+
+
+async def _link(shell: Shell, listing: Sequence[str]) -> None:
+    """Let everything at the top of the library be found right in MOUNT_POINT."""
+    there = (await shell.run("ls", "-A", MOUNT_POINT)).text.splitlines()
+    for name in listing:
+        if name not in there and _LINKED.fullmatch(name):
+            await shell.sudo("ln", "-sfn", f"{INNER}/{name}", f"{MOUNT_POINT}/{name}")
+
+
 async def _restart(shell: Shell) -> None:
     await shell.sudo("systemctl", "daemon-reload")
     await shell.sudo("systemctl", "enable", UNIT)
@@ -143,7 +175,7 @@ async def _restart(shell: Shell) -> None:
 
 
 async def _is_mounted(shell: Shell) -> bool:
-    answer = await shell.run("findmnt", "-n", "-o", "FSTYPE,OPTIONS", MOUNT_POINT, expected=(0, 1))
+    answer = await shell.run("findmnt", "-n", "-o", "FSTYPE,OPTIONS", _MOUNTED, expected=(0, 1))
     if answer.exit_status == 1 and (answer.stdout or answer.stderr):  # 1 without output: nothing is mounted
         raise CommandFailedError("findmnt", answer)
     kind, _, options = answer.text.partition(" ")
@@ -153,6 +185,6 @@ async def _is_mounted(shell: Shell) -> bool:
 async def _list_library(shell: Shell) -> list[str] | None:
     """Return the top folder of the library, or None if the mount hangs or is broken."""
     answer = await shell.run(
-        *("timeout", str(_LOOK_S), "ls", "-A", MOUNT_POINT), expected=(0, *_BROKEN), timeout_s=_LOOK_S + 10
+        *("timeout", str(_LOOK_S), "ls", "-A", _MOUNTED), expected=(0, *_BROKEN), timeout_s=_LOOK_S + 10
     )
     return answer.text.splitlines() if answer.exit_status == 0 else None

@@ -11,6 +11,7 @@ from typing import Final
 from errors import ProviderBusyError
 from streaming.apps import LIBRARY
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, measure_traffic
+from streaming.library_mount import INNER
 from streaming.ssh import ANY_STATUS, CommandFailedError, Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 
@@ -61,12 +62,13 @@ async def measure_activity(
 
 
 async def _is_library_lost(shell: Shell) -> bool:
-    """Return whether a container has a dead mount, which dates from its start.
+    """Return whether a container has a dead mount of the library.
 
-    An image without the means to check counts as healthy.
+    Containers follow the machine's mounts, but for those that an earlier release configured. An image without the means
+    to check counts as healthy.
     """
     for name in await _containers(shell, "running"):
-        look = ("timeout", str(_LOOK_S), "ls", LIBRARY)
+        look = ("timeout", str(_LOOK_S), "ls", f"{LIBRARY}/{INNER}")
         answer = await shell.sudo("docker", "exec", "-e", "LC_ALL=C", name, *look, expected=ANY_STATUS)
         if answer.exit_status == _TIMED_OUT or _DEAD_MOUNT in answer.stdout + answer.stderr:
             return True

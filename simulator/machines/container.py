@@ -44,6 +44,16 @@ class Container:
                 return host.rstrip("/") + inside.removeprefix(target)
         return None
 
+    def follows_mounts(self, point: str) -> bool:
+        """Return whether a mount of the host shows here as it comes and goes: one below a folder that is bound as a
+        slave. A mount that is bound itself does not."""
+        for volume in self.volumes:
+            host, _, rest = volume.partition(":")
+            options = rest.partition(":")[2].split(",")
+            if point.startswith(f"{host.rstrip('/')}/") and {"rslave", "rshared"} & set(options):
+                return True
+        return False
+
 
 class AppContainers(Protocol):
     """What Wolf asks of Docker for the apps that it starts."""

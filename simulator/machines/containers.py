@@ -124,14 +124,17 @@ class Containers:
         self._put(container)
 
     def path_seen(self, container: Container, inside: str) -> str:
-        """Return where the host has what a container sees there. A container keeps the mounts of its start: one that
-        has ended since is dead in it, whatever the host has mounted there again."""
+        """Return where the host has what a container sees there. A container keeps the mounts of its start, unless it
+        follows the host's: one that has ended since is dead in it, whatever the host has mounted there again."""
         host = container.host_path(inside)
         if host is None:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", inside)
+        host = self._host.tree.resolve(host)
         seen = self._mounts_seen.get(container.name, {})
         for point, mount in seen.items():
-            if is_below(host, point) and point != "/" and self._host.mounts.at(point) is not mount:
+            if container.follows_mounts(point) or not is_below(host, point):
+                continue
+            if point != "/" and self._host.mounts.at(point) is not mount:
                 raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", inside)
         return host
 

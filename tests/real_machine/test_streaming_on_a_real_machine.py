@@ -187,19 +187,20 @@ async def test_the_shutdown_timer_keeps_its_moment_across_reloads_of_systemd(wor
     assert (await world.run("sh", "-c", moment)).stdout == before
 
 
-async def test_a_running_game_that_lost_sight_of_the_library_is_noticed(world: World) -> None:
+async def test_a_running_game_sees_the_library_again_when_its_mount_has_ended(world: World) -> None:
     await world.player.begin_pairing("1111")
     address = address_of(world.machine)
     await world.machines.pair(address, "1111", world.slot.user_id)
-    await world.player.play("GB-tetris")
+    session = await world.player.play("GB-tetris")
     await world.run("sudo", "pkill", "-KILL", "-x", "rclone")
 
     await repeated(lambda: world.machines.mount_library(address))
     seen = await world.machines.activity(address)
+    inside = await world.run("sudo", "docker", "exec", session["container"], "ls", "/ROMs/gb")
     await world.machines.end_sessions(address)
 
-    assert seen.library_lost
-    assert (await world.run("ls", "/mnt/games/gb")).stdout == "tetris.gb\n"
+    assert not seen.library_lost
+    assert inside.stdout == (await world.run("ls", "/mnt/games/gb")).stdout == "tetris.gb\n"
 
 
 async def test_a_machine_that_was_off_serves_its_library_and_stream_again(

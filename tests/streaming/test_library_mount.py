@@ -25,16 +25,19 @@ class Machine:
         self.installed = {"rclone", "fusermount3"}
         self.mounted = False
         self.options = "ro,nosuid,nodev,relatime,user_id=0,group_id=0,allow_other"
+        self.propagation = "shared"
         self.hangs = False
         self.games = "gb\nswitch\n"
         box.path("/etc/systemd/system").mkdir(parents=True)
+        box.path("/mnt/games/.library").mkdir(parents=True)
         box.programs |= {
             "rclone": self._installed("rclone"),
             "fusermount3": self._fusermount,
             "env": self._apt,
             "apt-get": lambda argv, given: (0, ""),
             "systemctl": self._systemctl,
-            "findmnt": lambda argv, given: (0, f"fuse.rclone {self.options}\n") if self.mounted else (1, ""),
+            "findmnt": self._findmnt,
+            "mount": lambda argv, given: (0, ""),
             "timeout": lambda argv, given: (124, "") if self.hangs else (0, self.games),
         }
 
@@ -43,6 +46,11 @@ class Machine:
 
     def _installed(self, program: str) -> Callable[[list[str], bytes], Said]:
         return lambda argv, given: (0 if program in self.installed else 127, "")
+
+    def _findmnt(self, argv: list[str], given: bytes) -> Said:
+        if "PROPAGATION" in argv:
+            return 0, f"{self.propagation}\n"
+        return (0, f"fuse.rclone {self.options}\n") if self.mounted else (1, "")
 
     def _fusermount(self, argv: list[str], given: bytes) -> Said:
         if argv[0] == "-uz":
@@ -75,7 +83,7 @@ async def test_the_library_is_mounted_read_only_by_a_service(machine: Machine, s
 
     unit = machine.box.path(UNIT).read_text()
     assert "Type=notify" in unit
-    assert "rclone mount gcs:gamer-library/roms /mnt/games --read-only --allow-other " in unit
+    assert "rclone mount gcs:gamer-library/roms /mnt/games/.library --read-only --allow-other " in unit
     assert machine.box.path(ENVIRONMENT).read_text() == (
         'RCLONE_CONFIG_GCS_TYPE="google cloud storage"\n'
         "RCLONE_CONFIG_GCS_BUCKET_POLICY_ONLY=true\n"
@@ -157,8 +165,34 @@ async def test_a_hung_mount_is_taken_down_and_mounted_again(machine: Machine, sh
 
     await mount(shell, SOURCE)
 
-    assert "fusermount3 -uz /mnt/games" in machine.ran("fusermount3")
+    assert "fusermount3 -uz /mnt/games/.library" in machine.ran("fusermount3")
     assert machine.mounted
+
+
+async def test_everything_at_the_top_of_the_library_is_linked_where_containers_look(
+    machine: Machine, shell: Shell
+) -> None:
+    machine.games = "gb\nswitch\nfirmware\n-rf\na b\n$(x)\n"
+
+    await mount(shell, SOURCE)
+    machine.box.commands.clear()
+    await mount(shell, SOURCE)
+
+    games = machine.box.path("/mnt/games")
+    links = {link.name: str(link.readlink()) for link in games.iterdir() if link.is_symlink()}
+    assert links == {"gb": ".library/gb", "switch": ".library/switch", "firmware": ".library/firmware"}
+    assert machine.ran("ln") == []
+
+
+async def test_containers_may_follow_the_mounts_of_every_machine(machine: Machine, shell: Shell) -> None:
+    await mount(shell, SOURCE)
+    left_alone = machine.ran("mount")
+    machine.propagation = "private"
+
+    await mount(shell, SOURCE)
+
+    assert left_alone == []
+    assert machine.ran("mount") == ["mount --make-rshared /"]
 
 
 async def test_a_mount_that_could_be_written_is_none(machine: Machine, shell: Shell) -> None:

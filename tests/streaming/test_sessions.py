@@ -11,7 +11,7 @@ from models.catalog import CONSOLES, ConsoleType
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
-from simulator.machines.mounts import Mount
+from simulator.machines.mounts import Mount, RemoteFile
 from simulator.machines.wolf.shape import WolfShape
 from streaming import wolf
 from streaming.apps import GameToPlay, app_of
@@ -101,6 +101,23 @@ async def test_a_running_game_whose_mount_of_the_library_has_ended_is_seen(simul
     after = await look(shell)
 
     assert [each.library_lost for each in (before, dead, after)] == [False, True, False]
+
+
+async def test_a_running_game_that_follows_the_machines_mounts_sees_the_library_again(
+    simulated: Simulated, shell: Shell
+) -> None:
+    library = Mount("/mnt/games/.library", "gcs:games/roms", "fuse.rclone", "ro")
+    simulated.machine.root_files.mkdir(library.point, parents=True)
+    simulated.machine.mounts.mount(library, [])
+    container = f"gamer-switch_{await play(simulated)}"
+
+    simulated.machine.mounts.unmount(library.point)
+    simulated.machine.mounts.mount(replace(library), [RemoteFile("gb/tetris.gb", 2, 0, b"go")])
+    found = await look(shell)
+    look_inside = ("timeout", "5", "ls", "/ROMs/.library/gb")
+    seen = await shell.sudo("docker", "exec", container, *look_inside)
+
+    assert (found.library_lost, seen.text) == (False, "tetris.gb")
 
 
 async def test_a_player_who_comes_back_is_use_again(simulated: Simulated, shell: Shell) -> None:

@@ -97,7 +97,7 @@ async def test_moonlight_lists_the_game_and_nothing_else(box: Box, shell: Shell,
                 "type": "docker",
                 "name": "gamer-switch",
                 "image": "ghcr.io/games-on-whales/pegasus:edge",
-                "mounts": ["/mnt/games:/ROMs:ro"],
+                "mounts": ["/mnt/games:/ROMs:ro,rslave"],
                 "env": [
                     "RUN_SWAY=true",
                     "GOW_REQUIRED_DEVICES=/dev/input/* /dev/dri/* /dev/nvidia*",
@@ -226,7 +226,7 @@ async def test_a_retroarch_game_starts_from_a_script_over_the_images_own(
     script = box.path("/var/lib/gamer/start/GB-tetris.sh")
     app = tomllib.loads(box.path(CONFIG).read_text())["profiles"][0]["apps"][0]
     assert app["runner"]["mounts"] == [
-        "/mnt/games:/ROMs:ro",
+        "/mnt/games:/ROMs:ro,rslave",
         "/var/lib/gamer/cores:/opt/gamer/cores:ro",
         "/var/lib/gamer/start/GB-tetris.sh:/opt/gow/startup-app.sh:ro",
     ]
@@ -282,7 +282,7 @@ def test_an_image_that_we_do_not_know_is_told_the_game_and_starts_as_it_is() -> 
     runner = app_of(game).table()["runner"]
 
     assert runner["image"] == "registry.example.net/switch:1"
-    assert runner["mounts"] == ["/mnt/games:/ROMs:ro"]
+    assert runner["mounts"] == ["/mnt/games:/ROMs:ro,rslave"]
     assert "GAMER_ROM=/home/retro/Games/switch/mario-odyssey.nsp" in runner["env"]
 
 

@@ -10,14 +10,17 @@ from simulator.machines.programs.call import Call, Program
 
 
 async def findmnt(call: Call) -> int:
-    """`findmnt -n -o COLUMN,... POINT`."""
-    found, names = call.options("no:")
-    if found.keys() != {"-n", "-o"} or len(names) != 1:
+    """`findmnt -n -o COLUMN,... POINT`, and with `-T` of the mount that a path lies on."""
+    found, names = call.options("no:T:")
+    if not {"-n", "-o"} <= found.keys() or len(names) != (0 if "-T" in found else 1):
         raise call.not_simulated(" ".join(call.arguments))
-    mount = call.machine.mounts.at(call.files.tree.resolve(call.path(names[0])))
+    path = call.files.tree.resolve(call.path(found.get("-T") or names[0]))
+    mounts = call.machine.mounts
+    mount = mounts.holding(path) if "-T" in found and call.files.exists(path) else mounts.at(path)
     if mount is None:
         return 1
     columns = {"TARGET": mount.point, "SOURCE": mount.source, "FSTYPE": mount.fstype, "OPTIONS": mount.options}
+    columns["PROPAGATION"] = "shared"  # systemd makes all mounts so at the boot
     wanted = found["-o"].split(",")
     if not columns.keys() >= set(wanted):
         raise call.not_simulated(f"columns {found['-o']}")
