@@ -28,12 +28,12 @@ def completed(settings: Settings, running: Running) -> Settings:
     given = dict(running.simulator_environment)
     if settings.tensordock_api_token is not None:
         # With a real TensorDock, use no simulated Google, and the installed CloudyPad if there is one.
-        given = _without(given, "TENSORDOCK_", "GCP_", "GOOGLE_")
+        given = _without(given, "TENSORDOCK_", "GCP_", "GOOGLE_", "IMAGE_")
         given = _without(given, "CLOUDYPAD_") if shutil.which("cloudypad") else given
     if settings.gcs_bucket_name is not None:
         given = _without(given, "GCS_")
     if settings.gcp_project_id is not None:
-        given = _without(given, "CLOUDYPAD_", "GCP_", "GOOGLE_")
+        given = _without(given, "CLOUDYPAD_", "GCP_", "GOOGLE_", "IMAGE_")
     blanks: dict[str, Any] = {
         name.lower(): value for name, value in given.items() if name.lower() not in settings.model_fields_set
     }

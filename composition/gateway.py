@@ -24,6 +24,7 @@ from composition.providers import save_urls
 from errors import ProviderError
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
+from launch.image_service import ImageService
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
 from placement.ranking import Placements
@@ -125,6 +126,7 @@ def _services(
         fleet=MachineService(parts.db, parts.engine, parts.engine, deployment=settings.deployment),
         api_keys=_api_keys(settings, parts),
         saves=_saves(settings, parts),
+        images=ImageService(parts.db, parts.engine),
     )
 
 

@@ -21,10 +21,13 @@ from errors import UnavailableError, UnusableError
 from fleet.adoption import Adoption
 from fleet.service import MachineCommandClient, MachineService
 from fleet.sweeper import Sweeper
+from launch.game_source import GameSource
 from launch.service import LaunchService
+from providers.container_registry import ContainerRegistry
 from providers.google.billing_export import BillingExport
 from providers.tensordock.provider import ORDERS_UNDER_WAY_S
 from settings import Settings, SettingsError
+from streaming.emulator_images import EmulatorImages
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -47,6 +50,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
     from fleet.schedules import Sweeping, claim_queue, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
     from launch.ended_runs import InterruptedLaunches
+    from launch.image_refresh import ImageRefreshing, ensure_image_schedule
     from launch.recovery import LaunchRecovery, ensure_rescue_schedule
     from launch.temporal_client import TemporalWorkflowClient, connect, engine_answers
     from launch.versions import WorkerVersions
@@ -63,6 +67,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
             await ensure_rescue_schedule(client, queue)
             await ensure_purge_schedule(client, queue)
             await prices.ensure_schedule(client, queue)
+            await ensure_image_schedule(client, queue, timedelta(hours=settings.image_check_hours))
             other = await claim_queue(client, queue, settings.deployment, adopt=adopt)
         if other is not None:
             raise SettingsError(
@@ -82,6 +87,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         Sweeping(sweeper_of(settings, parts)),
         SavePurge(parts.bucket, timedelta(days=settings.saves_undelete_days)),
         prices,
+        ImageRefreshing(_images(settings, parts)),
         BillingActivities(Rollups(parts.db), BalanceSampler(parts.db, parts.balance), _billing_export(settings, parts)),
         _spending(settings, parts),
         failed=parts.metrics.activity_failed,
@@ -114,7 +120,13 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
     launches = _launches(settings, parts)
     return [
         LaunchActivities(
-            db, parts.placements, streaming, parts.library, engine, registry, deployment=settings.deployment
+            db,
+            parts.placements,
+            streaming,
+            GameSource(db, parts.library, _images(settings, parts)),
+            engine,
+            registry,
+            deployment=settings.deployment,
         ),
         ProvisioningActivities(
             db, registry, meter, streaming.forget, settle_s=settle_s, deployment=settings.deployment
@@ -134,6 +146,11 @@ def _spending(settings: Settings, parts: Dependencies) -> object:
     grace = timedelta(seconds=settings.spending_stop_grace_seconds)
     machines = MachineService(parts.db, parts.engine, parts.engine, deployment=settings.deployment)
     return Spending(parts.db, machines, _launches(settings, parts), webhooks, grace=grace)
+
+
+def _images(settings: Settings, parts: Dependencies) -> EmulatorImages:
+    url = settings.image_registry_url
+    return EmulatorImages(parts.db, ContainerRegistry(parts.http, None if url is None else str(url)))
 
 
 def _launches(settings: Settings, parts: Dependencies) -> LaunchService:

@@ -27,10 +27,10 @@ from fleet.power_state import while_on
 from fleet.progress_signals import signal_progress
 from fleet.save_upload import secure_saves
 from fleet.service import MachineCommandClient
+from launch.game_source import GameSource
 from launch.messages import Candidate, LaunchInput, Plan, StepInput
 from launch.progress import ProgressUpdate, WriteResult, write
 from launch.ready_estimate import Estimator
-from launch.service import Games
 from launch.warnings import add_warning
 from models.catalog import Console, console
 from models.database import Database
@@ -70,7 +70,7 @@ class LaunchActivities:
         db: Database,
         placements: Placements,
         streaming: OnMachine,
-        games: Games,
+        games: GameSource,
         machines: MachineCommandClient,
         registry: Registry,
         *,
@@ -200,9 +200,10 @@ class LaunchActivities:
     async def pull_image(self, on: StepInput) -> Done:
         """The emulator's image and core are on the machine. Runs while the machine is still being set up."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        game, tell = await self._game(launch), signal_progress()
+        (game, remark), tell = await self._games.game_to_play(launch), signal_progress()
         await self._beside_setup(on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, tell))
-        return Done("The emulator is on the machine")
+        done = "The emulator is on the machine"
+        return Done(done if remark is None else f"{done}. {remark}")
 
     @activity.defn(name="mount_library")
     async def mount_library(self, on: StepInput) -> Done:
@@ -225,7 +226,8 @@ class LaunchActivities:
     async def configure_game(self, on: StepInput) -> Done:
         """The game can be started once this is done: its image is on the machine, and Wolf lists it."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        configuring = self._streaming.configure_game(address_of(vm), await self._game(launch), signal_progress())
+        game, _ = await self._games.game_to_play(launch)
+        configuring = self._streaming.configure_game(address_of(vm), game, signal_progress())
         lacking = await while_on(self._registry, vm, configuring)
         playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
         await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
@@ -308,17 +310,6 @@ class LaunchActivities:
             if vm.preset is wanted.preset.name and right_cloud and _within_cap(vm, launch) and not gone:
                 return vm
         return None
-
-    async def _game(self, launch: Launch) -> GameToPlay:
-        wanted = await console(self._db, launch.console)
-        if launch.game_id is None:
-            return GameToPlay(console=wanted, game_id=None, title=None, rom=None, user_id=launch.user_id)
-        game = await self._games.find(launch.console, launch.game_id)
-        if game is None:
-            raise ProviderRefusedError(f"the game {launch.game_id} is not in the library any more")
-        return GameToPlay(
-            console=wanted, game_id=game.game_id, title=game.title, rom=game.rom_path, user_id=launch.user_id
-        )
 
     async def _launch(self, launch_id: str) -> Launch:
         launch = await self._db.get(Launch, launch_id)

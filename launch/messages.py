@@ -37,6 +37,13 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageRefresh:
+    """Ask the registries for the digest of this image, or of all images of the catalog."""
+
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StepInput:
     """A step of this launch on this VM."""
 

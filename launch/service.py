@@ -26,6 +26,7 @@ from errors import (
     UnavailableError,
 )
 from launch.duplicate_requests import Repeats, own_key, under_way_key
+from launch.game_source import Games
 from launch.messages import LaunchInput
 from launch.workflow_client import WorkflowClient
 from models.catalog import Console, ConsoleType, console
@@ -38,7 +39,6 @@ from placement.reasons import price_words
 from providers.base import ProviderName
 from providers.last_known import collect_stale
 from providers.registry import Registry
-from streaming.library import Game
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +70,6 @@ class LaunchOrder:
     idempotency_key: str | None = None
     replaces_vm_id: str | None = None
     launch_id: str | None = None  # the id it shall have, if it becomes one; None makes one
-
-
-class Games(Protocol):
-    """The games that can be launched. streaming.library.Library knows them."""
-
-    async def find(self, console: ConsoleType, game_id: str) -> Game | None: ...
 
 
 class Budget(Protocol):

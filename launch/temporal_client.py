@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final, Self
+from uuid import uuid4
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowExecutionStatus
@@ -28,12 +29,14 @@ from fleet.messages import (
     machine_workflow_id,
 )
 from launch.engine_faults import fault_of
-from launch.messages import LaunchInput
+from launch.image_refresh import REFRESH_IMAGES
+from launch.messages import ImageRefresh, LaunchInput
 from launch.workflow_client import EngineAddress
 
 _CALL: Final = timedelta(seconds=5)
 _ASKING: Final = timedelta(seconds=9)  # a machine lets a command wait a little for the end of the one before
 _PAIRING: Final = timedelta(seconds=50)
+_REFRESHING: Final = timedelta(seconds=20)
 _LISTING: Final = timedelta(seconds=20)
 _PAGE: Final = 1000
 
@@ -171,6 +174,17 @@ class TemporalWorkflowClient:
         except InvalidStateError:
             return False
         return found.status is WorkflowExecutionStatus.RUNNING
+
+    async def refresh_images(self, refresh: ImageRefresh) -> None:
+        async with _answered(_REFRESHING):
+            handle = await self._client.start_workflow(
+                REFRESH_IMAGES,
+                refresh,
+                id=f"refresh-images-{uuid4()}",
+                task_queue=self.task_queue,
+                rpc_timeout=_CALL,
+            )
+            await handle.result(rpc_timeout=_REFRESHING)
 
     async def ping(self) -> None:
         async with _answered():

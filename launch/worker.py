@@ -19,6 +19,7 @@ from fleet.save_purge import PurgeDeletedSavesWorkflow
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.workflow import MachineWorkflow
+from launch.image_refresh import RefreshImagesWorkflow
 from launch.recovery import RescueWorkflow
 from launch.versions import deployment_name
 from launch.workflow import LaunchWorkflow
@@ -48,6 +49,7 @@ _PLAIN: Final = (
         "fleet.monitoring",
         "launch.workflow_client",
         "launch.ended_runs",
+        "launch.game_source",
         "launch.service",
         "launch.messages",
         "launch.activities",
@@ -58,7 +60,7 @@ _PLAIN: Final = (
 )
 
 _WORKFLOWS: Final = (
-    *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
+    *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow, RefreshImagesWorkflow),
     PurgeDeletedSavesWorkflow,
     *(
         RollUpWorkflow,

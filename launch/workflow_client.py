@@ -10,7 +10,7 @@ from typing import Protocol
 
 from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
 from fleet.owners import Workflows
-from launch.messages import LaunchInput
+from launch.messages import ImageRefresh, LaunchInput
 
 
 class LaunchStarter(Protocol):
@@ -34,6 +34,10 @@ class WorkflowClient(LaunchStarter, Protocol):
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
         """Hand a PIN to a machine's workflow; answered when the device is paired, or will not be."""
+        ...
+
+    async def refresh_images(self, refresh: ImageRefresh) -> None:
+        """Have a worker ask the registries for digests of emulator images; answered when it has."""
         ...
 
     async def ping(self) -> None: ...
@@ -86,6 +90,9 @@ class LazyWorkflowClient:
 
     async def is_open(self, workflow_id: str) -> bool:
         return await (await self._loaded()).is_open(workflow_id)
+
+    async def refresh_images(self, refresh: ImageRefresh) -> None:
+        await (await self._loaded()).refresh_images(refresh)
 
     async def ping(self) -> None:
         await (await self._loaded()).ping()

@@ -10,6 +10,7 @@ from models.billed import BalanceSample, BilledAmount, BilledState
 from models.catalog import ConsoleSettings
 from models.cloudypad_states import CloudyPadState
 from models.deployment import DeploymentRecord
+from models.emulator_images import EmulatorImage
 from models.google_prices import GoogleRegionPrices
 from models.idempotency import IdempotencyKey
 from models.launches import Launch, LaunchEvent
@@ -33,6 +34,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     CloudyPadState,
     ConsoleSettings,
     DeploymentRecord,
+    EmulatorImage,
     FullSite,
     GeocodedPlace,
     GoogleRegionPrices,

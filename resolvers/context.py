@@ -14,6 +14,7 @@ from billing.operator_alerts import OperatorAlertFeed
 from errors import InvalidInputError
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
+from launch.image_service import ImageService
 from launch.service import LaunchOrder
 from models.catalog import ConsoleType
 from models.database import Database
@@ -82,6 +83,7 @@ class Services:
     operator_alerts: OperatorAlertFeed
     fleet: MachineService
     api_keys: ApiKeys
+    images: ImageService
     saves: PlayerSaves
     pace: Pace = field(default_factory=Pace)
 

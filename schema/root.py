@@ -23,6 +23,7 @@ from schema.cache_control import define_directive, print_with_hints
 from schema.catalog import CatalogQuery, Console, Game
 from schema.consoles import ConsoleMutation
 from schema.costs import CostQuery
+from schema.emulator_images import EmulatorImageMutation, EmulatorImageQuery
 from schema.ids import parts
 from schema.keys import ApiKey, AuditEntry, KeyMutation, KeyQuery
 from schema.launches import Launch, LaunchMutation, LaunchQuery, LaunchSubscription
@@ -65,6 +66,7 @@ class Query(
     SpendingQuery,
     RegionQuery,
     OperatorAlertQuery,
+    EmulatorImageQuery,
     SaveQuery,
 ):
     @strawberry.field(
@@ -82,7 +84,9 @@ class Query(
 
 
 @strawberry.type(description="The root of all mutations.")
-class Mutation(LaunchMutation, PowerMutation, KeyMutation, SpendingMutation, ConsoleMutation, SaveMutation):
+class Mutation(
+    LaunchMutation, PowerMutation, KeyMutation, SpendingMutation, ConsoleMutation, EmulatorImageMutation, SaveMutation
+):
     pass
 
 

@@ -146,6 +146,19 @@ class ProviderSettings(BaseSettings):
         "as much as 30 ms.",
         examples=["30"],
     )
+    image_registry_url: AnyHttpUrl | None = Field(
+        None,
+        description="URL of a registry mirror that is asked for the digests of emulator images, with the image's own "
+        "registry in `ns`. Absent: each image's own registry, or the simulated one.",
+        examples=["https://mirror.example.com"],
+    )
+    image_check_hours: float = Field(
+        24.0,
+        gt=0,
+        le=8760,
+        description="How often, in hours, workers ask which images the tags of emulators stand for.",
+        examples=["24"],
+    )
     refuse_unplayable: bool = Field(
         False,
         description="Refuse launches of games that no configured emulator starts. Otherwise they are accepted, with a "

@@ -33,6 +33,7 @@ from simulator.google.service_account import IamCredentialsApi, ServiceAccount, 
 from simulator.machines.pool import MachinePark
 from simulator.park import Park
 from simulator.player_routes import PlayerRoutes
+from simulator.registry.api import RegistryApi
 from simulator.state import DamagedStateError, StateFile
 from simulator.tensordock.service import Customer, TensorDock
 
@@ -90,6 +91,7 @@ class Simulation:
             "TENSORDOCK_API_TOKEN": API_TOKEN,
             "CLOUDYPAD_COMMAND": str(self._launcher_folder / launcher.FILE),
             "GCP_PROJECT_ID": PROJECT,
+            "IMAGE_REGISTRY_URL": self.url,
             "GCS_BUCKET_NAME": BUCKET,
             "GCS_ENDPOINT_URL": self.url,
             "GCS_SIGNING_URL": self.url,
@@ -170,6 +172,7 @@ class Simulation:
             ComputeApi(self._google.machines).add_routes(app.router)
         if isinstance(self.park, MachinePark):
             PlayerRoutes(self.park).add_routes(app.router, CONTROL)
+            RegistryApi(self.park.images).add_routes(app.router, CONTROL)
             SetupRoutes(self.park).add_routes(app.router, CONTROL)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_WORDS_S)
         self._running.push_async_callback(runner.cleanup)

@@ -30,7 +30,8 @@ from errors import InvalidStateError, ProviderError, UnavailableError
 from fleet.messages import Command, CommandRequest, CommandResult, PairResult, Pin
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
-from launch.messages import LaunchInput
+from launch.image_service import ImageService
+from launch.messages import ImageRefresh, LaunchInput
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
 from models.catalog import ConsoleType, PresetName
@@ -78,6 +79,7 @@ class StubEngine:
         self.pins: list[Pin] = []
         self.paired = PairResult(None, "paired", VmStatus.RUNNING)
         self.away = False
+        self.refreshed: list[str | None] = []
 
     async def start_launch(self, ticket: LaunchInput) -> None:
         self._answer()
@@ -98,6 +100,10 @@ class StubEngine:
         self._answer()
         self.pins.append(pin)
         return self.paired
+
+    async def refresh_images(self, refresh: ImageRefresh) -> None:
+        self._answer()
+        self.refreshed.append(refresh.image)
 
     async def ping(self) -> None:
         self._answer()
@@ -204,6 +210,7 @@ async def gateway_world(
         fleet=MachineService(db, engine),
         api_keys=ApiKeys(db, KeyHasher(SecretStr("a secret for the API keys of these tests"))),
         saves=player_saves(http, google_url),
+        images=ImageService(db, engine),
     )
     try:
         yield GatewayWorld(services, GraphQLExecution(), cloud, engine, library, progress, machines)

@@ -22,6 +22,7 @@ from billing.workflows import INTERVALS, schedule_name
 from fleet.messages import launch_workflow_id, machine_workflow_id
 from fleet.schedules import SWEEP
 from fleet.spending_workflows import WATCH_SPENDING, alert_workflow_id
+from launch.image_refresh import REFRESH_IMAGES
 from launch.recovery import RESCUE
 from launch.versions import deployment_name
 from models.registry import DOCUMENTS
@@ -32,7 +33,7 @@ from tests.temporal_definitions import activities, messages, workflows
 from web.metrics import Metrics
 
 LIST: Final = Path(__file__).with_name("wire_names.txt")
-_SCHEDULED: Final = (*INTERVALS, SWEEP, WATCH_SPENDING, RESCUE, REFRESH_PRICES)
+_SCHEDULED: Final = (*INTERVALS, SWEEP, WATCH_SPENDING, RESCUE, REFRESH_PRICES, REFRESH_IMAGES)
 
 
 def wire_names() -> list[str]:

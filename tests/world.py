@@ -19,6 +19,7 @@ from fleet.power import PowerActivities
 from fleet.provisioning import ProvisioningActivities
 from fleet.service import MachineService
 from launch.activities import LaunchActivities
+from launch.game_source import GameSource
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchOrder, LaunchService
 from launch.temporal_client import TemporalWorkflowClient, connect
@@ -162,7 +163,7 @@ async def open_world(
     worker = build_worker(
         client,
         address.task_queue,
-        LaunchActivities(served, placements, streaming, games, engine, registry, poll_s=0.02),
+        LaunchActivities(served, placements, streaming, GameSource(served, games), engine, registry, poll_s=0.02),
         ProvisioningActivities(served, registry, meter, settle_s=0.2, poll_s=0.02),
         PowerActivities(served, registry, streaming, meter, launches, poll_s=0.02),
         MonitoringActivities(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),

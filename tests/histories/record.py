@@ -40,6 +40,7 @@ from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow, alert_workflow_id
 from fleet.sweeper import Sweeper
 from fleet.workflow import MachineWorkflow
+from launch.image_refresh import ImageRefreshing, RefreshImagesWorkflow
 from launch.recovery import LaunchRecovery, RescueWorkflow
 from launch.worker import build_worker
 from models.launches import LaunchStatus
@@ -49,6 +50,7 @@ from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
 from providers.base import MachineState
 from providers.http import Http
+from streaming.emulator_images import EmulatorImages
 from tests.launch.test_versions import Builds, until_on
 from tests.world import World, world
 
@@ -299,6 +301,7 @@ async def test_sweep_and_books(world: World, record: Record) -> None:
         BillingActivities(Rollups(world.db), BalanceSampler(world.db, _Balance())),
         PriceRefreshing(world.db, None),
         LaunchRecovery(world.db, world.engine),
+        ImageRefreshing(EmulatorImages(world.db, _Digests())),
     )
     workflows = {
         "sweep": SweepWorkflow,
@@ -307,12 +310,18 @@ async def test_sweep_and_books(world: World, record: Record) -> None:
         "look-at-balance": LookAtBalanceWorkflow,
         "fetch-export": FetchExportWorkflow,
         "refresh-prices": PriceRefreshWorkflow,
+        "refresh-images": RefreshImagesWorkflow,
         "rescue": RescueWorkflow,
     }
     async with build_worker(world.client, QUEUE + "-books", *bearers):
         for name, workflow in workflows.items():
             await run(world, workflow, name, "-books")
             await record(name, f"{name}-{QUEUE}")
+
+
+class _Digests:
+    async def digest(self, image: str) -> str:
+        return f"sha256:{'0' * 64}"
 
 
 class _Balance:

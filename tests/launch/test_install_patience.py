@@ -10,6 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from errors import MachineLostError, ProviderBusyError
 from launch.activities import LaunchActivities
+from launch.game_source import GameSource
 from launch.messages import StepInput
 from launch.temporal_client import TemporalWorkflowClient
 from models.launches import LaunchStatus
@@ -33,7 +34,9 @@ async def test_an_installation_has_some_attempts_and_ten_minutes(
     world.streaming.always["install"] = ProviderBusyError("no package mirror")
     placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
     engine = TemporalWorkflowClient(world.client, "none")
-    steps = LaunchActivities(world.db, placements, world.streaming, FakeGames(), engine, world.registry)
+    steps = LaunchActivities(
+        world.db, placements, world.streaming, GameSource(world.db, FakeGames()), engine, world.registry
+    )
     began = datetime.now(UTC) - timedelta(minutes=minutes)
     environment = ActivityEnvironment(world.client)
     environment.info = replace(environment.info, attempt=attempt, scheduled_time=began, workflow_id="launch-1")

@@ -12,7 +12,7 @@ from odmantic import Model
 
 from auth.callers import Caller
 from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
-from launch.messages import LaunchInput
+from launch.messages import ImageRefresh, LaunchInput
 from models.api_keys import ApiKey
 from models.audit import AuditEntry
 from models.catalog import ConsoleSettings, ConsoleType
@@ -46,6 +46,7 @@ NO_SAVE: Final = {
     "slotId": global_id("SaveSlot", NO_SLOT.key),
     "versionId": global_id("SaveVersion", f"GAME/current/{NO_SLOT.key}"),
 }
+IMAGE: Final = "ghcr.io/games-on-whales/retroarch:edge"
 COMMANDS: Final = ("startVm", "stopVm", "restartVm", "deleteVm", "deleteVmWithoutSaves")
 # field: (who may, good variables, subject of the entry; None for the id of a new record)
 GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
@@ -56,6 +57,7 @@ GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
     "pairClient": (ANN, {**ON_VM, "pin": "4821"}, VM),
     **{field: (ANN, variables, SLOT.key) for field, variables in ON_SAVES.items()},
     "configureConsole": (OPERATOR, {"input": {"console": "NES", "idleStopMinutes": 20}}, "NES"),
+    "refreshEmulatorImages": (OPERATOR, {"image": IMAGE}, IMAGE),
     "setSpendingLimit": (OPERATOR, {"input": {"period": "DAILY", "amount": "5", "userId": "ann"}}, "ann"),
     "removeSpendingLimit": (OPERATOR, {"input": {"period": "MONTHLY", "userId": "ann"}}, "ann"),
     "createApiKey": (OPERATOR, {"input": {"name": "shop", "role": "SERVICE"}}, None),
@@ -73,6 +75,7 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
         for field, variables in ON_SAVES.items()
     },
     "configureConsole": ({"input": {"console": "NES", "idleStopMinutes": -1}}, None),
+    "refreshEmulatorImages": ({"image": "me/unknown:1"}, None),
     "setSpendingLimit": ({"input": {"period": "DAILY", "amount": "-5"}}, None),
     "removeSpendingLimit": ({"input": {"period": "MONTHLY", "userId": "nobody"}}, None),
     "createApiKey": ({"input": {"name": "\n", "role": "SERVICE"}}, None),
@@ -88,7 +91,10 @@ CHANGED: Final[dict[str, type[Model]]] = {
     "setSpendingLimit": SpendingLimit,
     "createApiKey": ApiKey,
 }
-AT_THE_ENGINE: Final = ["launchGame", "createVm", "cancelLaunch", *COMMANDS, "pairClient"]
+AT_THE_ENGINE: Final = [
+    *("launchGame", "createVm", "cancelLaunch", *COMMANDS, "pairClient"),
+    "refreshEmulatorImages",
+]
 
 
 async def things(db: Database) -> None:
@@ -192,6 +198,9 @@ class HangingEngine(StubEngine):
     async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
         answer: CommandResult = await self._hang()
         return answer
+
+    async def refresh_images(self, refresh: ImageRefresh) -> None:
+        await self._hang()
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
         paired: PairResult = await self._hang()

@@ -82,7 +82,7 @@ async def test_where_it_is_so_configured_the_launch_is_refused_and_nothing_is_wr
     written = await gateway.db.count(Launch, {})
     playable = await launched(gateway, console="SNES", gameId="zelda")
 
-    assert (error["__typename"], error["path"], error["message"]) == ("InvalidInput", ["console"], REASON)
+    assert (error["__typename"], error["path"], error["message"]) == ("InvalidInput", ["input", "console"], REASON)
     assert written == 0
     assert playable["errors"] == []
 
