@@ -22,6 +22,7 @@ from composition.dependencies import VERSION, Dependencies
 from composition.metrics import gateway_metrics_page
 from composition.providers import save_urls
 from errors import ProviderError
+from fleet.pairing_service import PairingService
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
@@ -127,6 +128,7 @@ def _services(
         api_keys=_api_keys(settings, parts),
         saves=_saves(settings, parts),
         images=ImageService(parts.db, parts.engine),
+        pairings=PairingService(parts.db, parts.engine),
     )
 
 

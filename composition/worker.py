@@ -110,6 +110,7 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandClient) -> list[object]:
     from fleet.monitoring import MonitoringActivities, WatchTimes
+    from fleet.pairing_window import PairingActivities
     from fleet.power import PowerActivities
     from fleet.provisioning import ProvisioningActivities
     from launch.activities import LaunchActivities
@@ -133,6 +134,7 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
         ),
         PowerActivities(db, registry, streaming, meter, launches),
         MonitoringActivities(db, registry, streaming, WatchTimes()),
+        PairingActivities(db, streaming),
     ]
 
 

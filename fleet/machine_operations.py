@@ -9,7 +9,7 @@ from models.database import Database
 from models.launches import Launch
 from models.vms import Vm
 from providers.base import ProviderName
-from streaming.machine import Activity, Address, Reading, SaveSlot, UploadReport
+from streaming.machine import Activity, Address, PairedDevices, Reading, SaveSlot, UploadReport
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 DEFAULT_SLOT: Final = "main"
@@ -38,6 +38,8 @@ class OnBoard(Protocol):
         ...
 
     async def pair(self, address: Address, pin: str, user_id: str) -> None: ...
+    async def paired_devices(self, address: Address) -> PairedDevices: ...
+    async def pair_next(self, address: Address, pin: str, user_id: str, known: PairedDevices) -> None: ...
 
 
 def address_of(vm: Vm) -> Address:

@@ -72,6 +72,14 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class PairingInput:
+    """A pairing window of a VM, by its number. Its PIN is in the database alone."""
+
+    vm_id: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
 class PairResult:
     """Result of pairing.
 

@@ -23,11 +23,13 @@ from fleet.messages import (
     CommandRequest,
     CommandResult,
     MonitorState,
+    PairingInput,
     PairResult,
     Pin,
     launch_workflow_id,
     machine_workflow_id,
 )
+from fleet.pairing_window import PAIRING, pairing_workflow_id
 from launch.engine_faults import fault_of
 from launch.image_refresh import REFRESH_IMAGES
 from launch.messages import ImageRefresh, LaunchInput
@@ -174,6 +176,16 @@ class TemporalWorkflowClient:
         except InvalidStateError:
             return False
         return found.status is WorkflowExecutionStatus.RUNNING
+
+    async def start_pairing(self, pairing: PairingInput) -> None:
+        async with _answered():
+            await self._client.start_workflow(
+                PAIRING,
+                pairing,
+                id=pairing_workflow_id(pairing),
+                task_queue=self.task_queue,
+                rpc_timeout=_CALL,
+            )
 
     async def refresh_images(self, refresh: ImageRefresh) -> None:
         async with _answered(_REFRESHING):

@@ -15,6 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from billing.price_refresh import PriceRefreshWorkflow
 from billing.workflows import CheckWorkflow, FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
 from fleet.activity_interceptor import ActivityInterceptor, Failed
+from fleet.pairing_window import PairingWorkflow
 from fleet.save_purge import PurgeDeletedSavesWorkflow
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
@@ -60,7 +61,8 @@ _PLAIN: Final = (
 )
 
 _WORKFLOWS: Final = (
-    *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow, RefreshImagesWorkflow),
+    *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
+    *(RefreshImagesWorkflow, PairingWorkflow),
     PurgeDeletedSavesWorkflow,
     *(
         RollUpWorkflow,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
+from fleet.messages import CommandRequest, CommandResult, PairingInput, PairResult, Pin
 from fleet.owners import Workflows
 from launch.messages import ImageRefresh, LaunchInput
 
@@ -34,6 +34,10 @@ class WorkflowClient(LaunchStarter, Protocol):
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
         """Hand a PIN to a machine's workflow; answered when the device is paired, or will not be."""
+        ...
+
+    async def start_pairing(self, pairing: PairingInput) -> None:
+        """Have a worker hand the window's PIN to the device that asks for it; answered once that has begun."""
         ...
 
     async def refresh_images(self, refresh: ImageRefresh) -> None:
@@ -90,6 +94,9 @@ class LazyWorkflowClient:
 
     async def is_open(self, workflow_id: str) -> bool:
         return await (await self._loaded()).is_open(workflow_id)
+
+    async def start_pairing(self, pairing: PairingInput) -> None:
+        await (await self._loaded()).start_pairing(pairing)
 
     async def refresh_images(self, refresh: ImageRefresh) -> None:
         await (await self._loaded()).refresh_images(refresh)

@@ -17,6 +17,7 @@ from models.launches import Launch, LaunchEvent
 from models.limits import SpendingAlert, SpendingLimit, SpendingStop
 from models.operator_alerts import OperatorAlert
 from models.orphans import OrphanMachine, Sweep
+from models.pairings import PairingWindow
 from models.placement_cache import FullSite, GeocodedPlace, NetworkOrder
 from models.provider_reports import ProviderReport
 from models.rate_counters import RateWindow
@@ -43,6 +44,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     LaunchEvent,
     NetworkOrder,
     OperatorAlert,
+    PairingWindow,
     ProviderReport,
     RateWindow,
     RolledSpan,

@@ -12,6 +12,7 @@ from auth.callers import Caller
 from billing.alerts import AlertFeed
 from billing.operator_alerts import OperatorAlertFeed
 from errors import InvalidInputError
+from fleet.pairing_service import PairingService
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
@@ -84,6 +85,7 @@ class Services:
     fleet: MachineService
     api_keys: ApiKeys
     images: ImageService
+    pairings: PairingService
     saves: PlayerSaves
     pace: Pace = field(default_factory=Pace)
 

@@ -14,6 +14,7 @@ from models.catalog import ConsoleType, PresetName
 from models.launches import LaunchStatus, LaunchStepName, StepStatus
 from models.limits import AlertLevel, LimitPeriod
 from models.operator_alerts import OperatorAlertCode
+from models.pairings import PairingStatus
 from models.rollups import RollupKind as CostGroup
 from models.vms import VmStatus as VMStatus
 from providers.base import ProviderName
@@ -31,6 +32,7 @@ __all__ = [
     "LaunchStepName",
     "LimitPeriod",
     "OperatorAlertCode",
+    "PairingStatus",
     "PresetName",
     "ProviderName",
     "Role",
@@ -152,6 +154,16 @@ _register(
         OperatorAlertCode.MACHINE_STOPPED_BY_HOST: "A machine was stopped by its host. Subject: the VM.",
         OperatorAlertCode.ACTIVITY_UNKNOWN: "It cannot be measured whether a machine is in use. Subject: the VM.",
         OperatorAlertCode.BILLING_EXPORT_STALE: "A provider's billing data stopped arriving. Subject: the provider.",
+    },
+)
+_register(
+    PairingStatus,
+    "How far a pairing is.",
+    {
+        PairingStatus.WAITING: "The PIN waits for a device that asks to be paired.",
+        PairingStatus.PAIRED: "A device has paired.",
+        PairingStatus.WRONG_PIN: "A device used another PIN and was refused. The window is still open.",
+        PairingStatus.EXPIRED: "The window closed before a device paired.",
     },
 )
 _register(

@@ -30,6 +30,7 @@ from schema.launches import Launch, LaunchMutation, LaunchQuery, LaunchSubscript
 from schema.mutation_errors import KINDS
 from schema.node import Info, Node
 from schema.operator_alerts import OperatorAlertQuery, OperatorAlertSubscription
+from schema.pairing import PairingMutation, PairingQuery
 from schema.places import Hostnode, PlaceQuery
 from schema.regions import Region, RegionQuery
 from schema.save_changes import SaveMutation
@@ -67,6 +68,7 @@ class Query(
     RegionQuery,
     OperatorAlertQuery,
     EmulatorImageQuery,
+    PairingQuery,
     SaveQuery,
 ):
     @strawberry.field(
@@ -85,7 +87,14 @@ class Query(
 
 @strawberry.type(description="The root of all mutations.")
 class Mutation(
-    LaunchMutation, PowerMutation, KeyMutation, SpendingMutation, ConsoleMutation, EmulatorImageMutation, SaveMutation
+    LaunchMutation,
+    PowerMutation,
+    KeyMutation,
+    SpendingMutation,
+    ConsoleMutation,
+    EmulatorImageMutation,
+    PairingMutation,
+    SaveMutation,
 ):
     pass
 

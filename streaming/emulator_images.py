@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from errors import ProviderError
 from models.catalog import consoles, repository_of
@@ -66,7 +66,7 @@ class EmulatorImages:
         except ProviderError as error:
             log.warning("image could not be resolved", extra={"image": image, "why": str(error)})
             return await self._keep(image, {"problem": error.message, "checked_at": now})
-        changes: dict[str, object] = {"problem": None, "checked_at": now}
+        changes: dict[str, Any] = {"problem": None, "checked_at": now}
         if known is None or known.digest != digest:
             log.info("image moved", extra={"image": image, "digest": digest})
             changes |= {"digest": digest, "resolved_at": now}
@@ -81,7 +81,7 @@ class EmulatorImages:
     async def _tags(self) -> list[str]:
         return _without_digest(each.emulator.image for each in (await consoles(self._db)).values())
 
-    async def _keep(self, image: str, changes: dict[str, object]) -> EmulatorImage:
+    async def _keep(self, image: str, changes: dict[str, Any]) -> EmulatorImage:
         blank = EmulatorImage(id=image).model_dump_doc()
         unset = {name: value for name, value in blank.items() if name != "_id" and name not in changes}
         operators = {"$set": changes, **({"$setOnInsert": unset} if unset else {})}

@@ -24,7 +24,7 @@ from streaming.dead_man_switch import arm_shutdown_timer
 from streaming.emulator_files import bring_core
 from streaming.images import pull_image
 from streaming.library_mount import LibrarySource, mount
-from streaming.pairing import Pairing
+from streaming.pairing import PairedDevices, Pairing
 from streaming.patience import repeat
 from streaming.saves.discovery import FoundSlot, find_slots
 from streaming.saves.parts import MachineLabel
@@ -40,6 +40,7 @@ __all__ = [
     "GameToPlay",
     "LibrarySource",
     "MachineTimes",
+    "PairedDevices",
     "Reading",
     "SaveSlot",
     "StreamingMachines",
@@ -190,6 +191,17 @@ class StreamingMachines:
         did gave up.
         """
         await self._on(address, lambda shell: self._pairing.pair(shell, pin, user_id))
+
+    async def paired_devices(self, address: Address) -> PairedDevices:
+        """Return the devices that are paired now."""
+        return await self._on(address, self._pairing.known)
+
+    async def pair_next(self, address: Address, pin: str, user_id: str, known: PairedDevices) -> None:
+        """Pair the next device that requests it, or find that one was paired since `known`.
+
+        Raises as `pair` does.
+        """
+        await self._on(address, lambda shell: self._pairing.pair_next(shell, pin, user_id, known))
 
     async def activity(self, address: Address, last: Reading | None = None) -> Activity:
         """Measure whether a client was connected since the `last` reading."""

@@ -19,12 +19,13 @@ _USED: Final = "/var/lib/gamer/pairing-used.json"
 _PAIRED_WORDS: Final = ("Succesfully paired", "Successfully paired")  # in Wolf's log; the first is Wolf's own spelling
 _LOG_LINES: Final = "2000"
 _MOST_WAITING: Final = 3
+_HANDSHAKE_PAUSES: Final = 12
 
 
 class Pairing:
     """Pairs devices. `patience_s`: time for a request to appear; `settle_s`: time for a device's handshake."""
 
-    def __init__(self, *, patience_s: float = 20, settle_s: float = 10, pause_s: float = 1) -> None:
+    def __init__(self, *, patience_s: float = 4, settle_s: float = 6, pause_s: float = 0.25) -> None:
         self._patience_s = patience_s
         self._settle_s = settle_s
         self._pause_s = pause_s
@@ -36,12 +37,20 @@ class Pairing:
         requests pairing, PAIRING_EXPIRED if the device gave up, or TOO_MANY_REQUESTS if it is unclear which device is
         meant.
         """
+        await self.pair_next(shell, pin, user_id, await self.known(shell))
+
+    async def known(self, shell: Shell) -> PairedDevices:
+        """Return the devices that are paired now, for `pair_next` to compare with."""
+        return await PairedDevices.now(shell, WolfApi(shell))
+
+    async def pair_next(self, shell: Shell, pin: str, user_id: str, known: PairedDevices) -> None:
+        """Pair the next device that requests it, or find that one was paired since `known`. Raises as `pair` does."""
         validate_pin(pin)
         api = WolfApi(shell)
-        before = await _Paired.now(shell, api)
-        waiting = await self._wait_for_requests(shell, api)
-        await _send_pin(api, waiting, pin)
-        await self._await_paired(shell, api, before)
+        if not (await PairedDevices.now(shell, api)).has_new_since(known):
+            waiting = await self._wait_for_requests(shell, api)
+            await _send_pin(api, waiting, pin)
+            await self._await_paired(shell, api, known)
         await self._give_folder(shell, api, folder_of(user_id))
 
     async def _wait_for_requests(self, shell: Shell, api: WolfApi) -> Sequence[str]:
@@ -64,13 +73,13 @@ class Pairing:
             )
         return fresh
 
-    async def _await_paired(self, shell: Shell, api: WolfApi, before: _Paired) -> None:
+    async def _await_paired(self, shell: Shell, api: WolfApi, before: PairedDevices) -> None:
         """Wait until a device is paired.
 
         Wolf accepts any PIN; whether it was right shows only in the device's next step.
         """
         deadline = _now() + self._settle_s
-        while not (await _Paired.now(shell, api)).has_new_since(before):
+        while not (await PairedDevices.now(shell, api)).has_new_since(before):
             if _now() >= deadline:
                 raise InvalidInputError("this is not the PIN that Moonlight shows: start again in Moonlight", ("pin",))
             await asyncio.sleep(self._pause_s)
@@ -85,12 +94,12 @@ class Pairing:
         except WolfFaultError:
             # An older build reads it only from its file and needs a restart, which must follow the end of the
             # handshake.
-            await asyncio.sleep(3 * self._pause_s)
+            await asyncio.sleep(_HANDSHAKE_PAUSES * self._pause_s)
             await wolf.keep_state_of_all_clients(shell, folder)
 
 
 @dataclass(frozen=True, slots=True)
-class _Paired:
+class PairedDevices:
     """The paired devices, and the pairings in the end of Wolf's log, line by line.
 
     The log is needed because a device that returns keeps its old id.
@@ -100,13 +109,13 @@ class _Paired:
     lines_of_pairings: tuple[str, ...]
 
     @classmethod
-    async def now(cls, shell: Shell, api: WolfApi) -> _Paired:
+    async def now(cls, shell: Shell, api: WolfApi) -> PairedDevices:
         ids = frozenset(str(client.get("client_id")) for client in await api.get("clients", "clients"))
         log = await shell.sudo("docker", "logs", "--tail", _LOG_LINES, wolf.CONTAINER)
         lines = (log.stdout + log.stderr).decode(errors="replace").splitlines()
         return cls(ids, tuple(line for line in lines if any(words in line for words in _PAIRED_WORDS)))
 
-    def has_new_since(self, before: _Paired) -> bool:
+    def has_new_since(self, before: PairedDevices) -> bool:
         """Return whether a device was paired since `before`.
 
         A new line may push an old one out of the part that is read; the time at its start distinguishes the two.

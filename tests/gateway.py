@@ -27,7 +27,8 @@ from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlertFeed
 from errors import InvalidStateError, ProviderError, UnavailableError
-from fleet.messages import Command, CommandRequest, CommandResult, PairResult, Pin
+from fleet.messages import Command, CommandRequest, CommandResult, PairingInput, PairResult, Pin
+from fleet.pairing_service import PairingService
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
@@ -79,6 +80,7 @@ class StubEngine:
         self.pins: list[Pin] = []
         self.paired = PairResult(None, "paired", VmStatus.RUNNING)
         self.away = False
+        self.pairings: list[PairingInput] = []
         self.refreshed: list[str | None] = []
 
     async def start_launch(self, ticket: LaunchInput) -> None:
@@ -100,6 +102,10 @@ class StubEngine:
         self._answer()
         self.pins.append(pin)
         return self.paired
+
+    async def start_pairing(self, pairing: PairingInput) -> None:
+        self._answer()
+        self.pairings.append(pairing)
 
     async def refresh_images(self, refresh: ImageRefresh) -> None:
         self._answer()
@@ -211,6 +217,7 @@ async def gateway_world(
         api_keys=ApiKeys(db, KeyHasher(SecretStr("a secret for the API keys of these tests"))),
         saves=player_saves(http, google_url),
         images=ImageService(db, engine),
+        pairings=PairingService(db, engine),
     )
     try:
         yield GatewayWorld(services, GraphQLExecution(), cloud, engine, library, progress, machines)

@@ -15,6 +15,7 @@ from temporalio.client import Client
 from billing.limits import SpendingLimits
 from billing.meter import Meter
 from fleet.monitoring import MonitoringActivities, WatchTimes
+from fleet.pairing_window import PairingActivities
 from fleet.power import PowerActivities
 from fleet.provisioning import ProvisioningActivities
 from fleet.service import MachineService
@@ -167,6 +168,7 @@ async def open_world(
         ProvisioningActivities(served, registry, meter, settle_s=0.2, poll_s=0.02),
         PowerActivities(served, registry, streaming, meter, launches, poll_s=0.02),
         MonitoringActivities(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),
+        PairingActivities(served, streaming, pause_s=0.02),
         again_after=again_after,
     )
     running = asyncio.create_task(worker.run())

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from errors import ProviderError, ProviderRefusedError
+from errors import GatewayError, ProviderError, ProviderRefusedError
 from providers.base import ProgressCallback
-from streaming.machine import Activity, Address, GameToPlay, Reading, SaveSlot, UploadReport
+from streaming.machine import Activity, Address, GameToPlay, PairedDevices, Reading, SaveSlot, UploadReport
 from streaming.saves.survey import LeftOut
 from streaming.saves.transfer import UploadOutcome
 
@@ -19,13 +19,14 @@ class FakeStreaming:
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
-        self.failures: dict[str, list[ProviderError]] = {}
-        self.always: dict[str, ProviderError] = {}
+        self.failures: dict[str, list[GatewayError]] = {}
+        self.always: dict[str, GatewayError] = {}
         self.when_cancelled: dict[str, ProviderError] = {}  # what becomes of a held call that is told to end
         self.slow_to_end: dict[str, asyncio.Event] = {}  # a held call that is told to end does so once this is set
         self._told_to_end: dict[str, asyncio.Event] = {}
         self.configured: list[GameToPlay] = []
         self.pulled: list[str] = []
+        self.pins: list[str] = []  # that were handed over within a window
         self.may_install: list[bool] = []  # of each mount
         self.lacking: str | None = None  # what keeps a configured game from starting
         self.slots: list[SaveSlot] = []
@@ -115,6 +116,14 @@ class FakeStreaming:
         await self._enter("pull_image")
         tell("Fetching the emulator")
         self.pulled.append(game.console.emulator.image)
+
+    async def paired_devices(self, address: Address) -> PairedDevices:
+        await self._enter("paired_devices")
+        return PairedDevices(frozenset(), ())
+
+    async def pair_next(self, address: Address, pin: str, user_id: str, known: PairedDevices) -> None:
+        await self._enter("pair_next")
+        self.pins.append(pin)
 
     async def configure_game(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> str | None:
         await self._enter("configure_game")

@@ -33,8 +33,10 @@ from billing.workflows import (
     LookAtBalanceWorkflow,
     RollUpWorkflow,
 )
-from errors import MachineLostError, NoCapacityError, ProviderRefusedError
-from fleet.messages import Command, MonitorState, launch_workflow_id, machine_workflow_id
+from errors import InvalidStateError, MachineLostError, NoCapacityError, ProviderRefusedError
+from fleet.messages import Command, MonitorState, PairingInput, launch_workflow_id, machine_workflow_id
+from fleet.pairing_service import PairingService
+from fleet.pairing_window import pairing_workflow_id
 from fleet.schedules import Sweeping, SweepWorkflow
 from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow, alert_workflow_id
@@ -98,6 +100,14 @@ async def test_launch_ready_and_machine_running(world: World, record: Record) ->
     await record("launch-ready", launch_workflow_id(launch.id))
     await world.fleet.pair(await world.vm(launch), "1234")
     await record("machine-running", machine_workflow_id(launch.vm_id or ""), ended=False)
+
+
+async def test_pairing(world: World, record: Record) -> None:
+    vm = await world.machine()
+    world.streaming.failures["pair_next"] = [InvalidStateError("no device requests pairing", "NO_PAIRING_REQUEST")]
+    window = await PairingService(world.db, world.engine).start(vm)
+
+    await record("pairing", pairing_workflow_id(PairingInput(vm.id, window.number)))
 
 
 async def test_launch_failover(world: World, record: Record) -> None:

@@ -11,7 +11,7 @@ import pytest
 from odmantic import Model
 
 from auth.callers import Caller
-from fleet.messages import CommandRequest, CommandResult, PairResult, Pin
+from fleet.messages import CommandRequest, CommandResult, PairingInput, PairResult, Pin
 from launch.messages import ImageRefresh, LaunchInput
 from models.api_keys import ApiKey
 from models.audit import AuditEntry
@@ -55,6 +55,7 @@ GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
     "cancelLaunch": (ANN, {"launchId": global_id("Launch", LAUNCH)}, LAUNCH),
     **dict.fromkeys(COMMANDS, (ANN, ON_VM, VM)),
     "pairClient": (ANN, {**ON_VM, "pin": "4821"}, VM),
+    "startPairing": (ANN, ON_VM, VM),
     **{field: (ANN, variables, SLOT.key) for field, variables in ON_SAVES.items()},
     "configureConsole": (OPERATOR, {"input": {"console": "NES", "idleStopMinutes": 20}}, "NES"),
     "refreshEmulatorImages": (OPERATOR, {"image": IMAGE}, IMAGE),
@@ -70,6 +71,7 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
     "cancelLaunch": ({"launchId": global_id("Launch", NOBODYS)}, NOBODYS),
     **{field: ({"vmId": global_id("VM", NOBODYS)}, NOBODYS) for field in COMMANDS},
     "pairClient": ({**ON_VM, "pin": "12"}, VM),
+    "startPairing": ({"vmId": global_id("VM", NOBODYS)}, NOBODYS),
     **{
         field: ({key: NO_SAVE.get(key, value) for key, value in variables.items()}, NO_SLOT.key)
         for field, variables in ON_SAVES.items()
@@ -93,7 +95,7 @@ CHANGED: Final[dict[str, type[Model]]] = {
 }
 AT_THE_ENGINE: Final = [
     *("launchGame", "createVm", "cancelLaunch", *COMMANDS, "pairClient"),
-    "refreshEmulatorImages",
+    *("refreshEmulatorImages", "startPairing"),
 ]
 
 
@@ -154,14 +156,15 @@ async def test_what_is_refused_is_on_the_trail_once(peopled: GatewayWorld, field
     assert await trail(peopled.db) == [(who.id, who.role.value, field, subject, "REFUSED")]
 
 
-@pytest.mark.parametrize("field", ["cancelLaunch", *COMMANDS, "pairClient", *ON_SAVES])
+@pytest.mark.parametrize("field", ["cancelLaunch", *COMMANDS, "pairClient", "startPairing", *ON_SAVES])
 async def test_a_try_at_what_is_somebody_elses_is_on_the_trail(peopled: GatewayWorld, field: str) -> None:
     _, variables, subject = GOOD[field]
 
     await peopled.data(document(field), BOB, **variables)
 
     assert await trail(peopled.db) == [("bob", "PLAYER", field, subject, "REFUSED")]
-    assert (peopled.engine.asked, peopled.engine.pins, peopled.engine.cancelled) == ([], [], [])
+    engine = peopled.engine
+    assert (engine.asked, engine.pins, engine.cancelled, engine.pairings) == ([], [], [], [])
 
 
 @pytest.mark.parametrize("field", DENIED)
@@ -198,6 +201,9 @@ class HangingEngine(StubEngine):
     async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
         answer: CommandResult = await self._hang()
         return answer
+
+    async def start_pairing(self, pairing: PairingInput) -> None:
+        await self._hang()
 
     async def refresh_images(self, refresh: ImageRefresh) -> None:
         await self._hang()
