@@ -20,11 +20,12 @@ class SaveKind(StrEnum):
 
 
 _SWITCH_FAMILY: Final = ("yuzu", "citron", "eden", "suyu", "sudachi")
-_3DS_FAMILY: Final = ("azahar-emu", "citra-emu")
+_3DS_FAMILY: Final = ("azahar-emu", "lime3ds-emu", "citra-emu")
 _DOLPHIN: Final = (".local/share/dolphin-emu", ".dolphin-emu")
 SAVE_FOLDERS: Final = (
     ".config/retroarch/saves",
     ".config/retroarch/states",
+    ".config/retroarch/system/melonDS DS/wfcsettings.bin",
     *(f"{user}/{folder}" for user in _DOLPHIN for folder in ("GC", "Wii", "GBA/Saves", "StateSaves")),
     *(f"{user}/Load/{folder}" for user in _DOLPHIN for folder in ("WiiSD.raw", "WiiSDSync")),
     *(f".local/share/{user}/{folder}" for user in _3DS_FAMILY for folder in ("sdmc", "nand", "states")),
@@ -34,7 +35,7 @@ SAVE_FOLDERS: Final = (
     ".config/Ryujinx/bis/user/saveMeta",
     ".config/Ryujinx/bis/system/save",
     ".config/Ryujinx/system/Profiles.json",
-    ".local/share/melonDS",
+    *(f".config/melonDS/{file}" for file in ("rtc.bin", "wfcsettings.bin", "dldi.bin", "dsisd.bin")),
     ".local/share/Cemu/mlc01/usr/save",
     BESIDE_ROM,
 )
@@ -43,6 +44,7 @@ _NOT_SAVES: Final = (
     re.compile(r".*/Wii/(ticket|import|tmp|wfs)/.*"),
     re.compile(r".*/GC/[^/]+/IPL\.bin"),  # the console's own firmware
     re.compile(r".*/nand/user/save/cache/.*"),
+    re.compile(rf"{BESIDE_ROM}/.*-\d+\.png"),  # screenshots of mGBA
 )
 _STATE_FOLDERS: Final = re.compile(r"(.config/retroarch/states|.*/StateSaves|\.local/share/[^/]+-emu/states)/.*")
 _STATE_NAMES: Final = re.compile(r".*\.(state(\d+|\.auto)?(\.png)?|ss\d|ml\d|mln|s\d\d)", re.IGNORECASE)

@@ -34,7 +34,15 @@ TITLE = "sdmc/Nintendo 3DS/00000000000000000000000000000000/00000000000000000000
         (".config/Ryujinx/bis/system/save/8000000000000000/0/imkvdb.arc", SaveKind.GAME),
         (".config/Ryujinx/system/Profiles.json", SaveKind.GAME),
         (".local/share/Cemu/mlc01/usr/save/system/act/80000001/account.dat", SaveKind.GAME),
+        (".config/retroarch/saves/melonDS DS/dsi_sd_card.bin", SaveKind.GAME),
+        (".config/retroarch/system/melonDS DS/wfcsettings.bin", SaveKind.GAME),
+        (".config/melonDS/rtc.bin", SaveKind.GAME),
+        (".config/melonDS/wfcsettings.bin", SaveKind.GAME),
+        (f".local/share/lime3ds-emu/{TITLE}/data/00000001/system.dat", SaveKind.GAME),
+        (".local/share/azahar-emu/states/0004000000030800.movie00000000000000AB.01.cst", SaveKind.STATE),
         ("Games/gba/metroid.sav", SaveKind.GAME),
+        ("Games/gba/metroid.sa2", SaveKind.GAME),
+        ("Games/gba/metroid-0.png", None),
         ("Games/gba/metroid.ss1", SaveKind.STATE),
         ("Games/nds/mario.ml3", SaveKind.STATE),
     ],
@@ -42,3 +50,18 @@ TITLE = "sdmc/Nintendo 3DS/00000000000000000000000000000000/00000000000000000000
 def test_every_emulators_files_are_taken_for_what_they_are(path: str, kind: SaveKind | None) -> None:
     assert kind_of(path) is kind
     assert any(path == folder or path.startswith(f"{folder}/") for folder in SAVE_FOLDERS)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".config/melonDS/melonDS.toml",
+        ".config/retroarch/system/melonDS DS/dsi_nand.bin",
+        ".config/retroarch/retroarch.cfg",
+        ".local/share/azahar-emu/sysdata/aes_keys.txt",
+        ".local/share/Cemu/mlc01/usr/title/00050000/10143500/code/title.tik",
+        ".local/share/Cemu/mlc01/usr/boss/00050000/10143500/user/common/data/x/00000001",
+    ],
+)
+def test_settings_firmware_keys_and_what_was_installed_are_left_on_the_machine(path: str) -> None:
+    assert not any(path == folder or path.startswith(f"{folder}/") for folder in SAVE_FOLDERS)
