@@ -1,7 +1,7 @@
-"""Numbers for Prometheus: what this process does, counted as it happens, and what the records say.
+"""Metrics for Prometheus: counters of this process, and figures from the records.
 
-Labels are words of ours: names of trusted documents, of clouds and their operations, of statuses. Nothing that a caller
-sends, and nobody's id, becomes one.
+Labels are our own words: names of trusted documents, clouds and their operations, statuses. They never contain ids or
+text from callers.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from resolvers.record_metrics import Labels, RecordMetrics
 from schema.execution.observer import Outcome
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-OTHER: Final = "other"  # any operation that is no trusted document
+OTHER: Final = "other"  # any operation that is not a trusted document
 _ANSWER_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _CALL_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1200)
 _PERCENTILES: Final = (50, 95)
 
 
 class Metrics:
-    """One per process, with a registry of its own. Keeps schema.execution.observer.OperationObserver."""
+    """One object per process, with its own registry. Implements schema.execution.observer.OperationObserver."""
 
     def __init__(self, version: str) -> None:
         disable_created_metrics()
@@ -75,9 +75,9 @@ class Metrics:
         self._records = _Records()
         self.registry.register(self._records)
 
-    def text(self, census: RecordMetrics | None) -> bytes:
-        """Everything, in Prometheus' text format. None: the records cannot be read now, and their numbers lack."""
-        self._records.census = census
+    def text(self, figures: RecordMetrics | None) -> bytes:
+        """Return all metrics in Prometheus' text format; without `figures`, those of the records are absent."""
+        self._records.figures = figures
         return generate_latest(self.registry)
 
     def answered(self, document: str | None, outcome: Outcome, seconds: float) -> None:
@@ -107,7 +107,7 @@ class Metrics:
         self._activity_failures.labels(activity, error).inc()
 
     def sockets_are(self, count: Callable[[], int]) -> None:
-        """How many there are is asked for when it is told."""
+        """Set the function that returns the number of open sockets whenever metrics are read."""
         self._sockets.set_function(count)
 
     def _counter(self, name: str, words: str, *labels: str) -> Counter:
@@ -121,37 +121,37 @@ class Metrics:
 
 
 class _Records(Collector):
-    census: RecordMetrics | None = None
+    figures: RecordMetrics | None = None
 
     def describe(self) -> Iterable[Metric]:
-        """Of names alone: the records need not be read for that."""
+        """Return nothing: registering the collector must not read the records."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        census = self.census
+        figures = self.figures
         yield GaugeMetricFamily(
-            "gamer_records_readable", "Whether the database answers.", value=int(census is not None)
+            "gamer_records_readable", "Whether the database answers.", value=int(figures is not None)
         )
-        if census is None:
+        if figures is None:
             return
-        yield _family("gamer_machines", "Machines that have not ended.", ("provider", "status"), census.machines)
+        yield _family("gamer_machines", "Machines that have not ended.", ("provider", "status"), figures.machines)
         yield _family(
-            "gamer_launches", "Launches of the last 24 hours, and all that are open.", ("status",), census.launches
+            "gamer_launches", "Launches of the last 24 hours, and all that are open.", ("status",), figures.launches
         )
         yield _family(
             "gamer_launch_step_seconds",
             "How long steps took in the latest launches that became ready.",
             ("provider", "step", "percentile"),
-            dict(_percentiles(census.step_seconds)),
+            dict(_percentiles(figures.step_seconds)),
         )
         yield _family(
             "gamer_audit_entries",
             "Entries of the audit log in the last 24 hours: changes, denials, sweeps, automatic stops.",
             ("action", "outcome"),
-            census.audit,
+            figures.audit,
         )
-        yield _family("gamer_operator_alerts", "Open alerts for operators.", ("code", "level"), census.operator_alerts)
-        spent = {labels: float(usd) for labels, usd in census.usd_this_month.items()}
+        yield _family("gamer_operator_alerts", "Open alerts for operators.", ("code", "level"), figures.operator_alerts)
+        spent = {labels: float(usd) for labels, usd in figures.usd_this_month.items()}
         yield _family("gamer_spent_usd", "What the running month has cost, by our meter.", ("provider",), spent)
 
 

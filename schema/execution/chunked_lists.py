@@ -1,4 +1,4 @@
-"""Long lists of an answer, made in parts: the executor completes a plain list in one go, and nothing else runs then."""
+"""Builds long lists in parts: the executor completes a plain list at once, during which nothing else runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ _AT_ONCE: Final = 100
 
 
 def unhurried(items: Sequence[S], shown: Callable[[S], T]) -> list[T]:
-    """The items as they are shown. Of a long list it is an iterator that lets other work run between its parts, which
-    the executor takes for a list."""
+    """Return the items as they are shown.
+
+    A long list is an asynchronous iterator that lets other work run between its parts; the executor accepts it.
+    """
     if len(items) <= _AT_ONCE:
         return [shown(item) for item in items]
     return cast(Any, _in_parts(items, shown))  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
-"""How large a GraphQL document is: depth, aliases, cost and the like, read off its tree before it is validated.
+"""Measures a GraphQL document before it is validated: depth, aliases, cost and so on.
 
-Every selection is looked at once, whatever the fragments do: the measure of a fragment does not depend on where it is
-spread, so it is taken once and added wherever a spread asks for it. Nothing here recurses. A document that is invalid
-in other ways (unknown fields, missing or circular fragments) is measured as well as can be and left to validation.
+Every selection is visited once, whatever the fragments do: the size of a fragment does not depend on where it is
+spread, so it is computed once and added for each spread. Nothing here recurses. A document that is invalid in other
+ways (unknown fields, missing or circular fragments) is measured as well as possible and left to validation.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from graphql import (
 from schema.execution.cost import CEILING, PageSizes, rows, weight
 from schema.sizes import MEASURED_LISTS, Words, rows_cost
 
-# Most lists of the schema's own types are empty, and all are in memory: so many estimated values count as one of ours.
+# Most lists in an introspection are empty, and all are in memory: this many estimated values count as one of ours.
 _INTROSPECTION_DISCOUNT: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What was asked for. `visited` is the work that measuring was: the selections looked at."""
+    """The size of a document. `visited` is the number of selections that were visited to measure it."""
 
     depth: int = 0
     introspection_depth: int = 0
@@ -80,8 +80,11 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """Of a selection set. Within a connection or a report, what stands once (`cost`) is told from what each row costs:
-    how many rows there are is known where the arguments stand."""
+    """The size of a selection set.
+
+    In a connection or a report, `cost` occurs once and `cost_per_row` for each row. The number of rows is known only at
+    the field with the arguments.
+    """
 
     depth: int = 0
     introspection_depth: int = 0
@@ -104,7 +107,7 @@ _REPORTS: Final = frozenset(name.partition(".")[0] for name in MEASURED_LISTS)
 
 
 class _Counts:
-    """What can be counted without knowing the schema, over the whole document."""
+    """Counts over the whole document that do not depend on the schema."""
 
     def __init__(self, document: DocumentNode) -> None:
         self.aliases = self.directives = self.visited = self.repeated_fields = 0
@@ -121,7 +124,7 @@ class _Counts:
 
 
 class _Survey:
-    """The size of one operation, taken fragments first."""
+    """Measures one operation, its fragments first."""
 
     def __init__(
         self,
@@ -142,7 +145,7 @@ class _Survey:
         self.size = self._size(operation.selection_set, schema.get_root_type(operation.operation))
 
     def _size(self, top: SelectionSetNode, on: GraphQLNamedType | None) -> _Size:
-        """Inner selection sets are found after the ones around them: backwards, every part is known when needed."""
+        """Measure a selection set. Inner sets are found after outer ones, so in reverse order all parts are known."""
         sizes: dict[int, _Size] = {}
         for selection_set, type_ in reversed(self._found(top, on)):
             total = _NOTHING
@@ -156,7 +159,7 @@ class _Survey:
         self, top: SelectionSetNode, on: GraphQLNamedType | None
     ) -> list[tuple[SelectionSetNode, GraphQLNamedType | None]]:
         found = [(top, on)]
-        for selection_set, type_ in found:  # grows while it is walked
+        for selection_set, type_ in found:  # grows during the iteration
             for selection in selection_set.selections:
                 inner = getattr(selection, "selection_set", None)
                 if inner is not None:
@@ -204,7 +207,7 @@ class _Survey:
         return (rows(name) if page_size is None else page_size) * inner.cost
 
     def _field(self, node: FieldNode, on: GraphQLNamedType | None) -> GraphQLField | None:
-        # graphql-core wants a composite type there, and finds nothing in any other.
+        # graphql-core expects a composite type, and finds nothing in any other.
         return None if on is None else self._schema.get_field(on, node.name.value)  # type: ignore[arg-type]
 
 
@@ -216,7 +219,7 @@ def _operations(document: DocumentNode, name: str | None) -> Sequence[OperationD
 def _in_order_of_need(
     top: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> Iterator[FragmentDefinitionNode]:
-    """The fragments that are used, each after those it spreads itself. A circle is cut where it closes."""
+    """Yield the fragments that are used, each after those that it spreads. Cut circles where they close."""
     begun: set[str] = set()
     path = [("", iter(_spreads(top)))]
     while path:
@@ -248,8 +251,7 @@ def _selections(selection_set: SelectionSetNode | None) -> Sequence[Any]:
 
 
 def _repeated(node: Any) -> int:
-    """Fields within, also of inline fragments, under a name that another one has already: validation compares each
-    with each."""
+    """Count the fields that repeat a sibling's name, also in inline fragments. Validation compares them pairwise."""
     names: list[str] = []
     waiting = [getattr(node, "selection_set", None)]
     while waiting:

@@ -1,4 +1,4 @@
-"""What a field costs: how many rows it may answer with, and what it does before its first value is there."""
+"""The cost of a field: how many rows it may return, and the work before its first value."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from graphql import (
     VariableNode,
 )
 
-# Sums stop growing here, far above any limit, so that no hostile number costs time by its length.
+# Sums stop growing here, far above any limit, so that huge numbers of a hostile caller cost no time.
 CEILING: Final = 10**12
 
 _PAGE_ARGUMENTS: Final = ("first", "last", "limit")
 _USUAL_ROWS: Final = 10
-# Rows of the lists that take no page size. What is not named here counts as ten.
+# Rows of lists without a page size. All others count as ten.
 _ROWS: Final[Mapping[str, int]] = {
     "Query.consoles": 9,
     "Query.providers": 2,
@@ -38,7 +38,7 @@ _ROWS: Final[Mapping[str, int]] = {
     "__Field.args": 3,
     "__Directive.args": 2,
 }
-# Counted in values of an answer. What is not named here costs one, as each value does.
+# In values of a response. All other fields cost one, as each value does.
 _WEIGHTS: Final[Mapping[str, int]] = {
     "Query.closestHostnodes": 50,
     "Query.closestRegions": 50,
@@ -58,15 +58,17 @@ _WEIGHTS: Final[Mapping[str, int]] = {
 
 
 def rows(name: str) -> int:
+    """Return the usual number of rows of a list."""
     return _ROWS.get(name, _USUAL_ROWS)
 
 
 def weight(name: str) -> int:
+    """Return the cost of a field itself."""
     return _WEIGHTS.get(name, 1)
 
 
 class PageSizes:
-    """Reads the page sizes of one operation's fields, and remembers the largest that was asked for."""
+    """Reads the page sizes of one operation's fields, and keeps the largest."""
 
     def __init__(self, operation: OperationDefinitionNode, variables: Mapping[str, Any], unknown: int) -> None:
         self._values = _with_defaults(operation, variables)
@@ -74,7 +76,7 @@ class PageSizes:
         self.largest = 0
 
     def of(self, node: FieldNode, field: GraphQLField | None) -> int | None:
-        """The rows a field may answer with by its page arguments; None when it has none."""
+        """Return the rows that a field's page arguments allow, or None if it has no such arguments."""
         declared = {} if field is None else {name: field.args[name] for name in _PAGE_ARGUMENTS if name in field.args}
         if not declared:
             return None
@@ -85,7 +87,7 @@ class PageSizes:
         return max(size, 1)
 
     def _whole_number(self, node: ValueNode | None, argument: GraphQLArgument) -> int | None:
-        """What an argument says, else its default. None where that is no number: whoever executes it must refuse it."""
+        """Return an argument's value or default; None if it is no number, which execution refuses."""
         value: object = Undefined
         if isinstance(node, VariableNode):
             value = self._values.get(node.name.value, Undefined)
@@ -112,7 +114,7 @@ def _with_defaults(operation: OperationDefinitionNode, variables: Mapping[str, A
 
 
 def _literal(node: ValueNode) -> int | None:
-    """A literal's whole number; None for anything else. Python refuses to read numbers of thousands of digits."""
+    """Return a literal's whole number, else None. Python refuses to parse numbers of thousands of digits."""
     if not isinstance(node, IntValueNode):
         return None
     return int(node.value) if len(node.value) <= len(str(CEILING)) else CEILING

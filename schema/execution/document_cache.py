@@ -1,4 +1,4 @@
-"""Documents that were read before."""
+"""A cache of parsed documents."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import OrderedDict
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
-# What is made of a character takes up to 400 bytes: this is some 50 MB, and ten times what graphql/operations/ needs.
+# A parsed character takes up to 400 bytes: this is about 50 MB, ten times what graphql/operations/ needs.
 _MAX_CHARACTERS: Final = 128 * 1024
 
 
 class LRUCache(Generic[T]):
-    """What was made of the texts last used, up to so many characters of them together."""
+    """Values for the most recently used texts, up to a total number of characters."""
 
     def __init__(self, max_characters: int = _MAX_CHARACTERS) -> None:
         self._max_characters = max_characters

@@ -1,4 +1,4 @@
-"""What a caller is told of an error that is not data: a code to act on, and never more than is meant for it."""
+"""Formats errors for callers: a code to act on, and no details of unexpected errors."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ FormattedError = dict[str, Any]
 
 
 def fault(error: GraphQLError) -> FormattedError:
-    """One entry of an answer's `errors`. What nobody foresaw is logged under an id, and only the id is told."""
-    told: FormattedError = {"message": error.message[:_MESSAGE_LIMIT]}
+    """Return an entry of a response's `errors`. Unexpected errors are logged under an id, and only the id is shown."""
+    entry: FormattedError = {"message": error.message[:_MESSAGE_LIMIT]}
     if error.locations:
-        told["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+        entry["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     if error.path is not None:
-        told["path"] = error.path
-    cause = None if error.path is None else cause_of(error)  # without a path, it is the request that is wrong
+        entry["path"] = error.path
+    cause = None if error.path is None else cause_of(error)  # without a path, the request itself is wrong
     if cause is None:
-        told["extensions"] = {"code": _code_of_request_error(error), **(error.extensions or {})}
+        entry["extensions"] = {"code": _code_of_request_error(error), **(error.extensions or {})}
     elif isinstance(cause, GatewayError):
-        told |= fault_of(cause)
+        entry |= fault_of(cause)
     else:
-        told |= masked(cause)
-    return told
+        entry |= masked(cause)
+    return entry
 
 
 def bad_variable(error: GraphQLError) -> FormattedError:
-    """Of an error found while the variables were read: the document was right, so they are not."""
-    told = fault(error)
-    return {**told, "extensions": {**told["extensions"], "code": BAD_USER_INPUT}}
+    """Format an error in the variables. The document was valid, so the variables are not."""
+    entry = fault(error)
+    return {**entry, "extensions": {**entry["extensions"], "code": BAD_USER_INPUT}}
 
 
 def fault_of(error: GatewayError) -> FormattedError:
-    """Of an error raised on purpose, wherever it was raised."""
+    """Format an error that was raised on purpose."""
     extensions: dict[str, Any] = {"code": code_of(error)}
     if isinstance(error, RefusedError) and error.path:
         extensions["field"] = ".".join(error.path)
@@ -79,9 +79,9 @@ def fault_of(error: GatewayError) -> FormattedError:
 
 
 def masked(cause: Exception) -> FormattedError:
-    """Of an error nobody foresaw: all of it for the log, its id for the caller."""
+    """Log an unexpected error, and format it with only its id for the caller."""
     error_id = secrets.token_hex(8)
-    log.error("something failed unforeseen", extra={"error_id": error_id}, exc_info=cause)
+    log.error("unexpected error", extra={"error_id": error_id}, exc_info=cause)
     return {
         "message": f"Something went wrong on our side. Its id is {error_id}.",
         "extensions": {"code": INTERNAL, "id": error_id},
@@ -89,6 +89,7 @@ def masked(cause: Exception) -> FormattedError:
 
 
 def code_of(error: GatewayError) -> str:
+    """Return the code that callers see."""
     for kind, code in _CODES:
         if isinstance(error, kind):
             return code
@@ -96,7 +97,7 @@ def code_of(error: GatewayError) -> str:
 
 
 def cause_of(error: GraphQLError) -> Exception | None:
-    """The first error in the chain that is not GraphQL's own."""
+    """Return the first error in the chain that is not GraphQL's own."""
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error

@@ -1,4 +1,4 @@
-"""How large a document may be. Checked before it is validated: the tokens while it is parsed, the rest on its tree."""
+"""Limits of a document, checked before validation: tokens while it is parsed, the rest on its tree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUERY_TOO_COMPLEX: Final = "QUERY_TOO_COMPLEX"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The defaults let the documents of graphql/operations/ and GraphiQL's introspection through with room to spare."""
+    """The defaults allow graphql/operations/ and GraphiQL's introspection with room to spare."""
 
     max_tokens: int = 1000
     max_depth: int = 12
@@ -30,7 +30,7 @@ class Limits:
 
 
 class QueryTooComplexError(GraphQLError):
-    """A document that is over a limit. `extensions` name the limit, what it allows and what was asked for."""
+    """A document exceeds a limit. `extensions` name the limit, the allowed and the requested value."""
 
     def __init__(self, limit: str, allowed: int, asked: int, what: str) -> None:
         super().__init__(
@@ -40,12 +40,12 @@ class QueryTooComplexError(GraphQLError):
 
 
 def parse_within(source: str, limits: Limits) -> DocumentNode:
-    """Parse, and stop at the first token too many. Raises GraphQLSyntaxError or QueryTooComplexError."""
+    """Parse a document, but not beyond the limit. Raise GraphQLSyntaxError or QueryTooComplexError."""
     try:
         return parse(source, max_tokens=limits.max_tokens)
     except GraphQLSyntaxError as error:
         if _TOKENS_EXHAUSTED in error.message:
-            # Where it would have ended is not known: reading on is what the limit forbids.
+            # The actual number is unknown: the limit forbids reading on.
             raise QueryTooComplexError(
                 "tokens", limits.max_tokens, limits.max_tokens + 1, "The number of tokens is at least"
             ) from None
@@ -59,7 +59,7 @@ def check_document(
     variables: Mapping[str, Any] | None = None,
     operation_name: str | None = None,
 ) -> Measurement:
-    """The document's measure, when it is within every limit; else QueryTooComplexError for the first it is over."""
+    """Measure a document. Raise QueryTooComplexError for the first limit that it exceeds."""
     measured = measure(schema, document, variables, operation_name, limits.max_page_size)
     for limit, allowed, asked, what in _compared(measured, limits):
         if asked > allowed:
@@ -68,7 +68,7 @@ def check_document(
 
 
 def cost_report(measured: Measurement, limits: Limits) -> dict[str, int]:
-    """What `extensions.cost` says of an answered operation."""
+    """Return `extensions.cost` of an executed operation."""
     return {"requested": measured.cost, "allowed": limits.max_cost}
 
 

@@ -11,7 +11,7 @@ class Outcome(StrEnum):
     OK = "ok"
     ERROR = "error"  # answered, and something in it failed
     REFUSED = "refused"  # not run at all
-    INTERRUPTED = "interrupted"  # nobody waited for the end
+    INTERRUPTED = "interrupted"  # cancelled before the end
 
 
 class OperationObserver(Protocol):

@@ -1,4 +1,4 @@
-"""What the variables of a document may be, told by the names of those who do not speak GraphQL."""
+"""Converts REST parameters to GraphQL variables and validates them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from schema.root import SCHEMA
 
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
-_NEEDED: Final = "it is needed"
-_TOO_DEEP: Final = "it is nested too deeply"
+_NEEDED: Final = "is required"
+_TOO_DEEP: Final = "is nested too deeply"
 
 Path = tuple[str, ...]
 
 
 class UnfitError(Exception):
-    """A value does not fit its variable, or is lacking. `path` leads to it: the variable, then fields of its input."""
+    """A value is missing or does not fit its variable. `path` is the variable, then fields of its input."""
 
     def __init__(self, path: Path, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class UnfitError(Exception):
 
 
 class Variables:
-    """Those of a document's only operation."""
+    """The variables of a document with one operation."""
 
     def __init__(self, document: str) -> None:
         (operation,) = (part for part in parse(document).definitions if isinstance(part, OperationDefinitionNode))
@@ -59,23 +59,23 @@ class Variables:
         return set(self._types)
 
     def type_of(self, path: Path) -> GraphQLInputType:
-        """Of a variable or of a field of its input. KeyError where there is no such thing."""
+        """Return the type of a variable or of a field of its input. Raise KeyError for unknown names."""
         found = self._types[path[0]]
         for name in path[1:]:
             found = _fields(found)[name].type
         return found
 
     def read(self, path: Path, texts: Sequence[str]) -> Any:
-        """The value that texts of a URL mean. Raises UnfitError."""
+        """Convert texts from a URL. Raise UnfitError."""
         kind = self.type_of(path)
         if is_list_type(get_nullable_type(kind)):
             return [_read(get_named_type(kind), path, text) for text in texts]
         if len(texts) > 1:
-            raise UnfitError(path, "it is given twice")
+            raise UnfitError(path, "must be given only once")
         return _read(get_named_type(kind), path, texts[0])
 
     def check(self, values: Mapping[str, Any]) -> None:
-        """Raises UnfitError for the first value that does not fit, or is lacking."""
+        """Raise UnfitError for the first value that is missing or does not fit."""
         for name in sorted(self._required - set(values)):
             _check_fields(get_nullable_type(self._types[name]), name, {})
             raise UnfitError((name,), _NEEDED)
@@ -89,7 +89,7 @@ class Variables:
 
 
 def _read(kind: Any, path: Path, text: str) -> Any:
-    """Words of an enum are taken in small letters too: that is how they look in a URL."""
+    """Convert a text. Enum values may be in lower case, as is usual in URLs."""
     if isinstance(kind, GraphQLEnumType):
         return text.upper()
     match kind.name:
@@ -100,14 +100,14 @@ def _read(kind: Any, path: Path, text: str) -> Any:
         case "Boolean" if text in ("true", "false"):
             return text == "true"
         case "Int" | "Float":
-            raise UnfitError(path, "it must be a number")
+            raise UnfitError(path, "must be a number")
         case "Boolean":
-            raise UnfitError(path, "it must be true or false")
+            raise UnfitError(path, "must be true or false")
     return text
 
 
 def _check_fields(kind: object, name: str, value: object) -> None:
-    """GraphQL's own words would show all that was sent where a field is unknown or lacking."""
+    """Raise UnfitError for unknown or missing fields. GraphQL's own messages would repeat the whole input."""
     if not isinstance(kind, GraphQLInputObjectType) or not isinstance(value, Mapping):
         return
     for field in value:

@@ -1,4 +1,4 @@
-"""Cancellations that nobody asked for: of something that was shared, by someone else who waited for it."""
+"""Turns stray cancellations into errors: a shared future was cancelled because of another task that awaits it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class StrayCancellationError(Exception):
-    """Something that an answer waited for was cancelled, and the task that waited was not."""
+    """An awaited future was cancelled, but the task that awaits it was not."""
 
 
 @contextmanager
@@ -20,4 +20,4 @@ def strays_as_errors() -> Iterator[None]:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        raise StrayCancellationError("a cancellation that nobody asked for") from error
+        raise StrayCancellationError("an awaited future was cancelled by another task") from error
