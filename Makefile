@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: real-machine bench soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
+.PHONY: real-machine bench bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -52,7 +52,11 @@ lock:                ## pin what pyproject.toml asks for, with hashes
 schema: venv         ## graphql/schema.graphql from the code
 	exec $(BIN)/python -m schema.snapshot
 
-bench: venv          ## how long a year's costs take to report; ten minutes, and one with what .bench keeps
+bench: venv          ## this gateway beside other GraphQL servers, into bench/RESULTS.md; some minutes
+	$(BIN)/python -m bench.side_by_side --write
+	$(BIN)/python -m bench.subscriptions --write
+
+bench-costs: venv    ## how long a year's costs take to report; ten minutes, and one with what .bench keeps
 	exec $(BIN)/python -m bench.costs --cache .bench
 
 real-machine: venv   ## what the service does on a machine, on a real Linux machine; needs root
