@@ -52,7 +52,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
     from launch.ended_runs import InterruptedLaunches
     from launch.image_refresh import ImageRefreshing, ensure_image_schedule
     from launch.recovery import LaunchRecovery, ensure_rescue_schedule
-    from launch.temporal_client import TemporalWorkflowClient, connect, engine_answers
+    from launch.temporal_client import TemporalWorkflowClient, connect, require_temporal
     from launch.versions import WorkerVersions
     from launch.worker import build_worker
 
@@ -60,7 +60,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
     prices = PriceRefreshing(parts.db, catalog_of_prices(settings))
 
     async def ensure_all_schedules(client: Client) -> None:
-        async with engine_answers(address):
+        async with require_temporal(address):
             await ensure_schedules(client, queue, _SWEEP_EVERY)
             await ensure_cost_schedules(client, queue)
             await ensure_spending_schedule(client, queue)
@@ -94,7 +94,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         build_id=settings.worker_build_id,
     )
     versions = WorkerVersions(client, settings.temporal_task_queue, settings.worker_build_id)
-    async with worker, versions.kept_settled(), _running(parts.reports.keep()):
+    async with worker, versions.keep_settled(), _running(parts.reports.keep()):
         await stopping.wait()
 
 

@@ -1,6 +1,6 @@
-"""The activities of a launch: one for each step that is not the fleet's, and one that writes what is told.
+"""Activities of a launch: one for each step that is not the fleet's, and one that writes progress.
 
-Each may be run again at any point, because a killed worker's step is taken over by another.
+Each may run again at any point, because another worker takes over the step of one that was killed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class OnMachine(OnBoard, Protocol):
-    """What a launch does on a machine, over SSH, besides what the fleet does there."""
+    """The operations on a machine over SSH that a launch needs, besides those of the fleet."""
 
     async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None: ...
     async def mount_library(self, address: Address, *, may_install: bool = True) -> None: ...
@@ -77,8 +77,11 @@ class LaunchActivities:
         poll_s: float = 1.0,
         deployment: str = "main",
     ) -> None:
-        """`machines` hands commands to the machines' own workflows; `poll_s` is the pace of waiting for them. Only
-        machines of `deployment` are used again."""
+        """Set up the activities.
+
+        `machines` sends commands to the machines' own workflows; `poll_s` is the pause while waiting for them. Only
+        machines of `deployment` are reused.
+        """
         self._deployment = deployment
         self._machines = machines
         self._registry = registry
@@ -90,28 +93,28 @@ class LaunchActivities:
         self._estimator = Estimator(db)
 
     @activity.defn(name="tell")
-    async def tell(self, note: ProgressUpdate) -> WriteResult:
-        """Write a note down, and with it when the launch will probably be ready."""
+    async def write_progress(self, note: ProgressUpdate) -> WriteResult:
+        """Write a progress update, and with it the estimated time when the launch becomes ready."""
         written = await write(self._db, note)
         if written.accepted and note.begins:
             await self._estimator.renew(note.launch_id, note.at)
         return written
 
     @activity.defn(name="choose")
-    async def choose(self, ticket: LaunchInput) -> Plan:
-        """The player's own machine for this console, running or stopped, else the ranked placements."""
+    async def choose_placement(self, ticket: LaunchInput) -> Plan:
+        """Return the player's own machine for this console, running or stopped, or else the ranked placements."""
         launch = await self._launch(ticket.launch_id)
         if (own := await self._running_machine(launch)) is not None:
-            # It is about to be played on: not the moment to stop it for idleness.
+            # The player is about to use it, so it must not be stopped as idle now.
             await self._db.update(Vm, {"_id": own.id}, {"$set": {"last_activity_at": datetime.now(UTC)}})
             return Plan(message=f"Your machine in {own.place.city or own.place.country} is running", reuse_vm_id=own.id)
         wanted = await console(self._db, launch.console)
         asleep = await self._stopped_machine(launch, wanted)
-        ranked = await self._ranked(launch, wanted)
+        ranked = await self._rank(launch, wanted)
         if asleep is not None:
             where = asleep.place.city or asleep.place.country
             return Plan(
-                message=f"Your stopped machine in {where} is started: sooner than setting up a new one",
+                message=f"Your stopped machine in {where} is being started, which is faster than setting up a new one",
                 candidates=tuple(map(_candidate, ranked)),
                 reuse_vm_id=asleep.id,
                 asleep=True,
@@ -126,7 +129,7 @@ class LaunchActivities:
             message=f"{_where(first)}: {'; '.join(first.reasons[:3])}", candidates=tuple(map(_candidate, ranked))
         )
 
-    async def _ranked(self, launch: Launch, wanted: Console) -> list[RankedPlacement]:
+    async def _rank(self, launch: Launch, wanted: Console) -> list[RankedPlacement]:
         near = None
         if launch.latitude is not None and launch.longitude is not None:
             near = Position(launch.latitude, launch.longitude)
@@ -144,7 +147,10 @@ class LaunchActivities:
 
     @activity.defn(name="wake")
     async def wake(self, vm_id: str) -> Done:
-        """Have the machine's own workflow start it, and wait until it runs. NoCapacityError when it cannot be had."""
+        """Let the machine's own workflow start it and wait until it runs.
+
+        Raises NoCapacityError if it cannot be started.
+        """
         if not (await self._machines.ask_machine(vm_id, CommandRequest(Command.START, "a launch needs it"))).accepted:
             raise NoCapacityError("it cannot be started now")
         while True:
@@ -157,7 +163,7 @@ class LaunchActivities:
 
     @activity.defn(name="order")
     async def order(self, chosen: StepInput, candidate: Candidate) -> RentOrder:
-        """The order for a candidate, with the console's preset and the limits of the launch."""
+        """Return the order for a candidate, with the console's preset and the limits of the launch."""
         launch = await self._launch(chosen.launch_id)
         wanted = await console(self._db, launch.console)
         return RentOrder(
@@ -179,37 +185,38 @@ class LaunchActivities:
 
     @activity.defn(name="connect")
     async def connect(self, on: StepInput) -> Done:
-        """SSH answers; the host key it shows first is pinned for good."""
+        """Wait for SSH and pin the host key that the machine shows first."""
         vm = await self._vm(on.vm_id)
         host_key = await while_on(self._registry, vm, self._streaming.read_host_key(address_of(vm)))
         await self._db.update(Vm, {"_id": vm.id, "ssh_host_key": vm.ssh_host_key}, {"$set": {"ssh_host_key": host_key}})
-        return Done("The machine answers")
+        return Done("The machine responds")
 
     @activity.defn(name="install")
     async def install(self, on: StepInput) -> Done:
+        """Install the streaming server."""
         vm = await self._vm(on.vm_id)
         try:
             await while_on(self._registry, vm, self._streaming.install(address_of(vm), vm.tag, signal_progress()))
         except ProviderBusyError as error:
-            if _goes_on_failing(activity.info()):
-                raise MachineLostError(f"the installation fails again and again: {error.message}") from error
+            if _keeps_failing(activity.info()):
+                raise MachineLostError(f"the installation keeps failing: {error.message}") from error
             raise
         return Done("The streaming server is installed")
 
     @activity.defn(name="pull_image")
     async def pull_image(self, on: StepInput) -> Done:
-        """The emulator's image and core are on the machine. Runs while the machine is still being set up."""
+        """Pull the emulator's image and core onto the machine, while it may still be being set up."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         (game, remark), tell = await self._games.game_to_play(launch), signal_progress()
-        await self._beside_setup(on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, tell))
+        await self._run_beside_setup(on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, tell))
         done = "The emulator is on the machine"
         return Done(done if remark is None else f"{done}. {remark}")
 
     @activity.defn(name="mount_library")
     async def mount_library(self, on: StepInput) -> Done:
-        """Nothing is installed for it while the set-up, which needs the package manager, is under way."""
+        """Mount the library. Installs nothing during the set-up, which needs the package manager."""
         vm = await self._vm(on.vm_id)
-        await self._beside_setup(
+        await self._run_beside_setup(
             on, vm, lambda settled: self._streaming.mount_library(address_of(vm), may_install=settled)
         )
         return Done("The game library is mounted")
@@ -217,14 +224,14 @@ class LaunchActivities:
     @activity.defn(name="restore_saves")
     async def restore_saves(self, on: StepInput) -> Done:
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        await while_on(self._registry, vm, self._bring_home(vm, launch))
+        await while_on(self._registry, vm, self._secure_other_saves(vm, launch))
         slot = slot_for(launch)
-        files = await self._beside_setup(on, vm, lambda _: self._streaming.restore_saves(address_of(vm), slot))
+        files = await self._run_beside_setup(on, vm, lambda _: self._streaming.restore_saves(address_of(vm), slot))
         return Done(f"{files} save files restored" if files else "No saves yet: a fresh start")
 
     @activity.defn(name="configure_game")
     async def configure_game(self, on: StepInput) -> Done:
-        """The game can be started once this is done: its image is on the machine, and Wolf lists it."""
+        """Configure the game. Afterwards it can be started: its image is on the machine, and Wolf lists it."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
         game, _ = await self._games.game_to_play(launch)
         configuring = self._streaming.configure_game(address_of(vm), game, signal_progress())
@@ -240,12 +247,12 @@ class LaunchActivities:
     async def verify_stream(self, on: StepInput) -> Done:
         vm = await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.verify_stream(address_of(vm)))
-        return Done("The stream answers")
+        return Done("The stream responds")
 
-    async def _beside_setup(self, on: StepInput, vm: Vm, work: Callable[[bool], Awaitable[T]]) -> T:
-        """Do work on a machine that may still be set up; `work` is called with whether that is over.
+    async def _run_beside_setup(self, on: StepInput, vm: Vm, work: Callable[[bool], Awaitable[T]]) -> T:
+        """Run work on a machine that may still be being set up; `work` is called with whether that is finished.
 
-        Until then the machine restarts and lacks programs: what fails is repeated here, and nobody has to hear of it.
+        Until then the machine restarts and lacks programs, so failures are repeated here without being reported.
         """
         while not await self._is_set_up(on):
             try:
@@ -258,9 +265,11 @@ class LaunchActivities:
         step = list(LaunchStepName).index(LaunchStepName.INSTALL_STREAMING)
         return (await self._launch(on.launch_id)).steps[step].status in {StepStatus.DONE, StepStatus.SKIPPED}
 
-    async def _bring_home(self, vm: Vm, launch: Launch) -> None:
-        """Upload the saves of the game that was played here before another's come. ProviderRefusedError when they stay
-        on the machine alone: from then on nothing would look after them. The restore into the same home does so itself.
+    async def _secure_other_saves(self, vm: Vm, launch: Launch) -> None:
+        """Upload the saves of the game that was on this machine before another game's saves replace them.
+
+        Raises ProviderRefusedError if saves remain on the machine alone, because nothing would look after them
+        afterwards. A restore into the same home does this itself.
         """
         if vm.game_launch_id in {None, launch.id} or await secure_saves(self._db, self._streaming, vm):
             return
@@ -269,7 +278,7 @@ class LaunchActivities:
             return
         game, why = played.game_id or "the console", (await self._vm(vm.id)).saves_warning
         raise ProviderRefusedError(
-            f"Saves of {game} are on this machine alone. Launch {game} with the same save on it again, "
+            f"Saves of {game} exist on this machine alone. Launch {game} with the same save on it again, "
             f"or delete the machine and accept the loss. {why}"
         )
 
@@ -277,9 +286,9 @@ class LaunchActivities:
         if launch.requested_vm_id is not None:
             vm = await self._db.get(Vm, launch.requested_vm_id)
             if vm is None or not self._is_usable(vm, launch) or vm.status is not VmStatus.RUNNING:
-                raise ProviderRefusedError("the machine that was asked for is not running any more")
+                raise ProviderRefusedError("the requested machine is no longer running")
             if not _within_cap(vm, launch):
-                raise ProviderRefusedError("the machine that was asked for costs more than the launch allows")
+                raise ProviderRefusedError("the requested machine costs more than the launch allows")
             return vm
         if launch.game_id is None:
             return None
@@ -295,7 +304,7 @@ class LaunchActivities:
         return vm.user_id == launch.user_id and belongs_to(vm.tag, self._deployment)
 
     async def _stopped_machine(self, launch: Launch, wanted: Console) -> Vm | None:
-        """A machine of the player's that was made for this console as it is now, and does not cost too much."""
+        """Return a stopped machine of the player that matches the console's present settings and price limit."""
         if launch.game_id is None:
             return None
         stopped, _ = await self._db.find_readable(
@@ -324,13 +333,16 @@ class LaunchActivities:
         return vm
 
 
-def _goes_on_failing(info: activity.Info) -> bool:
-    """Long enough for a package mirror to come back. After that another machine is the better try."""
+def _keeps_failing(info: activity.Info) -> bool:
+    """Return whether retries have lasted long enough for a package mirror to recover.
+
+    After that, another machine is the better attempt.
+    """
     return info.attempt >= _INSTALLS and datetime.now(UTC) - info.scheduled_time > _INSTALLS_TAKE
 
 
 def with_every_cloud(ranked: Sequence[RankedPlacement]) -> list[RankedPlacement]:
-    """Return the best places, and behind them the best of each cloud that has too few among them."""
+    """Return the best placements, followed by the best of each cloud that has too few among them."""
     chosen = list(ranked[:_CANDIDATES])
     for placement in ranked[_CANDIDATES:]:
         if sum(each.offer.provider is placement.offer.provider for each in chosen) < _OF_EACH_CLOUD:
@@ -342,9 +354,11 @@ def _within_cap(vm: Vm, launch: Launch) -> bool:
     return launch.max_usd_per_hour is None or vm.usd_per_hour <= launch.max_usd_per_hour
 
 
-def understood_by_earlier_builds(offer: Offer) -> Offer:
-    """Return the offer with the parts of its price that builds before the external address know: its price counts as
-    disk, which a machine pays for while it is stopped too. Of the parts a launch needs the traffic alone."""
+def for_earlier_builds(offer: Offer) -> Offer:
+    """Return the offer with only the price parts that builds before the external address know.
+
+    The address counts as disk, which a stopped machine pays for too. A launch itself needs only the traffic.
+    """
     extra = offer.usd_per_hour_for(PricePart.ADDRESS)
     if not extra:
         return offer
@@ -360,7 +374,7 @@ def _candidate(placement: RankedPlacement) -> Candidate:
     located, position = placement.located, placement.located.position
     place = located.site.place
     return Candidate(
-        offer=understood_by_earlier_builds(placement.offer),
+        offer=for_earlier_builds(placement.offer),
         site=SiteFacts(
             city=place.city,
             region=place.region,

@@ -1,4 +1,4 @@
-"""Requests for a launch that there is already: repeated with their key, or made twice at the same moment."""
+"""Detects duplicate launch requests: repeated with their key, or made twice at the same time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from providers.base import ProviderName
 from streaming.saves.slots import DEFAULT_SAVE
 
 _UNDER_WAY: Final = [LaunchStatus.QUEUED, LaunchStatus.RUNNING]
-_LONGEST: Final = timedelta(days=1)  # that a launch of an earlier version, which holds no place, is looked for
+_LONGEST: Final = timedelta(days=1)  # maximum age of an earlier version's launch, which has no unique key
 
 Arguments = Mapping[str, str | None]
 
 
 class Order(Protocol):
-    """The part of launch.launches.LaunchOrder that says what is asked for, by whom and for whom."""
+    """The part of launch.service.LaunchOrder that identifies the request, its caller and its player."""
 
     @property
     def caller_id(self) -> str: ...
@@ -54,41 +54,41 @@ class Order(Protocol):
 
 
 def under_way_key(order: Order) -> str | None:
-    """What only one launch under way may have; None for a launch on a machine that the caller chose."""
+    """Return the key that is unique among running launches; None for a launch on a machine of the caller's choice."""
     if order.vm_id is not None:
         return None
     return json.dumps([order.user_id, order.console, order.game_id, order.save_id or DEFAULT_SAVE])
 
 
-class Repeats:
+class DuplicateRequests:
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def find(self, order: Order, wanted: Console) -> Launch | None:
-        """Return the launch that this request means, if there is one: that of its key, or else one under way.
+        """Return the launch that this request refers to: by its key, or else a running one.
 
-        Raises IdempotencyKeyReusedError when the key was used with other arguments.
+        Raises IdempotencyKeyReusedError if the key was used with other arguments.
         """
-        named = await self._named(order, wanted)
+        named = await self._find_by_key(order, wanted)
         if named is not None:
             return named
-        found = await self.kept(await self._under_way(order))
+        found = await self.keep(await self._find_under_way(order))
         if found is None:
             return None
-        if await self.remember(order, wanted, found) != found.id:
-            return await self._named(order, wanted)
+        if await self.bind_key(order, wanted, found) != found.id:
+            return await self._find_by_key(order, wanted)
         return await self._with_warning(found, order)
 
-    async def kept(self, launch: Launch | None) -> Launch | None:
-        """Return the launch, marked so that the request which wrote it does not take it back; None when it did."""
+    async def keep(self, launch: Launch | None) -> Launch | None:
+        """Mark the launch, so that the request that wrote it does not undo it, and return it; None if it was undone."""
         if launch is None or launch.shared or launch.status is not LaunchStatus.QUEUED or launch.last_sequence > 0:
             return launch
         return await self._db.update(Launch, {"_id": launch.id}, {"$set": {"shared": True}})
 
-    async def remember(self, order: Order, wanted: Console, launch: Launch) -> str:
-        """Let the order's key, if it has one, name this launch from now on; return the id of the launch that it names.
+    async def bind_key(self, order: Order, wanted: Console, launch: Launch) -> str:
+        """Bind the order's key, if it has one, to this launch, and return the id of the launch that it names.
 
-        Raises IdempotencyKeyReusedError when another request used it at the same moment with other arguments.
+        Raises IdempotencyKeyReusedError if another request used it at the same time with other arguments.
         """
         if order.idempotency_key is None:
             return launch.id
@@ -111,8 +111,11 @@ class Repeats:
         return launch.id
 
     async def make_room(self, launch: Launch) -> None:
-        """Free what a launch needs that could not be written: its place among those under way, if that is held by one
-        which has ended, and its key, if that is another user's with the same caller."""
+        """Free what a launch that could not be written needs.
+
+        This is its place among running launches, if an ended one holds it, and its key, if it belongs to another user
+        of the same caller.
+        """
         if launch.under_way is not None:
             held = {"under_way": launch.under_way, "status": {"$nin": _UNDER_WAY}}
             await self._db.update_many(Launch, held, {"$set": {"under_way": None}})
@@ -120,7 +123,7 @@ class Repeats:
         if await self._db.find_one(Launch, same_key) is not None:
             launch.idempotency_key = own_key(launch.id)
 
-    async def _named(self, order: Order, wanted: Console) -> Launch | None:
+    async def _find_by_key(self, order: Order, wanted: Console) -> Launch | None:
         if order.idempotency_key is None:
             return None
         asked = _asked(order)
@@ -128,25 +131,27 @@ class Repeats:
         if key is not None:
             if _hash(asked) != key.asked and _hash(_filled(asked, wanted)) != key.filled:
                 raise _reused()
-            if (launch := await self.kept(await self._db.get(Launch, key.launch_id))) is not None:
+            if (launch := await self.keep(await self._db.get(Launch, key.launch_id))) is not None:
                 return launch
-            # Its record went as if nothing had been: the engine was away.
+            # Its record was undone, because Temporal was unavailable.
             await self._db.delete(IdempotencyKey, {"_id": key.id, "launch_id": key.launch_id})
-        return await self._named_by_itself(order, wanted)
+        return await self._find_by_unique_key(order, wanted)
 
-    async def _named_by_itself(self, order: Order, wanted: Console) -> Launch | None:
-        """A launch whose process died before the key was written, or which an earlier version wrote."""
+    async def _find_by_unique_key(self, order: Order, wanted: Console) -> Launch | None:
+        """Return a launch whose process died before the key was written, or that an earlier version wrote."""
         same_key = {"caller_id": order.caller_id, "idempotency_key": order.idempotency_key}
         launch = await self._db.find_one(Launch, same_key)
         if launch is None or launch.user_id != order.user_id:
             return None
         if _filled(_asked(order), wanted) != _arguments_of(launch):
             raise _reused()
-        return await self.kept(launch)
+        return await self.keep(launch)
 
-    async def _under_way(self, order: Order) -> Launch | None:
-        """Return the launch under way that this request means. One that holds the request's place is found however
-        old it is; those of an earlier version hold none."""
+    async def _find_under_way(self, order: Order) -> Launch | None:
+        """Return the running launch that this request refers to.
+
+        A launch with the request's unique key is found regardless of its age; launches of earlier versions have none.
+        """
         key = under_way_key(order)
         if key is None:
             return None
@@ -156,7 +161,7 @@ class Repeats:
             {"status": {"$in": _UNDER_WAY}, "$or": [{"under_way": key}, recent]},
             sort=[("requested_at", 1)],
         )
-        if unreadable:  # only the one that this request means would matter; that raises here
+        if unreadable:  # only the launch that this request refers to would matter, and that raises here
             await self._db.find_one(Launch, {"status": {"$in": _UNDER_WAY}, "under_way": key})
         meant = (order.console, order.game_id, order.save_id or DEFAULT_SAVE)
         for launch in launches:
@@ -169,9 +174,9 @@ class Repeats:
         return None
 
     async def _with_warning(self, launch: Launch, order: Order) -> Launch:
-        """The launch, which says so when this order has terms that it does not follow."""
+        """Return the launch, with a warning if this order has terms that it does not follow."""
         other = _other_terms(launch, order)
-        text = f"It was under way already, and does not follow {', '.join(other)} of a later request"
+        text = f"It was already running and does not follow {', '.join(other)} of a later request"
         if not other or text in (launch.warning or ""):
             return launch
         warning = text if launch.warning is None else f"{launch.warning}. {text}"
@@ -183,7 +188,7 @@ class Repeats:
 
 
 def own_key(launch_id: str) -> str:
-    """The key of a launch that has none of its caller's."""
+    """Return the key of a launch without a caller's key."""
     return f"launch:{launch_id}"
 
 

@@ -1,6 +1,6 @@
-"""Launches whose run has ended without them: terminated by an operator, failed, or lost with a namespace.
+"""Settles launches whose workflow ended without them: terminated by an operator, failed, or lost with a namespace.
 
-Their machines are given back first, by workflows of the machines' own; a launch ends when nothing of it is left.
+Their machines are released first, by the machines' own workflows. A launch ends when nothing of it remains.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _UNFINISHED: Final = frozenset({VmStatus.PROVISIONING, VmStatus.DELETING})
 
 
 class Machines(Workflows, Protocol):
-    """The engine's part: workflows, and commands for those of machines."""
+    """The part of Temporal's client that is needed: workflows, and commands for those of machines."""
 
     async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult: ...
 
@@ -40,14 +40,19 @@ class Machines(Workflows, Protocol):
 
 class InterruptedLaunches:
     def __init__(self, db: Database, workflows: Machines, deployment: str = "main") -> None:
-        """Machines of another deployment than `deployment` are left alone: the database may be a copy of its own."""
+        """Set up settlement.
+
+        Machines of other deployments than `deployment` are left alone, because the database may be a copy of theirs.
+        """
         self._db = db
         self._workflows = workflows
         self._deployment = deployment
 
     async def settle(self) -> int:
-        """Give back the machines of launches whose run has ended, and end those that have none left. Returns how many
-        launches were ended. Raises UnavailableError when the engine does not respond."""
+        """Release the machines of launches without a workflow, and end launches that have none left.
+
+        Returns how many launches were ended. Raises UnavailableError if Temporal does not respond.
+        """
         begun = {"status": {"$in": sorted(OPEN)}, "last_sequence": {"$gt": 0}}
         launches, _ = await self._db.find_readable(Launch, begun)
         if not launches:
@@ -58,16 +63,16 @@ class InterruptedLaunches:
         return sum([await self._settle(launch.id) for launch in interrupted])
 
     async def _cancel_again(self, launches: Iterable[Launch]) -> None:
-        """Pass on cancels that the engine may have missed. Asking twice is asking once."""
+        """Repeat cancellations that Temporal may have missed. Repeating is harmless."""
         for launch in launches:
             if launch.status is LaunchStatus.CANCELLING:
                 with contextlib.suppress(InvalidStateError):
                     await self._workflows.cancel_launch(launch.id)
 
     async def _settle(self, launch_id: str) -> bool:
-        """Whether the launch has been ended. What cannot be read is left alone."""
+        """End the launch if possible; return whether it was ended. Unreadable records are left alone."""
         try:
-            launch = await self._db.get(Launch, launch_id)  # once more: it may have ended since the list was read
+            launch = await self._db.get(Launch, launch_id)  # read again: it may have ended since the list was read
             if launch is None or launch.status not in OPEN:
                 return False
             vms = await self._db.find(Vm, {"launch_id": launch.id})
@@ -83,20 +88,18 @@ class InterruptedLaunches:
     async def _give_back(self, vm: Vm) -> None:
         started = await self._workflows.start_machine(vm.id, abandoned=vm.status in _UNFINISHED)
         if started:
-            log.warning("launch was interrupted, its machine is given back", extra={"vm": vm.id, "status": vm.status})
+            log.warning("releasing the machine of an interrupted launch", extra={"vm": vm.id, "status": vm.status})
             await write_entry(self._db, service_entry("sweeper", RELEASE_MACHINE, vm.id, f"{vm.status}, {_WHY}"))
-        # One that ran already may believe in another status: the database may be a restored one, older than its work.
+        # A workflow that was already running may assume another status: the database may be an older backup.
         if not started or vm.status not in _UNFINISHED:
             try:
                 await self._workflows.ask_machine(vm.id, CommandRequest(Command.DELETE, _WHY))
             except (InvalidStateError, UnavailableError) as error:
-                log.warning("machine could not be asked yet", extra={"vm": vm.id, "why": error.message})
+                log.warning("failed to send command to machine", extra={"vm": vm.id, "why": error.message})
 
     async def _end(self, launch: Launch, *, lost: bool) -> None:
         cancelled = launch.status is LaunchStatus.CANCELLING and not lost
-        message = (
-            "Cancelled. Nothing is left of it" if cancelled else "It was interrupted; what was rented is given back"
-        )
+        message = "Cancelled. Nothing remains of it" if cancelled else "It was interrupted; its machine is released"
         note = ProgressUpdate(
             launch_id=launch.id,
             sequence=launch.last_sequence + 1,
@@ -107,12 +110,12 @@ class InterruptedLaunches:
             failure=None if cancelled else message,
         )
         await write(self._db, note)
-        log.warning("launch was interrupted and is ended", extra={"launch": launch.id, "status": note.status})
+        log.warning("ended interrupted launch", extra={"launch": launch.id, "status": note.status})
         await write_entry(self._db, service_entry("sweeper", END_LAUNCH, launch.id, f"{launch.status}, no workflow"))
 
 
 def _is_left(vm: Vm, launch: Launch) -> bool:
-    """Whether the launch's machine is still to be given back. One that another launch plays on is that one's."""
+    """Return whether the launch's machine is still to be released. A machine in use by another launch is not."""
     if vm.status in VM_ENDED or vm.status is VmStatus.LOST:
         return False
     return vm.status in _UNFINISHED or vm.game_launch_id in {None, launch.id}

@@ -1,4 +1,4 @@
-"""What keeps this process from Temporal, in one line that names the variable, the cause and an example."""
+"""Explains why Temporal cannot be used, in one line with the variable, the cause and an example."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CERTIFICATE: Final = ("TEMPORAL_TLS_CERT_PATH", "/secrets/temporal.pem")
 
 
 def fault_of(error: BaseException, address: EngineAddress) -> str:
-    """Return the line. Foreign text is only searched for words, never quoted: it may have a credential in it."""
+    """Return the line. Foreign text is searched for words but never quoted: it may contain a credential."""
     said = _everything(error)
     if _is_unknown_namespace(error, said):
         return (
@@ -25,14 +25,14 @@ def fault_of(error: BaseException, address: EngineAddress) -> str:
     if any(word in said for word in _REFUSED_KEY):
         variable, example = ("TEMPORAL_API_KEY", "eyJhbGciOi...") if address.api_key else _CERTIFICATE
         return (
-            f"{variable}: Temporal at {address.host} refuses these credentials for the namespace "
+            f"{variable}: Temporal at {address.host} rejects these credentials for the namespace "
             f"{address.namespace[:64]}. Example: {variable}={example}"
         )
     cause = "does not respond"
     if any(word in said for word in _UNKNOWN_HOST):
         cause = "is a name that DNS does not know"
     elif any(word in said for word in _TLS):
-        cause = "does not agree on TLS; a server without TLS takes neither TEMPORAL_API_KEY nor TEMPORAL_TLS_CERT_PATH"
+        cause = "fails TLS; a server without TLS takes neither TEMPORAL_API_KEY nor TEMPORAL_TLS_CERT_PATH"
     return f"TEMPORAL_ADDRESS: {address.host} {cause}. Example: TEMPORAL_ADDRESS=gamer.a1b2c.tmprl.cloud:7233"
 
 

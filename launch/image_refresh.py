@@ -48,5 +48,6 @@ class RefreshImagesWorkflow:
 
 async def ensure_image_schedule(client: Client, task_queue: str, every: timedelta) -> None:
     """Make sure that Temporal refreshes at this interval, and begins now. May be called by every worker at every
-    start."""
+    start.
+    """
     await ensure_schedule(client, task_queue, REFRESH_IMAGES, every)

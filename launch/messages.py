@@ -1,4 +1,4 @@
-"""What the workflow and its activities hand each other: plain values, nothing live."""
+"""Messages between the launch workflow and its activities: plain values only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from providers.base import Offer
 
 @dataclass(frozen=True, slots=True)
 class LaunchInput:
-    """What starts a LaunchWorkflow. `patience` stretches every step's time limit; 1 is for real clouds."""
+    """Input of a LaunchWorkflow. `patience` scales every step's time limit; 1 is for real clouds."""
 
     launch_id: str
     patience: float = 1.0
@@ -18,7 +18,7 @@ class LaunchInput:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A place to try: the offer, where it is, and the reasons in words."""
+    """A placement to try: the offer, its location, and the reasons in words."""
 
     offer: Offer
     site: SiteFacts
@@ -27,8 +27,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the launch will run: on the player's own machine `reuse_vm_id`, started first when it is `asleep`; else,
-    or when that cannot be started, on the first of `candidates` that is free."""
+    """Where the launch will run.
+
+    Either on the player's own machine `reuse_vm_id`, which is started first if it is `asleep`; or else, or if it cannot
+    be started, on the first available one of `candidates`.
+    """
 
     message: str
     candidates: tuple[Candidate, ...] = ()
@@ -45,7 +48,7 @@ class ImageRefresh:
 
 @dataclass(frozen=True, slots=True)
 class StepInput:
-    """A step of this launch on this VM."""
+    """Input of a step of this launch on this VM."""
 
     launch_id: str
     vm_id: str

@@ -1,7 +1,7 @@
-"""What a launch tells of itself: numbered notes, and the one activity that writes them down.
+"""Progress of a launch: numbered updates, and the function that writes them.
 
-The workflow gives out the numbers, so that a repeated write repeats its event and adds none. The Launch document is
-written before the event: whoever is told of an event finds the launch at least as far.
+The workflow assigns the numbers, so that a repeated write repeats its event and adds none. The Launch document is
+written before the event, so that a reader of an event finds the launch at least as far.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from models.launches import (
 )
 from providers.base import ProviderName
 
-# The share of a launch that each step usually takes; they add up to one.
+# The usual share of each step in a launch; they add up to one.
 STEP_SHARES: Final = {
     LaunchStepName.CHOOSE_PLACEMENT: 0.02,
     LaunchStepName.CREATE_VM: 0.06,
@@ -37,7 +37,7 @@ STEP_SHARES: Final = {
     LaunchStepName.CONFIGURE_GAME: 0.05,
     LaunchStepName.VERIFY_STREAM: 0.05,
 }
-# What CloudyPad rents at Google Cloud it also sets up, within the step that creates the machine.
+# At Google Cloud, CloudyPad also sets the machine up within the step that creates it.
 _SHARES_AT_GOOGLE: Final = {
     **STEP_SHARES,
     LaunchStepName.CREATE_VM: 0.68,
@@ -45,7 +45,7 @@ _SHARES_AT_GOOGLE: Final = {
     LaunchStepName.CONNECT: 0.02,
     LaunchStepName.INSTALL_STREAMING: 0.02,
 }
-# How many seconds the long steps usually take.
+# Usual duration of the long steps in seconds.
 _USUAL_S: Final = {
     LaunchStepName.CREATE_VM: 30.0,
     LaunchStepName.BOOT: 90.0,
@@ -54,12 +54,12 @@ _USUAL_S: Final = {
 }
 _USUAL_S_AT_GOOGLE: Final = {**_USUAL_S, LaunchStepName.CREATE_VM: 960.0, LaunchStepName.INSTALL_STREAMING: 20.0}
 _USUAL_S_OTHERWISE: Final = 30.0
-_NEVER_MORE: Final = 0.95  # of a step that has not ended
+_NEVER_MORE: Final = 0.95  # maximum share of a step that has not ended
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptNote:
-    """A site that was tried, and what came of it."""
+    """A site that was tried, and the outcome."""
 
     provider: ProviderName
     site_id: str
@@ -69,8 +69,11 @@ class AttemptNote:
 
 @dataclass(frozen=True, slots=True)
 class ProgressUpdate:
-    """One event as the workflow thinks of it. `begins` starts the step's clock, `attempt` records an attempt, `restart`
-    puts the steps after the choice of a place back to PENDING."""
+    """One event.
+
+    `begins` starts the step's clock, `attempt` records an attempt, `restart` resets the steps after the choice of a
+    placement to PENDING.
+    """
 
     launch_id: str
     sequence: int
@@ -91,16 +94,16 @@ class ProgressUpdate:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What the record says now. `accepted` is False when the launch had moved on and the note was not written."""
+    """State of the record. `accepted` is False if the launch had moved on and the update was not written."""
 
     status: LaunchStatus
     accepted: bool
 
 
 async def write(db: Database, note: ProgressUpdate) -> WriteResult:
-    """Move the launch and add the event, once however often it is called.
+    """Update the launch and add the event, once even if called repeatedly.
 
-    A cancel that came first wins: a note of progress is then written under CANCELLING, and READY is not accepted.
+    An earlier cancel takes precedence: progress is then written under CANCELLING, and READY is not accepted.
     """
     launch = await db.update(Launch, _guard(note), _changes(note))
     if launch is None:
@@ -108,12 +111,12 @@ async def write(db: Database, note: ProgressUpdate) -> WriteResult:
         if launch is None:
             raise ConflictError(f"launch {note.launch_id} does not exist")
         if launch.last_sequence < note.sequence:
-            return await _overtaken(db, note, launch.status)
+            return await _write_overtaken(db, note, launch.status)
     await _add_event(db, note, launch)
     return WriteResult(launch.status, accepted=True)
 
 
-async def _overtaken(db: Database, note: ProgressUpdate, status: LaunchStatus) -> WriteResult:
+async def _write_overtaken(db: Database, note: ProgressUpdate, status: LaunchStatus) -> WriteResult:
     if status is not LaunchStatus.CANCELLING or note.status is not LaunchStatus.RUNNING:
         return WriteResult(status, accepted=False)
     launch = await db.update(
@@ -152,7 +155,7 @@ def _changes(note: ProgressUpdate, status: LaunchStatus | None = None) -> Docume
         values["estimated_ready_at"] = None
     if note.status is LaunchStatus.READY:
         values["ready_at"] = note.at
-    values |= _restarted() if note.restart else {}
+    values |= _reset_steps() if note.restart else {}
     values |= _step_values(note)
     changes: Document = {"$set": values}
     if note.attempt is not None:
@@ -173,8 +176,8 @@ def _step_values(note: ProgressUpdate) -> Document:
     return values
 
 
-def _restarted() -> Document:
-    """The steps after the choice of a place, as they were before anything was done."""
+def _reset_steps() -> Document:
+    """Return the steps after the choice of a placement in their initial state."""
     values: Document = {}
     for index, _ in list(enumerate(LaunchStepName))[1:]:
         values[f"steps.{index}.status"] = StepStatus.PENDING
@@ -192,27 +195,27 @@ async def _add_event(db: Database, note: ProgressUpdate, launch: Launch) -> None
         step=note.step,
         step_status=note.step_status,
         progress=note.progress,
-        message=_told(note, launch),
+        message=_message_for(note, launch),
     )
     try:
         await db.insert(event)
     except ConflictError:
-        return  # told before: this is a repetition
+        return  # already written: this is a repetition
 
 
-def _told(note: ProgressUpdate, launch: Launch) -> str:
-    """A cancel that was not the player's says whose it was."""
+def _message_for(note: ProgressUpdate, launch: Launch) -> str:
+    """Return the message; for a cancel that was not the player's, with its reason."""
     if note.status in {LaunchStatus.CANCELLING, LaunchStatus.CANCELLED} and launch.failure is not None:
         return f"{launch.failure}. {note.message}"
     return note.message
 
 
 def shares_at(provider: ProviderName | None) -> Mapping[LaunchStepName, float]:
-    """Return the share of a launch that each step usually takes at this cloud."""
+    """Return the usual share of each step in a launch on this cloud."""
     return _SHARES_AT_GOOGLE if provider is ProviderName.CLOUDYPAD else STEP_SHARES
 
 
 def expected_share(step: LaunchStepName, elapsed_s: float, provider: ProviderName | None) -> float:
-    """Return the part of a step, 0 to 0.95, that is usually done after so many seconds."""
+    """Return the usual progress of a step, from 0 to 0.95, after so many seconds."""
     usual = _USUAL_S_AT_GOOGLE if provider is ProviderName.CLOUDYPAD else _USUAL_S
     return min(_NEVER_MORE, max(0.0, elapsed_s) / usual.get(step, _USUAL_S_OTHERWISE))

@@ -1,4 +1,4 @@
-"""The story of a launch for those who follow it: what was told already, then what is told now."""
+"""Streams a launch's progress to its followers: past events, then live ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.launches import ENDED, LaunchEvent
 
 
 class ProgressFeed:
-    """One change stream per process, however many follow. Any process can serve any launch."""
+    """One change stream per process for all followers. Any process can serve any launch."""
 
     def __init__(self, db: Database, *, backlog: int = 256, patience_s: float = 5.0, silence_s: float = 15.0) -> None:
         self._silence_s = silence_s
@@ -26,7 +26,7 @@ class ProgressFeed:
 
     @property
     def following(self) -> bool:
-        """Whether the change stream is kept open now."""
+        """Return whether the change stream is open or being opened."""
         return self._feed.is_following
 
     async def close(self) -> None:
@@ -34,13 +34,14 @@ class ProgressFeed:
         await self._feed.close()
 
     async def follow(self, launch_id: str, after: int = 0) -> AsyncGenerator[LaunchEvent, None]:
-        """The launch's events with a sequence above `after`, in order, none missing, none twice; ends after the last.
+        """Yield the launch's events after `after`, in order, without gaps or duplicates; end after the last one.
 
-        Raises UnavailableError when the database is away at the start or the follower is too slow. Close it when done.
+        Raises UnavailableError if the database is unavailable at the start or the follower is too slow. Close the
+        generator when done.
         """
         async with self._feed.listen(launch_id) as live:
-            ahead = await self._told(launch_id, after)
-            if after and not ahead and await self._was_over(launch_id, after):
+            ahead = await self._read_past(launch_id, after)
+            if after and not ahead and await self._has_ended(launch_id, after):
                 return
             while True:
                 while (event := ahead.pop(after + 1, None)) is not None:
@@ -50,33 +51,36 @@ class ProgressFeed:
                         return
                 event = await self._next(live)
                 if event is None:
-                    ahead |= await self._told(launch_id, after)
+                    ahead |= await self._read_past(launch_id, after)
                 elif event.sequence > after:
                     ahead[event.sequence] = event
                     if event.sequence > after + 1:
-                        ahead |= await self._told(launch_id, after)
+                        ahead |= await self._read_past(launch_id, after)
                 elif event.status in ENDED:
                     return
 
     async def _next(self, live: Listener[LaunchEvent]) -> LaunchEvent | None:
-        """The next event; None, after a silence too, when the collection is to be read again: a launch's last event
-        must not be missed because a stream of changes missed it."""
+        """Return the next event, or None if the collection must be read again.
+
+        None is also returned after a silence, because a launch's last event must not be lost if the change stream
+        missed it.
+        """
         try:
             async with asyncio.timeout(self._silence_s):
                 return await live.next()
         except TimeoutError:
             return None
 
-    async def _told(self, launch_id: str, after: int) -> dict[int, LaunchEvent]:
+    async def _read_past(self, launch_id: str, after: int) -> dict[int, LaunchEvent]:
         return dict(await self._replays.get((launch_id, after)) or {})
 
     async def _read(self, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], dict[int, LaunchEvent]]:
-        """What a launch told so far, for all who begin to follow it at the same moment."""
+        """Return past events of launches, for all followers that begin at the same time."""
         ((launch_id, after),) = wanted
         events = await self._db.find(LaunchEvent, {"launch_id": launch_id, "sequence": {"$gt": after}})
         return {(launch_id, after): {event.sequence: event for event in events}}
 
-    async def _was_over(self, launch_id: str, after: int) -> bool:
-        """Whether the last event is among those up to `after`. One that came since then is still to be told."""
+    async def _has_ended(self, launch_id: str, after: int) -> bool:
+        """Return whether the last event is among those up to `after`. A later one is still to be sent."""
         last = await self._db.find(LaunchEvent, {"launch_id": launch_id}, [("sequence", DESCENDING)], limit=1)
         return bool(last) and last[0].status in ENDED and last[0].sequence <= after

@@ -1,4 +1,4 @@
-"""When a launch will be ready: the medians of what earlier launches took for the steps that are left."""
+"""Estimates when a launch will be ready, from the median durations of earlier launches' steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MEMORY_S = 30.0
 
 
 class Estimator:
-    """Medians per provider and step over the latest launches that became ready; kept for half a minute."""
+    """Medians per provider and step over the latest launches that became ready, cached for half a minute."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -23,11 +23,11 @@ class Estimator:
         self._read_at = -_MEMORY_S
 
     async def renew(self, launch_id: str, now: datetime) -> None:
-        """Write the launch's estimate. With nothing to learn from there is none."""
+        """Write the launch's estimate; it is empty without earlier launches."""
         launch = await self._db.get(Launch, launch_id)
         if launch is None:
             return
-        learned = await self._learned()
+        learned = await self._read_medians()
         medians = learned.get(launch.placed_with) or learned.get(None)
         if not medians:
             return
@@ -38,7 +38,7 @@ class Estimator:
             {"$set": {"estimated_ready_at": now + timedelta(seconds=left)}},
         )
 
-    async def _learned(self) -> dict[ProviderName | None, dict[LaunchStepName, float]]:
+    async def _read_medians(self) -> dict[ProviderName | None, dict[LaunchStepName, float]]:
         if self._medians.get(None) and time.monotonic() - self._read_at < _MEMORY_S:
             return self._medians
         launches, _ = await self._db.find_readable(

@@ -1,6 +1,6 @@
-"""Launches that nobody began: on record, but their process died before it had handed them to the engine.
+"""Starts launches that are on record but were never passed to Temporal, because their process died before.
 
-Beginning twice is beginning once, so that all that look waiting are handed over again. What waited for too long is
+Starting twice is harmless, so all launches that seem to wait are started again. A launch that waited for too long is
 ended instead: its player has gone, and would pay for a machine.
 """
 
@@ -31,7 +31,7 @@ _AT_ONCE: Final = 100
 
 
 class LaunchRecovery:
-    """`after`: how old a launch is that should have begun; `too_late`: how old one is that had better not."""
+    """Recovers launches. `after`: age at which a launch should have started; `too_late`: age at which it must not."""
 
     def __init__(
         self,
@@ -50,7 +50,10 @@ class LaunchRecovery:
 
     @activity.defn(name="rescue")
     async def rescue(self) -> int:
-        """How many were found, the oldest first. An engine that does not respond is asked again the next time."""
+        """Start or end launches that have not started, and return their number, the oldest first.
+
+        If Temporal does not respond, the next run repeats it.
+        """
         now = datetime.now(UTC)
         stranded, _ = await self._db.find_readable(
             Launch,
@@ -63,33 +66,36 @@ class LaunchRecovery:
             limit=_AT_ONCE,
         )
         for launch in stranded:
-            log.warning("a launch had not begun", extra={"launch": launch.id, "status": launch.status})
+            log.warning("launch had not started", extra={"launch": launch.id, "status": launch.status})
             if launch.requested_at < now - self._too_late:
                 await self._end(launch, now)
             else:
                 await self._begin(launch)
-        return len(stranded) + await self._settled()
+        return len(stranded) + await self._settle_interrupted()
 
-    async def _settled(self) -> int:
-        """Launches that were begun and lost their run."""
+    async def _settle_interrupted(self) -> int:
+        """Settle launches that started and lost their workflow."""
         if self._interrupted is None:
             return 0
         try:
             return await self._interrupted.settle()
         except UnavailableError as error:
-            log.warning("launches and workflows could not be compared", extra={"why": error.message})
+            log.warning("failed to compare launches with workflows", extra={"why": error.message})
             return 0
 
     async def _begin(self, launch: Launch) -> None:
         try:
             await self._engine.start_launch(LaunchInput(launch.id))
         except UnavailableError as error:
-            log.warning("a launch could not be handed over", extra={"launch": launch.id, "why": error.message})
+            log.warning("failed to start launch", extra={"launch": launch.id, "why": error.message})
 
     async def _end(self, launch: Launch, now: datetime) -> None:
-        """Its first event is its last. Should the engine begin it after all, it finds it ended and rents nothing."""
+        """Write a single terminal event.
+
+        If Temporal starts the workflow later, it sees the ended launch and rents nothing.
+        """
         cancelled = launch.status is LaunchStatus.CANCELLING
-        message = "Cancelled. Nothing was rented" if cancelled else "It could not be begun in time; nothing was rented"
+        message = "Cancelled. Nothing was rented" if cancelled else "It could not start in time; nothing was rented"
         note = ProgressUpdate(
             launch_id=launch.id,
             sequence=1,
@@ -114,5 +120,5 @@ class RescueWorkflow:
 
 
 async def ensure_rescue_schedule(client: Client, task_queue: str) -> None:
-    """May be called by every worker at every start."""
+    """Create the schedule. Every worker may call it at every start."""
     await ensure_schedule(client, task_queue, RESCUE, _EVERY)

@@ -1,5 +1,4 @@
-"""Tells whether this build can go on with the workflows that are running: their histories are replayed, and nothing is
-changed."""
+"""Checks whether this build can continue the running workflows, by replaying their histories. Changes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from launch.worker import build_replayer
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """`fault` is None when this build can go on with the workflow."""
+    """Result for one workflow. `fault` is None if this build can continue it."""
 
     workflow_id: str
     workflow_type: str
@@ -25,7 +24,7 @@ class Replayed:
 
 
 async def replay_running(client: Client, task_queue: str) -> AsyncIterator[Replayed]:
-    """Yield every running workflow of the queue's workers, as it is now."""
+    """Yield every running workflow of the queue's workers with its result."""
     replayer = build_replayer()
     async for run in client.list_workflows(f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'"):
         try:

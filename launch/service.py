@@ -1,4 +1,4 @@
-"""The desk where launches are ordered and cancelled: validates, writes the Launch, hands it to the engine."""
+"""Requests and cancels launches: validates, writes the Launch, and starts its workflow."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from errors import (
     StockUnknownError,
     UnavailableError,
 )
-from launch.duplicate_requests import Repeats, own_key, under_way_key
+from launch.duplicate_requests import DuplicateRequests, own_key, under_way_key
 from launch.game_source import Games
 from launch.messages import LaunchInput
 from launch.workflow_client import WorkflowClient
@@ -43,7 +43,7 @@ from providers.registry import Registry
 log = logging.getLogger(__name__)
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
-_NAME_WORDS: Final = "must be 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
+_NAME_WORDS: Final = "must have 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _STOCK_PATIENCE_S: Final = 2.0
 _TRIES: Final = 5
@@ -54,7 +54,7 @@ _MAX_USD_PER_HOUR: Final = Decimal(1000)
 
 @dataclass(frozen=True, slots=True)
 class LaunchOrder:
-    """A wish as it came in, not yet validated beyond its types. `game_id` of None asks for a machine without a game."""
+    """A request as received, validated only by type. `game_id` None requests a machine without a game."""
 
     caller_id: str
     user_id: str
@@ -69,14 +69,14 @@ class LaunchOrder:
     max_session_hours: float | None = None
     idempotency_key: str | None = None
     replaces_vm_id: str | None = None
-    launch_id: str | None = None  # the id it shall have, if it becomes one; None makes one
+    launch_id: str | None = None  # id for the new launch; None generates one
 
 
 class Budget(Protocol):
-    """Whether a player may spend. billing.limits.SpendingLimits knows it."""
+    """Checks whether a player may spend money, as billing.limits.SpendingLimits does."""
 
     async def check(self, user_id: str) -> None:
-        """Raises SpendingLimitError when a hard limit is reached."""
+        """Raise SpendingLimitError if a hard limit is reached."""
         ...
 
 
@@ -93,12 +93,15 @@ class LaunchService:
         patience: float = 1.0,
         refuse_unplayable: bool = False,
     ) -> None:
-        """`patience` stretches the time limits of every step; 1 is for real clouds. `refuse_unplayable` refuses games
-        that no configured emulator starts, instead of launching them with a warning."""
+        """Set up the service.
+
+        `patience` scales the time limits of every step; 1 is for real clouds. `refuse_unplayable` rejects games that no
+        configured emulator starts, instead of launching them with a warning.
+        """
         self._refuse_unplayable = refuse_unplayable
         self._placements = placements
         self._db = db
-        self._repeats = Repeats(db)
+        self._repeats = DuplicateRequests(db)
         self._engine = engine
         self._registry = registry
         self._games = games
@@ -106,50 +109,52 @@ class LaunchService:
         self._patience = patience
 
     async def request(self, order: LaunchOrder) -> Launch:
-        """Start a launch, or give back the one that this request means: the one that the caller's key names, or one
-        under way for the same player, console, game and save, which then has a warning if its terms are others.
+        """Start a launch, or return the one that this request refers to.
 
-        Raises IdempotencyKeyReusedError when the key was used with other arguments; a RefusedError whose `path` names
-        the input field, with nothing written; UnavailableError when the database or the engine is away, with nothing
-        begun by this request, unless it names the launch that may still begin.
+        That is the launch that the caller's key names, or a running one for the same player, console, game and save,
+        which gets a warning if its terms differ.
+
+        Raises IdempotencyKeyReusedError if the key was used with other arguments; a RefusedError with the `path` of the
+        input field, with nothing written; and UnavailableError if the database or Temporal is unavailable, with nothing
+        started by this request unless the error names a launch that may still start.
         """
         _check(order)
         wanted = await console(self._db, order.console)
         known = await self._repeats.find(order, wanted)
         if known is not None:
-            return await self._started(known)
+            return await self._start(known)
         if self._refuse_unplayable and (reason := _unplayable(order, wanted)) is not None:
             raise InvalidInputError(reason, ("console",))
         await self._budget.check(order.user_id)
         await self._check_world(order, wanted)
         launch = _document(order, wanted)
         try:
-            known = await self._written(launch, order, wanted)
+            known = await self._write(launch, order, wanted)
         except UnavailableError as error:
-            return await self._not_started(launch, error)
+            return await self._undo(launch, error)
         if known is not None:
-            return await self._started(known)
-        return await self._begun(launch, order, wanted)
+            return await self._start(known)
+        return await self._begin(launch, order, wanted)
 
-    async def _begun(self, launch: Launch, order: LaunchOrder, wanted: Console) -> Launch:
-        """A launch that was written, handed to the engine; or the one that its key names already."""
+    async def _begin(self, launch: Launch, order: LaunchOrder, wanted: Console) -> Launch:
+        """Write the launch and start its workflow, or return the launch that its key already names."""
         try:
-            named = await self._repeats.remember(order, wanted, launch)
+            named = await self._repeats.bind_key(order, wanted, launch)
             if named == launch.id:
-                return await self._started(launch)
+                return await self._start(launch)
         except UnavailableError as error:
-            return await self._not_started(launch, error)
+            return await self._undo(launch, error)
         except IdempotencyKeyReusedError:
             await self._forget(launch)
             raise
         await self._forget(launch)
-        first = await self._repeats.kept(await self._db.get(Launch, named))
+        first = await self._repeats.keep(await self._db.get(Launch, named))
         if first is None:
-            raise UnavailableError("the first request with this key could not be begun")
-        return await self._started(first)
+            raise UnavailableError("the first request with this key could not be started")
+        return await self._start(first)
 
-    async def _written(self, launch: Launch, order: LaunchOrder, wanted: Console) -> Launch | None:
-        """None when this launch was written, else the one that the same request has written at the same moment."""
+    async def _write(self, launch: Launch, order: LaunchOrder, wanted: Console) -> Launch | None:
+        """Return None if this launch was written, else the one that the same request wrote at the same time."""
         for _ in range(_TRIES):
             try:
                 await self._db.insert(launch)
@@ -160,19 +165,19 @@ class LaunchService:
                 await self._repeats.make_room(launch)
             else:
                 return None
-        raise ConflictError("another launch is being ordered at the same moment")
+        raise ConflictError("another launch is being requested at the same time")
 
     async def _forget(self, launch: Launch) -> int:
-        """Delete a launch that has not begun; 0 when it has, or when another request was given it."""
+        """Delete a launch that has not started; return 0 if it has, or if another request was given it."""
         unbegun = {"_id": launch.id, "status": LaunchStatus.QUEUED, "last_sequence": 0, "shared": {"$ne": True}}
         return await self._db.delete(Launch, unbegun)
 
     async def cancel(self, launch: Launch, why: str | None = None) -> Launch:
-        """Ask for the end of a launch; returns it as CANCELLING. InvalidStateError when it has ended already. `why` is
-        for the player, where it was not the player who asked.
+        """Request the end of a launch and return it as CANCELLING. Raises InvalidStateError if it has already ended.
 
-        The record is moved first: a launch that is CANCELLING there never becomes READY, even if the engine hears of
-        the cancel late. While the engine is away it is told later, by `launch.ended_runs`.
+        `why` is shown to the player if it was not the player's request. The record is written first: a launch that is
+        CANCELLING never becomes READY, even if Temporal receives the cancel late. While Temporal is unavailable,
+        `launch.ended_runs` sends it later.
         """
         cancelling = await self._db.update(
             Launch,
@@ -181,18 +186,20 @@ class LaunchService:
         )
         if cancelling is None:
             current = await self._db.get(Launch, launch.id) or launch
-            raise InvalidStateError(f"the launch is {current.status} already", current.status, ("launchId",))
+            raise InvalidStateError(f"the launch is already {current.status}", current.status, ("launchId",))
         try:
             await self._engine.cancel_launch(launch.id)
         except InvalidStateError:
             return await self._db.get(Launch, launch.id) or cancelling
         except UnavailableError as error:
-            log.warning("launch will be cancelled later", extra={"launch": launch.id, "why": error.message})
+            log.warning("failed to cancel launch, retrying later", extra={"launch": launch.id, "why": error.message})
         return cancelling
 
     async def replace(self, vm: Vm, key: str) -> str:
-        """Set up another machine with what was played on this one, on the terms of its launch; returns the launch's id.
-        The same key, or a replacement that is under way, gives back the same launch."""
+        """Set up another machine for the game on this one, on the terms of its launch; return the launch's id.
+
+        The same key, or a running replacement, returns the same launch.
+        """
         if vm.replacement_launch_id is not None:
             under_way = await self._db.get(Launch, vm.replacement_launch_id)
             if under_way is not None and under_way.status not in ENDED:
@@ -218,33 +225,33 @@ class LaunchService:
         )
         return launch.id
 
-    async def _started(self, launch: Launch) -> Launch:
-        """The engine has it, once however often this is called."""
+    async def _start(self, launch: Launch) -> Launch:
+        """Start the launch's workflow, once even if called repeatedly."""
         if launch.status not in ENDED:
             await self._engine.start_launch(LaunchInput(launch.id, self._patience))
         return launch
 
-    async def _not_started(self, launch: Launch, error: UnavailableError) -> Launch:
-        """Take the record back, so that nothing begins after the refusal; unless it has begun all the same, or another
-        request was given it. Whether it was written at all may be unknown."""
+    async def _undo(self, launch: Launch, error: UnavailableError) -> Launch:
+        """Undo the record, so that nothing starts after the refusal, unless it has started or another request has it.
+
+        Whether the record was written at all may be unknown.
+        """
         try:
             taken_back = await self._forget(launch)
             begun = None if taken_back else await self._db.get(Launch, launch.id)
         except UnavailableError:
-            raise UnavailableError(f"{error.message}: the launch may still begin. It is {launch.id}") from error
+            raise UnavailableError(f"{error.message}: launch {launch.id} may still start") from error
         if begun is None:
             raise error
         return begun
 
     async def _check_world(self, order: LaunchOrder, wanted: Console) -> None:
-        """What only the world can say: is there such a game, such a machine, such a cloud."""
+        """Check what only other systems know: whether the game, the machine and the cloud exist."""
         if order.provider is not None and not self._registry.is_configured(order.provider):
-            raise ProviderDownError(f"{order.provider} is not set up here", order.provider, ("provider",))
+            raise ProviderDownError(f"{order.provider} is not configured", order.provider, ("provider",))
         enabled = {preference.provider for preference in wanted.providers if preference.enabled}
         if order.provider is not None and order.provider not in enabled:
-            raise ProviderDownError(
-                f"{order.provider} is switched off for {wanted.name}", order.provider, ("provider",)
-            )
+            raise ProviderDownError(f"{order.provider} is disabled for {wanted.name}", order.provider, ("provider",))
         if order.game_id is not None:
             await self._check_game(order, wanted)
         if order.vm_id is not None:
@@ -257,22 +264,24 @@ class LaunchService:
         try:
             known = await self._games.find(order.console, order.game_id)
         except ProviderSilentError:
-            return  # the launch looks again, and longer
+            return  # the launch checks again, and for longer
         except ProviderError as error:
             raise UnavailableError("the game library does not respond") from error
         if known is None:
             raise NotFoundError(f"there is no game {order.game_id} for {wanted.name} in the library", ("gameId",))
 
     async def _has_machine(self, order: LaunchOrder) -> bool:
-        """Whether the launch will use a machine that runs already."""
+        """Return whether the launch will use a machine that is already running."""
         running: Document = {"user_id": order.user_id, "status": VmStatus.RUNNING, "console": order.console}
         if order.max_usd_per_hour is not None:
             running["usd_per_hour"] = {"$lte": order.max_usd_per_hour}
         return order.game_id is not None and await self._db.count(Vm, running) > 0
 
     async def _check_stock(self, order: LaunchOrder, wanted: Console) -> None:
-        """Whether anything could be rented now. A cloud that is slow to say so does not hold up the answer: the
-        launch itself asks again, and longer."""
+        """Check whether anything could be rented now.
+
+        A slow cloud does not delay the response: the launch itself asks again, and for longer.
+        """
         try:
             with collect_stale() as stale:
                 async with asyncio.timeout(_STOCK_PATIENCE_S):
@@ -291,7 +300,7 @@ class LaunchService:
         if vm is None or vm.user_id != order.user_id:
             raise NotFoundError("there is no such VM", ("vmId",))
         if vm.console is not order.console:
-            raise InvalidInputError(f"this machine is set up for {vm.console}", ("vmId",))
+            raise InvalidInputError(f"this machine was set up for {vm.console}", ("vmId",))
         if vm.status is not VmStatus.RUNNING:
             raise InvalidStateError(f"the machine is {vm.status}, not RUNNING", vm.status, ("vmId",))
         if order.max_usd_per_hour is not None and vm.usd_per_hour > order.max_usd_per_hour:
@@ -303,7 +312,7 @@ class LaunchService:
 
 
 def _check(order: LaunchOrder) -> None:
-    """What can be said of the values alone."""
+    """Check the values by themselves."""
     if order.game_id is not None and not NAME.fullmatch(order.game_id):
         raise InvalidInputError(f"gameId {_NAME_WORDS}", ("gameId",))
     if order.save_id is not None and not NAME.fullmatch(order.save_id):
@@ -327,7 +336,7 @@ def _check(order: LaunchOrder) -> None:
 
 
 def _near(launches: Sequence[Launch], vm: Vm) -> Position | None:
-    """Return where the player is, as the launches were told; where the machine stands, when none was."""
+    """Return the player's position from the launches, or else the machine's."""
     known = [(each.latitude, each.longitude) for each in launches]
     for latitude, longitude in [*known, (vm.place.latitude, vm.place.longitude)]:
         if latitude is not None and longitude is not None:
@@ -336,7 +345,7 @@ def _near(launches: Sequence[Launch], vm: Vm) -> Position | None:
 
 
 def _unplayable(order: LaunchOrder, wanted: Console) -> str | None:
-    """Return why the game will not start; a machine without a game shows the menu that was asked for."""
+    """Return why the game will not start. A machine without a game shows the menu, as requested."""
     return None if order.game_id is None else wanted.unplayable_reason
 
 

@@ -1,4 +1,4 @@
-"""Which steps of a launch run now, which are done, and how far the bar is. Plain values: a workflow keeps it."""
+"""Tracks which steps of a launch are running or done, and its progress. Plain values, held by a workflow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launch.progress import expected_share, shares_at
 from models.launches import LaunchStepName
 from providers.base import ProviderName
 
-# The step under which an activity's lines are shown.
+# The step that an activity's lines belong to.
 STEP_OF_ACTIVITY: Final = {
     "choose": LaunchStepName.CHOOSE_PLACEMENT,
     "rent": LaunchStepName.CREATE_VM,
@@ -27,7 +27,10 @@ STEP_OF_ACTIVITY: Final = {
 
 
 class StepTracking:
-    """`provider` is the cloud that is tried, which says how long steps take. The bar never falls but for a restart."""
+    """State of the steps. `provider` is the cloud in use, which determines the steps' usual durations.
+
+    Progress never decreases, except by a restart.
+    """
 
     def __init__(self) -> None:
         self.provider: ProviderName | None = None
@@ -38,7 +41,7 @@ class StepTracking:
 
     @property
     def running(self) -> list[LaunchStepName]:
-        """Return the steps under way, the one that began last at the end."""
+        """Return the running steps; the one that began last is at the end."""
         return list(self._running)
 
     def begin(self, step: LaunchStepName, now: datetime) -> None:
@@ -46,7 +49,7 @@ class StepTracking:
         self.move_on(now)
 
     def finish(self, step: LaunchStepName, now: datetime) -> bool:
-        """Returns whether the step had trouble, and no other has."""
+        """Mark a step as done; return whether it had trouble and no other step has."""
         self._running.pop(step, None)
         self._done.add(step)
         self.move_on(now)
@@ -56,14 +59,14 @@ class StepTracking:
         return not self._troubled
 
     def stop(self) -> list[LaunchStepName]:
-        """Nothing runs any longer; returns what did."""
+        """Stop all steps and return those that were running."""
         stopped = self.running
         self._running.clear()
         self._troubled.clear()
         return stopped
 
     def restart(self, done: Iterable[LaunchStepName]) -> None:
-        """Put the bar back to where only these steps are done."""
+        """Reset progress to where only these steps are done."""
         self.stop()
         self._done = set(done)
         self.progress = self._share()
@@ -72,7 +75,7 @@ class StepTracking:
         self._troubled.add(step)
 
     def move_on(self, now: datetime) -> None:
-        """Move the bar by what is done, and by the time that the steps under way usually take."""
+        """Advance progress by the finished steps and by the usual duration of the running ones."""
         self.progress = max(self.progress, self._share(now))
 
     def _share(self, now: datetime | None = None) -> float:

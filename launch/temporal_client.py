@@ -1,4 +1,4 @@
-"""Temporal's client, with every answer within seconds and its errors in our words."""
+"""Temporal's client, with a response within seconds and its errors translated to ours."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from launch.messages import ImageRefresh, LaunchInput
 from launch.workflow_client import EngineAddress
 
 _CALL: Final = timedelta(seconds=5)
-_ASKING: Final = timedelta(seconds=9)  # a machine lets a command wait a little for the end of the one before
+_ASKING: Final = timedelta(seconds=9)  # a machine lets a command wait a little for the end of the previous one
 _PAIRING: Final = timedelta(seconds=50)
 _REFRESHING: Final = timedelta(seconds=20)
 _LISTING: Final = timedelta(seconds=20)
@@ -44,9 +44,12 @@ _PAGE: Final = 1000
 
 
 async def connect(address: EngineAddress) -> Client:
-    """Return a client that carries our values. Raises UnusableError, which says what is wrong with the address, the
-    namespace or the credentials, when Temporal cannot be used."""
-    async with engine_answers(address):
+    """Return a client with our data converter.
+
+    Raises UnusableError, which explains what is wrong with the address, the namespace or the credentials, if Temporal
+    cannot be used.
+    """
+    async with require_temporal(address):
         client = await Client.connect(
             address.host,
             namespace=address.namespace,
@@ -59,13 +62,13 @@ async def connect(address: EngineAddress) -> Client:
 
 
 @asynccontextmanager
-async def engine_answers(address: EngineAddress, within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
+async def require_temporal(address: EngineAddress, within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
     """Turn every failure of Temporal into UnusableError with one line for operators."""
     try:
         async with asyncio.timeout(within.total_seconds()):
             yield
     except (RPCError, TimeoutError, RPCTimeoutOrCancelledError, RuntimeError, ValueError) as error:
-        raise UnusableError("the engine does not respond", fault_of(error, address)) from error
+        raise UnusableError("Temporal does not respond", fault_of(error, address)) from error
 
 
 async def _check_namespace(client: Client) -> None:
@@ -75,7 +78,7 @@ async def _check_namespace(client: Client) -> None:
 
 
 class TemporalWorkflowClient:
-    """launch.workflow_client.WorkflowClient over a connected client, which heals its connection by itself."""
+    """launch.workflow_client.WorkflowClient for a connected client, which reconnects by itself."""
 
     def __init__(
         self,
@@ -85,7 +88,7 @@ class TemporalWorkflowClient:
         asking: timedelta = _ASKING,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`asking`: how long a machine may take to begin a command, after which it must not begin it."""
+        """Set up the client. `asking` is how long a machine may take to begin a command; after that it must not."""
         self._client = client
         self.task_queue = task_queue
         self._asking = asking
@@ -96,7 +99,7 @@ class TemporalWorkflowClient:
         return cls(await connect(address), address.task_queue)
 
     async def start_launch(self, ticket: LaunchInput) -> None:
-        async with _answered():
+        async with _translate_errors():
             try:
                 await self._client.start_workflow(
                     "Launch",
@@ -110,7 +113,7 @@ class TemporalWorkflowClient:
                 return
 
     async def cancel_launch(self, launch_id: str) -> None:
-        async with _answered():
+        async with _translate_errors():
             await self._client.get_workflow_handle(launch_workflow_id(launch_id)).cancel(rpc_timeout=_CALL)
 
     async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
@@ -119,27 +122,27 @@ class TemporalWorkflowClient:
         try:
             answer = await self._ask(vm_id, replace(asked, until=until))
             if answer.late and answer.at is not None and (left_s := give_up - monotonic()) > 0:
-                # It came in time by our clock, which differs from Temporal's.
+                # It was in time by our clock, which differs from Temporal's.
                 until = answer.at + timedelta(seconds=left_s)
                 answer = await self._ask(vm_id, replace(asked, until=until))
         except UnavailableError as error:
             raise _perhaps_done(error, until) from error
         if answer.late:
-            raise UnavailableError("it came too late to the machine, and was not done")
+            raise UnavailableError("the command came too late and was not done")
         return answer
 
     async def _ask(self, vm_id: str, asked: CommandRequest) -> CommandResult:
-        async with _answered(self._asking):
+        async with _translate_errors(self._asking):
             answer: CommandResult = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
                 "ask", asked, result_type=CommandResult, rpc_timeout=self._asking
             )
         return answer
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
-        # A minute for clocks that differ: a PIN is good for little longer.
+        # A minute more for differing clocks; a PIN is valid for little longer.
         until = self._now() + _PAIRING + timedelta(minutes=1)
         try:
-            async with _answered(_PAIRING):
+            async with _translate_errors(_PAIRING):
                 paired: PairResult = await self._client.get_workflow_handle(machine_workflow_id(vm_id)).execute_update(
                     "pair", replace(pin, until=until), result_type=PairResult, rpc_timeout=_PAIRING
                 )
@@ -148,7 +151,7 @@ class TemporalWorkflowClient:
         return paired
 
     async def start_machine(self, vm_id: str, *, abandoned: bool = False) -> bool:
-        async with _answered():
+        async with _translate_errors():
             try:
                 await self._client.start_workflow(
                     "Machine",
@@ -165,13 +168,13 @@ class TemporalWorkflowClient:
         query = (
             f"ExecutionStatus = 'Running' AND WorkflowType IN ('Machine', 'Launch') AND TaskQueue = '{self.task_queue}'"
         )
-        async with _answered(_LISTING):
+        async with _translate_errors(_LISTING):
             found = self._client.list_workflows(query, page_size=_PAGE, rpc_timeout=_CALL)
             return frozenset([each.id async for each in found])
 
     async def is_open(self, workflow_id: str) -> bool:
         try:
-            async with _answered():
+            async with _translate_errors():
                 found = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL)
         except InvalidStateError:
             return False
@@ -199,13 +202,13 @@ class TemporalWorkflowClient:
             await handle.result(rpc_timeout=_REFRESHING)
 
     async def ping(self) -> None:
-        async with _answered():
+        async with _translate_errors():
             if not await self._client.service_client.check_health(timeout=_CALL):
-                raise UnavailableError("the engine is not ready")
+                raise UnavailableError("Temporal is not ready")
 
 
 def _perhaps_done(error: UnavailableError, until: datetime) -> UnavailableError:
-    """The same error, which says what may still become of the command."""
+    """Return the error with a note on what may still happen to the command."""
     if isinstance(error, UnusableError):
         return error
     return UnavailableError(
@@ -214,16 +217,16 @@ def _perhaps_done(error: UnavailableError, until: datetime) -> UnavailableError:
 
 
 @asynccontextmanager
-async def _answered(within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
+async def _translate_errors(within: timedelta = 2 * _CALL) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(within.total_seconds()):
             yield
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
-            raise InvalidStateError("it does not run any more", status="ENDED") from error
-        raise UnavailableError("the engine does not respond") from error
+            raise InvalidStateError("it is no longer running", status="ENDED") from error
+        raise UnavailableError("Temporal does not respond") from error
     except (TimeoutError, RPCTimeoutOrCancelledError, RuntimeError) as error:
-        raise UnavailableError("the engine does not respond") from error
+        raise UnavailableError("Temporal does not respond") from error
 
 
 def _tls(address: EngineAddress) -> TLSConfig | bool:

@@ -1,14 +1,14 @@
-"""Worker Versioning: which build gets new work, and who goes on with what a build began that has no workers left.
+"""Worker Versioning: which build gets new work, and which build continues the work of one without workers.
 
-Every workflow is pinned to the build that began it; a machine moves on with its next continue-as-new, soon after a
-newer build became current. Workers settle the rest, each for itself and again and again, so that no step of an upgrade
-has to be done by hand:
+Every workflow is pinned to the build that began it; a machine moves on at its next continue-as-new, soon after a newer
+build became current. Workers settle the rest, each for itself and repeatedly, so that no step of an upgrade is manual:
 
 - A build that was never current makes itself current as soon as its workers poll.
-- A build whose workers poll takes over when those of the current one are gone: a rollback.
+- A build with polling workers takes over when those of the current one are gone: a rollback.
 - The current build adopts what is pinned to a build without workers, and pins it to itself.
 
-Workers without a build id are not versioned: they take part in the last two alone. docs/decisions/worker-versioning.md
+Workers without a build id are not versioned; only the last two points apply to them. See
+docs/decisions/worker-versioning.md.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ UNVERSIONED: Final = ""
 _AGAIN_S: Final = 15.0
 _SOON_S: Final = 1.0
 _CALL: Final = timedelta(seconds=5)
-# An idle worker asks for tasks once a minute. Temporal names those that asked one of a queue's partitions: both kinds
-# of queues are looked at, because a worker asks for activities with several calls at once.
+# An idle worker polls once a minute. Temporal names the pollers of one of a queue's partitions: both kinds of queues
+# are checked, because a worker polls for activities with several calls at once.
 _GONE_AFTER: Final = timedelta(minutes=2)
 _QUEUES: Final = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 _AUTO_UPGRADE: Final = VersioningBehavior.VERSIONING_BEHAVIOR_AUTO_UPGRADE
@@ -60,12 +60,12 @@ _DRAINED: Final = WorkerDeploymentVersionStatus.WORKER_DEPLOYMENT_VERSION_STATUS
 
 
 def deployment_name(task_queue: str) -> str:
-    """Return the name of the worker deployment that the workers of this queue form; it must not hold dots."""
+    """Return the name of the worker deployment of this queue's workers; it must not contain dots."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", task_queue)
 
 
 class WorkerVersions:
-    """One worker's view of its deployment's versions; `build_id` is its own, None when it is not versioned."""
+    """One worker's view of its deployment's versions. `build_id` is None if the worker is not versioned."""
 
     def __init__(
         self, client: Client, task_queue: str, build_id: str | None, *, gone_after: timedelta = _GONE_AFTER
@@ -77,8 +77,8 @@ class WorkerVersions:
         self._gone_after = gone_after
 
     @asynccontextmanager
-    async def kept_settled(self) -> AsyncIterator[None]:
-        """Settle again and again while the body runs."""
+    async def keep_settled(self) -> AsyncIterator[None]:
+        """Settle repeatedly while the body runs."""
         settling = asyncio.create_task(self._keep_settling())
         try:
             yield
@@ -100,14 +100,14 @@ class WorkerVersions:
 
     async def settle(self) -> bool:
         """Do what is due now. Returns False while Temporal does not know this worker's version yet."""
-        deployment = await self._described()
+        deployment = await self._describe()
         if deployment is None:
             return self._build == UNVERSIONED
         statuses = {each.deployment_version.build_id: each.status for each in deployment.version_summaries}
         if self._build != UNVERSIONED and self._build not in statuses:
             return False
         await self._pin_adopted()
-        polling = await self._polling()
+        polling = await self._find_polling()
         current = deployment.routing_config.current_deployment_version.build_id
         if current != self._build:
             if statuses.get(self._build) not in _NEVER_CURRENT and current in polling:
@@ -120,7 +120,7 @@ class WorkerVersions:
                 await self._adopt(build)
         return True
 
-    async def _described(self) -> WorkerDeploymentInfo | None:
+    async def _describe(self) -> WorkerDeploymentInfo | None:
         request = DescribeWorkerDeploymentRequest(namespace=self._client.namespace, deployment_name=self._deployment)
         try:
             answer = await self._client.workflow_service.describe_worker_deployment(request, timeout=_CALL)
@@ -130,8 +130,8 @@ class WorkerVersions:
             raise
         return answer.worker_deployment_info
 
-    async def _polling(self) -> set[str]:
-        """Return the builds whose workers asked for tasks of late, and this one."""
+    async def _find_polling(self) -> set[str]:
+        """Return the builds with workers that polled recently, and this one."""
         since = datetime.now(UTC) - self._gone_after
         pollers = [each for kind in _QUEUES for each in await self._pollers(kind)]
         return {_build_of(each) for each in pollers if each.last_access_time.ToDatetime(UTC) >= since} | {self._build}
@@ -143,7 +143,7 @@ class WorkerVersions:
         return (await self._client.workflow_service.describe_task_queue(request, timeout=_CALL)).pollers
 
     async def _become_current(self, before: str) -> bool:
-        """Return False when Temporal does not know all queues of this build yet."""
+        """Make this build current; return False if Temporal does not know all of its queues yet."""
         request = SetWorkerDeploymentCurrentVersionRequest(
             namespace=self._client.namespace,
             deployment_name=self._deployment,
@@ -156,25 +156,25 @@ class WorkerVersions:
             if error.status is RPCStatusCode.FAILED_PRECONDITION:
                 return False
             raise
-        log.info("this build gets new work from now on", extra={"build": self._build, "before": before})
+        log.info("build is now current", extra={"build": self._build, "before": before})
         return True
 
     async def _adopt(self, build: str) -> None:
-        """Let this build go on with what is pinned to a build that has no workers."""
-        async for workflow_id, run_id in self._running(build):
+        """Let this build continue what is pinned to a build without workers."""
+        async for workflow_id, run_id in self._list_running(build):
             log.warning("adopting a workflow of a build without workers", extra={"workflow": workflow_id, "of": build})
             await self._override(workflow_id, run_id, VersioningOverride(behavior=_AUTO_UPGRADE, auto_upgrade=True))
 
     async def _pin_adopted(self) -> None:
-        """Pin to this build what was adopted by it, or from it while its workers were away, and goes on here now."""
+        """Pin adopted workflows to this build, including those adopted from it while its workers were away."""
         if self._build == UNVERSIONED:
             return
-        async for workflow_id, run_id in self._running(
+        async for workflow_id, run_id in self._list_running(
             self._build, "AND TemporalWorkflowVersioningBehavior = 'AutoUpgrade'"
         ):
             await self._override(workflow_id, run_id, None)
 
-    async def _running(self, build: str, also: str = "") -> AsyncIterator[tuple[str, str | None]]:
+    async def _list_running(self, build: str, also: str = "") -> AsyncIterator[tuple[str, str | None]]:
         query = f"TemporalWorkerDeploymentVersion = '{self._deployment}:{build}' AND ExecutionStatus = 'Running' {also}"
         async for each in self._client.list_workflows(query, rpc_timeout=_CALL):
             yield each.id, each.run_id

@@ -1,4 +1,4 @@
-"""What a player should know of a launch, added to its record while it is under way."""
+"""Warnings for the player, added to a launch's record while it is running."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _TRIES: Final = 5
 
 
 async def add_warning(db: Database, launch_id: str, text: str) -> None:
-    """Add a sentence to the launch's warning, once however often this is called. A launch that has ended keeps its own.
+    """Add a sentence to the launch's warning, once even if called repeatedly.
 
-    Raises ConflictError when other writers keep changing the warning.
+    A launch that has ended keeps its own warning. Raises ConflictError if other writers keep changing it.
     """
     for _ in range(_TRIES):
         launch = await db.get(Launch, launch_id)
@@ -24,4 +24,4 @@ async def add_warning(db: Database, launch_id: str, text: str) -> None:
         unchanged = {"_id": launch_id, "status": {"$in": list(OPEN)}, "warning": launch.warning}
         if await db.update(Launch, unchanged, {"$set": {"warning": warning}}) is not None:
             return
-    raise ConflictError("the launch's warning is being changed by others")
+    raise ConflictError("the launch's warning keeps being changed by other writers")

@@ -1,4 +1,4 @@
-"""The worker: takes launches and machines from the engine and does their activities."""
+"""The worker, which runs the workflows and activities of launches and machines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from launch.recovery import RescueWorkflow
 from launch.versions import deployment_name
 from launch.workflow import LaunchWorkflow
 
-# Modules of plain values and activities: the sandbox keeps watch over the workflows alone.
+# Modules of plain values and activities: the sandbox guards only the workflows.
 _PLAIN: Final = (
     *("errors", "models", "providers", "placement", "billing", "streaming", "odmantic", "pymongo", "bson", "numpy"),
     *(
@@ -83,11 +83,12 @@ def build_worker(
     again_after: timedelta | None = None,
     build_id: str | None = None,
 ) -> Worker:
-    """A worker for all workflows; `bearers` are the objects whose methods are the activities; `failed` is called with
-    the names of each activity that failed and of its error; `again_after` replaces the pauses before they are repeated.
+    """Return a worker for all workflows.
 
-    It takes over a killed one's step within seconds: short heartbeats, short sticky queues. With a `build_id` it is
-    versioned, and workflows are pinned to the build that began them.
+    `bearers` are the objects whose methods are the activities; `failed` is called with the names of each failed
+    activity and of its error; `again_after` replaces the pauses before they are repeated. The worker takes over the
+    step of a killed one within seconds: short heartbeats, short sticky queues. With a `build_id` it is versioned, and
+    workflows are pinned to the build that began them.
     """
     return Worker(
         client,
@@ -96,7 +97,7 @@ def build_worker(
         activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
         interceptors=[ActivityInterceptor(failed, again_after)],
         workflow_runner=_runner(),
-        deployment_config=None if build_id is None else _versioned(task_queue, build_id),
+        deployment_config=None if build_id is None else _versioning_config(task_queue, build_id),
         max_concurrent_activities=1000,
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
@@ -105,7 +106,7 @@ def build_worker(
 
 
 def build_replayer() -> Replayer:
-    """Return what runs recorded histories through today's workflows as the worker would."""
+    """Return a replayer that runs recorded histories through today's workflows as the worker would."""
     return Replayer(
         workflows=_WORKFLOWS,
         interceptors=[ActivityInterceptor()],
@@ -114,8 +115,8 @@ def build_replayer() -> Replayer:
     )
 
 
-def _versioned(task_queue: str, build_id: str) -> WorkerDeploymentConfig:
-    """Pin all workflows. Not in their definitions: Temporal refuses such tasks of workers that are not versioned."""
+def _versioning_config(task_queue: str, build_id: str) -> WorkerDeploymentConfig:
+    """Pin all workflows here instead of in their definitions: Temporal rejects such tasks from unversioned workers."""
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(deployment_name(task_queue), build_id),
         use_worker_versioning=True,

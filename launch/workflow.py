@@ -1,9 +1,8 @@
-"""A launch as Temporal runs it: nine steps, the next placement when a site is full, everything undone on the way out.
+"""The launch workflow: nine steps, the next placement if a site is full, and compensation at the end.
 
-Nothing here touches the world: activities do. Their order and every timer survive the death of any process. Steps that
-do not need each other run together: while the streaming server is installed, the emulator's image is pulled, the
-library mounted and the saves restored. Whatever ends a launch, all of its activities have ended before it gives its
-machine back.
+The workflow itself only calls activities, so their order and every timer survive the death of any process. Independent
+steps run in parallel: while the streaming server is installed, the emulator's image is pulled, the library mounted and
+the saves restored. However a launch ends, all of its activities have ended before it releases its machine.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _RETRY: Final = RetryPolicy(
 _NOTE_TIME: Final = timedelta(seconds=20)
 _RELEASE_TIME: Final = timedelta(minutes=30)
 _MACHINES_LOST_AT_MOST: Final = 3
-# How long a step may take with all its repetitions, on real clouds.
+# Time limits of steps with all retries, on real clouds.
 _STEP_TIME: Final = {
     LaunchStepName.CHOOSE_PLACEMENT: timedelta(minutes=2),
     LaunchStepName.CREATE_VM: timedelta(minutes=10),
@@ -54,10 +53,10 @@ _STEP_TIME: Final = {
     LaunchStepName.INSTALL_STREAMING: timedelta(minutes=60),
     LaunchStepName.MOUNT_LIBRARY: timedelta(minutes=10),
     LaunchStepName.RESTORE_SAVES: timedelta(minutes=10),
-    LaunchStepName.CONFIGURE_GAME: timedelta(minutes=30),  # the emulator's image is fetched within it
+    LaunchStepName.CONFIGURE_GAME: timedelta(minutes=30),  # includes pulling the emulator's image
     LaunchStepName.VERIFY_STREAM: timedelta(minutes=5),
 }
-# What CloudyPad rents at Google Cloud it also sets up within the same step.
+# At Google Cloud, CloudyPad also sets the machine up within this step.
 _CREATE_TIME: Final = {ProviderName.CLOUDYPAD: timedelta(minutes=60)}
 _GRAPH: Final = "steps-side-by-side"
 _OF_THE_MACHINE: Final = {LaunchStepName.BOOT, LaunchStepName.CONNECT, LaunchStepName.INSTALL_STREAMING}
@@ -67,7 +66,7 @@ _BEGINNINGS: Final = {
     LaunchStepName.BOOT: "The machine is starting",
     LaunchStepName.CONNECT: "Connecting to the machine",
     LaunchStepName.INSTALL_STREAMING: "Installing the streaming server",
-    LaunchStepName.MOUNT_LIBRARY: "Bringing the game library",
+    LaunchStepName.MOUNT_LIBRARY: "Mounting the game library",
     LaunchStepName.RESTORE_SAVES: "Restoring your saves",
     LaunchStepName.CONFIGURE_GAME: "Setting up the game",
     LaunchStepName.VERIFY_STREAM: "Checking the stream",
@@ -75,11 +74,11 @@ _BEGINNINGS: Final = {
 
 
 class _CancelledByPlayerError(Exception):
-    """The record says CANCELLING, or the engine was told to cancel: leave, and undo on the way out."""
+    """The record is CANCELLING, or Temporal received a cancel: leave, with compensation on the way out."""
 
 
 class _FailedError(Exception):
-    """The launch cannot become ready; the text says why, for the player."""
+    """The launch cannot become ready; the text gives the reason for the player."""
 
 
 @workflow.defn(name="Launch")
@@ -91,38 +90,38 @@ class LaunchWorkflow:
         self._steps = StepTracking()
         self._step: LaunchStepName | None = None  # the last one that began
         self._failed: LaunchStepName | None = None  # the first one that failed
-        self._graph = False  # steps that do not need each other run together
+        self._graph = False  # whether independent steps run in parallel
         self._vm_id: str | None = None
         self._rented_by_us = False
         self._pen = asyncio.Lock()
 
     @workflow.signal(name=NOTE_SIGNAL)
     async def activity_note(self, note: ActivityNote) -> None:
-        """A line about work in progress, or about a try that failed. One that comes after its step's end is dropped."""
+        """Receive a progress line, or a failed try. A line that arrives after its step's end is dropped."""
         step = STEP_OF_ACTIVITY.get(note.activity)
         if step in self._steps.running:
-            await self._tell_line(step, note.line, failed=note.failed)
+            await self._write_line(step, note.line, failed=note.failed)
 
     @workflow.signal(name=EARLIER_NOTE_SIGNAL)
     async def note(self, line: str) -> None:
-        """A line from an activity of an earlier build: it is about the step that began last."""
+        """Receive a line from an activity of an earlier build, for the step that began last."""
         if self._steps.running:
-            await self._tell_line(self._steps.running[-1], line)
+            await self._write_line(self._steps.running[-1], line)
 
     @workflow.signal(name=EARLIER_TROUBLE_SIGNAL)
     async def trouble(self, reason: str) -> None:
-        """A failed try, from an activity of an earlier build."""
+        """Receive a failed try from an activity of an earlier build."""
         if self._steps.running:
-            await self._tell_line(self._steps.running[-1], reason, failed=True)
+            await self._write_line(self._steps.running[-1], reason, failed=True)
 
-    async def _tell_line(self, step: LaunchStepName, line: str, *, failed: bool = False) -> None:
+    async def _write_line(self, step: LaunchStepName, line: str, *, failed: bool = False) -> None:
         self._steps.move_on(workflow.now())
         if not failed:
-            await self._tell(LaunchStatus.RUNNING, line, step, StepStatus.RUNNING)
+            await self._write_event(LaunchStatus.RUNNING, line, step, StepStatus.RUNNING)
             return
         self._steps.note_trouble(step)
-        line = f"{_BEGINNINGS[step]}: a try failed and is repeated. {line}"
-        await self._tell(LaunchStatus.RUNNING, line, step, StepStatus.RUNNING, trouble=line)
+        line = f"{_BEGINNINGS[step]}: an attempt failed and is being repeated. {line}"
+        await self._write_event(LaunchStatus.RUNNING, line, step, StepStatus.RUNNING, trouble=line)
 
     @workflow.run
     async def run(self, ticket: LaunchInput) -> LaunchStatus:
@@ -130,25 +129,30 @@ class LaunchWorkflow:
         self._graph = workflow.patched(_GRAPH)
         try:
             await self._prepare(ticket)
-            written = await self._tell(LaunchStatus.READY, "Ready to play", progress=1.0)
+            written = await self._write_event(LaunchStatus.READY, "Ready to play", progress=1.0)
             if not written.accepted:
                 raise _CancelledByPlayerError
             status = LaunchStatus.READY
         except (asyncio.CancelledError, FailureError, _CancelledByPlayerError, _FailedError) as error:
-            status = await _to_its_end(self._undo(error))
+            status = await _run_to_end(self._undo(error))
         await workflow.wait_condition(workflow.all_handlers_finished)
         return status
 
     async def _prepare(self, ticket: LaunchInput) -> None:
-        plan: Plan = await self._do(LaunchStepName.CHOOSE_PLACEMENT, LaunchActivities.choose, ticket, _message)
-        if plan.reuse_vm_id is None or (plan.asleep and not await self._woken(plan.reuse_vm_id)):
+        plan: Plan = await self._do(
+            LaunchStepName.CHOOSE_PLACEMENT, LaunchActivities.choose_placement, ticket, _message
+        )
+        if plan.reuse_vm_id is None or (plan.asleep and not await self._wake(plan.reuse_vm_id)):
             await self._on_new_machine(plan.candidates)
         else:
             await self._on_own_machine(plan.reuse_vm_id, woken=plan.asleep)
 
-    async def _woken(self, vm_id: str) -> bool:
-        """Start the player's stopped machine. False: its hardware is not to be had, a new machine must do."""
-        await self._skip(LaunchStepName.CREATE_VM, "Your own machine is used")
+    async def _wake(self, vm_id: str) -> bool:
+        """Start the player's stopped machine.
+
+        Returns False if its hardware is not available: a new machine is needed.
+        """
+        await self._skip(LaunchStepName.CREATE_VM, "Using your own machine")
         try:
             await self._do(LaunchStepName.BOOT, LaunchActivities.wake, vm_id, _message)
         except ActivityError as error:
@@ -156,28 +160,28 @@ class LaunchWorkflow:
                 raise
             self._failed = None
             self._steps.restart([LaunchStepName.CHOOSE_PLACEMENT])
-            message = f"Your machine could not be started: {describe(error)}. A new one is taken"
-            await self._tell(LaunchStatus.RUNNING, message, restart=True)
+            message = f"Your machine could not be started: {describe(error)}. Using a new one"
+            await self._write_event(LaunchStatus.RUNNING, message, restart=True)
             return False
         return True
 
     async def _on_own_machine(self, vm_id: str, *, woken: bool) -> None:
-        """Only the game's steps: the machine is there and streams already."""
+        """Run only the game's steps: the machine exists and already streams."""
         self._vm_id = vm_id
         if not woken:
             for step in (LaunchStepName.CREATE_VM, LaunchStepName.BOOT):
-                await self._skip(step, "Your running machine is used")
+                await self._skip(step, "Using your running machine")
         on = StepInput(self._launch_id, vm_id)
         await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
         await self._skip(LaunchStepName.INSTALL_STREAMING, "Already installed")
         if self._graph:
-            await _together(*self._independent_steps(on))
+            await _run_together(*self._independent_steps(on))
             await self._last_steps(on)
         else:
             await self._game_steps(on)
 
     async def _on_new_machine(self, candidates: tuple[Candidate, ...]) -> None:
-        """Walk the ranked candidates until one carries the launch to its end."""
+        """Try the ranked candidates until the launch is finished on one."""
         self._vm_id = self._new_vm_id()
         lost = 0
         for candidate in candidates:
@@ -188,19 +192,19 @@ class LaunchWorkflow:
                 await self._set_up(StepInput(self._launch_id, self._vm_id))
             except ActivityError as error:
                 lost += 1
-                if not _machine_is_hopeless(error, self._failed or self._step) or lost == _MACHINES_LOST_AT_MOST:
+                if not _is_machine_hopeless(error, self._failed or self._step) or lost == _MACHINES_LOST_AT_MOST:
                     raise
                 await self._leave(candidate, started, describe(error))
             else:
                 return
-        raise _FailedError("No site could give a machine; every attempt is listed with its reason")
+        raise _FailedError("No location had a machine available; see `attempts`")
 
     async def _rent(self, candidate: Candidate, started: datetime) -> bool:
-        """One attempt. False: this site is full, nothing was rented, the next one may do."""
+        """Try one candidate. Returns False if the site is full and nothing was rented, so that the next one may do."""
         assert self._vm_id is not None
         self._steps.provider = candidate.offer.provider
         await self._begin(LaunchStepName.CREATE_VM)
-        order = await self._book(LaunchActivities.order, StepInput(self._launch_id, self._vm_id), candidate)
+        order = await self._record(LaunchActivities.order, StepInput(self._launch_id, self._vm_id), candidate)
         self._rented_by_us = True
         try:
             done = await self._run(ProvisioningActivities.rent, order, time=self._create_time(candidate.offer.provider))
@@ -208,10 +212,10 @@ class LaunchWorkflow:
             if kind_of(error) != "NoCapacityError":
                 raise
             reason = describe(error)
-            await self._book(LaunchActivities.remember_full, candidate, reason)
-            await self._tell(
+            await self._record(LaunchActivities.remember_full, candidate, reason)
+            await self._write_event(
                 LaunchStatus.RUNNING,
-                f"No luck in {candidate.site.city or candidate.site.country}: {reason}",
+                f"{candidate.site.city or candidate.site.country} is full: {reason}",
                 LaunchStepName.CREATE_VM,
                 StepStatus.RUNNING,
                 attempt=_attempt(candidate, started, reason),
@@ -231,13 +235,13 @@ class LaunchWorkflow:
         await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
         if self._graph:
             install = self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
-            await _together(install, *self._independent_steps(on))
+            await _run_together(install, *self._independent_steps(on))
             await self._last_steps(on)
         else:
             await self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
             await self._game_steps(on)
-        await self._book(ProvisioningActivities.mark_running, on.vm_id)
-        # The sweeper may have been quicker: it starts one for every machine that runs without.
+        await self._record(ProvisioningActivities.mark_running, on.vm_id)
+        # The sweeper may have been faster: it starts one for every running machine that has none.
         with contextlib.suppress(WorkflowAlreadyStartedError):
             await workflow.start_child_workflow(
                 "Machine",
@@ -247,119 +251,119 @@ class LaunchWorkflow:
             )
 
     def _independent_steps(self, on: StepInput) -> tuple[Coroutine[Any, Any, None], ...]:
-        """What needs the machine, but neither Wolf nor each other."""
+        """Return the steps that need the machine, but neither Wolf nor each other."""
         return (
             self._pull_image(on),
-            self._alone(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on),
-            self._alone(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on),
+            self._run_alone(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on),
+            self._run_alone(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on),
         )
 
-    async def _alone(self, step: LaunchStepName, work: Callable[..., Awaitable[Done]], on: StepInput) -> None:
+    async def _run_alone(self, step: LaunchStepName, work: Callable[..., Awaitable[Done]], on: StepInput) -> None:
         await self._do(step, work, on, _message)
 
     async def _pull_image(self, on: StepInput) -> None:
-        """The beginning of CONFIGURE_GAME, which goes on when all that runs beside it is done."""
+        """Begin CONFIGURE_GAME, which continues after the steps in parallel are done."""
         step = LaunchStepName.CONFIGURE_GAME
         await self._begin(step)
         done = await self._run_step(step, LaunchActivities.pull_image, on)
         self._steps.move_on(workflow.now())
-        self._obey(await self._tell(LaunchStatus.RUNNING, done.message, step, StepStatus.RUNNING))
+        self._check_cancelled(await self._write_event(LaunchStatus.RUNNING, done.message, step, StepStatus.RUNNING))
 
     async def _last_steps(self, on: StepInput) -> None:
-        """What needs all that came before."""
+        """Run the steps that need all others."""
         step = LaunchStepName.CONFIGURE_GAME
         done = await self._run_step(step, LaunchActivities.configure_game, on)
         await self._finish(step, done.message)
         await self._do(LaunchStepName.VERIFY_STREAM, LaunchActivities.verify_stream, on, _message)
 
     async def _game_steps(self, on: StepInput) -> None:
-        """One after another, for launches that an earlier build began."""
+        """Run the steps one after another, for launches that an earlier build began."""
         await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on, _message)
         await self._do(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on, _message)
         await self._do(LaunchStepName.CONFIGURE_GAME, LaunchActivities.configure_game, on, _message)
         await self._do(LaunchStepName.VERIFY_STREAM, LaunchActivities.verify_stream, on, _message)
 
     async def _leave(self, candidate: Candidate, started: datetime, reason: str) -> None:
-        """This machine is hopeless: give it back and put the story back to where the next one begins."""
+        """Release this hopeless machine and reset the launch to where the next candidate begins."""
         self._steps.stop()
         await self._release()
         self._vm_id = self._new_vm_id()
         self._rented_by_us = False
         self._failed = None
         self._steps.restart([LaunchStepName.CHOOSE_PLACEMENT])
-        await self._tell(
+        await self._write_event(
             LaunchStatus.RUNNING,
-            f"The machine in {candidate.site.city or candidate.site.country} failed: {reason}. Trying the next place",
+            f"The machine in {candidate.site.city or candidate.site.country} failed: {reason}. Trying the next one",
             attempt=_attempt(candidate, started, f"failed: {reason}"),
             restart=True,
         )
 
     async def _undo(self, error: BaseException) -> LaunchStatus:
-        """Compensate, then say how it ended. CANCELLED and FAILED both wait for the cloud's word.
+        """Compensate, then write the end. Both CANCELLED and FAILED wait for the cloud's confirmation.
 
-        The machine is given back at once, also while the database takes no word of it.
+        The machine is released at once, even while the database rejects writes.
         """
         unfinished = self._steps.stop()
         if not workflow.patched("release-before-notes"):
             cancelled = await self._why_it_ends(error)
-            return await self._ended(error, await self._release(), cancelled=cancelled)
+            return await self._write_end(error, await self._release(), cancelled=cancelled)
         releasing = asyncio.create_task(self._release())
         try:
             cancelled = await self._why_it_ends(error)
             await self._leave_unfinished(unfinished)
         finally:
             released = await releasing
-        return await self._ended(error, released, cancelled=cancelled)
+        return await self._write_end(error, released, cancelled=cancelled)
 
     async def _why_it_ends(self, error: BaseException) -> bool:
-        """Tell that the launch is ending; returns whether its player cancelled it."""
+        """Write that the launch is ending; return whether its player cancelled it."""
         cancelled = isinstance(error, _CancelledByPlayerError) or is_cancelled_exception(error)
         failed = self._failed or self._step
         if not cancelled and failed is not None:
-            # A step that was told to end may fail at it, and a cancel may come now: the player asked for it.
-            written = await self._tell(LaunchStatus.RUNNING, describe(error), failed, StepStatus.FAILED)
+            # A step may fail because it was told to end, and a cancel may arrive now: the player requested it.
+            written = await self._write_event(LaunchStatus.RUNNING, describe(error), failed, StepStatus.FAILED)
             cancelled = written.status is LaunchStatus.CANCELLING
         if cancelled:
-            await self._tell(LaunchStatus.CANCELLING, "Cancelling: what was rented is given back")
+            await self._write_event(LaunchStatus.CANCELLING, "Cancelling: the rented machine is being released")
         return cancelled
 
     async def _leave_unfinished(self, steps: list[LaunchStepName]) -> None:
-        """Tell that what ran beside the failed step was ended with it."""
+        """Write that the steps in parallel ended with the failed one."""
         for step in steps:
             if self._graph and self._failed is not None and step is not self._failed:
-                await self._tell(LaunchStatus.RUNNING, "Ended with the launch", step, StepStatus.SKIPPED)
+                await self._write_event(LaunchStatus.RUNNING, "Ended with the launch", step, StepStatus.SKIPPED)
 
-    async def _ended(self, error: BaseException, released: Released, *, cancelled: bool) -> LaunchStatus:
+    async def _write_end(self, error: BaseException, released: Released, *, cancelled: bool) -> LaunchStatus:
         if cancelled and released.gone:
             return await self._end(LaunchStatus.CANCELLED, f"Cancelled. {released.message}")
         return await self._end(LaunchStatus.FAILED, describe(error) if released.gone else released.message)
 
     async def _end(self, status: LaunchStatus, message: str) -> LaunchStatus:
         failure = message if status is LaunchStatus.FAILED else None
-        await self._tell(status, message, failure=failure)
+        await self._write_event(status, message, failure=failure)
         return status
 
     async def _release(self) -> Released:
-        """Give back what this launch rented; a machine that it only used is left alone."""
+        """Release what this launch rented. A machine that it only used is left alone."""
         if self._vm_id is None or not self._rented_by_us:
             return Released(gone=True, message="Nothing was rented")
         try:
             return await self._run(ProvisioningActivities.release, self._vm_id, time=_RELEASE_TIME * self._patience)
         except ActivityError:
-            await self._book(ProvisioningActivities.give_up, self._vm_id)
-            return Released(gone=False, message="The cloud did not confirm the deletion; the sweeper goes on with it")
+            await self._record(ProvisioningActivities.give_up, self._vm_id)
+            return Released(gone=False, message="The cloud has not confirmed the deletion; the sweeper will retry it")
 
     async def _do(
         self, step: LaunchStepName, work: Callable[..., Awaitable[T]], argument: object, words: Callable[[T], str]
     ) -> T:
-        """Run a step and tell its beginning and its end; a cancel that came in between is obeyed."""
+        """Run a step and write its beginning and end; a cancel that arrived in between takes effect."""
         await self._begin(step)
         result = await self._run_step(step, work, argument)
         await self._finish(step, words(result))
         return result
 
     async def _run_step(self, step: LaunchStepName, work: Callable[..., Awaitable[T]], argument: object) -> T:
-        """Run an activity of this step, and remember the step when it is the first that fails."""
+        """Run an activity of this step, and remember the step if it is the first that fails."""
         try:
             return await self._run(work, argument, time=self._time(step))
         except ActivityError as error:
@@ -370,24 +374,30 @@ class LaunchWorkflow:
     async def _begin(self, step: LaunchStepName) -> None:
         self._step = step
         self._steps.begin(step, workflow.now())
-        self._obey(await self._tell(LaunchStatus.RUNNING, _BEGINNINGS[step], step, StepStatus.RUNNING, begins=True))
+        self._check_cancelled(
+            await self._write_event(LaunchStatus.RUNNING, _BEGINNINGS[step], step, StepStatus.RUNNING, begins=True)
+        )
 
     async def _finish(self, step: LaunchStepName, message: str, **more: Any) -> None:
         trouble = "" if self._steps.finish(step, workflow.now()) else None
-        self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.DONE, trouble=trouble, **more))
+        self._check_cancelled(
+            await self._write_event(LaunchStatus.RUNNING, message, step, StepStatus.DONE, trouble=trouble, **more)
+        )
 
     async def _skip(self, step: LaunchStepName, message: str) -> None:
         self._steps.finish(step, workflow.now())
-        self._obey(await self._tell(LaunchStatus.RUNNING, message, step, StepStatus.SKIPPED, vm_id=self._vm_id))
+        self._check_cancelled(
+            await self._write_event(LaunchStatus.RUNNING, message, step, StepStatus.SKIPPED, vm_id=self._vm_id)
+        )
 
-    def _obey(self, written: WriteResult) -> None:
+    def _check_cancelled(self, written: WriteResult) -> None:
         if written.status in ENDED:
-            raise _FailedError("it was given up before it had begun")
-        # A cancel that arrives while an activity is finishing raises nothing: it has to be looked for.
+            raise _FailedError("it was abandoned before it started")
+        # A cancel that arrives while an activity is finishing raises nothing, so it is checked for.
         if written.status is LaunchStatus.CANCELLING or workflow.cancellation_reason() is not None:
             raise _CancelledByPlayerError
 
-    async def _tell(
+    async def _write_event(
         self,
         status: LaunchStatus,
         message: str,
@@ -395,7 +405,7 @@ class LaunchWorkflow:
         step_status: StepStatus | None = None,
         **more: Any,
     ) -> WriteResult:
-        """Write the next event. Shielded: a cancel may come, but the story has no torn pages."""
+        """Write the next event. Shielded from cancellation, so that no event is half written."""
         return await asyncio.shield(self._write(status, message, step, step_status, more))
 
     async def _write(
@@ -417,13 +427,13 @@ class LaunchWorkflow:
                 step_status=step_status,
                 **{"progress": self._steps.progress, **more},
             )
-            written: WriteResult = await self._book(LaunchActivities.tell, note)
+            written: WriteResult = await self._record(LaunchActivities.write_progress, note)
             if written.accepted:
                 self._sequence += 1
             return written
 
-    async def _book(self, work: Callable[..., Awaitable[T]], *arguments: object) -> T:
-        """Do what the records need, however long the database refuses it."""
+    async def _record(self, work: Callable[..., Awaitable[T]], *arguments: object) -> T:
+        """Run an activity that the records need, for as long as the database is unavailable."""
         return await self._run(work, *arguments, time=ENDLESS, attempt_time=_NOTE_TIME)
 
     async def _run(
@@ -455,28 +465,28 @@ class LaunchWorkflow:
         return str(workflow.random().randrange(10**17, 10**18))
 
 
-async def _together(*works: Coroutine[Any, Any, object]) -> None:
-    """Run all of them at once. The first failure, or a cancel, ends the others; each has ended when this does."""
+async def _run_together(*works: Coroutine[Any, Any, object]) -> None:
+    """Run all in parallel. The first failure, or a cancel, ends the others; all have ended when this returns."""
     running = [asyncio.create_task(work) for work in works]
     try:
         await workflow.wait(running, return_when=asyncio.FIRST_EXCEPTION)
     finally:
         for task in running:
             task.cancel()
-        await _to_its_end(_all_ended(running))
+        await _run_to_end(_wait_all(running))
     failures = [error for task in running if not task.cancelled() and (error := task.exception()) is not None]
     if failures:
         raise next((error for error in failures if not is_cancelled_exception(error)), failures[0])
 
 
-async def _all_ended(tasks: Sequence[asyncio.Task[object]]) -> None:
-    """Wait for their ends, and look at what they raised, so that none of it is reported as lost."""
+async def _wait_all(tasks: Sequence[asyncio.Task[object]]) -> None:
+    """Wait until all have ended, and retrieve their exceptions, so that none is reported as lost."""
     await workflow.wait(tasks)
     for task in tasks:
         _ = None if task.cancelled() else task.exception()
 
 
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:
     """Wait for this work, whatever cancels come in between."""
     working = asyncio.ensure_future(work)
     while not working.done():
@@ -493,8 +503,8 @@ def _attempt(candidate: Candidate, started: datetime, outcome: str) -> AttemptNo
     return AttemptNote(candidate.offer.provider, candidate.offer.site_id, started, outcome)
 
 
-def _machine_is_hopeless(error: ActivityError, step: LaunchStepName | None) -> bool:
-    """Whether another machine may do better: this one broke, or never came up in its time."""
+def _is_machine_hopeless(error: ActivityError, step: LaunchStepName | None) -> bool:
+    """Return whether another machine may do better: this one broke, or did not come up in time."""
     if kind_of(error) == "MachineLostError":
         return True
     return is_timeout(error) and step in _OF_THE_MACHINE

@@ -1,4 +1,4 @@
-"""The engine as the gateway sees it: start a launch, ask for its end, is it there."""
+"""Temporal's client as the gateway uses it: start a launch, cancel it, check availability."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from launch.messages import ImageRefresh, LaunchInput
 
 
 class LaunchStarter(Protocol):
-    """What a launch needs to begin."""
+    """Starts launches."""
 
     async def start_launch(self, ticket: LaunchInput) -> None:
-        """Starting twice is starting once."""
+        """Start a launch. Starting it twice is harmless."""
         ...
 
 
 class WorkflowClient(LaunchStarter, Protocol):
-    """What orders need of the engine. Everything is answered within seconds or raises UnavailableError."""
+    """The part of Temporal's client that requests need. Responds within seconds or raises UnavailableError."""
 
     async def cancel_launch(self, launch_id: str) -> None:
-        """Ask for the end of a launch. InvalidStateError when it does not run any more."""
+        """Request the end of a launch. Raises InvalidStateError if it is no longer running."""
         ...
 
     async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
-        """Give a command to a machine's workflow; answered once the command has begun or was refused."""
+        """Send a command to a machine's workflow; return once it has begun or was rejected."""
         ...
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
-        """Hand a PIN to a machine's workflow; answered when the device is paired, or will not be."""
+        """Send a PIN to a machine's workflow; return once the device is paired, or failed to be."""
         ...
 
     async def start_pairing(self, pairing: PairingInput) -> None:
@@ -48,12 +48,12 @@ class WorkflowClient(LaunchStarter, Protocol):
 
 
 class WholeEngine(WorkflowClient, Workflows, Protocol):
-    """What the service needs of the engine."""
+    """The part of Temporal's client that the service needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineAddress:
-    """Where Temporal is and how to get in. The repr shows no credential."""
+    """Temporal's address and credentials. The repr shows no credential."""
 
     host: str
     namespace: str
@@ -67,7 +67,7 @@ class EngineAddress:
 
 
 class LazyWorkflowClient:
-    """Loads Temporal's client in a thread when it is first needed: the import alone costs most of a second of CPU."""
+    """Loads Temporal's client in a thread when it is first needed: the import alone takes most of a second of CPU."""
 
     def __init__(self, address: EngineAddress) -> None:
         self._address = address
@@ -75,25 +75,25 @@ class LazyWorkflowClient:
         self._loading = asyncio.Lock()
 
     async def start_launch(self, ticket: LaunchInput) -> None:
-        await (await self._loaded()).start_launch(ticket)
+        await (await self._load()).start_launch(ticket)
 
     async def cancel_launch(self, launch_id: str) -> None:
-        await (await self._loaded()).cancel_launch(launch_id)
+        await (await self._load()).cancel_launch(launch_id)
 
     async def ask_machine(self, vm_id: str, asked: CommandRequest) -> CommandResult:
-        return await (await self._loaded()).ask_machine(vm_id, asked)
+        return await (await self._load()).ask_machine(vm_id, asked)
 
     async def pair_machine(self, vm_id: str, pin: Pin) -> PairResult:
-        return await (await self._loaded()).pair_machine(vm_id, pin)
+        return await (await self._load()).pair_machine(vm_id, pin)
 
     async def start_machine(self, vm_id: str, *, abandoned: bool = False) -> bool:
-        return await (await self._loaded()).start_machine(vm_id, abandoned=abandoned)
+        return await (await self._load()).start_machine(vm_id, abandoned=abandoned)
 
     async def open_workflows(self) -> frozenset[str]:
-        return await (await self._loaded()).open_workflows()
+        return await (await self._load()).open_workflows()
 
     async def is_open(self, workflow_id: str) -> bool:
-        return await (await self._loaded()).is_open(workflow_id)
+        return await (await self._load()).is_open(workflow_id)
 
     async def start_pairing(self, pairing: PairingInput) -> None:
         await (await self._loaded()).start_pairing(pairing)
@@ -102,9 +102,9 @@ class LazyWorkflowClient:
         await (await self._loaded()).refresh_images(refresh)
 
     async def ping(self) -> None:
-        await (await self._loaded()).ping()
+        await (await self._load()).ping()
 
-    async def _loaded(self) -> WholeEngine:
+    async def _load(self) -> WholeEngine:
         async with self._loading:
             if self._engine is None:
                 module = await asyncio.to_thread(importlib.import_module, "launch.temporal_client")

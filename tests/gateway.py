@@ -116,7 +116,7 @@ class StubEngine:
 
     def _answer(self) -> None:
         if self.away:
-            raise UnavailableError("the engine does not respond")
+            raise UnavailableError("Temporal does not respond")
 
 
 class ShelfOfGames:

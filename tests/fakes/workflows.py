@@ -38,4 +38,4 @@ class FakeWorkflows:
     def _enter(self, method: str) -> None:
         self.calls[method] += 1
         if self.away:
-            raise UnavailableError("the engine does not respond")
+            raise UnavailableError("Temporal does not respond")

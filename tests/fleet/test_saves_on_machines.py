@@ -40,7 +40,7 @@ async def test_no_other_game_is_set_up_over_saves_that_are_on_the_machine_alone(
 
     assert refused.status is LaunchStatus.FAILED
     assert (refused.failure or "").startswith(
-        "Saves of mario-odyssey are on this machine alone. Launch mario-odyssey with the same save on it again, "
+        "Saves of mario-odyssey exist on this machine alone. Launch mario-odyssey with the same save on it again, "
         "or delete the machine and accept the loss. "
     )
     assert why in (refused.failure or "")

@@ -112,7 +112,7 @@ async def test_other_terms_get_the_same_launch_with_a_warning(gateway: GatewayWo
     assert len(set(ids(first, second, third))) == 1
     (launch,) = await stored(gateway)
     assert (launch.max_usd_per_hour, launch.provider) == (None, None)
-    warning = "It was under way already, and does not follow provider, maxHourlyPrice of a later request"
+    warning = "It was already running and does not follow provider, maxHourlyPrice of a later request"
     assert (launch.warning or "").endswith(f". {warning}")
     shown = await gateway.data("query($id: ID!) { launch(id: $id) { warning } }", ANN, id=ids(second)[0])
     assert shown["launch"]["warning"] == launch.warning
@@ -257,7 +257,7 @@ class EngineThatLosesTheFirstStart(StubEngine):
         if not self.reached.is_set():
             self.reached.set()
             await self.lose.wait()
-            raise UnavailableError("the engine does not respond")
+            raise UnavailableError("Temporal does not respond")
         await super().start_launch(ticket)
 
 

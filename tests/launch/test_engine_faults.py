@@ -8,7 +8,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from embedded.ports import free_port
 from errors import UnusableError
 from launch.engine_faults import fault_of
-from launch.temporal_client import TemporalWorkflowClient, connect, engine_answers
+from launch.temporal_client import TemporalWorkflowClient, connect, require_temporal
 from launch.workflow_client import EngineAddress
 
 CLOUD = "gamer.a1b2c.tmprl.cloud:7233"
@@ -41,12 +41,12 @@ async def test_an_address_where_nothing_listens_is_named() -> None:
         (
             RuntimeError("Failed client connect: `get_system_info` call error: Status { code: Unauthenticated }"),
             "canary",
-            "TEMPORAL_API_KEY: Temporal at gamer.a1b2c.tmprl.cloud:7233 refuses these credentials for the namespace ",
+            "TEMPORAL_API_KEY: Temporal at gamer.a1b2c.tmprl.cloud:7233 rejects these credentials for the namespace ",
         ),
         (
             RPCError("Request unauthorized.", RPCStatusCode.PERMISSION_DENIED, b""),
             None,
-            "TEMPORAL_TLS_CERT_PATH: Temporal at gamer.a1b2c.tmprl.cloud:7233 refuses these credentials ",
+            "TEMPORAL_TLS_CERT_PATH: Temporal at gamer.a1b2c.tmprl.cloud:7233 rejects these credentials ",
         ),
         (
             RuntimeError("Server connection error: tonic::transport::Error: dns error: failed to lookup address"),
@@ -56,7 +56,7 @@ async def test_an_address_where_nothing_listens_is_named() -> None:
         (
             RuntimeError("Server connection error: invalid peer certificate: UnknownIssuer"),
             None,
-            "TEMPORAL_ADDRESS: gamer.a1b2c.tmprl.cloud:7233 does not agree on TLS; ",
+            "TEMPORAL_ADDRESS: gamer.a1b2c.tmprl.cloud:7233 fails TLS; ",
         ),
         (
             RPCError("Namespace x is not found.", RPCStatusCode.NOT_FOUND, b""),
@@ -78,8 +78,8 @@ async def test_an_engine_that_is_lost_between_two_calls_is_unavailable() -> None
     address = EngineAddress(CLOUD, "default", "queue")
 
     with pytest.raises(UnusableError) as refused:
-        async with engine_answers(address):
+        async with require_temporal(address):
             raise RPCError("transport error", RPCStatusCode.UNAVAILABLE, b"")
 
     assert refused.value.fault.startswith("TEMPORAL_ADDRESS: ")
-    assert refused.value.message == "the engine does not respond"
+    assert refused.value.message == "Temporal does not respond"

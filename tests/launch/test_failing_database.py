@@ -138,7 +138,7 @@ async def test_a_launch_that_cannot_be_taken_back_is_named_in_the_refusal(
         await faulty_world.launch()
 
     (launch,) = await faulty_world.db.find(Launch, {})
-    assert refused.value.message.endswith(f"the launch may still begin. It is {launch.id}")
+    assert refused.value.message.endswith(f"launch {launch.id} may still start")
 
 
 async def test_a_release_that_finds_its_record_closed_ends_the_launch(world: World) -> None:

@@ -258,7 +258,7 @@ async def test_a_step_that_fails_and_is_repeated_says_so_until_it_has_succeeded(
     launch = await world.launch()
     await asyncio.wait_for(reached.wait(), 30)
     handle = world.client.get_workflow_handle(f"launch-{launch.id}")
-    told = "Connecting to the machine: a try failed and is repeated. apt is locked"
+    told = "Connecting to the machine: an attempt failed and is being repeated. apt is locked"
 
     await handle.signal(signal, reason)
     async with asyncio.timeout(20), world.db.watch(Launch, []) as changes:

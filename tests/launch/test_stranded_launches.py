@@ -62,7 +62,7 @@ async def test_a_launch_that_was_cancelled_before_anybody_began_it_is_cancelled(
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        (LaunchStatus.QUEUED, LaunchStatus.FAILED, "It could not be begun in time; nothing was rented"),
+        (LaunchStatus.QUEUED, LaunchStatus.FAILED, "It could not start in time; nothing was rented"),
         (LaunchStatus.CANCELLING, LaunchStatus.CANCELLED, "Cancelled. Nothing was rented"),
     ],
 )
@@ -99,7 +99,7 @@ async def test_a_young_launch_and_one_under_way_are_left_alone(world: World) -> 
 async def test_an_engine_that_is_away_leaves_them_for_the_next_time(world: World) -> None:
     class Away:
         async def start_launch(self, ticket: LaunchInput) -> None:
-            raise UnavailableError("the engine does not respond")
+            raise UnavailableError("Temporal does not respond")
 
     launch = await a_record(world, timedelta(minutes=1))
 

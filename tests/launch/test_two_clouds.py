@@ -10,7 +10,7 @@ import pytest
 
 from billing.operator_alerts import OperatorAlerts
 from errors import AccountBalanceError, AccountQuotaError
-from launch.activities import understood_by_earlier_builds, with_every_cloud
+from launch.activities import for_earlier_builds, with_every_cloud
 from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
@@ -127,7 +127,7 @@ def test_an_offer_travels_in_parts_that_earlier_builds_know_and_still_adds_up() 
     total = sum(line.usd_per_hour for line in lines)
     offer = Offer(ProviderName.CLOUDYPAD, IOWA, 8, 30, 200, "nvidia-l4", Decimal(total), lines=lines)
 
-    sent = understood_by_earlier_builds(offer)
+    sent = for_earlier_builds(offer)
 
     assert {line.part: str(line.usd_per_hour) for line in sent.lines} == {
         PricePart.GPU: "0.35",

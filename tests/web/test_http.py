@@ -55,7 +55,7 @@ async def test_not_ready_without_the_engine(gateway: GatewayWorld, ann: aiohttp.
         told = await answer.json()
 
     assert (answer.status, told["status"]) == (503, "not ready")
-    assert told["checks"]["engine"] == {"ok": False, "detail": "the engine does not respond"}
+    assert told["checks"]["engine"] == {"ok": False, "detail": "Temporal does not respond"}
 
 
 async def test_an_unknown_address_is_json(ann: aiohttp.ClientSession) -> None:
