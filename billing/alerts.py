@@ -106,12 +106,12 @@ class AlertFeed:
         async with self._feed.listen(ALERTS) as live:
             while True:
                 told = await live.next()
-                for alert in await self._missed(since) if told is None else [told]:
+                for alert in await self._find_missed(since) if told is None else [told]:
                     if user_id in {None, alert.user_id} and alert.id not in seen:
                         seen.add(alert.id)
                         yield alert
 
-    async def _missed(self, since: datetime) -> list[SpendingAlert]:
+    async def _find_missed(self, since: datetime) -> list[SpendingAlert]:
         found, _ = await self._db.find_readable(SpendingAlert, {"raised_at": {"$gte": since}}, sort=[("raised_at", 1)])
         return found
 

@@ -154,7 +154,7 @@ async def ensure_schedule(
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     )
 
-    def renewed(asked: ScheduleUpdateInput) -> ScheduleUpdate | None:
+    def renew(asked: ScheduleUpdateInput) -> ScheduleUpdate | None:
         kept = asked.description.schedule
         if [each.every for each in kept.spec.intervals] == [every]:
             return None
@@ -163,7 +163,7 @@ async def ensure_schedule(
     try:
         await client.create_schedule(schedule_id, schedule, trigger_immediately=at_once)
     except ScheduleAlreadyRunningError:
-        await client.get_schedule_handle(schedule_id).update(renewed)
+        await client.get_schedule_handle(schedule_id).update(renew)
 
 
 def schedule_name(workflow_name: str, task_queue: str) -> str:

@@ -76,16 +76,16 @@ class _Activity(ActivityInboundInterceptor):
         except GatewayError as error:
             if isinstance(error, ProviderBusyError) and is_worth_reporting(activity.info(), datetime.now(UTC)):
                 await signal_failed_try(error.message)
-            raise self._expected(error) from None
+            raise self._handle_expected(error) from None
         except ExceptionGroup as group:
             inner = next(_leaves(group))
             if isinstance(inner, GatewayError):
-                raise self._expected(inner) from None
-            raise self._unexpected(inner) from group
+                raise self._handle_expected(inner) from None
+            raise self._handle_unexpected(inner) from group
         except Exception as error:
-            raise self._unexpected(error) from error
+            raise self._handle_unexpected(error) from error
 
-    def _expected(self, error: GatewayError) -> ApplicationError:
+    def _handle_expected(self, error: GatewayError) -> ApplicationError:
         """Log one line without a traceback: these errors are ordinary."""
         info = activity.info()
         self._failed(info.activity_type, type(error).__name__)
@@ -101,7 +101,7 @@ class _Activity(ActivityInboundInterceptor):
             category=ApplicationErrorCategory.BENIGN,
         )
 
-    def _unexpected(self, error: Exception) -> ApplicationError:
+    def _handle_unexpected(self, error: Exception) -> ApplicationError:
         """Handle a fault of ours. Its text may contain anything, so it goes to the log and not to the player.
 
         Activities that the records need are repeated until another version is deployed, and logged ever more rarely.

@@ -76,7 +76,7 @@ class Health:
 
     async def warning(self, vm: Vm, memory: MonitorState) -> str | None:
         """Return what the player should know, and raise or clear the related alerts."""
-        told = [text for text in (await self._unmeasured(vm, memory), await self._balance(vm)) if text is not None]
+        told = [text for text in (await self._check_measured(vm, memory), await self._balance(vm)) if text is not None]
         return ". ".join(told) or None
 
     async def balance_alert(self, vm: Vm) -> OperatorAlert | None:
@@ -95,7 +95,7 @@ class Health:
                 if vm is None or not _may_last(alert, vm, now):
                     await self._alerts.clear(code, alert.subject_id)
 
-    async def _unmeasured(self, vm: Vm, memory: MonitorState) -> str | None:
+    async def _check_measured(self, vm: Vm, memory: MonitorState) -> str | None:
         end, since = stop_deadline(vm, memory), memory.unmeasured_since
         if end is None or since is None:
             await self._clear(vm)

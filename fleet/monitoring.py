@@ -89,7 +89,7 @@ class MonitoringActivities:
     def _check_record(self, vm: Vm, memory: MonitorState) -> Incident | None:
         """Return what the record alone shows."""
         if memory.finishes and vm.status in {VmStatus.STOPPING, VmStatus.STARTING}:
-            return _interrupted(vm)
+            return _interrupted_incident(vm)
         return _check_clock(vm, self._times)
 
     async def _check_without_cloud(self, vm: Vm, memory: MonitorState) -> CheckResult | None:
@@ -103,7 +103,7 @@ class MonitoringActivities:
             return None
         launch = await self._db.get(Launch, vm.launch_id)
         abandoned = memory.abandoned or launch is None or launch.status in LAUNCH_ENDED
-        seen = _interrupted(vm) if abandoned and memory.finishes else None
+        seen = _interrupted_incident(vm) if abandoned and memory.finishes else None
         return CheckResult(seen, memory, self._times.look_s)
 
     async def _check_cloud(self, vm: Vm, memory: MonitorState) -> Incident | None:
@@ -226,7 +226,7 @@ class MonitoringActivities:
             await self._db.update(Vm, {"_id": vm.id}, {"$set": fields})
 
 
-def _interrupted(vm: Vm) -> Incident:
+def _interrupted_incident(vm: Vm) -> Incident:
     return Incident(IncidentKind.INTERRUPTED, f"continuing interrupted work of status {vm.status}")
 
 

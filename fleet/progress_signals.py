@@ -85,7 +85,7 @@ def signal_progress() -> ProgressCallback:
             await asyncio.sleep(_TICK_S)
             await send(latest[-1])
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         if line in told or len(told) >= _LINES_PER_ACTIVITY:
             return
         if not told and (ticking := _ticking.get()) is not None:
@@ -96,4 +96,4 @@ def signal_progress() -> ProgressCallback:
         sending.add(task)
         task.add_done_callback(sending.discard)
 
-    return tell
+    return report

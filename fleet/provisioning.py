@@ -217,7 +217,7 @@ class ProvisioningActivities:
 
         try:
             return await provider.rent(
-                order.offer, Tag(vm.tag), ordered_at=vm.ordered_at, permit=permit, tell=signal_progress()
+                order.offer, Tag(vm.tag), ordered_at=vm.ordered_at, permit=permit, report=signal_progress()
             )
         except NoCapacityError as error:
             await self._db.update(Vm, mine, {"$set": {"ordered_at": None}})

@@ -51,7 +51,7 @@ async def claim_queue(client: Client, task_queue: str, deployment: str, *, adopt
     """
     ours, other = f"{_OF_DEPLOYMENT}{deployment}", None
 
-    def noted(asked: ScheduleUpdateInput) -> ScheduleUpdate | None:
+    def note_deployment(asked: ScheduleUpdateInput) -> ScheduleUpdate | None:
         nonlocal other
         kept = asked.description.schedule
         note = kept.state.note or ""
@@ -62,5 +62,5 @@ async def claim_queue(client: Client, task_queue: str, deployment: str, *, adopt
             return None
         return ScheduleUpdate(replace(kept, state=replace(kept.state, note=ours)))
 
-    await client.get_schedule_handle(schedule_name(SWEEP, task_queue)).update(noted)
+    await client.get_schedule_handle(schedule_name(SWEEP, task_queue)).update(note_deployment)
     return other

@@ -51,10 +51,10 @@ class WatchSpendingWorkflow:
                 raise
             return error
         for alert_id in waiting:
-            await self._tell(alert_id)
+            await self._deliver(alert_id)
         return None
 
-    async def _tell(self, alert_id: str) -> None:
+    async def _deliver(self, alert_id: str) -> None:
         """Start the alert's own workflow, which continues after this one has ended."""
         try:
             await workflow.start_child_workflow(

@@ -95,8 +95,8 @@ class DuplicateRequests:
         key = IdempotencyKey(
             id=key_id(order.caller_id, order.user_id, order.idempotency_key),
             launch_id=launch.id,
-            asked=_hash(_asked(order)),
-            filled=_hash(_filled(_asked(order), wanted)),
+            asked=_hash(_sent_arguments(order)),
+            filled=_hash(_filled_arguments(_sent_arguments(order), wanted)),
             expires_at=datetime.now(UTC) + KEPT_FOR,
         )
         try:
@@ -106,7 +106,7 @@ class DuplicateRequests:
             if stored is None or stored.launch_id == launch.id:
                 return launch.id
             if key.asked != stored.asked and key.filled != stored.filled:
-                raise _reused() from None
+                raise _reused_error() from None
             return stored.launch_id
         return launch.id
 
@@ -126,11 +126,11 @@ class DuplicateRequests:
     async def _find_by_key(self, order: Order, wanted: Console) -> Launch | None:
         if order.idempotency_key is None:
             return None
-        asked = _asked(order)
+        asked = _sent_arguments(order)
         key = await self._db.get(IdempotencyKey, key_id(order.caller_id, order.user_id, order.idempotency_key))
         if key is not None:
-            if _hash(asked) != key.asked and _hash(_filled(asked, wanted)) != key.filled:
-                raise _reused()
+            if _hash(asked) != key.asked and _hash(_filled_arguments(asked, wanted)) != key.filled:
+                raise _reused_error()
             if (launch := await self.keep(await self._db.get(Launch, key.launch_id))) is not None:
                 return launch
             # Its record was undone, because Temporal was unavailable.
@@ -143,8 +143,8 @@ class DuplicateRequests:
         launch = await self._db.find_one(Launch, same_key)
         if launch is None or launch.user_id != order.user_id:
             return None
-        if _filled(_asked(order), wanted) != _arguments_of(launch):
-            raise _reused()
+        if _filled_arguments(_sent_arguments(order), wanted) != _arguments_of(launch):
+            raise _reused_error()
         return await self.keep(launch)
 
     async def _find_under_way(self, order: Order) -> Launch | None:
@@ -202,7 +202,7 @@ def _other_terms(launch: Launch, order: Order) -> list[str]:
     return [name for name, (wanted, has) in terms.items() if wanted is not None and wanted != has]
 
 
-def _asked(order: Order) -> dict[str, str | None]:
+def _sent_arguments(order: Order) -> dict[str, str | None]:
     near, price = order.near, order.max_usd_per_hour
     return {
         "console": order.console.value,
@@ -217,7 +217,7 @@ def _asked(order: Order) -> dict[str, str | None]:
     }
 
 
-def _filled(asked: Arguments, wanted: Console) -> dict[str, str | None]:
+def _filled_arguments(asked: Arguments, wanted: Console) -> dict[str, str | None]:
     return {
         **asked,
         "save": asked["save"] or DEFAULT_SAVE,
@@ -253,5 +253,5 @@ def _hash(arguments: Arguments) -> str:
     return hashlib.sha256(json.dumps(arguments, sort_keys=True).encode()).hexdigest()
 
 
-def _reused() -> IdempotencyKeyReusedError:
+def _reused_error() -> IdempotencyKeyReusedError:
     return IdempotencyKeyReusedError("this key was used with other arguments", ("idempotencyKey",))

@@ -26,7 +26,7 @@ class ImageRefreshing:
 
     @activity.defn(name="refresh_images")
     async def refresh_images(self, wanted: ImageRefresh) -> int:
-        """Return how many images have a known digest. A registry that does not answer fails nothing: it is noted."""
+        """Return how many images have a known digest. A registry that does not respond is recorded only."""
         if wanted.image is not None:
             return int((await self._images.refresh_one(wanted.image)).digest is not None)
         return sum(image.digest is not None for image in await self._images.refresh())
@@ -47,7 +47,5 @@ class RefreshImagesWorkflow:
 
 
 async def ensure_image_schedule(client: Client, task_queue: str, every: timedelta) -> None:
-    """Make sure that Temporal refreshes at this interval, and begins now. May be called by every worker at every
-    start.
-    """
+    """Create the schedule that refreshes at this interval, beginning now. Every worker may call it at every start."""
     await ensure_schedule(client, task_queue, REFRESH_IMAGES, every)

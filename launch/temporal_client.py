@@ -181,7 +181,7 @@ class TemporalWorkflowClient:
         return found.status is WorkflowExecutionStatus.RUNNING
 
     async def start_pairing(self, pairing: PairingInput) -> None:
-        async with _answered():
+        async with _translate_errors():
             await self._client.start_workflow(
                 PAIRING,
                 pairing,
@@ -191,7 +191,7 @@ class TemporalWorkflowClient:
             )
 
     async def refresh_images(self, refresh: ImageRefresh) -> None:
-        async with _answered(_REFRESHING):
+        async with _translate_errors(_REFRESHING):
             handle = await self._client.start_workflow(
                 REFRESH_IMAGES,
                 refresh,

@@ -96,10 +96,10 @@ class LazyWorkflowClient:
         return await (await self._load()).is_open(workflow_id)
 
     async def start_pairing(self, pairing: PairingInput) -> None:
-        await (await self._loaded()).start_pairing(pairing)
+        await (await self._load()).start_pairing(pairing)
 
     async def refresh_images(self, refresh: ImageRefresh) -> None:
-        await (await self._loaded()).refresh_images(refresh)
+        await (await self._load()).refresh_images(refresh)
 
     async def ping(self) -> None:
         await (await self._load()).ping()

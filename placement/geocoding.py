@@ -88,7 +88,7 @@ class Geocoder:
         with best_effort():
             await asyncio.gather(*(self._db.replace(stored[place]) for place in unknown))
         self._doubtful |= {place for place, row in stored.items() if _is_doubtful(row)}
-        self._known |= {place: _located(row) for place, row in stored.items()}
+        self._known |= {place: _to_located(row) for place, row in stored.items()}
 
     async def _load_stored(self, places: Collection[Place]) -> dict[Place, GeocodedPlace]:
         read = await self._db.read_many(GeocodedPlace, map(_key, places))
@@ -138,7 +138,7 @@ def _row(place: Place, located: Located | None, source: str, at: datetime) -> Ge
     )
 
 
-def _located(row: GeocodedPlace) -> Located | None:
+def _to_located(row: GeocodedPlace) -> Located | None:
     if row.latitude is None or row.longitude is None:
         return None
     position = Position(row.latitude, row.longitude)

@@ -173,7 +173,7 @@ class Placements:
         located = {site.id: _on_google(site) for site in sites}
         elsewhere = {site.place for site in sites if located[site.id] is None}
         known = await self._geocoder.locate(elsewhere) if elsewhere else {}
-        return [located[site.id] or _geocoded(site, known[site.place]) for site in sites]
+        return [located[site.id] or _from_geocoding(site, known[site.place]) for site in sites]
 
 
 def _on_google(site: Site) -> LocatedSite | None:
@@ -184,7 +184,7 @@ def _on_google(site: Site) -> LocatedSite | None:
     return LocatedSite(site, Position(region.latitude, region.longitude), region.country_code, Precision.TOWN)
 
 
-def _geocoded(site: Site, found: Located | None) -> LocatedSite:
+def _from_geocoding(site: Site, found: Located | None) -> LocatedSite:
     if found is None:
         return LocatedSite(site, None, None)
     return LocatedSite(site, found.position, found.country_code, found.precision)

@@ -207,7 +207,7 @@ class Provider(Protocol):
         *,
         ordered_at: datetime | None = None,
         permit: OrderPermit = always_permit,
-        tell: ProgressCallback = no_progress,
+        report: ProgressCallback = no_progress,
     ) -> Machine:
         """Order a machine named `tag` and return as soon as the cloud has it, often before it has an address.
 

@@ -57,10 +57,10 @@ class InstrumentedProvider:
         *,
         ordered_at: datetime | None = None,
         permit: OrderPermit = always_permit,
-        tell: ProgressCallback = no_progress,
+        report: ProgressCallback = no_progress,
     ) -> Machine:
         with self._timed("rent"):
-            return await self._inner.rent(offer, tag, ordered_at=ordered_at, permit=permit, tell=tell)
+            return await self._inner.rent(offer, tag, ordered_at=ordered_at, permit=permit, report=report)
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         with self._timed("machine"):

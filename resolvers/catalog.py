@@ -30,7 +30,7 @@ async def console(context: Context, type_: ConsoleType) -> Console:
 
 
 async def consoles_of(context: Context, types: Sequence[ConsoleType]) -> Mapping[ConsoleType, Console | Exception]:
-    """As `console`, for many."""
+    """Return the consoles of many objects."""
     require(context.caller, "Query.console")
     return await context.loaders.console.load_all(types)
 

@@ -27,7 +27,7 @@ V = TypeVar("V")
 
 
 class Loader(Generic[K, V]):
-    """Load keys in batches: all that are asked for in one round of the event loop, each of them once.
+    """Load keys in batches: all that are requested in one round of the event loop, each once.
 
     Callers can be cancelled one by one: a load under way goes on for the others.
     """
@@ -70,7 +70,7 @@ class Loader(Generic[K, V]):
         self._next = None
         try:
             values = await self._look_up(keys)
-        except Exception as error:  # those who asked are told of it
+        except Exception as error:  # passed on to the callers
             values = [error for _ in keys]
         self._known = dict(zip(keys, values, strict=True)) | self._known
         for key in keys:

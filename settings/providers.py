@@ -148,7 +148,7 @@ class ProviderSettings(BaseSettings):
     )
     image_registry_url: AnyHttpUrl | None = Field(
         None,
-        description="URL of a registry mirror that is asked for the digests of emulator images, with the image's own "
+        description="URL of a registry mirror that provides the digests of emulator images, with the image's own "
         "registry in `ns`. Absent: each image's own registry, or the simulated one.",
         examples=["https://mirror.example.com"],
     )
@@ -156,7 +156,7 @@ class ProviderSettings(BaseSettings):
         24.0,
         gt=0,
         le=8760,
-        description="How often, in hours, workers ask which images the tags of emulators stand for.",
+        description="How often, in hours, workers resolve the tags of emulator images.",
         examples=["24"],
     )
     refuse_unplayable: bool = Field(

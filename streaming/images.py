@@ -34,7 +34,7 @@ async def has_image(shell: Shell, image: str) -> bool:
     return True
 
 
-async def pull_image(shell: Shell, image: str, tell: ProgressCallback) -> bool:
+async def pull_image(shell: Shell, image: str, report: ProgressCallback) -> bool:
     """Ensure that the image is on the machine; return whether it was pulled. May be repeated: finished layers remain.
 
     Raises ProviderRefusedError if the registry does not know the image or requires a log-in, and ProviderBusyError for
@@ -42,8 +42,8 @@ async def pull_image(shell: Shell, image: str, tell: ProgressCallback) -> bool:
     """
     if await has_image(shell, image):
         return False
-    tell("Fetching the emulator")
-    layers = _LayerCount(tell)
+    report("Fetching the emulator")
+    layers = _LayerCount(report)
     try:
         await shell.sudo(*_ENGINE, "pull", validate_image(image), timeout_s=_PULL_S, each_line=layers.read)
     except CommandFailedError as error:
@@ -63,8 +63,8 @@ def _error_for(image: str, error: CommandFailedError) -> Exception:
 class _LayerCount:
     """Counts the layers that `docker pull` lists when its output is not a terminal."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._named: set[str] = set()
         self._there: set[str] = set()
 
@@ -75,4 +75,4 @@ class _LayerCount:
         self._named.add(found[1])
         if found[2] != "Pulling fs layer":
             self._there.add(found[1])
-            self._tell(f"Fetching the emulator: {len(self._there)} of {len(self._named)} layers")
+            self._report(f"Fetching the emulator: {len(self._there)} of {len(self._named)} layers")

@@ -109,21 +109,21 @@ class StreamingMachines:
             await probe.await_port(address.host, address.ssh_port, self._ready_within_s)
         return await repeat(read_key, self._ready_within_s)
 
-    async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None:
+    async def install(self, address: Address, tag: str, report: ProgressCallback) -> None:
         """Let CloudyPad set the machine up: driver, container engine, Wolf. Takes many minutes and restarts it.
 
         A machine that was set up before is only checked: a file on the machine records it, so that any worker can
         continue.
         """
         if await self._on(address, _is_installed):
-            tell("The streaming server is already installed")
+            report("The streaming server is already installed")
             return
         instance = await self._cloudypad.get(tag)
         if instance is None or not instance.configured or instance.host != address.host:
             if instance is not None and instance.provider == _RENTED_BY_CLOUDYPAD:
                 raise ProviderBusyError("CloudyPad has not finished setting up its machine")
             await self._on(address, _wait_for_first_boot)
-            await self._cloudypad.create_ssh(tag, address.host, address.ssh_user, self._ssh.key.path, tell)
+            await self._cloudypad.create_ssh(tag, address.host, address.ssh_user, self._ssh.key.path, report)
         await self._on(address, lambda shell: _note_installed(shell, tag))
 
     async def forget(self, tag: str) -> None:
@@ -146,19 +146,19 @@ class StreamingMachines:
         """Upload the slot's files to the bucket. After it returns, no file exists on the machine alone."""
         return await self._on(address, lambda shell: self._saves_of(address).upload(shell, slot))
 
-    async def pull_image(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> None:
+    async def pull_image(self, address: Address, game: GameToPlay, report: ProgressCallback) -> None:
         """Pull the game's image onto the machine, and its core if it has one."""
         app = app_of(game)
 
         async def pull(shell: Shell) -> None:
             if app.core is not None:
                 await bring_core(shell, self._bucket, app.core)
-            await pull_image(shell, app.image, tell)
+            await pull_image(shell, app.image, report)
 
         await self._on(address, pull)
 
     async def configure_game(
-        self, address: Address, game: GameToPlay, tell: ProgressCallback = no_progress
+        self, address: Address, game: GameToPlay, report: ProgressCallback = no_progress
     ) -> str | None:
         """Make Moonlight list this game. After it returns, its image is on the machine, and Wolf lists it.
 
@@ -168,7 +168,7 @@ class StreamingMachines:
 
         async def configure(shell: Shell) -> str | None:
             await prepare(shell)
-            await pull_image(shell, app.image, tell)
+            await pull_image(shell, app.image, report)
             lacking = await wolf.configure(shell, self._bucket, app)
             await _await_listing(WolfApi(shell), app.title)
             return lacking

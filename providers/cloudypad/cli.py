@@ -115,15 +115,21 @@ class CloudyPadCli:
         return clean_line(finished.stdout, 40)
 
     async def create_ssh(
-        self, name: str, host: str, user: str, key_path: Path, tell: ProgressCallback = no_progress
+        self, name: str, host: str, user: str, key_path: Path, report: ProgressCallback = no_progress
     ) -> Instance:
         """Set up a machine that is reachable over SSH. Takes many minutes; repeating it sets the machine up again."""
         async with self.turn(name) as turn:
-            await self._run(turn, commands.create_ssh(name, host, user, key_path), tell)
+            await self._run(turn, commands.create_ssh(name, host, user, key_path), report)
         return await self._get_configured(name)
 
     async def create_gcp(
-        self, turn: Turn, order: GcpOrder, key_path: Path, tell: ProgressCallback = no_progress, *, again: bool = False
+        self,
+        turn: Turn,
+        order: GcpOrder,
+        key_path: Path,
+        report: ProgressCallback = no_progress,
+        *,
+        again: bool = False,
     ) -> Instance:
         """Rent and set up a machine at Google Cloud.
 
@@ -131,7 +137,7 @@ class CloudyPadCli:
         that it may have left is not waited for.
         """
         argv = commands.create_gcp(turn.name, order, key_path)
-        await self._run(turn, commands.with_lock_broken(argv) if again else argv, tell)
+        await self._run(turn, commands.with_lock_broken(argv) if again else argv, report)
         return await self._get_configured(turn.name)
 
     async def get(self, name: str) -> Instance | None:
@@ -180,37 +186,37 @@ class CloudyPadCli:
         unstored = {one.name: 0 for one in here if one.provider == provider and not one.version}
         return {**unstored, **known}
 
-    async def start(self, name: str, tell: ProgressCallback = no_progress) -> None:
+    async def start(self, name: str, report: ProgressCallback = no_progress) -> None:
         async with self.turn(name) as turn:
-            await self._run(turn, commands.start(name, int(self._short_s) * 5), tell)
+            await self._run(turn, commands.start(name, int(self._short_s) * 5), report)
 
-    async def stop(self, name: str, tell: ProgressCallback = no_progress) -> None:
+    async def stop(self, name: str, report: ProgressCallback = no_progress) -> None:
         async with self.turn(name) as turn:
-            await self._run(turn, commands.stop(name, int(self._short_s) * 5), tell)
+            await self._run(turn, commands.stop(name, int(self._short_s) * 5), report)
 
-    async def restart(self, name: str, tell: ProgressCallback = no_progress) -> None:
+    async def restart(self, name: str, report: ProgressCallback = no_progress) -> None:
         async with self.turn(name) as turn:
-            await self._run(turn, commands.restart(name, int(self._short_s) * 5), tell)
+            await self._run(turn, commands.restart(name, int(self._short_s) * 5), report)
 
-    async def provision(self, name: str, tell: ProgressCallback = no_progress) -> None:
+    async def provision(self, name: str, report: ProgressCallback = no_progress) -> None:
         async with self.turn(name) as turn:
-            await self._run(turn, commands.provision(name), tell)
+            await self._run(turn, commands.provision(name), report)
 
-    async def configure(self, name: str, tell: ProgressCallback = no_progress) -> None:
+    async def configure(self, name: str, report: ProgressCallback = no_progress) -> None:
         """Run the set-up again. It restarts the machine and deletes Wolf's pairings."""
         async with self.turn(name) as turn:
-            await self._run(turn, commands.configure(name), tell)
+            await self._run(turn, commands.configure(name), report)
 
-    async def destroy(self, name: str, tell: ProgressCallback = no_progress, *, turn: Turn | None = None) -> None:
+    async def destroy(self, name: str, report: ProgressCallback = no_progress, *, turn: Turn | None = None) -> None:
         """Remove the instance and all its resources. An unknown instance counts as removed."""
         if turn is None:
             async with self.turn(name) as own:
-                return await self.destroy(name, tell, turn=own)
+                return await self.destroy(name, report, turn=own)
         if self._store is not None and not self._files(name).exists:
             return None
         failure: ProviderError | None = None
         try:
-            await self._run(turn, commands.destroy(name), tell)
+            await self._run(turn, commands.destroy(name), report)
         except ProviderError as error:
             failure = error
         if name in await self.names():
@@ -239,26 +245,26 @@ class CloudyPadCli:
     async def _query(self, argv: list[str]) -> Finished:
         return await self._execute(argv, _SILENT, self._short_s, no_progress, None)
 
-    async def _run(self, turn: Turn, argv: list[str], tell: ProgressCallback) -> None:
+    async def _run(self, turn: Turn, argv: list[str], report: ProgressCallback) -> None:
         """Run a command that changes the instance, reporting progress and storing the state while it runs.
 
         Raises the error that the output means.
         """
-        work = self._run_breaking_lock(turn.lock, argv, tell)
+        work = self._run_breaking_lock(turn.lock, argv, report)
         finished = await (work if turn.lease is None else turn.lease.run_leased(work))
         if finished.exit_code != 0 or _PROMPTED in finished.stdout:
             raise _failure(argv[0], finished)
 
-    async def _run_breaking_lock(self, lock: int, argv: list[str], tell: ProgressCallback) -> Finished:
-        finished = await self._execute(argv, _WARNINGS, self._long_s, tell, lock)
+    async def _run_breaking_lock(self, lock: int, argv: list[str], report: ProgressCallback) -> Finished:
+        finished = await self._execute(argv, _WARNINGS, self._long_s, report, lock)
         locked = finished.exit_code != 0 and any(word in finished.stdout for word in _LOCKED)
         if locked and argv != commands.with_lock_broken(argv):
             # This process holds the instance's own lock, so the process that locked the stack has died.
-            finished = await self._execute(commands.with_lock_broken(argv), _WARNINGS, self._long_s, tell, lock)
+            finished = await self._execute(commands.with_lock_broken(argv), _WARNINGS, self._long_s, report, lock)
         return finished
 
     async def _execute(
-        self, argv: list[str], level: str, deadline_s: float, tell: ProgressCallback, lock: int | None
+        self, argv: list[str], level: str, deadline_s: float, report: ProgressCallback, lock: int | None
     ) -> Finished:
         await asyncio.to_thread(self._prepare_home)
         return await run_to_end(
@@ -266,7 +272,7 @@ class CloudyPadCli:
             environment=self._environment(level),
             folder=self._home,
             deadline_s=deadline_s,
-            on_line=ProgressReporter(tell).feed,
+            on_line=ProgressReporter(report).feed,
             held_fds=() if lock is None else (lock,),
             grace_s=self._grace_s,
         )

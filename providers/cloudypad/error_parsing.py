@@ -30,7 +30,9 @@ _STACK: Final = "  •"
 def reason_in(printed: str) -> str:
     """Return the reason in one line: Ansible's failed task, else CloudyPad's root error, else the last line."""
     lines = [line for line in strip_terminal_codes(printed).splitlines() if line.strip() and not _BLURB.match(line)]
-    reason = _failed_task(lines) or _root(lines) or _reported(lines) or (lines[-1] if lines else "it printed nothing")
+    reason = (
+        _failed_task(lines) or _root(lines) or _reported_error(lines) or (lines[-1] if lines else "it printed nothing")
+    )
     return clean_line(reason)
 
 
@@ -72,7 +74,7 @@ def _root(lines: list[str]) -> str:
     return next((line for line in said if _AT_THE_CLOUD.search(line)), " ".join(dict.fromkeys(said)))
 
 
-def _reported(lines: list[str]) -> str:
+def _reported_error(lines: list[str]) -> str:
     """Return an error without a cause: over several lines, on one line, or as a usage error."""
     for line in reversed(lines):
         for pattern in (_ERROR, _LOGGED):

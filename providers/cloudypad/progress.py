@@ -42,15 +42,15 @@ class ProgressReporter:
     Every task is reported: by its phase, or else by its name.
     """
 
-    def __init__(self, tell: ProgressCallback) -> None:
-        self._tell = tell
+    def __init__(self, report: ProgressCallback) -> None:
+        self._report = report
         self._last = ""
 
     def feed(self, line: str) -> None:
         sentence = _sentence(strip_terminal_codes(line).rstrip())
         if sentence and sentence != self._last:
             self._last = sentence
-            self._tell(sentence)
+            self._report(sentence)
 
 
 def _sentence(line: str) -> str:

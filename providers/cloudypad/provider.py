@@ -140,7 +140,7 @@ class CloudyPad:
         *,
         ordered_at: datetime | None = None,
         permit: OrderPermit = always_permit,
-        tell: ProgressCallback = no_progress,
+        report: ProgressCallback = no_progress,
     ) -> Machine:
         """Rent or find the tag's machine.
 
@@ -157,11 +157,11 @@ class CloudyPad:
                 return await self._machine(instance)
             zone = None if instance is None else instance.zone
             if zone is not None and zone not in {order.zone for order in orders}:
-                await self._clean_up(turn, tell)
+                await self._clean_up(turn, report)
                 zone = None
             # The zone of an earlier run comes first, because its resources are there.
             orders = sorted(orders, key=lambda order: order.zone != zone)
-            return await self._create_in_first_zone(turn, orders, permit, tell, again=zone is not None)
+            return await self._create_in_first_zone(turn, orders, permit, report, again=zone is not None)
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         if not self._is_ours(machine_id):
@@ -224,7 +224,7 @@ class CloudyPad:
         return await self._health.get()
 
     async def _create_in_first_zone(
-        self, turn: Turn, orders: Sequence[GcpOrder], permit: OrderPermit, tell: ProgressCallback, *, again: bool
+        self, turn: Turn, orders: Sequence[GcpOrder], permit: OrderPermit, report: ProgressCallback, *, again: bool
     ) -> Machine:
         """Create the machine in the first zone that has one.
 
@@ -233,26 +233,26 @@ class CloudyPad:
         """
         reasons: list[str] = []
         for order in orders:
-            tell(f"Ordering the machine at Google Cloud in {order.zone}")
+            report(f"Ordering the machine at Google Cloud in {order.zone}")
             await permit()
             try:
-                instance = await self._cli.create_gcp(turn, order, self._options.key_path, tell, again=again)
+                instance = await self._cli.create_gcp(turn, order, self._options.key_path, report, again=again)
             except (RegionQuotaError, AccountQuotaError):
-                await self._clean_up(turn, tell)
+                await self._clean_up(turn, report)
                 raise
             except NoCapacityError as error:
-                tell(f"{order.zone} has no machine available")
+                report(f"{order.zone} has no machine available")
                 reasons.append(f"{order.zone}: {_reason(error)}")
             else:
                 return await self._machine(instance)
-        await self._clean_up(turn, tell)
+        await self._clean_up(turn, report)
         if not orders:
             raise NoCapacityError("no zone offers this machine")
         raise NoCapacityError(f"no zone of {orders[0].region} has this machine available ({'; '.join(reasons)})")
 
-    async def _clean_up(self, turn: Turn, tell: ProgressCallback) -> None:
+    async def _clean_up(self, turn: Turn, report: ProgressCallback) -> None:
         """Remove resources of a failed order. Networks, addresses and disks remain, and some of them cost money."""
-        tell("Removing what was created")
+        report("Removing what was created")
         try:
             await self._cli.destroy(turn.name, turn=turn)
         except ProviderError as error:

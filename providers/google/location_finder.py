@@ -74,10 +74,10 @@ class LocationFinder:
         url = f"{self._url}/v1/{parent}/cloudLocations:search?{urlencode(query)}"
         headers = {"x-goog-user-project": self._project_id}
         request = Request("GET", url, headers, timeout_s=self._timeout_s)
-        return _parsed(await send_authorised(self._http, self._tokens, request))
+        return _parse(await send_authorised(self._http, self._tokens, request))
 
 
-def _parsed(reply: Reply) -> dict[str, Any]:
+def _parse(reply: Reply) -> dict[str, Any]:
     if reply.status in _REFUSALS:
         raise ProviderRefusedError(f"Location Finder rejected the request: status {reply.status}")
     try:

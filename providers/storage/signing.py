@@ -55,7 +55,7 @@ class KeyFileSigner:
         return _checked_account((await self._key()).get("client_email"))
 
     async def sign(self, content: bytes) -> bytes:
-        return await asyncio.to_thread(_signed, await self._key(), content)
+        return await asyncio.to_thread(_sign, await self._key(), content)
 
     async def _key(self) -> Mapping[str, Any]:
         return await asyncio.to_thread(read_key, self._key_file)
@@ -187,7 +187,7 @@ def string_to_sign(method: str, path: str, query: Mapping[str, str], headers: Ma
     return "\n".join((ALGORITHM, query["X-Goog-Date"], scope, hashlib.sha256(request.encode()).hexdigest()))
 
 
-def _signed(key: Mapping[str, Any], content: bytes) -> bytes:
+def _sign(key: Mapping[str, Any], content: bytes) -> bytes:
     # Its start-up cost is paid only by those who have a key.
     from google.auth import crypt  # noqa: PLC0415 - for that reason
 
@@ -200,14 +200,14 @@ def _signed(key: Mapping[str, Any], content: bytes) -> bytes:
 
 def _signed_blob(reply: Reply) -> bytes:
     if reply.status >= 300:
-        raise _refused(reply.status)
+        raise _refusal_error(reply.status)
     try:
         return base64.b64decode(orjson.loads(reply.body)["signedBlob"], validate=True)
     except (orjson.JSONDecodeError, binascii.Error, KeyError, TypeError, ValueError):
         raise ProviderBusyError("Google signed in a form that we do not know") from None
 
 
-def _refused(status: int) -> ProviderError:
+def _refusal_error(status: int) -> ProviderError:
     if status in (400, 401, 403, 404):
         return ProviderRefusedError(f"Google does not sign for this service: status {status}")
     return ProviderBusyError(f"Google does not sign now: status {status}")

@@ -77,7 +77,7 @@ class OrderPlacement:
                 return machine
         return await self._look_until(self._all_settled_at(last, ordered_at), tag)
 
-    async def order(self, offer: Offer, tag: Tag, permit: OrderPermit, tell: ProgressCallback) -> Machine:
+    async def order(self, offer: Offer, tag: Tag, permit: OrderPermit, report: ProgressCallback) -> Machine:
         """Order, and look for the machine if the response is lost. Call within `turn`, after `find_existing`."""
         permission = _RecordedPermit(permit)
         try:
@@ -89,7 +89,7 @@ class OrderPlacement:
             if permission.given_at is None:
                 raise
             self._remember(tag, permission, _Outcome.UNKNOWN)
-            tell("The cloud's response to the order was lost; looking for the machine")
+            report("The cloud's response to the order was lost; looking for the machine")
             return await self._find_after_lost_response(tag, permission, error)
         except asyncio.CancelledError:
             self._remember(tag, permission, _Outcome.UNKNOWN)

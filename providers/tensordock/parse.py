@@ -177,13 +177,13 @@ def _words(said: Json) -> str:
 def _inside(document: Json) -> Mapping[str, Json]:
     if not isinstance(document, Mapping):
         raise UnreadableError("not an object")
-    data = _unwrapped(document)
+    data = _unwrap(document)
     if not isinstance(data, Mapping):
         raise UnreadableError("no object under data")
     return data
 
 
-def _unwrapped(document: Mapping[str, Json]) -> Json:
+def _unwrap(document: Mapping[str, Json]) -> Json:
     data = document.get("data")
     return document if data is None else data
 
@@ -201,7 +201,7 @@ def _over(under: Mapping[str, Json], item: Mapping[str, Json]) -> Mapping[str, J
 
 def _items(document: Json, name: str) -> list[Mapping[str, Json]]:
     """Return the items under `data.<name>`, `data.attributes.<name>`, `data` or bare, from a list or a map by id."""
-    found = _unwrapped(document) if isinstance(document, Mapping) else document
+    found = _unwrap(document) if isinstance(document, Mapping) else document
     if isinstance(found, Mapping):
         found = _flat(found).get(name)
     if isinstance(found, Mapping):

@@ -117,7 +117,7 @@ class TensorDock:
         *,
         ordered_at: datetime | None = None,
         permit: OrderPermit = always_permit,
-        tell: ProgressCallback = no_progress,
+        report: ProgressCallback = no_progress,
     ) -> Machine:
         if not (tag.startswith(self._options.tag_prefix) and _TAG.fullmatch(tag)):
             raise ProviderRefusedError(f"a machine's tag must be {self._options.tag_prefix}, a deployment and digits")
@@ -125,9 +125,9 @@ class TensorDock:
             if (found := await self._orders.find_existing(tag, ordered_at)) is not None:
                 return found
             await self._balance.require_funds(offer)
-            tell("Ordering the machine at TensorDock")
+            report("Ordering the machine at TensorDock")
             asked_at = datetime.now(UTC)
-            return replace(await self._orders.order(offer, tag, permit, tell), billed_from=asked_at)
+            return replace(await self._orders.order(offer, tag, permit, report), billed_from=asked_at)
 
     async def machine(self, machine_id: MachineId) -> Machine | None:
         return await self._instances.machine(machine_id)

@@ -121,7 +121,7 @@ class SaveChanges:
                 metadata=words,
             )
         except GenerationConflictError:
-            raise _changed() from None
+            raise _changed_error() from None
 
     async def _settle(self, versions: Sequence[StoredVersion]) -> None:
         async def settle(version: StoredVersion) -> None:
@@ -152,7 +152,7 @@ class SaveChanges:
             for one in removed:
                 await self._copy_once(copies[one], one.name)
             await _each(list(copies.values()), self._remove)
-            raise _changed() from None
+            raise _changed_error() from None
         if contents.deletion is None:
             about = orjson.dumps({"at": datetime.now(UTC).isoformat()})
             await self._bucket.write(f"{contents.prefix}/{REMOVED}", about, content_type="application/json")
@@ -217,7 +217,7 @@ def _new_writer() -> str:
     return f"restored-{secrets.token_hex(8)}"
 
 
-def _changed() -> InvalidStateError:
+def _changed_error() -> InvalidStateError:
     return InvalidStateError("a machine saved at the same moment: look at the save again", CHANGED)
 
 

@@ -32,7 +32,7 @@ class ArchiveSummary:
 def summary_of_start(start: bytes) -> ArchiveSummary | None:
     """Return what the manifest at the start of an archive says; None where it is not whole or not there."""
     try:
-        content = _unzipped(start, _MOST_BYTES)
+        content = _unzip(start, _MOST_BYTES)
         if len(content) < _BLOCK:
             return None
         member = tarfile.TarInfo.frombuf(content[:_BLOCK], "utf-8", "surrogateescape")
@@ -48,7 +48,7 @@ def summary_of_archive(packed: bytes, limit_bytes: int) -> ArchiveSummary:
     """Count the files of a whole archive, as far as it can be read. Blocks; call it in a thread."""
     files = 0
     try:
-        content = io.BytesIO(_unzipped(packed, limit_bytes))
+        content = io.BytesIO(_unzip(packed, limit_bytes))
         with tarfile.open(fileobj=content, mode="r:", encoding="utf-8") as archive:
             for member in archive:
                 files += member.isreg() and member.name != MANIFEST
@@ -57,7 +57,7 @@ def summary_of_archive(packed: bytes, limit_bytes: int) -> ArchiveSummary:
         return ArchiveSummary(files, damaged=True)
 
 
-def _unzipped(packed: bytes, limit_bytes: int) -> bytes:
+def _unzip(packed: bytes, limit_bytes: int) -> bytes:
     if not packed.startswith(_GZIP_BEGINS):
         return packed
     return zlib.decompressobj(wbits=31).decompress(packed, limit_bytes)

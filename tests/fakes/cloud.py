@@ -99,7 +99,7 @@ class FakeCloud:
         *,
         ordered_at: datetime | None = None,
         permit: OrderPermit = always_permit,
-        tell: ProgressCallback = no_progress,
+        report: ProgressCallback = no_progress,
     ) -> Machine:
         await self._enter("rent")
         if (known := self._tagged(tag)) is not None:
@@ -107,7 +107,7 @@ class FakeCloud:
         await permit()
         if offer.site_id in self.full:
             raise NoCapacityError("No available nodes found")
-        tell("The order was taken")
+        report("The order was taken")
         machine = Machine(MachineId(f"m{self.ever_rented + 1}"), tag, MachineState.RUNNING, ip_address="127.0.0.1")
         self.ever_rented += 1
         self.rented[machine.id] = machine

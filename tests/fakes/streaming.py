@@ -69,9 +69,9 @@ class FakeStreaming:
             raise ProviderRefusedError("the machine shows another host key")
         return self.host_key
 
-    async def install(self, address: Address, tag: str, tell: ProgressCallback) -> None:
+    async def install(self, address: Address, tag: str, report: ProgressCallback) -> None:
         await self._enter("install")
-        tell("Installing the graphics driver")
+        report("Installing the graphics driver")
 
     async def mount_library(self, address: Address, *, may_install: bool = True) -> None:
         self.may_install.append(may_install)
@@ -112,9 +112,9 @@ class FakeStreaming:
     async def pair(self, address: Address, pin: str, user_id: str) -> None:
         await self._enter("pair")
 
-    async def pull_image(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> None:
+    async def pull_image(self, address: Address, game: GameToPlay, report: ProgressCallback) -> None:
         await self._enter("pull_image")
-        tell("Fetching the emulator")
+        report("Fetching the emulator")
         self.pulled.append(game.console.emulator.image)
 
     async def paired_devices(self, address: Address) -> PairedDevices:
@@ -125,7 +125,7 @@ class FakeStreaming:
         await self._enter("pair_next")
         self.pins.append(pin)
 
-    async def configure_game(self, address: Address, game: GameToPlay, tell: ProgressCallback) -> str | None:
+    async def configure_game(self, address: Address, game: GameToPlay, report: ProgressCallback) -> str | None:
         await self._enter("configure_game")
         self.configured.append(game)
         return self.lacking

@@ -124,7 +124,7 @@ async def test_renting_makes_a_machine_that_a_stop_cannot_harm(worker: Worker, g
     told: list[str] = []
     provider = worker()
 
-    machine = await provider.rent(await an_offer(provider), TAG, tell=told.append)
+    machine = await provider.rent(await an_offer(provider), TAG, report=told.append)
 
     assert (machine.id, machine.tag, machine.state) == (ID, TAG, MachineState.RUNNING)
     assert (machine.ip_address, machine.ssh_user, machine.usd_per_hour) == (

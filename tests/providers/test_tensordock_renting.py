@@ -163,7 +163,7 @@ async def test_a_lost_answer_to_an_order_that_was_taken_leaves_one_machine(
     stand_in.script("create", taken(said))
     told: list[str] = []
 
-    machine = await tensordock.rent(OFFER, TAG, tell=told.append)
+    machine = await tensordock.rent(OFFER, TAG, report=told.append)
 
     assert stand_in.named(TAG) == [machine.id]
     assert told == [

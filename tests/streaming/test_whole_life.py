@@ -153,7 +153,7 @@ async def test_a_save_that_others_packed_is_restored_too(world: World) -> None:
     assert files == 2
 
 
-async def launched(world: World, machine_id: str, tell: ProgressCallback) -> Address:
+async def launched(world: World, machine_id: str, report: ProgressCallback) -> Address:
     """The six steps of a launch on a machine, each asked again while it is not ready."""
     address = await world.rented(machine_id)
     game = await world.library.find(ConsoleType.SWITCH, "mario-odyssey")
@@ -161,7 +161,7 @@ async def launched(world: World, machine_id: str, tell: ProgressCallback) -> Add
     to_play = GameToPlay(CONSOLES[game.console], game.game_id, game.title, game.rom_path, SLOT.user_id)
     address = replace(address, ssh_host_key=await patiently(lambda: world.machines.read_host_key(address)))
     pinned = address
-    await patiently(lambda: world.machines.install(pinned, TAG, tell))
+    await patiently(lambda: world.machines.install(pinned, TAG, report))
     await patiently(lambda: world.machines.mount_library(pinned))
     await patiently(lambda: world.machines.restore_saves(pinned, SLOT))
     await patiently(lambda: world.machines.configure_game(pinned, to_play))
