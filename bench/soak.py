@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.soak_audit import UNASKED_S, Verdict, compared
+from bench.soak_audit import ASLEEP_S, Verdict, compared
 from bench.soak_chaos import Weather
 from bench.soak_database import DatabaseErrors
 from bench.soak_engine import Terminations, Upgrades
@@ -83,6 +83,7 @@ class Plan:
     upgrades: int = _UPGRADES
     balance_ends: int | None = None
     neighbors: int = 2  # machines of the second installation
+    asleep: bool = True  # machines that are off vanish too
 
     def share(self, count: int | None, of_whole: int) -> int:
         return max(1, of_whole * self.machines // _WHOLE) if count is None else count
@@ -119,7 +120,7 @@ class Soak:
 
     def __post_init__(self) -> None:
         plan, site = self.plan, self.site
-        self.weather = Weather(site.deployed, self._chance("weather"), google=plan.google > 0)
+        self.weather = Weather(site.deployed, self._chance("weather"), google=plan.google > 0, asleep=plan.asleep)
         self.upgrades = Upgrades(site.engine, site.deployed, plan.workers)
         self.terminations = Terminations(site.engine, site.db, self._chance("terminations"), self.weather.incidents)
         self.database = DatabaseErrors(
@@ -173,8 +174,12 @@ class Soak:
             spread(strikes, progress, self.database.strike),
             spread(plan.share(plan.terminations, _TERMINATIONS), progress, self.terminations.terminate),
             spread(plan.upgrades, lambda: progress() * (plan.upgrades + 1) / plan.upgrades, self._upgrade),
-            spread(plan.share(plan.balance_ends, _BALANCE_ENDS), progress, self.weather.use_up_balance),
+            spread(plan.share(plan.balance_ends, _BALANCE_ENDS), progress, self._use_up_balance),
         ]
+
+    async def _use_up_balance(self) -> bool:
+        self.done["TensorDock's balance used up"] += 1
+        return await self.weather.use_up_balance()
 
     async def _upgrade(self) -> bool:
         self.done["upgrade"] += 1
@@ -249,7 +254,7 @@ async def settled(db: Database) -> list[str]:
 async def agreed(run: Soak, site: Site) -> Verdict:
     """What differs for longer than a change that nobody ordered may stay unseen: idle machines switch themselves off
     also now, in a simulated time of their own."""
-    deadline = time.monotonic() + UNASKED_S
+    deadline = time.monotonic() + ASLEEP_S
     played = run.played if site is run.site else Played()
     while True:
         verdict = await compared(site.deployed, site.db, site.engine, played, run.weather.incidents)

@@ -11,9 +11,9 @@ Compared exactly, once what nobody ordered has had `UNASKED_S` to be seen:
 Compared by the moment: each machine's intervals and what its cloud says of when it was on, off and gone. Both read the
 same clock, in real time, whatever the factor of the simulated one. Our moment is when the cloud took an order for it
 or, where it tells no moment, when it first said so to us. So each change of a machine's state may be metered off by
-`ORDERED_S`, and one that nobody had ordered by `UNASKED_S`. A machine whose workflow was terminated is not watched
-until the sweeper has seen it: `TERMINATED_S` for each time. That is the most in bad days; the figures say how close it
-is as a rule.
+`ORDERED_S`, and one that nobody had ordered by `UNASKED_S`, or `ASLEEP_S` of a machine that was off. A machine whose
+workflow was terminated is not watched until the sweeper has seen it: `TERMINATED_S` for each time. That is the most in
+bad days; the figures say how close it is as a rule.
 
 Compared by the money: what each machine cost by its cloud's own bill, to the cent, after every bad day as well. More
 is allowed where a price was changed, which is asked for every `PRICED_S`, and where a workflow was terminated. Google
@@ -51,6 +51,8 @@ ORDERED_S: Final = 30.0
 # A change that nobody ordered: a machine is looked at every twenty seconds, and the look itself may take as long as a
 # machine that does not answer; and what a killed worker adds.
 UNASKED_S: Final = 60.0
+# A machine that is off, and costs its disk alone, is looked at every five minutes.
+ASLEEP_S: Final = 300.0 + UNASKED_S
 # A sweep every minute, one more look of the list of workflows, and then as above.
 TERMINATED_S: Final = 120.0 + UNASKED_S
 PRICED_S: Final = 600.0 + UNASKED_S
@@ -203,7 +205,9 @@ def _metered(machines: Sequence[Machine], incidents: Incidents, verdict: Verdict
         apart = apart_s(machine.spans, theirs, now)
         per_change.append(apart / changes)
         unwatched_s = machine.terminations(incidents) * TERMINATED_S
-        if apart > (changes - unasked) * ORDERED_S + unasked * UNASKED_S + unwatched_s:
+        asleep = min(unasked, sum(life.vanished_asleep for life in machine.lives))
+        unseen_s = (unasked - asleep) * UNASKED_S + asleep * ASLEEP_S
+        if apart > (changes - unasked) * ORDERED_S + unseen_s + unwatched_s:
             verdict.differences.append(
                 f"{machine.tag}: {apart:.1f} s are metered otherwise than its cloud says, in {changes} changes of "
                 f"which {unasked} nobody ordered"

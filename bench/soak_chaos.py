@@ -55,7 +55,9 @@ _TOPPED_UP_AFTER_S: Final = (5.0, 20.0)
 
 
 class Weather:
-    def __init__(self, deployed: Deployment, chance: random.Random, *, google: bool) -> None:
+    def __init__(self, deployed: Deployment, chance: random.Random, *, google: bool, asleep: bool = True) -> None:
+        """`asleep`: machines that are off vanish too, which is seen after five minutes only."""
+        self._asleep = asleep
         self._deployed = deployed
         self._chance = chance
         self._google = google
@@ -83,6 +85,8 @@ class Weather:
             return await self._reprice(self._chance.choice(machines))
         if machines and self._chance.random() < _BY_MACHINE:
             machine, kind = self._chance.choice(machines), self._chance.choice(_MACHINES)
+            if machine["state"] != "running" and not self._asleep:
+                return "none: the machine is off"
             await self._deployed.fault(kind=kind, machine=machine["id"])
             self.incidents.unasked[machine["id"]] += kind in _UNASKED
             if kind == "ssh-refused":

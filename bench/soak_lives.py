@@ -41,6 +41,11 @@ class Life:
         return self.spans[0].start
 
     @property
+    def vanished_asleep(self) -> bool:
+        """Whether it vanished while it was off."""
+        return self.ended_by == "vanished" and self.spans[-1].state is UsageState.STOPPED
+
+    @property
     def state(self) -> UsageState | None:
         """None: it does not exist any more."""
         return None if self.ended_at is not None else self.spans[-1].state

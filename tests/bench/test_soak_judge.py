@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from bench.soak_audit import ORDERED_S, TERMINATED_S, UNASKED_S, Machine, judged
+from bench.soak_audit import ASLEEP_S, ORDERED_S, TERMINATED_S, UNASKED_S, Machine, judged
 from bench.soak_incidents import Incidents
 from bench.soak_lives import Life, Span, apart_s
 from models.catalog import ConsoleType, PresetName
@@ -132,6 +132,14 @@ def test_two_accounts_of_a_time_are_apart_where_they_say_different_things() -> N
     assert apart_s(ours, theirs, NOW) == 2 + 3 + 4
     assert apart_s(theirs, theirs, NOW) == 0
     assert apart_s([], [Span(NOW - seconds(7), None, ON)], NOW) == 7
+
+
+def test_a_machine_that_vanished_while_it_was_off_may_be_seen_later() -> None:
+    late = ended(late_s=2 * ORDERED_S + ASLEEP_S - 1)
+    vanished = replace(late, lives=(replace(late.lives[0], ended_by="vanished"),))
+
+    assert judged([vanished], Incidents(unasked=Counter(m1=1))).differences == []
+    assert judged([late], Incidents(unasked=Counter(m1=1))).differences != []
 
 
 def test_time_and_money_are_allowed_where_a_workflow_was_terminated_or_a_price_changed() -> None:

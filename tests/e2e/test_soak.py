@@ -23,10 +23,11 @@ async def test_after_bad_days_clouds_records_workflows_meter_and_bucket_agree(
         kill_every_s=8,
         fault_every_s=3,
         database_errors=20,
-        terminations=1,
+        terminations=0,
         upgrades=0,
         balance_ends=0,
         neighbors=1,
+        asleep=False,
     )
 
     done, verdict = await soaked(plan, tmp_path, mongodb_uri, temporal_address)
