@@ -39,6 +39,7 @@ from models.database import Database
 from models.database_probe import check_address
 from models.deployment import Identity
 from models.registry import DOCUMENTS
+from models.write_probe import WriteProbe
 from safety import lets_developer_in, refuse_unsafe
 from settings import Environment, Settings, SettingsError, is_loopback, load_settings
 from streaming.addresses import Address
@@ -129,7 +130,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
         restrict(parts.db)
         opened, prepared = asyncio.Event(), asyncio.Event()
         claim = _claim(parts, settings, given, adopt=adopt)
-        preparing = _prepare_database(parts.db, claim, opened, prepared)
+        preparing = prepare_database(parts.db, parts.write_probe, claim, opened, prepared)
         failures: list[GatewayError] = []
         async with asyncio.TaskGroup() as tasks:
             jobs = [
@@ -231,13 +232,22 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
     return listener
 
 
-async def _prepare_database(
-    db: Database, claim: Callable[[], Awaitable[None]], opened: asyncio.Event, prepared: asyncio.Event
+async def prepare_database(
+    db: Database,
+    probe: WriteProbe,
+    claim: Callable[[], Awaitable[None]],
+    opened: asyncio.Event,
+    prepared: asyncio.Event,
 ) -> None:
+    """Claim the database, make its indexes and check once whether it accepts writes.
+
+    `/ready` must know of a write since the start even if the first request comes while writes are refused.
+    """
     await retry_until_available(claim, "mongodb")
     opened.set()
     await retry_until_available(lambda: db.ensure_indexes(DOCUMENTS), "mongodb")
     prepared.set()
+    await probe.check()
 
 
 async def _stop_on_failure(job: Awaitable[None], stopping: asyncio.Event, failures: list[GatewayError]) -> None:

@@ -309,13 +309,13 @@ async def soaked(plan: Plan, folder: Path, mongodb_uri: str, temporal_address: s
             await run.begin()
             await run.play()
             undrained = await run.upgrades.drained()
-            verdict = await judged(run, site)
-            verdict.differences += undrained
-            verdict.add(_NEIGHBOR, await judged(run, neighbor))
-            await run.go_home(site, run.gateways)
-            await run.go_home(neighbor, run.neighbor_gateways)
-            for each, name in ((site, "afterwards"), (neighbor, f"afterwards, {_NEIGHBOR}")):
-                verdict.add(name, await judged(run, each))
+            verdict = Verdict(undrained)
+            sites = [(site, "", run.gateways), (neighbor, "neighbor ", run.neighbor_gateways)]
+            for each, name, _ in sites[: 1 + bool(plan.neighbors)]:
+                verdict.add(f"{name}before", await judged(run, each))
+            for each, name, gateways in sites[: 1 + bool(plan.neighbors)]:
+                await run.go_home(each, gateways)
+                verdict.add(f"{name}afterwards", await judged(run, each))
                 left = [life.tag for life in await lives(each.deployed) if life.state is not None]
                 verdict.differences += [f"{tag} is left at its cloud" for tag in left]
             return run.done, verdict

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from temporalio.service import RPCError
+
 from bench.soak_incidents import Incidents
 from fleet.messages import launch_workflow_id, machine_workflow_id
 from models.database import Database
@@ -18,7 +20,8 @@ from tests.e2e.engine import Engine
 from tests.e2e.service import Deployment, Process
 
 _PREFIX: Final = {"Launch": launch_workflow_id(""), "Machine": machine_workflow_id("")}
-_DRAIN_S: Final = 420.0
+_DRAIN_S: Final = 600.0
+_ASK_EVERY_S: Final = 10.0
 
 
 @dataclass
@@ -93,14 +96,24 @@ class Upgrades:
 
     async def _drain(self, build: str) -> None:
         deadline = time.monotonic() + _DRAIN_S
-        while await self.engine.current() == build or await self.engine.running_on(build):
+        while (needed := await self._needed_by(build)) != []:
             if time.monotonic() > deadline:
-                self.undrained.append(f"build {build} is still needed by {await self.engine.running_on(build)}")
+                self.undrained.append(f"build {build} is still needed by {needed or 'Temporal, which does not answer'}")
                 return
-            await asyncio.sleep(2)
+            await asyncio.sleep(_ASK_EVERY_S)
         for worker in [each for each in self.workers if each.build == build]:
             self.workers.remove(worker)
             await asyncio.to_thread(worker.process.end)
+
+    async def _needed_by(self, build: str) -> list[str] | None:
+        """Return the workflows that need a build, or the deployment itself while it is current. None: Temporal does not
+        answer, which limits how often it is asked about a deployment."""
+        try:
+            if await self.engine.current() == build:
+                return ["new workflows"]
+            return await self.engine.running_on(build)
+        except RPCError:
+            return None
 
     def _name(self) -> str:
         return f"soak-{self.build}"

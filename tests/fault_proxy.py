@@ -239,6 +239,8 @@ class _Link:
     def answered(self, message: bytes) -> None:
         request_id = _HEADER.unpack_from(message)[2]
         fault = self._expected.pop(request_id, None)
+        if self.writer.is_closing():
+            return  # it was reset, and the server answers what came before
         if fault is None:
             self.writer.write(message)
         elif fault.lose_answer:

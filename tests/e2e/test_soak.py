@@ -22,11 +22,11 @@ async def test_after_bad_days_clouds_records_workflows_meter_and_bucket_agree(
         seed=7,
         kill_every_s=8,
         fault_every_s=3,
-        database_errors=20,
+        database_errors=10,
         terminations=0,
         upgrades=0,
         balance_ends=0,
-        neighbors=1,
+        neighbors=0,
         asleep=False,
     )
 

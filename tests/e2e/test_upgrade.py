@@ -19,8 +19,8 @@ from tests.e2e.service import ROOT, Deployment, Gateway
 
 pytestmark = pytest.mark.timeout(300)
 
-_MOUNT = "        await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchSteps.mount_library, on, _message)\n"
-_RESTORE = "        await self._do(LaunchStepName.RESTORE_SAVES, LaunchSteps.restore_saves, on, _message)\n"
+_MOUNT = "        await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on, _message)\n"
+_RESTORE = "        await self._do(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on, _message)\n"
 
 
 def reordered(folder: Path) -> Path:

@@ -27,6 +27,7 @@ from models.write_probe import WriteCheck, WriteProbe
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
+from server import prepare_database
 from streaming.library import Library
 from tests.fault_proxy import READS, WRITES, Error, Fault, FaultProxy, fault_proxy
 from tests.gateway import (
@@ -195,6 +196,18 @@ class TestReadiness:
 
         assert (answer.status, told["checks"]["database"]["writable"]) == (503, False)
         assert after.status == 200
+
+    async def test_a_first_question_while_writes_are_refused_finds_what_the_start_has_written(
+        self, proxy: FaultProxy, client: Client, world: GatewayWorld, probe: WriteProbe
+    ) -> None:
+        async def claimed() -> None:
+            return
+
+        await prepare_database(world.db, probe, claimed, asyncio.Event(), asyncio.Event())
+        with proxy.fault(refused(REFUSALS["a full account"])):
+            during, told = await client.get("/ready")
+
+        assert (during.status, told["checks"]["database"]) == (200, {"ok": True, "writable": False})
 
     async def test_it_is_not_ready_while_reads_fail(self, proxy: FaultProxy, client: Client) -> None:
         await client.get("/ready")
