@@ -119,7 +119,7 @@ def _simulation_faults(settings: Settings) -> Iterator[str]:
         yield "GCS_BUCKET_NAME: production requires a real library. Example: GCS_BUCKET_NAME=gamer-library"
     for name in (
         *("tensordock_api_url", "gcs_endpoint_url", "google_location_finder_url", "google_catalog_url"),
-        "google_compute_url",
+        *("google_compute_url", "gcs_signing_url"),
     ):
         if is_loopback(_host(str(getattr(settings, name)))):
             (example,) = Settings.model_fields[name].examples or [""]

@@ -73,6 +73,7 @@ def build(distribution: Distribution, cache: Path) -> Path:
 
 _STEPS: Final = """
 export DEBIAN_FRONTEND=noninteractive
+unset TMPDIR
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "$@"
 id user 2>/dev/null || useradd --create-home --uid 1000 --shell /bin/bash user
