@@ -172,14 +172,14 @@ def _check_may_act_for(caller: Caller, user_id: str) -> str:
 
 _HEAD: Final = """# Who may call what
 
-Made by `python -m auth.authorization`; a test keeps it true.
+Written by `python -m auth.authorization`; a test keeps it up to date.
 
-- **shared**: belongs to nobody, the same answer for all.
-- **own**: only what is the caller's; somebody else's answers exactly as if it did not exist.
-- **any**: everybody's.
-- **no**: refused with `FORBIDDEN`.
+- **shared**: owned by no user, the same result for all.
+- **own**: only the caller's own objects; those of other users look as if they did not exist.
+- **any**: objects of every user.
+- **no**: rejected with `FORBIDDEN`.
 
-Names without a dot are types: what `node` finds follows the rule of its type.
+Names without a dot are types: an object that `node` finds follows the rule of its type.
 
 | | PLAYER | SERVICE | OPERATOR |
 |---|---|---|---|"""

@@ -185,9 +185,9 @@ class MonitoringActivities:
             if found.in_use:
                 fields["last_activity_at"] = now
             elif idle_end <= now:
-                return Incident(IncidentKind.IDLE, f"nobody played for {vm.idle_stop_minutes} minutes")
+                return Incident(IncidentKind.IDLE, f"no client was connected for {vm.idle_stop_minutes} minutes")
             else:
-                ends.append((idle_end, "nobody plays"))
+                ends.append((idle_end, "no client is connected"))
         if found is not None:
             fields["library_warning"] = _LIBRARY_LOST if found.library_lost else None
         fields |= {"stop_warning": self._warning(ends, now), "health_warning": await self._health.warning(vm, memory)}

@@ -102,7 +102,7 @@ class RecordSettlement:
             if vm.status in {VmStatus.LOST, VmStatus.DELETING}:
                 await self._meter.record_state(vm, None, ended_at)
             else:
-                await mark_lost(self._db, self._meter, vm, "the cloud does not know it any more", ended_at)
+                await mark_lost(self._db, self._meter, vm, "the cloud no longer knows it", ended_at)
             await move_vm(self._db, vm.id, VmStatus.DELETED, {"deleted_at": now})
         except ConflictError:
             return  # its own workflow was faster

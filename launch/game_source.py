@@ -40,6 +40,6 @@ class GameSource:
             return GameToPlay(wanted, game_id=None, title=None, rom=None, user_id=launch.user_id), pinned.remark
         game = await self._games.find(launch.console, launch.game_id)
         if game is None:
-            raise ProviderRefusedError(f"the game {launch.game_id} is not in the library any more")
+            raise ProviderRefusedError(f"the game {launch.game_id} is no longer in the library")
         to_play = GameToPlay(wanted, game.game_id, game.title, game.rom_path, launch.user_id)
         return to_play, pinned.remark

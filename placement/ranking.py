@@ -36,7 +36,7 @@ class _Survey:
 
     candidates: list[Candidate]
     failed: list[ProviderName]
-    silent: set[ProviderName]  # those of the failed ones that did not answer in time
+    silent: set[ProviderName]  # the failed ones that did not respond in time
 
 
 class Placements:
@@ -96,7 +96,7 @@ class Placements:
         affordable = [c for c in survey.candidates if _is_within(c.offer.usd_per_hour, max_usd_per_hour)]
         if not affordable and survey.silent:
             silent = min(survey.silent)
-            raise StockUnknownError(f"{silent} does not answer now", silent)
+            raise StockUnknownError(f"{silent} does not respond now", silent)
         if not affordable and survey.failed:
             raise ProviderDownError(f"{survey.failed[0]} is not available now", survey.failed[0])
         order = await self._google_order(affordable, near)

@@ -100,7 +100,7 @@ class ContainerRegistry:
         token = _token_in(reply)
         if token is None:
             _raise_for(reply, reference)
-            raise ProviderBusyError(f"{reference.registry} answers without a token")
+            raise ProviderBusyError(f"{reference.registry} responded without a token")
         return {"Authorization": f"Bearer {token}"}
 
 
@@ -109,9 +109,9 @@ def _digest_in(reply: Reply, reference: ImageReference) -> str:
         digest = reply.headers.get("docker-content-digest", "")
         if _DIGEST.fullmatch(digest):
             return digest
-        raise ProviderBusyError(f"{reference.registry} answers without a digest")
+        raise ProviderBusyError(f"{reference.registry} responded without a digest")
     _raise_for(reply, reference)
-    raise ProviderBusyError(f"{reference.registry} answers with status {reply.status}")
+    raise ProviderBusyError(f"{reference.registry} responded with status {reply.status}")
 
 
 def _raise_for(reply: Reply, reference: ImageReference) -> None:

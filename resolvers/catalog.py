@@ -30,7 +30,7 @@ async def console(context: Context, type_: ConsoleType) -> Console:
 
 
 async def consoles_of(context: Context, types: Sequence[ConsoleType]) -> Mapping[ConsoleType, Console | Exception]:
-    """Return the consoles of many objects."""
+    """Return the consoles of these types, as `console` does."""
     require(context.caller, "Query.console")
     return await context.loaders.console.load_all(types)
 

@@ -17,7 +17,7 @@ _NAME_LIMIT: Final = 80
 # The first entry that matches a task's name applies; otherwise the first that matches its role.
 _PHASES: Final = (
     (re.compile(r"^executing playbook", re.I), "Setting the machine up"),
-    (re.compile(r"wait for machine to be reachable|wait_for_connection", re.I), "Waiting for the machine to answer"),
+    (re.compile(r"wait for machine to be reachable|wait_for_connection", re.I), "Waiting for the machine to respond"),
     (re.compile(r"reboot", re.I), "Restarting the machine"),
     (re.compile(r"nvidia|nouveau|gpu driver|graphics driver", re.I), "Installing the graphics driver"),
     (re.compile(r"wolf|uinput|uhid", re.I), "Installing the streaming server"),

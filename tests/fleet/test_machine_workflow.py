@@ -122,7 +122,7 @@ async def test_a_machine_that_nobody_plays_on_stops_by_itself(world: World) -> N
     await world.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": long_ago}})
     stopped = await world.until(vm, VmStatus.STOPPED)
 
-    assert stopped.detail == "nobody played for 30 minutes"
+    assert stopped.detail == "no client was connected for 30 minutes"
 
 
 async def test_a_machine_that_is_played_on_does_not(world: World) -> None:
@@ -268,7 +268,7 @@ async def test_a_near_stop_is_announced(world: World) -> None:
     await world.db.update(Vm, {"_id": vm.id}, {"$set": {"last_activity_at": nearly}})
     warned = await world.until_warned(vm)
 
-    assert warned.stop_warning == "The machine stops in 3 minutes: nobody plays"
+    assert warned.stop_warning == "The machine stops in 3 minutes: no client is connected"
 
 
 async def test_the_machine_carries_a_timer_of_its_own(world: World) -> None:

@@ -35,7 +35,7 @@ async def test_an_automatic_stop_is_on_the_trail_with_its_reason_and_an_ordered_
     await world.db.update(Vm, {"_id": idle.id}, {"$set": {"last_activity_at": long_ago}})
     await world.until(idle, VmStatus.STOPPED)
 
-    why = "nobody played for 30 minutes"
+    why = "no client was connected for 30 minutes"
     assert await trail(world) == [
         ("gamer:watch", "IDLE:STOPPING", idle.id, "DONE", why),
         ("gamer:watch", "IDLE:STOPPED", idle.id, "DONE", why),

@@ -217,7 +217,7 @@ fi
 
     assert told == [
         "Setting the machine up",
-        "Waiting for the machine to answer",
+        "Waiting for the machine to respond",
         "Installing the graphics driver",
         "Restarting the machine",
         "Installing the streaming server",

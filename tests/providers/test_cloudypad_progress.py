@@ -61,7 +61,7 @@ def heard(printed: str) -> list[str]:
 
 def test_every_task_of_the_default_output_is_told_of_by_its_phase_or_its_name() -> None:
     assert heard(DEFAULT) == [
-        "Waiting for the machine to answer",
+        "Waiting for the machine to respond",
         "Preparing the system",
         "Installing the container engine",
         "Installing the graphics driver",
@@ -74,7 +74,7 @@ def test_every_task_of_the_default_output_is_told_of_by_its_phase_or_its_name() 
 def test_the_output_of_cloudypads_image_is_understood_too() -> None:
     assert heard(UNIXY) == [
         "Setting the machine up",
-        "Waiting for the machine to answer",
+        "Waiting for the machine to respond",
         "Installing the graphics driver",
         "Installing the streaming server",
     ]
