@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import jwt
@@ -35,6 +38,7 @@ log = logging.getLogger(__name__)
 MIN_SECRET_BYTES: Final = 32
 _MAX_TOKEN_BYTES: Final = 8192
 _MAX_KID_LENGTH: Final = 256
+_REMEMBERED: Final = 4096  # verified tokens; a token is verified again when newer ones have taken its place
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _TYPES: Final = (None, "jwt", "at+jwt", "application/at+jwt")
 # Headers that let a token bring its own key or change how it is read.
@@ -82,6 +86,14 @@ class SharedSecret:
         return self._secret if algorithm in self.algorithms else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    caller: Caller
+    algorithm: str
+    kid: str | None
+    key: bytes | PyJWK = field(repr=False)
+
+
 class TokenVerifier:
     """Verifies tokens. Issuer and audience are compared if they are set; `role` locates the role."""
 
@@ -99,6 +111,7 @@ class TokenVerifier:
         self._audience = audience
         self._role = role or RoleClaim()
         self._leeway_s = leeway_s
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()  # by the token's hash
 
     async def verify(self, token: SecretStr) -> Caller:
         """Return the caller, including the token's expiry.
@@ -113,13 +126,32 @@ class TokenVerifier:
             raise UnauthenticatedError(refused.words) from None
 
     async def _verify(self, text: str) -> Caller:
+        digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=32).digest()
+        if (known := await self._known(digest)) is not None:
+            return known
         algorithm, kid = _header(text)
         if algorithm not in self._keys.algorithms:
             raise _RefusedTokenError(f"its algorithm is not one of {', '.join(sorted(self._keys.algorithms))}")
         key = await self._keys.find(algorithm, kid)
         if key is None:
             raise _RefusedTokenError("its key (kid) is unknown")
-        return self._caller(self._claims(text, key, algorithm))
+        caller = self._caller(self._claims(text, key, algorithm))
+        self._verified[digest] = _Verified(caller, algorithm, kid, key)
+        if len(self._verified) > _REMEMBERED:
+            self._verified.popitem(last=False)
+        return caller
+
+    async def _known(self, digest: bytes) -> Caller | None:
+        """Return the caller of a token that was verified before, has not expired, and whose key is still trusted."""
+        known = self._verified.get(digest)
+        if known is None:
+            return None
+        expires_at = known.caller.expires_at
+        is_valid = expires_at is not None and expires_at > datetime.now(UTC) - timedelta(seconds=self._leeway_s)
+        if is_valid and await self._keys.find(known.algorithm, known.kid) is known.key:
+            return known.caller
+        self._verified.pop(digest, None)
+        return None
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
         subject = claims["sub"]

@@ -56,7 +56,8 @@ class GraphQLOverHTTP:
             return _parse_error_response(error, kind)
         except (UnauthenticatedError, LimitReachedError, UnavailableError) as error:
             return _error_response(error, kind or MediaType.LEGACY)
-        return await self._run(request, wanted, caller, kind, events=events)
+        kept = None if kind is None else self._kept(request, wanted, caller, kind)
+        return kept or await self._run(request, wanted, caller, kind, events=events)
 
     def _refused(self, request: Request, kind: MediaType | None, *, events: bool) -> Response | None:
         """Return a refusal that follows from the request's head alone, or None."""
@@ -86,6 +87,10 @@ class GraphQLOverHTTP:
             return read_query(request)
         limits = self._gateway.limits
         return await read_body(request, limits.max_body_bytes, limits.body_timeout_s, limits.max_batch_size)
+
+    def _kept(self, request: Request, wanted: GraphQLRequest, caller: Caller, kind: MediaType) -> Response | None:
+        kept = self._gateway.execution.kept_answer(wanted, caller.role)
+        return None if kept is None else shared_response(request, kept, kept.body, kept.etag, kind, _VARY)
 
     async def _run(
         self, request: Request, wanted: GraphQLRequest, caller: Caller, kind: MediaType | None, *, events: bool

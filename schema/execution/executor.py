@@ -47,7 +47,7 @@ from schema.execution.errors import (
 from schema.execution.limits import Limits, check_document, cost_report, parse_within
 from schema.execution.observer import NullObserver, OperationObserver, Outcome
 from schema.execution.plan import NotPlannedError, OperationPlan
-from schema.execution.shared_answers import SharedAnswer, SharedAnswers
+from schema.execution.shared_answers import Key, SharedAnswer, SharedAnswers
 from schema.execution.shared_events import SharedEvents
 from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
 from schema.execution.trusted_documents import TrustedDocuments, sha256_of
@@ -181,18 +181,30 @@ class GraphQLExecution:
             self._shared.clear()
         return answer
 
+    def kept_answer(self, request: GraphQLRequest, role: Role) -> SharedAnswer | None:
+        """Return a shared answer that is kept. It was prepared for the same request of a caller of the same role."""
+        text = request.query
+        if text is None:
+            named = (request.extensions or {}).get("persistedQuery")
+            hash_ = named.get("sha256Hash") if isinstance(named, dict) else None
+            text = self._documents.get(hash_) if isinstance(hash_, str) else None
+        elif request.extensions:
+            return None  # they may name another document
+        kept = None if text is None else self._shared.kept(_shared_key(text, request, role))
+        if kept is not None and text is not None:
+            self._listener.answered(self._documents.name_of(text), Outcome.OK, 0.0)
+        return kept
+
     async def execute_shared(self, prepared: Prepared, context: Context) -> SharedAnswer | None:
         """Return the answer that all callers of this role share, or None if it belongs to the caller alone.
 
         Raises RequestFailedError as `execute` does.
         """
-        request = prepared.request
-        text = request.query or self._text(request)
+        text = prepared.request.query or self._text(prepared.request)
         max_age_s = self._shared.max_age_s(text, prepared.document) if prepared.kind is OperationKind.QUERY else 0
         if max_age_s == 0:
             return None
-        variables = orjson.dumps(_variables(prepared), option=orjson.OPT_SORT_KEYS)
-        key = (text, request.operation_name, variables, context.caller.role)
+        key = _shared_key(text, prepared.request, context.caller.role)
         with self._told(prepared) as told:
             shared = await self._shared.get(key, max_age_s, lambda: self._executed(prepared, context))
             told.outcome = Outcome.ERROR if "errors" in shared.answer else Outcome.OK
@@ -419,6 +431,11 @@ def _introspects(document: DocumentNode) -> bool:
 
 def _read_all(_: object) -> None:
     """Read whole records: what a mutation decides needs them."""
+
+
+def _shared_key(text: str, request: GraphQLRequest, role: Role) -> Key:
+    variables = orjson.dumps(request.variables or {}, option=orjson.OPT_SORT_KEYS)
+    return (text, request.operation_name, variables, role)
 
 
 def _variables(prepared: Prepared) -> dict[str, Any]:

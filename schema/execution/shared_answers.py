@@ -83,15 +83,20 @@ class SharedAnswers:
 
     async def get(self, key: Key, max_age_s: int, compute: Callable[[], Awaitable[Answer]]) -> SharedAnswer:
         """Return the kept answer, or compute it. The error of `compute` reaches all who wait for it."""
-        kept = self._kept.get(key)
-        if kept is not None and kept.kept_until > monotonic():
-            self._kept.move_to_end(key)
+        if (kept := self.kept(key)) is not None:
             return kept
         task = self._computing.get(key)
         if task is None:
             task = self._computing[key] = asyncio.create_task(self._compute(key, max_age_s, compute))
             task.add_done_callback(lambda done: self._end(key, done))
         return await asyncio.shield(task)
+
+    def kept(self, key: Key) -> SharedAnswer | None:
+        kept = self._kept.get(key)
+        if kept is None or kept.kept_until <= monotonic():
+            return None
+        self._kept.move_to_end(key)
+        return kept
 
     def clear(self) -> None:
         """Forget all answers, also those that are being computed: something was written."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -264,3 +265,45 @@ async def test_the_log_says_why_a_token_was_refused_and_the_caller_is_not_told(
     assert (record.getMessage(), record.__dict__["reason"]) == ("token refused", reason)
     assert "canary" not in str(record.__dict__)
     assert token not in str(record.__dict__)
+
+
+class Keys(SharedSecret):
+    """Keys that can be withdrawn."""
+
+    def __init__(self) -> None:
+        super().__init__(SecretStr(SECRET))
+        self.withdrawn = False
+
+    async def find(self, algorithm: str, kid: str | None) -> bytes | None:
+        return None if self.withdrawn else await super().find(algorithm, kid)
+
+
+async def test_a_token_that_was_verified_is_refused_once_its_key_is_withdrawn() -> None:
+    keys = Keys()
+    verifier, token = TokenVerifier(keys), SecretStr(signed())
+    caller = await verifier.verify(token)
+    assert await verifier.verify(token) is caller  # remembered
+
+    keys.withdrawn = True
+
+    assert await refused(verifier, token.get_secret_value()) == "the token is not valid"
+
+
+async def test_a_token_that_was_verified_expires_all_the_same() -> None:
+    verifier = TokenVerifier(SharedSecret(SecretStr(SECRET)), leeway_s=0)
+    end = seconds_from_now(2)
+    token = signed(exp=end)
+    await verifier.verify(SecretStr(token))
+
+    await asyncio.sleep(end - time.time() + 0.01)
+
+    assert await refused(verifier, token) == "the token has expired"
+
+
+async def test_a_verified_token_says_nothing_for_one_that_differs_in_a_letter(verifier: TokenVerifier) -> None:
+    token = signed()
+    await verifier.verify(SecretStr(token))
+
+    assert (
+        await refused(verifier, token[:-2] + ("A" if token[-2] != "A" else "B") + token[-1]) == "the token is not valid"
+    )
