@@ -135,7 +135,7 @@ class Soak:
             self.neighbor.deployed.worker()
             self.neighbor_gateways.append(await self.neighbor.deployed.gateway())
             for number in range(self.plan.neighbors):
-                await self.neighbor_gateways[0].machine(userId=f"neighbor-{number}")
+                await _rented(self.neighbor_gateways[0], f"neighbor-{number}")
 
     def gateway(self) -> Gateway:
         return self.chance.choice(self.gateways)
@@ -235,6 +235,15 @@ class Soak:
                 await asyncio.to_thread(self.gateways[place].process.kill)
                 self.gateways[place] = await self.site.deployed.gateway()
                 self.done["kill -9 gateway"] += 1
+
+
+async def _rented(gateway: Gateway, user_id: str) -> None:
+    """Launch a game for a player and wait until it is READY, however busy this computer is."""
+    launch_id = await gateway.launch(userId=user_id)
+    async with asyncio.timeout(_SETTLE_S):
+        while (launch := (await gateway.data("Launch", {"id": launch_id}))["launch"])["status"] != "READY":
+            assert launch["status"] in {"QUEUED", "RUNNING"}, launch
+            await asyncio.sleep(1)
 
 
 async def settled(db: Database) -> list[str]:
