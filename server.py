@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -24,7 +25,8 @@ from starlette.applications import Starlette
 
 from auth.authenticator import DEVELOPER
 from billing.rollups import Rollups
-from composition.dependencies import Dependencies, compose
+from composition import preflight
+from composition.dependencies import VERSION, Dependencies, compose
 from composition.embedded_defaults import completed, embedded, needs_simulator
 from composition.identity import claim_database, identity_of, restrict
 from composition.metrics import worker_metrics_page
@@ -41,7 +43,7 @@ from models.deployment import Identity
 from models.registry import DOCUMENTS
 from models.write_probe import WriteProbe
 from safety import lets_developer_in, refuse_unsafe
-from settings import Environment, Settings, SettingsError, is_loopback, load_settings
+from settings import Environment, Settings, SettingsError, is_loopback, load_settings, setting_faults
 from streaming.addresses import Address
 from web.access_log import AccessLog
 from web.header_limits import HeadLimits
@@ -75,7 +77,15 @@ def main() -> int:
         action="store_true",
         help="take over the database, and the task queue, for this deployment and its cloud accounts",
     )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="check settings, credentials, permissions and connections without renting anything, and exit",
+    )
+    parser.add_argument("--json", action="store_true", help="print the report of --check as JSON")
     arguments = parser.parse_args()
+    if arguments.check:
+        return check(arguments.role, as_json=arguments.json)
     with one_line_errors():
         settings = load_settings()
         refuse_unsafe(settings, arguments.role)
@@ -86,6 +96,19 @@ def main() -> int:
             else:
                 run(serve(settings, arguments.role, adopt=arguments.adopt_database))
     return 0
+
+
+def check(role: str, *, as_json: bool) -> int:
+    """Print a report of everything that the role needs. Return 0 if all of it is in order, else 1."""
+    if invalid := setting_faults():
+        results = [preflight.CheckResult("settings", preflight.CheckState.FAILED, line) for line in invalid]
+    else:
+        settings = load_settings()
+        configure_logging("CRITICAL", as_json=False)
+        results = asyncio.run(preflight.preflight(settings, role))
+    report = preflight.as_json(results)
+    print(json.dumps(report, indent=2) if as_json else preflight.as_text(results))  # noqa: T201  (output of a command)
+    return 0 if report["ok"] else 1
 
 
 def run(service: Coroutine[Any, Any, None]) -> None:
@@ -119,6 +142,15 @@ def _first(error: BaseException) -> BaseException:
 async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. `adopt` takes over the database of another deployment."""
     stopping = _stop_signal()
+    log.info(
+        "starting",
+        extra={
+            "version": VERSION,
+            "role": role,
+            "environment": settings.environment,
+            "deployment": settings.deployment,
+        },
+    )
     async with AsyncExitStack() as stack:
         _make_folder(settings.data_dir)
         port, name = (settings.metrics_port, "METRICS_PORT") if role == "worker" else (settings.port, "PORT")
@@ -152,6 +184,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                 if settings.environment is Environment.DEVELOPMENT and role != "worker":
                     startup_texts = [tasks.create_task(_print_startup_text(given, settings, parts, listener, prepared))]
             await stopping.wait()
+            log.info("stopping", extra={"within_s": _SHUTDOWN_S})
             for startup_text_task in startup_texts:
                 startup_text_task.cancel()
             _, late = await asyncio.wait(jobs, timeout=_SHUTDOWN_S)
@@ -159,6 +192,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                 job.cancel()
         if failures:
             raise failures[0]
+    log.info("stopped, all connections are closed")
 
 
 def _build_application(role: str, settings: Settings, parts: Dependencies) -> Starlette:

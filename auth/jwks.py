@@ -110,7 +110,7 @@ class RemoteKeys:
         except ProviderError as error:
             log.warning("identity provider's keys cannot be read", extra={"reason": error.message})
             return
-        keys = tuple(_usable_keys(reply)) if reply.status == 200 else ()
+        keys = tuple(usable_keys(reply)) if reply.status == 200 else ()
         if not keys:
             log.warning("identity provider lists no usable keys", extra={"status": reply.status})
             return
@@ -118,8 +118,8 @@ class RemoteKeys:
         self._read_at = self._clock()
 
 
-def _usable_keys(reply: Reply) -> Iterator[PyJWK]:
-    """Yield the keys that can verify signatures of the two algorithms; skip everything else."""
+def usable_keys(reply: Reply) -> Iterator[PyJWK]:
+    """Yield the keys of a JWKS reply that can verify signatures of the two algorithms; skip everything else."""
     if len(reply.body) > _MAX_BYTES:
         return
     try:

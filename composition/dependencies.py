@@ -89,7 +89,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[De
         http = Http()
         stack.push_async_callback(http.close)
         address = engine_address(settings)
-        key = await _key_pair(settings) if works else None
+        key = await key_pair(settings) if works else None
         tensordock = TensorDock(tensordock_options(settings, None if key is None else key.public_key), http)
         stack.push_async_callback(tensordock.close)
         cloudypad = cloudypad_cli(settings, db)
@@ -162,7 +162,7 @@ async def _streaming(settings: Settings, key: KeyPair, cloudypad: CloudyPadCli, 
     )
 
 
-async def _key_pair(settings: Settings) -> KeyPair:
+async def key_pair(settings: Settings) -> KeyPair:
     """Return the SSH key. In production a configured key must exist: a new one would reach no running machine."""
     path = ssh_key_path(settings)
     named = settings.ssh_key_path is not None and settings.environment is Environment.PRODUCTION

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +24,19 @@ def check_files(settings: Settings, *, works: bool = True) -> None:
 
     Files that only workers need are skipped for a process that does not work.
     """
+    for line in file_faults(settings, works=works):
+        raise SettingsError(line)
+
+
+def file_faults(settings: Settings, *, works: bool = True) -> Iterator[str]:
+    """Yield a line for each file that cannot be used. Blocking."""
     for name, kind in _KINDS.items():
         if name in _FOR_WORKERS and not works:
             continue
         path: Path | None = getattr(settings, name)
         if path is not None and (fault := _fault(path, kind)) is not None:
             (example,) = Settings.model_fields[name].examples or [""]
-            raise SettingsError(f"{name.upper()}: {path} {fault}. Example: {name.upper()}={example}")
+            yield f"{name.upper()}: {path} {fault}. Example: {name.upper()}={example}"
 
 
 def _fault(path: Path, kind: str) -> str | None:

@@ -37,7 +37,7 @@ async def claim_database(db: Database, settings: Settings, identity: Identity, *
     """
     difference = await claim(db, identity, adopt=adopt)
     if difference is not None:
-        raise SettingsError(_refusal(difference, settings, embedded=embedded))
+        raise SettingsError(describe_difference(difference, settings, embedded=embedded))
     if adopt:
         log.warning("database adopted", extra={"database": db.name, "deployment": identity.name})
     db.lift_restriction()
@@ -63,7 +63,8 @@ async def _tensordock_account(settings: Settings, ask: Account) -> str | None:
     return account or UNKNOWN
 
 
-def _refusal(difference: Difference, settings: Settings, *, embedded: bool) -> str:
+def describe_difference(difference: Difference, settings: Settings, *, embedded: bool) -> str:
+    """Return a line that says whose the database is, and what to do."""
     where = "the embedded database" if embedded else f"the database {settings.mongodb_database}"
     if difference.is_name:
         return (

@@ -18,8 +18,7 @@ import pymongo
 from bson.codec_options import CodecOptions, TypeRegistry
 from bson.decimal128 import Decimal128
 from odmantic import AIOEngine, EmbeddedModel, Model
-from odmantic.index import ODMBaseIndex
-from pymongo import AsyncMongoClient, IndexModel, ReturnDocument
+from pymongo import AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
@@ -163,7 +162,7 @@ class Database:
         """
         with self._translate():
             for model in models:
-                await indexes.ensure(self._collection(model), _indexes_of(model))
+                await indexes.ensure(self._collection(model), indexes.of_model(model))
         self._prepared.set()
 
     async def get(self, model: type[M], key: str | None) -> M | None:
@@ -433,11 +432,6 @@ _NOT_CHECKED: Final = "the database has not been checked yet"
 
 def _projection(model: type[Model], columns: frozenset[str] | None) -> dict[str, int] | None:
     return None if columns is None else row_reader(model, columns).projection
-
-
-def _indexes_of(model: type[Model]) -> list[IndexModel]:
-    found = model.__indexes__()
-    return [each.get_pymongo_index() if isinstance(each, ODMBaseIndex) else each for each in found]
 
 
 @contextmanager

@@ -7,12 +7,18 @@ through errors of three kinds, some of them only on a client's first call.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
 
+from odmantic import Model
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from errors import UnusableError
+from models.indexes import missing, of_model
 
 _EXAMPLE: Final = "Example: MONGODB_ATLAS_URI=mongodb+srv://user:password@cluster.example.net/gamer"
 _COLLECTION: Final = "deployment"  # it is read at every start
@@ -32,19 +38,46 @@ _WORDS: Final = (
 
 async def check_address(uri: str, database: str, timeout_s: float = 5.0) -> None:
     """Raise UnusableError with the reason if the database does not respond to a read."""
+    async with _client(uri, timeout_s) as client:
+        await client[database][_COLLECTION].find_one({}, {"_id": 1})
+
+
+@asynccontextmanager
+async def _client(uri: str, timeout_s: float) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
+    """Open a client of its own. Raises UnusableError with the reason if the body fails."""
     milliseconds = int(timeout_s * 1000)
     try:
         async with asyncio.timeout(3 * timeout_s):  # DNS is queried twice
-            async with AsyncMongoClient[dict[str, object]](
+            async with AsyncMongoClient[dict[str, Any]](
                 uri,
                 timeoutMS=milliseconds,
                 serverSelectionTimeoutMS=milliseconds,
                 connectTimeoutMS=milliseconds,
             ) as client:
-                await client[database][_COLLECTION].find_one({}, {"_id": 1})
+                yield client
     except (PyMongoError, OSError, TimeoutError) as error:
         fault = f"MONGODB_ATLAS_URI: {hosts_in(uri)} {_cause(error)}. {_EXAMPLE}"
         raise UnusableError("the database does not respond", fault) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a look at a database found. `clock_ahead_s`: how much its clock is ahead of ours, negative if behind."""
+
+    clock_ahead_s: float
+    missing_indexes: tuple[str, ...]
+
+
+async def inspect(uri: str, database: str, models: Sequence[type[Model]], timeout_s: float = 5.0) -> Inspection:
+    """Look at the server's clock and at the indexes, without writing. Raises UnusableError, as `check_address` does."""
+    async with _client(uri, timeout_s) as client:
+        said = await client.admin.command("hello")
+        ahead = said["localTime"].replace(tzinfo=UTC) - datetime.now(UTC)
+        lacking = [
+            await missing(client[database][model.__collection__], of_model(model))  # one after another: few, and small
+            for model in models
+        ]
+    return Inspection(ahead.total_seconds(), tuple(name for names in lacking for name in names))
 
 
 def hosts_in(uri: str) -> str:

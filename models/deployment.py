@@ -76,6 +76,12 @@ async def claim(db: Database, identity: Identity, *, adopt: bool = False) -> Dif
             return None
 
 
+async def compare(db: Database, identity: Identity) -> Difference | None:
+    """Return how the database belongs to another deployment; None if it is ours or unclaimed. Writes nothing."""
+    record = await db.get(DeploymentRecord, _THIS)
+    return None if record is None else _difference(record, identity)
+
+
 async def _insert_record(db: Database, identity: Identity) -> None:
     try:
         record = DeploymentRecord(

@@ -15,6 +15,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pymongo
+from odmantic import Model
+from odmantic.index import ODMBaseIndex
 from pymongo import IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError, OperationFailure
@@ -81,6 +83,18 @@ async def ensure(
                 raise
         else:
             return
+
+
+def of_model(model: type[Model]) -> list[IndexModel]:
+    """Return the indexes that a model declares."""
+    return [each.get_pymongo_index() if isinstance(each, ODMBaseIndex) else each for each in model.__indexes__()]
+
+
+async def missing(collection: AsyncCollection[Document], wanted: Sequence[IndexModel]) -> list[str]:
+    """Return the names of indexes that `ensure` would create or change."""
+    there = await _existing(collection) if wanted else []
+    needed = [_Index.of(model.document) for model in wanted]
+    return [each.name for each in needed if not any(each.is_same_as(index) for index in there)]
 
 
 async def _ensure_all(collection: AsyncCollection[Document], wanted: Sequence[IndexModel]) -> None:

@@ -5,8 +5,17 @@ A setting is a field of the class for its area, in a file of that name; `loading
 """
 
 from settings.gateway import Environment
-from settings.loading import Settings, SettingsError, load_settings
+from settings.loading import Settings, SettingsError, load_settings, setting_faults
 from settings.network import is_loopback
 from settings.state import DATABASE_NAME, database_in
 
-__all__ = ["DATABASE_NAME", "Environment", "Settings", "SettingsError", "database_in", "is_loopback", "load_settings"]
+__all__ = [
+    "DATABASE_NAME",
+    "Environment",
+    "Settings",
+    "SettingsError",
+    "database_in",
+    "is_loopback",
+    "load_settings",
+    "setting_faults",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pydantic import SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsConfigDict
 
 from settings.access import AccessSettings
@@ -72,8 +73,19 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError(_first_fault(error)) from None
+        raise SettingsError(_faults(error)[0]) from None
     return _with_database_of_address(settings)
+
+
+def setting_faults(**overrides: Any) -> list[str]:
+    """Return a line for each invalid variable of the environment and `.env`."""
+    try:
+        _with_database_of_address(Settings(**overrides))
+    except ValidationError as error:
+        return _faults(error)
+    except SettingsError as error:
+        return [str(error)]
+    return []
 
 
 def _with_database_of_address(settings: Settings) -> Settings:
@@ -90,8 +102,11 @@ def _with_database_of_address(settings: Settings) -> Settings:
     return settings.model_copy(update={"mongodb_database": named})
 
 
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+def _faults(error: ValidationError) -> list[str]:
+    return [_line(fault) for fault in error.errors(include_url=False, include_context=False, include_input=False)]
+
+
+def _line(fault: ErrorDetails) -> str:
     name = str(fault["loc"][0]) if fault["loc"] else "settings"
     field = Settings.model_fields.get(name)
     example = f" Example: {name.upper()}={field.examples[0]}" if field and field.examples else ""

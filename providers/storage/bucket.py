@@ -6,7 +6,7 @@ import base64
 import hashlib
 import secrets
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -202,6 +202,17 @@ class Bucket:
         query = {} if if_generation is None else {"ifGenerationMatch": str(if_generation)}
         await self._send("DELETE", self._objects_path(name), query, expected=(_NOT_THERE,))
 
+    async def missing_permissions(self, permissions: Sequence[str]) -> tuple[str, ...]:
+        """Return which of these permissions on the bucket our credentials lack. Changes nothing.
+
+        Source: Cloud Storage JSON API, Buckets: testIamPermissions.
+        """
+        query = urlencode([("permissions", permission) for permission in permissions])
+        path = f"/storage/v1/b/{quote(self.name, safe='')}/iam/testPermissions"
+        document = _document(await self._send("GET", f"{path}?{query}", {}))
+        granted = document.get("permissions") or []
+        return tuple(permission for permission in permissions if permission not in granted)
+
     def _objects_path(self, name: str | None = None) -> str:
         path = f"/storage/v1/b/{quote(self.name, safe='')}/o"
         return path if name is None else f"{path}/{quote(name, safe='')}"
@@ -218,7 +229,7 @@ class Bucket:
         body_limit_bytes: int | None = None,
         expected: tuple[int, ...] = (),
     ) -> Reply:
-        url = f"{self._endpoint_url}{path}?{urlencode(query)}"
+        url = f"{self._endpoint_url}{path}{'&' if '?' in path else '?'}{urlencode(query)}"
         request = Request(method, url, headers or {}, content, timeout_s, body_limit_bytes=body_limit_bytes)
         reply = await send_authorised(self._http, self._tokens, request)
         if reply.status >= 300 and (reply.status not in expected or _lacks_bucket(reply)):

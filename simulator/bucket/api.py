@@ -29,6 +29,7 @@ COPY = re.compile(r"/storage/v1/b/([^/]+)/o/([^/]+)/(copyTo|rewriteTo)/b/([^/]+)
 OBJECTS = re.compile(r"/storage/v1/b/([^/]+)/o")
 UPLOAD = re.compile(r"/upload/storage/v1/b/([^/]+)/o")
 BUCKET = re.compile(r"/storage/v1/b/([^/]+)")
+PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 CHUNK = 1024 * 1024
 
@@ -52,6 +53,7 @@ class BucketApi:
             ("PUT", OBJECT, self._update),
             ("DELETE", OBJECT, self._delete),
             ("GET", BUCKET, self._bucket),
+            ("GET", PERMISSIONS, self._test_permissions),
             ("GET", re.compile("/storage/v1/b"), self._buckets),
             ("POST", re.compile("/storage/v1/b"), self._create_bucket),
         )
@@ -96,6 +98,13 @@ class BucketApi:
 
     async def _list(self, request: web.Request, names: tuple[str, ...]) -> web.StreamResponse:
         return web.json_response(listed(self._store, names[0], request.query, _base(request)))
+
+    async def _test_permissions(self, request: web.Request, names: tuple[str, ...]) -> web.StreamResponse:
+        """Grant every permission that is asked about: the simulated project has one account, its owner."""
+        if names[0] not in self._store.buckets():
+            raise NoSuchBucketError
+        asked = request.query.getall("permissions", [])
+        return web.json_response({"kind": "storage#testIamPermissionsResponse", "permissions": asked})
 
     async def _get(self, request: web.Request, names: tuple[str, ...]) -> web.StreamResponse:
         query = request.query
