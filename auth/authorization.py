@@ -73,6 +73,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.auditLog": OPERATORS,
         "Query.operatorAlerts": OPERATORS,
         "Query.emulatorImages": OPERATORS,
+        "Query.launchTimes": OPERATORS,
         "Query.skippedLibraryFiles": OPERATORS,
         "Mutation.launchGame": OWNED,
         "Mutation.cancelLaunch": OWNED,

@@ -26,6 +26,7 @@ from fleet.pairing_service import PairingService
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
+from launch.playable_time import PlayableTimes
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
 from placement.ranking import Placements
@@ -129,6 +130,7 @@ def _services(
         saves=_saves(settings, parts),
         images=ImageService(parts.db, parts.engine),
         pairings=PairingService(parts.db, parts.engine),
+        playable=PlayableTimes(parts.db),
     )
 
 

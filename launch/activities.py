@@ -29,12 +29,14 @@ from fleet.save_upload import secure_saves
 from fleet.service import MachineCommandClient
 from launch.game_source import GameSource
 from launch.messages import Candidate, LaunchInput, Plan, StepInput
+from launch.playable_time import PlayableTimes
 from launch.progress import ProgressUpdate, WriteResult, write
 from launch.ready_estimate import Estimator
 from launch.warnings import add_warning
 from models.catalog import Console, console
 from models.database import Database
-from models.launches import Launch, LaunchStepName, StepStatus
+from models.launch_times import PlayablePromise
+from models.launches import Launch, LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
 from placement.coordinates import Position
 from placement.ranking import Placements, RankedPlacement
@@ -91,6 +93,7 @@ class LaunchActivities:
         self._streaming = streaming
         self._games = games
         self._estimator = Estimator(db)
+        self._playable = PlayableTimes(db)
 
     @activity.defn(name="tell")
     async def write_progress(self, note: ProgressUpdate) -> WriteResult:
@@ -98,12 +101,30 @@ class LaunchActivities:
         written = await write(self._db, note)
         if written.accepted and note.begins:
             await self._estimator.renew(note.launch_id, note.at)
+        if written.accepted and note.status is LaunchStatus.READY:
+            await self._playable.record(note.launch_id, note.at)
         return written
 
     @activity.defn(name="choose")
     async def choose_placement(self, ticket: LaunchInput) -> Plan:
-        """Return the player's own machine for this console, running or stopped, or else the ranked placements."""
+        """Return the player's own machine for this console, running or stopped, or else the ranked placements.
+
+        What they promise the player is recorded.
+        """
         launch = await self._launch(ticket.launch_id)
+        plan = await self._plan(launch)
+        await self._playable.promise(launch, await self._expected(launch, plan))
+        return plan
+
+    async def _expected(self, launch: Launch, plan: Plan) -> PlayablePromise | None:
+        if plan.reuse_vm_id is not None:
+            vm = await self._vm(plan.reuse_vm_id)
+            return await self._playable.expected(vm.provider, vm.place.site_id, vm.preset, warm=True)
+        offer = plan.candidates[0].offer
+        preset = (await console(self._db, launch.console)).preset.name
+        return await self._playable.expected(offer.provider, offer.site_id, preset)
+
+    async def _plan(self, launch: Launch) -> Plan:
         if (own := await self._running_machine(launch)) is not None:
             # The player is about to use it, so it must not be stopped as idle now.
             await self._db.update(Vm, {"_id": own.id}, {"$set": {"last_activity_at": datetime.now(UTC)}})

@@ -53,6 +53,7 @@ _PLAIN: Final = (
         "launch.game_source",
         "launch.service",
         "launch.messages",
+        "launch.playable_time",
         "launch.activities",
         "launch.progress",
         "launch.step_tracking",

@@ -12,6 +12,7 @@ from odmantic import EmbeddedModel, Field, Index, Model
 from pymongo import ASCENDING, IndexModel
 
 from models.catalog import ConsoleType
+from models.launch_times import PlayablePromise
 from providers.base import ProviderName
 
 
@@ -105,6 +106,7 @@ class Launch(Model):
     failure: str | None = None  # also the reason if the service cancelled it
     warning: str | None = None  # what will end it soon
     trouble: str | None = None  # why the running step failed and is being repeated
+    promises: list[PlayablePromise] = Field(default_factory=list)  # one, or none where nothing was known
     under_way: str | None = None  # unique among running launches; an ended launch may still have it
     shared: bool = False  # returned to a second request, so the request that created it must not undo it
 
@@ -123,6 +125,11 @@ class Launch(Model):
             ),
         ],
     }
+
+    @property
+    def promise(self) -> PlayablePromise | None:
+        """Return when the game was promised to be playable, from the request on."""
+        return self.promises[0] if self.promises else None
 
     @property
     def warnings(self) -> str | None:

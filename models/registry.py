@@ -13,6 +13,7 @@ from models.deployment import DeploymentRecord
 from models.emulator_images import EmulatorImage
 from models.google_prices import GoogleRegionPrices
 from models.idempotency import IdempotencyKey
+from models.launch_times import LaunchTime
 from models.launches import Launch, LaunchEvent
 from models.limits import SpendingAlert, SpendingLimit, SpendingStop
 from models.operator_alerts import OperatorAlert
@@ -42,6 +43,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     IdempotencyKey,
     Launch,
     LaunchEvent,
+    LaunchTime,
     NetworkOrder,
     OperatorAlert,
     PairingWindow,

@@ -102,7 +102,9 @@ class Placements:
         order = await self._google_order(affordable, near)
         ranked = rank_candidates(affordable, Wish(near, limit, closest_first, order), self._weights)
         reason = console.unplayable_reason
-        return ranked if reason is None else [replace(each, reasons=(*each.reasons, reason)) for each in ranked]
+        more = () if reason is None else (reason,)
+        preset = console.preset.name
+        return [replace(each, reasons=(*each.reasons, *more), preset=preset) for each in ranked]
 
     async def explain_empty(
         self, console: Console, *, provider: ProviderName | None = None, max_usd_per_hour: Decimal | None = None

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from models.catalog import PresetName
 from placement.coordinates import Position
 from placement.distance import FARTHEST_KM, Floats, distance_km, distances_to, estimated_rtt_ms
 from placement.gazetteer import Precision
@@ -59,6 +60,7 @@ class RankedPlacement:
     estimated_rtt_ms: float | None
     score: float
     reasons: tuple[str, ...]
+    preset: PresetName | None = None  # of the console's machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from fleet.pairing_service import PairingService
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
+from launch.playable_time import PlayableTimes
 from launch.service import LaunchOrder
 from models.catalog import ConsoleType
 from models.database import Database
@@ -86,6 +87,7 @@ class Services:
     api_keys: ApiKeys
     images: ImageService
     pairings: PairingService
+    playable: PlayableTimes
     saves: PlayerSaves
     pace: Pace = field(default_factory=Pace)
 

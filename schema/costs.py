@@ -13,7 +13,7 @@ from billing.amounts import tidy
 from billing.provider_billed import UNATTRIBUTED, ComparisonRow
 from billing.reports import CURRENCY
 from placement.ranking import RankedPlacement
-from resolvers import costs
+from resolvers import costs, launch_times
 from resolvers.costs import ReportGrouping
 from schema.arguments import GroupBy, MachineConsole, OneProvider, UserId
 from schema.enums import (
@@ -24,6 +24,7 @@ from schema.enums import (
 )
 from schema.execution.chunked_lists import unhurried
 from schema.ids import global_id
+from schema.launch_times import PlayableIn
 from schema.node import Info
 from schema.places import FromOrNowhere, Placement
 
@@ -133,6 +134,12 @@ class CostEstimate:
     currency: str = strawberry.field(description="The currency of all amounts: always USD.")
     lines: list[CostLine] = strawberry.field(description="The parts of the total, such as machine and storage.")
     placement: Placement | None = strawberry.field(description="The placement that the prices are for.")
+    ranked: strawberry.Private[RankedPlacement]
+
+    @strawberry.field(description="When a game would be playable there, on a new machine. Null if nothing is known.")
+    async def playable_in(self, info: Info) -> PlayableIn | None:
+        promise = await launch_times.playable_in(info.context, self.ranked)
+        return None if promise is None else PlayableIn.of(promise)
 
     @classmethod
     def of(cls, found: tuple[estimates.Estimate, RankedPlacement], hours: float) -> CostEstimate:
@@ -143,6 +150,7 @@ class CostEstimate:
             currency=CURRENCY,
             lines=[CostLine(group=part.name, amount=tidy(part.usd), running_hours=hours) for part in estimate.parts],
             placement=Placement.of(ranked),
+            ranked=ranked,
         )
 
 

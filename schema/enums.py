@@ -11,6 +11,7 @@ import strawberry
 from auth.callers import Role
 from billing.windows import Granularity as CostGranularity
 from models.catalog import ConsoleType, PresetName
+from models.launch_times import PlayableBasis
 from models.launches import LaunchStatus, LaunchStepName, StepStatus
 from models.limits import AlertLevel, LimitPeriod
 from models.operator_alerts import OperatorAlertCode
@@ -33,6 +34,7 @@ __all__ = [
     "LimitPeriod",
     "OperatorAlertCode",
     "PairingStatus",
+    "PlayableBasis",
     "PresetName",
     "ProviderName",
     "Role",
@@ -164,6 +166,15 @@ _register(
         PairingStatus.PAIRED: "A device has paired.",
         PairingStatus.WRONG_PIN: "A device used another PIN and was refused. The window is still open.",
         PairingStatus.EXPIRED: "The window closed before a device paired.",
+    },
+)
+_register(
+    PlayableBasis,
+    "Where an expected waiting time comes from.",
+    {
+        PlayableBasis.SITE: "Our own launches at this site.",
+        PlayableBasis.PROVIDER: "Our own launches at this cloud.",
+        PlayableBasis.PUBLIC_FIGURES: "Published figures of others, because there are too few launches of our own.",
     },
 )
 _register(

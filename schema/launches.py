@@ -24,6 +24,7 @@ from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ConsoleType, LaunchStatus, LaunchStepName, ProviderName, StepStatus
 from schema.execution.plan import Batch
 from schema.ids import global_id, key_of
+from schema.launch_times import PlayableIn
 from schema.mutation_errors import ERRORS, ErrorsAsData, MutationError
 from schema.node import Info, Node
 from schema.places import CoordinatesInput
@@ -79,6 +80,13 @@ class Launch(Node):
         description="What will soon end the launch, such as a spending limit, why a step is being retried, or why the "
         "game will not start. Null if there is nothing to warn about."
     )
+    playable_in: PlayableIn | None = strawberry.field(
+        description="When the game was promised to be playable, from the request on. Null if nothing was known, or the "
+        "machine is not chosen yet."
+    )
+    playable_after_seconds: float | None = strawberry.field(
+        description="How long it took from the request until the game could be started. Null before that."
+    )
     document: strawberry.Private[models.launches.Launch]
 
     @strawberry.field(
@@ -115,6 +123,14 @@ show(
         "steps": made(lambda launch: [LaunchStep.of(step) for step in launch.steps], "steps"),
         "attempts": made(lambda launch: [PlacementAttempt.of(one) for one in launch.attempts], "attempts"),
         "warning": made(lambda launch: launch.warnings, "warning", "trouble"),
+        "playable_in": made(
+            lambda launch: None if launch.promise is None else PlayableIn.of(launch.promise), "promises"
+        ),
+        "playable_after_seconds": made(
+            lambda launch: None if launch.ready_at is None else (launch.ready_at - launch.requested_at).total_seconds(),
+            "ready_at",
+            "requested_at",
+        ),
         "console": resolved("console"),
         "vm": resolved("vm_id"),
     },

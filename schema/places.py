@@ -14,13 +14,14 @@ import placement.summaries
 import providers.base
 from errors import InvalidInputError
 from placement.coordinates import Position
-from resolvers import catalog, places
+from resolvers import catalog, launch_times, places
 from resolvers.pagination import Page
 from schema.arguments import After, First, FittingConsole, MachineConsole, OneProvider
 from schema.cache_control import SHARED_AS_PARENT, shared_for
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ProviderName
 from schema.ids import global_id
+from schema.launch_times import PlayableIn
 from schema.node import Info, Node
 
 
@@ -184,6 +185,12 @@ class Placement:
         description="The score that the order follows, made of round trip and price. Lower is better."
     )
     reasons: list[str] = strawberry.field(description="Why the placement has this rank, in sentences for the player.")
+    ranked: strawberry.Private[placement.ranking.RankedPlacement]
+
+    @strawberry.field(description="When a game would be playable on a new machine here. Null if nothing is known.")
+    async def playable_in(self, info: Info) -> PlayableIn | None:
+        promise = await launch_times.playable_in(info.context, self.ranked)
+        return None if promise is None else PlayableIn.of(promise)
 
     @classmethod
     def of(cls, ranked: placement.ranking.RankedPlacement) -> Placement:
@@ -196,6 +203,7 @@ class Placement:
             hourly_price=ranked.offer.usd_per_hour,
             score=ranked.score,
             reasons=list(ranked.reasons),
+            ranked=ranked,
         )
 
 

@@ -26,6 +26,7 @@ from schema.costs import CostQuery
 from schema.emulator_images import EmulatorImageMutation, EmulatorImageQuery
 from schema.ids import parts
 from schema.keys import ApiKey, AuditEntry, KeyMutation, KeyQuery
+from schema.launch_times import LaunchTimesQuery
 from schema.launches import Launch, LaunchMutation, LaunchQuery, LaunchSubscription
 from schema.mutation_errors import KINDS
 from schema.node import Info, Node
@@ -68,6 +69,7 @@ class Query(
     RegionQuery,
     OperatorAlertQuery,
     EmulatorImageQuery,
+    LaunchTimesQuery,
     PairingQuery,
     SaveQuery,
 ):

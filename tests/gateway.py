@@ -33,6 +33,7 @@ from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
 from launch.messages import ImageRefresh, LaunchInput
+from launch.playable_time import PlayableTimes
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
 from models.catalog import ConsoleType, PresetName
@@ -218,6 +219,7 @@ async def gateway_world(
         saves=player_saves(http, google_url),
         images=ImageService(db, engine),
         pairings=PairingService(db, engine),
+        playable=PlayableTimes(db),
     )
     try:
         yield GatewayWorld(services, GraphQLExecution(), cloud, engine, library, progress, machines)

@@ -102,6 +102,7 @@ def test_what_is_for_operators_only() -> None:
         "Subscription.operatorAlerts",
         "Query.costComparison",
         "Query.emulatorImages",
+        "Query.launchTimes",
         "Mutation.configureConsole",
         "Mutation.refreshEmulatorImages",
         "Mutation.setSpendingLimit",

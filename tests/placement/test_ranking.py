@@ -26,7 +26,7 @@ CHICAGO = Place("Chicago", "Illinois", "United States")
 LONDON = Place("London", "England", "United Kingdom")
 MISCHII = Place("Mischii", "Dolj", "Romania")
 NOWHERE = Place("Xyzzy", "", "Atlantis")
-SWITCH = CONSOLES[ConsoleType.SWITCH]
+SWITCH = replace(CONSOLES[ConsoleType.SWITCH], emulator=CONSOLES[ConsoleType.WII].emulator)  # one that plays games
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
