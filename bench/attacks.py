@@ -59,7 +59,7 @@ class Target:
 
     @asynccontextmanager
     async def socket(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        """A WebSocket without a library, which would read and answer by itself."""
+        """Open a WebSocket without a library, which would read and answer automatically."""
         async with self.connection() as (reader, writer):
             writer.write(
                 b"GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -86,7 +86,7 @@ async def flood_of_strangers(target: Target) -> None:
 
 
 async def bombs(target: Target) -> None:
-    """Documents that are all different, so that nothing is gained by remembering them."""
+    """Send documents that all differ, so that caching does not help."""
     name = f"Q{secrets.token_hex(6)}"
     aliases = " ".join(f"a{number}: viewer {{ id }}" for number in range(100))
     fields = " ".join(f"... on Viewer {{ a{number}: id }}" for number in range(29))
@@ -121,7 +121,7 @@ async def token_garbage(target: Target) -> None:
 
 
 async def dawdlers(target: Target) -> None:
-    """Heads that do not end, bodies that do not come, sockets that say nothing."""
+    """Send heads that do not end and bodies that do not arrive, and open silent sockets."""
     async with contextlib.AsyncExitStack() as stack:
         for number in range(60):
             _, writer = await stack.enter_async_context(target.connection())
@@ -151,7 +151,7 @@ async def tiny_frames(target: Target) -> None:
 
 
 async def deaf_sockets(target: Target) -> None:
-    """Ask for much, and read nothing of it."""
+    """Request large responses, and read nothing."""
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(25), target.socket() as (reader, writer):
             reader._transport.pause_reading()  # type: ignore[attr-defined]  # not in the types
@@ -172,7 +172,7 @@ async def deaf_downloads(target: Target) -> None:
 
 
 async def subscriptions(target: Target) -> None:
-    """As many sockets as there may be and more, each with more operations than it may have."""
+    """Open more sockets than allowed, each with more operations than allowed."""
     headers = target.player()
     query = "subscription { spendingAlerts { message } }"
     async with contextlib.AsyncExitStack() as stack:

@@ -1,11 +1,11 @@
-"""How long a report over twelve months takes, with a million usage intervals in the embedded database.
+"""Measures reports over twelve months with a million usage intervals in the embedded database.
 
     python -m bench.costs [--intervals 1000000] [--users 2000] [--cache FOLDER] [--rebuild] [--database]
 
-Starts a database of its own, fills it, adds all of it up with the service's own `Rollups.rebuild`, and asks for reports
-as the gateway would, in every cut and by every group. With `--cache` what was written is kept in that folder and found
-again by the next run, which then takes less than a minute; `--rebuild` adds it up anew, and `--database` also measures
-how long the database takes to add up what the service does.
+Starts a database, fills it, computes all rollups with the service's own `Rollups.rebuild`, and requests reports as the
+gateway would, in every granularity and grouping. With `--cache` the data is kept in that folder, so that the next run
+takes less than a minute. `--rebuild` recomputes the rollups, and `--database` also measures how long the database takes
+for the same sums.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main() -> None:
 
 @contextmanager
 def kept(cache: Path | None, name: str) -> Iterator[Path]:
-    """A folder that stays when there is a cache, else one for this time."""
+    """Return the cache's folder, or else a temporary one."""
     if cache is not None:
         (cache / name).mkdir(parents=True, exist_ok=True)
         yield cache / name
@@ -81,10 +81,12 @@ def kept(cache: Path | None, name: str) -> Iterator[Path]:
 
 
 async def write(uri: str, count: int, users: int) -> None:
-    """Machines of ten intervals each, running and stopped in turn, spread over the year; the last ones still run.
-    Indexes are made afterwards: that takes half the time of keeping them meanwhile."""
+    """Write machines with ten intervals each, alternately running and stopped, over the year; the last ones still run.
+
+    Indexes are created afterwards, which takes half the time of maintaining them during the writes.
+    """
     db = Database(uri, "bench", timeout_s=900)
-    await db.drop()  # whatever a run that was broken off has left
+    await db.drop()  # data of an interrupted run
     began, made = time.perf_counter(), intervals(count, users)
     while batch := list(islice(made, _BATCH)):
         await db.insert_many(batch)
@@ -130,7 +132,7 @@ async def report(db: Database, granularity: Granularity, group_by: RollupKind, u
 
 
 async def by_the_database(db: Database) -> None:
-    """What the service adds up, asked of the database: the cells of closed days, and the intervals of the open one."""
+    """Let the database compute the service's sums: the cells of closed days, and the intervals of the open day."""
     cells = {"$zip": {"inputs": ["$cell", "$cell_group", "$usd_ms"]}}
     table = {"whose": EVERYBODY, "span": Span.DAY, "kind": RollupKind.PROVIDER, "unit": Unit.HOUR}
     hours: list[dict[str, Any]] = [

@@ -1,11 +1,11 @@
-"""Whether everyone is answered when a crowd comes at the same moment, on the embedded database.
+"""Checks that thousands of simultaneous requests are all answered, on the embedded database.
 
     python -m bench.crowds [--people 2000]
 
-Starts a gateway as a process of its own with its default limits, before the embedded database. Then so many players
-read at once, each on a connection of its own; so many follow launches over WebSockets, half of them their own and half
-all the same; so many read with one API key. Prints how many were answered, how many were told what instead, and how
-long they waited. Exits with 1 when anyone was not answered.
+Starts a gateway process with its default limits, on the embedded database. Then that many players read at once, each on
+a separate connection; as many follow launches over WebSockets, half of them their own and half the same one; and as
+many read with one API key. Prints how many were answered, which errors the others got, and how long they waited. Exits
+with 1 when any request was not answered.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.e2e.service import Gateway, deployment
 from tests.gateway import a_launch, an_event
 
 _PATIENCE_S: Final = 90.0  # of a client
-_EVENTS: Final = 10  # told of each launch when the crowd comes
+_EVENTS: Final = 10  # of each launch, written before the requests
 _SHARED: Final = "100000000000000000"
 _VMS: Final = "{ vms(first: 5) { edges { node { id status } } } }"
 _PROGRESS: Final = "subscription($id: ID!) { launchProgress(launchId: $id) { sequence launch { status } } }"
@@ -40,7 +40,7 @@ _PROGRESS: Final = "subscription($id: ID!) { launchProgress(launchId: $id) { seq
 
 @dataclass
 class Crowd:
-    """What one crowd was told."""
+    """The responses to one kind of requests."""
 
     told: Counter[str] = field(default_factory=Counter)
     waited_s: list[float] = field(default_factory=list)
@@ -61,7 +61,7 @@ async def read(gateway: Gateway, http: aiohttp.ClientSession, headers: dict[str,
 
 
 async def follow(gateway: Gateway, http: aiohttp.ClientSession, caller: str, launch_id: str) -> str:
-    """Until the last event that was told before."""
+    """Read until the last event that was written before."""
     async with http.ws_connect(f"{gateway.url}/graphql", protocols=["graphql-transport-ws"]) as socket:
         await socket.send_json({"type": "connection_init", "payload": {"Authorization": caller}})
         acknowledged = await socket.receive(_PATIENCE_S)
@@ -133,7 +133,7 @@ def launch_of(number: int) -> str:
 
 
 async def fill(uri: str, name: str, people: int) -> None:
-    """Launches that are on their way, with what they told so far."""
+    """Return launches under way, with their events so far."""
     db = Database(uri, name, timeout_s=60)
     launches = [(_SHARED, "crowd"), *((launch_of(number), f"player-{number}") for number in range(1, people, 2))]
     for begin in range(0, len(launches), 100):

@@ -204,7 +204,7 @@ def git(*arguments: str) -> str:
 
 @contextmanager
 def checked_out(commit: str, folder: Path) -> Iterator[Path]:
-    """A working tree of another commit, without the embedded processes' data."""
+    """Check out another commit, without the embedded processes' data."""
     tree = folder / "baseline"
     git("worktree", "add", "--detach", "--quiet", str(tree), commit)
     try:

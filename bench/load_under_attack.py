@@ -1,11 +1,11 @@
-"""Whether memory stays flat and healthy clients are served while a gateway is attacked in every way at once.
+"""Checks that memory stays flat and a healthy client is served while a gateway is attacked in every way at once.
 
     python -m bench.load_under_attack [--minutes 10] [--pause-s 0.3] [--seed 1]
 
-Starts a gateway as a process of its own with its default limits, attacks it with everything of `bench.attacks`,
-and asks it meanwhile as a healthy client does. Prints the gateway's memory and the healthy client's waiting every half
-minute. Exits with 1 when the healthy client was ever refused, waited longer than two seconds, or memory grew by more
-than 24 MB after the first third.
+Starts a gateway process with its default limits, runs all attacks of `bench.attacks`, and sends requests as a healthy
+client at the same time. Prints the gateway's memory and the healthy client's latency every half minute. Exits with 1
+if the healthy client was ever refused or waited longer than two seconds, or if memory grew by more than 24 MB after the
+first third.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _QUERY: Final = "{ viewer { id role } vms(first: 5) { edges { node { id status }
 
 @dataclass
 class AttackLoad:
-    """One run, and what was seen of it."""
+    """One run and its observations."""
 
     gateway: Gateway
     pause_s: float

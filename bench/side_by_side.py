@@ -102,7 +102,7 @@ def _bytes_peer(ready: bytes) -> Peer:
 
 
 async def check(gateway: Gateway, servers: Sequence[Running]) -> None:
-    """Every server gives the same answer, but for its ids and how it writes times and prices."""
+    """Check that all servers give the same response, except for ids and the format of times and prices."""
     assert gateway.process.popen.poll() is None
     for operation in OPERATIONS:
         for server in servers:

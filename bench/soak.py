@@ -1,18 +1,18 @@
-"""Whether anything is lost, left running or billed wrongly when everything goes wrong at once.
+"""Checks that nothing is lost, left running or billed wrongly when many faults occur at once.
 
     python -m bench.soak [--machines 20] [--minutes 30] [--at-once 8] [--google 0.2] [--workers 2] [--gateways 2]
                          [--database-errors N] [--terminations N] [--upgrades N] [--balance-ends N] [--neighbors N]
 
-Starts the service as processes of its own (database, engine, simulated clouds, gateways, workers), lets players
-launch, stop, start, restart, delete and cancel at random until so many machines were rented. Clouds fail at random,
+Starts the service as separate processes (database, Temporal, simulated clouds, gateways, workers) and lets players
+launch, stop, start, restart, delete and cancel at random until that many machines were rented. Clouds fail at random,
 processes are killed, the database answers with errors, workflows are terminated, workers are upgraded, TensorDock's
 balance ends, and a second installation has machines on the same accounts. A whole soak is 200 machines with 300
 database errors, 20 terminated workflows and 2 upgrades; a smaller one has the same share of them.
 
 Then it lets everything settle and compares: the clouds' list with the records, their account of every machine's life
 and bill with the meter, the records with the workflows, and every save with the bucket (bench/soak_audit.py says what
-exactly), for both installations. At last every machine is deleted, and it compares again: nothing may be left. Exits
-with 1 when anything differs.
+exactly), for both installations. Finally it deletes every machine and compares again: nothing may be left. Exits
+with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Plan:
     machines: int = 20
     minutes: float = 30.0  # at the most
     at_once: int = 8
-    google: float = 0.2  # the share of players who want their machine at Google
+    google: float = 0.2  # the share of players that want a machine at Google
     workers: int = 2
     gateways: int = 2
     seed: int = 1
@@ -91,7 +91,7 @@ class Plan:
 
 @dataclass
 class Site:
-    """One installation: its processes' surroundings, its books, and who asks its engine."""
+    """One installation: the environment of its processes, its records, and its client of Temporal."""
 
     deployed: Deployment
     parts: Dependencies
@@ -104,7 +104,7 @@ class Site:
 
 @dataclass
 class Soak:
-    """One run: its processes, its players, and what they did."""
+    """One run: its processes, its players, and their actions."""
 
     plan: Plan
     site: Site
@@ -141,7 +141,7 @@ class Soak:
         return self.chance.choice(self.gateways)
 
     async def play(self) -> None:
-        """Players come and go until so many machines were rented as the plan says, or its time is over."""
+        """Let players come and go until the planned number of machines was rented, or the time is over."""
         until = time.monotonic() + 60 * self.plan.minutes
         numbers = itertools.count()
 
@@ -154,7 +154,7 @@ class Soak:
             trouble = [tasks.create_task(each) for each in (self._fail(), self._kill())]
             planned = [tasks.create_task(each) for each in self._planned()]
             await asyncio.wait([tasks.create_task(one_after_another()) for _ in range(self.plan.at_once)])
-            self.over = True  # what is left of the plan happens now
+            self.over = True  # the remaining faults of the plan occur now
             await asyncio.wait(planned, timeout=60)
             for task in (*trouble, *planned, *background):
                 task.cancel()
@@ -210,7 +210,7 @@ class Soak:
         return random.Random(f"{self.plan.seed}:{what}")  # noqa: S311 - not a secret
 
     async def _count(self) -> None:
-        """Count the machines that were rented, and say now and then how many they are."""
+        """Count the rented machines, and print the number from time to time."""
         reported = time.monotonic()
         while True:
             self.rented = len(await lives(self.site.deployed))
@@ -247,7 +247,7 @@ async def _rented(gateway: Gateway, user_id: str) -> None:
 
 
 async def settled(db: Database) -> list[str]:
-    """Return once nothing is under way; else what still is when the patience ends."""
+    """Wait until nothing is in progress. Return what still is after the timeout."""
     deadline = time.monotonic() + _SETTLE_S
     while True:
         launches = await db.find(Launch, {"status": {"$nin": list(LAUNCH_ENDED)}})
@@ -261,8 +261,10 @@ async def settled(db: Database) -> list[str]:
 
 
 async def agreed(run: Soak, site: Site) -> Verdict:
-    """What differs for longer than a change that nobody ordered may stay unseen: idle machines switch themselves off
-    also now, in a simulated time of their own."""
+    """Return what differs for longer than an unrequested change may stay unnoticed.
+
+    Idle machines still switch themselves off during that time, by the simulated clock.
+    """
     deadline = time.monotonic() + ASLEEP_S
     played = run.played if site is run.site else Played()
     while True:
@@ -273,7 +275,7 @@ async def agreed(run: Soak, site: Site) -> Verdict:
 
 
 async def swept(site: Site) -> None:
-    """Two rounds of the sweeper, so far apart that what it saw first is no longer spared."""
+    """Run the sweeper twice, far enough apart that machines from the first round are no longer spared."""
     parts, name = site.parts, site.deployed.name
     sweeper = Sweeper(parts.db, parts.registry, Meter(parts.db), deployment=name, spare_s=5, workflows=parts.engine)
     for pause_s in (6, 0):
@@ -293,7 +295,7 @@ async def judged(run: Soak, site: Site) -> Verdict:
 
 
 async def soak(plan: Plan, folder: Path) -> tuple[Counter[str], Verdict]:
-    """Everything from the first process to the comparison."""
+    """Run the whole soak, from the first process to the comparison."""
     async with EmbeddedServices(folder / "embedded", simulator=None) as running:
         assert running.mongodb_uri is not None
         assert running.temporal_address is not None
@@ -301,7 +303,7 @@ async def soak(plan: Plan, folder: Path) -> tuple[Counter[str], Verdict]:
 
 
 async def soaked(plan: Plan, folder: Path, mongodb_uri: str, temporal_address: str) -> tuple[Counter[str], Verdict]:
-    """The same on a database and an engine that are there."""
+    """Run the soak on an existing database and Temporal server."""
     async with (
         fault_proxy(mongodb_uri) as proxy,
         deployment(folder, mongodb_uri, temporal_address, clock_factor=_CLOCK_FACTOR) as deployed,
@@ -332,7 +334,7 @@ async def soaked(plan: Plan, folder: Path, mongodb_uri: str, temporal_address: s
 
 @asynccontextmanager
 async def _site(deployed: Deployment) -> AsyncIterator[Site]:
-    """Open the books of an installation, past the proxy. Its schedules end with the block."""
+    """Open an installation's database, bypassing the proxy. Its schedules end with the block."""
     environment = deployed.environment
     address, queue = environment["TEMPORAL_ADDRESS"], environment["TEMPORAL_TASK_QUEUE"]
     engine = Engine(await connect(EngineAddress(address, "default", queue)), queue)

@@ -1,6 +1,6 @@
-"""What the clouds, our records, our meter and the bucket say of the same machines, side by side.
+"""Compares what the clouds, our records, our meter and the bucket report about the same machines.
 
-Compared exactly, once what nobody ordered has had `UNASKED_S` to be seen:
+Compared exactly, once unrequested changes have had `UNASKED_S` to be noticed:
 - the machines that exist at the clouds and the records that are alive: the same ones, on and off alike;
 - the machines that exist and the usage intervals that are open: one each, in the cloud's state; none for any other;
 - each machine's intervals: numbered, without a gap or an overlap, at most the last one open;
@@ -8,12 +8,12 @@ Compared exactly, once what nobody ordered has had `UNASKED_S` to be seen:
 - the last save that was written on each machine: in the bucket, or still on a machine that says so;
 - the workflows that run and the records: one for each machine that is alive, none for any other, none for a launch.
 
-Compared by the moment: each machine's intervals and what its cloud says of when it was on, off and gone. Both read the
-same clock, in real time, whatever the factor of the simulated one. Our moment is when the cloud took an order for it
-or, where it tells no moment, when it first said so to us. So each change of a machine's state may be metered off by
-`ORDERED_S`, and one that nobody had ordered by `UNASKED_S`, or `ASLEEP_S` of a machine that was off. A machine whose
-workflow was terminated is not watched until the sweeper has seen it: `TERMINATED_S` for each time. That is the most in
-bad days; the figures say how close it is as a rule.
+Compared by time: each machine's intervals with the times at which its cloud reports it on, off and gone. Both read the
+same clock, in real time, whatever the factor of the simulated one. Our time is when the cloud accepted the request
+or, if it reports no time, when it first reported the change. So each change of a machine's state may be metered off by
+`ORDERED_S`, an unrequested one by `UNASKED_S`, or by `ASLEEP_S` for a machine that was off. After its workflow was
+terminated, a machine is not monitored until the sweeper notices: `TERMINATED_S` for each time. These are the maxima
+under faults; the figures show the usual values.
 
 Compared by the money: what each machine cost by its cloud's own bill, to the cent, after every bad day as well. More
 is allowed where a price was changed, which is asked for every `PRICED_S`, and where a workflow was terminated. Google
@@ -45,13 +45,13 @@ from models.vms import ENDED, Vm, VmStatus
 from tests.e2e.engine import Engine
 from tests.e2e.service import Deployment
 
-# A change that we ordered: the worker that ordered it is killed before it could write it down. Another one has the step
-# after the heartbeat's ten seconds, and asks a cloud that fails again after ten at the most, whose answer may be late.
+# A change that we requested: the worker is killed before it could record the change. Another worker gets the step after
+# the heartbeat's ten seconds, and retries a failing cloud after at most ten; the response may be late.
 ORDERED_S: Final = 30.0
-# A change that nobody ordered: a machine is looked at every twenty seconds, and the look itself may take as long as a
-# machine that does not answer; and what a killed worker adds.
+# An unrequested change: a machine is checked every twenty seconds, and the check itself may take as long as the timeout
+# of an unresponsive machine; and what a killed worker adds.
 UNASKED_S: Final = 60.0
-# A machine that is off, and costs its disk alone, is looked at every five minutes.
+# A machine that is off, and costs only its disk, is checked every five minutes.
 ASLEEP_S: Final = 300.0 + UNASKED_S
 # A sweep every minute, one more look of the list of workflows, and then as above.
 TERMINATED_S: Final = 120.0 + UNASKED_S
@@ -90,7 +90,7 @@ class Machine:
 
     @property
     def state(self) -> UsageState | None:
-        """As its cloud has it now; None when there is none."""
+        """Return its state at the cloud, or None if it does not exist."""
         return next((life.state for life in self.lives if life.state is not None), None)
 
     def terminations(self, incidents: Incidents) -> int:
@@ -127,7 +127,7 @@ def judged(machines: Sequence[Machine], incidents: Incidents) -> Verdict:
 
 
 async def _machines(deployed: Deployment, db: Database) -> list[Machine]:
-    """Those of any cloud, any record, any interval."""
+    """Return all machines of any cloud, record or interval."""
     by_tag: dict[str, list[Life]] = defaultdict(list)
     for life in await lives(deployed):
         by_tag[life.tag].append(life)
@@ -147,7 +147,7 @@ async def _machines(deployed: Deployment, db: Database) -> list[Machine]:
 
 
 def _alive(machines: Sequence[Machine], verdict: Verdict) -> None:
-    """The clouds' list, our records and the open intervals, one by one."""
+    """Compare the clouds' list, our records and the open intervals."""
     there = [machine for machine in machines if machine.state is not None]
     ours = [machine for machine in machines if machine.vm is not None and machine.vm.status not in ENDED]
     on_meter = [machine for machine in machines if machine.intervals and machine.intervals[-1].end is None]
@@ -168,7 +168,7 @@ def _alive(machines: Sequence[Machine], verdict: Verdict) -> None:
 
 
 def _one_at_a_time(machines: Sequence[Machine], verdict: Verdict) -> None:
-    """No tag had two machines at once."""
+    """Check that no tag had two machines at once."""
     doubles = 0
     for machine in machines:
         for first, second in pairwise(machine.lives):
@@ -191,7 +191,7 @@ def _owned(machines: Sequence[Machine], running: Set[str], verdict: Verdict) -> 
 
 
 def _metered(machines: Sequence[Machine], incidents: Incidents, verdict: Verdict) -> None:
-    """Each machine's intervals, and what its cloud says of the same time."""
+    """Compare each machine's intervals with its cloud's report of the same time."""
     now, per_change = datetime.now(UTC), list[float]()
     for machine in machines:
         if not machine.lives:
@@ -246,8 +246,10 @@ def _billed(machines: Sequence[Machine], incidents: Incidents, verdict: Verdict)
 
 
 def _saved(deployed: Deployment, machines: Sequence[Machine], played: Played, verdict: Verdict) -> None:
-    """What was written last on each machine is in the bucket, or still on a machine that says so, unless a vanished
-    machine took it along."""
+    """Check that the last save of each machine is in the bucket, or still on a machine that reports it.
+
+    Saves that disappeared with a vanished machine are exempt.
+    """
     by_id = {life.machine_id: (life, machine.vm) for machine in machines for life in machine.lives}
     kept: dict[str, set[str]] = {}
     counts = {"in the bucket": 0, "on a machine that waits": 0, "gone with a machine that vanished": 0}
@@ -267,7 +269,7 @@ def _saved(deployed: Deployment, machines: Sequence[Machine], played: Played, ve
 
 
 def _versions(folder: Path) -> set[str]:
-    """Every content that the bucket holds of a player, current or not."""
+    """Return all contents that the bucket holds of a player, current or not."""
     found = set()
     for path in folder.rglob("*.tar.gz"):
         with tarfile.open(fileobj=io.BytesIO(gzip.decompress(path.read_bytes()))) as archive:

@@ -1,4 +1,4 @@
-"""Bad days at the clouds, ordered one after another by chance."""
+"""Orders faults at the simulated clouds, one after another, at random."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Weather:
         return True
 
     async def _reprice(self, machine: Mapping[str, Any]) -> str:
-        """One that has just gone keeps its price."""
+        """Change a machine's price, unless it has just gone."""
         before = Decimal(machine["usd_per_hour_now"])
         after = before * self._chance.choice(_FACTORS)
         if machine["state"] == "running":
@@ -116,8 +116,7 @@ class Weather:
         return "price change"
 
     async def _at_google(self) -> str:
-        """Half of all zones are full for a while, quotas of half of all regions are used up, or a machine is turned
-        off."""
+        """Fill half of all zones for a while, use up quotas of half of all regions, or turn a machine off."""
         running = [machine["name"] for machine in await self._deployed.at_google() if machine["status"] == "RUNNING"]
         if running and self._chance.random() < 0.5:
             name = self._chance.choice(running)

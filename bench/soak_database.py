@@ -41,7 +41,7 @@ class DatabaseErrors:
         """Return how many commands were met."""
         name, kind = self._chance.choice(_KINDS)
         times = min(self._left, self._chance.randint(1, _MOST_AT_ONCE))
-        # A copy with events of its own: those of a dataclass are shared by its copies.
+        # A copy with separate events: copies of a dataclass share theirs.
         fault = replace(kind, times=times, reached=asyncio.Event(), counted={})
         with self._proxy.fault(fault):
             await _waited(fault.after(times))
@@ -50,7 +50,7 @@ class DatabaseErrors:
         return fault.met
 
     async def keep_short(self) -> None:
-        """Forget the commands that passed, which nobody looks at here. Runs until it is cancelled."""
+        """Discard the recorded commands, which are not needed here. Runs until it is cancelled."""
         while True:
             await asyncio.sleep(_FORGET_EVERY_S)
             self._proxy.forget()

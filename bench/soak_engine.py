@@ -106,8 +106,10 @@ class Upgrades:
             await asyncio.to_thread(worker.process.end)
 
     async def _needed_by(self, build: str) -> list[str] | None:
-        """Return the workflows that need a build, or the deployment itself while it is current. None: Temporal does not
-        answer, which limits how often it is asked about a deployment."""
+        """Return the workflows that need a build, or the deployment itself while it is current.
+
+        Return None if Temporal does not respond, because it limits requests about a deployment.
+        """
         try:
             if await self.engine.current() == build:
                 return ["new workflows"]

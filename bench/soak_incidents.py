@@ -1,4 +1,4 @@
-"""What happens to machines in a soak without an order of their players: the audit allows time and money for it."""
+"""Counts unrequested incidents of machines in a soak, for which the audit allows time and money."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ _PAUSE_S: Final = 0.5
 
 @dataclass
 class Incidents:
-    """`unasked` counts changes of a machine, and `price_changes_usd` adds up those of its price, by the cloud's id.
-    `terminated` counts by our VM's id how often the workflow was ended that watched it or rented it."""
+    """Counts of incidents.
+
+    `unasked` counts changes of a machine, and `price_changes_usd` sums up those of its price, by the cloud's id.
+    `terminated` counts, by our VM's id, how often the workflow that monitored or rented it was ended.
+    """
 
     unasked: Counter[str] = field(default_factory=Counter)
     price_changes_usd: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
@@ -23,7 +26,7 @@ class Incidents:
 
 
 async def spread(count: int, progress: Callable[[], float], act: Callable[[], Awaitable[int]]) -> None:
-    """Act so many times, evenly over a soak whose `progress` goes from 0 to 1. An act returns how many it was."""
+    """Act that many times, evenly over a soak with `progress` from 0 to 1. An act returns how many it counts as."""
     done = 0
     while done < count:
         acted = 0 if done + 1 > count * progress() else await act()

@@ -1,4 +1,4 @@
-"""What the clouds themselves say of every machine there ever was: when it was on, off and gone, and what it cost."""
+"""Reads from the clouds when each machine that ever existed was on, off and gone, and what it cost."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Life:
 
     @property
     def vanished_asleep(self) -> bool:
-        """Whether it vanished while it was off."""
+        """Return whether it vanished while it was off."""
         return self.ended_by == "vanished" and self.spans[-1].state is UsageState.STOPPED
 
     @property
     def state(self) -> UsageState | None:
-        """None: it does not exist any more."""
+        """Return its current state, or None if it no longer exists."""
         return None if self.ended_at is not None else self.spans[-1].state
 
 
@@ -58,7 +58,7 @@ async def lives(deployed: Deployment) -> list[Life]:
 
 
 async def _at_tensordock(deployed: Deployment) -> list[Life]:
-    # The bills first: of a machine that ends meanwhile its order has the bill, and one that comes owes nothing yet.
+    # Read bills first: if a machine ends in between, its order has the bill, and a new one owes nothing yet.
     bills = {machine["id"]: machine["billed_usd"] for machine in await deployed.machines()}
     orders = (await _told(deployed, "orders"))["orders"]
     return [_of_order(order, bills) for order in orders if not order["foreign"]]
@@ -75,7 +75,7 @@ async def _told(deployed: Deployment, what: str) -> dict[str, Any]:
 
 
 def _of_order(order: Mapping[str, Any], bills: Mapping[str, str]) -> Life:
-    """A machine that has its hardware is on, or off with the hardware reserved, which our meter calls running too."""
+    """Convert an order. A machine with its hardware is on, or off with reserved hardware, which we meter as running."""
     prices = [price for price in order["prices"] if Decimal(price["usd_per_hour"])]
     states = [
         (_time(price["from"]), _STATES[price["hardware"]])
@@ -103,7 +103,7 @@ def _spans(states: Sequence[tuple[datetime, UsageState]], ended_at: datetime | N
 
 
 def apart_s(ours: Sequence[Span], theirs: Sequence[Span], now: datetime) -> float:
-    """For how many seconds the two say different things of a machine: another state, or one of them nothing."""
+    """Return for how many seconds the two differ: in the state, or because only one has a span."""
     moments = sorted({moment for span in (*ours, *theirs) for moment in (span.start, span.end or now)})
     return sum(
         (end - start).total_seconds()

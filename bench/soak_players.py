@@ -1,4 +1,4 @@
-"""Players who do what players do, in no particular order, through whichever gateway answers."""
+"""Simulated players that send commands in random order, through any gateway that responds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.e2e.service import Deployment, Gateway
 SAVE: Final = ".local/share/citron/nand/user/save/0/1/slot.bin"
 _LAUNCH_S: Final = 150.0
 _MOVE_S: Final = 90.0
-_LATE_S: Final = 12.0  # a command whose answer was lost may still be obeyed for so long
+_LATE_S: Final = 12.0  # after a lost response, a command may still be executed for this long
 _ENDED: Final = ("DELETED", "FAILED")
 _GOES_HOME: Final = 0.6  # the others leave their machine as it is
 _TRIES_TO_GO: Final = 5
@@ -25,13 +25,13 @@ _TRIES_TO_GO: Final = 5
 
 @dataclass
 class Played:
-    """What was written last on the disk of each machine, and by whom."""
+    """The last content written on the disk of each machine, and its player."""
 
     last: dict[str, tuple[str, str]] = field(default_factory=dict)  # cloud's machine id: (player, content)
 
 
 class Player:
-    """One player with one launch, and then a life of commands."""
+    """One player with a launch, followed by commands."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Player:
             await self.go_home(vm_id)
 
     async def go_home(self, vm_id: str) -> None:
-        """Delete the machine, and ask again for as long as it is there."""
+        """Delete the machine, and repeat as long as it exists."""
         for _ in range(_TRIES_TO_GO):
             if (await self._ask("Vm", {"id": vm_id}))["vm"]["status"] in _ENDED:
                 return
@@ -73,7 +73,7 @@ class Player:
         self._done["could not go home"] += 1
 
     async def _launched(self) -> str | None:
-        """The machine, or None when the launch ended without one."""
+        """Return the machine, or None if the launch ended without one."""
         wish = {
             "provider": self._provider,
             "userId": self._name,
@@ -102,7 +102,7 @@ class Player:
             await asyncio.sleep(1)
 
     async def _write(self, vm_id: str) -> None:
-        """Progress, if the machine is on and nothing was asked of it that may still be under way."""
+        """Write a save, if the machine is on and no command may still be in progress."""
         vm = (await self._ask("Vm", {"id": vm_id}))["vm"]
         if vm["status"] != "RUNNING":
             return
@@ -121,7 +121,7 @@ class Player:
         self._done["saves written"] += 1
 
     async def _go_on(self, vm_id: str) -> str | None:
-        """One command; the machine to go on with, if there is one."""
+        """Send one command; return the machine to continue with, if any."""
         status = (await self._ask("Vm", {"id": vm_id}))["vm"]["status"]
         if status in _ENDED:
             return await self._launched()
@@ -146,7 +146,7 @@ class Player:
         self._done["a move took too long"] += 1
 
     async def _ask(self, operation: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Until some gateway answers. A mutation that was answered by none is asked again once it is surely over."""
+        """Send an operation until a gateway responds. Repeat a mutation without a response once it must be over."""
         while True:
             try:
                 async with asyncio.timeout(30):

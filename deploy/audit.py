@@ -1,7 +1,7 @@
-"""Are known weaknesses among the packages of requirements.lock? `make audit`
+"""Checks the packages in requirements.lock for known vulnerabilities: `make audit`.
 
-pip-audit asks the Python advisory database, which is a service on the network. Where it, or the tool, is not to be had,
-that is said loudly and nothing fails: an audit that did not happen is no reason to stop work, and no proof of anything.
+pip-audit queries the Python advisory database over the network. If it or the tool is not available, a clear message is
+printed and nothing fails: a missing audit is no reason to stop work, and proves nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _TIME_S: Final = 120
 
 
 def main() -> int:
+    """Run the audit and return the exit status."""
     tool = shutil.which("pip-audit", path=str(Path(sys.executable).parent)) or shutil.which("pip-audit")
     if tool is None:
         return skipped("pip-audit is not installed (pipx install pip-audit)")
@@ -31,7 +32,7 @@ def main() -> int:
 
 
 def judged(packages: list[dict[str, Any]]) -> int:
-    """1 when a package has a known weakness. What the database does not know was not audited."""
+    """Return 1 if a package has a known vulnerability. Packages that the database does not know were not audited."""
     weak = [(each, weakness) for each in packages for weakness in each.get("vulns", ())]
     for package, weakness in weak:
         fixed = ", ".join(weakness.get("fix_versions", ())) or "nothing yet"
@@ -46,12 +47,14 @@ def judged(packages: list[dict[str, Any]]) -> int:
 
 
 def skipped(why: str) -> int:
+    """Print that there was no audit, and return 0."""
     say(f"*** NOT AUDITED: {why}. Known weaknesses in dependencies were not looked for. ***")
     return 0
 
 
 def say(words: str) -> None:
-    print(words, file=sys.stderr)  # noqa: T201  (for whoever ran it in a terminal)
+    """Print a line for the terminal."""
+    print(words, file=sys.stderr)  # noqa: T201  (output of a command)
 
 
 if __name__ == "__main__":

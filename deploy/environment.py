@@ -29,9 +29,10 @@ SILENCE_S: Final = 5.0
 
 
 def main() -> None:
+    """Build .venv unless it is current."""
     if _is_built():
         return
-    # The folder itself is the lock: it needs no file that somebody could find and wonder about.
+    # The folder itself is the lock, so that no lock file is left behind.
     folder = os.open(ROOT, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,7 +70,7 @@ def _build() -> None:
 
 
 def _can_be_reused() -> bool:
-    """Whether there is an environment of this Python that pip works in. A half-made one is made again."""
+    """Return whether .venv belongs to this Python and has a working pip. An incomplete one is created again."""
     python = VENV / "bin" / "python"
     if not (VENV / "pyvenv.cfg").exists() or not python.exists():
         return False

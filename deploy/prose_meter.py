@@ -1,7 +1,7 @@
 """Measure how plain the prose of the tree is: `make prose`, part of `make check`.
 
 Two figures per top-level folder: words of the old house dialect per 1,000 words of docstrings, comments and pages, and
-the share of function docstrings whose first word is not a verb but What, Whether, Who, None… `[tool.prose-meter]` in
+the share of function docstrings with a first word that is no verb, such as `What` or `None`. `[tool.prose-meter]` in
 pyproject.toml holds the limits of folders that are not there yet. They only go down: a folder that meets the general
 limits loses its line. `python deploy/prose_meter.py FOLDER…` lists every place that counts.
 """

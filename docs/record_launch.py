@@ -44,6 +44,7 @@ def recording(order: Answer, events: Sequence[Answer], machine: Answer) -> str:
 
 
 def with_recording(readme: str, recorded: str) -> str:
+    """Return the README with this recording."""
     before, _, rest = readme.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{recorded}{END}{after}"
