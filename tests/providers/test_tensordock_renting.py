@@ -506,7 +506,7 @@ async def test_without_a_permit_nothing_is_ordered_and_nothing_looked_for(
 async def test_who_stood_still_after_the_permit_orders_nothing(connect: Connect, stand_in: StandIn) -> None:
     tensordock = connect(leave_within_s=0)
 
-    with pytest.raises(ProviderBusyError, match="could not leave in time"):
+    with pytest.raises(ProviderBusyError, match="could not be sent in time"):
         await tensordock.rent(OFFER, TAG)
 
     assert stand_in.instances == {}
