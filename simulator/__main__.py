@@ -1,4 +1,4 @@
-"""`python -m simulator`: the simulated world alone, for gateways elsewhere on this machine."""
+"""`python -m simulator`: the simulated world as a process, for gateways elsewhere on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad days of the game bucket: its requests pass the same door as TensorDock's."""
+"""Faults of the game bucket: its requests go the same way as TensorDock's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from simulator.faults import Api, Call, Operation
-from simulator.tensordock.wire import Answer, Door
+from simulator.tensordock.wire import Answer, FaultGate
 
 PATHS: Final = ("/storage/", "/upload/storage/", "/download/storage/")
 CALL: Final = Call(Operation.BUCKET, Api.GCS)
 
 
 class Dialect:
-    """Google's refusals."""
+    """The refusals of Google Cloud Storage."""
 
     api = Api.GCS
 
@@ -36,15 +36,15 @@ class Dialect:
 DIALECT: Final = Dialect()
 
 
-def bucket_weather(door: Door) -> Middleware:
-    """Lets the faults that name the bucket strike its requests before they are carried out."""
+def bucket_fault_middleware(gate: FaultGate) -> Middleware:
+    """Return a middleware in which faults of the bucket strike before a request is carried out."""
 
     @web.middleware
     async def weather(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        if request.path.startswith(PATHS) and (spoilt := door.spoilt(request, CALL, DIALECT)):
-            return spoilt
+        if request.path.startswith(PATHS) and (faulty_answer := gate.faulty_answer(request, CALL, DIALECT)):
+            return faulty_answer
         return await handler(request)
 
     return weather

@@ -1,4 +1,4 @@
-"""The simulated world's own pace."""
+"""The clock of the simulated world."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Clock:
         self._began = time.monotonic()
 
     def now(self) -> float:
-        """Simulated seconds since this clock was made."""
+        """Return the simulated seconds since this clock was created."""
         return (time.monotonic() - self._began) * self.factor
 
     def real_seconds(self, simulated_s: float) -> float:

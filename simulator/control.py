@@ -1,4 +1,4 @@
-"""`/_control`: the simulator's own interface, for those who order bad days and check what came of them."""
+"""`/_control`: the simulator's own interface, to order faults and to check their effects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from simulator.hostnodes.stock import NoNodeError, NoPublicIpError
 from simulator.tensordock.cloud import BalanceTooLowError, NoSuchInstanceError
 from simulator.tensordock.instances import Instance, Order, Status
 from simulator.tensordock.lives import PARK_FAULTS
-from simulator.tensordock.ordering import Fate
+from simulator.tensordock.ordering import OrderedFaults
 from simulator.tensordock.service import TensorDock
 
 BASE: Final = "/_control"
@@ -29,7 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
-    """Its answers are JSON; amounts of money are strings, times RFC 3339 in UTC."""
+    """The routes. Answers are JSON; amounts of money are strings, times are RFC 3339 in UTC."""
 
     def __init__(self, tensordock: TensorDock, clock: Clock) -> None:
         self._tensordock = tensordock
@@ -37,21 +37,21 @@ class Control:
         self._clock = clock
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        router.add_get(BASE, _explained(self.index))
-        router.add_get(f"{BASE}/faults", _explained(self.list_faults))
-        router.add_post(f"{BASE}/faults", _explained(self.order_fault))
-        router.add_delete(f"{BASE}/faults", _explained(self.call_off_all))
-        router.add_delete(f"{BASE}/faults/{{id:\\d{{1,9}}}}", _explained(self.call_off))
-        router.add_get(f"{BASE}/machines", _explained(self.list_machines))
-        router.add_post(f"{BASE}/machines", _explained(self.make_foreign))
-        router.add_put(f"{BASE}/machines/{{id}}/price", _explained(self.set_price))
-        router.add_delete(f"{BASE}/others", _explained(self.send_others_away))
-        router.add_get(f"{BASE}/orders", _explained(self.list_orders))
-        router.add_get(f"{BASE}/requests", _explained(self.list_requests))
-        router.add_get(f"{BASE}/balance", _explained(self.get_balance))
-        router.add_put(f"{BASE}/balance", _explained(self.set_balance))
-        router.add_post(f"{BASE}/balance", _explained(self.set_balance))
-        router.add_post(f"{BASE}/reset", _explained(self.reset))
+        router.add_get(BASE, _errors_as_json(self.index))
+        router.add_get(f"{BASE}/faults", _errors_as_json(self.list_faults))
+        router.add_post(f"{BASE}/faults", _errors_as_json(self.order_fault))
+        router.add_delete(f"{BASE}/faults", _errors_as_json(self.call_off_all))
+        router.add_delete(f"{BASE}/faults/{{id:\\d{{1,9}}}}", _errors_as_json(self.call_off))
+        router.add_get(f"{BASE}/machines", _errors_as_json(self.list_machines))
+        router.add_post(f"{BASE}/machines", _errors_as_json(self.make_foreign))
+        router.add_put(f"{BASE}/machines/{{id}}/price", _errors_as_json(self.set_price))
+        router.add_delete(f"{BASE}/others", _errors_as_json(self.send_others_away))
+        router.add_get(f"{BASE}/orders", _errors_as_json(self.list_orders))
+        router.add_get(f"{BASE}/requests", _errors_as_json(self.list_requests))
+        router.add_get(f"{BASE}/balance", _errors_as_json(self.get_balance))
+        router.add_put(f"{BASE}/balance", _errors_as_json(self.set_balance))
+        router.add_post(f"{BASE}/balance", _errors_as_json(self.set_balance))
+        router.add_post(f"{BASE}/reset", _errors_as_json(self.reset))
 
     async def index(self, _: web.Request) -> web.Response:
         paths = ("faults", "machines", "orders", "requests", "balance", "reset")
@@ -61,7 +61,7 @@ class Control:
         return web.json_response({"faults": [fault_as_json(fault) for fault in self._tensordock.faults.ordered]})
 
     async def order_fault(self, request: web.Request) -> web.Response:
-        """Of a machine that is there it strikes now; else it waits in the book for its moment."""
+        """Order a fault. One for a machine that is there strikes now, others wait for their moment."""
         body = await _body(request)
         on = flag("on", body.pop("on", True))
         order = fault_order_from(body)
@@ -93,7 +93,7 @@ class Control:
         )
 
     async def make_foreign(self, request: web.Request) -> web.Response:
-        """Machines of somebody else in the same organization: not ours by their names."""
+        """Order machines of another user of the organization; their names carry no tag of ours."""
         body = await _body(request)
         if unknown := body.keys() - {"name", "count", "hostnode"}:
             raise BadRequestError(f"unknown: {', '.join(sorted(unknown))}; known: name, count, hostnode")
@@ -104,7 +104,7 @@ class Control:
         return web.json_response({"machines": [self._machine(instance) for instance in made]}, status=201)
 
     async def set_price(self, request: web.Request) -> web.Response:
-        """`{"usd_per_hour": "0.75"}`: its provider charges this while the machine has its hardware, and says so."""
+        """Set the price of a machine that has its hardware: `{"usd_per_hour": "0.75"}`."""
         usd = _usd((await _body(request)).get("usd_per_hour"))
         if usd <= 0:
             raise BadRequestError("usd_per_hour: more than 0")
@@ -115,8 +115,8 @@ class Control:
         return web.json_response({"machine": self._machine(instance)})
 
     async def send_others_away(self, _: web.Request) -> web.Response:
-        """Those to whom hosts gave hardware that was taken back from a machine."""
-        self._cloud.others_leave()
+        """Free the hardware that hosts took back from machines."""
+        self._cloud.free_hardware_of_others()
         return web.json_response({"others": 0})
 
     async def list_orders(self, _: web.Request) -> web.Response:
@@ -124,7 +124,7 @@ class Control:
 
     async def list_requests(self, _: web.Request) -> web.Response:
         requests: dict[str, dict[str, int]] = {}
-        for (api, operation), count in self._tensordock.door.counted.items():
+        for (api, operation), count in self._tensordock.gate.counted.items():
             requests.setdefault(api, {})[operation] = count
         return web.json_response({"requests": requests})
 
@@ -146,7 +146,7 @@ class Control:
         return await self.list_machines(request)
 
     def _strike_now(self, order: FaultOrder, *, on: bool) -> list[str]:
-        """The ids of the present machines that `order` means and strikes at once."""
+        """Return the ids of the present machines that `order` strikes at once."""
         if order.machine is None or order.kind not in OF_PRESENT_MACHINES:
             return []
         meant = [one for one in self._cloud.instances.values() if order.machine in (one.id, one.name)]
@@ -161,7 +161,7 @@ class Control:
             self._cloud.set_park_fault(instance, order.kind, on=on)
         elif after_s:
             instance.quirks[order.kind] = after_s
-            self._tensordock.mishaps.expect(instance)
+            self._tensordock.random_failures.expect(instance)
         elif order.kind is FaultKind.VANISH:
             self._cloud.vanish(instance.id)
         else:
@@ -171,7 +171,7 @@ class Control:
         for host in [hostnode_id] if hostnode_id else self._cloud.stock.hostnodes:
             order = Order(name, "ubuntu2404", 2, 4, 100, hostnode_id=host, dedicated_ip=True)
             try:
-                return self._cloud.order(order, lambda _: Fate(foreign=True))
+                return self._cloud.order(order, lambda _: OrderedFaults(foreign=True))
             except (NoNodeError, NoPublicIpError):
                 continue
             except BalanceTooLowError as error:
@@ -196,7 +196,7 @@ class Control:
         }
 
 
-def _explained(handler: Handler) -> Handler:
+def _errors_as_json(handler: Handler) -> Handler:
     async def explained(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)

@@ -1,4 +1,4 @@
-"""From the JSON of a control request to an ordered fault, with a word for everything that is wrong in it."""
+"""The JSON of a control request as an ordered fault, with a message for everything that is wrong in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BadRequestError(Exception):
 
 
 def fault_order_from(body: Mapping[str, Any]) -> FaultOrder:
-    """Raises BadRequestError."""
+    """Parse an order. Raises BadRequestError."""
     if unknown := body.keys() - _PARSERS.keys():
         raise BadRequestError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(_PARSERS)}")
     if "kind" not in body:

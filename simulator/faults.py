@@ -1,4 +1,4 @@
-"""Bad days to order: which faults there are, which are ordered, and which of them strikes now."""
+"""Faults: their kinds, those that are ordered, and the choice of the one that strikes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Operation(StrEnum):
 
 
 class Api(StrEnum):
-    """The two generations of TensorDock's interface, and Google's of the bucket."""
+    """The two versions of TensorDock's interface, and Google's of the bucket."""
 
     V0 = "v0"
     V2 = "v2"
@@ -52,7 +52,7 @@ class FaultKind(StrEnum):
     CONNECTION_CUT = "connection-cut"
     ANSWER_LOST = "answer-lost"
     ANSWER_LATE = "answer-late"
-    # A true answer, told differently
+    # A true answer in another form
     EMPTY_STOCK = "empty-stock"
     STALE_STOCK = "stale-stock"
     LIST_SHAPE = "list-shape"
@@ -126,7 +126,7 @@ _STRIKES_WHEN_UNSAID: Final = {FaultKind.CAPACITY: Operation.CREATE}
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as far as faults look at it."""
+    """The parts of a request that faults depend on."""
 
     operation: Operation
     api: Api
@@ -139,7 +139,7 @@ class Call:
 class FaultOrder:
     """One ordered fault. A part that is None does not restrict it; `times` of None means until it is called off.
 
-    `done` says that the request is carried out before it is answered wrongly.
+    `done`: the request is carried out before it is answered wrongly.
     """
 
     kind: FaultKind
@@ -173,7 +173,7 @@ class FaultOrder:
         )
 
     def simulated_s(self, clock: Clock, default: float) -> float:
-        """How long this fault lasts, in simulated seconds."""
+        """Return the duration of this fault in simulated seconds."""
         if self.simulated_seconds is not None:
             return self.simulated_seconds
         return default if self.seconds is None else self.seconds * clock.factor
@@ -187,7 +187,7 @@ class FaultOrder:
 
 @dataclass(slots=True)
 class OrderedFault:
-    """A fault in the book: its number, how often it may still strike, how often it did."""
+    """A recorded fault: its number, how often it may still strike, how often it did."""
 
     id: int
     order: FaultOrder
@@ -200,7 +200,7 @@ class OrderedFault:
         return self.left == 0
 
     def strike(self) -> bool:
-        """Whether chance lets it strike this time; if so, that is counted."""
+        """Return whether chance lets it strike this time, and count it."""
         if self.chance.random() >= self.order.probability:
             return False
         self.struck += 1
@@ -210,7 +210,7 @@ class OrderedFault:
 
 @dataclass(slots=True)
 class Faults:
-    """The book of ordered faults. The same seed and the same requests bring the same faults."""
+    """All ordered faults. The same seed and the same requests bring the same faults."""
 
     seed: int
     ordered: list[OrderedFault] = field(default_factory=list)
@@ -223,7 +223,7 @@ class Faults:
         return fault
 
     def call_off(self, fault_id: int) -> OrderedFault | None:
-        """Take a fault out of the book; None when there is no such fault."""
+        """Remove a fault, and return it; None when there is no such fault."""
         found = next((fault for fault in self.ordered if fault.id == fault_id), None)
         if found:
             self.ordered.remove(found)
@@ -233,11 +233,11 @@ class Faults:
         self.ordered.clear()
 
     def take(self, kinds: Collection[FaultKind], call: Call, *, done: bool | None = None) -> FaultOrder | None:
-        """The first ordered fault of these kinds that strikes this call, counted as struck."""
+        """Return the first fault of these kinds that strikes this call, and count it."""
         return next(self._striking(kinds, call, done), None)
 
     def take_each(self, kinds: Collection[FaultKind], call: Call) -> list[FaultOrder]:
-        """One fault of each of these kinds that strikes this call."""
+        """Return one fault of each of these kinds that strikes this call."""
         return [fault for kind in sorted(kinds) if (fault := self.take({kind}, call))]
 
     def _striking(self, kinds: Collection[FaultKind], call: Call, done: bool | None) -> Iterator[FaultOrder]:

@@ -1,4 +1,4 @@
-"""What a simulated cloud needs from the place where its machines stand."""
+"""The interface between the simulated clouds and their machines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class MachineAddress(Protocol):
-    """Where a machine is reached. `ports` maps its port numbers to those outside; empty when they are the same."""
+    """The address of a machine. `ports` maps its port numbers to those outside; empty when they are the same."""
 
     @property
     def ip(self) -> str: ...
@@ -16,12 +16,12 @@ class MachineAddress(Protocol):
 
 
 class Park(Protocol):
-    """Machines that are real to whoever connects to them. Ids are the cloud's."""
+    """Machines that answer SSH and HTTP like real ones. Their ids are the cloud's."""
 
     async def create(
         self, machine_id: str, *, user: str, authorized_keys: Sequence[str], cloud_init: Mapping[str, Any] | None
     ) -> MachineAddress:
-        """Make a machine, powered off, with an address that stays its own."""
+        """Create a machine, powered off, with an address that stays its own."""
         ...
 
     async def power_on(self, machine_id: str) -> None: ...
@@ -31,7 +31,7 @@ class Park(Protocol):
     async def destroy(self, machine_id: str) -> None: ...
 
     async def restore(self) -> None:
-        """Know the machines of an earlier run again, all powered off."""
+        """Load the machines of an earlier run, all powered off."""
         ...
 
     def set_fault(self, machine_id: str | None, fault: str, on: bool) -> None: ...

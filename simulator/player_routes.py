@@ -1,4 +1,4 @@
-"""`<control>/machines/<id>/...`: act as a player would at a machine, without a Moonlight."""
+"""`<control>/machines/<id>/...`: actions of a player on a machine, without a Moonlight."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any
 
 from aiohttp import web
 
+from simulator.machines.container import WolfShape
 from simulator.machines.files import Files
 from simulator.machines.pool import MachinePark, UnknownMachineError
 from simulator.machines.wolf.server import Wolf
-from simulator.machines.wolf.shape import WolfShape
 from simulator.machines.wolf.state import PLAYER_IP
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class PlayerRoutes:
-    """Answers are JSON: 404 for a machine that is not there, 409 for one on which no Wolf runs."""
+    """The routes. Answers are JSON: 404 for an unknown machine, 409 for one without a running Wolf."""
 
     def __init__(self, park: MachinePark) -> None:
         self._park = park
 
     def add_routes(self, router: web.UrlDispatcher, base: str) -> None:
         machine = f"{base}/machines/{{id}}"
-        router.add_post(f"{machine}/pairings", _explained(self._begin_pairing))
-        router.add_get(f"{machine}/clients", _explained(self._clients))
-        router.add_post(f"{machine}/sessions", _explained(self._begin_session))
-        router.add_get(f"{machine}/sessions", _explained(self._sessions))
-        router.add_patch(f"{machine}/sessions/{{session}}", _explained(self._connect_session))
-        router.add_delete(f"{machine}/sessions/{{session}}", _explained(self._end_session))
-        router.add_put(f"{machine}/sessions/{{session}}/home/{{path:.+}}", _explained(self._write_at_home))
-        router.add_put(f"{machine}/wolf", _explained(self._shape_wolf))
+        router.add_post(f"{machine}/pairings", _errors_as_json(self._begin_pairing))
+        router.add_get(f"{machine}/clients", _errors_as_json(self._clients))
+        router.add_post(f"{machine}/sessions", _errors_as_json(self._begin_session))
+        router.add_get(f"{machine}/sessions", _errors_as_json(self._sessions))
+        router.add_patch(f"{machine}/sessions/{{session}}", _errors_as_json(self._connect_session))
+        router.add_delete(f"{machine}/sessions/{{session}}", _errors_as_json(self._end_session))
+        router.add_put(f"{machine}/sessions/{{session}}/home/{{path:.+}}", _errors_as_json(self._write_at_home))
+        router.add_put(f"{machine}/wolf", _errors_as_json(self._shape_wolf))
 
     async def _begin_pairing(self, request: web.Request) -> web.Response:
-        """`{"client_ip": ..., "pin": ...}`: a device asks to be paired; without a PIN it takes any."""
+        """Request pairing for a device: `{"client_ip": ..., "pin": ...}`. Without a PIN it takes any."""
         body = await _body(request)
         pin = body.get("pin")
         begun = self._wolf(request).begin_pairing(
@@ -51,7 +51,7 @@ class PlayerRoutes:
         )
 
     async def _begin_session(self, request: web.Request) -> web.Response:
-        """`{"client_id": ..., "title": ...}`: a paired device starts an app; the first of each when unsaid."""
+        """Start an app on a paired device: `{"client_id": ..., "title": ...}`, by default the first of each."""
         body = await _body(request)
         session = await self._wolf(request).begin_session(client_id=body.get("client_id"), title=body.get("title"))
         return web.json_response({"id": session.id, "title": session.app["title"], "home": session.home}, status=201)
@@ -61,7 +61,7 @@ class PlayerRoutes:
         return web.json_response({"sessions": [{"id": one.id, "title": one.app["title"]} for one in sessions]})
 
     async def _connect_session(self, request: web.Request) -> web.Response:
-        """`{"connected": false}`: the player closes Moonlight; `true`: the player is back."""
+        """Close (`{"connected": false}`) or reopen (`true`) the player's Moonlight."""
         wolf, session_id = self._wolf(request), request.match_info["session"]
         if session_id not in wolf.sessions:
             raise LookupError("no such session")
@@ -74,7 +74,7 @@ class PlayerRoutes:
         return web.json_response({})
 
     async def _write_at_home(self, request: web.Request) -> web.Response:
-        """The app writes a file, such as a save, into its home folder."""
+        """Write a file, such as a save, into the app's home folder, as the app."""
         session = self._wolf(request).sessions.get(request.match_info["session"])
         if not session:
             raise LookupError("no such session")
@@ -86,7 +86,7 @@ class PlayerRoutes:
         return web.json_response({"path": path})
 
     async def _shape_wolf(self, request: web.Request) -> web.Response:
-        """`{"shape": "2024"}` or `"newer"`: counts from Wolf's next start."""
+        """Set the age of Wolf's interface from its next start: `{"shape": "2024"}` or `"newer"`."""
         machine = self._park.machine(request.match_info["id"])
         machine.wolf_shape = WolfShape(str((await _body(request)).get("shape")))
         return web.json_response({"shape": machine.wolf_shape})
@@ -103,7 +103,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _explained(handler: Handler) -> Handler:
+def _errors_as_json(handler: Handler) -> Handler:
     async def explained(request: web.Request) -> web.Response:
         try:
             return await handler(request)

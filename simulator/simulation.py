@@ -1,4 +1,4 @@
-"""The simulated outside world as one thing to start and stop."""
+"""The simulated outside world as a whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiohttp import web
 from simulator.bucket import library
 from simulator.bucket.api import BucketApi
 from simulator.bucket.store import ObjectStore
-from simulator.bucket_faults import bucket_weather
+from simulator.bucket_faults import bucket_fault_middleware
 from simulator.clock import DEFAULT_FACTOR, Clock
 from simulator.cloudypad import launcher
 from simulator.cloudypad.setup_routes import SetupRoutes
@@ -45,7 +45,7 @@ LAST_WORDS_S: Final = 0.5
 
 
 class SimulationError(Exception):
-    """The simulation cannot start; the message is one line for whoever started it."""
+    """The simulation cannot start; the message is one line for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class SimulationOptions:
 
 
 class Simulation:
-    """Runs between `async with` and its end. What it holds is kept in `state_dir` and found again by the next run."""
+    """The world, which runs between `async with` and its end. `state_dir` keeps its state for the next run."""
 
     def __init__(self, options: SimulationOptions, *, park: Park | None = None) -> None:
         self.options = options
@@ -84,7 +84,7 @@ class Simulation:
         return self.url + CONTROL
 
     def environment(self) -> dict[str, str]:
-        """The variables that point a gateway at this world."""
+        """Return the variables that point a gateway at this world."""
         return {
             "TENSORDOCK_API_URL": f"{self.url}/api",
             "TENSORDOCK_API_KEY": API_KEY,
@@ -159,7 +159,7 @@ class Simulation:
         return listener
 
     async def _serve(self, listener: socket.socket) -> None:
-        app = web.Application(middlewares=[bucket_weather(self.tensordock.door)])
+        app = web.Application(middlewares=[bucket_fault_middleware(self.tensordock.gate)])
         self.tensordock.add_routes(app.router)
         Control(self.tensordock, self.clock).add_routes(app.router)
         account = ServiceAccount(PROJECT, self.options.state_dir / "google" / "service-account.json")
@@ -189,7 +189,7 @@ class Simulation:
         return store
 
     def _lock_state(self) -> None:
-        """One folder, one simulation: two would rent out the same stock."""
+        """Lock the state folder: two simulations in one would rent out the same stock."""
         try:
             self.options.state_dir.mkdir(parents=True, exist_ok=True)
             lock = self._running.enter_context((self.options.state_dir / "lock").open("w"))

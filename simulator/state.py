@@ -1,4 +1,4 @@
-"""What must outlive a kill: one JSON file, replaced in one step."""
+"""State that outlives a kill: one JSON file, replaced in one step."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import orjson
 
 
 class DamagedStateError(Exception):
-    """The file is not what was saved. It names the file."""
+    """The file is not what was saved. The message names it."""
 
 
 class StateFile:
-    """A document on disk. Whoever dies while writing leaves the earlier document, whole."""
+    """A document on disk. A kill while it is written leaves the earlier document whole."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def load(self) -> Mapping[str, Any] | None:
-        """The document saved last; None when there is none yet. Raises DamagedStateError."""
+        """Return the document that was saved last; None when there is none. Raises DamagedStateError."""
         try:
             document: Mapping[str, Any] = orjson.loads(self._path.read_bytes())
         except FileNotFoundError:
@@ -32,7 +32,7 @@ class StateFile:
         return document
 
     def save(self, document: Mapping[str, Any]) -> None:
-        """Of JSON's types, dataclasses, times, and amounts of money, which become texts."""
+        """Save a document of JSON's types, dataclasses, times, and amounts of money, which become texts."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".draft")
         # Machines' first-boot scripts can carry keys: this user's eyes only.

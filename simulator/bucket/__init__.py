@@ -1,1 +1,1 @@
-"""Google Cloud Storage to practise with: its JSON interface over a folder that one can look into."""
+"""Google Cloud Storage on loopback: its JSON interface over a folder of plain files."""

@@ -64,7 +64,7 @@ class BucketApi:
         router.add_get("/{bucket:[a-z0-9][a-z0-9._-]+}/{name:.+}", self._download)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """One request. The path is read as it was sent: a slash in an object's name arrives as `%2F`."""
+        """Handle a request. Its path is read as it was sent: a slash in an object's name arrives as `%2F`."""
         try:
             for method, pattern, handler in self._routes:
                 found = pattern.fullmatch(request.rel_url.raw_path)
@@ -243,7 +243,7 @@ def _generation(query: Mapping[str, str], name: str = "generation") -> int | Non
 
 
 def _span(header: str | None, size: int) -> tuple[int, int]:
-    """The bytes asked for, from the first to behind the last; a header that cannot be read asks for all."""
+    """Return the requested bytes, from the first to behind the last. An unreadable header requests all."""
     found = RANGE.fullmatch(header or "")
     if not found or found[0] == "bytes=-":
         return 0, size
@@ -265,7 +265,7 @@ def _content_headers(found: StoredObject) -> dict[str, str]:
 
 
 def _go_on(request: web.Request, arrived: int) -> web.Response:
-    """308 in the form the client understands: Google's own for Go cannot have it as a status."""
+    """Answer 308 as the client understands it: Google's clients for Go cannot have it as a status."""
     headers = {"Range": f"bytes=0-{arrived - 1}"} if arrived else {}
     if request.headers.get("X-GUploader-No-308") == "yes":
         return web.Response(headers={**headers, "X-Http-Status-Code-Override": "308"})

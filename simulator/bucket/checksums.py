@@ -1,4 +1,4 @@
-"""The two checksums that Google tells of every object."""
+"""The two checksums that Google keeps of every object."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def crc32c(content: bytes) -> str:
 
 
 def _crc32c(content: bytes) -> int:
-    """Lanes of equal length are worked through side by side and then joined: a loop over single bytes would take
-    seconds for a game."""
+    """Return the CRC32C of the content.
+
+    Lanes of equal length are processed side by side and then joined: a loop over bytes would take seconds for a game.
+    """
     whole = len(content) // LANE_BYTES
     state = 0xFFFFFFFF
     if whole > 1:
@@ -41,7 +43,7 @@ def _crc32c(content: bytes) -> int:
 
 
 def _joined(sums: NDArray[np.uint32], state: int) -> int:
-    """A checksum goes over the zeros of a lane as a linear map, and over its bytes by adding the lane's own sum."""
+    """Join the checksums of lanes: over the zeros of a lane as a linear map, over its bytes by adding its own sum."""
     for lane in sums.tolist():
         shifted = 0
         for position in range(4):
@@ -63,7 +65,7 @@ def _through_zeros(state: int, bits: int) -> int:
 
 @cache
 def _over_a_lane() -> tuple[tuple[int, ...], ...]:
-    """What a lane of zeros makes of each byte of the state."""
+    """Return the effect of a lane of zeros on each byte of the state."""
     single_bits = [_through_zeros(1 << bit, 8 * LANE_BYTES) for bit in range(32)]
     return tuple(
         tuple(

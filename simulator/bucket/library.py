@@ -1,4 +1,4 @@
-"""What the simulated bucket holds at first: games that are none, and one save."""
+"""The first content of the simulated bucket: placeholders for games, and one save."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tarfile
 
 from simulator.bucket.store import ObjectStore
 
-# platform: (extension, games). All of them are names of our own with made-up bytes, but for the one everybody tries.
+# platform: (extension, games). The names and bytes are made up, but for the first game that people try.
 GAMES = {
     "nes": ("nes", ("lantern-keeper", "pixel-plumber", "star-courier")),
     "snes": ("sfc", ("castle-of-clouds", "kart-of-kites", "moon-harvest")),
@@ -34,7 +34,7 @@ SAVED_AT = 1767225600
 
 
 def seed(store: ObjectStore, bucket: str) -> None:
-    """Fill a bucket that does not exist yet; one that does is left as it is."""
+    """Fill a bucket that does not exist yet. One that exists is left as it is."""
     if bucket in store.buckets():
         return
     store.create_bucket(bucket)
@@ -49,7 +49,7 @@ def seed(store: ObjectStore, bucket: str) -> None:
 
 
 def _made_up(platform: str, game: str) -> bytes:
-    """The same bytes for the same game, and nobody's property."""
+    """Return made-up bytes, the same for the same game."""
     head = f"A placeholder, not a game: {game} for {platform}.\n".encode()
     return head + hashlib.shake_256(f"{platform}/{game}".encode()).digest(GAME_BYTES - len(head))
 

@@ -13,7 +13,7 @@ PAGE_LIMIT = 1000
 
 
 def listed(store: ObjectStore, bucket: str, query: Mapping[str, str], base_url: str) -> dict[str, Any]:
-    """One page. Raises ValueError for a page size or token that is none."""
+    """Return one page. Raises ValueError for an invalid page size or token."""
     size = min(int(query.get("maxResults") or PAGE_LIMIT), PAGE_LIMIT)
     if size < 1:
         raise ValueError("Invalid value for maxResults")
@@ -33,7 +33,7 @@ def listed(store: ObjectStore, bucket: str, query: Mapping[str, str], base_url: 
 
 
 def _folded(found: list[StoredObject], prefix: str, delimiter: str) -> list[tuple[str, StoredObject | str]]:
-    """Objects and folded prefixes with the key they are ordered by, each prefix once."""
+    """Return objects and folded prefixes by the key that orders them, each prefix once."""
     entries: dict[str, StoredObject | str] = {}
     for one in found:
         head, cut, _ = one.name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")

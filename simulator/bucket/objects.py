@@ -1,4 +1,4 @@
-"""An object and what may be demanded of it before it is touched."""
+"""An object, and the preconditions of a request for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BadNameError(Exception):
 
 
 class PreconditionFailedError(Exception):
-    """The object is not as the caller said it must be. Nothing was done."""
+    """The object is not as the caller required. Nothing was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class StoredObject:
     deleted_at: float | None = None
 
     def described(self, base_url: str) -> dict[str, Any]:
-        """The object's resource in Google's words."""
+        """Return the object's resource as Google shows it."""
         path = f"b/{quote(self.bucket, safe='')}/o/{quote(self.name, safe='')}"
         media = f"{base_url}/download/storage/v1/{path}?generation={self.generation}&alt=media"
         return {
@@ -73,7 +73,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Preconditions:
-    """What must be, or must not be, the generation and metageneration; a generation of 0 is no object at all."""
+    """The generation and metageneration that are required or excluded; generation 0 means that there is no object."""
 
     generation: int | None = None
     not_generation: int | None = None
@@ -82,7 +82,7 @@ class Preconditions:
 
     @classmethod
     def of(cls, query: Mapping[str, str], prefix: str = "if") -> Preconditions:
-        """Raises ValueError for what is no number."""
+        """Parse a query. Raises ValueError for a value that is no number."""
 
         def number(name: str) -> int | None:
             return int(query[prefix + name]) if prefix + name in query else None
@@ -95,7 +95,7 @@ class Preconditions:
         )
 
     def check(self, found: StoredObject | None) -> None:
-        """Raises PreconditionFailedError."""
+        """Check an object. Raises PreconditionFailedError."""
         generation = found.generation if found else 0
         metageneration = found.metageneration if found else 0
         wrong = (

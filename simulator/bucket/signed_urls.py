@@ -20,7 +20,7 @@ SIGNATURE = re.compile(r"(?:[0-9a-f]{2})+")
 
 
 class Account(Protocol):
-    """Who may sign, and what it has signed."""
+    """An account that may sign, and its signatures."""
 
     email: str
 

@@ -1,7 +1,7 @@
 """The folder behind the buckets.
 
-`<folder>/<bucket>/<name>` is an object's content under its own name, so that one can look at saves and drop games in.
-Beside it, `.objects` keeps what else Google knows of an object, and `.versions` what was overwritten or deleted.
+`<folder>/<bucket>/<name>` is an object's content under its own name, so that one can read saves and add games.
+Beside it, `.objects` keeps the other facts of an object, and `.versions` what was overwritten or deleted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ObjectStore:
         self._last_generation = 0
 
     def create_bucket(self, bucket: str) -> None:
-        """There already: nothing happens."""
+        """Create a bucket. May be repeated."""
         if not BUCKET_NAME.fullmatch(bucket):
             raise BadNameError(f"Invalid bucket name: '{bucket}'")
         (self._folder / bucket).mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ class ObjectStore:
         return sorted(path.name for path in there if BUCKET_NAME.fullmatch(path.name))
 
     def list(self, bucket: str, prefix: str, *, versions: bool = False) -> list[StoredObject]:
-        """In the order of their names, and of their generations where old ones are asked for too."""
+        """Return objects by name, and by generation where old ones are requested too."""
         names = [name for name in self._names(bucket) if name.startswith(prefix)]
         found = [self.get(bucket, name) for name in names]
         if versions:
@@ -57,7 +57,7 @@ class ObjectStore:
         return sorted(found, key=lambda one: (one.name.encode(), one.generation))
 
     def get(self, bucket: str, name: str, generation: int | None = None) -> StoredObject:
-        """The live object, or the generation asked for. Raises NoSuchObjectError."""
+        """Return the live object, or the requested generation. Raises NoSuchObjectError."""
         live = self.find(bucket, name)
         if live and generation in (None, live.generation):
             return live
@@ -67,7 +67,7 @@ class ObjectStore:
         raise NoSuchObjectError(name)
 
     def find(self, bucket: str, name: str) -> StoredObject | None:
-        """The live object; a file that somebody put into the folder or changed there counts as one just written."""
+        """Return the live object. A file that was put into the folder or changed there counts as just written."""
         path = self._path(bucket, name)
         if not path.is_file():
             return None
@@ -78,7 +78,7 @@ class ObjectStore:
         return self._take_in(bucket, name, path)
 
     def content_path(self, stored: StoredObject) -> Path:
-        """Where the content of this generation lies now."""
+        """Return the path of this generation's content."""
         if stored.deleted_at is None:
             return self._path(stored.bucket, stored.name)
         return self._version_path(stored)
@@ -92,7 +92,7 @@ class ObjectStore:
         preconditions: Preconditions = Preconditions(),  # noqa: B008 - frozen
         resource: Mapping[str, Any] | None = None,
     ) -> StoredObject:
-        """A new generation, whole or not at all; what was there is kept as an old version."""
+        """Write a new generation, whole or not at all. The earlier one is kept as an old version."""
         path = self._path(bucket, name)
         before = self.find(bucket, name)
         preconditions.check(before)
@@ -108,12 +108,12 @@ class ObjectStore:
         return self._remember(_new_object(bucket, name, content, self._next_generation(), resource or {}))
 
     def update(self, stored: StoredObject, resource: Mapping[str, Any], *, merge: bool) -> StoredObject:
-        """Change what is said of an object: its generation stays. `merge`: a key that is null goes away."""
+        """Change the metadata of an object; its generation stays. `merge`: a key that is null is removed."""
         changed = _with_resource(stored, resource, merge=merge)
         return self._remember(replace(changed, metageneration=stored.metageneration + 1, updated_at=time.time()))
 
     def delete(self, bucket: str, name: str, preconditions: Preconditions, generation: int | None = None) -> None:
-        """The live object becomes an old version; what is named by its generation, live or old, goes for good."""
+        """Make the live object an old version. With its generation, live or old, an object is removed for good."""
         found = self.get(bucket, name, generation)
         preconditions.check(found)
         if found.deleted_at is None:
@@ -173,7 +173,7 @@ class ObjectStore:
         self._path(stored.bucket, stored.name).replace(target)
 
     def _forget(self, stored: StoredObject) -> None:
-        """Tidy up after a deletion: the folders that only this object needed are gone too."""
+        """Remove the folders that only this object needed."""
         self._note_path(stored.bucket, stored.name).unlink(missing_ok=True)
         base = self._bucket(stored.bucket)
         for above in self._path(stored.bucket, stored.name).parents:

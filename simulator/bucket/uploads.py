@@ -1,4 +1,4 @@
-"""The three ways in which content arrives: alone, with its description, and in pieces."""
+"""The three kinds of uploads: content alone, with its description, and in pieces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 
 class BadUploadError(Exception):
-    """The request is no upload that Google would take; the message says why."""
+    """Google would refuse this upload; the message says why."""
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Session:
 
 
 def split_related(content_type: str, body: bytes) -> tuple[dict[str, Any], str, bytes]:
-    """A multipart/related body as the object's resource, its content type and its content."""
+    """Return a multipart/related body as the object's resource, its content type and its content."""
     boundary = re.search(r'boundary="?([^";]+)"?', content_type)
     if not boundary:
         raise BadUploadError("Missing multipart boundary")
@@ -57,7 +57,7 @@ def parsed_resource(body: bytes) -> dict[str, Any]:
 
 
 def add_piece(session: Session, content_range: str | None, body: bytes) -> bool:
-    """Add a piece at its place; whether that was the last one. What is there already is not added again."""
+    """Add a piece at its place, and return whether it was the last one. A repeated piece is added once."""
     if content_range is None:
         session.content[:] = body
         return True

@@ -1,6 +1,6 @@
-"""A stand-in for CloudyPad's command line tool, version 0.45.1: its commands, its state files, its words, its traps.
+"""An imitation of CloudyPad's command line tool, version 0.45.1: commands, state files, output and known faults.
 
-The providers `ssh` and `gcp` work on machines of the simulated world; the machines are really set up, over SSH.
+The providers `ssh` and `gcp` work on machines of the simulated world, which the simulator sets up for the playbook.
 """
 
 VERSION = "0.45.1"

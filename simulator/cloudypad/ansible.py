@@ -1,4 +1,4 @@
-"""Configuration: the playbook as a process of its own, run again when it fails."""
+"""Configuration: the playbook as a separate process, repeated when it fails."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ RETRY_DELAY_S = 10
 
 
 def configure(state: State, line: CommandLine, *, tags: str | None = None) -> None:
-    """Run the playbook until it succeeds once. Without options of the caller's it is tried four times in all.
+    """Run the playbook until it succeeds once. Without `--retries` it is tried four times in all.
 
-    Raises CommandError. A run goes on when this process is killed: nobody tells it.
+    Raises CommandError. A playbook goes on when this process is killed, as the real one does.
     """
     outer = line.number("retries", 1) + 1
     delay_s = line.number("retry-delay", RETRY_DELAY_S)
@@ -46,7 +46,7 @@ def _attempt(state: State, tags: str | None, delay_s: int) -> None:
 
 
 def _run(state: State, tags: str | None) -> int:
-    """The tool's own output goes where ours goes, line by line."""
+    """Run the playbook once and return its exit status. It writes to our own output."""
     sys.stdout.flush()
     inventory = json.dumps(_inventory(state, tags))
     command = [sys.executable, "-m", "simulator.cloudypad.playbook"]

@@ -1,4 +1,4 @@
-"""From a command line to what it does."""
+"""The commands, by the command line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIFECYCLE: Mapping[str, Callable[[Provider, str, CommandLine], None]] = {
 
 
 def run(words: list[str]) -> int:
-    """The exit status; failures are exceptions of terminal.py."""
+    """Run a command and return its exit status. Failures are the exceptions of terminal.py."""
     line = parse(words)
     if line.command == "version":
         say(VERSION)
@@ -63,7 +63,7 @@ def _provider_of(name: str) -> Provider:
 
 
 def _help(line: CommandLine, *, asked: bool) -> int:
-    """Asked for, it goes to standard output; a call without a command is an error."""
+    """Print the help: on standard output when it was requested, else as an error."""
     out = sys.stdout if asked else sys.stderr
     out.write("Usage: cloudypad [options] [command]\n\nCommands:\n")
     wanted = " ".join(line.arguments)

@@ -1,4 +1,4 @@
-"""SSH as the tool uses it: whatever host key is offered, one command after another."""
+"""SSH as the tool uses it: any host key is accepted, commands follow each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CONNECT_TIMEOUT_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How an instance's machine is reached, as its state tells it."""
+    """The way to an instance's machine, from its state."""
 
     host: str
     name: str
@@ -37,7 +37,7 @@ class Login:
         return cls(host, name, ssh["user"], options)
 
     async def connect(self) -> asyncssh.SSHClientConnection:
-        """Raises OSError or asyncssh.Error when the machine cannot be reached or does not let us in."""
+        """Open a connection. Raises OSError or asyncssh.Error when the machine is not reached or refuses us."""
         return await asyncssh.connect(
             self.host,
             world.ssh_port(self.host, self.name),
@@ -51,14 +51,14 @@ class Login:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[asyncssh.SSHClientConnection]:
-        """The same for a block."""
+        """Open a connection for a block."""
         connection = await self.connect()
         async with connection:
             yield connection
 
 
 async def is_ready(login: Login) -> bool:
-    """Whether the machine lets us in and its readiness check is content."""
+    """Return whether the machine lets us in and its readiness check succeeds."""
     try:
         async with login.connected() as connection:
             return (await connection.run("cloudypad-check-readiness")).exit_status == 0

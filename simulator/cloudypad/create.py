@@ -1,4 +1,4 @@
-"""`create`: what the command line lacks is asked for; then the machine is made and set up."""
+"""`create`: asks for missing options, then makes the machine and sets it up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVERS = ("sunshine", "wolf")
 
 
 def create(provider: Provider, line: CommandLine) -> int:
-    """An unanswered question ends it with status 0 and no instance."""
+    """Create an instance and return the exit status. A prompt without an answer ends it with 0 and no instance."""
     try:
         made = _asked(provider, line)
     except PromptClosedError:

@@ -13,7 +13,7 @@ from simulator.cloudypad.terminal import say
 
 
 def get(provider: Provider, name: str) -> int:
-    """The state with the keys and passwords in it, and a status that is found out anew each time."""
+    """Print the state, keys and passwords included, with a status that is found out each time."""
     found = state.load(name)
     provisioned = bool(found["provision"].get("output"))
     configured = bool(found["configuration"].get("output"))
@@ -25,7 +25,7 @@ def get(provider: Provider, name: str) -> int:
 
 
 def list_names(line: CommandLine) -> int:
-    """An empty list is a sentence, also for those who asked for JSON; an unknown format is silence."""
+    """Print the names. An empty list is a sentence, also as JSON; an unknown format prints nothing."""
     found = state.names()
     form = line.text("format") or "plain"
     if not found:

@@ -1,4 +1,4 @@
-"""The provider `gcp`: machines of the simulated Google Cloud, by way of a Pulumi that only talks."""
+"""The provider `gcp`: machines of the simulated Google Cloud, with the output of Pulumi."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class GcpProvider:
         name, given = found["name"], found["provision"]["input"]
         with pulumi.stack("CloudyPad-GCP", name, line):
             machine = cloud.call("POST", "/machines", _order(found))
-            pulumi.tell(name, _resources(name, given), machine["ip"])
+            pulumi.print_update(name, _resources(name, given), machine["ip"])
         _set_runtime(name, server="present", disk="live")
         before = found["provision"].get("output") or {}
         ports = {int(inside): outside for inside, outside in machine["ports"].items()}
         return {**before, **_output(name, given, machine["ip"]), **({"ports": ports} if ports else {})}
 
     def configured(self, found: State, line: CommandLine) -> None:
-        """The machine's root disk becomes the image that later starts are made from."""
+        """Make the image of the machine's root disk from which later starts are made."""
         if not found["provision"]["input"].get("baseImageSnapshot", {}).get("enable"):
             return
         name = found["name"]
@@ -89,7 +89,7 @@ class GcpProvider:
         cloud.call("POST", f"/machines/{name}/start")
 
     def stop(self, found: State, line: CommandLine) -> None:
-        """The server is stopped, and by default deleted; what a data disk holds is kept in a snapshot."""
+        """Stop the server and, by default, delete it. A snapshot keeps the data disk's content."""
         name, given = found["name"], found["provision"]["input"]
         try:
             cloud.call("POST", f"/machines/{name}/stop")
@@ -117,7 +117,7 @@ class GcpProvider:
         name = found["name"]
         with pulumi.stack("CloudyPad-GCP", name, line):
             cloud.call("DELETE", f"/machines/{name}")
-            pulumi.tell_destroyed(name, _resources(name, found["provision"]["input"]))
+            pulumi.print_destroyed(name, _resources(name, found["provision"]["input"]))
 
     def status(self, found: State) -> str:
         if not found["provision"].get("output"):

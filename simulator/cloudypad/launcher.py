@@ -1,4 +1,4 @@
-"""The file that others run as `cloudypad`."""
+"""The executable `cloudypad`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def install(folder: Path, *, machines: Path, control_url: str, clock_factor: float) -> Path:
-    """Write the launcher into `folder` and say where it is. It needs nothing of its caller's environment."""
+    """Write the launcher into `folder` and return its path. It needs nothing of its caller's environment."""
     variables = {
         "PYTHONPATH": str(ROOT),
         world.MACHINES_FOLDER: str(machines.resolve()),

@@ -1,4 +1,4 @@
-"""What happens to an instance: each step is an event when it begins and one when it ends."""
+"""The life of an instance: each step is an event when it begins and one when it ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulator.cloudypad.terminal import CommandError, PromptClosedError, confir
 
 
 def deploy(provider: Provider, name: str, line: CommandLine) -> None:
-    """Provision, configure, and what the provider adds to that."""
+    """Provision and configure an instance, and do what the provider adds to that."""
     provision(provider, name, line)
     configure(provider, name, line)
 
@@ -19,7 +19,7 @@ def deploy(provider: Provider, name: str, line: CommandLine) -> None:
 def provision(provider: Provider, name: str, line: CommandLine) -> None:
     begun = state.add_event(name, "provision-begin")
     output = provider.provision(begun, line)
-    # Read anew: the steps of a provider write the file too.
+    # Load it again: the steps of a provider write the file too.
     done = state.load(name)
     done["provision"] = {"provider": provider.name, "output": output, "input": done["provision"]["input"]}
     state.note_done(done, "Provision")

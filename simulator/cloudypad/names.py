@@ -1,4 +1,4 @@
-"""The rule for names: one is right when lodash's `kebabCase` would leave it as it is."""
+"""The rule for names: a name is valid when lodash's `kebabCase` leaves it as it is."""
 
 from __future__ import annotations
 

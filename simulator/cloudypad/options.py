@@ -1,4 +1,4 @@
-"""The command line as CloudyPad's parser reads it: which options each command knows, and how it refuses others."""
+"""The command line as CloudyPad's parser reads it: the options of each command, and the refusal of others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ NUMBERS = ("retries", "retry-delay", "timeout", "disk-size", "data-disk-size", "
 
 @dataclass(frozen=True, slots=True)
 class CommandLine:
-    """A command, its arguments, and its options without their dashes; one given without a value is `True`."""
+    """A command, its arguments, and its options without dashes. An option without a value is `True`."""
 
     command: str
     arguments: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class CommandLine:
         return int(value) if value is not None else default
 
     def flag(self, name: str) -> bool | None:
-        """An option with an optional value: alone or with any word it says yes, but for a few words."""
+        """Return an option with an optional value: alone or with any word but a few it is true; None when absent."""
         value = self.options.get(name)
         if value is None:
             return None
@@ -81,7 +81,7 @@ class CommandLine:
 
 
 def parse(words: Sequence[str]) -> CommandLine:
-    """Raises UsageError with the parser's own words."""
+    """Parse the words of a command line. Raises UsageError with the message of the real parser."""
     words = [word for word in words if word not in ("-v", "--verbose")]
     if not words or words[0] in ("-h", "--help", "help"):
         return CommandLine("help", tuple(words[1:]))

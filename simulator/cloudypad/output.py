@@ -1,4 +1,4 @@
-"""What Ansible prints, by the callback that ANSIBLE_STDOUT_CALLBACK names: its own default, or unixy."""
+"""The output of Ansible, by the callback that ANSIBLE_STDOUT_CALLBACK names: its default, or unixy."""
 
 from __future__ import annotations
 

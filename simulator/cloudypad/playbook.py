@@ -27,7 +27,7 @@ class TaskFailedError(Exception):
 
 
 class Playbook:
-    """Tasks one after another, until one fails."""
+    """The tasks in their order, until one fails."""
 
     def __init__(self, inventory: Mapping[str, Any]) -> None:
         self._inventory = inventory
@@ -48,7 +48,7 @@ class Playbook:
         return FAILED if self._counts["failed"] else 0
 
     def _tasks(self) -> list[tuple[str, Callable[[], Awaitable[bool | None]]]]:
-        """Return the name and the work of each task: whether it changed something, None when it does not apply."""
+        """Return the name and the function of each task. It returns whether it changed something, None if skipped."""
         reachable = [("Wait for machine to be reachable (timeout: 10min)", self._wait)]
         data_disk = [("Mount data disk at /var/lib/cloudypad", self._mount_data_disk)]
         if self._inventory["tags"]:

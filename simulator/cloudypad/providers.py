@@ -1,4 +1,4 @@
-"""What every provider of the stand-in does; each has a file of its own."""
+"""The interface of the providers; each has its own file."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class Provider(Protocol):
     restart_needs_wait: bool
 
     def ask(self, line: CommandLine) -> dict[str, Any]:
-        """The provider's own part of `provision.input`; asks for what the command line lacks."""
+        """Return the provider's own part of `provision.input`, and prompt for what the command line lacks."""
         ...
 
     def update(self, line: CommandLine, state: State) -> None:
-        """Put what `update` changes into the state."""
+        """Write the changes of `update` into the state."""
         ...
 
     def provision(self, state: State, line: CommandLine) -> dict[str, Any]:
-        """Make the machine, or make sure of it; what `provision.output` is from then on."""
+        """Make the machine unless it is there, and return the new `provision.output`."""
         ...
 
     def configured(self, state: State, line: CommandLine) -> None:
-        """What follows a full configuration."""
+        """Do what follows a full configuration."""
         ...
 
     def start(self, state: State, line: CommandLine) -> None: ...
@@ -38,12 +38,12 @@ class Provider(Protocol):
     def destroy(self, state: State, line: CommandLine) -> None: ...
 
     def status(self, state: State) -> str:
-        """`running`, `stopped`, `starting`, `stopping`, `restarting` or `unknown`; never fails."""
+        """Return `running`, `stopped`, `starting`, `stopping`, `restarting` or `unknown`. Never fails."""
         ...
 
 
 def output_of(state: State) -> dict[str, Any]:
-    """What was provisioned. Raises CommandError when nothing was."""
+    """Return the `provision.output`. Raises CommandError when there is none."""
     output = state["provision"].get("output")
     if not output:
         raise CommandError(

@@ -1,4 +1,4 @@
-"""As much of Pulumi as shows: its lock, which a killed run leaves behind, and its words."""
+"""The visible part of Pulumi: its lock, which a killed run leaves behind, and its output."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCKED_DELAY_S = 10
 
 @contextmanager
 def stack(project: str, name: str, line: CommandLine) -> Iterator[None]:
-    """Hold the lock of a stack. One that is held is waited for, then it is an error: nobody looks who holds it."""
+    """Hold the lock of a stack. A lock of others is waited for, then it is an error, even if its owner is dead."""
     folder = _backend() / ".pulumi" / "locks" / "organization" / project / name
     if "force-pulumi-cancel" in line.options:
         for lock in folder.glob("*.json"):
@@ -36,8 +36,8 @@ def stack(project: str, name: str, line: CommandLine) -> Iterator[None]:
         own.unlink(missing_ok=True)
 
 
-def tell(name: str, resources: Sequence[tuple[str, str]], ip: str) -> None:
-    """An update's output; it takes its time."""
+def print_update(name: str, resources: Sequence[tuple[str, str]], ip: str) -> None:
+    """Print the output of an update, with pauses."""
     for kind, resource in resources:
         say(f" +  {kind} {resource} creating (0s)")
         world.sleep(1)
@@ -46,7 +46,7 @@ def tell(name: str, resources: Sequence[tuple[str, str]], ip: str) -> None:
     say(f"Duration: {len(resources)}s")
 
 
-def tell_destroyed(name: str, resources: Sequence[tuple[str, str]]) -> None:
+def print_destroyed(name: str, resources: Sequence[tuple[str, str]]) -> None:
     for kind, resource in reversed(resources):
         say(f" -  {kind} {resource} deleted (1s)")
     say(f"Resources:\n    - {len(resources)} deleted")

@@ -7,17 +7,17 @@ from typing import Any
 
 from aiohttp import web
 
+from simulator.addresses import SSH
 from simulator.cloudypad.setup import MachineSetup, SetupFailedError, run_task
-from simulator.machines.addresses import SSH
-from simulator.machines.faults import SSH_REFUSED
 from simulator.machines.machine import Machine
 from simulator.machines.pool import MachinePark
+from simulator.machines.ssh_server import SSH_REFUSED
 
 REBOOT = "reboot"
 
 
 class SetupRoutes:
-    """Answers `{"changed": ...}`, or status 409 with the `error` of a task that failed."""
+    """Routes that answer `{"changed": ...}`, or status 409 with the `error` of a task that failed."""
 
     def __init__(self, park: MachinePark) -> None:
         self._park = park
@@ -43,7 +43,7 @@ class SetupRoutes:
 
 
 async def _run_task(machine: Machine, body: dict[str, Any]) -> bool:
-    """Run a task for as long as the machine is on: what is cut by its end has failed."""
+    """Run a task for as long as the machine is on. A task that the end of the machine cuts has failed."""
     if body["task"] == REBOOT:
         task: asyncio.Task[Any] = machine.reboot()
     else:

@@ -1,4 +1,4 @@
-"""The provider `ssh`: a machine that somebody else rented. It is only ever set up."""
+"""The provider `ssh`: a machine of the customer, which is only set up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SshProvider:
         return {"hostname": line.text("hostname") or ask("Machine hostname or IP address:")}
 
     def update(self, line: CommandLine, state: State) -> None:
-        """`--host` is read and forgotten, as the real tool does."""
+        """Change the user. The option `--host` is read and ignored, as the real tool does."""
         if user := line.text("ssh-user"):
             state["provision"]["input"]["ssh"]["user"] = user
 
@@ -39,12 +39,12 @@ class SshProvider:
         _no_such_container("restart")
 
     def destroy(self, state: State, line: CommandLine) -> None:
-        """The machine stays as it is."""
+        """Do nothing: the machine stays as it is."""
 
     def status(self, state: State) -> str:
         return "running" if state["provision"].get("output") else "unknown"
 
 
 def _no_such_container(verb: str) -> None:
-    """It looks for Sunshine's container, which a machine with Wolf does not have."""
+    """Warn as the real tool does, which looks for the container of Sunshine on a machine with Wolf."""
     log(Level.WARN, f"Failed to {verb} container 'cloudy': no such container")

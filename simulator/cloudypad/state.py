@@ -1,4 +1,4 @@
-"""The state files: one per instance under CLOUDYPAD_HOME, read and rewritten whole at every step, locked by nobody."""
+"""The state files: one per instance under CLOUDYPAD_HOME, read and rewritten whole at every step, without locks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def exists(name: str) -> bool:
 
 
 def load(name: str) -> State:
-    """Raises CommandError for a name that is not known, or a file that cannot be understood."""
+    """Load a state. Raises CommandError for an unknown name, or a file that cannot be parsed."""
     try:
         content = yaml.safe_load(_path(name).read_text())
     except FileNotFoundError:
@@ -79,7 +79,7 @@ def add_event(name: str, kind: str) -> State:
 
 
 def note_done(state: State, what: str) -> None:
-    """When and by which version something was last done."""
+    """Note when and by which version something was last done."""
     metadata = state.setdefault("metadata", {})
     metadata[f"last{what}Date"] = now_ms()
     metadata[f"last{what}CloudypadVersion"] = VERSION

@@ -27,7 +27,7 @@ WantedBy=multi-user.target
 
 
 def wolf_config(name: str) -> str:
-    """As it is rendered at every configuration: nobody is paired any more."""
+    """Return the configuration as each set-up writes it: without paired clients."""
     return f"""hostname = "{name}"
 uuid = "{uuid.uuid4()}"
 config_version = 6
@@ -106,7 +106,7 @@ volumes:
 
 
 def autostop(timeout_s: int) -> str:
-    """Idle means that nobody streams."""
+    """Return the script that switches the machine off when nothing has streamed for so long."""
     return f"""#!/bin/sh
 idle=0
 while sleep 30; do

@@ -1,4 +1,4 @@
-"""What CloudyPad prints: log lines and errors on standard output too, prompts that nobody answers, a fixed footer."""
+"""The output of CloudyPad: log lines and errors on standard output, prompts, a fixed footer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CommandError(Exception):
 
 
 class PromptClosedError(Exception):
-    """Somebody would have had to answer, and standard input is closed."""
+    """A prompt needs an answer, and standard input is closed."""
 
 
 def say(line: str = "") -> None:
@@ -44,7 +44,7 @@ def say(line: str = "") -> None:
 
 
 def log(level: Level, message: str, logger: str = "cloudypad") -> None:
-    """A line as the tool's logger writes it: on standard output, if the level asked for lets it through."""
+    """Print a line as the tool's logger does: on standard output, if its level is let through."""
     wanted = os.environ.get("CLOUDYPAD_LOG_LEVEL", "4")
     if level >= (int(wanted) if wanted.isdigit() else Level.WARN):
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
@@ -53,7 +53,7 @@ def log(level: Level, message: str, logger: str = "cloudypad") -> None:
 
 
 def complain(error: Exception) -> None:
-    """An error as the tool's logger writes it, coloured for whatever reads it: what failed, the stack, the causes."""
+    """Print an error as the tool's logger does, always in colours: the failure, its stack and its causes."""
     stack = f"  • \x1b[33mmain.js{_OFF}\tasync main{_OFF}"
     what = f"\n\x1b[97m\x1b[101m\x1b[1m Error \x1b[22m\x1b[49m{_OFF} The command failed{_OFF}"
     log(Level.ERROR, "\n".join([what, "error stack:", stack, f"Caused by (1): Error: {error}", stack]))

@@ -1,6 +1,6 @@
-"""What the stand-in knows that the real tool does not: it lives in a simulated world.
+"""The facts of the simulated world that the imitation needs and the real tool does not.
 
-The launcher passes it on in the environment. Without it the tool works like the real one: port 22, real time.
+The launcher passes them on in the environment. Without them the ports and the clock are the real ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def sleep(simulated_s: float) -> None:
 
 
 def ssh_port(host: str, name: str) -> int:
-    """Where port 22 of a machine is: there, but where machines share an address or port 22 may not be used."""
+    """Return the port that leads to port 22 of a machine. It differs where machines share an address."""
     ports = _ports_at(host)
     if len(ports) == 1:
         return ports[0]
@@ -42,7 +42,7 @@ def _ports_at(host: str) -> list[int]:
 
 
 def _port_by_name(name: str) -> int:
-    """Among machines that share an address, the one that its cloud calls like the instance."""
+    """Return the port of the machine that its cloud calls like the instance, among those that share an address."""
     machines: list[dict[str, Any]] = []
     for cloud in ("machines", "gcp/machines"):
         url = f"{os.environ[CONTROL_URL]}/{cloud}"

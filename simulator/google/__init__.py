@@ -1,1 +1,1 @@
-"""As much of Google Cloud as is used here besides its storage: machines for CloudyPad, and the Location Finder."""
+"""The parts of Google Cloud that are used here besides its storage: machines, prices, the Location Finder."""

@@ -1,7 +1,7 @@
-"""Google's Cloud Billing Catalog over gRPC, for Google's own client: Compute Engine and its SKUs, page by page.
+"""Google's Cloud Billing Catalog over gRPC, for Google's own client: Compute Engine and its SKUs in pages.
 
-gRPC is imported when the server starts and Google's messages with the first request, each in a thread: together they
-take half a second and 50 MB, which a world that nobody asks for prices need not pay.
+gRPC is imported when the server starts, and Google's messages with the first request, each in a thread: together they
+take half a second and 50 MB, which a world without requests for prices need not pay.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LAST_WORDS_S: Final = 0.5
 
 
 class BillingCatalog:
-    """Serves between `start` and `close`, on a port of its own that the next run takes again if it can."""
+    """A server between `start` and `close`. The next run takes its port again if it can."""
 
     def __init__(self, host: str, state: StateFile) -> None:
         self._host = host
@@ -37,7 +37,7 @@ class BillingCatalog:
         return f"http://{self._host}:{self._port}"
 
     async def start(self) -> None:
-        """Raises DamagedStateError when the port of the run before cannot be read."""
+        """Start the server. Raises DamagedStateError when the port of the earlier run cannot be read."""
         known = int((self._state.load() or {}).get("port", 0))
         grpc = await asyncio.to_thread(importlib.import_module, "grpc.aio")
         # Two simulations must not share a port, as gRPC would let them.
@@ -49,7 +49,7 @@ class BillingCatalog:
         await self._server.start()
 
     async def close(self) -> None:
-        """May be called without a start."""
+        """Stop the server. May be called without a start."""
         if self._server is not None:
             await self._server.stop(LAST_WORDS_S)
 
@@ -80,7 +80,7 @@ def _handlers() -> Any:
 
 
 def services(_: bytes) -> bytes:
-    """The one service there is."""
+    """Return the one service that the catalog lists."""
     from google.cloud import billing_v1  # noqa: PLC0415 - slow to load
 
     compute = {
@@ -93,7 +93,7 @@ def services(_: bytes) -> bytes:
 
 
 def skus(raw: bytes) -> bytes:
-    """The page that a ListSkusRequest asks for. Blocks, the first time for half a second."""
+    """Return the page of a ListSkusRequest. Blocks, the first time for half a second."""
     from google.cloud import billing_v1  # noqa: PLC0415 - slow to load
 
     request = billing_v1.ListSkusRequest.deserialize(raw)
@@ -108,7 +108,7 @@ def skus(raw: bytes) -> bytes:
 
 
 def _page(size: int, token: str) -> tuple[int, int]:
-    """From where to where. A token is where its page begins."""
+    """Return the bounds of a page. A token is the number of its first SKU."""
     if size < 0:
         raise RequestError("INVALID_ARGUMENT", "page_size must not be negative.")
     if token and not (token.isascii() and token.isdigit() and len(token) < 10):

@@ -1,4 +1,4 @@
-"""Machines of the simulated Google Cloud: what CloudyPad's Pulumi would make, stop, image and delete."""
+"""Machines of the simulated Google Cloud, as CloudyPad's Pulumi makes, stops, images and deletes them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.clock import Clock
+from simulator.google import disks
 from simulator.google.lives import Lives
 from simulator.machines.pool import MachinePark
 
@@ -33,12 +34,12 @@ _GONE = ("GIVEN_UP", "VANISHED")
 
 
 class CloudError(Exception):
-    """The cloud says no; the message is in its own words."""
+    """The cloud refuses; the message is in its own words."""
 
 
 @dataclass(slots=True)
 class Server:
-    """A machine, or what is left of one whose server was given up."""
+    """A machine, or its remains after its server was given up."""
 
     name: str
     user: str
@@ -57,7 +58,7 @@ class Server:
 
     @property
     def instance_name(self) -> str:
-        """Also the root disk's."""
+        """Return the name of the instance, which is also that of its root disk."""
         return f"cloudypad-{self.name}"
 
     @property
@@ -66,7 +67,7 @@ class Server:
 
 
 class GoogleMachines:
-    """One step at a time for each machine; every step may be repeated."""
+    """All servers. One step at a time is done for each; every step may be repeated."""
 
     def __init__(self, park: MachinePark, clock: Clock, folder: Path) -> None:
         self.full_zones: set[str] = set()
@@ -79,7 +80,7 @@ class GoogleMachines:
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def restore(self) -> None:
-        """Take up what an earlier run left; the park knows its machines already."""
+        """Load the servers of an earlier run. The park has loaded its machines already."""
         self.lives.restore()
         file = self._folder / "servers.json"
         rows = json.loads(file.read_text()) if file.exists() else []
@@ -90,7 +91,7 @@ class GoogleMachines:
                 self._move(server, "RUNNING")
 
     async def make(self, order: Mapping[str, Any]) -> Server:
-        """The server of this name, made if there is none. A name whose server was given up gets one from its image."""
+        """Return the server of this name, created if there is none; one that was given up begins from its image."""
         name = str(order["name"])
         async with self._alone_on(name):
             server = self._servers.get(name)
@@ -105,9 +106,12 @@ class GoogleMachines:
             self._servers[name] = server
             self._move(server, "PROVISIONING")
             await self._park.create(
-                server.id, user=server.user, authorized_keys=[server.public_key], image=self._image(name)
+                server.id,
+                user=server.user,
+                authorized_keys=[server.public_key],
+                prepare_disk=lambda folder: disks.restore(self._image(name), folder),
             )
-            self._park.load_folder(server.id, DATA_FOLDER, self._snapshot(name))
+            disks.load_folder(self._park.machine(server.id).tree, DATA_FOLDER, self._snapshot(name))
             await self._boot(server)
             return server
 
@@ -138,22 +142,22 @@ class GoogleMachines:
                 self._move(server, "TERMINATED")
 
     async def image(self, name: str) -> None:
-        """Make an image of the root disk; the machine is off meanwhile."""
+        """Make an image of the root disk. The machine is off while that takes."""
         server = self.find(name)
         await self.stop(name)
         async with self._alone_on(name):
             await self._clock.sleep(IMAGE_TAKES_S)
-            self._park.save_disk(server.id, self._image(name), without=DATA_FOLDER)
+            disks.save(self._park.machine(server.id).folder, self._image(name), without=DATA_FOLDER)
         await self.start(name)
 
     async def snapshot(self, name: str) -> None:
-        """Keep what the data disk holds."""
+        """Keep the content of the data disk."""
         async with self._alone_on(name):
             await self._clock.sleep(IMAGE_TAKES_S)
-            self._park.save_folder(self.find(name).id, DATA_FOLDER, self._snapshot(name))
+            disks.save_folder(self._park.machine(self.find(name).id).tree, DATA_FOLDER, self._snapshot(name))
 
     async def give_up(self, name: str) -> None:
-        """Delete server and disks; address, image and snapshot stay. Given up already: nothing happens."""
+        """Delete server and disks; address, image and snapshot stay. May be repeated."""
         async with self._alone_on(name):
             server = self._servers.get(name)
             if server and server.exists:
@@ -161,7 +165,7 @@ class GoogleMachines:
                 self._move(server, "GIVEN_UP")
 
     async def vanish(self, name: str) -> None:
-        """Somebody deletes the instance at Google's own console: CloudyPad hears nothing, disks and network stay."""
+        """Delete the instance as at Google's own console: disks and network stay, and CloudyPad is not informed."""
         async with self._alone_on(name):
             server = self.find(name)
             await self._park.destroy(server.id)
@@ -173,7 +177,7 @@ class GoogleMachines:
         self._save()
 
     async def delete(self, name: str) -> None:
-        """All of it. Gone already: nothing happens."""
+        """Delete everything of this name. May be repeated."""
         async with self._alone_on(name):
             if server := self._servers.pop(name, None):
                 await self._park.destroy(server.id)

@@ -1,4 +1,4 @@
-"""Google's Compute Engine over REST: instances by their name or over all zones, and labels on them and their disks."""
+"""Google's Compute Engine over REST: instances by name or in all zones, labels on them and their disks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RefusedError(Exception):
 
 
 class ComputeApi:
-    """`fault` is a status that every request is answered with."""
+    """The routes. `fault` is a status that answers every request while it is set."""
 
     def __init__(self, machines: GoogleMachines) -> None:
         self.fault: int | None = None
@@ -52,7 +52,7 @@ class ComputeApi:
         return web.json_response(_disk(server, name))
 
     async def _set_labels(self, request: web.Request) -> web.Response:
-        """An operation, which real Google does a moment later."""
+        """Set labels, and answer with an operation, which is done at once."""
         server, name = self._found(request, request.match_info["kind"]), request.match_info["name"]
         body = await request.json()
         labels = body.get("labels") if isinstance(body, dict) else None
@@ -66,7 +66,7 @@ class ComputeApi:
         return web.json_response({"kind": "compute#operation", "operationType": "setLabels", "status": "RUNNING"})
 
     async def _aggregated(self, request: web.Request) -> web.Response:
-        """Scopes without an instance say so; `pageToken` is where its page begins."""
+        """Answer with all zones, those without an instance too. `pageToken` is the number of the first zone."""
         project = request.match_info["project"]
         wanted = _wanted(request.query.get("filter", ""))
         servers = [one for one in self._machines.all() if one.exists and one.project_id == project and wanted(one)]
@@ -102,7 +102,7 @@ class ComputeApi:
 
 
 def _names(server: Server, kind: str) -> tuple[str, ...]:
-    """Disks outlive an instance that somebody deleted, but not one that was given up."""
+    """Return the resources with labels. A server that vanished has left its disks, one that was given up has not."""
     if kind == "instances":
         return (server.instance_name,) if server.exists else ()
     return () if server.status == "GIVEN_UP" else (server.instance_name, f"{server.instance_name}-data")
@@ -147,7 +147,7 @@ def _fingerprint(labels: Mapping[str, str]) -> str:
 
 
 def _wanted(condition: str) -> Callable[[Server], bool]:
-    """Raises RefusedError for what real Google might know, and this does not."""
+    """Parse a filter. Raises RefusedError for filters that real Google may know and this does not."""
     parts = [part.strip() for part in condition.split(" OR ")] if condition else []
     found = [CONDITION.fullmatch(part) for part in parts]
     pairs = [match.groups() for match in found if match]

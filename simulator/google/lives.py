@@ -1,4 +1,4 @@
-"""What became of every machine of the simulated Google Cloud, and when: what a judge compares with."""
+"""The record of every machine of the simulated Google Cloud and its times, to compare bills with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ON: Final = frozenset({"PROVISIONING", "STAGING", "RUNNING", "STOPPING"})
 
 @dataclass(slots=True)
 class MachineLife:
-    """One name, from the server that was ordered under it until all of it is deleted. The next one is another life."""
+    """One machine, from its order to the deletion of everything of its name. The next of that name is another."""
 
     name: str
     at: str
@@ -24,7 +24,7 @@ class MachineLife:
 
 
 class Lives:
-    """Kept in a file, as the machines are."""
+    """All lives, kept in a file as the machines are."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

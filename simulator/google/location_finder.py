@@ -1,6 +1,6 @@
-"""Google's Location Finder over REST: which regions are nearest to a region.
+"""Google's Location Finder over REST: the regions nearest to a region.
 
-The real one orders by the round trips in its network; distance must do here.
+The real one orders them by round trips in its network; here it is distance.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _by_id(location_id: str) -> Place | None:
 
 
 def _matching(found: list[Place], parent: str, text: str) -> list[Place]:
-    """Conditions joined by AND, as far as they are asked for."""
+    """Return the regions that meet all conditions; only those that are used are known."""
     names = {
         "cloud_provider": "cloudProvider",
         "cloud_location_type": "cloudLocationType",

@@ -42,7 +42,7 @@ class MetadataApi:
 
 
 def _flavoured(request: web.Request, response: web.Response) -> web.Response:
-    """Who does not say that it means Google's metadata gets none: a browser that was led here would not."""
+    """Return a handler that refuses requests without Google's header, which a redirected browser does not send."""
     if request.headers.get("Metadata-Flavor") != "Google":
         response = web.Response(status=403, text="Missing Metadata-Flavor:Google header.")
     response.headers["Metadata-Flavor"] = "Google"

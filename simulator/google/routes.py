@@ -1,4 +1,4 @@
-"""How the stand-in for CloudyPad reaches the machines, and how others order their bad days."""
+"""The routes of the imitated CloudyPad to the machines, and those for faults of the cloud."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class GoogleRoutes:
-    """Below `<control>/gcp`. A call ends when its work is done; a refusal is 409 with the cloud's words."""
+    """Routes below `<control>/gcp`. A call ends when its work is done; a refusal is 409 with the cloud's words."""
 
     def __init__(self, machines: GoogleMachines, park: MachinePark) -> None:
         self.machines = machines
@@ -35,15 +35,15 @@ class GoogleRoutes:
         }
 
     def add_routes(self, router: web.UrlDispatcher, base: str) -> None:
-        router.add_get(f"{base}/gcp/machines", _explained(self._list))
-        router.add_post(f"{base}/gcp/machines", _explained(self._make))
-        router.add_get(f"{base}/gcp/machines/{{name}}", _explained(self._get))
-        router.add_delete(f"{base}/gcp/machines/{{name}}", _explained(self._delete))
-        router.add_post(f"{base}/gcp/machines/{{name}}/{{step}}", _explained(self._step))
-        router.add_get(f"{base}/gcp/lives", _explained(self._lives))
-        router.add_post(f"{base}/gcp/full-zones", _explained(self._fill_zones))
-        router.add_post(f"{base}/gcp/quotas", _explained(self._use_up_quotas))
-        router.add_post(f"{base}/gcp/reset", _explained(self._reset))
+        router.add_get(f"{base}/gcp/machines", _errors_as_json(self._list))
+        router.add_post(f"{base}/gcp/machines", _errors_as_json(self._make))
+        router.add_get(f"{base}/gcp/machines/{{name}}", _errors_as_json(self._get))
+        router.add_delete(f"{base}/gcp/machines/{{name}}", _errors_as_json(self._delete))
+        router.add_post(f"{base}/gcp/machines/{{name}}/{{step}}", _errors_as_json(self._step))
+        router.add_get(f"{base}/gcp/lives", _errors_as_json(self._lives))
+        router.add_post(f"{base}/gcp/full-zones", _errors_as_json(self._fill_zones))
+        router.add_post(f"{base}/gcp/quotas", _errors_as_json(self._use_up_quotas))
+        router.add_post(f"{base}/gcp/reset", _errors_as_json(self._reset))
 
     async def _list(self, _: web.Request) -> web.Response:
         return web.json_response({"machines": [self._described(server) for server in self.machines.all()]})
@@ -77,14 +77,16 @@ class GoogleRoutes:
         await self.machines.start(name)
 
     async def _fill_zones(self, request: web.Request) -> web.Response:
-        """`{"zones": [...]}`: these have nothing free from now on; an empty list frees all."""
+        """Let zones run out of machines: `{"zones": [...]}`. An empty list frees all."""
         zones = (await _body(request)).get("zones", [])
         self.machines.full_zones = {str(zone) for zone in zones}
         return web.json_response({"zones": sorted(self.machines.full_zones)})
 
     async def _use_up_quotas(self, request: web.Request) -> web.Response:
-        """`{"quotas": [{"name": "NVIDIA_L4_GPUS", "region": "us-central1"}]}`: used up from now on, without a region in
-        the whole project; an empty list frees all."""
+        """Use up quotas: `{"quotas": [{"name": "NVIDIA_L4_GPUS", "region": "us-central1"}]}`.
+
+        Without a region the quota is used up in the whole project. An empty list frees all.
+        """
         quotas = (await _body(request)).get("quotas", [])
         self.machines.quotas_used_up = [(str(one["name"]), one.get("region")) for one in quotas]
         return web.json_response({"quotas": quotas})
@@ -114,7 +116,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def _explained(handler: Handler) -> Handler:
+def _errors_as_json(handler: Handler) -> Handler:
     async def explained(request: web.Request) -> web.Response:
         try:
             return await handler(request)

@@ -1,4 +1,4 @@
-"""The service account of the simulated project: its key, and the API of Google's that signs with it."""
+"""The service account of the simulated project: its key, and Google's API that signs with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def email_of(project: str) -> str:
 
 
 class ServiceAccount:
-    """Its key file is written when it is first needed, in the form of Google's, and kept."""
+    """The account. Its key file is written when it is first needed, in Google's form, and kept."""
 
     def __init__(self, project: str, key_file: Path) -> None:
         self.email = email_of(project)
@@ -41,7 +41,7 @@ class ServiceAccount:
         return True
 
     def write_key_file(self) -> Path:
-        """Write the key file unless it is there, and say where it is."""
+        """Write the key file unless it is there, and return its path."""
         assert self._key
         return self.key_file
 

@@ -1,4 +1,4 @@
-"""What the simulated Cloud Billing Catalog lists: the parts of gaming machines, and what is easily taken for them."""
+"""The list of the simulated Cloud Billing Catalog: parts of gaming machines, and what is easily confused with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FREE_GIB: Final = 30
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A SKU. `free_units` cost nothing, the rest `usd`."""
+    """One SKU. `free_units` cost nothing, the rest costs `usd`."""
 
     description: str
     family: str
@@ -34,7 +34,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class PartWords:
-    """How the catalog speaks of a part. `spot` and `committed` are empty where there is no such thing."""
+    """The words of the catalog for one part. `spot` and `committed` are empty where Google has no such thing."""
 
     family: str
     group: str
@@ -69,7 +69,7 @@ PARTS: Final = {
 
 @cache
 def listed() -> tuple[tuple[Listed, tuple[str, ...]], ...]:
-    """Every SKU with its regions. Regions of one name and one price share a SKU."""
+    """Return every SKU with its regions. Regions of one name and one price share a SKU."""
     regions: dict[Listed, list[str]] = defaultdict(list)
     for row in json.loads((Path(__file__).parent / "prices.json").read_text())["regions"]:
         for place in row["places"]:

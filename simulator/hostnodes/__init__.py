@@ -1,1 +1,1 @@
-"""The hardware that the simulated TensorDock rents out: which hostnodes there are, and what of them is free."""
+"""The hardware that the simulated TensorDock rents out: hostnodes, and what is free on them."""

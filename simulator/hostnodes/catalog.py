@@ -1,4 +1,4 @@
-"""The hostnodes as shipped in hostnodes.json, with the small variations that a seed makes of their stock."""
+"""The hostnodes of hostnodes.json, with the small variations of their stock that a seed makes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Gpus:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """CPU threads, GB of RAM or GB of disk of a hostnode, and what one of them costs."""
+    """CPU threads, GB of RAM or GB of disk of a hostnode, and the price of one of them."""
 
     amount: int
     usd_per_hour: Decimal
@@ -71,7 +71,7 @@ class Hostnode:
 
 
 def hostnodes(seed: int, shipped: Path = SHIPPED) -> dict[str, Hostnode]:
-    """All hostnodes by id: the same for the same seed, prices the same for every seed."""
+    """Return all hostnodes by id: the same for the same seed, with the same prices for every seed."""
     document = json.loads(shipped.read_text(encoding="utf-8"), parse_float=Decimal)
     beyond = document["beyond_v0"]
     hosts = (_hostnode(host_id, shape, beyond.get(host_id, {})) for host_id, shape in document["hostnodes"].items())
@@ -118,7 +118,7 @@ def _usual_public_ips(dedicated_ip: bool | None, gpus: Mapping[str, Gpus]) -> in
 
 
 def _varied(host: Hostnode, chance: random.Random) -> Hostnode:
-    """Somebody else has rented a GPU here and there; the last two of a model are left alone."""
+    """Take away a GPU here and there, as other customers do; the last two of a model stay."""
     gpus = {
         model: replace(gpu, amount=gpu.amount - chance.randint(0, 1)) if gpu.amount > 2 else gpu
         for model, gpu in host.gpus.items()

@@ -1,4 +1,4 @@
-"""What is free: the hostnodes less the claims of the machines on them."""
+"""The free stock: the hostnodes less the claims of the machines on them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulator.hostnodes.catalog import Hostnode
 
 
 class NoNodeError(Exception):
-    """No hostnode has what was asked for."""
+    """No hostnode has the requested hardware."""
 
 
 class NoPublicIpError(Exception):
@@ -19,7 +19,7 @@ class NoPublicIpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one machine holds of one hostnode."""
+    """The hardware of one machine on one hostnode."""
 
     hostnode_id: str
     vcpus: int = 0
@@ -31,13 +31,13 @@ class Claim:
     external_ports: tuple[int, ...] = ()
 
     def storage_only(self) -> Claim:
-        """What is left of the claim when the machine is off and its hardware is given to others."""
+        """Return the claim of a machine that is off after its hardware was given to others."""
         return Claim(self.hostnode_id, storage_gb=self.storage_gb)
 
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """What of a hostnode can be rented now."""
+    """The free hardware of a hostnode."""
 
     vcpus: int
     ram_gb: int
@@ -48,7 +48,7 @@ class Free:
 
 
 class Stock:
-    """The hostnodes and who holds what of them. Claims go by machine id; claiming anew replaces the old claim."""
+    """The hostnodes and the claims on them by machine. A new claim of a machine replaces the earlier one."""
 
     def __init__(self, hostnodes: Mapping[str, Hostnode]) -> None:
         self.hostnodes = hostnodes
@@ -58,7 +58,7 @@ class Stock:
         return [host for host in self.hostnodes.values() if host.location.id == location_id]
 
     def free(self, hostnode_id: str, *, leaving_out: str | None = None) -> Free:
-        """What is free there; the claim of the machine `leaving_out` counts as free too."""
+        """Return the free hardware of a hostnode. The claim of `leaving_out` counts as free too."""
         host = self.hostnodes[hostnode_id]
         claims = [
             claim
@@ -76,11 +76,11 @@ class Stock:
         )
 
     def untouched(self, hostnode_id: str) -> Free:
-        """What would be free if nobody had rented anything: what a stale listing shows."""
+        """Return the hardware that a hostnode has without claims, as a stale listing shows it."""
         return Stock(self.hostnodes).free(hostnode_id)
 
     def check(self, machine_id: str, claim: Claim) -> None:
-        """Raises NoNodeError or NoPublicIpError when `claim` cannot be had; holds nothing."""
+        """Check whether `claim` can be had. Raises NoNodeError or NoPublicIpError."""
         host = self.hostnodes.get(claim.hostnode_id)
         if host is None or not host.rentable:
             raise NoNodeError
@@ -91,7 +91,7 @@ class Stock:
             raise NoPublicIpError
 
     def claim(self, machine_id: str, claim: Claim) -> None:
-        """Hold `claim` for this machine, whatever else is held: `check` first."""
+        """Record `claim` for this machine without a check: call `check` first."""
         self._claims[machine_id] = claim
 
     def release(self, machine_id: str) -> None:
@@ -102,7 +102,7 @@ class Stock:
 
 
 def usd_per_hour(host: Hostnode, claim: Claim) -> Decimal:
-    """The price of a claim, part by part."""
+    """Return the price of a claim, part by part."""
     gpu = host.gpus[claim.gpu_model].usd_per_hour if claim.gpu_model else Decimal(0)
     return (
         claim.gpu_count * gpu
@@ -113,7 +113,7 @@ def usd_per_hour(host: Hostnode, claim: Claim) -> Decimal:
 
 
 def with_ports(claim: Claim, wanted: tuple[int, ...], free: tuple[int, ...]) -> Claim:
-    """The claim with one external port for each wanted one: that very port where it is free, else any free one.
+    """Return the claim with an external port for each requested one: the same number where it is free, else any.
 
     Raises NoNodeError when the hostnode has too few ports left.
     """
@@ -141,7 +141,7 @@ def _fits(claim: Claim, free: Free) -> bool:
 
 
 def _permitted(claim: Claim, host: Hostnode) -> bool:
-    """A hostnode may limit what goes with one GPU, so that its other GPUs stay sellable."""
+    """Apply the limit of a hostnode on what goes with one GPU, which keeps its other GPUs rentable."""
     limits = host.restrictions.get(str(claim.gpu_count))
     if limits is None:
         return True

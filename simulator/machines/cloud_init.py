@@ -1,4 +1,4 @@
-"""The first boot of a machine: what the order's user-data says."""
+"""The first boot of a machine, as the user-data of its order says."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from typing import Any
 
 from simulator.machines import users
 from simulator.machines.command import (
+    Bytes,
     Command,
     NotSimulatedError,
     Run,
+    Streams,
     login_environment,
     parse_command_line,
     report_not_simulated,
 )
 from simulator.machines.host import Host
 from simulator.machines.packages import PackageError
-from simulator.machines.streams import Bytes, Streams
 from simulator.machines.users import ROOT
 
 ORDER_FILE = "/var/lib/cloud/instance/order.json"
 FINISHED_FILE = "/var/lib/cloud/instance/boot-finished"
 OUTPUT_FILE = "/var/log/cloud-init-output.log"
 BOOT_TAKES_S = 5.0
+SIMULATED = ("package_update", "packages", "runcmd")
 # The two shell lines that are known here, by what they do. Tests run the real ones with the real /bin/sh.
 LET_IN = re.compile(
     r"id (?P<login>\w+) && mkdir -p (?P<folder>\S+) && touch (?P<file>\S+)"
@@ -39,7 +41,7 @@ ALLOW_SUDO = re.compile(
 
 
 class CloudInit:
-    """Writes files, installs packages and runs commands, as TensorDock's structured form orders them."""
+    """The user-data of one machine, in TensorDock's structured form: packages and commands."""
 
     def __init__(self, host: Host, run: Run) -> None:
         self._host = host
@@ -64,22 +66,15 @@ class CloudInit:
             return
         order = json.loads(self._host.root_files.read_text(ORDER_FILE))
         await self._host.clock.sleep(BOOT_TAKES_S)
-        for file in order.get("write_files") or ():
-            self._write(file)
+        for key in order.keys() - set(SIMULATED):
+            report_not_simulated(self._host.name, self._streams(), NotSimulatedError(f"user-data: {key}"))
+            self.failed = True
         await self._install(order)
         for command in order.get("runcmd") or ():
             status = await self._run(command)
             self.failed = self.failed or status != 0
         self._host.root_files.write(FINISHED_FILE, "Cloud-init v. 24.4 finished\n")
         self._finished.set()
-
-    def _write(self, file: Mapping[str, Any]) -> None:
-        files, path = self._host.root_files, str(file["path"])
-        files.mkdir(path.rpartition("/")[0] or "/", parents=True)
-        files.write(path, str(file.get("content", "")))
-        files.chmod(path, int(str(file.get("permissions") or "0644"), 8))
-        if owner := users.find(self._host.tree, str(file.get("owner") or "root").partition(":")[0]):
-            files.chown(path, owner.uid)
 
     async def _install(self, order: Mapping[str, Any]) -> None:
         try:
@@ -91,8 +86,7 @@ class CloudInit:
             _Log(self._host).write(f"{error}\n".encode())
 
     async def _run(self, command: str | list[str]) -> int:
-        output = _Log(self._host)
-        streams = Streams(Bytes(), output, output)
+        streams = self._streams()
         if isinstance(command, str) and (found := LET_IN.fullmatch(command)):
             return self._let_in(found["login"], found["key"])
         if isinstance(command, str) and (found := ALLOW_SUDO.fullmatch(command)):
@@ -102,6 +96,10 @@ class CloudInit:
         except NotSimulatedError as error:
             return report_not_simulated(self._host.name, streams, error)
         return await self._run_program(Command(argv, ROOT, streams, "/", login_environment(ROOT)))
+
+    def _streams(self) -> Streams:
+        output = _Log(self._host)
+        return Streams(Bytes(), output, output)
 
     def _let_in(self, login: str, key: str) -> int:
         user = users.find(self._host.tree, login)

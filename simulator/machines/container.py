@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 WOLF_REPOSITORY = "games-on-whales/wolf"
+
+
+class WolfShape(StrEnum):
+    """The ages of Wolf's interface. The older one has numeric ids, fewer paths, and a socket inside its container."""
+
+    Y2024 = "2024"
+    NEWER = "newer"
 
 
 @dataclass(slots=True)
@@ -36,7 +44,7 @@ class Container:
         return WOLF_REPOSITORY in self.image and "wolf-ui" not in self.image
 
     def host_path(self, inside: str) -> str | None:
-        """Where the host sees what the container sees there; None when nothing is bound."""
+        """Return the host's path of what the container sees there; None when nothing is bound."""
         for volume in sorted(self.volumes, key=len, reverse=True):
             host, _, rest = volume.partition(":")
             target = rest.partition(":")[0].rstrip("/")
@@ -45,23 +53,16 @@ class Container:
         return None
 
     def follows_mounts(self, point: str) -> bool:
-        """Return whether a mount of the host shows here as it comes and goes: one below a folder that is bound as a
-        slave. A mount that is bound itself does not."""
-        for volume in self.volumes:
-            host, _, rest = volume.partition(":")
-            options = rest.partition(":")[2].split(",")
-            if point.startswith(f"{host.rstrip('/')}/") and {"rslave", "rshared"} & set(options):
-                return True
-        return False
+        """Return whether a mount of the host comes and goes here too, because its folder is bound as a slave."""
+        parts = [volume.split(":") for volume in self.volumes if volume.count(":") == 2]
+        followed = [part[0].rstrip("/") for part in parts if {"rslave", "rshared"} & set(part[2].split(","))]
+        return any(point.startswith(f"{folder}/") for folder in followed)
 
 
 class AppContainers(Protocol):
-    """What Wolf asks of Docker for the apps that it starts."""
+    """The part of Docker that Wolf uses for the apps that it starts."""
 
     async def ensure_image(self, image: str) -> None: ...
-
     def add_running(self, container: Container) -> None: ...
-
     def drop(self, name: str) -> None: ...
-
     def log(self, name: str, line: str) -> None: ...

@@ -1,4 +1,4 @@
-"""Docker on a machine: which containers there are, and what the one called Wolf does."""
+"""Docker on a machine: its containers, and the Wolf in one of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from simulator.machines.container import Container
 from simulator.machines.host import Host
-from simulator.machines.images import Images, UnknownImageError, UnreachableRegistryError
+from simulator.machines.images import ImageError, Images
 from simulator.machines.mounts import Mount
 from simulator.machines.tree import is_below
 from simulator.machines.wolf.server import Wolf, WolfFailedError
@@ -22,11 +22,11 @@ STARTED_AGAIN = ("always", "unless-stopped")
 
 
 class DockerError(Exception):
-    """What the Docker daemon answers when it will not or cannot."""
+    """The Docker daemon refuses; the message is its answer."""
 
 
 class Containers:
-    """The daemon. What it knows survives a reboot; containers run again as their restart policy says."""
+    """The Docker daemon. Its records survive a reboot; containers run again as their restart policy says."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -47,21 +47,24 @@ class Containers:
         raise DockerError(f"No such container: {name_or_id}")
 
     def wolf(self, name: str | None = None) -> Wolf:
-        """The running Wolf. LookupError when there is none."""
+        """Return the running Wolf. Raises LookupError when there is none."""
         found = [wolf for known, wolf in self._wolves.items() if name in (None, known)]
         if not found:
             raise LookupError("no Wolf runs on this machine")
         return found[0]
 
+    def is_streaming(self) -> bool:
+        return any(wolf.sessions for wolf in self._wolves.values())
+
     def listening(self) -> set[int]:
-        """The ports that containers listen on."""
+        """Return the ports that containers listen on."""
         return {port for wolf in self._wolves.values() for port in wolf.ports}
 
     async def pull(self, image: str, layer_done: Callable[[int], None] = lambda number: None) -> bool:
-        """Return whether it had to be fetched."""
+        """Fetch an image, and return whether it was missing."""
         try:
             return await self.images.pull(image, layer_done)
-        except (UnknownImageError, UnreachableRegistryError) as error:
+        except ImageError as error:
             raise DockerError(str(error)) from error
 
     async def ensure_image(self, image: str) -> None:
@@ -70,7 +73,7 @@ class Containers:
             await self.pull(image)
 
     async def create(self, container: Container) -> None:
-        """Pull its image and have it there, not started. One with the same name is replaced."""
+        """Create a container without starting it, its image pulled. One with the same name is replaced."""
         await self.ensure_image(container.image)
         if any(known.name == container.name for known in self.all()):
             await self.remove(container.name)
@@ -117,24 +120,26 @@ class Containers:
         self._put(container)
 
     def add_running(self, container: Container) -> None:
-        """A container that another one started."""
+        """Add a container that another one started."""
         container.state = "running"
         self._mounts_seen[container.name] = {mount.point: mount for mount in self._host.mounts}
         container.started_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         self._put(container)
 
     def path_seen(self, container: Container, inside: str) -> str:
-        """Return where the host has what a container sees there. A container keeps the mounts of its start, unless it
-        follows the host's: one that has ended since is dead in it, whatever the host has mounted there again."""
+        """Return the host's path of what a container sees there. Raises OSError.
+
+        A container keeps the mounts of its start, unless it follows the host's: one that has ended is dead in it,
+        even if the host mounts it again.
+        """
         host = container.host_path(inside)
         if host is None:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", inside)
         host = self._host.tree.resolve(host)
         seen = self._mounts_seen.get(container.name, {})
         for point, mount in seen.items():
-            if container.follows_mounts(point) or not is_below(host, point):
-                continue
-            if point != "/" and self._host.mounts.at(point) is not mount:
+            is_kept = is_below(host, point) and point != "/" and not container.follows_mounts(point)
+            if is_kept and self._host.mounts.at(point) is not mount:
                 raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", inside)
         return host
 
@@ -152,7 +157,7 @@ class Containers:
         return self._host.root_files.read_text(path).splitlines() if self._host.root_files.is_file(path) else []
 
     async def start_up(self) -> None:
-        """After a boot. What Wolf had started is gone; it removes such containers."""
+        """Start containers after a boot, and remove those that Wolf had started, as Wolf does."""
         self._save([container for container in self.all() if not container.parent])
         for container in self.all():
             if container.restart in STARTED_AGAIN and container.state in ("interrupted", "restarting"):

@@ -1,4 +1,4 @@
-"""The disk of a machine as one of its users may use it."""
+"""The disk of a machine, with the rights of one of its users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXACT_TIMES = ("st_atime", "st_mtime", "st_ctime", "st_atime_ns", "st_mtime_ns",
 
 
 class Files:
-    """The tree as one user may use it."""
+    """The tree, with the rights of one user. Methods raise OSError as the kernel would."""
 
     def __init__(self, tree: FileTree, uid: int) -> None:
         self.tree = tree
@@ -36,7 +36,7 @@ class Files:
         return self.exists(path) and stat.S_ISREG(self.stat(path).st_mode)
 
     def stat(self, path: str, *, follow: bool = True) -> os.stat_result:
-        """As the machine sees it: the owner is the machine's."""
+        """Return what the machine sees: the owner is one of the machine's users."""
         resolved = self.tree.resolve(path, follow=follow)
         self._check_way(resolved, path)
         found = self._host(resolved).lstat()
@@ -60,12 +60,12 @@ class Files:
             file.write(content.encode() if isinstance(content, str) else content)
 
     def replace(self, path: str, content: str) -> None:
-        """Write it whole or not at all, even if the simulator is killed."""
+        """Write a file whole or not at all, even if the simulator is killed."""
         self.write(f"{path}.new", content)
         self.rename(f"{path}.new", path)
 
-    def open(self, path: str, mode: str, permissions: int = 0o666) -> FileIO:
-        """Open unbuffered, `mode` as for Python's open; a file that is made gets `permissions` less the umask."""
+    def open(self, path: str, mode: str) -> FileIO:
+        """Open without a buffer. `mode` is that of Python's open."""
         resolved = self.tree.resolve(path)
         host = self._host(resolved)
         if resolved == "/dev/null":
@@ -75,16 +75,14 @@ class Files:
                 self._check_way(resolved, path)
                 raise fault(errno.ENOENT, path)
             self._check_parent(resolved, path)
-            return self._create(resolved, host, mode, permissions)
-        if mode.startswith("x"):
-            raise fault(errno.EEXIST, path)
+            return self._create(resolved, host, mode)
         if host.is_dir():
             raise fault(errno.EISDIR, path)
         self._allowed(path, READ if mode.strip("b") == "r" else WRITE)
         return FileIO(host, mode)
 
     def mkdir(self, path: str, mode: int = 0o755, *, parents: bool = False) -> None:
-        """Make a folder. With `parents` those above it too, and one that is there is no error."""
+        """Create a folder, with `parents` those above it too; then one that is there is no error."""
         resolved = self.tree.resolve(path)
         host = self._host(resolved)
         if host.is_dir() and parents:
@@ -113,7 +111,7 @@ class Files:
         self.tree.forget(resolved)
 
     def rename(self, old: str, new: str) -> None:
-        """Atomic, and replaces what is there, like rename(2)."""
+        """Rename atomically and replace what is there, like rename(2)."""
         resolved_old, resolved_new = self.tree.resolve(old, follow=False), self.tree.resolve(new, follow=False)
         host = self._host(resolved_old)
         host.lstat()
@@ -138,17 +136,16 @@ class Files:
         host = self._host(resolved)
         host.chmod(mode | (0o700 if host.is_dir() else 0o600))
 
-    def chown(self, path: str, uid: int, *, recursive: bool = False) -> None:
+    def chown(self, path: str, uid: int) -> None:
         if self.uid != ROOT_UID:
             raise fault(errno.EPERM, path)
         self.stat(path)
-        resolved = self.tree.resolve(path)
-        (self.tree.own_all if recursive else self.tree.own)(resolved, uid)
+        self.tree.own(self.tree.resolve(path), uid)
 
-    def touch(self, path: str, mtime: float | None = None) -> None:
+    def touch(self, path: str) -> None:
         with self.open(path, "ab"):
             pass
-        self.set_times(path, mtime)
+        self.set_times(path, None)
 
     def set_times(self, path: str, mtime: float | None) -> None:
         os.utime(self._host(self._allowed(path, WRITE)), None if mtime is None else (mtime, mtime))
@@ -156,16 +153,9 @@ class Files:
     def truncate(self, path: str, size: int) -> None:
         os.truncate(self._host(self._allowed(path, WRITE)), size)
 
-    def may(self, path: str, want: int) -> bool:
-        try:
-            self._allowed(path, want)
-        except OSError:
-            return False
-        return True
-
-    def _create(self, resolved: str, host: Path, mode: str, permissions: int) -> FileIO:
+    def _create(self, resolved: str, host: Path, mode: str) -> FileIO:
         created = FileIO(host, mode)
-        host.chmod(permissions & ~0o022 | 0o600)
+        host.chmod(0o644)
         self.tree.own(resolved, self.uid)
         return created
 
@@ -173,7 +163,7 @@ class Files:
         return self.tree.root / resolved.lstrip("/")
 
     def _allowed(self, path: str, want: int) -> str:
-        """The resolved path, when this user may do `want` with what is there."""
+        """Return the resolved path if this user may do `want` with what is there. Raises OSError."""
         resolved = self.tree.resolve(path)
         self._check_way(resolved, path)
         if want & WRITE and self._on_read_only(resolved):

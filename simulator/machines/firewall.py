@@ -1,4 +1,4 @@
-"""nftables on a machine: tables with counters of UDP packets. What was set is gone after a reboot, as on a real one."""
+"""nftables on a machine: tables with counters of UDP packets. A reboot clears them, as on a real one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from simulator.machines.traffic import Traffic
 VERSION = {"version": "1.0.9", "release_name": "Old Doc Yak #3", "json_schema_version": 1}
 _COUNTED = re.compile(r"udp dport (\d+) counter name \"?(\w+)\"?")
 _CHAIN = re.compile(r"chain (\w+) \{\s*type (\w+) hook (\w+) priority (-?\d+); policy (\w+);\s*((?:[^{}]*;?\s*)*?)\}")
-_STATEMENT = re.compile(r"(add|delete) table (\w+) (\w+)|table (\w+) (\w+) \{|(flush) ruleset|\S+")
+_STATEMENT = re.compile(r"(add|delete) table (\w+) (\w+)|table (\w+) (\w+) \{|\S+")
 
 
 class FirewallError(Exception):
-    """What nft says on stderr."""
+    """The message is what nft prints on stderr."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class Firewall:
         self._handles = itertools.count(1)
 
     def run(self, script: str) -> None:
-        """All statements or none. Raises FirewallError."""
+        """Run all statements or none. Raises FirewallError."""
         before = dict(self._tables)
         try:
             self._run(script)
@@ -51,7 +51,7 @@ class Firewall:
             raise
 
     def listed(self, family: str, name: str) -> dict[str, Any]:
-        """One table as `nft -j list table` prints it."""
+        """Return one table as `nft -j list table` prints it. Raises FirewallError."""
         table = self._tables.get((family, name))
         if table is None:
             raise FirewallError("Error: No such file or directory")
@@ -79,8 +79,6 @@ class Firewall:
                 end = _end_of_block(script, position)
                 self._fill(self._added(found[4], found[5]), script[position:end])
                 position = end + 1
-            elif found[6]:
-                self._tables.clear()
             elif found[0] != ";":
                 raise FirewallError(f"Error: syntax error, unexpected {found[0]}")
 

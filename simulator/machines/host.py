@@ -1,4 +1,4 @@
-"""The parts of a machine that need no other part of it: disk, packages, journal, mounts, network counters."""
+"""The parts of a machine that need no other part: disk, packages, journal, mounts, network counters."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from simulator.addresses import MachineAddress
 from simulator.clock import Clock
-from simulator.machines.addresses import MachineAddress
+from simulator.machines.container import WolfShape
 from simulator.machines.files import Files
 from simulator.machines.firewall import Firewall
 from simulator.machines.journal import Journal
@@ -17,7 +18,6 @@ from simulator.machines.mounts import MountTable
 from simulator.machines.packages import Packages
 from simulator.machines.traffic import Traffic
 from simulator.machines.tree import ROOT_UID, FileTree
-from simulator.machines.wolf.shape import WolfShape
 from simulator.registry.catalog import ImageCatalog
 
 PROGRAM_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/bin")

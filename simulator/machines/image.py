@@ -1,4 +1,4 @@
-"""The disk of a new machine: as much of Ubuntu as is looked at."""
+"""The disk of a new machine: as much of Ubuntu as the service reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from simulator.machines.files import Files
 from simulator.machines.tree import ROOT_UID, FileTree
 
 PROGRAM_FOLDER = "/usr/bin"
-
 FOLDERS = (
     *("/boot", "/dev/dri", "/dev/input", "/etc/ssh", "/etc/sudoers.d", "/etc/systemd/system", "/etc/udev/rules.d"),
     *("/home", "/media", "/mnt", "/opt", "/proc/self", "/proc/sys/kernel/random", "/run/systemd", "/run/udev", "/srv"),
@@ -16,22 +15,7 @@ FOLDERS = (
     *("/var/lib/cloud/instance", "/var/lib/docker", "/var/log"),
 )
 DEVICES = ("/dev/null", "/dev/zero", "/dev/fuse", "/dev/kmsg", "/dev/dri/renderD128", "/dev/nvidia0", "/dev/nvidiactl")
-LINKS = {
-    "/bin": "usr/bin",
-    "/sbin": "usr/bin",
-    "/usr/sbin": "bin",
-    "/lib": "usr/lib",
-    "/etc/mtab": "../proc/self/mounts",
-}
-OS_RELEASE = """PRETTY_NAME="Ubuntu 24.04.2 LTS"
-NAME="Ubuntu"
-VERSION_ID="24.04"
-VERSION="24.04.2 LTS (Noble Numbat)"
-VERSION_CODENAME=noble
-ID=ubuntu
-ID_LIKE=debian
-UBUNTU_CODENAME=noble
-"""
+LINKS = {"/bin": "usr/bin", "/sbin": "usr/bin", "/usr/sbin": "bin", "/lib": "usr/lib"}
 
 
 def write_disk(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
@@ -41,9 +25,8 @@ def write_disk(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
     files.mkdir(PROGRAM_FOLDER, parents=True)
     for folder in FOLDERS:
         files.mkdir(folder, parents=True)
-    files.mkdir("/root", 0o700)
-    files.mkdir("/var/tmp", 0o1777)
-    files.mkdir("/tmp", 0o1777)
+    for folder, mode in (("/root", 0o700), ("/var/tmp", 0o1777), ("/tmp", 0o1777)):
+        files.mkdir(folder, mode)
     for link, target in LINKS.items():
         files.symlink(target, link)
     for device in DEVICES:
@@ -53,9 +36,6 @@ def write_disk(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
         install(files, name)
     files.write("/etc/passwd", "root:x:0:0:root:/root:/bin/bash\n")
     files.write("/etc/hostname", f"{hostname}\n")
-    files.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {hostname}\n")
-    files.write("/etc/os-release", OS_RELEASE)
-    files.write("/etc/fuse.conf", "# user_allow_other\n")
     files.write("/proc/self/mounts", "")
 
 

@@ -7,8 +7,8 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 
-from simulator.machines.faults import INSTALL_FAILS
 from simulator.machines.host import Host
+from simulator.machines.packages import INSTALL_FAILS
 from simulator.registry.catalog import ImageName
 
 FILE = "/var/lib/docker/images.json"
@@ -16,16 +16,12 @@ PULL_TAKES_S = 6.0
 LAYERS = 6
 
 
-class UnknownImageError(Exception):
-    """No registry has this image."""
-
-
-class UnreachableRegistryError(Exception):
-    """The image's registry does not answer."""
+class ImageError(Exception):
+    """No registry has this image, or its registry does not answer."""
 
 
 class Images:
-    """What is here stays over restarts. One image is fetched once, however many ask for it at a time."""
+    """Images survive restarts. One image is fetched once, however many ask for it at a time."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -39,11 +35,11 @@ class Images:
         return str(ImageName.read(image)) in self.all()
 
     async def pull(self, image: str, layer_done: Callable[[int], None] = lambda number: None) -> bool:
-        """Return whether it had to be fetched. A tag brings its digest along."""
+        """Fetch an image with its digest, and return whether it was missing."""
         name = ImageName.read(image)
         digest = self._host.images_of_the_world.digest(name)
         if digest is None:
-            raise UnknownImageError(f"manifest for {image} not found: manifest unknown: manifest unknown")
+            raise ImageError(f"manifest for {image} not found: manifest unknown: manifest unknown")
         async with self._fetching.setdefault(str(name), asyncio.Lock()):
             pinned = ImageName(name.repository, digest)
             if {str(name), str(pinned)} <= set(self.all()):
@@ -56,7 +52,7 @@ class Images:
         if INSTALL_FAILS in self._host.faults:
             await self._host.clock.sleep(1)
             host = name.repository.partition("/")[0]
-            raise UnreachableRegistryError(f'Get "https://{host}/v2/": dial tcp: i/o timeout')
+            raise ImageError(f'Get "https://{host}/v2/": dial tcp: i/o timeout')
         for number in range(LAYERS):
             await self._host.clock.sleep(PULL_TAKES_S / LAYERS)
             layer_done(number)

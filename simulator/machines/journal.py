@@ -1,6 +1,8 @@
-"""What services printed."""
+"""The output of services."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from simulator.machines.files import Files
 from simulator.machines.tree import ROOT_UID, FileTree
@@ -9,13 +11,10 @@ FOLDER = "/var/log/journal"
 
 
 class Journal:
-    """One file a unit, in the machine's own tree."""
+    """One file a unit, on the machine's disk."""
 
     def __init__(self, tree: FileTree) -> None:
         self._files = Files(tree, ROOT_UID)
-
-    def of(self, unit: str) -> JournalOfUnit:
-        return JournalOfUnit(self, unit)
 
     def append(self, unit: str, data: bytes) -> None:
         self._files.mkdir(FOLDER, parents=True)
@@ -27,12 +26,12 @@ class Journal:
         return self._files.read_text(path).splitlines() if self._files.is_file(path) else []
 
 
+@dataclass(frozen=True, slots=True)
 class JournalOfUnit:
-    """Takes the output of one unit."""
+    """The output of one unit."""
 
-    def __init__(self, journal: Journal, unit: str) -> None:
-        self._journal = journal
-        self._unit = unit
+    journal: Journal
+    unit: str
 
     def write(self, data: bytes) -> None:
-        self._journal.append(self._unit, data)
+        self.journal.append(self.unit, data)

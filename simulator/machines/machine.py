@@ -8,16 +8,16 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
+from simulator.addresses import MachineAddress
 from simulator.clock import Clock
 from simulator.machines import image, users
-from simulator.machines.addresses import MachineAddress
 from simulator.machines.cloud_init import CloudInit
 from simulator.machines.command import Command
+from simulator.machines.container import WolfShape
 from simulator.machines.containers import Containers
 from simulator.machines.host import Host
 from simulator.machines.ssh_server import SshServer
 from simulator.machines.systemd.manager import Systemd
-from simulator.machines.wolf.shape import WolfShape
 from simulator.registry.catalog import ImageCatalog
 
 REBOOT_TAKES_S = 8.0
@@ -49,11 +49,7 @@ class Machine(Host):
         self._switching = asyncio.Lock()
 
     def create(
-        self,
-        user: str,
-        authorized_keys: list[str],
-        cloud_init: Mapping[str, Any] | None,
-        programs: Collection[str],
+        self, user: str, authorized_keys: list[str], cloud_init: Mapping[str, Any] | None, programs: Collection[str]
     ) -> None:
         """Write a new disk, unless one from an image is there, and let the user in. Called once in a machine's life."""
         if not self.tree.root.exists():
@@ -89,7 +85,7 @@ class Machine(Host):
             self._ssh.apply_faults()
 
     def shut_down(self) -> asyncio.Task[None]:
-        """Stop the services, then switch off and tell the cloud. It is done when the task ends."""
+        """Stop the services, switch off, and notify the cloud. It is done when the task ends."""
         return self._from_outside(self._shut_down())
 
     def reboot(self) -> asyncio.Task[None]:

@@ -1,4 +1,4 @@
-"""What is mounted on a machine, and what its kernel would say about it."""
+"""The mounts of a machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file that a mount shows: where below the mount point, its size, its time, and as much of it as was fetched."""
+    """A file that a mount shows, by its path below the mount point. `content` may be only its beginning."""
 
     path: str
     size: int
@@ -35,7 +35,7 @@ ROOT_MOUNT = Mount("/", "/dev/vda1", "ext4", "rw,relatime,discard,errors=remount
 
 
 class MountTable:
-    """Mounts of the machine. What a mount shows lies in the tree while it lasts, so that it can be looked at."""
+    """The mounts of one machine. The files of a mount lie in the tree while it lasts."""
 
     def __init__(self, tree: FileTree) -> None:
         self._tree = tree
@@ -47,11 +47,11 @@ class MountTable:
         return iter(self._mounts)
 
     def at(self, path: str) -> Mount | None:
-        """What is mounted right there."""
+        """Return the mount with exactly this mount point."""
         return next((mount for mount in self._mounts if mount.point == path), None)
 
     def holding(self, path: str) -> Mount:
-        """The mount that a path lies on."""
+        """Return the mount that a path lies on."""
         return max((mount for mount in self._mounts if is_below(path, mount.point)), key=lambda one: len(one.point))
 
     def mount(self, mount: Mount, shown: Iterable[RemoteFile], uid: int = ROOT_UID) -> None:
@@ -63,7 +63,7 @@ class MountTable:
         self._write()
 
     def show(self, point: str, files: Iterable[RemoteFile]) -> None:
-        """Let a mount show these too."""
+        """Add files to a mount."""
         read_only = point in self._tree.read_only
         self._tree.read_only.discard(point)
         for file in files:
@@ -72,7 +72,7 @@ class MountTable:
             self._tree.read_only.add(point)
 
     def shown(self, point: str) -> set[str]:
-        """The files below a mount point."""
+        """Return the files below a mount point."""
         base = self._tree.host_path(point)
         return {path.relative_to(base).as_posix() for path in base.rglob("*") if path.is_file()}
 
@@ -90,7 +90,7 @@ class MountTable:
         self._write()
 
     def forget(self) -> None:
-        """After a power cut: no mount is left, and nothing that one showed."""
+        """Remove all mounts and their files, as a power cut does."""
         for line in self._files.read_text(MOUNTS_FILE).splitlines():
             point = line.split(" ")[1]
             if point != "/" and self._files.is_dir(point):

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 from simulator.clock import Clock
 from simulator.machines import image
-from simulator.machines.faults import INSTALL_FAILS
 from simulator.machines.files import Files
 from simulator.machines.tree import ROOT_UID, FileTree
 
+INSTALL_FAILS = "install-fails"  # a fault
 INSTALLED_FILE = "/var/lib/dpkg/installed"
 UPDATE_TAKES_S = 2.0
 PACKAGE_TAKES_S = 1.5
@@ -18,22 +18,15 @@ DRIVER_VERSION = "590.48.01"
 BASE = ("bash", "ca-certificates", "cloud-init", "coreutils", "curl", "nftables", "openssh-server", "sudo", "systemd")
 # The packages that are installed here, with their version in Ubuntu 24.04 or their maker's archive.
 VERSIONS: Mapping[str, str] = {
-    "containerd.io": "1.7.27-1",
     "docker-ce": "5:28.0.1-1~ubuntu.24.04~noble",
-    "docker-ce-cli": "5:28.0.1-1~ubuntu.24.04~noble",
     "docker-compose-plugin": "2.33.1-1~ubuntu.24.04~noble",
     "fuse3": "3.14.0-5build1",
     "linux-modules-extra": "6.8.0-55.57",
     "nvidia-container-toolkit": "1.19.0-1",
     DRIVER: f"{DRIVER_VERSION}-0ubuntu1",
-    "nvidia-utils-590-server": f"{DRIVER_VERSION}-0ubuntu1",
     "rclone": "1.60.1+dfsg-3ubuntu0.24.04.3",
 }
 PROGRAMS: Mapping[str, str] = {"docker-ce": "docker", "fuse3": "fusermount3", "rclone": "rclone"}
-DEPENDS: Mapping[str, tuple[str, ...]] = {
-    "docker-ce": ("docker-ce-cli", "containerd.io"),
-    DRIVER: ("nvidia-utils-590-server",),
-}
 
 
 class PackageError(Exception):
@@ -54,11 +47,10 @@ class Packages:
         await self._clock.sleep(UPDATE_TAKES_S)
 
     async def install(self, names: Sequence[str]) -> list[str]:
-        """Install packages with what they depend on, and return those that were missing. Raises PackageError."""
+        """Install packages, and return those that were missing. Raises PackageError."""
         if unknown := [name for name in names if name not in VERSIONS and name not in BASE]:
             raise PackageError(f"E: Unable to locate package {unknown[0]}")
-        wanted = [one for name in names for one in (*DEPENDS.get(name, ()), name)]
-        missing = [name for name in dict.fromkeys(wanted) if name not in self.installed()]
+        missing = [name for name in dict.fromkeys(names) if name not in self.installed()]
         if missing and INSTALL_FAILS in self._faults:
             await self._clock.sleep(UPDATE_TAKES_S)
             raise PackageError(

@@ -1,4 +1,4 @@
-"""Where the simulated clouds put their machines."""
+"""The machines of the simulated clouds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from simulator import addresses
+from simulator.addresses import MachineAddress
 from simulator.clock import Clock
-from simulator.machines import addresses, disks
-from simulator.machines.addresses import MachineAddress
 from simulator.machines.machine import Machine
-from simulator.machines.programs.launcher import execute
-from simulator.machines.programs.table import FRESH_PROGRAMS
+from simulator.machines.programs.launcher import FRESH_PROGRAMS, execute
 from simulator.machines.wolf.server import Wolf
 from simulator.registry.catalog import ImageCatalog
-
-__all__ = ["MachineAddress", "MachinePark", "UnknownMachineError"]
 
 MACHINE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}")
 
@@ -29,19 +26,14 @@ class UnknownMachineError(Exception):
 
 
 class MachinePark:
-    """Machines that are real to whoever connects to them: SSH servers with a disk of their own under `folder`.
+    """Machines that are SSH servers on loopback, each with a disk under `folder`.
 
-    `on_power_off` is told the id of a machine that was switched off from inside. `privileged_ports` and
+    `on_power_off` is called with the id of a machine that was switched off from inside. `privileged_ports` and
     `own_addresses` say what the system allows; None finds out.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        clock: Clock,
-        *,
-        privileged_ports: bool | None = None,
-        own_addresses: bool | None = None,
+        self, folder: Path, clock: Clock, *, privileged_ports: bool | None = None, own_addresses: bool | None = None
     ) -> None:
         self.on_power_off: Callable[[str], Awaitable[None] | None] | None = None
         self._folder = folder / "machines"
@@ -59,11 +51,11 @@ class MachinePark:
         user: str,
         authorized_keys: Sequence[str],
         cloud_init: Mapping[str, Any] | None = None,
-        image: Path | None = None,
+        prepare_disk: Callable[[Path], None] | None = None,
     ) -> MachineAddress:
-        """Make a machine, powered off, with an address that stays its own. One that is there keeps what it has.
+        """Create a machine, powered off, with an address that stays its own. One that is there is left as it is.
 
-        `image` is a saved disk to begin with, if there is one; the host key is always new.
+        `prepare_disk` may put a disk into the machine's folder; the host key is always new.
         """
         if machine_id in self._machines:
             return self.address(machine_id)
@@ -72,51 +64,39 @@ class MachinePark:
         folder = self._folder / machine_id
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        if image:
-            disks.restore(image, folder)
+        if prepare_disk:
+            prepare_disk(folder)
         machine = self._machine(machine_id, self._choose_address(machine_id))
         machine.create(user, list(authorized_keys), cloud_init, FRESH_PROGRAMS)
         self._remember(machine)
         return machine.address
 
     async def power_on(self, machine_id: str) -> None:
-        """Returns when SSH answers. On already: nothing happens."""
+        """Switch on, and return when SSH answers. May be repeated."""
         await self.machine(machine_id).power_on()
 
     async def power_off(self, machine_id: str) -> None:
-        """At once, like a power cut. Off already: nothing happens."""
+        """Switch off at once, like a power cut. May be repeated."""
         await self.machine(machine_id).power_off()
 
     async def destroy(self, machine_id: str) -> None:
-        """The machine and its disk. Gone already: nothing happens."""
+        """Delete a machine and its disk. May be repeated."""
         if machine := self._machines.pop(machine_id, None):
             await machine.discard()
             shutil.rmtree(self._folder / machine_id)
 
     async def restore(self) -> None:
-        """Know the machines of an earlier run again, all powered off."""
+        """Load the machines of an earlier run, all powered off."""
         for file in sorted(self._folder.glob("*/address.json")):
             remembered = json.loads(file.read_text())
             ports = {int(internal): external for internal, external in remembered["ports"].items()}
             self._machine(file.parent.name, MachineAddress(remembered["ip"], ports))
 
-    def save_disk(self, machine_id: str, image: Path, *, without: str) -> None:
-        """Keep the disk of a machine that is off as an image, but for one folder."""
-        disks.save(self.machine(machine_id).folder, image, without)
-
-    def save_folder(self, machine_id: str, folder: str, target: Path) -> None:
-        """Keep one folder of a machine that is off."""
-        disks.save_folder(self.machine(machine_id).tree, folder, target)
-
-    def load_folder(self, machine_id: str, folder: str, source: Path) -> None:
-        """Put a kept folder in its place; nothing was kept: nothing happens."""
-        disks.load_folder(self.machine(machine_id).tree, folder, source)
-
     def address(self, machine_id: str) -> MachineAddress:
         return self.machine(machine_id).address
 
     def set_fault(self, machine_id: str | None, fault: str, on: bool) -> None:
-        """Order a fault of one machine, or of all and those to come, or call it off."""
+        """Set or clear a fault of one machine, or of all present and future ones."""
         if machine_id is None:
             (self._faults.add if on else self._faults.discard)(fault)
         for machine in self._machines.values() if machine_id is None else [self.machine(machine_id)]:
@@ -131,11 +111,11 @@ class MachinePark:
         return sorted(self._machines)
 
     def wolf(self, machine_id: str) -> Wolf:
-        """The Wolf that runs on a machine now, to let a player act on it. LookupError when none runs."""
+        """Return the Wolf that runs on a machine, to act on it as a player. Raises LookupError when none runs."""
         return self.machine(machine_id).containers.wolf()
 
     async def close(self) -> None:
-        """Power everything off; the disks stay."""
+        """Switch all machines off; their disks stay."""
         for machine in self._machines.values():
             await machine.discard()
         self._machines.clear()

@@ -7,21 +7,21 @@ import contextlib
 
 import asyncssh
 
+from simulator.addresses import SSH
+from simulator.cancellation import undo_when_cancelled
 from simulator.machines import users
-from simulator.machines.addresses import SSH
 from simulator.machines.command import (
     Command,
     NotSimulatedError,
     Run,
+    Streams,
     login_environment,
     parse_command_line,
     report_not_simulated,
 )
-from simulator.machines.faults import SSH_REFUSED
 from simulator.machines.host import Host
-from simulator.machines.streams import Streams
-from simulator.machines.uncut import uncut
 
+SSH_REFUSED = "ssh-refused"  # a fault
 HOST_KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
 CLOSED_BY_SIGNAL = 129
 
@@ -38,7 +38,7 @@ class SshServer:
     async def open(self) -> None:
         if self._acceptor or SSH_REFUSED in self._host.faults:
             return
-        self._acceptor = await uncut(self._listen(), _close)
+        self._acceptor = await undo_when_cancelled(self._listen(), _close)
 
     async def close(self) -> None:
         acceptor, self._acceptor = self._acceptor, None
@@ -71,7 +71,7 @@ class SshServer:
         return await asyncssh.listen(
             address.ip,
             address.port(SSH),
-            server_factory=self._server,
+            server_factory=lambda: _Login(self, self._host),
             server_host_keys=[self._host_key()],
             process_factory=self._serve,
             encoding=None,
@@ -80,9 +80,6 @@ class SshServer:
             password_auth=False,
             kbdint_auth=False,
         )
-
-    def _server(self) -> asyncssh.SSHServer:
-        return _Login(self, self._host)
 
     def _host_key(self) -> asyncssh.SSHKey:
         """Return the machine's own key, generated at its first start and kept on its disk."""

@@ -11,7 +11,7 @@ PACKETS_PER_S = 10  # a connected Moonlight pings, and sends input and loss stat
 
 
 class Traffic:
-    """Counts since the machine was switched on."""
+    """The counts since the machine was switched on."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -24,7 +24,7 @@ class Traffic:
         return self._arrived[port] + sum(_packets(since, now) for since in sending)
 
     def begin(self, sender: str, port: int) -> None:
-        """A client sends to this port from now on."""
+        """Count packets of a client to this port from now on."""
         self.end(sender)
         self._senders[sender] = (port, self._clock.now())
 
@@ -34,7 +34,7 @@ class Traffic:
             self._arrived[port] += _packets(since, self._clock.now())
 
     def add(self, port: int) -> None:
-        """One real packet."""
+        """Count one real packet."""
         self._arrived[port] += 1
 
     def forget(self) -> None:
@@ -43,7 +43,7 @@ class Traffic:
 
 
 class CountingSocket(asyncio.DatagramProtocol):
-    """Counts what is really sent to a simulated machine, and answers nothing."""
+    """A socket that counts real packets to a simulated machine and answers none."""
 
     def __init__(self, traffic: Traffic, port: int) -> None:
         self._traffic = traffic

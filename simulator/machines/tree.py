@@ -13,11 +13,11 @@ LINK_HOPS = 40
 
 
 class FileTree:
-    """The disk and who owns what on it. Paths are the machine's own, absolute. Of an OSError only `strerror` may be
-    shown: its file name can be the host's.
+    """The disk and the owners of its files. Paths are absolute paths of the machine. Of an OSError only `strerror` may
+    be shown: its file name can be the host's.
 
-    The host's owner of a file means nothing here (the simulator needs no root), so owners are kept beside the tree:
-    what has no entry belongs to the owner of the folder it is in.
+    The host's owner of a file means nothing here, because the simulator needs no root. Owners are kept beside the tree;
+    a file without an entry belongs to the owner of its folder.
     """
 
     def __init__(self, root: Path, owners_file: Path) -> None:
@@ -27,7 +27,7 @@ class FileTree:
         self._owners: dict[str, int] = json.loads(owners_file.read_text()) if owners_file.exists() else {}
 
     def resolve(self, path: str, *, follow: bool = True) -> str:
-        """The path without links, `.` and `..`. Its last part need not exist."""
+        """Return the path without links, `.` and `..`. Its last part need not exist."""
         if "\0" in path:
             raise fault(errno.EINVAL, path)
         todo = deque(path.split("/"))
@@ -53,11 +53,11 @@ class FileTree:
         return "/" + "/".join(done)
 
     def host_path(self, path: str, *, follow: bool = True) -> Path:
-        """Where the host keeps it: always inside the tree, and no link on the way."""
+        """Return the host's path: always inside the tree, and without links on the way."""
         return self.root / self.resolve(path, follow=follow).lstrip("/")
 
     def owners(self) -> dict[str, int]:
-        """The entries that there are."""
+        """Return the recorded owners by path."""
         return dict(self._owners)
 
     def owner(self, resolved: str) -> int:
@@ -71,7 +71,7 @@ class FileTree:
             self._save()
 
     def own_all(self, resolved: str, uid: int) -> None:
-        """Like `chown -R`."""
+        """Set the owner of a folder and everything in it, like `chown -R`."""
         self._owners = {path: owner for path, owner in self._owners.items() if not is_below(path, resolved)}
         self._owners[resolved] = uid
         self._save()
@@ -89,7 +89,7 @@ class FileTree:
 
 
 def is_below(path: str, folder: str) -> bool:
-    """Whether `path` is the folder or something in it."""
+    """Return whether `path` is the folder or something in it."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 

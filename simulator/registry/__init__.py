@@ -1,1 +1,1 @@
-"""A container registry on loopback, and which images there are."""
+"""A container registry on loopback, and its images."""

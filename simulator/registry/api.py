@@ -1,6 +1,6 @@
-"""The distribution API of a registry mirror, as far as digests are asked for: manifests, and tokens to read them.
+"""The distribution API of a registry mirror, as far as digests need it: manifests, and tokens to read them.
 
-`ns` names the registry that the image belongs to, as containerd's mirrors are told.
+`ns` names the registry of the image, as containerd's mirrors expect it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WAIT_S = 30
 
 
 class RegistryApi:
-    """Every registry in one place. `limited` answers 429, as Docker Hub does to those who ask too often."""
+    """Every registry in one place. While `limited` is set it answers 429, as Docker Hub does to frequent callers."""
 
     def __init__(self, images: ImageCatalog) -> None:
         self._images = images
@@ -53,13 +53,13 @@ class RegistryApi:
         return web.Response(body=body, headers={"Content-Type": MANIFEST_TYPE, "Docker-Content-Digest": digest})
 
     async def _token(self, request: web.Request) -> web.Response:
-        """Anybody may read anything, with a token for just that."""
+        """Grant a token to read, to every caller."""
         token = secrets.token_urlsafe(16)
         self._tokens[_hashed(token)] = request.query.get("scope", "")
         return web.json_response({"token": token, "expires_in": TOKEN_LASTS_S})
 
     async def _order(self, request: web.Request) -> web.Response:
-        """`{"move": IMAGE}`, `{"missing": IMAGE, "on": true}` or `{"limited": true}`."""
+        """Change the images: `{"move": IMAGE}`, `{"missing": IMAGE, "on": true}` or `{"limited": true}`."""
         order: dict[str, Any] = json.loads(await request.read())
         if "move" in order:
             self._images.move(ImageName.read(str(order["move"])))

@@ -1,4 +1,4 @@
-"""Which images the world's registries have, and what their tags point to.
+"""The images of all registries, and the digests of their tags.
 
 Every tag of every repository exists until it is taken away. A tag that moves points to another digest from then on; the
 earlier one stays, as it does at real registries.
@@ -22,7 +22,7 @@ class ImageName:
 
     @classmethod
     def read(cls, text: str) -> ImageName:
-        """With a tag and a digest the digest counts, as Docker reads it."""
+        """Parse a name. With a tag and a digest the digest counts, as Docker reads it."""
         name, _, digest = text.partition("@")
         first, slash, _ = name.partition("/")
         if not slash or not ("." in first or ":" in first or first == "localhost"):
@@ -47,7 +47,7 @@ class ImageCatalog:
         self._missing: set[str] = set()
 
     def digest(self, name: ImageName) -> str | None:
-        """Return the digest that the name stands for; None when there is no such image."""
+        """Return the digest of a name; None when there is no such image."""
         if name.repository in self._missing or str(name) in self._missing:
             return None
         if name.is_digest:

@@ -1,1 +1,1 @@
-"""A TensorDock to practise with: both generations of its interface over one stock, one balance, one set of machines."""
+"""A simulated TensorDock: both versions of its interface over one stock, one balance, one set of machines."""

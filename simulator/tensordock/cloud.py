@@ -1,4 +1,4 @@
-"""The cloud behind both interfaces: what is rented, to what end, and for how much."""
+"""The cloud behind both interfaces: its machines, their states and their costs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from simulator.park import Park
 from simulator.tensordock.instances import OFF, UP, Instance, Order, Status
 from simulator.tensordock.ledger import NEEDED_TO_ORDER_USD, Ledger
 from simulator.tensordock.lives import Lives
-from simulator.tensordock.ordering import Fate, instance_for, place, reprice
+from simulator.tensordock.ordering import OrderedFaults, instance_for, place, reprice
 from simulator.tensordock.orders_taken import OrderTaken, order_taken
 
 log = logging.getLogger(__name__)
 
-NO_MISHAP = Fate()
+NO_FAULTS = OrderedFaults()
 
 
 class NoSuchInstanceError(Exception):
-    """Never was, or is no more."""
+    """There is no machine with this id, or it has ended."""
 
 
 class WrongStateError(Exception):
-    """Not from this status."""
+    """The machine's status does not allow this."""
 
     def __init__(self, status: Status, verb: str) -> None:
         super().__init__(f"{status}: cannot be {verb}")
@@ -37,12 +37,14 @@ class WrongStateError(Exception):
 
 
 class BalanceTooLowError(Exception):
-    """There is not enough money for a machine to run."""
+    """The balance does not suffice to run a machine."""
 
 
 class Cloud:
-    """Machines, stock and balance. Every command takes effect at once and is kept before it returns; what takes
-    time goes on behind it. Ordering twice is two machines: names mean nothing here."""
+    """Machines, stock and balance. Names mean nothing here: two orders are two machines.
+
+    Every command takes effect at once and is saved before it returns; what takes time is done in the background.
+    """
 
     def __init__(
         self, stock: Stock, park: Park, clock: Clock, ledger: Ledger, *, seed: int, keep: Callable[[Cloud], None]
@@ -52,7 +54,7 @@ class Cloud:
         self.instances: dict[str, Instance] = {}
         self.orders: list[OrderTaken] = []
         self.secrets: dict[str, dict[str, str]] = {}
-        self.others: list[Claim] = []  # what hosts gave to somebody else
+        self.others: list[Claim] = []  # what hosts gave to other customers
         self.ordered_in_all = 0
         self.money_moves = asyncio.Event()
         self._park = park
@@ -65,7 +67,7 @@ class Cloud:
         return self.instances[instance_id]
 
     def listed(self) -> list[Instance]:
-        """The machines that a list shows now; one with a lag is missing from it for a while."""
+        """Return the machines that a list shows now. A machine with a lag is missing from it for a while."""
         now = self.ledger.now()
         return [one for one in self.instances.values() if one.listed_from is None or one.listed_from <= now]
 
@@ -76,15 +78,15 @@ class Cloud:
     def usd_per_hour_now(self) -> Decimal:
         return sum((instance.usd_per_hour_now for instance in self.instances.values()), Decimal(0))
 
-    def order(self, order: Order, fate: Callable[[Claim], Fate] = lambda _: NO_MISHAP) -> Instance:
-        """Take an order; `fate` is asked once it has a place.
+    def order(self, order: Order, ordered_faults: Callable[[Claim], OrderedFaults] = lambda _: NO_FAULTS) -> Instance:
+        """Take an order. `ordered_faults` is called once the order has a place.
 
-        Raises BalanceTooLowError, NoNodeError, NoPublicIpError; then nothing has happened.
+        Raises BalanceTooLowError, NoNodeError or NoPublicIpError; then nothing has happened.
         """
         self._need_money()
         claim = place(self.stock, order)
         self.ordered_in_all += 1
-        instance = instance_for(order, claim, self.stock, self.ordered_in_all, self.ledger.now(), fate(claim))
+        instance = instance_for(order, claim, self.stock, self.ordered_in_all, self.ledger.now(), ordered_faults(claim))
         self.stock.claim(instance.id, claim)
         self.instances[instance.id] = instance
         self.orders.append(order_taken(instance))
@@ -93,7 +95,7 @@ class Cloud:
         return instance
 
     async def resume(self) -> None:
-        """Let the machines of an earlier run go on where they were."""
+        """Continue the lives of an earlier run's machines."""
         for number, claim in enumerate(self.others, start=1):
             self.stock.claim(_somebody_else(number), claim)
         for instance in self.instances.values():
@@ -101,7 +103,7 @@ class Cloud:
             await self._lives.resume(instance)
 
     def start(self, instance_id: str) -> Instance:
-        """Raises WrongStateError unless it is off, NoNodeError or NoPublicIpError when its hardware is with others."""
+        """Start a machine that is off. Raises WrongStateError; NoNodeError or NoPublicIpError without free hardware."""
         instance = self.instance(instance_id)
         if instance.status not in OFF:
             raise WrongStateError(instance.status, "started")
@@ -111,7 +113,7 @@ class Cloud:
         return self._want(instance, Status.STARTING)
 
     def stop(self, instance_id: str, *, release: bool) -> Instance:
-        """With `release` its hardware goes back to the stock once it is off. Raises WrongStateError unless it is on."""
+        """Stop a machine; `release` gives its hardware back once it is off. Raises WrongStateError unless it is on."""
         instance = self.instance(instance_id)
         if instance.status not in UP:
             raise WrongStateError(instance.status, "stopped")
@@ -119,7 +121,7 @@ class Cloud:
         return self._want(instance, Status.STOPPING)
 
     def modify(self, instance_id: str, full_claim: Claim) -> Instance:
-        """Give a machine that is off another size. Raises WrongStateError, NoNodeError, NoPublicIpError."""
+        """Resize a machine that is off. Raises WrongStateError, NoNodeError, NoPublicIpError."""
         instance = self.instance(instance_id)
         if instance.status not in OFF:
             raise WrongStateError(instance.status, "modified")
@@ -133,7 +135,7 @@ class Cloud:
         return instance
 
     def delete(self, instance_id: str, *, takes_s: float | None = None) -> Instance:
-        """Ordering it twice is ordering it once, for as long as the machine is known."""
+        """Delete a machine. May be repeated for as long as the machine is known."""
         instance = self.instance(instance_id)
         if instance.status is not Status.DELETING:
             if takes_s is not None:
@@ -142,14 +144,14 @@ class Cloud:
         return instance
 
     def vanish(self, instance_id: str) -> None:
-        """It is gone this moment, and nobody ordered it."""
+        """Remove a machine at once, without an order to delete it."""
         instance = self.instance(instance_id)
         self._forget(instance)
         instance.quirks[FaultKind.SLOW_DELETE] = 0
         self._end(instance, "vanished")
 
     def host_stop(self, instance_id: str, *, given_away: bool) -> None:
-        """The host takes its hardware back; `given_away` to somebody who keeps it. What is off loses it just so."""
+        """Take a machine's hardware back, as its host does. `given_away`: another customer keeps it."""
         instance = self.instance(instance_id)
         if given_away:
             self._give_to_others(replace(instance.full_claim, storage_gb=0, external_ports=()))
@@ -157,13 +159,13 @@ class Cloud:
         self._want(instance, Status.STOPPING)
 
     def switched_off_inside(self, instance_id: str) -> None:
-        """Somebody on the machine switched it off. The hardware stays reserved, as after a stop."""
+        """Note that a machine switched itself off. Its hardware stays reserved, as after a stop."""
         instance = self.instances.get(instance_id)
         if instance and instance.status in UP:
             self.stop(instance_id, release=False)
 
     def set_park_fault(self, instance: Instance, fault: FaultKind, *, on: bool) -> None:
-        """Let a machine refuse SSH, or fail what is installed on it, or no more."""
+        """Set or clear a fault of a machine: SSH refuses, or installations fail."""
         if on:
             instance.quirks[fault] = 0
         else:
@@ -196,7 +198,7 @@ class Cloud:
         self._save()
 
     async def reset(self, balance_usd: Decimal) -> None:
-        """An empty cloud again: no machine, no order, all stock free."""
+        """Empty the cloud: no machine, no order, all stock free."""
         await self._lives.end_all()
         for instance in list(self.instances.values()):
             await self._park.destroy(instance.id)
@@ -221,11 +223,11 @@ class Cloud:
         self.ledger.settle([instance])
         instance.status = status
         self._save()
-        self._lives.nudge(instance)
+        self._lives.wake(instance)
         return instance
 
     def _end(self, instance: Instance, by: str) -> None:
-        """From this moment it costs nothing; `by` is for the record of its order."""
+        """End the costs of a machine now. `by` is for the record of its order."""
         self.ledger.settle([instance])
         order = self._order_of(instance)
         order.ended_at = instance.billed_until.isoformat()
@@ -234,7 +236,7 @@ class Cloud:
         instance.status = Status.DELETING
         self._note_price(instance)
         self._save()
-        self._lives.nudge(instance)
+        self._lives.wake(instance)
 
     def _hold(self, instance: Instance, claim: Claim) -> None:
         self.ledger.settle([instance])
@@ -243,7 +245,7 @@ class Cloud:
         self._note_price(instance)
 
     def _note_price(self, instance: Instance) -> None:
-        """For the record of its order, as of its last settling."""
+        """Note the price in the record of the order, as of the last settling."""
         order, released = self._order_of(instance), instance.claim != instance.full_claim
         order.note_price(instance.billed_until, instance.usd_per_hour_now, released=released)
 
@@ -263,8 +265,8 @@ class Cloud:
         self.instances.pop(instance.id, None)
         self.stock.release(instance.id)
 
-    def others_leave(self) -> None:
-        """Hardware that hosts gave to somebody else is free again."""
+    def free_hardware_of_others(self) -> None:
+        """Free the hardware that hosts gave to other customers."""
         for number, _ in enumerate(self.others, start=1):
             self.stock.release(_somebody_else(number))
         self.others.clear()

@@ -1,4 +1,4 @@
-"""A rented machine as this cloud books it."""
+"""A rented machine in the books of this cloud."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UP: Final = frozenset({Status.CREATING, Status.STARTING, Status.RUNNING})
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A port of the machine behind a port of its hostnode."""
+    """A port of a machine behind a port of its hostnode."""
 
     internal: int
     external: int
@@ -68,8 +68,11 @@ class Order:
 
 @dataclass(slots=True)
 class Instance:
-    """One machine. `number` counts orders and seeds the machine's chance; `quirks` are its ordered faults, each with
-    its simulated seconds; `claim` is what it holds now and `full_claim` what it holds while it is on."""
+    """One machine. `number` counts orders and seeds the machine's chance.
+
+    `quirks` are its ordered faults, each with its simulated seconds; `claim` is its hardware now, `full_claim` its
+    hardware while it is on.
+    """
 
     id: str
     number: int
@@ -102,7 +105,7 @@ class Instance:
 
     @property
     def usd_per_hour_now(self) -> Decimal:
-        """What this minute costs: nothing once its end is ordered, the disk alone when its hardware is released."""
+        """Return the hourly price now: zero once its end is ordered, the disk's alone when its hardware is released."""
         if self.status is Status.DELETING:
             return Decimal(0)
         return self.usd_per_hour_released if self.claim != self.full_claim else self.usd_per_hour

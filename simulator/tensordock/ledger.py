@@ -1,4 +1,4 @@
-"""The prepaid balance. Money runs in real time at every clock factor, so that bills agree with a client's own meter."""
+"""The prepaid balance. It runs in real time at every clock factor, so that bills agree with a client's meter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Ledger:
     now: Callable[[], datetime] = field(default=utc_now)
 
     def settle(self, instances: Iterable[Instance]) -> None:
-        """Charge these machines up to now: before anything changes that their price depends on."""
+        """Charge machines up to now. Comes before every change that their price depends on."""
         now = self.now()
         for instance in instances:
             usd = instance.settle(now)

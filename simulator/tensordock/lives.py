@@ -1,4 +1,4 @@
-"""How machines get from one status to the next while time passes."""
+"""The changes of a machine's status as time passes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.tensordock.instances import Instance, Status
 
 log = logging.getLogger(__name__)
 
-# Simulated seconds, drawn anew for each machine from these bounds.
+# Simulated seconds, drawn for each machine from these bounds.
 ADDRESS_AFTER_S: Final = (5.0, 30.0)
 SSH_AFTER_S: Final = (15.0, 30.0)
 START_TAKES_S: Final = (10.0, 20.0)
@@ -37,8 +37,10 @@ class _Life:
 
 
 class Lives:
-    """One task a machine, which carries out what its status asks for. `changed` is told after every move and
-    `gone` when a machine has ended."""
+    """One task for each machine, which carries out what its status requires.
+
+    `changed` is called after every move, and `gone` when a machine has ended.
+    """
 
     def __init__(
         self,
@@ -61,13 +63,13 @@ class Lives:
         self._lives[instance.id] = life
         life.task = asyncio.create_task(self._live(life), name=f"machine {instance.id}")
 
-    def nudge(self, instance: Instance) -> None:
-        """Its status was changed from outside: look at it now."""
+    def wake(self, instance: Instance) -> None:
+        """Wake the task of a machine after its status was changed from outside."""
         if life := self._lives.get(instance.id):
             life.nudged.set()
 
     async def resume(self, instance: Instance) -> None:
-        """Take up a life from an earlier run: what was on is on again at once."""
+        """Continue a life from an earlier run. A machine that was on is on again at once."""
         try:
             await self._put_back(instance)
         except Exception:
@@ -75,7 +77,7 @@ class Lives:
         self.begin(instance)
 
     async def end_all(self) -> None:
-        """Stop living, in whatever status each machine is."""
+        """End all tasks; each machine keeps its status."""
         tasks = [life.task for life in self._lives.values() if life.task]
         for task in tasks:
             task.cancel()
@@ -188,7 +190,7 @@ class Lives:
         self._gone(instance)
 
     async def _passes(self, life: _Life, simulated_s: float) -> bool:
-        """Let time pass; False when something else is wanted of the machine before it is over."""
+        """Wait, and return False when the machine's status changes before the time is over."""
         try:
             async with asyncio.timeout(self._clock.real_seconds(simulated_s)):
                 await life.nudged.wait()

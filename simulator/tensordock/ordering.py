@@ -1,4 +1,4 @@
-"""From a valid order to a booked machine: which hostnode, what it holds there, what it costs."""
+"""Booking: the hostnode of a valid order, its hardware there, its price."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from simulator.tensordock.instances import Forward, Instance, Order, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What was ordered to happen to a machine before it was made."""
+class OrderedFaults:
+    """The ordered faults of a machine that is not made yet."""
 
     quirks: Mapping[FaultKind, float] = field(default_factory=dict)
     list_lag_s: float = 0.0
@@ -22,7 +22,7 @@ class Fate:
 
 
 def place(stock: Stock, order: Order) -> Claim:
-    """The claim on the first hostnode that has what is ordered. Raises NoNodeError or NoPublicIpError."""
+    """Return the claim on the first hostnode that has the ordered hardware. Raises NoNodeError or NoPublicIpError."""
     there = [order.hostnode_id] if order.hostnode_id else [host.id for host in stock.at(order.location_id or "")]
     refusal: Exception = NoNodeError()
     for hostnode_id in there:
@@ -33,7 +33,9 @@ def place(stock: Stock, order: Order) -> Claim:
     raise refusal
 
 
-def instance_for(order: Order, claim: Claim, stock: Stock, number: int, now: datetime, fate: Fate) -> Instance:
+def instance_for(
+    order: Order, claim: Claim, stock: Stock, number: int, now: datetime, ordered_faults: OrderedFaults
+) -> Instance:
     host = stock.hostnodes[claim.hostnode_id]
     pairs = zip(order.forwards, claim.external_ports, strict=True)
     return Instance(
@@ -52,9 +54,9 @@ def instance_for(order: Order, claim: Claim, stock: Stock, number: int, now: dat
         forwards=() if host.ignores_port_forwards else tuple(Forward(old.internal, port) for old, port in pairs),
         ssh_key=order.ssh_key,
         cloud_init=order.cloud_init,
-        quirks=dict(fate.quirks),
-        foreign=fate.foreign,
-        listed_from=now + timedelta(seconds=fate.list_lag_s) if fate.list_lag_s else None,
+        quirks=dict(ordered_faults.quirks),
+        foreign=ordered_faults.foreign,
+        listed_from=now + timedelta(seconds=ordered_faults.list_lag_s) if ordered_faults.list_lag_s else None,
     )
 
 

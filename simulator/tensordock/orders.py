@@ -1,4 +1,4 @@
-"""What this cloud takes as an order: every rule of `POST /instances`, and of resizing."""
+"""The rules of `POST /instances` and of resizing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AT: Final[Path] = ("data", "attributes")
 
 
 class InvalidOrderError(Exception):
-    """`issues` is the answer's array: code, message and path of everything that is wrong."""
+    """The order is invalid. `issues` is the answer's array: code, message and path of each error."""
 
     def __init__(self, issues: list[dict[str, Any]]) -> None:
         super().__init__(issues)
@@ -40,7 +40,7 @@ class InvalidOrderError(Exception):
 
 @dataclass(slots=True)
 class _Form:
-    """Reads the attributes of an order and notes what is wrong with them."""
+    """The attributes of an order, and the errors found in them."""
 
     attributes: Mapping[str, Any]
     issues: list[dict[str, Any]] = field(default_factory=list)
@@ -75,7 +75,10 @@ class _Form:
 
 
 def order_from(body: object, secret: Callable[[str], str | None]) -> Order:
-    """The order in the body of `POST /instances`; `secret` gives a stored SSH key. Raises InvalidOrderError."""
+    """Return the order in the body of `POST /instances`. Raises InvalidOrderError.
+
+    `secret` returns a stored SSH key.
+    """
     form = _Form(_attributes(body))
     if form.attributes.get("type") != "virtualmachine":
         form.wrong('Invalid literal value, expected "virtualmachine"', "type", code="invalid_literal")
@@ -152,7 +155,7 @@ def _ssh_key(form: _Form, secret: Callable[[str], str | None]) -> str | None:
 
 
 def _cloud_init(form: _Form) -> Mapping[str, Any] | None:
-    """Its known parts; others are dropped without a word, as `encoding` of a file is."""
+    """Return the known parts of the user-data. Unknown ones are dropped silently, as `encoding` of a file is."""
     asked = form.attributes.get("cloud_init")
     if asked is None:
         return None
@@ -209,7 +212,7 @@ def _check_image(form: _Form, order: Order) -> None:
 
 
 def resize_from(body: object, now: Claim) -> Claim:
-    """The claim that the body of `PUT /instances/{id}/modify` asks for. Raises InvalidOrderError."""
+    """Return the claim in the body of `PUT /instances/{id}/modify`. Raises InvalidOrderError."""
     form = _Form(body if isinstance(body, Mapping) else {})
     wanted = replace(
         now,

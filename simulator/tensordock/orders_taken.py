@@ -1,4 +1,4 @@
-"""Every order this cloud ever took, whatever became of its machine: what a judge compares with."""
+"""The record of every order that this cloud took, to compare bills with."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OrderTaken:
     prices: list[dict[str, str]] = field(default_factory=list)
 
     def note_price(self, since: datetime, usd_per_hour: Decimal, *, released: bool = False) -> None:
-        """Note a price; nothing is noted when it is what was noted last."""
+        """Note a price unless it is the one that was noted last."""
         noted = {"usd_per_hour": str(usd_per_hour), "hardware": "released" if released else "reserved"}
         if not self.prices or noted.items() - self.prices[-1].items():
             self.prices.append({"from": since.isoformat(), **noted})

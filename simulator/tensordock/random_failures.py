@@ -1,4 +1,4 @@
-"""What befalls machines without anybody asking: hosts that stop them, machines that vanish, money that runs out."""
+"""Failures that come by themselves: hosts stop machines, machines vanish, the balance is used up."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 LONGEST_BALANCE_CHECK_S: Final = 60.0
 
 
-class Mishaps:
-    """The bad luck that was ordered for machines, each at its time. Make it before machines are ordered."""
+class RandomFailures:
+    """The ordered failures of machines, each at its time. Create this before machines are ordered."""
 
     def __init__(self, cloud: Cloud, clock: Clock) -> None:
         self._cloud = cloud
@@ -26,7 +26,7 @@ class Mishaps:
         self._ahead: set[asyncio.Task[None]] = set()
 
     def expect(self, instance: Instance) -> None:
-        """Let what its quirks say befall this machine."""
+        """Schedule the failures that a machine's quirks name."""
         for kind in (FaultKind.VANISH, FaultKind.HOST_STOP):
             if kind in instance.quirks:
                 task = asyncio.create_task(self._befall(instance.id, kind, instance.quirks[kind]))
@@ -52,7 +52,7 @@ class Mishaps:
 
 
 async def stop_all_without_money(cloud: Cloud) -> None:
-    """For ever: whenever the balance is used up, stop every machine."""
+    """Stop every machine whenever the balance is used up. Never returns."""
     while True:
         if cloud.balance_usd() < 0:
             _stop_all(cloud)

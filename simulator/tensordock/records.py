@@ -1,4 +1,4 @@
-"""The cloud as JSON and back: what its state file holds."""
+"""The cloud's state file: conversion to JSON and back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMES = ("created_at", "billed_until", "listed_from")
 
 
 def to_record(cloud: Cloud) -> dict[str, Any]:
-    """For `StateFile`, which writes dataclasses, times and amounts by itself."""
+    """Return the record for `StateFile`, which writes dataclasses, times and amounts."""
     return {
         "balance_usd": cloud.ledger.balance_usd,
         "spent_usd": cloud.ledger.spent_usd,
@@ -31,7 +31,7 @@ def to_record(cloud: Cloud) -> dict[str, Any]:
 
 
 def load_record(cloud: Cloud, record: Mapping[str, Any]) -> None:
-    """Fill an empty cloud. Nothing lives yet: `resume` does that."""
+    """Fill an empty cloud. The machines' tasks start with `resume`."""
     instances = [_instance(instance) for instance in record["instances"]]
     cloud.ledger.balance_usd = Decimal(record["balance_usd"])
     cloud.ledger.spent_usd = Decimal(record["spent_usd"])

@@ -1,4 +1,4 @@
-"""The simulated TensorDock as one thing: give it a park and a folder, and it serves both versions."""
+"""The simulated TensorDock as a whole: with a park and a folder it serves both versions."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from simulator.park import Park
 from simulator.state import StateFile
 from simulator.tensordock.cloud import Cloud
 from simulator.tensordock.ledger import Ledger
-from simulator.tensordock.random_failures import Mishaps, stop_all_without_money
+from simulator.tensordock.random_failures import RandomFailures, stop_all_without_money
 from simulator.tensordock.records import load_record, to_record
 from simulator.tensordock.v0.account import Account
 from simulator.tensordock.v0.machines import Machines
-from simulator.tensordock.v0.words import Desk as PairDesk
+from simulator.tensordock.v0.words import Authentication as KeyPairAuthentication
 from simulator.tensordock.v2.instances import Instances
 from simulator.tensordock.v2.places import Places
 from simulator.tensordock.v2.secrets import Secrets
-from simulator.tensordock.v2.words import Desk as BearerDesk
-from simulator.tensordock.wire import Door
+from simulator.tensordock.v2.words import Authentication as BearerAuthentication
+from simulator.tensordock.wire import FaultGate
 
 STATE_FILE: Final = "tensordock.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """The one organization that this cloud knows: its key pair and what it paid in."""
+    """The one organization that this cloud knows: its credentials and its opening balance."""
 
     api_key: str
     api_token: str
@@ -42,25 +42,25 @@ class Customer:
 
 
 class TensorDock:
-    """Both interfaces over one cloud. Between `start` and `close` its machines live."""
+    """Both interfaces over one cloud. Its machines live between `start` and `close`."""
 
     def __init__(self, folder: Path, park: Park, clock: Clock, customer: Customer, *, seed: int) -> None:
         self.customer = customer
         self.faults = Faults(seed)
-        self.door = Door(self.faults, clock)
+        self.gate = FaultGate(self.faults, clock)
         self._state = StateFile(folder / STATE_FILE)
         ledger = Ledger(customer.paid_in_usd)
         self.cloud = Cloud(Stock(hostnodes(seed)), park, clock, ledger, seed=seed, keep=self._keep)
-        self.mishaps = Mishaps(self.cloud, clock)
+        self.random_failures = RandomFailures(self.cloud, clock)
         self._clock = clock
         self._balance_watch: asyncio.Task[None] | None = None
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        bearer = BearerDesk(self.door, self.customer.api_token)
-        pair = PairDesk(self.door, api_key=self.customer.api_key, api_token=self.customer.api_token)
+        bearer = BearerAuthentication(self.gate, self.customer.api_token)
+        pair = KeyPairAuthentication(self.gate, api_key=self.customer.api_key, api_token=self.customer.api_token)
         for part in (
             Places(self.cloud.stock, self.faults, bearer),
-            Instances(self.cloud, self.faults, bearer, self.mishaps, self._clock),
+            Instances(self.cloud, self.faults, bearer, self.random_failures, self._clock),
             Secrets(self.cloud, bearer),
             Account(self.cloud, pair),
             Machines(self.cloud, self.faults, pair, self._clock),
@@ -68,26 +68,26 @@ class TensorDock:
             part.add_routes(router)
 
     async def start(self) -> None:
-        """Take up the machines of an earlier run; the park must know its own again."""
+        """Continue the machines of an earlier run. The park must have loaded its own."""
         if record := self._state.load():
             load_record(self.cloud, record)
         await self.cloud.resume()
         for instance in self.cloud.instances.values():
-            self.mishaps.expect(instance)
+            self.random_failures.expect(instance)
         self._balance_watch = asyncio.create_task(stop_all_without_money(self.cloud), name="balance watch")
 
     async def reset(self) -> None:
-        """An empty cloud, no fault, nothing counted."""
-        await self.mishaps.close()
+        """Empty the cloud, and clear faults and counts."""
+        await self.random_failures.close()
         self.faults.clear()
-        self.door.counted.clear()
+        self.gate.counted.clear()
         await self.cloud.reset(self.customer.paid_in_usd)
 
     async def close(self) -> None:
         if self._balance_watch:
             self._balance_watch.cancel()
             await asyncio.gather(self._balance_watch, return_exceptions=True)
-        await self.mishaps.close()
+        await self.random_failures.close()
         await self.cloud.close()
 
     def _keep(self, cloud: Cloud) -> None:

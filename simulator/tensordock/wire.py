@@ -1,4 +1,4 @@
-"""Requests in, answers out, and the ordered faults in between."""
+"""Requests, their answers, and the ordered faults between the two."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TITLES: Final = {200: "OK", 500: "Internal Server Error", 502: "Bad Gateway", 50
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is to be answered as JSON. `ok` says whether the request was carried out."""
+    """An answer in JSON. `ok`: the request was carried out."""
 
     payload: Mapping[str, Any] | Sequence[Any]
     status: int = 200
@@ -38,7 +38,7 @@ class Answer:
 
 
 class Dialect(Protocol):
-    """How one generation of the interface words its refusals."""
+    """The refusals of one version of the interface."""
 
     api: Api
 
@@ -51,8 +51,8 @@ class Dialect(Protocol):
     def already_gone(self) -> Answer: ...
 
 
-class Door:
-    """Every request passes here: counted, and answered as it should be unless a fault strikes."""
+class FaultGate:
+    """The way of every request: it is counted, and answered truly unless a fault strikes."""
 
     def __init__(self, faults: Faults, clock: Clock) -> None:
         self.counted: Counter[tuple[Api, Operation]] = Counter()
@@ -63,9 +63,9 @@ class Door:
     async def answer(
         self, request: web.Request, call: Call, dialect: Dialect, act: Callable[[], Awaitable[Answer]]
     ) -> web.StreamResponse:
-        """The answer of `act`, or what an ordered fault makes of it."""
-        if spoilt := self.spoilt(request, call, dialect):
-            return spoilt
+        """Return the answer of `act`, or the one that an ordered fault makes of it."""
+        if faulty_answer := self.faulty_answer(request, call, dialect):
+            return faulty_answer
         answer = await act()
         self._note(call, f"answered {answer.status}")
         if answer.ok and (fault := self._fault_afterwards(call)):
@@ -76,8 +76,8 @@ class Door:
             return as_response(Answer(numbers_as_strings(answer.payload), answer.status))
         return as_response(answer)
 
-    def spoilt(self, request: web.Request, call: Call, dialect: Dialect) -> web.StreamResponse | None:
-        """What is answered instead of carrying the request out, if a fault strikes it."""
+    def faulty_answer(self, request: web.Request, call: Call, dialect: Dialect) -> web.StreamResponse | None:
+        """Return the answer of a fault that strikes before the request is carried out; None without one."""
         self.counted[call.api, call.operation] += 1
         fault = self._faults.take(ANSWERED_OTHERWISE, call, done=False)
         return self._spoil(request, call, dialect, fault) if fault else None
@@ -133,14 +133,14 @@ def html_page(status: int) -> web.Response:
 
 
 def cut(request: web.Request) -> web.Response:
-    """Break the connection: whatever is returned after this reaches nobody."""
+    """Break the connection. What is returned after this reaches no client."""
     if request.transport:
         request.transport.abort()
     return web.Response(status=500)
 
 
 def numbers_as_strings(value: Any) -> Any:
-    """The same answer from a server that puts its numbers into quotes."""
+    """Return the same answer with its numbers in quotes."""
     if isinstance(value, Mapping):
         return {key: numbers_as_strings(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -18,7 +18,7 @@ from models.database import Database
 from models.pairings import PairingStatus, PairingWindow
 from models.vms import Vm, VmStatus
 from providers.storage.bucket import Bucket
-from simulator.machines.wolf.shape import WolfShape
+from simulator.machines.container import WolfShape
 from streaming.keys import KeyPair
 from streaming.machine import LibrarySource, MachineTimes, StreamingMachines
 from streaming.pairing import Pairing

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from simulator.machines.addresses import MachineAddress
+from simulator.addresses import MachineAddress
 from tests.real_machine.machine import RealMachine
 
 

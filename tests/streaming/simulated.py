@@ -9,10 +9,10 @@ from pathlib import Path
 
 from simulator.clock import Clock
 from simulator.cloudypad.setup import MachineSetup
+from simulator.machines.container import WolfShape
 from simulator.machines.machine import Machine
 from simulator.machines.pool import MachinePark
 from simulator.machines.wolf.server import Wolf
-from simulator.machines.wolf.shape import WolfShape
 from streaming.addresses import Address
 from streaming.keys import KeyPair
 from streaming.ssh import Ssh

@@ -10,7 +10,7 @@ import pytest
 
 from errors import ProviderBusyError, ProviderRefusedError
 from providers.base import no_progress
-from simulator.machines.faults import INSTALL_FAILS
+from simulator.machines.packages import INSTALL_FAILS
 from streaming.images import has_image, pull_image
 from streaming.keys import KeyPair
 from streaming.ssh import Shell, Ssh

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from errors import InvalidInputError, InvalidStateError, ProviderBusyError
-from simulator.machines.wolf.shape import WolfShape
+from simulator.machines.container import WolfShape
 from streaming.keys import KeyPair
 from streaming.pairing import Pairing
 from streaming.ssh import Shell, Ssh

@@ -11,8 +11,8 @@ from models.catalog import CONSOLES, ConsoleType
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from providers.storage.tokens import NoTokens
+from simulator.machines.container import WolfShape
 from simulator.machines.mounts import Mount, RemoteFile
-from simulator.machines.wolf.shape import WolfShape
 from streaming import wolf
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import Reading

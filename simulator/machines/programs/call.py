@@ -7,19 +7,10 @@ import posixpath
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from simulator.machines.command import Command, NotSimulatedError
+from simulator.machines.command import Command, Input, NotSimulatedError, Output
 from simulator.machines.files import Files
 from simulator.machines.machine import Machine
-from simulator.machines.streams import Input, Output
 from simulator.machines.users import User
-
-
-class UsageError(Exception):
-    """The program ends at once; the message is for stderr."""
-
-    def __init__(self, message: str, status: int = 1) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +88,6 @@ class Call:
 
     def not_simulated(self, what: str) -> NotSimulatedError:
         return NotSimulatedError(f"{self.name}: {what}")
-
-    def require_root(self) -> None:
-        if self.user.uid != 0:
-            raise UsageError("Permission denied (are you root?)")
 
     async def run(self, argv: Sequence[str], **changes: object) -> int:
         """Run another program as this one runs, but for `changes` (fields of Command)."""

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import posixpath
+import stat
+import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from io import FileIO
 
 from simulator.machines import users
-from simulator.machines.programs.call import Call, Program, UsageError
-from simulator.machines.streams import CHUNK_BYTES
+from simulator.machines.command import CHUNK_BYTES
+from simulator.machines.programs.call import Call, Program
+
+LISTED = ("--null", "--verbatim-files-from", "--no-recursion", "--hard-dereference")
+TAR_FAILED = 2
 
 
 async def dd(call: Call) -> int:
-    """`dd of=FILE bs=SIZE status=none`: write stdin to a file."""
+    """Run `dd of=FILE bs=SIZE status=none`: write stdin to a file."""
     given = dict(word.partition("=")[::2] for word in call.arguments)
     if "of" not in given or given.keys() - {"of", "bs", "status"} or given.get("status") != "none":
         raise call.not_simulated(" ".join(call.arguments))
@@ -27,14 +34,14 @@ async def dd(call: Call) -> int:
 
 
 async def mkdir(call: Call) -> int:
-    """`mkdir -p FOLDER...`."""
+    """Run `mkdir -p FOLDER...`."""
     found, names = call.options("p")
     parents = "-p" in found
     return _each(call, names, lambda path: call.files.mkdir(path, parents=parents), "cannot create directory '{}'")
 
 
 async def rm(call: Call) -> int:
-    """`rm [-r] [-f] PATH...`."""
+    """Run `rm [-r] [-f] PATH...`."""
     found, names = call.options("rf")
 
     def remove(path: str) -> None:
@@ -49,21 +56,21 @@ async def rm(call: Call) -> int:
 
 
 async def mv(call: Call) -> int:
-    """`mv -f SOURCE TARGET`."""
+    """Run `mv -f SOURCE TARGET`."""
     _, names = call.options("f")
     source, target = _source_and_target(call, names)
     return _each(call, [source], lambda path: call.files.rename(path, target), "cannot move '{}'")
 
 
 async def cp(call: Call) -> int:
-    """`cp SOURCE TARGET`, of one file. A target that is there keeps its inode."""
+    """Run `cp SOURCE TARGET`, of one file. A target that is there keeps its inode."""
     _, names = call.options("")
     source, target = _source_and_target(call, names)
     return _each(call, [source], lambda path: call.files.write(target, call.files.read(path)), "cannot stat '{}'")
 
 
 async def ln(call: Call) -> int:
-    """`ln -sfn TARGET LINK`."""
+    """Run `ln -sfn TARGET LINK`."""
     found, names = call.options("sfn")
     if found.keys() != {"-s", "-f", "-n"} or len(names) != 2:
         raise call.not_simulated("a call that is not `ln -sfn TARGET LINK`")
@@ -84,7 +91,7 @@ async def touch(call: Call) -> int:
 
 
 async def install(call: Call) -> int:
-    """`install -d [-o USER] [-g GROUP] -m MODE FOLDER...` and `install -m MODE SOURCE TARGET`."""
+    """Run `install -d [-o USER] [-g GROUP] -m MODE FOLDER...` and `install -m MODE SOURCE TARGET`."""
     found, names = call.options("m:o:g:d")
     mode = int(found.get("-m", "755"), 8)
     owner = users.find(call.machine.tree, found.get("-o", str(call.user.uid)))
@@ -126,12 +133,92 @@ def _each(call: Call, names: Iterable[str], act: Callable[[str], None], failed: 
 
 def _source_and_target(call: Call, names: list[str]) -> tuple[str, str]:
     if len(names) != 2:
-        raise UsageError("missing file operand") if len(names) < 2 else call.not_simulated("several sources")
+        raise call.not_simulated("a call without exactly one source and one target")
     source, path = names[0], call.path(names[1])
     inside = posixpath.join(path, posixpath.basename(source.rstrip("/")))
     return source, inside if call.files.is_dir(path) else path
 
 
+async def tar(call: Call) -> int:
+    """Run `tar -C FOLDER -czf - -T -` of files that are listed on stdin, or `tar -C FOLDER -xzf -`."""
+    found, names = call.options("C:czxf:T:", [flag.removeprefix("--") for flag in LISTED])
+    packing = {"-C", "-c", "-z", "-f", "-T", *LISTED}
+    if names or found.get("-f") != "-" or found.keys() not in (packing, {"-C", "-x", "-z", "-f"}):
+        raise call.not_simulated(" ".join(call.arguments))
+    folder, given = call.path(found["-C"]), await call.stdin.read()
+    if not call.files.is_dir(folder):
+        return call.complain(f"{folder}: Cannot open: No such file or directory", TAR_FAILED)
+    if "-c" in found:
+        return _create(call, folder, [name for name in given.decode(errors="surrogateescape").split("\0") if name])
+    try:
+        with tarfile.open(fileobj=io.BytesIO(given), mode="r:gz") as archive:
+            return _extract(call, folder, archive)
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile):
+        return call.complain("This does not look like a tar archive\ntar: Exiting with failure status", TAR_FAILED)
+    except OSError as error:
+        return call.complain(f"{error.strerror}\ntar: Exiting with failure status", TAR_FAILED)
+
+
+def _create(call: Call, folder: str, names: list[str]) -> int:
+    status = 0
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", format=tarfile.GNU_FORMAT) as archive:
+        for name in names:
+            try:
+                _add(call, archive, name, posixpath.join(folder, name))
+            except OSError as error:
+                status = call.complain(f"{name}: Cannot stat: {error.strerror}", TAR_FAILED)
+    call.stdout.write(buffer.getvalue())
+    return status
+
+
+def _add(call: Call, archive: tarfile.TarFile, name: str, path: str) -> None:
+    found = call.files.stat(path, follow=False)
+    member = tarfile.TarInfo(name)
+    member.mode, member.mtime = stat.S_IMODE(found.st_mode), int(found.st_mtime)
+    member.uid = member.gid = found.st_uid
+    owner = users.find(call.machine.tree, str(found.st_uid))
+    member.uname = member.gname = owner.name if owner else ""
+    content = b""
+    if stat.S_ISDIR(found.st_mode):
+        member.type = tarfile.DIRTYPE
+    elif stat.S_ISLNK(found.st_mode):
+        member.type, member.linkname = tarfile.SYMTYPE, call.files.readlink(path)
+    else:
+        content = call.files.read(path)
+        member.size = len(content)
+    archive.addfile(member, io.BytesIO(content))
+
+
+def _extract(call: Call, folder: str, archive: tarfile.TarFile) -> int:
+    status = 0
+    for member in archive:
+        if ".." in member.name.split("/"):
+            status = call.complain(f"{member.name}: Member name contains '..'", TAR_FAILED)
+        elif member.isfile() or member.isdir() or member.issym():
+            _unpack(call, archive, member, posixpath.join(folder, member.name.lstrip("/")))
+    return status
+
+
+def _unpack(call: Call, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
+    """Put one member there, as the user of the command: ownership is not restored."""
+    if member.isdir():
+        call.files.mkdir(path, parents=True)
+        return
+    call.files.mkdir(posixpath.dirname(path), parents=True)
+    there = call.files.tree.host_path(path, follow=False)
+    if there.is_symlink() or there.is_file():
+        call.files.remove(path)
+    if member.issym():
+        call.files.symlink(member.linkname, path)
+        return
+    content = archive.extractfile(member)
+    call.files.write(path, content.read() if content else b"")
+    call.files.set_times(path, member.mtime)
+    call.files.chmod(path, member.mode & 0o755)
+
+
 PROGRAMS: Mapping[str, Program] = {
-    **{"dd": dd, "mkdir": mkdir, "rm": rm, "mv": mv, "cp": cp, "ln": ln, "touch": touch, "install": install}
+    **{"dd": dd, "mkdir": mkdir, "rm": rm, "mv": mv, "cp": cp, "ln": ln, "touch": touch, "install": install},
+    "tar": tar,
 }

@@ -13,7 +13,7 @@ from simulator.machines.programs.call import Call, Program
 from simulator.registry.catalog import ImageName
 
 INSIDE = "SIMULATED_CONTAINER"
-OLD_SOCKET = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
+SOCKET_DENIED = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
 FIELD = re.compile(r"\{\{\.(\w+)\}\}")
 
 
@@ -22,7 +22,7 @@ async def docker(call: Call) -> int:
     if verb not in VERBS:
         raise call.not_simulated(" ".join(call.arguments))
     if call.user.uid != 0:
-        return call.say_error(OLD_SOCKET)
+        return call.say_error(SOCKET_DENIED)
     try:
         return await VERBS[verb](Call(call.machine, replace(call.command, argv=("docker", *rest))))
     except DockerError as error:
@@ -30,7 +30,7 @@ async def docker(call: Call) -> int:
 
 
 async def _ps(call: Call) -> int:
-    """`docker ps [--filter status=STATE] --format TEMPLATE`."""
+    """Run `docker ps [--filter status=STATE] --format TEMPLATE`."""
     found, names = call.options("", ["filter=", "format="])
     key, _, state = found.get("--filter", "status=").partition("=")
     form = found.get("--format", "")
@@ -45,7 +45,7 @@ async def _ps(call: Call) -> int:
 
 
 async def _logs(call: Call) -> int:
-    """`docker logs --tail LINES NAME`."""
+    """Run `docker logs --tail LINES NAME`."""
     found, names = call.options("", ["tail="])
     if len(names) != 1 or not found.get("--tail", "").isdigit():
         raise call.not_simulated(f"logs {' '.join(call.arguments)}")
@@ -56,7 +56,7 @@ async def _logs(call: Call) -> int:
 
 
 async def _exec(call: Call) -> int:
-    """`docker exec [-i] [-e NAME=VALUE] NAME PROGRAM`. Of a container's files only bound ones can be listed."""
+    """Run `docker exec [-i] [-e NAME=VALUE] NAME PROGRAM`. Of a container's files only bound ones can be listed."""
     _, words = call.leading_options(["-i"], ["-e"])
     container = call.machine.containers.find(words[0] if words else "")
     if not container.is_running:
@@ -80,7 +80,7 @@ def _list_inside(call: Call, container: Container, path: str) -> int:
 
 
 async def _image_inspect(call: Call) -> int:
-    """`docker image inspect --format {{.Id}} IMAGE`."""
+    """Run `docker image inspect --format {{.Id}} IMAGE`."""
     if call.arguments[:3] != ("inspect", "--format", "{{.Id}}") or len(call.arguments) != 4:
         raise call.not_simulated(f"image {' '.join(call.arguments)}")
     image = call.arguments[3]
@@ -91,7 +91,7 @@ async def _image_inspect(call: Call) -> int:
 
 
 async def _pull(call: Call) -> int:
-    """`docker pull IMAGE`, as without a terminal: each layer is named when it begins and when it is there."""
+    """Run `docker pull IMAGE`, as without a terminal: each layer is named when it begins and when it is there."""
     _, names = call.options("")
     if len(names) != 1:
         raise call.not_simulated(f"pull {' '.join(call.arguments)}")
@@ -106,20 +106,8 @@ async def _pull(call: Call) -> int:
     return 0
 
 
-async def _stop(call: Call) -> int:
-    """`docker stop -t SECONDS NAME`."""
-    return await _change(call, call.machine.containers.stop)
-
-
-async def _restart(call: Call) -> int:
-    return await _change(call, call.machine.containers.restart)
-
-
-async def _unpause(call: Call) -> int:
-    return await _change(call, call.machine.containers.unpause)
-
-
 async def _change(call: Call, change: Callable[[str], Awaitable[None]]) -> int:
+    """Run `docker stop [-t SECONDS] NAME` and its like."""
     _, names = call.options("t:")
     for name in names:
         await change(name)
@@ -128,7 +116,9 @@ async def _change(call: Call, change: Callable[[str], Awaitable[None]]) -> int:
 
 
 VERBS: Mapping[str, Callable[[Call], Awaitable[int]]] = {
-    **{"ps": _ps, "logs": _logs, "exec": _exec, "stop": _stop, "restart": _restart, "unpause": _unpause},
-    **{"image": _image_inspect, "pull": _pull},
+    **{"ps": _ps, "logs": _logs, "exec": _exec, "image": _image_inspect, "pull": _pull},
+    "stop": lambda call: _change(call, call.machine.containers.stop),
+    "restart": lambda call: _change(call, call.machine.containers.restart),
+    "unpause": lambda call: _change(call, call.machine.containers.unpause),
 }
 PROGRAMS: Mapping[str, Program] = {"docker": docker}

@@ -1,14 +1,18 @@
-"""`rclone version` and `rclone mount`, which really reads the bucket that it is pointed at."""
+"""`rclone version` and `rclone mount`: a bucket's objects, shown below a folder for as long as the program runs."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import getopt
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from simulator.bucket.reader import DIRECTORY_NOT_FOUND, BucketReader, RcloneError
+from simulator.machines.mounts import Mount, RemoteFile
 from simulator.machines.programs.call import Call, Program
-from simulator.machines.rclone.bucket import Bucket, RcloneError
-from simulator.machines.rclone.mounting import Mounting, mount
 from simulator.machines.systemd.unit import span_s
 
 VERSION = "rclone v1.60.1-DEV\n- os/version: ubuntu 24.04 (64 bit)\n- os/type: linux\n- os/arch: amd64"
@@ -19,6 +23,20 @@ VALUES = (
     *("vfs-cache-mode", "vfs-cache-max-size", "vfs-cache-max-age", "vfs-read-ahead", "dir-cache-time"),
     *("poll-interval", "cache-dir", "uid", "gid", "umask"),
 )
+# A simulated machine keeps this much of a file; the rest of a bigger one is a hole of the right length.
+FETCHED_BYTES = 1024 * 1024
+SHORTEST_CACHE_REAL_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Mounting:
+    source: BucketReader
+    shown_as: str
+    point: str
+    read_only: bool
+    allow_other: bool
+    uid: int
+    folder_cache_s: float
 
 
 async def rclone(call: Call) -> int:
@@ -34,7 +52,7 @@ async def rclone(call: Call) -> int:
         raise call.not_simulated(" ".join(call.arguments))
     found = dict(options)
     try:
-        return await mount(call, _mounting(call, found, arguments))
+        return await _mount(call, _mounting(call, found, arguments))
     except RcloneError as error:
         stamp = datetime.now(UTC).strftime("%Y/%m/%d %H:%M:%S")
         return call.say_error(f"{stamp} Failed to mount: {error}", error.status)
@@ -44,7 +62,7 @@ def _mounting(call: Call, found: Mapping[str, str], arguments: list[str]) -> Mou
     remote, _, path = arguments[0].partition(":")
     bucket, _, prefix = path.strip("/").partition("/")
     return Mounting(
-        source=Bucket(_remote_options(call, remote), bucket, prefix),
+        source=BucketReader(_remote_options(call, remote), bucket, prefix),
         shown_as=arguments[0],
         point=call.path(arguments[1]),
         read_only="--read-only" in found,
@@ -67,6 +85,71 @@ def _remote_options(call: Call, name: str) -> dict[str, str]:
     if not key_file and not options.get("anonymous"):
         raise RcloneError("failed to configure Google Cloud Storage: empty token found")
     return options
+
+
+async def _mount(call: Call, wanted: Mounting) -> int:
+    """Mount, notify systemd, and return when it is unmounted. Raises RcloneError."""
+    point = _checked_point(call, wanted)
+    options = f"{'ro' if wanted.read_only else 'rw'},nosuid,nodev,relatime,user_id=0,group_id=0"
+    options += ",allow_other" if wanted.allow_other else ""
+    shown = await _remote_files(wanted.source)
+    call.machine.mounts.mount(Mount(point, wanted.shown_as, "fuse.rclone", options), shown, wanted.uid)
+    if socket := call.command.environment.get("NOTIFY_SOCKET"):
+        call.machine.systemd.notify_ready(socket)
+    await _serve(call, wanted, point)
+    return 0
+
+
+async def _serve(call: Call, wanted: Mounting, point: str) -> None:
+    """Look for new objects whenever the folders' cache is over, until it is unmounted."""
+    pause_s = max(call.machine.clock.real_seconds(wanted.folder_cache_s), SHORTEST_CACHE_REAL_S)
+    try:
+        while call.machine.mounts.at(point):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await call.machine.mounts.wait_until_gone(point)
+            if call.machine.mounts.at(point):
+                await _refresh(call, wanted, point)
+    except asyncio.CancelledError:
+        if call.machine.mounts.at(point):
+            call.machine.mounts.unmount(point)
+        raise
+
+
+async def _refresh(call: Call, wanted: Mounting, point: str) -> None:
+    """Show new objects. A bucket that does not answer now is shown as it was."""
+    with contextlib.suppress(RcloneError):
+        added = await _remote_files(wanted.source, call.machine.mounts.shown(point))
+        if call.machine.mounts.at(point):
+            call.machine.mounts.show(point, added)
+
+
+def _checked_point(call: Call, wanted: Mounting) -> str:
+    point = call.files.tree.resolve(wanted.point)
+    if not call.machine.which("fusermount3"):
+        raise RcloneError('failed to mount FUSE fs: fusermount3: exec: "fusermount3": not found in $PATH')
+    if not call.files.is_dir(point):
+        raise RcloneError(f"mountpoint does not exist: stat {wanted.point}: no such file or directory")
+    if call.machine.mounts.at(point):
+        raise RcloneError(f"directory already mounted: {wanted.point}")
+    if call.files.listdir(point):
+        raise RcloneError(f"directory is not empty, use --allow-non-empty to mount anyway: {wanted.point}")
+    return point
+
+
+async def _remote_files(source: BucketReader, known: Collection[str] = ()) -> list[RemoteFile]:
+    """Return the objects as files, but for those known already. A missing bucket mounts too, and shows nothing."""
+    try:
+        entries = await source.entries()
+    except RcloneError as error:
+        if error.status == DIRECTORY_NOT_FOUND:
+            return []
+        raise
+    return [
+        RemoteFile(posixpath.normpath(one.path), one.size, one.mtime, await source.beginning(one, FETCHED_BYTES))
+        for one in entries
+        if ".." not in one.path.split("/") and posixpath.normpath(one.path) not in known
+    ]
 
 
 PROGRAMS: Mapping[str, Program] = {"rclone": rclone}

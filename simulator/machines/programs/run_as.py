@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from simulator.machines import packages, users
-from simulator.machines.command import login_environment
+from simulator.machines.command import Bytes, login_environment
 from simulator.machines.programs.call import Call, Program
-from simulator.machines.streams import Bytes
 from simulator.machines.systemd.unit import span_s
 from simulator.machines.users import ROOT, User
 
@@ -21,7 +20,7 @@ PATIENCE_REAL_S = 0.3  # a program does its real work in real time, however fast
 
 
 async def sudo(call: Call) -> int:
-    """`sudo -n PROGRAM`. Every account may, without a password."""
+    """Run `sudo -n PROGRAM`. Every account may, without a password."""
     _, words = call.leading_options(["-n"], [])
     if not words or ASSIGNMENT.fullmatch(words[0]):
         raise call.not_simulated("a call without a program, or with variables")
@@ -31,7 +30,7 @@ async def sudo(call: Call) -> int:
 
 
 async def setpriv(call: Call) -> int:
-    """`setpriv --reuid=N --regid=N --clear-groups PROGRAM`. The number needs no account."""
+    """Run `setpriv --reuid=N --regid=N --clear-groups PROGRAM`. The number needs no account."""
     found, words = call.leading_options(["--clear-groups"], ["--reuid", "--regid"])
     if not words or found.keys() != {"--clear-groups", "--reuid", "--regid"}:
         raise call.not_simulated("a call without a program, --reuid, --regid or --clear-groups")
@@ -42,7 +41,7 @@ async def setpriv(call: Call) -> int:
 
 
 async def env(call: Call) -> int:
-    """`env [-C FOLDER] [NAME=VALUE]... PROGRAM`."""
+    """Run `env [-C FOLDER] [NAME=VALUE]... PROGRAM`."""
     found, words = call.leading_options([], ["-C"])
     environment, cwd = dict(call.command.environment), call.path(found.get("-C", "."))
     if not call.files.is_dir(cwd):
@@ -56,7 +55,7 @@ async def env(call: Call) -> int:
 
 
 async def timeout(call: Call) -> int:
-    """`timeout SECONDS PROGRAM`."""
+    """Run `timeout SECONDS PROGRAM`."""
     if len(call.arguments) < 2 or call.arguments[0].startswith("-"):
         raise call.not_simulated("options, or a call without a program")
     limit_s = max(call.machine.clock.real_seconds(span_s(call.arguments[0])), PATIENCE_REAL_S)
@@ -71,7 +70,7 @@ async def timeout(call: Call) -> int:
 
 
 async def xargs(call: Call) -> int:
-    """`xargs -0 -r PROGRAM`."""
+    """Run `xargs -0 -r PROGRAM`."""
     found, words = call.leading_options(["-0", "-r"], [])
     if not words or found.keys() != {"-0", "-r"}:
         raise call.not_simulated("a call without -0, -r or a program")

@@ -105,7 +105,7 @@ class Systemd:
             service.notify_ready()
 
     async def start_up(self) -> None:
-        """Start everything that is enabled."""
+        """Start all enabled units."""
         files = self._host.root_files
         targets = [name for name in files.listdir(SYSTEM_FOLDER) if name.endswith(".wants")]
         names = {name for target in targets for name in files.listdir(f"{SYSTEM_FOLDER}/{target}")}

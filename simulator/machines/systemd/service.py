@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import shlex
 
-from simulator.machines.command import Command, Run, login_environment
+from simulator.machines.command import Bytes, Command, Run, Streams, login_environment
 from simulator.machines.host import Host
-from simulator.machines.streams import Bytes, Streams
+from simulator.machines.journal import JournalOfUnit
 from simulator.machines.systemd.unit import Unit, span_s
 from simulator.machines.users import ROOT
 
@@ -116,7 +116,7 @@ class Service:
         return True
 
     async def _run(self, command: str) -> int:
-        output = self._host.journal.of(self.unit.name)
+        output = JournalOfUnit(self._host.journal, self.unit.name)
         environment = login_environment(ROOT) | {"NOTIFY_SOCKET": f"{NOTIFY_FOLDER}/{self.unit.name}"}
         argv = tuple(word.replace("%%", "%") for word in shlex.split(command))
         streams = Streams(Bytes(), output, output)

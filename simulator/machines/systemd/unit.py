@@ -36,7 +36,7 @@ class Unit:
 
     @classmethod
     def parse(cls, name: str, path: str, text: str) -> Unit:
-        """Raises NotSimulatedError for a key or a type of service that is not simulated."""
+        """Parse a file. Raises NotSimulatedError for a key or a type of service that is not simulated."""
         entries: list[tuple[str, str, str]] = []
         section = ""
         for line in map(str.strip, re.sub(r"\\\n\s*", " ", text).splitlines()):

@@ -1,4 +1,4 @@
-"""What Wolf answers over HTTP, whichever way it was asked."""
+"""Answers of Wolf, over its socket and its HTTP ports."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class Answer:
 
 
 class Events:
-    """What happens in Wolf, told to all who listen at that moment."""
+    """The events of Wolf, sent to everyone that listens at that moment."""
 
     def __init__(self) -> None:
         self._listeners: set[Callable[[bytes | None], None]] = set()
 
     @property
     def heard(self) -> bool:
-        """Whether anybody listens."""
+        """Return whether there is a listener."""
         return bool(self._listeners)
 
-    def tell(self, name: str, content: Mapping[str, Any]) -> None:
+    def send(self, name: str, content: Mapping[str, Any]) -> None:
         chunk = f"event: wolf::core::events::{name}\ndata: {json.dumps(content)}\n\n".encode()
         for listener in list(self._listeners):
             listener(chunk)
@@ -63,14 +63,14 @@ class Events:
 
 
 class EventStream:
-    """Server-sent events from now on."""
+    """Server-sent events, beginning now."""
 
     def __init__(self, events: Events, clock: Clock) -> None:
         self._events = events
         self._clock = clock
 
     async def until(self, limit_s: float | None) -> AsyncIterator[bytes]:
-        """Chunks until Wolf ends, or for so many simulated seconds."""
+        """Yield chunks until Wolf ends, or for `limit_s` simulated seconds."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         ends_at = None if limit_s is None else self._clock.now() + limit_s
         with self._events.listening(queue.put_nowait):

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from simulator.machines.container import WolfShape
 from simulator.machines.wolf.answers import Answer, EventStream
 from simulator.machines.wolf.config import Client
-from simulator.machines.wolf.shape import WolfShape
 from simulator.machines.wolf.state import WolfState
 
 BASE = "/api/v1/"

@@ -1,8 +1,8 @@
-"""Asks TLS clients for a certificate and takes any, as Wolf does: who it belongs to is decided afterwards.
+"""TLS client certificates, requested and accepted whatever they are, as Wolf does: it looks for the owner afterwards.
 
-Python's ssl module either asks for none or refuses those that no authority signed, and Moonlight's are self-signed. So
-the context's own OpenSSL is told directly to accept what it is shown. Where the interpreter hides its OpenSSL, no
-certificate is asked for, and every client counts as one that has not paired.
+Python's ssl module either requests none or refuses those that no authority signed, and Moonlight's are self-signed. So
+this file sets the callback of the context's OpenSSL itself. Where the interpreter hides its OpenSSL, no certificate is
+requested, and every client counts as not paired.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _ACCEPT = _CALLBACK(_accept)  # OpenSSL keeps the address: it must live as long 
 
 
 def ask_for_any(context: ssl.SSLContext) -> bool:
-    """Whether clients are asked. The first field of an SSLContext after Python's own head is OpenSSL's context."""
+    """Request any certificate, and return whether that worked.
+
+    The first field of an SSLContext after Python's own head is OpenSSL's context.
+    """
     try:
         set_verify = ctypes.CDLL(_ssl.__file__).SSL_CTX_set_verify
     except (AttributeError, OSError):

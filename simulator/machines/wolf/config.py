@@ -1,4 +1,4 @@
-"""Wolf's config.toml: read once when it starts, rewritten by itself when somebody pairs."""
+"""Wolf's config.toml, which Wolf reads when it starts and rewrites when a client pairs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEFAULT_SETTINGS: Mapping[str, Any] = {
 
 
 class ConfigError(Exception):
-    """The file is not one that this Wolf can work with."""
+    """Wolf cannot work with the file."""
 
 
 @dataclass(slots=True)
@@ -40,8 +40,8 @@ class Client:
 
 
 class WolfConfig:
-    """The file as it was at the start. It is bound into the container by itself, so that Wolf writes to the file it
-    opened then: one that was put in its place meanwhile is not touched."""
+    """The file as it was at the start. The container has bound this one file, so that Wolf writes to the inode that it
+    opened then; another file in its place is not touched."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,11 +56,11 @@ class WolfConfig:
         return next((client for client in self.clients if client.id == client_id), None)
 
     def client_with(self, certificate: bytes | None) -> Client | None:
-        """Return the paired client whose certificate this is, in DER."""
+        """Return the paired client with this certificate, in DER."""
         return next((one for one in self.clients if certificate and _der(one.cert) == certificate), None)
 
     def pair(self, cert: str) -> Client:
-        """Remember a client. One that is known already is not added again."""
+        """Add a client, and return it. One that is known is not added again."""
         known = self.client(client_id(cert))
         if known:
             return known
@@ -115,7 +115,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _apps(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Those of the profile that Moonlight sees; from older files, whose apps stand on top, none."""
+    """Return the apps of Moonlight's profile; none from older files, which have no profiles."""
     if content["config_version"] < OLDEST_WITH_PROFILES:
         return []
     profiles = content.get("profiles", [])

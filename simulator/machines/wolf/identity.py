@@ -27,7 +27,7 @@ class Identity:
 
 
 def ensure(key_path: Path, cert_path: Path) -> Identity:
-    """What lies there, made first where it is missing: losing it makes every client pair anew."""
+    """Return the key and certificate, created if they are missing. A new one makes every client pair again."""
     if not (key_path.exists() and cert_path.exists()):
         _make(key_path, cert_path)
     key = serialization.load_pem_private_key(key_path.read_bytes(), None)

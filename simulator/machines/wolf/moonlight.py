@@ -1,7 +1,7 @@
 """The host's half of Moonlight's pairing: four requests, bound together by a PIN that both sides must know.
 
-The client's certificate and a salt come first and wait for the PIN; then challenges are exchanged under the key that
-PIN and salt make. Only one who knows the PIN gets through.
+The client's certificate and a salt come first and wait for the PIN. Challenges follow, encrypted with a key that is
+derived from PIN and salt, so that only a client with the right PIN succeeds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CHALLENGE_BYTES = 16
 
 @dataclass(slots=True)
 class Handshake:
-    """What is known of one client between its requests."""
+    """The state of one client between its requests."""
 
     request: PairingRequest
     cert: bytes
@@ -40,7 +40,7 @@ class Handshakes:
         self._running: dict[str, Handshake] = {}
 
     async def step(self, query: Mapping[str, str], client_ip: str) -> dict[str, str]:
-        """One request of a client, which it is known by its `uniqueid`; the fields of the answer."""
+        """Handle one request of a client, known by its `uniqueid`, and return the fields of the answer."""
         client = query.get("uniqueid", "")
         try:
             if query.get("phrase") == "getservercert":

@@ -1,4 +1,4 @@
-"""What Wolf serves to Moonlight and to browsers on its two HTTP ports."""
+"""The pages that Wolf serves to Moonlight and to browsers on its two HTTP ports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qsl
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from simulator.machines.addresses import HTTP, HTTPS, RTSP
+from simulator.addresses import HTTP, HTTPS, RTSP
 from simulator.machines.wolf.answers import Answer
 from simulator.machines.wolf.config import Client, app_id
 from simulator.machines.wolf.moonlight import Handshakes
@@ -28,7 +28,7 @@ class WolfPages:
     async def answer(
         self, port: int, method: str, target: str, body: bytes, client_ip: str, client: Client | None = None
     ) -> Answer | None:
-        """Return None when nothing listens on this port. `client` is the paired one whose certificate was shown."""
+        """Return the answer, None when nothing listens on this port. `client` is the paired one by its certificate."""
         if port not in (HTTP, HTTPS):
             return None
         path, _, query = target.partition("?")

@@ -1,4 +1,4 @@
-"""Clients that want to be paired and wait for somebody to type their PIN."""
+"""Clients that wait for their PIN, to be paired."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class PairingRequest:
-    """A Moonlight at work. `pin` is what it shows its player; None takes any. `paired` tells how it ended."""
+    """A Moonlight that wants to be paired. It shows `pin` to its player; None takes any. `paired` is how it ended."""
 
     secret: str
     client_ip: str
@@ -21,7 +21,7 @@ class PairingRequest:
 
 
 class Pairings:
-    """The pending requests. `settled` is called when a PIN came in, with whether it was right."""
+    """The pending requests. `settled` is called for each PIN that came in, with whether it was right."""
 
     def __init__(self, settled: Callable[[PairingRequest, bool], None]) -> None:
         self._settled = settled
@@ -38,7 +38,7 @@ class Pairings:
         return list(self._pending.values())
 
     def give_pin(self, secret: str, pin: str) -> bool:
-        """Hand a PIN over; False when nobody waits for this secret. Whether it is right shows later."""
+        """Hand a PIN over, and return whether a request has this secret. Whether the PIN is right shows later."""
         request = self._pending.pop(secret, None)
         if not request:
             return False

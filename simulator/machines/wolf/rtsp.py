@@ -1,4 +1,4 @@
-"""As much of RTSP as a readiness check asks for."""
+"""As much of RTSP as a readiness check needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEAD_LIMIT_S = 30.0
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers OPTIONS; whoever wants more is told that there is no session."""
+    """Answer OPTIONS; the answer to all other methods is that there is no session."""
     try:
         while True:
             async with asyncio.timeout(HEAD_LIMIT_S):

@@ -1,4 +1,4 @@
-"""Wolf: the streaming server as others see it. No picture is ever encoded; everything around it is there."""
+"""Wolf, the streaming server, as its clients see it. It encodes no picture."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from pathlib import Path
 
 from aiohttp import web
 
-from simulator.machines.addresses import HTTP, HTTPS, RTSP, SHARED_ADDRESS
-from simulator.machines.container import AppContainers, Container
+from simulator.addresses import HTTP, HTTPS, RTSP, SHARED_ADDRESS
+from simulator.cancellation import undo_when_cancelled
+from simulator.machines.container import AppContainers, Container, WolfShape
 from simulator.machines.host import Host
 from simulator.machines.traffic import CountingSocket
-from simulator.machines.uncut import uncut
 from simulator.machines.wolf import client_certificates, identity, rtsp
 from simulator.machines.wolf.api import WolfApi
 from simulator.machines.wolf.config import ConfigError, WolfConfig
 from simulator.machines.wolf.pages import WolfPages
-from simulator.machines.wolf.shape import WolfShape
 from simulator.machines.wolf.state import WolfState
 
 RUNTIME_FOLDER = "/tmp/sockets"
@@ -31,7 +30,7 @@ class WolfFailedError(Exception):
 
 
 class Wolf(WolfState):
-    """One running Wolf. `begin_pairing` and `begin_session` do what a player's Moonlight would."""
+    """One running Wolf with its ports and its socket."""
 
     ports = (HTTP, HTTPS, RTSP)
 
@@ -45,7 +44,7 @@ class Wolf(WolfState):
         self._control: asyncio.DatagramTransport | None = None
 
     async def start(self) -> None:
-        """Read the configuration and listen. Raises WolfFailedError, with what its log would say."""
+        """Read the configuration and listen. Raises WolfFailedError with the line of its log."""
         folder = self.state_folder
         inside = self._container.environment.get("WOLF_CFG_FILE", f"{folder}/cfg/config.toml")
         path = self._container.host_path(inside)
@@ -62,7 +61,7 @@ class Wolf(WolfState):
         except ValueError as error:
             raise WolfFailedError(f"key.pem: {error}") from error
         try:
-            await uncut(self._listen(key, cert), lambda _: self.stop())
+            await undo_when_cancelled(self._listen(key, cert), lambda _: self.stop())
         except OSError as error:
             await self.stop()
             raise WolfFailedError(f"bind: {error.strerror}") from error

@@ -9,18 +9,18 @@ from aiohttp import web
 
 from simulator.faults import Api, Call, Operation
 from simulator.tensordock.cloud import Cloud
-from simulator.tensordock.v0.words import BASE, Desk, Form
+from simulator.tensordock.v0.words import BASE, Authentication, Form
 from simulator.tensordock.wire import Answer
 
 SHOWN_TO_USD: Final = Decimal("0.000001")
 
 
 class Account:
-    """Who calls, and what is left of the money."""
+    """The account of the caller: its credentials and its balance."""
 
-    def __init__(self, cloud: Cloud, desk: Desk) -> None:
+    def __init__(self, cloud: Cloud, authentication: Authentication) -> None:
         self._cloud = cloud
-        self._desk = desk
+        self._authentication = authentication
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_post(f"{BASE}/auth/test", self.test_credentials)
@@ -31,18 +31,18 @@ class Account:
         async def act(_: Form) -> Answer:
             return Answer({"success": True})
 
-        return await self._desk.answer(request, lambda _: Call(Operation.AUTH, Api.V0), act)
+        return await self._authentication.answer(request, lambda _: Call(Operation.AUTH, Api.V0), act)
 
     async def list_authorizations(self, request: web.Request) -> web.StreamResponse:
         async def act(_: Form) -> Answer:
             gateway = {"permissions": "All", "timestamp_creation": "2026-01-02 14:05:11.120334", "note": ""}
             return Answer({"success": True, "authorizations": {"gateway": gateway}})
 
-        return await self._desk.answer(request, lambda _: Call(Operation.AUTH, Api.V0), act)
+        return await self._authentication.answer(request, lambda _: Call(Operation.AUTH, Api.V0), act)
 
     async def balance(self, request: web.Request) -> web.StreamResponse:
         async def act(_: Form) -> Answer:
             left = self._cloud.balance_usd().quantize(SHOWN_TO_USD)
             return Answer({"balance": left, "hourly_cost": self._cloud.usd_per_hour_now(), "success": True})
 
-        return await self._desk.answer(request, lambda _: Call(Operation.BALANCE, Api.V0), act)
+        return await self._authentication.answer(request, lambda _: Call(Operation.BALANCE, Api.V0), act)

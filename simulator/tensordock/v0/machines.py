@@ -15,19 +15,19 @@ from simulator.tensordock.cloud import Cloud, NoSuchInstanceError
 from simulator.tensordock.instances import Instance
 from simulator.tensordock.lives import SLOW_DELETE_S
 from simulator.tensordock.v0 import shapes
-from simulator.tensordock.v0.words import BASE, DIALECT, Desk, Form
+from simulator.tensordock.v0.words import BASE, DIALECT, Authentication, Form
 from simulator.tensordock.wire import Answer, html_page
 
 SUCCESS: Final = Answer({"success": True})
 
 
 class Machines:
-    """The handlers; what they refuse is put into words by the desk. Machines of both versions are the same ones."""
+    """The handlers. Refusals get their words from `authentication`. Machines of both versions are the same ones."""
 
-    def __init__(self, cloud: Cloud, faults: Faults, desk: Desk, clock: Clock) -> None:
+    def __init__(self, cloud: Cloud, faults: Faults, authentication: Authentication, clock: Clock) -> None:
         self._cloud = cloud
         self._faults = faults
-        self._desk = desk
+        self._authentication = authentication
         self._clock = clock
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -50,7 +50,7 @@ class Machines:
                 {"hostnodes": {host.id: shapes.hostnode(host, free(host.id)) for host in shown}, "success": True}
             )
 
-        return await self._desk.answer(request, lambda _: call, act, anyone=True)
+        return await self._authentication.answer(request, lambda _: call, act, anyone=True)
 
     async def get_hostnode(self, request: web.Request) -> web.StreamResponse:
         call = Call(Operation.HOSTNODE, Api.V0, request.match_info["id"])
@@ -61,10 +61,10 @@ class Machines:
                 return DIALECT.refusal(404, "Hostnode not found")
             return Answer({"success": True, "hostnode": shapes.hostnode(host, self._free_of(call)(host.id))})
 
-        return await self._desk.answer(request, lambda _: call, act, anyone=True)
+        return await self._authentication.answer(request, lambda _: call, act, anyone=True)
 
     async def deploy(self, request: web.Request) -> web.StreamResponse:
-        """Ordering by version 0 has been broken on the server for long: a page instead of a machine."""
+        """Answer with a page instead of a machine: orders by version 0 have long been broken at the vendor."""
         return html_page(500)
 
     async def list_all(self, request: web.Request) -> web.StreamResponse:
@@ -73,7 +73,7 @@ class Machines:
             machines = shapes.virtual_machines(seen, self._cloud.stock.hostnodes)
             return Answer({"success": True, "virtualmachines": machines})
 
-        return await self._desk.answer(request, lambda _: Call(Operation.LIST, Api.V0), act)
+        return await self._authentication.answer(request, lambda _: Call(Operation.LIST, Api.V0), act)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         async def act(form: Form) -> Answer:
@@ -81,14 +81,14 @@ class Machines:
             machine = shapes.virtual_machine(instance, self._cloud.stock.hostnodes[instance.hostnode_id])
             return Answer({"success": True, "virtualmachines": machine})
 
-        return await self._desk.answer(request, self._call_for(Operation.GET), act)
+        return await self._authentication.answer(request, self._call_for(Operation.GET), act)
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         async def act(form: Form) -> Answer:
             self._cloud.start(self._instance(form).id)
             return SUCCESS
 
-        return await self._desk.answer(request, self._call_for(Operation.START), act)
+        return await self._authentication.answer(request, self._call_for(Operation.START), act)
 
     async def stop(self, request: web.Request) -> web.StreamResponse:
         async def act(form: Form) -> Answer:
@@ -96,7 +96,7 @@ class Machines:
             self._cloud.stop(self._instance(form).id, release=release)
             return SUCCESS
 
-        return await self._desk.answer(request, self._call_for(Operation.STOP), act)
+        return await self._authentication.answer(request, self._call_for(Operation.STOP), act)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         call_for = self._call_for(Operation.DELETE)
@@ -107,7 +107,7 @@ class Machines:
             self._cloud.delete(self._instance(form).id, takes_s=takes_s)
             return SUCCESS
 
-        return await self._desk.answer(request, call_for, act)
+        return await self._authentication.answer(request, call_for, act)
 
     def _call_for(self, operation: Operation) -> Callable[[Form], Call]:
         def call(form: Form) -> Call:
@@ -125,14 +125,14 @@ class Machines:
         return instance
 
     def _is_seen(self, instance: Instance) -> bool:
-        """Whether version 0 sees what version 2 made is not known: by fault it does not."""
+        """Return whether version 0 shows a machine; a fault hides those that version 2 made."""
         call = Call(Operation.GET, Api.V0, instance.hostnode_id, instance.id, instance.name)
         return not self._faults.take({FaultKind.V0_BLIND}, call)
 
     def _hosts(self, call: Call, form: Form) -> list[Hostnode]:
         if self._faults.take({FaultKind.EMPTY_STOCK}, call):
             return []
-        ours = self._desk.knows(form)
+        ours = self._authentication.knows(form)
         return [host for host in self._cloud.stock.hostnodes.values() if ours or not host.status["reserved"]]
 
     def _free_of(self, call: Call) -> Callable[[str], Free]:

@@ -1,4 +1,4 @@
-"""How version 0 describes hostnodes and machines."""
+"""Hostnodes and machines as version 0 describes them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulator.hostnodes.catalog import Hostnode
 from simulator.hostnodes.stock import Free
 from simulator.tensordock.instances import Instance, Status
 
-# What is under way has no word of its own here.
+# This version has no word for what is under way.
 STATUS_WORDS: Final = {
     Status.STOPPED: "Stopped",
     Status.STOPPED_DISASSOCIATED: "StoppedDisassociated",
@@ -95,7 +95,7 @@ def virtual_machine(instance: Instance, host: Hostnode) -> dict[str, Any]:
 
 
 def meets(host: Hostnode, free: Free, query: Mapping[str, str]) -> bool:
-    """The vendor's coarse filter: one GPU model of the host that will do is enough."""
+    """Apply the vendor's coarse filter: one sufficient GPU model of the host is enough."""
     if _least(query, "minvCPUs") > free.vcpus or _least(query, "minRAM") > free.ram_gb:
         return False
     if _least(query, "minStorage") > free.storage_gb:

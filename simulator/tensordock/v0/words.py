@@ -1,4 +1,4 @@
-"""How version 0 lets callers in and how it says no: `success` is what counts, the status may be anything."""
+"""The authentication and the refusals of version 0: `success` counts, the status may be anything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simulator.faults import Api, Call, Operation
 from simulator.hostnodes.stock import NoNodeError, NoPublicIpError
 from simulator.tensordock.cloud import BalanceTooLowError, NoSuchInstanceError, WrongStateError
 from simulator.tensordock.v0 import shapes
-from simulator.tensordock.wire import Answer, Door, as_response
+from simulator.tensordock.wire import Answer, FaultGate, as_response
 
 BASE: Final = "/api/v0"
 REFUSALS: Final = (NoSuchInstanceError, WrongStateError, BalanceTooLowError, NoPublicIpError, NoNodeError)
@@ -22,7 +22,7 @@ Act = Callable[[Form], Awaitable[Answer]]
 
 
 class Dialect:
-    """Version 0's refusals."""
+    """The refusals of version 0."""
 
     api = Api.V0
 
@@ -42,11 +42,11 @@ class Dialect:
 DIALECT: Final = Dialect()
 
 
-class Desk:
-    """Where version 0's callers show their key pair."""
+class Authentication:
+    """The authentication of version 0: a key pair."""
 
-    def __init__(self, door: Door, *, api_key: str, api_token: str) -> None:
-        self._door = door
+    def __init__(self, gate: FaultGate, *, api_key: str, api_token: str) -> None:
+        self._gate = gate
         self._pair = (api_key, api_token)
 
     def knows(self, form: Form) -> bool:
@@ -58,16 +58,16 @@ class Desk:
     async def answer(
         self, request: web.Request, call_for: Callable[[Form], Call], act: Act, *, anyone: bool = False
     ) -> web.StreamResponse:
-        """For callers with the pair, or for anyone: the answer of `act`, its refusals in this interface's words."""
+        """Return a handler that answers with `act`, in this interface's words; `anyone` needs no key pair."""
         form = await _fields(request)
         if not anyone and not self.knows(form):
             return as_response(DIALECT.refusal(401, "Invalid API key or token"))
         call = call_for(form)
-        return await self._door.answer(request, call, DIALECT, lambda: _carried_out(call, form, act))
+        return await self._gate.answer(request, call, DIALECT, lambda: _carried_out(call, form, act))
 
 
 async def _fields(request: web.Request) -> Form:
-    """Form fields of a POST, urlencoded or multipart; of a GET, the query."""
+    """Return the form fields of a POST, urlencoded or multipart, or the query of a GET."""
     fields = request.query if request.method == "GET" else await request.post()
     return {name: value for name, value in fields.items() if isinstance(value, str)}
 

@@ -11,11 +11,11 @@ from simulator.faults import OF_NEW_MACHINES, Api, Call, FaultKind, FaultOrder, 
 from simulator.hostnodes.stock import Claim
 from simulator.tensordock.cloud import Cloud
 from simulator.tensordock.lives import SLOW_DELETE_S
-from simulator.tensordock.ordering import Fate
+from simulator.tensordock.ordering import OrderedFaults
 from simulator.tensordock.orders import order_from, resize_from
-from simulator.tensordock.random_failures import Mishaps
+from simulator.tensordock.random_failures import RandomFailures
 from simulator.tensordock.v2 import shapes
-from simulator.tensordock.v2.words import BASE, Desk, json_body, member, success
+from simulator.tensordock.v2.words import BASE, Authentication, json_body, member, success
 from simulator.tensordock.wire import Answer
 
 # How long an ordered fault of a machine lasts, in simulated seconds, when its order does not say.
@@ -23,13 +23,20 @@ LASTS_S: Final = {FaultKind.SLOW_BOOT: 600.0, FaultKind.LIST_LAG: 30.0}
 
 
 class Instances:
-    """The handlers; what they refuse is put into words by the desk."""
+    """The handlers. Refusals get their words from `authentication`."""
 
-    def __init__(self, cloud: Cloud, faults: Faults, desk: Desk, mishaps: Mishaps, clock: Clock) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        faults: Faults,
+        authentication: Authentication,
+        random_failures: RandomFailures,
+        clock: Clock,
+    ) -> None:
         self._cloud = cloud
         self._faults = faults
-        self._desk = desk
-        self._mishaps = mishaps
+        self._authentication = authentication
+        self._random_failures = random_failures
         self._clock = clock
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
@@ -48,7 +55,7 @@ class Instances:
             fault = self._faults.take({FaultKind.LIST_SHAPE}, call)
             return Answer(shapes.instance_list(self._cloud.listed(), (fault and fault.shape) or ListShape.ENVELOPED))
 
-        return await self._desk.answer(request, call, act)
+        return await self._authentication.answer(request, call, act)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         body = await json_body(request)
@@ -56,11 +63,13 @@ class Instances:
 
         async def act() -> Answer:
             order = order_from(body, self._ssh_key)
-            instance = self._cloud.order(order, lambda claim: self._fate(claim, order.name))
-            self._mishaps.expect(instance)
+            instance = self._cloud.order(order, lambda claim: self._ordered_faults(claim, order.name))
+            self._random_failures.expect(instance)
             return Answer(shapes.created(instance), 201 if instance.number % 2 else 200)
 
-        return await self._desk.answer(request, Call(Operation.CREATE, Api.V2, hostnode_id, machine_name=name), act)
+        return await self._authentication.answer(
+            request, Call(Operation.CREATE, Api.V2, hostnode_id, machine_name=name), act
+        )
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         call = self._call(Operation.GET, request)
@@ -69,7 +78,7 @@ class Instances:
             alone = shapes.instance_alone(self._cloud.instance(request.match_info["id"]))
             return Answer({"data": alone} if self._faults.take({FaultKind.WRAPPED}, call) else alone)
 
-        return await self._desk.answer(request, call, act)
+        return await self._authentication.answer(request, call, act)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         call = self._call(Operation.DELETE, request)
@@ -80,19 +89,19 @@ class Instances:
             instance = self._cloud.delete(request.match_info["id"], takes_s=takes_s)
             return success("Instance deleted successfully", beside=instance.number % 2 == 0)
 
-        return await self._desk.answer(request, call, act)
+        return await self._authentication.answer(request, call, act)
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         async def act() -> Answer:
             return Answer(shapes.moving(self._cloud.start(request.match_info["id"])))
 
-        return await self._desk.answer(request, self._call(Operation.START, request), act)
+        return await self._authentication.answer(request, self._call(Operation.START, request), act)
 
     async def stop(self, request: web.Request) -> web.StreamResponse:
         async def act() -> Answer:
             return Answer(shapes.moving(self._cloud.stop(request.match_info["id"], release=False)))
 
-        return await self._desk.answer(request, self._call(Operation.STOP, request), act)
+        return await self._authentication.answer(request, self._call(Operation.STOP, request), act)
 
     async def modify(self, request: web.Request) -> web.StreamResponse:
         body = await json_body(request)
@@ -102,7 +111,7 @@ class Instances:
             self._cloud.modify(instance.id, resize_from(body, instance.full_claim))
             return success("Instance modified successfully")
 
-        return await self._desk.answer(request, self._call(Operation.MODIFY, request), act)
+        return await self._authentication.answer(request, self._call(Operation.MODIFY, request), act)
 
     def _call(self, operation: Operation, request: web.Request) -> Call:
         instance = self._cloud.instances.get(request.match_info["id"])
@@ -114,11 +123,11 @@ class Instances:
         secret = self._cloud.secrets.get(secret_id)
         return secret["value"] if secret and secret["type"] == "SSHKEY" else None
 
-    def _fate(self, claim: Claim, name: str) -> Fate:
+    def _ordered_faults(self, claim: Claim, name: str) -> OrderedFaults:
         call = Call(Operation.CREATE, Api.V2, claim.hostnode_id, machine_name=name)
         quirks = {fault.kind: self._lasts_s(fault) for fault in self._faults.take_each(OF_NEW_MACHINES, call)}
         list_lag_s = self._clock.real_seconds(quirks.pop(FaultKind.LIST_LAG, 0.0))
-        return Fate(quirks, list_lag_s)
+        return OrderedFaults(quirks, list_lag_s)
 
     def _lasts_s(self, fault: FaultOrder) -> float:
         return fault.simulated_s(self._clock, LASTS_S.get(fault.kind, 0.0))

@@ -11,19 +11,19 @@ from simulator.faults import Api, Call, FaultKind, Faults, Operation
 from simulator.hostnodes.catalog import Hostnode
 from simulator.hostnodes.stock import Free, Stock
 from simulator.tensordock.v2 import shapes
-from simulator.tensordock.v2.words import BASE, DIALECT, Desk
+from simulator.tensordock.v2.words import BASE, DIALECT, Authentication
 from simulator.tensordock.wire import Answer
 
 ORGANIZATION: Final = "4d0c7a52-0000-4000-8000-00000000a001"
 
 
 class Places:
-    """What can be rented. Filters in the query are ignored, as callers found."""
+    """The rentable hardware. Filters in the query are ignored, as at the vendor."""
 
-    def __init__(self, stock: Stock, faults: Faults, desk: Desk) -> None:
+    def __init__(self, stock: Stock, faults: Faults, authentication: Authentication) -> None:
         self._stock = stock
         self._faults = faults
-        self._desk = desk
+        self._authentication = authentication
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_post(f"{BASE}/auth/test", self.test_credentials)
@@ -35,7 +35,7 @@ class Places:
         async def act() -> Answer:
             return Answer({"success": True, "organizationId": ORGANIZATION})
 
-        return await self._desk.answer(request, Call(Operation.AUTH, Api.V2), act)
+        return await self._authentication.answer(request, Call(Operation.AUTH, Api.V2), act)
 
     async def list_locations(self, request: web.Request) -> web.StreamResponse:
         call = Call(Operation.LOCATIONS, Api.V2)
@@ -43,7 +43,7 @@ class Places:
         async def act() -> Answer:
             return Answer(shapes.locations(self._hosts(call), self._free_of(call)))
 
-        return await self._desk.answer_anyone(request, call, act)
+        return await self._authentication.answer_anyone(request, call, act)
 
     async def list_hostnodes(self, request: web.Request) -> web.StreamResponse:
         call = Call(Operation.HOSTNODES, Api.V2)
@@ -52,7 +52,7 @@ class Places:
             free = self._free_of(call)
             return Answer({"data": {"hostnodes": [shapes.hostnode(host, free(host.id)) for host in self._hosts(call)]}})
 
-        return await self._desk.answer(request, call, act)
+        return await self._authentication.answer(request, call, act)
 
     async def get_hostnode(self, request: web.Request) -> web.StreamResponse:
         call = Call(Operation.HOSTNODE, Api.V2, request.match_info["id"])
@@ -63,7 +63,7 @@ class Places:
                 return DIALECT.refusal(404, "Hostnode not found")
             return Answer({"data": shapes.hostnode(host, self._free_of(call)(host.id))})
 
-        return await self._desk.answer(request, call, act)
+        return await self._authentication.answer(request, call, act)
 
     def _hosts(self, call: Call) -> list[Hostnode]:
         if self._faults.take({FaultKind.EMPTY_STOCK}, call):

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from simulator.faults import Api, Call, Operation
 from simulator.tensordock.cloud import Cloud
-from simulator.tensordock.v2.words import BASE, DIALECT, Desk, json_body, member, success
+from simulator.tensordock.v2.words import BASE, DIALECT, Authentication, json_body, member, success
 from simulator.tensordock.wire import Answer
 
 TYPES: Final = ("SSHKEY", "GENERIC", "SECRET")
@@ -17,11 +17,11 @@ CALL: Final = Call(Operation.SECRETS, Api.V2)
 
 
 class Secrets:
-    """Made, read and deleted; never changed."""
+    """The stored values, which can be created, read and deleted, and never change."""
 
-    def __init__(self, cloud: Cloud, desk: Desk) -> None:
+    def __init__(self, cloud: Cloud, authentication: Authentication) -> None:
         self._cloud = cloud
-        self._desk = desk
+        self._authentication = authentication
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get(f"{BASE}/secrets", self.list_all)
@@ -37,7 +37,7 @@ class Secrets:
             ]
             return Answer({"data": {"secrets": secrets}})
 
-        return await self._desk.answer(request, CALL, act)
+        return await self._authentication.answer(request, CALL, act)
 
     async def create(self, request: web.Request) -> web.StreamResponse:
         attributes = member(await json_body(request), "data", "attributes")
@@ -50,7 +50,7 @@ class Secrets:
             self._cloud.keep_secret(secret_id, secret)
             return Answer({"data": {"type": "secret", "id": secret_id, "name": secret["name"]}}, 201)
 
-        return await self._desk.answer(request, CALL, act)
+        return await self._authentication.answer(request, CALL, act)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         secret_id = request.match_info["id"]
@@ -62,7 +62,7 @@ class Secrets:
             value = {} if secret["type"] == "SECRET" else {"value": secret["value"]}
             return Answer({"data": {"type": "secret", "id": secret_id, "name": secret["name"], **value}})
 
-        return await self._desk.answer(request, CALL, act)
+        return await self._authentication.answer(request, CALL, act)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         async def act() -> Answer:
@@ -70,7 +70,7 @@ class Secrets:
                 return DIALECT.refusal(404, "Secret not found")
             return success("Secret deleted successfully", beside=True)
 
-        return await self._desk.answer(request, CALL, act)
+        return await self._authentication.answer(request, CALL, act)
 
 
 def _issues(secret: dict[str, Any]) -> list[dict[str, Any]]:

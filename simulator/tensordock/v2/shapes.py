@@ -1,4 +1,4 @@
-"""How version 2 describes places and machines."""
+"""Places and machines as version 2 describes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator.tensordock.instances import Instance
 
 FreeOf = Callable[[str], Free]
 
-# Not every hostnode tells its capacity in both ways.
+# Not every hostnode states its capacity in both ways.
 _PLAIN_ONLY: Final = 0
 _MAXIMA_ONLY: Final = 1
 
@@ -118,13 +118,13 @@ def _pricing(host: Hostnode) -> dict[str, Decimal]:
 
 
 def created(instance: Instance) -> dict[str, Any]:
-    """The answer to an order. Its status says little: clouds were seen to answer each of these."""
+    """Return the answer to an order. Its status says little: each of these was seen at the vendor."""
     word = ("running", "creating", "queued")[instance.number % 3]
     return {"data": {"type": "virtualmachine", "id": instance.id, "name": instance.name, "status": word}}
 
 
 def moving(instance: Instance) -> dict[str, Any]:
-    """The answer to a start or a stop."""
+    """Return the answer to a start or a stop."""
     return {"data": {"type": "instance", "id": instance.id, "attributes": {"status": instance.status}}}
 
 
@@ -145,7 +145,7 @@ def _bare(instance: Instance) -> dict[str, Any]:
 
 
 def instance_alone(instance: Instance) -> dict[str, Any]:
-    """A single machine: bare, not under `data`."""
+    """Return a single machine: without an envelope, not under `data`."""
     claim = instance.full_claim
     gpus = {}
     if claim.gpu_model:
@@ -171,8 +171,10 @@ def instance_alone(instance: Instance) -> dict[str, Any]:
 
 
 def outside_ports(instance: Instance) -> Mapping[int, int]:
-    """Which ports are forwarded, and to where. With an address of its own nothing is, unless the machine can have
-    that address only with other port numbers."""
+    """Return the forwarded ports and their targets.
+
+    A machine with its own address has none, unless that address works only with other port numbers.
+    """
     if instance.ip is None:
         return {}
     if instance.dedicated_ip:
@@ -187,7 +189,7 @@ _RTX_ADA: Final = re.compile(r"rtx(\d+)(sff)?ada")
 
 
 def display_name(model: str) -> str:
-    """What people call it: "geforcertx4090-pcie-24gb" is "NVIDIA GeForce RTX 4090 PCIe 24GB"."""
+    """Return the name for people: "geforcertx4090-pcie-24gb" is "NVIDIA GeForce RTX 4090 PCIe 24GB"."""
     series, bus, vram = model.split("-")
     return f"NVIDIA {_series_name(series)} {'PCIe' if bus == 'pcie' else bus.upper()} {vram.upper()}"
 

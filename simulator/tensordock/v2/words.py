@@ -1,4 +1,4 @@
-"""How version 2 lets callers in and how it says no: now with a status code, now with a 200 that carries one."""
+"""The authentication and the refusals of version 2: some with a status code, some in a 200."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulator.hostnodes.stock import NoNodeError, NoPublicIpError
 from simulator.tensordock.cloud import BalanceTooLowError, NoSuchInstanceError, WrongStateError
 from simulator.tensordock.instances import Status
 from simulator.tensordock.orders import InvalidOrderError
-from simulator.tensordock.wire import Answer, Door, as_response
+from simulator.tensordock.wire import Answer, FaultGate, as_response
 
 BASE: Final = "/api/v2"
 REFUSALS: Final = (
@@ -30,7 +30,7 @@ Act = Callable[[], Awaitable[Answer]]
 
 
 class Dialect:
-    """Version 2's refusals."""
+    """The refusals of version 2."""
 
     api = Api.V2
 
@@ -52,21 +52,21 @@ class Dialect:
 DIALECT: Final = Dialect()
 
 
-class Desk:
-    """Where version 2's callers show their token."""
+class Authentication:
+    """The authentication of version 2: a token."""
 
-    def __init__(self, door: Door, api_token: str) -> None:
-        self._door = door
+    def __init__(self, gate: FaultGate, api_token: str) -> None:
+        self._gate = gate
         self._api_token = api_token
 
     async def answer(self, request: web.Request, call: Call, act: Act) -> web.StreamResponse:
-        """For callers with the token: the answer of `act`, its refusals in this interface's words."""
+        """Return a handler that answers callers with the token by `act`, in this interface's words."""
         if refusal := self._unauthorized(request):
             return as_response(refusal)
         return await self.answer_anyone(request, call, act)
 
     async def answer_anyone(self, request: web.Request, call: Call, act: Act) -> web.StreamResponse:
-        return await self._door.answer(request, call, DIALECT, lambda: _carried_out(call, act))
+        return await self._gate.answer(request, call, DIALECT, lambda: _carried_out(call, act))
 
     def _unauthorized(self, request: web.Request) -> Answer | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -113,13 +113,13 @@ def _wrong_state(error: WrongStateError) -> str:
 
 
 def success(message: str, *, beside: bool = False) -> Answer:
-    """The success envelope; its message was seen in either place."""
+    """Return the success envelope. Its message was seen in either place."""
     said = {"message": message}
     return Answer({"data": {"type": "success", **(said if beside else {"attributes": said})}})
 
 
 async def json_body(request: web.Request) -> object:
-    """The body as JSON; None when it is none."""
+    """Return the body as JSON; None when it is not JSON."""
     try:
         return json.loads(await request.text())
     except ValueError:
@@ -127,7 +127,7 @@ async def json_body(request: web.Request) -> object:
 
 
 def member(value: object, *names: str) -> Any:
-    """What a JSON value has under these names, one inside the other; None when there is no such thing."""
+    """Return the value below these names, one inside the other; None when there is none."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value

@@ -13,8 +13,9 @@ import asyncssh
 import pytest
 
 from providers.cloudypad.error_parsing import reason_in
+from simulator.addresses import MachineAddress
 from simulator.clock import Clock
-from simulator.machines.pool import MachineAddress, MachinePark
+from simulator.machines.pool import MachinePark
 from simulator.simulation import Simulation, SimulationOptions
 from tests.simulator.cloudypad.tool import Tool, park_of
 

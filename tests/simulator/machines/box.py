@@ -7,10 +7,10 @@ from pathlib import Path
 
 import asyncssh
 
+from simulator.addresses import SSH, MachineAddress
 from simulator.cloudypad.templates import autostop
-from simulator.machines.addresses import SSH
 from simulator.machines.machine import Machine
-from simulator.machines.pool import MachineAddress, MachinePark
+from simulator.machines.pool import MachinePark
 
 CONFIG = """hostname = "gamer"
 uuid = "6d0f4f0e-6a55-4f0b-9a3d-2f6a7c1b9e10"

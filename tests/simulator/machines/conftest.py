@@ -45,6 +45,7 @@ async def wolf(box: Box) -> Box:
     await setup.install_docker()
     setup.write_wolf_config(CONFIG)
     setup.write_compose_file()
+    setup.write_readiness()
     await setup.start_wolf()
     return box
 

@@ -30,6 +30,16 @@ async def test_the_first_boot_lets_us_in_and_lets_us_become_root(
     assert not machine.cloud_init.failed
 
 
+async def test_a_key_of_the_user_data_that_is_not_known_is_reported(park: MachinePark) -> None:
+    await park.create("m-1", user="user", authorized_keys=[], cloud_init={"write_files": [{"path": "/x"}]})
+    await park.power_on("m-1")
+    machine = park.machine("m-1")
+    await machine.cloud_init.wait_until_done()
+
+    assert machine.cloud_init.failed
+    assert machine.root_files.read_text("/var/log/cloud-init-output.log") == "not simulated: user-data: write_files\n"
+
+
 @pytest.mark.parametrize("command", ["echo once >> /root/runs", "rm -rf / &"])
 async def test_a_shell_line_that_is_not_known_is_reported_and_fails_the_first_boot(
     park: MachinePark, caplog: pytest.LogCaptureFixture, command: str
@@ -41,4 +51,4 @@ async def test_a_shell_line_that_is_not_known_is_reported_and_fails_the_first_bo
 
     assert machine.cloud_init.failed
     assert machine.root_files.read_text("/var/log/cloud-init-output.log") == f"not simulated: a shell: {command}\n"
-    assert [record.getMessage() for record in caplog.records] == ["not simulated"]
+    assert [record.getMessage() for record in caplog.records] == [f"not simulated on m-1: 'a shell: {command}'"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from simulator.machines.addresses import SSH
+from simulator.addresses import SSH
 from tests.simulator.machines.box import Box
 
 needs_openssh = pytest.mark.skipif(

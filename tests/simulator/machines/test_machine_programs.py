@@ -83,7 +83,8 @@ async def test_what_is_not_simulated_is_reported_on_stderr_and_in_the_log(
     said = await box.run(command)
 
     assert (said.status, said.stdout, said.stderr) == (127, "", f"not simulated: {missing}\n")
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == ["not simulated"]
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert logged == [f"not simulated on m-1: {missing!r}"]
 
 
 @pytest.mark.parametrize(

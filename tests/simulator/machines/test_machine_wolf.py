@@ -14,8 +14,8 @@ import aiohttp
 import asyncssh
 import pytest
 
-from simulator.machines.addresses import HTTP, HTTPS, RTSP
-from simulator.machines.wolf.shape import WolfShape
+from simulator.addresses import HTTP, HTTPS, RTSP
+from simulator.machines.container import WolfShape
 from tests.moonlight import Moonlight
 from tests.simulator.machines.box import CONFIG, Box
 
@@ -46,8 +46,15 @@ async def test_rtsp_answers_options(wolf: Box) -> None:
     await writer.wait_closed()
 
 
-async def test_the_machine_itself_sees_its_ports(wolf: Box) -> None:
-    assert [(await wolf.run(f"nc -z localhost {port}")).status for port in (47989, 47990)] == [0, 1]
+async def test_the_readiness_check_sees_whether_wolf_listens(wolf: Box) -> None:
+    ready = [await wolf.run("/usr/local/bin/cloudypad-check-readiness")]
+    await wolf.machine.containers.stop("wolf")
+    ready.append(await wolf.run("/usr/local/bin/cloudypad-check-readiness"))
+
+    assert [said.status for said in ready] == [0, 1]
+
+
+async def test_the_socket_is_seen_outside_the_container(wolf: Box) -> None:
     assert (await wolf.run("test -S /tmp/sockets/wolf.sock")).status == 0
 
 

@@ -1,4 +1,4 @@
-"""Work that a cancellation must not cut in its middle: a socket that is just being opened would stay open."""
+"""Protection for work that a cancellation must not cut: a socket that is being opened would stay open."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def uncut(work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[None]]) -> T:
-    """The result of `work`. Cancelled meanwhile, it is done to its end, undone, and only then cancelled."""
+async def undo_when_cancelled(work: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[None]]) -> T:
+    """Return the result of `work`. A cancellation takes effect after the work is done and undone."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Disks kept apart from their machine: images of a whole one, and single folders."""
+"""Disks kept apart from their machine: images of a whole disk, and single folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from simulator.machines.tree import FileTree, is_below
 
-# What no image carries over: who the machine is, and what it said.
+# No image carries these over: the identity of the machine, and its logs.
 NOT_IN_IMAGES = (
     *("etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub"),
     *("var/lib/cloud/instance/boot-finished", "var/log/journal"),
@@ -18,7 +18,7 @@ NOT_IN_IMAGES = (
 
 
 def save(machine_folder: Path, image: Path, without: str) -> None:
-    """Copy a machine's disk, but for the folder `without`."""
+    """Copy a machine's disk without the folder `without`."""
     _replace(machine_folder / "root", image / "root")
     shutil.copyfile(machine_folder / "owners.json", image / "owners.json")
     for path in (*NOT_IN_IMAGES, without.lstrip("/")):
@@ -26,14 +26,14 @@ def save(machine_folder: Path, image: Path, without: str) -> None:
 
 
 def restore(image: Path, machine_folder: Path) -> None:
-    """Begin a machine's disk from an image; there is none: nothing happens."""
+    """Write a machine's disk from an image. Without an image nothing happens."""
     if image.is_dir():
         _replace(image / "root", machine_folder / "root")
         shutil.copyfile(image / "owners.json", machine_folder / "owners.json")
 
 
 def save_folder(tree: FileTree, folder: str, target: Path) -> None:
-    """Copy a folder with its owners; one that is not there is kept as none."""
+    """Copy a folder with its owners. Of a folder that is not there nothing is kept."""
     _remove(target)
     source = tree.host_path(folder)
     if source.is_dir():

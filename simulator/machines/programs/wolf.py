@@ -1,21 +1,24 @@
-"""`curl` to Wolf's socket and `nc` to a port of the machine itself. A simulated machine reaches nothing else."""
+"""`curl` to Wolf's socket, and the two scripts that CloudyPad puts on a machine."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from simulator.machines.addresses import SSH
+from simulator.addresses import HTTP
 from simulator.machines.programs.call import Call, Program
 from simulator.machines.programs.docker import INSIDE
 from simulator.machines.wolf.answers import EventStream
 from simulator.machines.wolf.server import Wolf
 
 NO_CONNECTION, TIMED_OUT = 7, 28
+IDLE_LIMIT = re.compile(rb"-ge (\d+) \]")
+LOOK_EVERY_S = 30
 
 
 async def curl(call: Call) -> int:
-    """`curl --unix-socket SOCKET -sS [--max-time S] [-X METHOD] [-H HEADER] [--data-binary @-] URL`."""
+    """Run `curl --unix-socket SOCKET -sS [--max-time S] [-X METHOD] [-H HEADER] [--data-binary @-] URL`."""
     found, urls = call.options("sSX:H:", ["unix-socket=", "max-time=", "data-binary="])
     if len(urls) != 1 or "--unix-socket" not in found or found.get("--data-binary", "@-") != "@-":
         raise call.not_simulated(" ".join(call.arguments))
@@ -35,12 +38,20 @@ async def curl(call: Call) -> int:
     return TIMED_OUT
 
 
-async def nc(call: Call) -> int:
-    """`nc -z localhost PORT`."""
-    _, names = call.options("z")
-    if call.arguments[:2] != ("-z", "localhost") or len(names) != 2:
-        raise call.not_simulated(" ".join(call.arguments))
-    return 0 if int(names[1]) in {SSH, *call.machine.containers.listening()} else 1
+async def check_readiness(call: Call) -> int:
+    """Run CloudyPad's script that exits with 0 when Wolf's HTTP port is open."""
+    return 0 if HTTP in call.machine.containers.listening() else 1
+
+
+async def autostop(call: Call) -> int:
+    """Run CloudyPad's script that switches the machine off when nothing has streamed for as long as it says."""
+    limit = IDLE_LIMIT.search(call.machine.root_files.read(call.machine.which(call.command.argv[0]) or ""))
+    idle_s = 0
+    while limit and idle_s < int(limit[1]):
+        await call.machine.clock.sleep(LOOK_EVERY_S)
+        idle_s = 0 if call.machine.containers.is_streaming() else idle_s + LOOK_EVERY_S
+    call.machine.shut_down()
+    return 0
 
 
 def _wolf_behind(call: Call, socket: str) -> Wolf | None:
@@ -56,4 +67,5 @@ def _wolf_behind(call: Call, socket: str) -> Wolf | None:
     return wolf if call.user.uid == 0 and is_there else None
 
 
-PROGRAMS: Mapping[str, Program] = {"curl": curl, "nc": nc}
+SCRIPTS: Mapping[str, Program] = {"cloudypad-check-readiness": check_readiness, "autostop.sh": autostop}
+PROGRAMS: Mapping[str, Program] = {"curl": curl, **SCRIPTS}

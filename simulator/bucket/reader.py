@@ -35,7 +35,7 @@ class Entry:
     link: str
 
 
-class Bucket:
+class BucketReader:
     """The objects below a prefix of a bucket. A simulated machine reaches loopback and nothing else."""
 
     def __init__(self, options: Mapping[str, str], name: str, prefix: str) -> None:
@@ -44,7 +44,7 @@ class Bucket:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     async def entries(self) -> list[Entry]:
-        """Raises RcloneError when the bucket is missing or does not answer; an empty prefix is no error."""
+        """Return all objects. Raises RcloneError when the bucket is missing or does not answer."""
         items: list[dict[str, Any]] = []
         query = {"prefix": self._prefix, "maxResults": "1000"}
         while True:

@@ -1,4 +1,4 @@
-"""Where machines are reached: a loopback address each where the system allows it, else ports of their own."""
+"""The addresses of machines: a loopback address each where the system allows it, else separate ports."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class NoAddressError(Exception):
 def choose(
     seed: str, taken: Collection[str], *, privileged_ports: bool | None = None, own_addresses: bool | None = None
 ) -> MachineAddress:
-    """An address that nobody listens on now. The same seed leads to the same one while it is free.
+    """Return an address without listeners. The same seed leads to the same one while it is free.
 
-    `privileged_ports` says whether port 22 may be used, `own_addresses` whether there are addresses besides 127.0.0.1;
-    None finds out.
+    `privileged_ports`: port 22 may be used; `own_addresses`: there are addresses besides 127.0.0.1; None finds out.
+    Raises NoAddressError.
     """
     if not (_has_own_addresses() if own_addresses is None else own_addresses):
         return MachineAddress(SHARED_ADDRESS, _free_ports(SHARED_ADDRESS, WELL_KNOWN))
@@ -49,7 +49,7 @@ def choose(
 
 
 def _own_addresses(seed: str) -> Iterator[str]:
-    """Candidates in 127.77.0.0/16."""
+    """Yield candidates in 127.77.0.0/16."""
     for attempt in range(ATTEMPTS):
         digest = hashlib.sha256(f"{seed}:{attempt}".encode()).digest()
         yield f"127.77.{digest[0]}.{1 + digest[1] % 254}"
@@ -82,7 +82,7 @@ def _is_free(ip: str, port: int) -> bool:
 
 
 def _free_ports(ip: str, internal: Sequence[int]) -> dict[int, int]:
-    """A free port for each, all different: they are held until the last one is known."""
+    """Return a free port for each. All are held until the last one is known, so that they differ."""
     with contextlib.ExitStack() as held:
         probes = [held.enter_context(_bound(ip, 0)) for _ in internal]
         return {port: int(probe.getsockname()[1]) for port, probe in zip(internal, probes, strict=True)}
