@@ -66,6 +66,7 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
         ),
         authenticator=_authenticator(settings, parts, keys),
         cors_origins=settings.cors_origins,
+        allows_loopback_origins=development,
         proxies=TrustedProxies(settings.trusted_proxies, settings.trusted_proxy_hops),
         limits=_web_limits(settings),
         rate=RequestRate(parts.db, settings.rate_limit_per_minute),

@@ -28,7 +28,10 @@ $ curl -sN http://127.0.0.1:8000/launch/<the id of that launch>/progress
 - Credentials are the same as for GraphQL: [Authentication](identity.md).
 - The response is the document's data. Ids in paths are the ids in responses.
 - Parameters are in the query string. Repeat a parameter to pass a list: `?status=RUNNING&status=STOPPED`. Enum values
-  may be in lower case. Unknown parameters and fields are refused.
+  may be in lower case, also in bodies. Unknown parameters and fields are refused.
+- Each name may also be in snake case (`game_id`). `console_type` is `console`, and `user_latitude` and `user_longitude`
+  are the position, in a body beside the other fields. Two names of one value are refused if their values differ.
+  Responses keep the names above.
 - A body is a JSON object of type `application/json`. If *body* is a whole input, its fields are those of the
   input in `graphql/schema.graphql`.
 - `/launch/{id}/progress` responds with server-sent events in the format of GraphQL over SSE: `event: next` with data

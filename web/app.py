@@ -26,7 +26,7 @@ from web.graphql_http import GraphQLOverHTTP
 from web.graphql_socket import GraphQLOverWebSocket
 from web.health import Readiness, answer_health
 from web.metrics_endpoint import MetricsPage
-from web.origins import normal_origin
+from web.origins import LOOPBACK_ORIGIN, normal_origin
 from web.proxies import ProxyHeaders
 from web.request_checks import RequestChecks
 from web.request_logging import RequestLoggingMiddleware
@@ -77,7 +77,7 @@ def create_app(
     """
     http = GraphQLOverHTTP(gateway, explorer=explorer, for_operators=not open_explorer)
     socket = GraphQLOverWebSocket(gateway)
-    cors = _cors(gateway.cors_origins)
+    cors = _cors(gateway.cors_origins, loopback=gateway.allows_loopback_origins)
     app = Starlette(
         routes=[
             Route("/", _root(gateway.services.version), methods=["GET"]),
@@ -112,10 +112,11 @@ def create_app(
     return app
 
 
-def _cors(origins: Sequence[str]) -> Callable[[ASGIApp], ASGIApp]:
+def _cors(origins: Sequence[str], *, loopback: bool) -> Callable[[ASGIApp], ASGIApp]:
     return partial(
         CORSMiddleware,
         allow_origins=list(map(normal_origin, origins)),
+        allow_origin_regex=LOOPBACK_ORIGIN if loopback else None,
         allow_methods=["GET", "POST", "PUT", "DELETE"],
         allow_headers=[*_CREDENTIALS, *_TRACING, *_CLIENTS, REQUEST_ID, "Last-Event-ID"],
         expose_headers=[REQUEST_ID, "Retry-After", "ETag"],

@@ -22,7 +22,7 @@ from resolvers.context import Context, Services
 from schema.execution.errors import FormattedError
 from schema.execution.executor import GraphQLExecution
 from web.header_limits import HeadLimits
-from web.origins import is_same_origin, normal_origin
+from web.origins import is_loopback_origin, is_same_origin, normal_origin
 from web.proxies import TrustedProxies
 from web.request_logging import request_id_of
 
@@ -48,12 +48,17 @@ class WebLimits:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """`cors_origins`: web origins whose pages may call; `*` allows all. `proxies` may name the client."""
+    """What HTTP and WebSocket requests are answered with.
+
+    `cors_origins`: web origins whose pages may call; `*` allows all. `allows_loopback_origins` adds the pages of this
+    machine, for development. `proxies` may name the client.
+    """
 
     services: Services
     execution: GraphQLExecution
     authenticator: Authenticator
     cors_origins: Sequence[str] = ()
+    allows_loopback_origins: bool = False
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     limits: WebLimits = field(default_factory=WebLimits)
     rate: RequestRate | None = None
@@ -122,6 +127,8 @@ class Gateway:
 
     def _is_listed(self, origin: str) -> bool:
         listed = map(normal_origin, self.cors_origins)
+        if self.allows_loopback_origins and is_loopback_origin(origin):
+            return True
         return "*" in self.cors_origins or normal_origin(origin) in listed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from starlette.types import Scope
 
 from web.proxies import FORWARDED_HOST
 
+# Pages of this machine, whatever their port.
+LOOPBACK_ORIGIN: Final = r"https?://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HTTP_SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
@@ -26,6 +29,11 @@ def normal_origin(text: str) -> str:
         return written
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}")
+
+
+def is_loopback_origin(origin: str) -> bool:
+    """Return whether an origin is a page of this machine."""
+    return re.fullmatch(LOOPBACK_ORIGIN, normal_origin(origin)) is not None
 
 
 def is_same_origin(origin: str, scope: Scope) -> bool:

@@ -22,6 +22,7 @@ from web.event_stream import Results, has_ended, open_stream
 from web.gateway import Gateway
 from web.request_parsing import RequestParseError, read_object
 from web.responses import json_answer
+from web.rest_names import ConflictingNamesError, known_spellings, pick, rename_fields
 from web.rest_routes import PATHS, Part, RestPath, Source
 from web.shared_responses import shared_response
 
@@ -48,8 +49,8 @@ def _route(path: str, operations: Mapping[str, _Operation]) -> Route:
     return Route(path, answer, methods=list(operations))
 
 
-class _UnknownNameError(Exception):
-    """The request has a parameter or a body field that the path does not define."""
+class _NameError(Exception):
+    """A parameter or a body field is unknown, or given under two names with different values."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -77,7 +78,7 @@ class _Operation:
             return await self._run(request, self._values(request, body), caller)
         except RequestParseError as error:
             return _parse_error(error)
-        except _UnknownNameError as error:
+        except _NameError as error:
             return _problems([_bad_input(error.message, error.field)])
         except UnfitError as error:
             return _problems([_bad_input(error.message, self._field(error.path))])
@@ -141,21 +142,25 @@ class _Operation:
         """Return the document's variables. Raise UnfitError."""
         self._check_names(request, body)
         values: dict[str, Any] = {}
-        for target, source in self._sources.items():
-            for value in self._values_of(request, body, target, source):
-                _put(values, target, value)
+        try:
+            for target, source in self._sources.items():
+                for value in self._values_of(request, body, target, source):
+                    _put(values, target, value)
+        except ConflictingNamesError as error:
+            raise _NameError(error.name, str(error)) from None
         self._variables.check(values)
         return values
 
     def _check_names(self, request: Request, body: dict[str, Any]) -> None:
-        named = {source.name for source in self._sources.values() if source.part is Part.QUERY}
+        named = known_spellings(source.name for source in self._sources.values() if source.part is Part.QUERY)
         for name in request.query_params:
             if name not in named:
-                raise _UnknownNameError(name, "there is no such parameter")
+                raise _NameError(name, "there is no such parameter")
         fields = {source.name for source in self._sources.values() if source.part is Part.BODY}
+        known = known_spellings(fields)
         for name in body:
-            if "" not in fields and name not in fields:
-                raise _UnknownNameError(name, "there is no such field")
+            if "" not in fields and name not in known:
+                raise _NameError(name, "there is no such field")
 
     def _values_of(
         self, request: Request, body: dict[str, Any], target: tuple[str, ...], source: Source
@@ -164,12 +169,12 @@ class _Operation:
         match source.part:
             case Part.PATH:
                 yield self._variables.read(target, [request.path_params[source.name]])
-            case Part.QUERY if texts := request.query_params.getlist(source.name):
+            case Part.QUERY if texts := pick(_texts(request), source.name):
                 yield self._variables.read(target, texts)
             case Part.BODY if not source.name:
-                yield dict(body)
-            case Part.BODY if source.name in body:
-                yield body[source.name]
+                yield rename_fields(self._variables.type_of(target), body)
+            case Part.BODY if (value := pick(body, source.name)) is not None or source.name in body:
+                yield rename_fields(self._variables.type_of(target), value)
 
     def _problem_of_fault(self, fault: dict[str, Any]) -> Problem:
         """Convert an entry of the GraphQL response's `errors`."""
@@ -194,6 +199,10 @@ class _Operation:
                 if start[: len(target)] == target:
                     return ".".join(filter(None, (source.name, *start[len(target) :])))
         return ".".join(path)
+
+
+def _texts(request: Request) -> dict[str, list[str]]:
+    return {name: request.query_params.getlist(name) for name in request.query_params}
 
 
 def _put(values: dict[str, Any], target: tuple[str, ...], value: Any) -> None:
