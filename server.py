@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -31,11 +31,10 @@ from composition.embedded_defaults import completed, embedded, needs_simulator
 from composition.identity import claim_database, identity_of, restrict
 from composition.metrics import worker_metrics_page
 from composition.providers import secret_text
-from composition.worker import adoption_of, retry_until_available, sweeper_of, work
+from composition.waiting import retry_until_available
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
 from errors import GatewayError, MigrationError, UnavailableError, UnusableError
-from fleet.rescue import RescuedSlot, rescue
 from fleet.sweep_plan import Action
 from models.database import Database
 from models.database_probe import check_address
@@ -51,6 +50,9 @@ from web.http_protocol import hardened_http_protocol
 from web.logging_setup import configure_logging
 from web.metrics_endpoint import metrics_endpoint
 from web.websocket_protocol import hardened_websocket_protocol
+
+if TYPE_CHECKING:
+    from fleet.rescue import RescuedSlot
 
 log = logging.getLogger("server")
 
@@ -217,6 +219,8 @@ async def sweep_once(*, dry_run: bool, confirm: bool) -> list[Action]:
     async with _open_claimed(settings) as parts:
         if not dry_run:
             await parts.db.ensure_indexes(DOCUMENTS)
+        from composition.worker import sweeper_of  # noqa: PLC0415  (a gateway never loads the worker)
+
         return await sweeper_of(settings, parts).sweep(dry_run=dry_run, confirm=confirm)
 
 
@@ -225,12 +229,16 @@ async def adopt_once() -> list[Action]:
     settings = load_settings()
     async with _open_claimed(settings) as parts:
         await parts.db.ensure_indexes(DOCUMENTS)
+        from composition.worker import adoption_of, sweeper_of  # noqa: PLC0415  (a gateway never loads the worker)
+
         held = await sweeper_of(settings, parts).sweep(dry_run=True)
         return await adoption_of(parts).adopt(held)
 
 
 async def rescue_once(address: Address) -> list[RescuedSlot]:
     """Bring the saves that lie on a host into the bucket; return the outcome of each slot."""
+    from fleet.rescue import rescue  # noqa: PLC0415  (a gateway never loads asyncssh)
+
     async with _open_claimed(load_settings()) as parts:
         assert parts.streaming is not None, "a rescue reaches a machine"
         return await rescue(parts.db, parts.streaming, address)
@@ -300,6 +308,8 @@ async def _work(
     settings: Settings, parts: Dependencies, opened: asyncio.Event, stopping: asyncio.Event, *, adopt: bool
 ) -> None:
     await opened.wait()
+    from composition.worker import work  # noqa: PLC0415  (a gateway never loads the worker)
+
     await work(settings, parts, stopping, adopt=adopt)
 
 

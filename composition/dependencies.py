@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from billing.google_prices import GooglePrices
 from billing.tensordock_billing import Balance
@@ -45,11 +45,12 @@ from providers.registry import Registry
 from providers.storage.bucket import Bucket
 from providers.tensordock.provider import TensorDock
 from settings import Environment, Settings, SettingsError
-from streaming.keys import KeyPair, ensure_key_pair, read_key_pair
 from streaming.library import Library
-from streaming.machine import StreamingMachines
-from streaming.ssh import Ssh
 from web.metrics import Metrics
+
+if TYPE_CHECKING:
+    from streaming.keys import KeyPair
+    from streaming.machine import StreamingMachines
 
 VERSION: Final = "0.1.0"
 
@@ -157,6 +158,9 @@ def _reported(settings: Settings, db: Database, provider: ProviderName) -> Repor
 
 
 async def _streaming(settings: Settings, key: KeyPair, cloudypad: CloudyPadCli, bucket: Bucket) -> StreamingMachines:
+    from streaming.machine import StreamingMachines  # noqa: PLC0415  (a gateway never loads asyncssh)
+    from streaming.ssh import Ssh  # noqa: PLC0415
+
     return StreamingMachines(
         Ssh(key), cloudypad, bucket, await library_source(settings), control_port=settings.wolf_control_port
     )
@@ -164,6 +168,8 @@ async def _streaming(settings: Settings, key: KeyPair, cloudypad: CloudyPadCli, 
 
 async def key_pair(settings: Settings) -> KeyPair:
     """Return the SSH key. In production a configured key must exist: a new one would reach no running machine."""
+    from streaming.keys import ensure_key_pair, read_key_pair  # noqa: PLC0415  (a gateway never loads asyncssh)
+
     path = ssh_key_path(settings)
     named = settings.ssh_key_path is not None and settings.environment is Environment.PRODUCTION
     try:

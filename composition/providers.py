@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
@@ -23,7 +24,9 @@ from providers.storage.signing import IamSigner, UrlSigner, signer_for
 from providers.storage.tokens import CLOUD_SCOPE, GoogleTokens, NoTokens, Tokens
 from providers.tensordock.provider import TensorDockOptions
 from settings import Settings, is_loopback
-from streaming.machine import LibrarySource
+
+if TYPE_CHECKING:
+    from streaming.machine import LibrarySource
 
 
 def tensordock_options(settings: Settings, ssh_public_key: str | None) -> TensorDockOptions:
@@ -122,6 +125,8 @@ def save_urls(settings: Settings, http: Http) -> UrlSigner:
 
 async def library_source(settings: Settings) -> LibrarySource:
     """Return what machines need to mount the library."""
+    from streaming.machine import LibrarySource  # noqa: PLC0415  (a gateway never loads asyncssh)
+
     key_file = settings.gcs_library_key_file
     key = None if key_file is None else await asyncio.to_thread(key_file.read_bytes)
     return LibrarySource(settings.gcs_bucket_name or "", str(settings.gcs_endpoint_url).rstrip("/"), key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -17,7 +17,7 @@ from billing.tensordock_billing import BalanceSampler
 from billing.webhooks import AlertWebhooks, Webhook
 from composition.dependencies import Dependencies
 from composition.providers import catalog_of_prices, google_tokens
-from errors import UnavailableError, UnusableError
+from composition.waiting import retry_until_available
 from fleet.adoption import Adoption
 from fleet.service import MachineCommandClient, MachineService
 from fleet.sweeper import Sweeper
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
 T = TypeVar("T")
-_AGAIN_S: Final = 2.0
-_REASONS: Final[dict[str, str]] = {}  # why each unavailable dependency cannot be used
 _SWEEP_EVERY: Final = timedelta(minutes=1)
 log = logging.getLogger("server")
 
@@ -183,21 +181,6 @@ def adoption_of(parts: Dependencies) -> Adoption:
     """Return the adoption of machines without records."""
     assert parts.streaming is not None, "adoption connects to machines"
     return Adoption(parts.db, parts.registry, parts.streaming, Meter(parts.db))
-
-
-async def retry_until_available(attempt: Callable[[], Awaitable[T]], dependency: str) -> T:
-    """Retry until the dependency is available. Log the reason whenever it changes, once for all that wait."""
-    while True:
-        try:
-            outcome = await attempt()
-            _REASONS.pop(dependency, None)
-            return outcome
-        except UnavailableError as error:
-            why = error.fault if isinstance(error, UnusableError) else error.message
-            if why != _REASONS.get(dependency):
-                log.warning("dependency unavailable, retrying", extra={"dependency": dependency, "why": why})
-            _REASONS[dependency] = why
-            await asyncio.sleep(_AGAIN_S)
 
 
 def _billing_export(settings: Settings, parts: Dependencies) -> GoogleBillingImport | None:

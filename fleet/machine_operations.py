@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from errors import MachineLostError
 from models.database import Database
 from models.launches import Launch
 from models.vms import Vm
 from providers.base import ProviderName
-from streaming.machine import Activity, Address, PairedDevices, Reading, SaveSlot, UploadReport
+from streaming.addresses import Address
+from streaming.saves.slots import SaveSlot
+
+if TYPE_CHECKING:
+    from streaming.machine import Activity, PairedDevices, Reading, UploadReport
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
 DEFAULT_SLOT: Final = "main"

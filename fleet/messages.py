@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from models.catalog import ConsoleType, PresetName
 from models.vms import VmStatus
 from providers.base import Offer
+
+PAIRING_WINDOW: Final = timedelta(seconds=120)  # how long a PIN is handed over
 
 
 class Command(StrEnum):

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from errors import InvalidStateError
-from fleet.messages import PairingInput
-from fleet.pairing_window import WINDOW
+from fleet.messages import PAIRING_WINDOW, PairingInput
 from models.database import Database
 from models.pairings import PairingWindow
 from models.vms import Vm, VmStatus
@@ -39,7 +38,7 @@ class PairingService:
             user_id=vm.user_id,
             pin=f"{secrets.randbelow(10_000):04}",
             started_at=now,
-            expires_at=now + WINDOW,
+            expires_at=now + PAIRING_WINDOW,
         )
         fields = {name: value for name, value in window.model_dump_doc().items() if name != "_id"}
         await self._db.update_or_insert(PairingWindow, {"_id": vm.id}, {"$set": fields})

@@ -12,14 +12,13 @@ from temporalio.common import RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from errors import InvalidInputError, InvalidStateError, ProviderBusyError
     from fleet.machine_operations import OnBoard, address_of
-    from fleet.messages import PairingInput
+    from fleet.messages import PAIRING_WINDOW, PairingInput
     from models.database import Database
     from models.pairings import OPEN, PairingStatus, PairingWindow
     from models.vms import Vm, VmStatus
     from streaming.machine import PairedDevices
 
 PAIRING: Final = "Pairing"
-WINDOW: Final = timedelta(seconds=120)
 _AFTERWARDS: Final = timedelta(seconds=30)  # for the handshake of a device that asked in time
 _RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_interval=timedelta(seconds=2))
 _BEAT: Final = timedelta(seconds=10)
@@ -96,7 +95,7 @@ class PairingWorkflow:
         await workflow.execute_activity_method(
             PairingActivities.hand_over_pin,
             pairing,
-            schedule_to_close_timeout=WINDOW + _AFTERWARDS,
+            schedule_to_close_timeout=PAIRING_WINDOW + _AFTERWARDS,
             heartbeat_timeout=_BEAT,
             retry_policy=_RETRY,
         )

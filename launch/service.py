@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from auth.callers import validate_user_id
 from errors import (
@@ -26,7 +26,6 @@ from errors import (
     UnavailableError,
 )
 from launch.duplicate_requests import DuplicateRequests, own_key, under_way_key
-from launch.game_source import Games
 from launch.messages import LaunchInput
 from launch.workflow_client import WorkflowClient
 from models.catalog import Console, ConsoleType, console
@@ -39,6 +38,9 @@ from placement.reasons import price_words
 from providers.base import ProviderName
 from providers.last_known import collect_stale
 from providers.registry import Registry
+
+if TYPE_CHECKING:
+    from launch.game_source import Games
 
 log = logging.getLogger(__name__)
 
