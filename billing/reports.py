@@ -38,6 +38,7 @@ from models.vms import Vm
 log = logging.getLogger(__name__)
 
 CURRENCY: Final = "USD"
+_STOP: Final = frozenset({"id", "stops_at", "usd_per_hour_stopped"})  # columns of VMs
 MAX_LINES: Final = 100_000  # of a report, and of the sums that it is built from
 
 
@@ -201,9 +202,8 @@ class Reports:
         running = [each.vm_id for each in still_open if each.state is UsageState.RUNNING]
         if not running or not window.start <= now < window.end:
             return {}
-        stopping = {"_id": {"$in": running}, "stops_at": {"$lt": window.end}}
-        vms, _ = await self._db.find_readable(Vm, stopping)
-        return {vm.id: vm for vm in vms}
+        vms, _ = await self._db.find_readable(Vm, {"_id": {"$in": running}}, columns=_STOP)
+        return {vm.id: vm for vm in vms if vm.stops_at is not None and vm.stops_at < window.end}
 
     async def _add_intervals(
         self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime

@@ -37,29 +37,41 @@ class RowReader:
         fields: Mapping[str, Any] = model.__odm_fields__
         self.projection = {fields[name].key_name: 1 for name in sorted(columns)}
         self._columns = [_Column(model, name, fields[name].key_name) for name in sorted(columns)]
-        self._class = _row_class(model)
-
-    def read(self, raw: Mapping[str, Any]) -> Any:
-        """Return the row. Raises ValueError, TypeError or KeyError if a column cannot be read."""
-        row = self._class()
-        values = row.__dict__
-        for column in self._columns:
-            value = raw.get(column.key, _MISSING)
-            values[column.name] = column.default() if value is _MISSING else column.read(value)
-        return row
+        # Return the row. Raises ValueError, TypeError or KeyError if a column cannot be read.
+        self.read: Read = _compiled(_row_class(model), self._columns)
 
     def unreadable(self, raw: Mapping[str, Any]) -> list[str]:
         """Return the names of the columns that cannot be read."""
         return [column.name for column in self._columns if not column.can_read(raw)]
 
 
+def _compiled(class_: type[Row], columns: list[_Column]) -> Read:
+    """Return a function that reads all columns, without a call for texts and for what is null as it may be."""
+    names: dict[str, Any] = {"row_class": class_, "MISSING": _MISSING}
+    lines = ["def read(raw):", "    row = row_class()", "    values = row.__dict__", "    get = raw.get"]
+    for number, column in enumerate(columns):
+        names[f"read{number}"], names[f"default{number}"] = column.read, column.default
+        kept = "v.__class__ is str" if column.is_text else "False"
+        if column.is_nullable:
+            kept += " or v is None"
+        lines += [
+            f"    v = get({column.key!r}, MISSING)",
+            f"    values[{column.name!r}] = v if {kept} else default{number}() if v is MISSING else read{number}(v)",
+        ]
+    exec(compile("\n".join([*lines, "    return row"]), "<row>", "exec"), names)  # noqa: S102 - made here
+    read: Read = names["read"]
+    return read
+
+
 class _Column:
-    __slots__ = ("_factory", "_value", "key", "name", "read")
+    __slots__ = ("_factory", "_value", "is_nullable", "is_text", "key", "name", "read")
 
     def __init__(self, model: type[Model] | type[EmbeddedModel], name: str, key: str) -> None:
         declared = model.model_fields[name]
         self.name, self.key = name, key
         self.read = _reader_of(declared.annotation)
+        kinds = set(typing.get_args(declared.annotation)) or {declared.annotation}
+        self.is_text, self.is_nullable = str in kinds and kinds <= {str, type(None)}, type(None) in kinds
         self._factory: Any = declared.default_factory
         self._value = declared.default
 
@@ -150,18 +162,12 @@ def _checked(class_: type) -> Read:
 
 def _embedded(class_: type[EmbeddedModel]) -> Read:
     fields: Mapping[str, Any] = class_.__odm_fields__
-    columns = [_Column(class_, name, fields[name].key_name) for name in fields]
-    row_class = _row_class(class_)
+    read_columns = _compiled(_row_class(class_), [_Column(class_, name, fields[name].key_name) for name in fields])
 
     def read(value: Any) -> Any:
         if value.__class__ is not dict:
             raise TypeError
-        row = row_class()
-        values = row.__dict__
-        for column in columns:
-            found = value.get(column.key, _MISSING)
-            values[column.name] = column.default() if found is _MISSING else column.read(found)
-        return row
+        return read_columns(value)
 
     return read
 

@@ -67,9 +67,11 @@ def resolved(*columns: str) -> From:
     return From(frozenset(columns))
 
 
-def show(type_: type[Any], model: type[Any], always: tuple[str, ...], fields: Mapping[str, From]) -> None:
+def show(type_: Any, model: type[Any], always: tuple[str, ...], fields: Mapping[str, From]) -> None:
     """Let a Strawberry type, which has a private `document`, show records of a model."""
     _TYPES[type_] = _Shown(model, frozenset(always), fields)
+    reads = {name: each.read for name, each in fields.items() if each.read is not None}
+    type_.__reads__ = {name: name if isinstance(read, attrgetter) else read for name, read in reads.items()}
     for name, each in fields.items():
         if each.read is not None:
             setattr(type_, name, _Lazy(name, each.read))

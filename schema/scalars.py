@@ -74,7 +74,9 @@ def moment_text(value: object) -> str:
     """Return a time in RFC 3339 format, UTC, in milliseconds."""
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise TypeError("a moment is a datetime with a time zone")
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return f"{value.isoformat(timespec='milliseconds')[:-6]}Z"
 
 
 def parsed_moment(value: object) -> datetime:

@@ -14,6 +14,7 @@ _DAYS_OF_A_MONTH: Final = 31
 _DISCOUNT: Final = 20
 # Lines per bucket for each grouping, as a multiple of the number of providers.
 _LINES: Final[Mapping[str, int]] = {"PROVIDER": 1, "CONSOLE": 3, "USER": 5, "VM": 5}
+WORD_ARGUMENTS: Final = ("granularity", "groupBy", "start", "end")  # those that `rows_cost` reads
 # Lists whose rows are counted at the root field that has the arguments.
 MEASURED_LISTS: Final = frozenset({"CostReport.buckets", "CostComparison.rows"})
 _VMS_A_DAY: Final = 10

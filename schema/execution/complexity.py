@@ -24,14 +24,16 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    VariableNode,
     get_named_type,
 )
 
-from schema.execution.cost import CEILING, PageSizes, rows, weight
-from schema.sizes import MEASURED_LISTS, Words, rows_cost
+from schema.execution.cost import CEILING, PAGE_ARGUMENTS, PageSizes, rows, weight
+from schema.sizes import MEASURED_LISTS, WORD_ARGUMENTS, Words, rows_cost
 
 # Most lists in an introspection are empty, and all are in memory: this many estimated values count as one of ours.
 _INTROSPECTION_DISCOUNT: Final = 40
+_SIZING_ARGUMENTS: Final = frozenset({*PAGE_ARGUMENTS, *WORD_ARGUMENTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,19 @@ class _Survey:
     def _field(self, node: FieldNode, on: GraphQLNamedType | None) -> GraphQLField | None:
         # graphql-core expects a composite type, and finds nothing in any other.
         return None if on is None else self._schema.get_field(on, node.name.value)  # type: ignore[arg-type]
+
+
+def sizing_variables(document: DocumentNode) -> tuple[str, ...]:
+    """Return the variables that decide how many rows the fields of a document may answer with."""
+    found: set[str] = set()
+    waiting: list[Any] = list(document.definitions)
+    while waiting:
+        node = waiting.pop()
+        for argument in getattr(node, "arguments", None) or ():
+            if isinstance(argument.value, VariableNode) and argument.name.value in _SIZING_ARGUMENTS:
+                found.add(argument.value.name.value)
+        waiting.extend(_selections(getattr(node, "selection_set", None)))
+    return tuple(sorted(found))
 
 
 def _operations(document: DocumentNode, name: str | None) -> Sequence[OperationDefinitionNode]:

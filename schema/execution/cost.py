@@ -19,7 +19,7 @@ from graphql import (
 # Sums stop growing here, far above any limit, so that huge numbers of a hostile caller cost no time.
 CEILING: Final = 10**12
 
-_PAGE_ARGUMENTS: Final = ("first", "last", "limit")
+PAGE_ARGUMENTS: Final = ("first", "last", "limit")
 _USUAL_ROWS: Final = 10
 # Rows of lists without a page size. All others count as ten.
 _ROWS: Final[Mapping[str, int]] = {
@@ -77,7 +77,7 @@ class PageSizes:
 
     def of(self, node: FieldNode, field: GraphQLField | None) -> int | None:
         """Return the rows that a field's page arguments allow, or None if it has no such arguments."""
-        declared = {} if field is None else {name: field.args[name] for name in _PAGE_ARGUMENTS if name in field.args}
+        declared = {} if field is None else {name: field.args[name] for name in PAGE_ARGUMENTS if name in field.args}
         if not declared:
             return None
         given = {argument.name.value: argument.value for argument in node.arguments or ()}

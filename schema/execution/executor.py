@@ -32,7 +32,7 @@ from models.unreadable import Unreadable, collect_unreadable
 from providers.last_known import Stale, collect_stale
 from resolvers.audit import audit_denied
 from resolvers.context import Context
-from schema.execution.complexity import Measurement
+from schema.execution.complexity import Measurement, sizing_variables
 from schema.execution.document_cache import LRUCache
 from schema.execution.errors import (
     BAD_USER_INPUT,
@@ -56,6 +56,10 @@ from schema.records import columns_of
 from schema.root import SCHEMA
 
 _MOST_MISTAKES: Final = 5  # of a document that are told; an answer does not grow with them
+
+
+_MEASUREMENTS: Final = 64  # of one document, by the variables that decide its size
+_REMEMBERED_CHARACTERS: Final = 64
 
 
 class OperationKind(StrEnum):
@@ -99,7 +103,21 @@ class _Parsed:
     document: DocumentNode
     operations: tuple[OperationDefinitionNode, ...]
     introspects: bool
+    sizing: tuple[str, ...]
     plans: dict[str | None, OperationPlan] = field(default_factory=dict)
+    measured: dict[Any, Measurement] = field(default_factory=dict)
+
+    def measure(self, limits: Limits, variables: Mapping[str, Any] | None, name: str | None) -> Measurement:
+        """Return the size of an operation, which is remembered for the variables that decide it. Raises
+        QueryTooComplexError."""
+        key = (name, *(_remembered(each, variables or {}) for each in self.sizing))
+        if None in key[1:]:
+            return check_document(SCHEMA, self.document, limits, variables, name)
+        if key not in self.measured:
+            if len(self.measured) >= _MEASUREMENTS:
+                self.measured.clear()
+            self.measured[key] = check_document(SCHEMA, self.document, limits, variables, name)
+        return self.measured[key]
 
     def plan(self, operation: OperationDefinitionNode) -> OperationPlan:
         name = operation.name.value if operation.name else None
@@ -158,7 +176,7 @@ class GraphQLExecution:
         try:
             known = self._valid.get(text)
             parsed = known or _parsed(text, self._limits)
-            measured = check_document(SCHEMA, parsed.document, self._limits, request.variables, request.operation_name)
+            measured = parsed.measure(self._limits, request.variables, request.operation_name)
         except GraphQLError as error:
             raise RequestFailedError(fault(error)) from None
         if parsed.introspects and not self._open_introspection and context.caller.role is not Role.OPERATOR:
@@ -367,7 +385,15 @@ class GraphQLExecution:
 def _parsed(text: str, limits: Limits) -> _Parsed:
     document = parse_within(text, limits)
     operations = tuple(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
-    return _Parsed(document, operations, _introspects(document))
+    return _Parsed(document, operations, _introspects(document), sizing_variables(document))
+
+
+def _remembered(name: str, variables: Mapping[str, Any]) -> tuple[type, Any] | None:
+    """A variable as a part of a key; None for a value that is not remembered."""
+    value = variables.get(name, ...)
+    if isinstance(value, str):
+        return (str, value) if len(value) <= _REMEMBERED_CHARACTERS else None
+    return (type(value), value) if value is ... or value is None or isinstance(value, bool | int | float) else None
 
 
 async def _note_denials(context: Context, result: ExecutionResult) -> None:

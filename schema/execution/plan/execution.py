@@ -94,12 +94,12 @@ class PlanExecution:
         return [None if key is None else shown[key] for key in keys]
 
     async def _each(self, field: FieldPlan, waiting: Sequence[Waiting]) -> list[Any]:
-        resolver: Any = field.strawberry.base_resolver
         self._prepare(field)
         arguments = self._state[field.arguments_slot]
         if isinstance(arguments, Exception):
             return [arguments for _ in waiting]
-        calls = [resolver.wrapped_func(source, **arguments) for _, source in waiting]
+        resolver = field.resolver
+        calls = [resolver(source, **arguments) for _, source in waiting]
         values = await asyncio.gather(*calls, return_exceptions=True)
         for value in values:
             if isinstance(value, asyncio.CancelledError):

@@ -72,6 +72,12 @@ class FieldPlan:
         return resolver is not None and bool(resolver.arguments or resolver.info_parameter)
 
     @property
+    def resolver(self) -> Any:
+        resolver = self.strawberry.base_resolver
+        assert resolver is not None
+        return resolver.wrapped_func
+
+    @property
     def may_stream(self) -> bool:
         """Whether a resolver may answer with an asynchronous iterator instead of a list."""
         inner = self.definition.type.of_type if is_non_null_type(self.definition.type) else self.definition.type

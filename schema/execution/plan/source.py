@@ -140,13 +140,26 @@ class Source:
             case How.TYPENAME:
                 return repr(field.parent_type.name)
             case How.ATTRIBUTE:
-                found = f"o.{field.strawberry.python_name}"
+                found = self._attribute(field)
             case How.CALL:
                 found = self._call(field)
             case _:
                 return "None"
         v = self._name("v")
         return self._value(field, field.definition.type, v, f"({v} := {found})")
+
+    def _attribute(self, field: FieldPlan) -> str:
+        """The attribute of a parent. A class with `__reads__` shows what its `document` has: an attribute of that name,
+        or what a function makes of it."""
+        name = field.strawberry.python_name
+        read = getattr(origin_of(field.parent_type), "__reads__", {}).get(name)
+        if read is None:
+            return f"o.{name}"
+        if isinstance(read, str):
+            return f"o.document.{read}"
+        called = self._name("read")
+        self._named[called] = read
+        return f"{called}(o.document)"
 
     def _call(self, field: FieldPlan) -> str:
         """The call of a resolver. One with arguments finds them, ready, in its slot."""

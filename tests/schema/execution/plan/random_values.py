@@ -21,6 +21,7 @@ from graphql import (
     is_list_type,
     is_non_null_type,
 )
+from odmantic import Model
 
 from auth.callers import Caller
 from billing.reports import Bucket, Line
@@ -29,6 +30,8 @@ from billing.windows import Window
 from errors import UnavailableError, UnreadableRecordError
 from models.catalog import CONSOLES, ConsoleType
 from models.rollups import RollupKind
+from models.rows import row_reader
+from models.vms import VmStatus
 from placement.coordinates import Position
 from providers.base import ProviderName
 from resolvers.loaders import Loader
@@ -77,6 +80,8 @@ class RandomValues:
         return self._object(type_, depth)
 
     def _object(self, type_: GraphQLObjectType, depth: int) -> Any:
+        if type_.name in ("VM", "Launch"):
+            return origin_of(type_).of(self._record(type_.name))  # type: ignore[attr-defined]
         made: Any = object.__new__(origin_of(type_))
         for name, field in type_.fields.items():
             if how_resolved(name, field) is How.ATTRIBUTE:
@@ -87,8 +92,6 @@ class RandomValues:
 
     def _private(self, type_name: str) -> dict[str, Any]:  # noqa: PLR0911 - one for each type
         match type_name:
-            case "VM" | "Launch":
-                return {"document": self._record()}
             case "LaunchProgress":
                 return {"event": SimpleNamespace(launch_id=self._random.choice(_KEYS))}
             case "Hostnode" | "Region":
@@ -107,16 +110,23 @@ class RandomValues:
                 return {"compared": []}
         return {}
 
-    def _record(self) -> Any:
-        return SimpleNamespace(
-            id=self._random.choice(_KEYS),
-            console=self._random.choice(list(ConsoleType)),
-            launch_id=self._random.choice(_KEYS),
-            vm_id=self._random.choice([None, *_KEYS]),
-            replacement_launch_id=self._random.choice([None, *_KEYS]),
-            provider=self._random.choice(list(ProviderName)),
-            place=SimpleNamespace(site_id=self._random.choice(_KEYS)),
-        )
+    def _record(self, type_name: str) -> Any:
+        """A row of a VM or a launch, of which columns may be wrong."""
+        pick, key = self._random.choice, self._random.choice([None, *_KEYS])
+        changes: dict[str, Any] = {"console": pick(list(ConsoleType)), "user_id": pick(["ann", "bob"])}
+        if type_name == "VM":
+            links: dict[str, Any] = {"launch_id": pick(_KEYS), "replacement_launch_id": key}
+            links["status"] = pick(list(VmStatus))
+            model: Any = a_vm(pick(_KEYS), stopped_at=pick([None, NOON]), **changes, **links)
+        else:
+            model = a_launch(pick(_KEYS), vm_id=key, progress=self._random.random(), **changes)
+        raw = model.model_dump_doc()
+        kind: type[Model] = type(model)
+        row = row_reader(kind, frozenset(kind.__odm_fields__)).read(raw)
+        for name in vars(row):
+            if self._random.random() < self._faults:
+                setattr(row, name, pick(_WRONG))
+        return row
 
     def _site(self) -> Any:
         position = Position(32.0, -96.0)

@@ -38,7 +38,7 @@ _CALLERS: Final = [Caller("ann", Role.PLAYER), Caller("olga", Role.OPERATOR)]
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.0, 0.01, 0.1]))
 @settings(max_examples=170)
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_a_plan_answers_as_graphql_core_does(seed: int, faults: float) -> None:
     random = Random(seed)
     values = RandomValues(random, faults)
