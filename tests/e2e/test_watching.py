@@ -49,7 +49,7 @@ async def test_a_machine_that_vanishes_and_one_that_its_host_stops_are_seen(depl
     )
 
     assert "is lost" in lost["warning"]
-    assert "and not by this service" in off["warning"]
+    assert "but not by this service" in off["warning"]
     assert await metered(deployed, gone) == [(UsageState.RUNNING, True)]
     assert await metered(deployed, stopped) == [(UsageState.RUNNING, True), (UsageState.STOPPED, False)]
 

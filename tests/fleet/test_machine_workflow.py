@@ -187,7 +187,7 @@ async def test_a_machine_that_its_host_stopped_is_seen(world: World) -> None:
     stopped = await world.until(vm, VmStatus.STOPPED)
 
     assert stopped.warning is not None
-    assert stopped.warning.endswith("and not by this service: the machine was stopped at the cloud, not by us")
+    assert stopped.warning.endswith("but not by this service: the machine was stopped at the cloud, not by us")
     (alert,) = await OperatorAlerts(world.db).find_newest(with_cleared=False, limit=10)
     assert (alert.code, alert.subject_id) == (OperatorAlertCode.MACHINE_STOPPED_BY_HOST, vm.id)
     assert stopped.detail == "the machine was stopped at the cloud, not by us"

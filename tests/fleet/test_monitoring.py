@@ -264,7 +264,7 @@ async def test_a_balance_that_ends_is_shown_and_saves_are_uploaded_at_once_and_t
     assert watched.streaming.calls["arm_shutdown_timer"] == 4  # each time that saves are looked after
     shown = (await watched.again(vm)).health_warning
     assert shown is not None
-    assert shown.startswith("The account at its provider is used up within 15 minutes")
+    assert shown.startswith("The account at its provider runs out within 15 minutes")
 
 
 async def test_alerts_about_machines_that_run_no_longer_are_cleared(watched: Watched) -> None:

@@ -24,7 +24,7 @@ TALLINN = Position(59.437, 24.7536)
 
 UNSAFE = [
     (UploadOutcome.NOT_RESTORED, (), "The saves on this machine were never restored completely"),
-    (UploadOutcome.VANISHED, (), "The save folder on this machine is empty, although files were there"),
+    (UploadOutcome.VANISHED, (), "The save folder on this machine is empty, although it had files before"),
     (UploadOutcome.UPLOADED, (LeftOut("saves/a.srm", "cannot be read"),), "saves/a.srm cannot be read"),
 ]
 
@@ -97,7 +97,7 @@ async def test_a_machine_whose_save_folder_is_suddenly_empty_is_not_deleted(worl
     )
 
     assert kept.saves_pending is True
-    assert (kept.warnings or "").startswith("The save folder on this machine is empty, although files were there")
+    assert (kept.warnings or "").startswith("The save folder on this machine is empty, although it had files before")
     assert len(world.cloud.rented) == 1
 
 

@@ -84,7 +84,7 @@ async def test_a_pin_that_is_none_never_reaches_the_machine(anns: GatewayWorld, 
     ("paired", "kind"),
     [
         (PairResult("InvalidInputError", "not the PIN", VmStatus.RUNNING), "InvalidInput"),
-        (PairResult("InvalidStateError", "no device asks to be paired", VmStatus.RUNNING), "InvalidState"),
+        (PairResult("InvalidStateError", "no device requests pairing", VmStatus.RUNNING), "InvalidState"),
         (PairResult("ProviderBusyError", "no answer", VmStatus.RUNNING), "ProviderUnavailable"),
     ],
 )
