@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from streaming.keys import KeyPair
     from streaming.machine import StreamingMachines
 
-VERSION: Final = "0.1.0"
+VERSION: Final = "1.0.0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ $ curl -s http://127.0.0.1:8000/launch -H 'Content-Type: application/json' \\
 $ curl -sN http://127.0.0.1:8000/launch/<the id of that launch>/progress
 ```
 
+- `/openapi.json` describes the paths for programs (OpenAPI 3.1), and `/openapi` is a page to try them, where
+  GraphiQL is open to everyone.
 - Credentials are the same as for GraphQL: [Authentication](identity.md).
 - The response is the document's data. Ids in paths are the ids in responses.
 - Parameters are in the query string. Repeat a parameter to pass a list: `?status=RUNNING&status=STOPPED`. Enum values

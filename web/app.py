@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from web import graphiql
+from web import graphiql, rest_explorer
 from web.access_log import REQUEST_ID, AccessLog
 from web.exports import Exports
 from web.gateway import Gateway
@@ -89,6 +89,7 @@ def create_app(
             *rest_routes(gateway),
             *([Route("/metrics", metrics.answer, methods=["GET"])] if metrics else ()),
             *(graphiql.routes() if explorer else ()),
+            *rest_explorer.routes(gateway.services.version, page=explorer and open_explorer),
             *routes,
         ],
         middleware=[

@@ -47,12 +47,12 @@ class Variables:
     def __init__(self, document: str) -> None:
         (operation,) = (part for part in parse(document).definitions if isinstance(part, OperationDefinitionNode))
         self._types: dict[str, GraphQLInputType] = {}
-        self._required: set[str] = set()
+        self.required: set[str] = set()
         for one in operation.variable_definitions or ():
             kind: Any = type_from_ast(SCHEMA, one.type)
             self._types[one.variable.name.value] = kind
             if isinstance(kind, GraphQLNonNull) and one.default_value is None:
-                self._required.add(one.variable.name.value)
+                self.required.add(one.variable.name.value)
 
     @property
     def names(self) -> set[str]:
@@ -76,7 +76,7 @@ class Variables:
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise UnfitError for the first value that is missing or does not fit."""
-        for name in sorted(self._required - set(values)):
+        for name in sorted(self.required - set(values)):
             _check_fields(get_nullable_type(self._types[name]), name, {})
             raise UnfitError((name,), _NEEDED)
         for name, value in values.items():
