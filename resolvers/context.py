@@ -115,7 +115,7 @@ class Context:
         self.request_id = request_id
         self.resumes_after = 0  # the id of the last event that a resuming client has received
         self.event_id: int | None = None  # of the current event, if events are numbered
-        # Names the event that is being answered for all who follow the same object; None where it has no name.
+        # Names the current event for all followers of the same object; None if it has no name.
         self.event_key: tuple[str, str, int] | None = None
         self.is_over = False  # a resuming client has received all events
         self._rows = 0  # of reports, in the whole response

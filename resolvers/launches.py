@@ -34,7 +34,7 @@ async def launch_of(context: Context, key: str) -> Launch | None:
 
 
 async def launches_of(context: Context, keys: Sequence[str]) -> Mapping[str, Launch | Exception]:
-    """As `launch_of`, for many."""
+    """Return launches by their own ids, as `launch_of` does for one."""
     require(context.caller, "Launch")
     return own_of(context, await context.loaders.launch.load_all(keys))
 

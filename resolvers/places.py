@@ -48,7 +48,7 @@ async def site(context: Context, provider: ProviderName, site_id: str) -> Locate
 async def sites_of(
     context: Context, keys: Sequence[tuple[ProviderName, str]]
 ) -> Mapping[tuple[ProviderName, str], LocatedSite | Exception | None]:
-    """As `site`, for many."""
+    """Return sites, as `site` does for one."""
     configured = context.services.registry.is_configured
     listed = await context.loaders.sites.load_all({provider for provider, _ in keys if configured(provider)})
     return {key: _at(listed.get(key[0]), key[1]) for key in keys}

@@ -31,7 +31,7 @@ async def vm_of(context: Context, key: str) -> Vm | None:
 
 
 async def vms_of(context: Context, keys: Sequence[str]) -> Mapping[str, Vm | Exception]:
-    """As `vm_of`, for many."""
+    """Return VMs by their own ids, as `vm_of` does for one."""
     require(context.caller, "VM")
     return own_of(context, await context.loaders.vm.load_all(keys))
 

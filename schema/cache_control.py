@@ -1,7 +1,7 @@
-"""How long, and for whom, the result of a field may be shared: `@cacheControl` in the schema.
+"""The directive `@cacheControl`: how long, and between which callers, the result of a field may be shared.
 
 A field without a hint belongs to its caller alone, unless it is a plain attribute of an object: then it is as shareable
-as that object. A field with a resolver of its own needs a hint, because it could look at the caller.
+as that object. A field with its own resolver needs a hint, because it could look at the caller.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class CacheHint:
 
 
 def shared_for(seconds: int) -> Mapping[str, CacheHint]:
-    """Return the metadata of a field whose result is the same for all callers of a role, and may be that old."""
+    """Return the metadata of a field with the same result for all callers of a role, which may be that old."""
     return {_KEY: CacheHint(seconds)}
 
 

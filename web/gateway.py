@@ -50,7 +50,7 @@ class WebLimits:
 class Gateway:
     """What HTTP and WebSocket requests are answered with.
 
-    `cors_origins`: web origins whose pages may call; `*` allows all. `allows_loopback_origins` adds the pages of this
+    `cors_origins`: web origins of pages that may call; `*` allows all. `allows_loopback_origins` adds the pages of this
     machine, for development. `proxies` may name the client.
     """
 

@@ -1,8 +1,9 @@
-"""uvicorn's httptools protocol with what it lacks: time limits for heads, limits for their size, refusal of ambiguous
-messages and of bodies in tiny pieces, slow-reader detection, and a bound for requests that are sent ahead.
+"""uvicorn's httptools protocol with limits that it lacks.
 
-llhttp, the parser below httptools, is not asked about a message's size, its Host or its trailers. What it lets pass and
-must not reach the application is refused here. The only subclass of uvicorn's private HTTP class.
+Limits the time and size of request heads and the amount of pipelined requests, refuses ambiguous messages and bodies in
+tiny chunks, and detects slow readers. llhttp, the parser below httptools, does not check a message's size, its Host or
+its trailers, so messages that must not reach the application are refused here. This is the only subclass of uvicorn's
+private HTTP class.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from web.idle_connections import IdleConnections
 from web.responses import json_answer
 from web.websocket_protocol import SlowReader, slices
 
-_CRUMBS: Final = 8 * 1024  # bytes around the pieces of a body that may outweigh them
-_REST: Final = 128 * 1024  # bytes of a body that may come after its answer; the connection is good for more then
-_AHEAD: Final = 512 * 1024  # bytes that a client may send before the requests in front of them are answered
-_LOOK_S: Final = 0.02
-_FAREWELL_S: Final = 1.0  # so long an answer has to arrive before the connection is closed under a body
+_OVERHEAD: Final = 8 * 1024  # bytes that may be spent around the chunks of a body, beyond those in them
+_REST: Final = 128 * 1024  # bytes of a body that may follow the response without closing the connection
+_AHEAD: Final = 512 * 1024  # bytes that a client may pipeline before earlier requests are answered
+_RECHECK_S: Final = 0.02
+_CLOSE_DELAY_S: Final = 1.0  # time for a response to arrive before the connection is closed during a body
 _INVALID: Final = "Invalid HTTP request received."
 _METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} /")
 _METHODS: Final = "GET, POST, PUT, DELETE, OPTIONS"
@@ -39,9 +40,12 @@ class _RefusedHeadError(ValueError):
 
 
 class HardenedHttpProtocol(HttpToolsProtocol):
-    """From the first moment of a connection, and from the first byte of each further request, the whole head has to
-    be there within `head_timeout_s`. One that is too large never reaches WebSockets; over HTTP the application says so,
-    if it came at once. A client that reads nothing for `slow_reader_s` is cut off."""
+    """The hardened protocol.
+
+    The whole head must arrive within `head_timeout_s` from the start of the connection, or from the first byte of a
+    later request. A head that is too large never reaches the WebSocket library; over HTTP the application refuses it if
+    it arrived at once. A client that reads nothing for `slow_reader_s` is disconnected.
+    """
 
     head_timeout_s = 10.0
     slow_reader_s = 20.0
@@ -49,12 +53,12 @@ class HardenedHttpProtocol(HttpToolsProtocol):
     refusal_log = AccessLog()
     idle = IdleConnections()
     _head_timer: asyncio.TimerHandle | None = None
-    _running: RequestResponseCycle | None = None  # the request that the application answers now, or answered last
-    _messages = _head_bytes = 0  # begun on this connection; bytes of an unfinished head
-    _crumbs = _body = 0  # bytes of the present request: around the pieces of its body, and of these
+    _running: RequestResponseCycle | None = None  # the request that the application is answering or answered last
+    _messages = _head_bytes = 0  # messages on this connection; bytes of an unfinished head
+    _overhead = _body = 0  # bytes of the current request: around the chunks of its body, and in them
     _in_head = _in_body = _upgrades = _dropping = False
-    _ahead = b""  # what was sent ahead and is not parsed yet
-    _part = b""  # what is being parsed
+    _ahead = b""  # pipelined data that is not parsed yet
+    _part = b""  # the part that is being parsed
     _not_taken: list[tuple[bytes, bytes]] = []  # noqa: RUF012  (replaced, never changed)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its base does
@@ -80,7 +84,7 @@ class HardenedHttpProtocol(HttpToolsProtocol):
         self._in_head, self._in_body, self._upgrades = True, False, False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Ignore trailers: a header that comes after the body would be seen by nothing that checked the head."""
+        """Ignore trailers: headers after the body would bypass the checks of the head."""
         if self._in_head:
             super().on_header(name, value)
 
@@ -114,7 +118,7 @@ class HardenedHttpProtocol(HttpToolsProtocol):
             self.idle.add(self)
         if self._in_body and self.cycle.response_complete and not self._will_end_soon():
             self._dropping = True
-            self.loop.call_later(_FAREWELL_S, self.transport.close)
+            self.loop.call_later(_CLOSE_DELAY_S, self.transport.close)
         if self._ahead and not self.transport.is_closing():
             self.flow.pause_reading()
             if not self.pipeline:
@@ -134,7 +138,7 @@ class HardenedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._ahead = b""
         super().connection_lost(exc)
-        # uvicorn tells the newest request only; the one that is being answered would go on without its client.
+        # uvicorn notifies only the newest request; the one in progress would continue without its client.
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
@@ -147,12 +151,14 @@ class HardenedHttpProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
         upgraded: Any = self.transport.get_protocol()
         if not upgraded.handshake_initiated:
-            # The WebSocket library could not read it (a long line) and would wait without end.
+            # The WebSocket library could not parse it (a long line) and would wait forever.
             self._answer(_malformed(_INVALID), self.scope["method"], self.scope["path"])
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser could not read. Requests in front of it are answered first, and the connection ends
-        with them."""
+        """Refuse a message that the parser could not read.
+
+        Earlier requests are answered first, and the connection ends after them.
+        """
         self._dropping = True
         failing = None if self._in_head or self.cycle is None else self.cycle
         if failing is not None and failing is not self._running and self.pipeline:
@@ -170,7 +176,7 @@ class HardenedHttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def _unset_keepalive_if_required(self) -> None:
-        """Also stop counting the connection among the idle ones: it has data, or is lost."""
+        """Also stop counting the connection as idle: it has data, or is lost."""
         self.idle.remove(self)
         super()._unset_keepalive_if_required()
 
@@ -178,7 +184,7 @@ class HardenedHttpProtocol(HttpToolsProtocol):
         return self._upgrades
 
     def _asks_for_websocket(self, version: str) -> bool:
-        """Return whether to hand over to WebSockets. A head that is too large stays HTTP, whose answer says so."""
+        """Return whether to upgrade to a WebSocket. A head that is too large stays HTTP, which can refuse it."""
         if version != "1.1" or not self.parser.should_upgrade() or not super()._should_upgrade():
             return False
         url = httptools.parse_url(self.url)
@@ -203,15 +209,15 @@ class HardenedHttpProtocol(HttpToolsProtocol):
         if self._dropping or self._is_upgraded():
             return
         if self._in_head:
-            # Only a part that holds nothing of another message is counted.
+            # Count only parts without data of another message.
             alone = self._messages == messages + (1 if at_boundary else 0)
             self._head_bytes = (0 if at_boundary else self._head_bytes) + (len(part) if alone else 0)
             if self._head_bytes > self.heads.max_bytes:
                 self._refuse_head()
         elif within and messages == self._messages:
-            self._count_crumbs(len(part) - (self._body - body))
+            self._count_overhead(len(part) - (self._body - body))
         else:
-            self._crumbs = self._body = 0
+            self._overhead = self._body = 0
 
     def _feed(self, part: bytes) -> None:
         try:
@@ -226,8 +232,10 @@ class HardenedHttpProtocol(HttpToolsProtocol):
             self.send_400_response(_INVALID)
 
     def _without_offer(self) -> bytes:
-        """Return the head without the offer of another protocol (h2c), for a parser of its own. llhttp takes the body
-        of such a request for the other protocol, and would find requests in it."""
+        """Return the head without the offer of another protocol (h2c), for a new parser.
+
+        llhttp treats the body of such a request as data of the other protocol, and would find requests in it.
+        """
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         self.parser = self._new_parser()
         self._not_taken = [header for header in self.headers if header[0] == b"upgrade"]
@@ -236,8 +244,8 @@ class HardenedHttpProtocol(HttpToolsProtocol):
 
     def _new_parser(self) -> Any:
         parser = httptools.HttpRequestParser(self)
-        # A head with a length and pieces is refused by the application, in words that a page can read. Requests that
-        # come after one that ends the connection are not answered.
+        # The application refuses a head with both a length and chunks, in a response that a page can read. Requests
+        # after one that ends the connection are not answered.
         parser.set_dangerous_leniencies(lenient_data_after_close=True, lenient_chunked_length=True)
         return parser
 
@@ -262,25 +270,25 @@ class HardenedHttpProtocol(HttpToolsProtocol):
             self._dropping = True
             self._answer(too_large("headBytes", self.heads.max_bytes, "bytes"))
 
-    def _count_crumbs(self, crumbs: int) -> None:
-        self._crumbs += crumbs
-        if self._crumbs > max(_CRUMBS, self._body) and not self.cycle.response_complete:
-            self.send_400_response("The pieces of the request are too small.")
+    def _count_overhead(self, overhead: int) -> None:
+        self._overhead += overhead
+        if self._overhead > max(_OVERHEAD, self._body) and not self.cycle.response_complete:
+            self.send_400_response("The chunks of the request are too small.")
 
     def _is_answering(self) -> bool:
         return self._running is not None and not self._running.response_complete
 
     def _will_end_soon(self) -> bool:
-        """What follows is of a length that was told, and no great one: then it is cheap to read to its end."""
+        """Return whether the rest of the body has a known, small length, so that it is cheap to read."""
         lengths = [value for name, value in self.headers if name == b"content-length"]
         return bool(lengths) and int(lengths[0]) <= _REST
 
     def _addressed(self) -> tuple[str, str]:
-        """Return method and path of a WebSocket handshake that is refused; others are not looked at."""
+        """Return the method and path of a refused WebSocket handshake; those of other requests are unknown."""
         return (self.scope["method"], self.scope["path"]) if self._upgrades else (UNKNOWN, UNKNOWN)
 
     def _answer(self, answer: Response, method: str = UNKNOWN, path: str = UNKNOWN) -> None:
-        """Answer a request that does not reach the application, or whose body cannot be read to its end."""
+        """Answer a request that does not reach the application or has an unreadable body."""
         if self._is_answering():
             # The application is reading this request, and writes its line in the access log.
             request_id = self.scope["state"].setdefault("request_id", new_request_id())
@@ -304,9 +312,8 @@ class HardenedHttpProtocol(HttpToolsProtocol):
         self._head_timer = self.loop.call_later(self.head_timeout_s, self._look_again)
 
     def _look_again(self) -> None:
-        """Take a head that was received in time and waited for this process, which was busy: the event loop reads it
-        before this timer ends."""
-        self._head_timer = self.loop.call_later(_LOOK_S, self._give_up)
+        """Wait a little longer for a head that arrived in time but was not yet read because this process was busy."""
+        self._head_timer = self.loop.call_later(_RECHECK_S, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._head_timer is not None:
@@ -320,30 +327,30 @@ class HardenedHttpProtocol(HttpToolsProtocol):
 
 
 def _objection(version: str, headers: list[tuple[bytes, bytes]]) -> str | None:
-    """Return what llhttp lets pass in a head and must not: proxies could read such a message otherwise than we do."""
+    """Return why a head that llhttp accepts is refused, or None. Proxies could interpret such messages differently."""
     hosts = sum(name == b"host" for name, _ in headers)
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     if version not in ("1.0", "1.1"):
-        return "only HTTP/1.0 and HTTP/1.1 are spoken here"
+        return "only HTTP/1.0 and HTTP/1.1 are supported"
     if hosts > 1 or (hosts == 0 and version == "1.1"):
-        return "a request has one Host header"
+        return "a request must have exactly one Host header"
     if codings and (codings != [b"chunked"] or version == "1.0"):
-        return "the only Transfer-Encoding that is read is chunked"
+        return "the only supported Transfer-Encoding is chunked"
     return None
 
 
 def _refusal(message: str, part: bytes) -> Response:
     error = sys.exception()
     if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(part):
-        return _malformed("this method is not known here", 405, {"Allow": _METHODS})
+        return _malformed("this method is not supported", 405, {"Allow": _METHODS})
     if isinstance(error, httptools.HttpParserCallbackError) and isinstance(error.__context__, _RefusedHeadError):
         return _malformed(str(error.__context__))
     return _malformed(message)
 
 
 def _malformed(message: str, status: int = 400, headers: dict[str, str] | None = None) -> Response:
-    told = {"message": message, "extensions": {"code": "BAD_REQUEST"}}
-    return json_answer({"errors": [told]}, status, headers={"Connection": "close", **(headers or {})})
+    error = {"message": message, "extensions": {"code": "BAD_REQUEST"}}
+    return json_answer({"errors": [error]}, status, headers={"Connection": "close", **(headers or {})})
 
 
 def hardened_http_protocol(
@@ -353,7 +360,7 @@ def hardened_http_protocol(
     access_log: AccessLog | None = None,
     max_idle: int = 500,
 ) -> type[HardenedHttpProtocol]:
-    """Return the same protocol with these values: the server makes one of its class for each connection."""
+    """Return a subclass with these values, for uvicorn to instantiate."""
     settings = {
         "head_timeout_s": head_timeout_s,
         "heads": heads or HeadLimits(),

@@ -1,4 +1,4 @@
-"""Who counts what is asked, told in words that no caller can choose."""
+"""The interface through which executed operations are counted. Callers cannot choose its labels."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ class Outcome(StrEnum):
 
 
 class OperationObserver(Protocol):
-    """`document` is the name of a trusted document, and None for every other."""
+    """Counts operations. `document` is the name of a trusted document, or None for any other."""
 
     def answered(self, document: str | None, outcome: Outcome, seconds: float) -> None:
-        """A query, a mutation, or the beginning of a subscription."""
+        """Count a query, a mutation, or the beginning of a subscription."""
         ...
 
     def following(self, document: str | None) -> AbstractContextManager[None]:
-        """For as long as a subscription lasts."""
+        """Count a subscription while the context is entered."""
         ...
 
     def executed_by_graphql_core(self, reason: str) -> None:
-        """Count an operation that was not executed by a compiled plan, or a part of one whose value the plan did not
-        accept."""
+        """Count an operation, or a single value, that graphql-core executed instead of a compiled plan."""
         ...
 
 
 class NullObserver:
-    """Keeps Listener, and forgets."""
+    """Counts nothing."""
 
     def answered(self, document: str | None, outcome: Outcome, seconds: float) -> None:
         pass

@@ -1,7 +1,7 @@
-"""Answers that are the same for all callers of a role: computed once, kept as bytes for as long as their fields allow.
+"""Shares responses between all callers of a role: computed once, kept as bytes for as long as their fields allow.
 
-What may be shared is read from the schema's `@cacheControl` hints. An answer with errors, with records left out, or
-with old data of a cloud that does not answer is given to those who wait for it and not kept.
+The schema's `@cacheControl` hints say what may be shared. A response with errors, with omitted records, or with old
+data of an unavailable cloud is returned to the callers that wait for it, but not kept.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class SharedAnswers:
         return known
 
     async def get(self, key: Key, max_age_s: int, compute: Callable[[], Awaitable[Answer]]) -> SharedAnswer:
-        """Return the kept answer, or compute it. The error of `compute` reaches all who wait for it."""
+        """Return the kept answer, or compute it. An error of `compute` is raised for every caller that waits."""
         if (kept := self.kept(key)) is not None:
             return kept
         task = self._computing.get(key)

@@ -87,7 +87,7 @@ async def test_a_body_of_crumbs_is_refused_before_it_is_read(address: str) -> No
     said = await said_to(address, POST + b"\r\n", b"1\r\n{\r\n" * 4_000)
 
     assert said.startswith(b"HTTP/1.1 400")
-    assert b"The pieces of the request are too small." in said
+    assert b"The chunks of the request are too small." in said
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])

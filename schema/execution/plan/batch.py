@@ -21,7 +21,7 @@ class Batch:
 
     @property
     def metadata(self) -> Mapping[Any, Any]:
-        """What `strawberry.field` takes."""
+        """Return the metadata for `strawberry.field`."""
         return {_NAME: self}
 
 

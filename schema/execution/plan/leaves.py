@@ -53,7 +53,7 @@ def leaf_source(name: str, v: str, bound: str, convert: str, *, nullable: bool, 
 
 
 def enum_class(type_: GraphQLLeafType) -> type[Enum] | None:
-    """The class whose members have the names of an enum's values, where there is one."""
+    """Return the class with members named like an enum's values, if there is one."""
     if not isinstance(type_, GraphQLEnumType):
         return None
     found = getattr(type_, "wrapped_cls", None)

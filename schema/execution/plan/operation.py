@@ -157,14 +157,14 @@ class _Compiler:
 
 
 def _wait_at(above: FieldPlan | None, field: FieldPlan) -> None:
-    """Name a field at each one above whose value is built before this field is awaited."""
+    """Register a field at each field above that is built before this one is awaited."""
     while above is not None:
         above.waiting.append(field)
         above = None if above.is_awaited else above.parent
 
 
 def _switches(document: DocumentNode) -> Iterator[str]:
-    """The variables that decide which fields are selected."""
+    """Yield the variables that decide which fields are selected."""
     waiting: list[Any] = list(document.definitions)
     while waiting:
         node = waiting.pop()
