@@ -32,7 +32,7 @@ class MonthOfLaunches:
 async def launch_times(db: Database, since: datetime) -> list[MonthOfLaunches]:
     """Return the months from `since` on, the newest first, with the busiest site of each first."""
     found = await db.aggregate(LaunchTime, _grouped(since))
-    months = [_month(row["_id"], row["seconds"], row["promises"], row["kept"]) for row in found]
+    months = [month for row in found if (month := _month_of(row)) is not None]
     return sorted(months, key=lambda each: (-each.month.toordinal(), -each.launches, each.provider, each.site_id))
 
 
@@ -57,6 +57,15 @@ def _grouped(since: datetime) -> list[dict[str, Any]]:
             }
         },
     ]
+
+
+def _month_of(row: dict[str, Any]) -> MonthOfLaunches | None:
+    """Return None for records that this version cannot read."""
+    try:
+        seconds = [float(each) for each in row["seconds"]]
+        return _month(row["_id"], seconds, row["promises"], row["kept"])
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def _month(key: dict[str, Any], seconds: Sequence[float], promises: int, kept: int) -> MonthOfLaunches:

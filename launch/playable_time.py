@@ -107,15 +107,19 @@ class PlayableTimes:
                 {"$limit": _NEWEST},
                 {"$project": dict.fromkeys(_COLUMNS, 1)},
             ]
-            self._samples = [_sample(row) for row in await self._db.aggregate(LaunchTime, newest)]
+            rows = await self._db.aggregate(LaunchTime, newest)
+            self._samples = [sample for row in rows if (sample := _sample(row)) is not None]
             self._read_at = time.monotonic()
         return self._samples
 
 
-def _sample(row: dict[str, Any]) -> _Sample:
-    return _Sample(
-        ProviderName(row["provider"]), row["site_id"], PresetName(row["preset"]), row["warm"], row["seconds"]
-    )
+def _sample(row: dict[str, Any]) -> _Sample | None:
+    """Return a record's part in the figures; None if this version cannot read it."""
+    try:
+        provider, preset, seconds = ProviderName(row["provider"]), PresetName(row["preset"]), float(row["seconds"])
+        return _Sample(provider, row["site_id"], preset, row["warm"], seconds)
+    except (KeyError, ValueError, TypeError):
+        return None
 
 
 def _promise(seconds: Sequence[float], basis: PlayableBasis, *, warm: bool) -> PlayablePromise:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from errors import ProviderError
+from errors import ProviderError, UnreadableRecordError
 from models.catalog import consoles, repository_of
 from models.database import Database
 from models.emulator_images import EmulatorImage
@@ -45,7 +45,7 @@ class EmulatorImages:
         """Return an image by its digest. A tag that was never resolved is resolved now."""
         if "@" in image or self._registry is None:
             return PinnedImage(image)
-        known = await self._db.get(EmulatorImage, image)
+        known = await self._db.get_derived(EmulatorImage, image)
         if known is None or known.digest is None:
             known = await self.refresh_one(image)
         if known.digest is None:
@@ -60,7 +60,7 @@ class EmulatorImages:
         """Ask the registry, and keep its answer. One that does not answer leaves the digest as it is."""
         assert self._registry is not None, "images are refreshed by workers, which have a registry"
         now = datetime.now(UTC)
-        known = await self._db.get(EmulatorImage, image)
+        known = await self._known_or_forgotten(image)
         try:
             digest = await self._registry.digest(image)
         except ProviderError as error:
@@ -75,8 +75,20 @@ class EmulatorImages:
     async def known(self) -> list[EmulatorImage]:
         """Return the images of all consoles as they are known, in the order of their names."""
         tags = await self._tags()
-        found = {each.id: each for each in await self._db.get_many(EmulatorImage, tags)}
+        read = await self._db.read_many(EmulatorImage, tags)
+        found = {tag: image for tag, image in read.items() if isinstance(image, EmulatorImage)}
         return [found.get(tag) or EmulatorImage(id=tag) for tag in tags]
+
+    async def _known_or_forgotten(self, image: str) -> EmulatorImage | None:
+        """Return what is known of an image.
+
+        A record that this version cannot read is deleted, because the registry is asked again.
+        """
+        try:
+            return await self._db.get(EmulatorImage, image)
+        except UnreadableRecordError:
+            await self._db.delete(EmulatorImage, {"_id": image})
+            return None
 
     async def _tags(self) -> list[str]:
         return _without_digest(each.emulator.image for each in (await consoles(self._db)).values())

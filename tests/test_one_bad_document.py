@@ -32,20 +32,25 @@ from fleet.spending_enforcement import Spending
 from fleet.sweep_plan import Verdict
 from fleet.sweeper import Sweeper
 from launch.ended_runs import InterruptedLaunches
+from launch.launch_times import launch_times
+from launch.playable_time import PlayableTimes
 from launch.recovery import LaunchRecovery
 from models.api_keys import ApiKey
 from models.audit import AuditEntry, find_entries
 from models.billed import BalanceSample, BilledAmount, BilledState
-from models.catalog import ConsoleSettings, ConsoleType, console, consoles
+from models.catalog import CONSOLES, ConsoleSettings, ConsoleType, PresetName, console, consoles
 from models.cloudypad_states import CloudyPadState, CloudyPadStates
 from models.database import Database
 from models.deployment import DeploymentRecord
+from models.emulator_images import EmulatorImage
 from models.google_prices import GoogleRegionPrices
 from models.idempotency import IdempotencyKey
+from models.launch_times import LaunchTime
 from models.launches import Launch, LaunchEvent, LaunchStatus
 from models.limits import LimitPeriod, SpendingAlert, SpendingLimit, SpendingStop
 from models.operator_alerts import OperatorAlert
 from models.orphans import OrphanMachine, Sweep
+from models.pairings import PairingWindow
 from models.placement_cache import FullSite, GeocodedPlace, NetworkOrder
 from models.provider_reports import ProviderReport
 from models.rate_counters import RateWindow, claim_all
@@ -59,6 +64,7 @@ from placement.unavailable_sites import FullSites
 from providers.base import ProviderName
 from providers.google.billing_export import ExportedCost
 from providers.http import Http
+from streaming.emulator_images import EmulatorImages
 from tests.fleet.test_spending_enforcement import http
 from tests.fleet.test_sweeper import a_vm, at_cloud
 from tests.providers.test_billing_export import FakeExport
@@ -82,6 +88,7 @@ BAD: Final[dict[type[Model], dict[str, Any]]] = {
     BilledState: {"_id": ProviderName.CLOUDYPAD},
     CloudyPadState: {"_id": f"gamer-main-{STRANGE}", "provider": "gcp"},
     ConsoleSettings: {"_id": ConsoleType.NES, "preset": "OF_A_LATER_VERSION"},
+    EmulatorImage: {"_id": CONSOLES[ConsoleType.SWITCH].emulator.image, "digest": {"of": "a later version"}},
     FullSite: {"_id": f"{TD}:*", "until": NOW + HOUR},
     GeocodedPlace: {"_id": "Dallas|Texas|United States"},
     GoogleRegionPrices: {"_id": "us-central1"},
@@ -96,9 +103,11 @@ BAD: Final[dict[type[Model], dict[str, Any]]] = {
         "caller_id": "player-1",
         "idempotency_key": "bad",
     },
+    LaunchTime: {"_id": "100000000000000009", "ready_at": NOW, "provider": TD, "seconds": "long"},
     LaunchEvent: {"_id": "bad", "launch_id": "100000000000000009", "sequence": 1},
     NetworkOrder: {"_id": "us-central1"},
     OperatorAlert: {"_id": "bad", "key": "SWEEP_PAUSED:sweeper", "raised_at": NOW, "cleared_at": None, "told": False},
+    PairingWindow: {"_id": STRANGE},
     ProviderReport: {"_id": "bad", "provider": TD, "expires_at": NOW + HOUR},
     RateWindow: {"_id": "1:bad", "expires_at": NOW + HOUR},
     RolledSpan: {"_id": f"DAY:{TODAY - timedelta(days=1):%Y-%m-%d}", "span": "DAY", "start": TODAY - timedelta(days=1)},
@@ -136,6 +145,11 @@ async def poison(db: Database) -> None:
     for model, raw in BAD.items():
         key = {"_id": raw["_id"]}
         await db.upsert(model, key, {"$set": {name: value for name, value in raw.items() if name != "_id"} or {"x": 1}})
+
+
+class Registry:
+    async def digest(self, image: str) -> str:
+        return "sha256:good"
 
 
 class Account:
@@ -228,6 +242,12 @@ async def test_what_is_read_on_the_way_goes_on(world: World) -> None:
     assert (await ReportedHealth(db, TD, simulated=True).get()).healthy
     assert ConsoleType.NES not in await consoles(db)
     assert (await console(db, ConsoleType.SWITCH)).type is ConsoleType.SWITCH
+    images = EmulatorImages(db, Registry())
+    assert {each.digest for each in await images.known()} == {None}
+    switch = CONSOLES[ConsoleType.SWITCH].emulator.image
+    assert (await images.pinned(switch)).name.endswith("@sha256:good")
+    assert await launch_times(db, NOW - timedelta(days=1)) == []
+    assert await PlayableTimes(db).expected(TD, "dallas", PresetName.PREMIUM, warm=True) is None
     assert await CloudyPadStates(db).versions("gcp") == {f"gamer-main-{STRANGE}": -1}
     assert await find_entries(db) == []
     assert await OperatorAlerts(db).find_newest(with_cleared=True, limit=5) == []
