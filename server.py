@@ -25,7 +25,6 @@ from starlette.applications import Starlette
 
 from auth.authenticator import DEVELOPER
 from billing.rollups import Rollups
-from composition import preflight
 from composition.dependencies import VERSION, Dependencies, compose
 from composition.embedded_defaults import completed, embedded, needs_simulator
 from composition.identity import claim_database, identity_of, restrict
@@ -102,6 +101,8 @@ def main() -> int:
 
 def check(role: str, *, as_json: bool) -> int:
     """Print a report of everything that the role needs. Return 0 if all of it is in order, else 1."""
+    from composition import preflight  # noqa: PLC0415  (it loads what a gateway never needs)
+
     if invalid := setting_faults():
         results = [preflight.CheckResult("settings", preflight.CheckState.FAILED, line) for line in invalid]
     else:
