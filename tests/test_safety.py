@@ -72,6 +72,7 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"SSH_KEY_PATH": None}, "SSH_KEY_PATH"),
         ({"API_KEY_SECRET": None}, "API_KEY_SECRET"),
         ({"GCS_ENDPOINT_URL": "http://localhost:8100"}, "GCS_ENDPOINT_URL"),
+        ({"GCS_SIGNING_URL": "http://localhost:8100"}, "GCS_SIGNING_URL"),
         ({"GOOGLE_CATALOG_URL": "http://127.0.0.1:8101"}, "GOOGLE_CATALOG_URL"),
         ({"GOOGLE_LOCATION_FINDER_URL": "http://127.0.0.1:8100"}, "GOOGLE_LOCATION_FINDER_URL"),
         ({"GOOGLE_COMPUTE_URL": "http://127.0.0.1:8102"}, "GOOGLE_COMPUTE_URL"),
