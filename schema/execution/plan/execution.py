@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from graphql import ExecutionResult, Executor, is_non_null_type, located_error
 from graphql.execution.values import get_argument_values
@@ -81,17 +81,19 @@ class PlanExecution:
     async def _batch(self, field: FieldPlan, waiting: Sequence[Waiting]) -> list[Any]:
         """The values of a field for all parents, or exceptions. Equal keys give the same object."""
         batch = field.batch
-        keys = [batch.key(source) for _, source in waiting]
+        keys = [_key(field, source) for _, source in waiting]
         shown: dict[Any, Any] = {None: None}
         try:
-            wanted = [key for key in dict.fromkeys(keys) if key is not None]
+            wanted = [key for key in dict.fromkeys(keys) if key is not None and key is not _ALONE]
             loaded = await batch.load(self._executor.context_value, wanted) if wanted else {}
         except Exception as error:  # it is located where the values are completed
-            shown |= dict.fromkeys(keys, error)
+            shown = dict.fromkeys(keys, error) | shown
         else:
             for key in wanted:
                 shown[key] = _shown(batch.show, loaded.get(key))
-        return [None if key is None else shown[key] for key in keys]
+        alone = [one for one, key in zip(waiting, keys, strict=True) if key is _ALONE]
+        values = iter(await self._each(field, alone) if alone else ())
+        return [next(values) if key is _ALONE else shown[key] for key in keys]
 
     async def _each(self, field: FieldPlan, waiting: Sequence[Waiting]) -> list[Any]:
         self._prepare(field)
@@ -276,6 +278,19 @@ def _set_null(data: Any, position: Sequence[str | int]) -> None:
         data = data[key]
     if data is not None:
         data[position[-1]] = None
+
+
+def _key(field: FieldPlan, source: Any) -> Any:
+    """The key of a parent in a batch, or `_ALONE` where only the resolver itself can say what it answers."""
+    try:
+        key = field.batch.key(source)
+        hash(key)
+    except Exception:  # the resolver raises it again, where it is located
+        return _ALONE
+    return _ALONE if key is None and is_non_null_type(field.definition.type) else key
+
+
+_ALONE: Final = object()
 
 
 def _shown(show: Callable[[Any], Any], value: Any) -> Any:
