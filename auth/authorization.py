@@ -15,7 +15,7 @@ from errors import ForbiddenError
 
 
 class Scope(StrEnum):
-    """Whose objects a role can reach through a field."""
+    """The objects that a role can reach through a field."""
 
     SHARED = "shared"  # owned by no user: the same result for all
     OWN = "own"  # only the caller's own; an object of another user looks as if it did not exist
@@ -140,7 +140,7 @@ def resolve_user(caller: Caller, user_id: str | None) -> str:
 
 
 def owner_filter(caller: Caller, user_id: str | None) -> str | None:
-    """Return the user to whose objects a list is limited; None for all users, which no player gets.
+    """Return the user that a list is limited to; None for all users, which no player gets.
 
     Raises as `resolve_user` does.
     """

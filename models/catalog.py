@@ -117,7 +117,7 @@ class Console:
 
     @property
     def unplayable_reason(self) -> str | None:
-        """Return why no game of the console starts, or None if games do as far as the configuration can tell."""
+        """Return why no game of the console starts, or None if games do according to the configuration."""
         repository, emulator = repository_of(self.emulator.image), self.emulator
         if repository == PEGASUS and emulator.platform not in PEGASUS_PLATFORMS:
             return f"No emulator is configured for {self.name}: {repository} opens a menu and starts none of its games"

@@ -140,7 +140,7 @@ class ChangeFeed(Generic[M]):
         """Keep the stream open and resume it after failures; if that is impossible, ask all listeners to read again."""
         token: Mapping[str, Any] | None = None
         failures = 0
-        # Checked besides being cancelled: the driver can turn a cancellation into an error of its own.
+        # Checked besides being cancelled: the driver can turn a cancellation into another error.
         while self._following is asyncio.current_task():
             try:
                 async with self._db.watch(self._model, self._pipeline, token) as stream:

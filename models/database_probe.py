@@ -44,7 +44,7 @@ async def check_address(uri: str, database: str, timeout_s: float = 5.0) -> None
 
 @asynccontextmanager
 async def _client(uri: str, timeout_s: float) -> AsyncIterator[AsyncMongoClient[dict[str, Any]]]:
-    """Open a client of its own. Raises UnusableError with the reason if the body fails."""
+    """Open a separate client. Raises UnusableError with the reason if the body fails."""
     milliseconds = int(timeout_s * 1000)
     try:
         async with asyncio.timeout(3 * timeout_s):  # DNS is queried twice

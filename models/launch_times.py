@@ -18,7 +18,7 @@ class PlayableBasis(StrEnum):
 
 
 class PlayablePromise(EmbeddedModel):
-    """What a player is told before a launch: in how many seconds after the request the game can be started."""
+    """What a player sees before a launch: the seconds from the request until the game can be started."""
 
     p50_seconds: float
     p90_seconds: float

@@ -35,5 +35,5 @@ class PairingWindow(Model):
     model_config = {"collection": "pairing_windows"}
 
     def status_at(self, now: datetime) -> PairingStatus:
-        """Return the status, which is EXPIRED once the window's time is up, whoever has noted it."""
+        """Return the status, which is EXPIRED once the window's time is up, whether or not that has been recorded."""
         return PairingStatus.EXPIRED if self.status in OPEN and now >= self.expires_at else self.status
