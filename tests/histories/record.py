@@ -37,6 +37,7 @@ from errors import InvalidStateError, MachineLostError, NoCapacityError, Provide
 from fleet.messages import Command, MonitorState, PairingInput, launch_workflow_id, machine_workflow_id
 from fleet.pairing_service import PairingService
 from fleet.pairing_window import pairing_workflow_id
+from fleet.save_purge import PurgeDeletedSavesWorkflow, SavePurge
 from fleet.schedules import Sweeping, SweepWorkflow
 from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow, alert_workflow_id
@@ -52,11 +53,13 @@ from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
 from providers.base import MachineState
 from providers.http import Http
+from providers.storage.bucket import Bucket
 from streaming.emulator_images import EmulatorImages
 from tests.launch.test_versions import Builds, until_on
+from tests.providers.games_bucket import bucket, server
 from tests.world import World, world
 
-__all__ = ["world"]
+__all__ = ["bucket", "server", "world"]
 
 SETS = Path(__file__).parent
 QUEUE = f"recording-{secrets.token_hex(4)}"
@@ -327,6 +330,12 @@ async def test_sweep_and_books(world: World, record: Record) -> None:
         for name, workflow in workflows.items():
             await run(world, workflow, name, "-books")
             await record(name, f"{name}-{QUEUE}")
+
+
+async def test_purge(world: World, record: Record, bucket: Bucket) -> None:
+    async with build_worker(world.client, QUEUE + "-saves", SavePurge(bucket, timedelta(days=30))):
+        await run(world, PurgeDeletedSavesWorkflow, "purge-saves", "-saves")
+    await record("purge-saves", f"purge-saves-{QUEUE}")
 
 
 class _Digests:
