@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: real-machine bench bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
+.PHONY: real-machine bench bench-launch bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -59,6 +59,9 @@ bench: venv          ## this gateway beside other GraphQL servers, into bench/RE
 
 bench-costs: venv    ## how long a year's costs take to report; ten minutes, and one with what .bench keeps
 	exec $(BIN)/python -m bench.costs --cache .bench
+
+bench-launch: venv   ## how long cold launches take, and where the time goes; AGAINST=COMMIT compares with an earlier commit
+	exec $(BIN)/python -m bench.launch $(if $(AGAINST),--against $(AGAINST))
 
 real-machine: venv   ## what the service does on a machine, on a real Linux machine; needs root
 	exec $(BIN)/python -m tests.real_machine $(TESTS)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from simulator.clock import DEFAULT_FACTOR
+from simulator.delays import NAMED
 from simulator.simulation import Simulation, SimulationError, SimulationOptions
 
 USUAL_PORT: Final = 8790
@@ -54,6 +55,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--clock-factor", type=_factor, default=DEFAULT_FACTOR, help="times real time; 1 is real (default: %(default)s)"
     )
+    parser.add_argument(
+        "--delays", choices=NAMED, default="short", help="how long things take on machines (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of all chance (default: %(default)s)")
     return parser.parse_args()
 
@@ -64,6 +68,7 @@ def _options(arguments: argparse.Namespace) -> SimulationOptions:
         port=arguments.port,
         clock_factor=arguments.clock_factor,
         seed=arguments.seed,
+        delays=NAMED[arguments.delays],
     )
 
 

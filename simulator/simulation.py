@@ -23,6 +23,7 @@ from simulator.cloudypad import launcher
 from simulator.cloudypad.setup_routes import SetupRoutes
 from simulator.control import BASE as CONTROL
 from simulator.control import Control
+from simulator.delays import SHORT, Delays
 from simulator.google.catalog import BillingCatalog
 from simulator.google.compute import GoogleMachines
 from simulator.google.compute_api import ComputeApi
@@ -56,6 +57,7 @@ class SimulationOptions:
     host: str = "127.0.0.1"
     port: int = 0
     clock_factor: float = DEFAULT_FACTOR
+    delays: Delays = SHORT
     seed: int = 1
     privileged_ports: bool | None = None
     balance_usd: Decimal = Decimal(100)
@@ -66,7 +68,7 @@ class Simulation:
 
     def __init__(self, options: SimulationOptions, *, park: Park | None = None) -> None:
         self.options = options
-        self.clock = Clock(options.clock_factor)
+        self.clock = Clock(options.clock_factor, options.delays)
         self.park = park or MachinePark(options.state_dir, self.clock, privileged_ports=options.privileged_ports)
         customer = Customer(API_KEY, API_TOKEN, options.balance_usd)
         self.tensordock = TensorDock(options.state_dir, self.park, self.clock, customer, seed=options.seed)

@@ -26,7 +26,6 @@ from simulator.machines.users import ROOT
 ORDER_FILE = "/var/lib/cloud/instance/order.json"
 FINISHED_FILE = "/var/lib/cloud/instance/boot-finished"
 OUTPUT_FILE = "/var/log/cloud-init-output.log"
-BOOT_TAKES_S = 5.0
 SIMULATED = ("package_update", "packages", "runcmd")
 # The two shell lines that are known here, by what they do. Tests run the real ones with the real /bin/sh.
 LET_IN = re.compile(
@@ -65,7 +64,7 @@ class CloudInit:
         if self.is_done:
             return
         order = json.loads(self._host.root_files.read_text(ORDER_FILE))
-        await self._host.clock.sleep(BOOT_TAKES_S)
+        await self._host.clock.sleep(self._host.clock.delays.first_boot_s)
         for key in order.keys() - set(SIMULATED):
             report_not_simulated(self._host.name, self._streams(), NotSimulatedError(f"user-data: {key}"))
             self.failed = True

@@ -12,7 +12,6 @@ from simulator.machines.packages import INSTALL_FAILS
 from simulator.registry.catalog import ImageName
 
 FILE = "/var/lib/docker/images.json"
-PULL_TAKES_S = 6.0
 LAYERS = 6
 
 
@@ -53,8 +52,9 @@ class Images:
             await self._host.clock.sleep(1)
             host = name.repository.partition("/")[0]
             raise ImageError(f'Get "https://{host}/v2/": dial tcp: i/o timeout')
+        takes_s = self._host.clock.delays.of_image(name.repository)
         for number in range(LAYERS):
-            await self._host.clock.sleep(PULL_TAKES_S / LAYERS)
+            await self._host.clock.sleep(takes_s / LAYERS)
             layer_done(number)
 
     def _add(self, *names: str) -> None:

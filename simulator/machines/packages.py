@@ -11,8 +11,6 @@ from simulator.machines.tree import ROOT_UID, FileTree
 
 INSTALL_FAILS = "install-fails"  # a fault
 INSTALLED_FILE = "/var/lib/dpkg/installed"
-UPDATE_TAKES_S = 2.0
-PACKAGE_TAKES_S = 1.5
 DRIVER = "nvidia-driver-590-server"
 DRIVER_VERSION = "590.48.01"
 BASE = ("bash", "ca-certificates", "cloud-init", "coreutils", "curl", "nftables", "openssh-server", "sudo", "systemd")
@@ -44,7 +42,7 @@ class Packages:
         return {*BASE, *(self._files.read_text(INSTALLED_FILE).split() if there else ())}
 
     async def update(self) -> None:
-        await self._clock.sleep(UPDATE_TAKES_S)
+        await self._clock.sleep(self._clock.delays.update_s)
 
     async def install(self, names: Sequence[str]) -> list[str]:
         """Install packages, and return those that were missing. Raises PackageError."""
@@ -52,13 +50,13 @@ class Packages:
             raise PackageError(f"E: Unable to locate package {unknown[0]}")
         missing = [name for name in dict.fromkeys(names) if name not in self.installed()]
         if missing and INSTALL_FAILS in self._faults:
-            await self._clock.sleep(UPDATE_TAKES_S)
+            await self._clock.sleep(self._clock.delays.update_s)
             raise PackageError(
                 f"E: Failed to fetch {missing[0]}  Connection failed [IP: 91.189.91.82 80]\n"
                 "E: Unable to fetch some archives, maybe run apt-get update?"
             )
         for name in missing:
-            await self._clock.sleep(PACKAGE_TAKES_S)
+            await self._clock.sleep(self._clock.delays.of_package(name))
             self._add(name)
         return missing
 

@@ -267,11 +267,17 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def deployment(
-    folder: Path, mongodb_uri: str, temporal_address: str, *, clock_factor: float = 50
+    folder: Path,
+    mongodb_uri: str,
+    temporal_address: str,
+    *,
+    clock_factor: float = 50,
+    delays: str = "short",
 ) -> AsyncIterator[Deployment]:
     """Everything ends with the block: gateways, workers, and the simulator."""
     output = folder / "simulator.log"
     arguments = ["--port", "0", "--state-dir", str(folder / "world"), "--clock-factor", str(clock_factor)]
+    arguments += ["--delays", delays]
     simulator = Fork("simulator", arguments, folder, os.environ, output)
     try:
         given = await asyncio.to_thread(_exported, simulator, output)

@@ -19,17 +19,20 @@ from tests.e2e.service import ROOT, Deployment, Gateway
 
 pytestmark = pytest.mark.timeout(300)
 
-_MOUNT = "        await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on, _message)\n"
-_RESTORE = "        await self._do(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on, _message)\n"
+_CONFIGURE = """\
+        done = await self._run_step(step, LaunchActivities.configure_game, on)
+        await self._finish(step, done.message)
+"""
+_VERIFY = "        await self._do(LaunchStepName.VERIFY_STREAM, LaunchActivities.verify_stream, on, _message)\n"
 
 
 def reordered(folder: Path) -> Path:
-    """Return the server of a copy of the tree in which saves are restored before the library is mounted."""
+    """Return the server of a copy of the tree in which the stream is checked before the game is configured."""
     ignored = shutil.ignore_patterns(".*", "node_modules", "tests", "bench", "__pycache__")
     tree = Path(shutil.copytree(ROOT, folder / "second-build", ignore=ignored))
     workflow = tree / "launch" / "workflow.py"
     before = workflow.read_text()
-    workflow.write_text(before.replace(_MOUNT + _RESTORE, _RESTORE + _MOUNT))
+    workflow.write_text(before.replace(_CONFIGURE + _VERIFY, _VERIFY + _CONFIGURE))
     assert workflow.read_text() != before
     return tree / "server.py"
 
@@ -45,7 +48,7 @@ async def until(so: Callable[[], Awaitable[bool]], within_s: float = 90) -> None
 def begun(events: list[dict[str, Any]]) -> list[str]:
     """Return the two steps that the builds do in another order, as they ended."""
     steps = [event["step"] for event in events if event["stepStatus"] == "DONE"]
-    return [step for step in steps if step in {"MOUNT_LIBRARY", "RESTORE_SAVES"}]
+    return [step for step in steps if step in {"CONFIGURE_GAME", "VERIFY_STREAM"}]
 
 
 async def held_launch(deployed: Deployment, gateway: Gateway) -> tuple[str, str]:
@@ -87,8 +90,8 @@ async def test_launches_end_on_the_build_that_began_them_and_machines_move_to_th
     await gateway.until(running, "STOPPED")
     await gateway.until(vm_of_held, "DELETED")
 
-    assert (build_of_held, begun(events_of_held)) == ("first", ["MOUNT_LIBRARY", "RESTORE_SAVES"])
-    assert begun(events_of_new) == ["RESTORE_SAVES", "MOUNT_LIBRARY"]
+    assert (build_of_held, begun(events_of_held)) == ("first", ["CONFIGURE_GAME", "VERIFY_STREAM"])
+    assert begun(events_of_new) == ["VERIFY_STREAM", "CONFIGURE_GAME"]
     assert [events[-1]["status"] for events in (events_of_held, events_of_new)] == ["READY", "READY"]
     assert [answer["errors"] for answer in answers] == [[], []]
     assert await engine.failures() == []
