@@ -49,7 +49,7 @@ missed. What is left of the fifty VMs, about 7 ms on a machine with ten times mo
 | completing 1,550 fields to dictionaries | 0.6 |
 | reading rows from BSON values (150 documents) | 0.5 |
 | measuring the document, reading variables, writing JSON | 0.03 |
-| tasks, turns and futures between them | 1.7 |
+| the rest: tasks, turns and futures between them (not measured, what remains) | 1.7 |
 
 A `find` that pymongo's asynchronous client awaits takes 0.4 to 0.6 ms of CPU, and a `ping` 0.3, with nothing of ours
 around it: one VM is one command, so that 8 times less than before is less than the driver alone takes. At 64 at once,
