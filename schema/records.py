@@ -1,7 +1,7 @@
-"""Types that show one record: each field is read from the record when it is asked for, and names the columns it needs.
+"""Types that show one record: each field is read from the record on demand, and names the columns that it needs.
 
-A query reads no other columns of a record than those of the fields that it selects, and those that are always needed to
-decide who may see the record and where it stands in a list.
+A query reads only the columns of the fields that it selects, and those that are always needed to check access and to
+sort lists.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ def same(*names: str) -> dict[str, From]:
 
 
 def made(read: Callable[[Any], Any], *columns: str) -> From:
-    """Return a field whose value `read` makes of these columns."""
+    """Return a field with a value that `read` computes from these columns."""
     return From(frozenset(columns), read)
 
 
 def resolved(*columns: str) -> From:
-    """Return a field whose resolver reads these columns."""
+    """Return a field with a resolver that reads these columns."""
     return From(frozenset(columns))
 
 

@@ -1,4 +1,4 @@
-"""From a request to its answers, whatever brought it: find the document, measure it, validate it, run it."""
+"""Executes requests of any transport: finds the document, measures it, validates it, runs it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from schema.ids import global_id
 from schema.records import columns_of
 from schema.root import SCHEMA
 
-_MOST_MISTAKES: Final = 5  # of a document that are told; an answer does not grow with them
+_MOST_MISTAKES: Final = 5  # of a document that are reported, so that the response stays small
 
 
 _MEASUREMENTS: Final = 64  # of one document, by the variables that decide its size
@@ -70,7 +70,7 @@ class OperationKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """As it came in: the types are right, nothing else is known."""
+    """A request as received: the types are right, but nothing else is checked."""
 
     query: str | None = None
     operation_name: str | None = None
@@ -80,7 +80,7 @@ class GraphQLRequest:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that may be run. `name` is the trusted document's."""
+    """A request that may be run. `name` is the name of its trusted document."""
 
     name: str | None
     document: DocumentNode
@@ -91,7 +91,7 @@ class Prepared:
 
 
 class RequestFailedError(Exception):
-    """The request was not run, or its stream broke: `faults` are all there is to tell."""
+    """The request was not run, or its stream broke. `faults` are the only content of the response."""
 
     def __init__(self, *faults: FormattedError) -> None:
         super().__init__(faults[0]["message"])
@@ -108,8 +108,7 @@ class _Parsed:
     measured: dict[Any, Measurement] = field(default_factory=dict)
 
     def measure(self, limits: Limits, variables: Mapping[str, Any] | None, name: str | None) -> Measurement:
-        """Return the size of an operation, which is remembered for the variables that decide it. Raises
-        QueryTooComplexError."""
+        """Return the size of an operation, cached by the variables that decide it. Raise QueryTooComplexError."""
         key = (name, *(_remembered(each, variables or {}) for each in self.sizing))
         if None in key[1:]:
             return check_document(SCHEMA, self.document, limits, variables, name)
@@ -126,12 +125,12 @@ class _Parsed:
         return self.plans[name]
 
 
-class _Told:
+class _Report:
     outcome = Outcome.INTERRUPTED
 
 
 class GraphQLExecution:
-    """One per process. Remembers valid documents, and nothing of any caller."""
+    """Executes operations; one object per process. Caches valid documents, but nothing about callers."""
 
     def __init__(
         self,
@@ -144,9 +143,11 @@ class GraphQLExecution:
         listener: OperationObserver | None = None,
         plans: bool = True,
     ) -> None:
-        """`trusted_only`: run no other documents than the trusted ones. `open_introspection`: not only operators may
-        ask for the schema. `suggestions`: not only operators are told what a misspelt name may have meant.
-        `listener` hears of every operation. `plans`: execute operations by compiled plans, where that is possible."""
+        """`trusted_only`: run only trusted documents. `open_introspection`: allow introspection to all callers.
+
+        `suggestions`: suggest names for misspelt ones to all callers. Without these two, only operators get them.
+        `listener` is notified of every operation. `plans`: execute operations by compiled plans where possible.
+        """
         self._limits = limits or Limits()
         self._documents = documents or TrustedDocuments.of_folder()
         self._trusted_only = trusted_only
@@ -160,11 +161,11 @@ class GraphQLExecution:
 
     @property
     def remembered_characters(self) -> int:
-        """How long the documents are that it keeps in memory."""
+        """Return the total length of the cached documents."""
         return self._valid.characters
 
     def prepare(self, request: GraphQLRequest, context: Context) -> Prepared:
-        """Raises RequestFailedError when it cannot be run."""
+        """Check a request and prepare it. Raise RequestFailedError if it cannot be run."""
         try:
             return self._prepared(request, context)
         except RequestFailedError:
@@ -191,10 +192,10 @@ class GraphQLExecution:
         return Prepared(self._documents.name_of(text), parsed.document, kind, request, measured, plan)
 
     async def execute(self, prepared: Prepared, context: Context) -> dict[str, Any]:
-        """The answer to a query or mutation. Raises RequestFailedError when its variables do not fit."""
-        with self._told(prepared) as told:
+        """Run a query or mutation. Raise RequestFailedError if its variables do not fit."""
+        with self._reported(prepared) as report:
             answer = await self._executed(prepared, context)
-            told.outcome = Outcome.ERROR if "errors" in answer else Outcome.OK
+            report.outcome = Outcome.ERROR if "errors" in answer else Outcome.OK
         if prepared.kind is OperationKind.MUTATION:
             self._shared.clear()
         return answer
@@ -223,9 +224,9 @@ class GraphQLExecution:
         if max_age_s == 0:
             return None
         key = _shared_key(text, prepared.request, context.caller.role)
-        with self._told(prepared) as told:
+        with self._reported(prepared) as report:
             shared = await self._shared.get(key, max_age_s, lambda: self._executed(prepared, context))
-            told.outcome = Outcome.ERROR if "errors" in shared.answer else Outcome.OK
+            report.outcome = Outcome.ERROR if "errors" in shared.answer else Outcome.OK
         return shared
 
     async def _executed(self, prepared: Prepared, context: Context) -> dict[str, Any]:
@@ -244,11 +245,11 @@ class GraphQLExecution:
 
     async def _result(self, prepared: Prepared, context: Context) -> ExecutionResult:
         result = await self._planned(prepared, context) or await self._unplanned(prepared, context)
-        await _note_denials(context, result)
+        await _record_denials(context, result)
         return result
 
     async def _planned(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
-        """None when graphql-core has to execute the whole operation."""
+        """Run the compiled plan; return None if graphql-core has to execute the whole operation."""
         if prepared.plan is None:
             return None
         try:
@@ -276,15 +277,17 @@ class GraphQLExecution:
         return await result if isawaitable(result) else result
 
     async def subscribe(self, prepared: Prepared, context: Context) -> AsyncGenerator[dict[str, Any], None]:
-        """The answers of a subscription, to be closed when done. Raises RequestFailedError when it cannot begin; so
-        does the stream when it breaks."""
-        with self._told(prepared) as told:
+        """Return the results of a subscription, which the caller must close.
+
+        Raise RequestFailedError if it cannot begin. The stream raises it too when it breaks.
+        """
+        with self._reported(prepared) as report:
             try:
                 with strays_as_errors():
                     executor, source = await self._source(prepared, context)
             except StrayCancellationError as error:
                 raise RequestFailedError(masked(error)) from error
-            told.outcome = Outcome.OK
+            report.outcome = Outcome.OK
         return self._answers(executor, source, prepared, context)
 
     async def _source(self, prepared: Prepared, context: Context) -> tuple[Executor[Any], Any]:
@@ -304,7 +307,7 @@ class GraphQLExecution:
         if isawaitable(source):
             source = await source
         if isinstance(source, ExecutionResult):
-            await _note_denials(context, source)
+            await _record_denials(context, source)
             _answer(source)
             raise RequestFailedError(*map(fault, source.errors or ()))
         return executor, source
@@ -343,19 +346,19 @@ class GraphQLExecution:
         return (text, request.operation_name, variables, caller)
 
     @contextmanager
-    def _told(self, prepared: Prepared) -> Iterator[_Told]:
-        """The body says how it ended."""
-        begun, told = perf_counter(), _Told()
+    def _reported(self, prepared: Prepared) -> Iterator[_Report]:
+        """Report the operation to the listener. The body sets its outcome."""
+        begun, report = perf_counter(), _Report()
         try:
-            yield told
+            yield report
         except RequestFailedError:
-            told.outcome = Outcome.REFUSED
+            report.outcome = Outcome.REFUSED
             raise
         finally:
-            self._listener.answered(prepared.name, told.outcome, perf_counter() - begun)
+            self._listener.answered(prepared.name, report.outcome, perf_counter() - begun)
 
     def _text(self, request: GraphQLRequest) -> str:
-        """The document's text: sent, or named by its hash, or both."""
+        """Return the document's text, which was sent, or named by its hash, or both."""
         named = (request.extensions or {}).get("persistedQuery")
         hash_ = named.get("sha256Hash") if isinstance(named, dict) else None
         if named is not None and not isinstance(hash_, str):
@@ -389,15 +392,15 @@ def _parsed(text: str, limits: Limits) -> _Parsed:
 
 
 def _remembered(name: str, variables: Mapping[str, Any]) -> tuple[type, Any] | None:
-    """A variable as a part of a key; None for a value that is not remembered."""
+    """Return a variable as a part of a key, or None if its value prevents caching."""
     value = variables.get(name, ...)
     if isinstance(value, str):
         return (str, value) if len(value) <= _REMEMBERED_CHARACTERS else None
     return (type(value), value) if value is ... or value is None or isinstance(value, bool | int | float) else None
 
 
-async def _note_denials(context: Context, result: ExecutionResult) -> None:
-    """Whoever asks for what its role may not is on the trail by the name of the field, however it was called."""
+async def _record_denials(context: Context, result: ExecutionResult) -> None:
+    """Record in the audit log the fields that the caller's role does not allow, by their own names, not aliases."""
     forbidden = (error for error in result.errors or () if isinstance(cause_of(error), ForbiddenError))
     nodes = [error.nodes[0] for error in forbidden if error.nodes]
     for name in sorted({node.name.value for node in nodes if isinstance(node, FieldNode)}):
@@ -412,11 +415,11 @@ def _answer(result: ExecutionResult) -> dict[str, Any]:
     return {"errors": [fault(error) for error in result.errors], "data": result.data}
 
 
-_TYPES: Final = {"Vm": "VM"}  # models whose GraphQL type is called otherwise
+_TYPES: Final = {"Vm": "VM"}  # models with a differently named GraphQL type
 
 
 def _unreadable(left_out: Sequence[Unreadable]) -> dict[str, Any]:
-    """What lists lack, because this version cannot read it."""
+    """Return the records that lists omit because this version cannot read them."""
     if not left_out:
         return {}
     return {
@@ -427,7 +430,7 @@ def _unreadable(left_out: Sequence[Unreadable]) -> dict[str, Any]:
 
 
 def _stale(sources: Sequence[Stale]) -> dict[str, Any]:
-    """Return the sources that do not answer now, and how old what is shown of them is."""
+    """Return the sources that are unavailable, and the age of their data in the response."""
     if not sources:
         return {}
     return {"stale": [{"source": one.source, "ageSeconds": one.age_s} for one in sources]}
@@ -456,7 +459,7 @@ def _introspects(document: DocumentNode) -> bool:
 
 
 def _read_all(_: object) -> None:
-    """Read whole records: what a mutation decides needs them."""
+    """Read whole records, which mutations need for their decisions."""
 
 
 def _shared_key(text: str, request: GraphQLRequest, role: Role) -> Key:

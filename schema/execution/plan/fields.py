@@ -67,7 +67,7 @@ class FieldPlan:
 
     @property
     def has_arguments(self) -> bool:
-        """Whether its resolver takes more than the parent."""
+        """Return whether its resolver takes more than the parent."""
         resolver = self.strawberry.base_resolver
         return resolver is not None and bool(resolver.arguments or resolver.info_parameter)
 
@@ -79,15 +79,18 @@ class FieldPlan:
 
     @property
     def may_stream(self) -> bool:
-        """Whether a resolver may answer with an asynchronous iterator instead of a list."""
+        """Return whether a resolver may return an asynchronous iterator instead of a list."""
         inner = self.definition.type.of_type if is_non_null_type(self.definition.type) else self.definition.type
         return self.how is How.CALL and is_list_type(inner)
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The fields at the root of an operation, those whose resolvers' arguments are read before it begins, how many
-    slots the state of an execution has, and the summary of what is selected."""
+    """A compiled operation.
+
+    `roots` are its root fields, `calls` the fields with resolver arguments that are read before it begins. `slots` is
+    the size of an execution's state, and `summary` describes what is selected.
+    """
 
     roots: list[FieldPlan]
     calls: list[FieldPlan]
@@ -96,13 +99,14 @@ class Compiled:
 
 
 def strawberry_field(definition: GraphQLField) -> StrawberryField:
+    """Return Strawberry's definition of a field."""
     found = definition.extensions[GraphQLCoreConverter.DEFINITION_BACKREF]
     assert isinstance(found, StrawberryField)
     return found
 
 
 def origin_of(type_: GraphQLObjectType) -> type:
-    """The class whose instances are of this type."""
+    """Return the class of this type's instances."""
     origin = type_.extensions[GraphQLCoreConverter.DEFINITION_BACKREF].origin
     assert isinstance(origin, type)
     return origin

@@ -149,8 +149,10 @@ class Source:
         return self._value(field, field.definition.type, v, f"({v} := {found})")
 
     def _attribute(self, field: FieldPlan) -> str:
-        """The attribute of a parent. A class with `__reads__` shows what its `document` has: an attribute of that name,
-        or what a function makes of it."""
+        """Return the expression for a parent's attribute.
+
+        A class with `__reads__` shows its `document`: an attribute of that name, or the result of a function of it.
+        """
         name = field.strawberry.python_name
         read = getattr(origin_of(field.parent_type), "__reads__", {}).get(name)
         if read is None:
@@ -162,7 +164,7 @@ class Source:
         return f"{called}(o.document)"
 
     def _call(self, field: FieldPlan) -> str:
-        """The call of a resolver. One with arguments finds them, ready, in its slot."""
+        """Return the call of a resolver. Arguments are ready in its slot."""
         resolver = field.strawberry.base_resolver
         assert resolver is not None
         name = self._name("call")
