@@ -50,7 +50,7 @@ from schema.execution.plan import NotPlannedError, OperationPlan
 from schema.execution.shared_answers import Key, SharedAnswer, SharedAnswers
 from schema.execution.shared_events import SharedEvents
 from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
-from schema.execution.trusted_documents import TrustedDocuments, sha256_of
+from schema.execution.trusted_documents import LearnedDocuments, TrustedDocuments, sha256_of
 from schema.ids import global_id
 from schema.records import columns_of
 from schema.root import SCHEMA
@@ -150,6 +150,7 @@ class GraphQLExecution:
         """
         self._limits = limits or Limits()
         self._documents = documents or TrustedDocuments.of_folder()
+        self._learned = LearnedDocuments()
         self._trusted_only = trusted_only
         self._open_introspection = open_introspection
         self._suggestions = suggestions
@@ -206,7 +207,7 @@ class GraphQLExecution:
         if text is None:
             named = (request.extensions or {}).get("persistedQuery")
             hash_ = named.get("sha256Hash") if isinstance(named, dict) else None
-            text = self._documents.get(hash_) if isinstance(hash_, str) else None
+            text = self._known(hash_) if isinstance(hash_, str) else None
         elif request.extensions:
             return None  # they may name another document
         kept = None if text is None else self._shared.kept(_shared_key(text, request, role))
@@ -363,7 +364,7 @@ class GraphQLExecution:
         hash_ = named.get("sha256Hash") if isinstance(named, dict) else None
         if named is not None and not isinstance(hash_, str):
             raise _refused("extensions.persistedQuery needs a sha256Hash", BAD_USER_INPUT)
-        if isinstance(hash_, str) and (known := self._documents.get(hash_)) is not None:
+        if isinstance(hash_, str) and (known := self._known(hash_)) is not None:
             return known
         if request.query is None or not request.query.strip():
             if hash_ is None:
@@ -371,9 +372,14 @@ class GraphQLExecution:
             raise _refused("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
         if hash_ is not None and hash_.lower() != sha256_of(request.query):
             raise _refused("the query is not the one that sha256Hash names", BAD_USER_INPUT)
-        if self._trusted_only and self._documents.get(sha256_of(request.query)) is None:
+        if self._trusted_only and not self._documents.is_trusted(request.query):
             raise _refused("only trusted documents are run here", FORBIDDEN)
+        if isinstance(hash_, str):
+            self._learned.add(hash_, request.query)
         return request.query
+
+    def _known(self, sha256: str) -> str | None:
+        return self._documents.get(sha256) or self._learned.get(sha256)
 
     def _hides_suggestions(self, context: Context) -> bool:
         return not self._suggestions and context.caller.role is not Role.OPERATOR

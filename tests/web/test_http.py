@@ -314,6 +314,30 @@ async def test_an_unknown_hash_is_400(ann: aiohttp.ClientSession) -> None:
         assert (await answer.json())["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
 
 
+async def test_a_query_that_was_sent_with_its_hash_is_called_by_the_hash_alone_from_then_on(
+    ann: aiohttp.ClientSession,
+) -> None:
+    """As Apollo Client and urql do with automatic persisted queries: hash, then both, then the hash alone."""
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": sha256_of(VIEWER)}}
+    answers = []
+    for body in ({}, {"query": VIEWER}, {}):
+        async with ann.post("/graphql", json={**body, "extensions": extensions}) as answer:
+            answers.append((answer.status, await answer.json()))
+
+    assert [status for status, _ in answers] == [400, 200, 200]
+    assert answers[0][1]["errors"][0]["message"] == "PersistedQueryNotFound"
+    assert answers[1][1]["data"] == answers[2][1]["data"]
+
+
+async def test_a_hash_that_is_not_that_of_the_query_teaches_nothing(ann: aiohttp.ClientSession) -> None:
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
+    async with ann.post("/graphql", json={"query": VIEWER, "extensions": extensions}) as wrong:
+        assert (await wrong.json())["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+    async with ann.post("/graphql", json={"extensions": extensions}) as answer:
+        assert (await answer.json())["errors"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+
+
 class TestLogLines:
     async def test_each_request_leaves_one_without_its_query_string_or_credentials(
         self, ann: aiohttp.ClientSession, caplog: pytest.LogCaptureFixture
