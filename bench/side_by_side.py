@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ from tests.e2e.service import Gateway, deployment
 from tests.gateway import a_launch, a_vm
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
+_OTHER_BENCHES: Final = re.compile(r"^## (?:Subscriptions|Execution in process)", re.MULTILINE)
 _VMS: Final = 60
 _GATEWAY: Final = "this gateway"
 _STOCK: Final = "Strawberry, stock"
@@ -160,32 +162,37 @@ async def fill(uri: str, name: str) -> None:
     await db.close()
 
 
-def report(table: Table, cache: Path, rounds: int, seconds: float) -> str:
+def report(table: Table, commit: str, cache: Path, rounds: int, seconds: float) -> str:
     lines = [
         "# Results of the benches",
         "",
         "Written by `make bench`. Only ratios within one table mean something: all servers ran on the same machine, in",
         "turn, over the same database (SecantusDB), beside whatever else the machine did.",
         "",
-        *_circumstances(cache, rounds, seconds),
+        *_circumstances(commit, cache, rounds, seconds),
     ]
     for operation in OPERATIONS:
         lines += ["", f"## {operation}", "", *_rows(table, operation)]
     return "\n".join(lines) + "\n"
 
 
-def _circumstances(cache: Path, rounds: int, seconds: float) -> list[str]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout  # noqa: S607
+def _circumstances(commit: str, cache: Path, rounds: int, seconds: float) -> list[str]:
     packages = ("strawberry-graphql", "graphql-core", "starlette", "uvicorn", "uvloop", "httptools", "pymongo")
     node = {"node": _node_version(), **node_versions(cache)}
     load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
     return [
-        f"- commit {commit.strip()}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        f"- commit {commit}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         f"- {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; load averages {load}",
         f"- {rounds} alternating rounds, {seconds:g} s on 16 connections and half of that on one, each",
         f"- {', '.join(f'{each} {version(each)}' for each in packages)}",
         f"- {', '.join(f'{name} {number}' for name, number in node.items() if number)}",
     ]
+
+
+def _commit() -> str:
+    """Return what is measured. Called before anything runs, because the tree may change while it does."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)  # noqa: S607
+    return found.stdout.strip()
 
 
 def _node_version() -> str:
@@ -225,11 +232,14 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="a peer by its name; may be repeated")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     options = parser.parse_args()
+    commit = _commit()
     table = uvloop.run(run(options.rounds, options.seconds, options.cache, options.only))
-    text = report(table, options.cache, options.rounds, options.seconds)
+    text = report(table, commit, options.cache, options.rounds, options.seconds)
     print(text)
     if options.write:
-        RESULTS.write_text(text, encoding="utf-8")
+        before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+        others = _OTHER_BENCHES.search(before)
+        RESULTS.write_text(text if others is None else f"{text}\n{before[others.start() :]}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ from tests.e2e.service import deployment
 from tests.gateway import a_launch, an_event
 
 _HEADING: Final = "## Subscriptions"
+_SECTION: Final = re.compile(r"^## Subscriptions\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 _DOCUMENT: Final = """subscription($id: ID!) { launchProgress(launchId: $id, after: 0) {
   sequence at status progress message } }"""
 _PATIENCE_S: Final = 120.0
@@ -240,8 +242,9 @@ def main() -> int:
     text = report(found, options)
     say(text)
     if given.write:
-        kept = RESULTS.read_text(encoding="utf-8").partition(_HEADING)[0].rstrip() if RESULTS.exists() else ""
-        RESULTS.write_text(f"{kept}\n\n{text}".lstrip(), encoding="utf-8")
+        before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+        others = _SECTION.sub("", before).rstrip()
+        RESULTS.write_text(f"{others}\n\n{text}".lstrip(), encoding="utf-8")
     return 0 if all(len(followed.late_ms) == followed.expected for _, followed in found) else 1
 
 
