@@ -194,7 +194,7 @@ class PlanExecution:
             _set_null(self._data, position.as_list())
 
     def paths(self, field: FieldPlan) -> dict[int, Path | None]:
-        """Where the objects are that have this field, by the identity of their dictionaries."""
+        """Return where the objects with this field are, by the identity of their dictionaries."""
         ancestors: list[FieldPlan] = []
         above = field.parent
         while above is not None:
@@ -223,7 +223,7 @@ class _Failed:
         self._bubbling: list[tuple[Path, Exception]] = []
 
     def path_of(self, parent: dict[str, Any]) -> Path | None:
-        """None when the answer does not hold the parent any longer."""
+        """Return None if the response no longer has the parent."""
         if self._paths is None:
             self._paths = self._execution.paths(self._field)
         if id(parent) not in self._paths:
