@@ -22,8 +22,7 @@ def write_disk(tree: FileTree, hostname: str, programs: Iterable[str]) -> None:
     """Create the disk of a machine that was never on."""
     files = Files(tree, ROOT_UID)
     tree.root.mkdir(parents=True)
-    files.mkdir(PROGRAM_FOLDER, parents=True)
-    for folder in FOLDERS:
+    for folder in (PROGRAM_FOLDER, *FOLDERS):
         files.mkdir(folder, parents=True)
     for folder, mode in (("/root", 0o700), ("/var/tmp", 0o1777), ("/tmp", 0o1777)):
         files.mkdir(folder, mode)

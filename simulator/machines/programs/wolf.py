@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -14,7 +15,8 @@ from simulator.machines.wolf.server import Wolf
 
 NO_CONNECTION, TIMED_OUT = 7, 28
 IDLE_LIMIT = re.compile(rb"-ge (\d+) \]")
-LOOK_EVERY_S = 30
+# Real time counts too: a machine with a fast clock would be found idle before its launch has ended.
+LOOK_EVERY_S, SHORTEST_LOOK_REAL_S = 30, 0.25
 
 
 async def curl(call: Call) -> int:
@@ -48,7 +50,7 @@ async def autostop(call: Call) -> int:
     limit = IDLE_LIMIT.search(call.machine.root_files.read(call.machine.which(call.command.argv[0]) or ""))
     idle_s = 0
     while limit and idle_s < int(limit[1]):
-        await call.machine.clock.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(max(call.machine.clock.real_seconds(LOOK_EVERY_S), SHORTEST_LOOK_REAL_S))
         idle_s = 0 if call.machine.containers.is_streaming() else idle_s + LOOK_EVERY_S
     call.machine.shut_down()
     return 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import tarfile
 
 import pytest
 
+from simulator.cloudypad.templates import autostop
 from tests.simulator.machines.box import Box
 
 PACK = "tar -C /home/user --null --verbatim-files-from --no-recursion --hard-dereference -czf - -T -"
@@ -152,6 +154,17 @@ async def test_bytes_arrive_unchanged(box: Box) -> None:
 
 async def test_a_timeout_ends_what_takes_too_long(box: Box) -> None:
     assert (await box.run(f"timeout 1 {box.install_long_program()}")).status == 124
+
+
+async def test_the_autostop_script_switches_an_idle_machine_off(box: Box) -> None:
+    off = asyncio.get_running_loop().create_future()
+    box.park.on_power_off = off.set_result
+    box.write("/usr/local/bin/autostop.sh", autostop(30))
+    box.machine.root_files.chmod("/usr/local/bin/autostop.sh", 0o755)
+
+    await box.run("autostop.sh")
+
+    assert await asyncio.wait_for(off, 10) == "m-1"
 
 
 async def test_names_from_stdin_are_arguments(box: Box) -> None:
