@@ -46,7 +46,7 @@ class PlanExecution:
         return ExecutionResult(self._data, self._executor.collected_errors.errors or None)
 
     def _begun(self, root: FieldPlan) -> Any:
-        """The value of a root field, or an awaitable of it, or the exception that its resolver raised."""
+        """Return the value of a root field, an awaitable of it, or the exception that its resolver raised."""
         executor, node = self._executor, root.nodes[0]
         info = executor.build_resolve_info(
             root.definition, root.nodes, root.parent_type, Path(None, root.key, root.parent_type.name)
@@ -79,7 +79,7 @@ class PlanExecution:
         await self._deliver(field, waiting, values)
 
     async def _batch(self, field: FieldPlan, waiting: Sequence[Waiting]) -> list[Any]:
-        """The values of a field for all parents, or exceptions. Equal keys give the same object."""
+        """Return the values of a field for all parents, or exceptions. Equal keys give the same object."""
         batch = field.batch
         keys = [_key(field, source) for _, source in waiting]
         shown: dict[Any, Any] = {None: None}
@@ -248,7 +248,7 @@ def _objects(made: Any, path: Path) -> list[tuple[Any, Path]]:
 
 
 def _nearest_nullable(field: FieldPlan, path: Path) -> Path | None:
-    """The position that an error of a field makes null: its own, or the nearest one above. None: the whole answer."""
+    """Return the position that a field's error makes null: its own or the nearest above. None: the whole result."""
     above: FieldPlan | None = field
     at: Path | None = path
     while above is not None:
@@ -262,7 +262,7 @@ def _nearest_nullable(field: FieldPlan, path: Path) -> Path | None:
 
 
 def _types_at(field: FieldPlan, at: Path | None) -> list[Any]:
-    """The type of a field, and of the items within items that a path names."""
+    """Return the type of a field, or of the items within items that a path names."""
     types: list[Any] = [field.definition.type]
     while at is not None and isinstance(at.key, int):
         inner = types[-1].of_type if is_non_null_type(types[-1]) else types[-1]
