@@ -471,19 +471,21 @@ async def _run_together(*works: Coroutine[Any, Any, object]) -> None:
     try:
         await workflow.wait(running, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        for task in running:
-            task.cancel()
-        await _run_to_end(_wait_all(running))
+        await _end_all(running)
     failures = [error for task in running if not task.cancelled() and (error := task.exception()) is not None]
     if failures:
         raise next((error for error in failures if not is_cancelled_exception(error)), failures[0])
 
 
-async def _wait_all(tasks: Sequence[asyncio.Task[object]]) -> None:
-    """Wait until all have ended, and retrieve their exceptions, so that none is reported as lost."""
-    await workflow.wait(tasks)
+async def _end_all(tasks: Sequence[asyncio.Task[object]]) -> None:
+    """Cancel tasks and wait until all have ended, whatever cancels come in between."""
     for task in tasks:
-        _ = None if task.cancelled() else task.exception()
+        task.cancel()
+    while not all(task.done() for task in tasks):
+        with contextlib.suppress(asyncio.CancelledError):
+            await workflow.wait(tasks)
+    for task in tasks:
+        _ = None if task.cancelled() else task.exception()  # retrieved, so that none is reported as lost
 
 
 async def _run_to_end(work: Coroutine[Any, Any, T]) -> T:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from placement.build_towns import write
 from placement.towns import COUNTRIES_FILE, TOWNS_FILE, load_towns, name_hash
 
 
+@pytest.mark.timeout(240)  # the package is parsed as a whole
 def test_the_files_are_what_the_locked_package_gives(tmp_path: Path) -> None:
     write(tmp_path / "towns.npz", tmp_path / "countries.tsv")
 
