@@ -175,7 +175,7 @@ class LaunchWorkflow:
         await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
         await self._skip(LaunchStepName.INSTALL_STREAMING, "Already installed")
         if self._graph:
-            await _run_together(*self._independent_steps(on))
+            await _run_together(*self._independent_steps(on, timedelta(0)))
             await self._last_steps(on)
         else:
             await self._game_steps(on)
@@ -235,7 +235,8 @@ class LaunchWorkflow:
         await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
         if self._graph:
             install = self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
-            await _run_together(install, *self._independent_steps(on))
+            set_up_within = self._time(LaunchStepName.INSTALL_STREAMING)
+            await _run_together(install, *self._independent_steps(on, set_up_within))
             await self._last_steps(on)
         else:
             await self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
@@ -250,22 +251,28 @@ class LaunchWorkflow:
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
 
-    def _independent_steps(self, on: StepInput) -> tuple[Coroutine[Any, Any, None], ...]:
-        """Return the steps that need the machine, but neither Wolf nor each other."""
+    def _independent_steps(self, on: StepInput, set_up_within: timedelta) -> tuple[Coroutine[Any, Any, None], ...]:
+        """Return the steps that need the machine, but neither Wolf nor each other.
+
+        They may have to wait for the end of the set-up, so `set_up_within` is added to their time limits.
+        """
         return (
-            self._pull_image(on),
-            self._run_alone(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on),
-            self._run_alone(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on),
+            self._pull_image(on, set_up_within),
+            self._run_alone(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on, set_up_within),
+            self._run_alone(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on, set_up_within),
         )
 
-    async def _run_alone(self, step: LaunchStepName, work: Callable[..., Awaitable[Done]], on: StepInput) -> None:
-        await self._do(step, work, on, _message)
+    async def _run_alone(
+        self, step: LaunchStepName, work: Callable[..., Awaitable[Done]], on: StepInput, extra: timedelta
+    ) -> None:
+        await self._begin(step)
+        await self._finish(step, (await self._run_step(step, work, on, extra)).message)
 
-    async def _pull_image(self, on: StepInput) -> None:
+    async def _pull_image(self, on: StepInput, extra: timedelta) -> None:
         """Begin CONFIGURE_GAME, which continues after the steps in parallel are done."""
         step = LaunchStepName.CONFIGURE_GAME
         await self._begin(step)
-        done = await self._run_step(step, LaunchActivities.pull_image, on)
+        done = await self._run_step(step, LaunchActivities.pull_image, on, extra)
         self._steps.move_on(workflow.now())
         self._check_cancelled(await self._write_event(LaunchStatus.RUNNING, done.message, step, StepStatus.RUNNING))
 
@@ -362,10 +369,19 @@ class LaunchWorkflow:
         await self._finish(step, words(result))
         return result
 
-    async def _run_step(self, step: LaunchStepName, work: Callable[..., Awaitable[T]], argument: object) -> T:
-        """Run an activity of this step, and remember the step if it is the first that fails."""
+    async def _run_step(
+        self,
+        step: LaunchStepName,
+        work: Callable[..., Awaitable[T]],
+        argument: object,
+        extra: timedelta = timedelta(0),
+    ) -> T:
+        """Run an activity of this step, and remember the step if it is the first that fails.
+
+        `extra` is added to the step's time limit.
+        """
         try:
-            return await self._run(work, argument, time=self._time(step))
+            return await self._run(work, argument, time=self._time(step) + extra)
         except ActivityError as error:
             if self._failed is None and not is_cancelled_exception(error):
                 self._failed = step

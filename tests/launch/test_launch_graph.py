@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -28,6 +29,15 @@ async def held(world: World) -> Launch:
         for each in reached:
             await each.wait()
     return launch
+
+
+async def time_limits(world: World, launch: Launch) -> dict[str, timedelta]:
+    """Return the time limit of each activity of a launch, by the activity's name."""
+    limits = {}
+    async for event in world.client.get_workflow_handle(f"launch-{launch.id}").fetch_history_events():
+        scheduled = event.activity_task_scheduled_event_attributes
+        limits[scheduled.activity_type.name] = scheduled.schedule_to_close_timeout.ToTimedelta()
+    return limits
 
 
 def statuses(launch: Launch) -> dict[LaunchStepName, StepStatus]:
@@ -162,3 +172,16 @@ async def test_what_fails_after_the_set_up_is_a_failure_of_its_step(world: World
 
     assert (world.streaming.calls["mount_library"], world.streaming.may_install[-1]) == (3, True)
     assert (over.status, over.failure) == (LaunchStatus.FAILED, "the bucket says no")
+
+
+async def test_the_steps_beside_the_set_up_have_its_time_and_their_own(world: World) -> None:
+    first = await world.until_over(await world.launch())
+    on_its_machine = await world.until_over(await world.launch())
+
+    beside, alone = await time_limits(world, first), await time_limits(world, on_its_machine)
+
+    assert world.cloud.ever_rented == 1
+    for method in SIDE_BY_SIDE[1:]:
+        assert alone[method] > timedelta(0)
+        assert beside[method] == beside["install"] + alone[method]
+    assert beside["configure_game"] == alone["configure_game"]
