@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Final
 
 from auth.jwks import usable_keys
@@ -132,15 +133,25 @@ async def _run(name: str, check: Check, settings: Settings) -> list[CheckResult]
         lines = [f"{_VARIABLES[name]}: {error.message}"]
     except TimeoutError:
         lines = [f"{_VARIABLES[name]}: no response within {_CHECK_S:g} seconds"]
+    except Exception as error:  # one check must not hide the others; the text could hold a credential
+        lines = [f"{_VARIABLES[name]}: the check failed unexpectedly ({type(error).__name__})"]
     return [CheckResult(name, CheckState.FAILED, line) for line in lines]
 
 
 async def _data_folder(settings: Settings) -> str:
     folder = settings.data_dir.absolute()
-    existing = next(each for each in (folder, *folder.parents) if each.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    if not await asyncio.to_thread(_can_be_written, folder):
         raise _FailedError(f"DATA_DIR: {folder} cannot be written. Example: DATA_DIR=/var/lib/gamer")
     return str(folder)
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Return whether a folder can be written, or created in the nearest one that exists."""
+    try:
+        existing = next(each for each in (folder, *folder.parents) if each.exists())
+    except PermissionError:
+        return False
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 async def _port(settings: Settings) -> str:
@@ -150,9 +161,9 @@ async def _port(settings: Settings) -> str:
         try:
             listener.bind((settings.host, settings.port))
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
+            where = f"{settings.host}:{settings.port}"
             raise _FailedError(
-                f"PORT: cannot listen on {settings.host}:{settings.port}: {reason}. Example: PORT={settings.port + 1}"
+                f"PORT: cannot listen on {where}: {_reason(error)}. Example: PORT={settings.port + 1}"
             ) from None
     return f"{settings.host}:{settings.port} is free"
 
@@ -292,11 +303,18 @@ async def _webhook(settings: Settings) -> str:
     encrypted = ssl.create_default_context() if url.scheme == "https" else None
     try:
         _, writer = await asyncio.open_connection(url.host, url.port, ssl=encrypted)
-    except (OSError, ssl.SSLError) as error:
-        reason = os.strerror(error.errno) if error.errno and not isinstance(error, ssl.SSLError) else "no TLS"
-        raise _FailedError(f"ALERT_WEBHOOK_URL: {url.host} cannot be reached: {reason}") from None
+    except OSError as error:
+        raise _FailedError(f"ALERT_WEBHOOK_URL: {url.host} cannot be reached: {_reason(error)}") from None
     writer.close()
     return f"{url.host} can be reached"
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return "the TLS handshake fails"
+    if isinstance(error, socket.gaierror):
+        return "DNS does not know the host"
+    return os.strerror(error.errno or 0)
 
 
 @asynccontextmanager

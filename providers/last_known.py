@@ -33,13 +33,19 @@ _NOTICED: Final[ContextVar[list[Stale] | None]] = ContextVar("stale data noticed
 
 @contextmanager
 def collect_stale() -> Iterator[list[Stale]]:
-    """Collect the sources with stale data that is used while the body runs, including in tasks that it starts."""
+    """Collect the sources with stale data that is used while the body runs, including in tasks that it starts.
+
+    A collector around this one gets them too.
+    """
     noticed: list[Stale] = []
+    around = _NOTICED.get()
     token = _NOTICED.set(noticed)
     try:
         yield noticed
     finally:
         _NOTICED.reset(token)
+        if around is not None:
+            around.extend(noticed)
 
 
 class LastKnown(Generic[T]):

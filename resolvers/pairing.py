@@ -24,6 +24,6 @@ async def start_pairing(context: Context, vm_id: str | None) -> tuple[Vm, Pairin
 async def pairing(context: Context, vm_id: str | None) -> tuple[Vm, PairingWindow] | None:
     """Return the newest window of a VM. None if there was none, or the VM is not the caller's."""
     require(context.caller, "Query.pairing")
-    found = await vms.visible(context, vm_id)
+    found = await vms.visible_whole(context, vm_id)
     window = None if found is None else await context.services.pairings.current(found)
     return None if found is None or window is None else (found, window)

@@ -80,5 +80,11 @@ async def visible(context: Context, vm_id: str | None) -> Vm | None:
     return found if found and context.caller.can_act_for(found.user_id) else None
 
 
+async def visible_whole(context: Context, vm_id: str | None) -> Vm | None:
+    """Return a VM like `visible`, with all attributes: for resolvers that read more of it than the response shows."""
+    found = await own_or_none(context, context.services.db.get(Vm, vm_id)) if vm_id else None
+    return found if found and context.caller.can_act_for(found.user_id) else None
+
+
 def _mark(vm: Vm) -> Mark:
     return Mark(vm.created_at, vm.id)

@@ -46,7 +46,7 @@ from schema.execution.errors import (
 )
 from schema.execution.limits import Limits, check_document, cost_report, parse_within
 from schema.execution.observer import NullObserver, OperationObserver, Outcome
-from schema.execution.plan import NotPlannedError, OperationPlan
+from schema.execution.plan import Compiled, NotPlannedError, OperationPlan, PlanCache
 from schema.execution.shared_answers import Key, SharedAnswer, SharedAnswers
 from schema.execution.shared_events import SharedEvents
 from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
@@ -80,8 +80,10 @@ class GraphQLRequest:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that may be run. `name` is the name of its trusted document."""
+    """A request that may be run. `text` is the document that it sent or named by its hash, `name` the name of a
+    trusted document."""
 
+    text: str
     name: str | None
     document: DocumentNode
     kind: OperationKind
@@ -109,7 +111,8 @@ class _Parsed:
 
     def measure(self, limits: Limits, variables: Mapping[str, Any] | None, name: str | None) -> Measurement:
         """Return the size of an operation, cached by the variables that decide it. Raise QueryTooComplexError."""
-        key = (name, *(_remembered(each, variables or {}) for each in self.sizing))
+        known = name if name is None or name in self.names else False  # a caller's own words are not kept
+        key = (known, *(_remembered(each, variables or {}) for each in self.sizing))
         if None in key[1:]:
             return check_document(SCHEMA, self.document, limits, variables, name)
         if key not in self.measured:
@@ -118,10 +121,14 @@ class _Parsed:
             self.measured[key] = check_document(SCHEMA, self.document, limits, variables, name)
         return self.measured[key]
 
-    def plan(self, operation: OperationDefinitionNode) -> OperationPlan:
+    @property
+    def names(self) -> set[str]:
+        return {operation.name.value for operation in self.operations if operation.name}
+
+    def plan(self, operation: OperationDefinitionNode, cache: PlanCache[Compiled | NotPlannedError]) -> OperationPlan:
         name = operation.name.value if operation.name else None
         if name not in self.plans:
-            self.plans[name] = OperationPlan(SCHEMA, self.document, operation, columns_of)
+            self.plans[name] = OperationPlan(SCHEMA, self.document, operation, columns_of, cache)
         return self.plans[name]
 
 
@@ -156,6 +163,7 @@ class GraphQLExecution:
         self._suggestions = suggestions
         self._listener = listener or NullObserver()
         self._plans = plans
+        self._compiled: PlanCache[Compiled | NotPlannedError] = PlanCache()
         self._valid: LRUCache[_Parsed] = LRUCache()
         self._shared = SharedAnswers(SCHEMA)
         self._events = SharedEvents(SCHEMA)
@@ -189,16 +197,18 @@ class GraphQLExecution:
         operation = _chosen(parsed.operations, request.operation_name)
         kind = OperationKind(operation.operation.value)
         planned = self._plans and kind is not OperationKind.SUBSCRIPTION
-        plan = parsed.plan(operation) if planned else None
-        return Prepared(self._documents.name_of(text), parsed.document, kind, request, measured, plan)
+        plan = parsed.plan(operation, self._compiled) if planned else None
+        return Prepared(text, self._documents.name_of(text), parsed.document, kind, request, measured, plan)
 
     async def execute(self, prepared: Prepared, context: Context) -> dict[str, Any]:
         """Run a query or mutation. Raise RequestFailedError if its variables do not fit."""
-        with self._reported(prepared) as report:
-            answer = await self._executed(prepared, context)
-            report.outcome = Outcome.ERROR if "errors" in answer else Outcome.OK
-        if prepared.kind is OperationKind.MUTATION:
-            self._shared.clear()
+        try:
+            with self._reported(prepared) as report:
+                answer = await self._executed(prepared, context)
+                report.outcome = Outcome.ERROR if "errors" in answer else Outcome.OK
+        finally:
+            if prepared.kind is OperationKind.MUTATION:
+                self._shared.clear()  # also when the caller has gone: the write may have been made
         return answer
 
     def kept_answer(self, request: GraphQLRequest, role: Role) -> SharedAnswer | None:
@@ -210,7 +220,8 @@ class GraphQLExecution:
             text = self._known(hash_) if isinstance(hash_, str) else None
         elif request.extensions:
             return None  # they may name another document
-        kept = None if text is None else self._shared.kept(_shared_key(text, request, role))
+        key = None if text is None else _shared_key(text, request, role)
+        kept = None if key is None else self._shared.kept(key)
         if kept is not None and text is not None:
             self._listener.answered(self._documents.name_of(text), Outcome.OK, 0.0)
         return kept
@@ -220,11 +231,12 @@ class GraphQLExecution:
 
         Raises RequestFailedError as `execute` does.
         """
-        text = prepared.request.query or self._text(prepared.request)
-        max_age_s = self._shared.max_age_s(text, prepared.document) if prepared.kind is OperationKind.QUERY else 0
-        if max_age_s == 0:
+        if prepared.kind is not OperationKind.QUERY:
             return None
-        key = _shared_key(text, prepared.request, context.caller.role)
+        max_age_s = self._shared.max_age_s(prepared.text, prepared.document)
+        key = _shared_key(prepared.text, prepared.request, context.caller.role)
+        if max_age_s == 0 or key is None:
+            return None
         with self._reported(prepared) as report:
             shared = await self._shared.get(key, max_age_s, lambda: self._executed(prepared, context))
             report.outcome = Outcome.ERROR if "errors" in shared.answer else Outcome.OK
@@ -340,11 +352,12 @@ class GraphQLExecution:
 
     def _shape(self, prepared: Prepared, context: Context) -> Hashable:
         """Return what subscribers have in common that get the same answer to an event."""
-        request = prepared.request
-        text = request.query or self._text(request)
-        variables = orjson.dumps(_variables(prepared), option=orjson.OPT_SORT_KEYS)
-        caller = None if self._events.is_plain(text, prepared.document) else (context.caller.id, context.caller.role)
-        return (text, request.operation_name, variables, caller)
+        variables = _as_json(prepared.request.variables)
+        if variables is None:
+            return object()
+        is_plain = self._events.is_plain(prepared.text, prepared.document)
+        caller = None if is_plain else (context.caller.id, context.caller.role)
+        return (prepared.text, prepared.request.operation_name, variables, caller)
 
     @contextmanager
     def _reported(self, prepared: Prepared) -> Iterator[_Report]:
@@ -364,12 +377,12 @@ class GraphQLExecution:
         hash_ = named.get("sha256Hash") if isinstance(named, dict) else None
         if named is not None and not isinstance(hash_, str):
             raise _refused("extensions.persistedQuery needs a sha256Hash", BAD_USER_INPUT)
-        if isinstance(hash_, str) and (known := self._known(hash_)) is not None:
-            return known
         if request.query is None or not request.query.strip():
             if hash_ is None:
                 raise _refused("a query is missing", BAD_USER_INPUT)
-            raise _refused("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
+            if (known := self._known(hash_)) is None:
+                raise _refused("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
+            return known
         if hash_ is not None and hash_.lower() != sha256_of(request.query):
             raise _refused("the query is not the one that sha256Hash names", BAD_USER_INPUT)
         if self._trusted_only and not self._documents.is_trusted(request.query):
@@ -468,9 +481,18 @@ def _read_all(_: object) -> None:
     """Read whole records, which mutations need for their decisions."""
 
 
-def _shared_key(text: str, request: GraphQLRequest, role: Role) -> Key:
-    variables = orjson.dumps(request.variables or {}, option=orjson.OPT_SORT_KEYS)
-    return (text, request.operation_name, variables, role)
+def _shared_key(text: str, request: GraphQLRequest, role: Role) -> Key | None:
+    """Return the key of a shared answer, or None if the variables cannot be part of one."""
+    variables = _as_json(request.variables)
+    return None if variables is None else (text, request.operation_name, variables, role)
+
+
+def _as_json(variables: Mapping[str, Any] | None) -> bytes | None:
+    """Return variables as JSON, or None if they are nested too deeply: orjson reads more levels than it writes."""
+    try:
+        return orjson.dumps(dict(variables or {}), option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return None
 
 
 def _variables(prepared: Prepared) -> dict[str, Any]:

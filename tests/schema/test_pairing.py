@@ -117,3 +117,13 @@ async def test_another_players_window_looks_as_if_there_was_none(running: Gatewa
     assert payload["errors"][0]["__typename"] == "NotFound"
     assert pairing is None
     assert len(running.engine.pairings) == 1
+
+
+async def test_a_window_is_shown_beside_its_machine_whatever_is_asked_of_that(running: GatewayWorld) -> None:
+    await started(running)
+
+    document = "query($id: ID!) { vm(id: $id) { status } pairing(vmId: $id) { status pin qrText } }"
+    told = await running.data(document, id=ID)
+
+    assert told["vm"] == {"status": "RUNNING"}
+    assert told["pairing"]["qrText"].endswith(f"pin={told['pairing']['pin']}")

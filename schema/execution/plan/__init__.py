@@ -17,6 +17,8 @@ What the compiler relies on: attributes of Strawberry types are values and not a
 """
 
 from schema.execution.plan.batch import Batch
+from schema.execution.plan.cache import PlanCache
+from schema.execution.plan.fields import Compiled
 from schema.execution.plan.operation import NotPlannedError, OperationPlan
 
-__all__ = ["Batch", "NotPlannedError", "OperationPlan"]
+__all__ = ["Batch", "Compiled", "NotPlannedError", "OperationPlan", "PlanCache"]

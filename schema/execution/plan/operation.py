@@ -19,11 +19,12 @@ from graphql import (
 from graphql.execution.collect_fields import GroupedFieldSet, collect_fields
 from strawberry.execution import optimized_is_awaitable
 
+from schema.execution.plan.cache import PlanCache
 from schema.execution.plan.execution import PlanExecution
 from schema.execution.plan.fields import Compiled, FieldPlan, How, how_resolved, strawberry_field
 from schema.execution.plan.source import Source
 
-_MOST_FIELDS: Final = 3_000  # of one compiled operation: source text takes memory, and time to compile
+_MOST_FIELDS: Final = 500  # of one compiled operation: compiling takes 0.1 ms a field, and nothing else runs then
 _MOST_VARIANTS: Final = 8  # of one operation, by the values of its @skip and @include
 _SLOTS_OF_A_FIELD: Final = 2
 
@@ -45,17 +46,19 @@ class OperationPlan:
         document: DocumentNode,
         operation: OperationDefinitionNode,
         summarize: Callable[[Selected], Any] = lambda selected: None,
+        cache: PlanCache[Compiled | NotPlannedError] | None = None,
     ) -> None:
         """`document` is valid, and `operation` one of its queries or mutations. `summarize` is called once for each
         compiled variant with the fields that it selects; `execute` hands its result over before resolvers are
-        called."""
+        called. `cache` keeps the variants of many operations."""
         self._schema = schema
         self._document = document
         self._operation = operation
         self._summarize = summarize
         self._name = operation.name.value if operation.name else None
         self._switches = sorted(set(_switches(document)))
-        self._compiled: dict[tuple[Any, ...], Compiled] = {}
+        self._cache = PlanCache() if cache is None else cache
+        self._seen: set[tuple[bool | None, ...]] = set()
 
     async def execute(
         self,
@@ -86,12 +89,26 @@ class OperationPlan:
 
     def _variant(self, executor: Executor[Any]) -> Compiled:
         values = executor.variable_values.coerced
-        key = tuple(values.get(name) for name in self._switches)
-        if key not in self._compiled:
-            if len(self._compiled) >= _MOST_VARIANTS:
+        # A variable of another operation may have the same name and any type; only booleans are conditions.
+        switches = (values.get(name) for name in self._switches)
+        variant = tuple(value if isinstance(value, bool) else None for value in switches)
+        found = self._cache.get((self, variant))
+        if found is None:
+            if variant not in self._seen and len(self._seen) >= _MOST_VARIANTS:
                 raise NotPlannedError("variants")
-            self._compiled[key] = _Compiler(executor).compiled(self._summarize)
-        return self._compiled[key]
+            self._seen.add(variant)
+            found = self._compile(executor)
+            fields = found.slots // _SLOTS_OF_A_FIELD if isinstance(found, Compiled) else 1
+            self._cache.add((self, variant), found, fields)
+        if isinstance(found, NotPlannedError):
+            raise NotPlannedError(found.reason)
+        return found
+
+    def _compile(self, executor: Executor[Any]) -> Compiled | NotPlannedError:
+        try:
+            return _Compiler(executor).compiled(self._summarize)
+        except NotPlannedError as error:
+            return error.with_traceback(None)
 
 
 class _Compiler:
