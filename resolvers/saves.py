@@ -7,7 +7,7 @@ user and for callers that may act for it.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from auth.authorization import require, resolve_user
@@ -32,6 +32,7 @@ _LAST: Final = 10**17  # microseconds since 1970, above every time of a version
 _URL_LASTS: Final = timedelta(minutes=5)
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,200}", re.ASCII)
 _DELETED: Final = "DELETED"
+_PURGED: Final = "PURGED"  # the status of a refusal: its purge is due
 
 
 async def saves(
@@ -91,6 +92,7 @@ async def restore(context: Context, version_key: str | None) -> SlotContents:
         await _refuse_while_played(context, contents.slot)
         version_in(contents, kind, name)
         if contents.deletion is not None:
+            _refuse_purged(context, contents, "versionId")
             contents = await context.services.saves.changes.undelete(contents)
         return await context.services.saves.changes.restore(contents, version_in(contents, kind, name))
 
@@ -138,6 +140,7 @@ async def undelete(context: Context, slot_key: str | None) -> SlotContents:
     async with audited(context, "undeleteSave", contents.slot.key):
         if contents.deletion is None:
             return contents
+        _refuse_purged(context, contents, "slotId")
         await _refuse_while_played(context, contents.slot)
         return await context.services.saves.changes.undelete(contents)
 
@@ -221,6 +224,13 @@ async def _refuse_while_played(context: Context, slot: SaveSlot, *, but_by: str 
 def _refuse_deleted(contents: SlotContents, field: str) -> None:
     if contents.deletion is not None:
         raise InvalidStateError("this save is deleted: undelete it first", _DELETED, (field,))
+
+
+def _refuse_purged(context: Context, contents: SlotContents, field: str) -> None:
+    """Raise an error for a deletion that the purge may be removing now."""
+    due_at = purged_at(context, contents)
+    if due_at is not None and due_at <= datetime.now(UTC):
+        raise InvalidStateError("the time in which this save could be undeleted is over", _PURGED, (field,))
 
 
 def _newest_first(version: StoredVersion) -> str:

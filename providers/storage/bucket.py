@@ -194,13 +194,14 @@ class Bucket:
             if not token or token == last:
                 raise ProviderBusyError("a copy makes no progress").with_log_detail(f"bucket {self.name}")
 
-    async def remove(self, name: str, *, if_generation: int | None = None) -> None:
-        """Remove an object, or only this generation of it. A missing object counts as removed.
+    async def remove(self, name: str, *, if_generation: int | None = None) -> bool:
+        """Remove an object, or only this generation of it. Returns False if there was none.
 
         Raises GenerationConflictError if it has another generation.
         """
         query = {} if if_generation is None else {"ifGenerationMatch": str(if_generation)}
-        await self._send("DELETE", self._objects_path(name), query, expected=(_NOT_THERE,))
+        reply = await self._send("DELETE", self._objects_path(name), query, expected=(_NOT_THERE,))
+        return reply.status != _NOT_THERE
 
     async def missing_permissions(self, permissions: Sequence[str]) -> tuple[str, ...]:
         """Return which of these permissions on the bucket our credentials lack. Changes nothing.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -42,6 +43,14 @@ _DAMAGED: Final = "DAMAGED"
 _EXISTS: Final = "EXISTS"
 _NO_CONFLICT: Final = "NO_CONFLICT"
 _DECIDABLE: Final = OPEN_REASONS | {VersionReason.SETTLED}
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The copy of an object. `written`: there was no such object before."""
+
+    stored: StoredObject
+    written: bool
 
 
 class SaveChanges:
@@ -134,39 +143,77 @@ class SaveChanges:
     async def _move(self, contents: SlotContents, target: str) -> None:
         """Move a slot's objects: copy them, then remove the current ones first.
 
-        If a machine writes at the same time, the move stops and the copies are removed.
+        If a machine writes or another change moves the slot at the same time, the move stops and is undone.
         """
-        copies: dict[StoredObject, StoredObject] = {}
+        copies: dict[StoredObject, _Copy] = {}
         currents = [one.stored for one in contents.currents]
         removed: list[StoredObject] = []
 
         async def copy(one: StoredObject) -> None:
-            copies[one] = await self._copy_once(one, target + one.name.removeprefix(contents.prefix))
+            copies[one] = await self._copy_or_take_over(one, target + one.name.removeprefix(contents.prefix))
 
         try:
             await _each(contents.objects, copy)
             for one in currents:
-                await self._bucket.remove(one.name, if_generation=one.generation)
+                if not await self._bucket.remove(one.name, if_generation=one.generation):
+                    raise GenerationConflictError(f"{one.name} no longer exists")
                 removed.append(one)
         except GenerationConflictError:
-            for one in removed:
-                await self._copy_once(copies[one], one.name)
-            await _each(list(copies.values()), self._remove)
+            await self._undo_move(contents, copies, removed)
             raise _changed_error() from None
         if contents.deletion is None:
             about = orjson.dumps({"at": datetime.now(UTC).isoformat()})
             await self._bucket.write(f"{contents.prefix}/{REMOVED}", about, content_type="application/json")
         await _each([one for one in contents.objects if one not in currents], self._remove)
 
-    async def _copy_once(self, source: StoredObject, name: str) -> StoredObject:
+    async def _undo_move(
+        self, contents: SlotContents, copies: Mapping[StoredObject, _Copy], removed: Sequence[StoredObject]
+    ) -> None:
+        """Copy removed objects back, then remove this move's own copies whose content is still in the slot.
+
+        If an object of the slot is gone, another change or the purge removes them now: every copy is kept.
+        """
+        for one in removed:
+            try:
+                await self._copy_once(copies[one].stored, one.name)
+            except GenerationConflictError:
+                log.warning("a save was written while its move was undone", extra={"object": one.name})
+        there = {one.name: one for one in await self._bucket.list(f"{contents.prefix}/")}
+        if any(one.name not in there for one in contents.objects):
+            log.warning("keeping the copies of a save whose originals are gone", extra={"folder": contents.prefix})
+            return
+        generations = {(one.name, one.generation) for one in there.values()}
+        contents_there = {one.md5 for one in there.values() if one.md5 is not None}
+        written = {source: copy.stored for source, copy in copies.items() if copy.written}
+        await _each(
+            [
+                copy
+                for source, copy in written.items()
+                if (source.name, source.generation) in generations or source.md5 in contents_there
+            ],
+            self._remove,
+        )
+
+    async def _copy_once(self, source: StoredObject, name: str) -> None:
         """Copy to a free name. An existing object with the same content counts as the copy."""
         try:
-            return await self._bucket.copy(source, name)
+            await self._bucket.copy(source, name)
+        except GenerationConflictError:
+            if not _is_same(await self._bucket.stat(name), source):
+                raise
+
+    async def _copy_or_take_over(self, source: StoredObject, name: str) -> _Copy:
+        """Copy to a free name, or over an object with the same content.
+
+        The copy has a new generation in both cases, so that an undo by the change that wrote the object leaves it.
+        """
+        try:
+            return _Copy(await self._bucket.copy(source, name), written=True)
         except GenerationConflictError:
             there = await self._bucket.stat(name)
-            if there is None or there.md5 is None or there.md5 != source.md5:
+            if there is None or not _is_same(there, source):
                 raise
-            return there
+            return _Copy(await self._bucket.copy(source, name, if_generation=there.generation), written=False)
 
     async def _remove(self, one: StoredObject) -> None:
         """Remove copies, except those that were overwritten in between."""
@@ -209,6 +256,10 @@ def _is_unfinished(source: SlotContents, target: SlotContents) -> bool:
     return not targets or sources.items() <= targets.items()
 
 
+def _is_same(one: StoredObject | None, other: StoredObject) -> bool:
+    return one is not None and one.md5 is not None and one.md5 == other.md5
+
+
 def _new_writer() -> str:
     """Return a writer that no machine's folder has.
 
@@ -218,7 +269,7 @@ def _new_writer() -> str:
 
 
 def _changed_error() -> InvalidStateError:
-    return InvalidStateError("a machine saved at the same moment: look at the save again", CHANGED)
+    return InvalidStateError("the save was written or moved at the same moment: look at it again", CHANGED)
 
 
 async def _each(items: Sequence[T], work: Callable[[T], Awaitable[None]]) -> None:

@@ -1,0 +1,134 @@
+"""Changes of saves that meet another change, a purge or a machine's upload lose nothing, in the simulated bucket."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from models.catalog import ConsoleType
+from streaming.saves.contents import prefix_of
+from streaming.saves.purge import purge_deleted_saves
+from streaming.saves.slots import SaveSlot
+from streaming.saves.versions import version_name
+from tests.saves_shelf import MONDAY, SLOT, Shelf, account, packed_save, shelf
+
+__all__ = ["account", "shelf"]
+
+LATEST = MONDAY + timedelta(hours=9)
+OTHER = SaveSlot("ann", ConsoleType.GB, "tetris", "other")
+
+
+async def ten_uploads(shelf: Shelf) -> None:
+    """More objects than are copied at once, so that some are copied before the last one is."""
+    for hour in range(10):
+        await shelf.upload(MONDAY + timedelta(hours=hour), b"level %d" % hour)
+
+
+async def deleted_slot(shelf: Shelf) -> str:
+    await ten_uploads(shelf)
+    await shelf.change("DeleteSave", slotId=(await shelf.slot())["id"])
+    (deleted,) = await shelf.slots(deleted=True)
+    return str(deleted["id"])
+
+
+async def outcome(shelf: Shelf, document: str, **variables: str) -> list[str]:
+    (payload,) = (await shelf.gateway.data(document, **variables)).values()
+    return [error["status"] for error in payload["errors"]]
+
+
+def live(shelf: Shelf, slot: SaveSlot = SLOT) -> list[str]:
+    return [one for one in shelf.names() if one.startswith(f"{slot.prefix}/") and one.endswith(".tar.gz")]
+
+
+async def test_a_slot_that_two_requests_undelete_at_once_comes_back_whole(shelf: Shelf) -> None:
+    deleted = await deleted_slot(shelf)
+
+    async def the_other_request() -> None:
+        await shelf.change("UndeleteSave", slotId=deleted)
+
+    shelf.meanwhile("POST", f"/main/versions/{version_name(LATEST)}.tar.gz", the_other_request)
+    statuses = await outcome(shelf, "UndeleteSave", slotId=deleted)
+
+    assert statuses == ["CHANGED"]
+    assert len(live(shelf)) == 11
+    assert await shelf.current() == b"level 9"
+    assert await shelf.slots(deleted=True) == []
+
+
+async def test_restoring_a_version_of_a_deleted_slot_twice_at_once_loses_no_version(shelf: Shelf) -> None:
+    await deleted_slot(shelf)
+    (deleted,) = await shelf.slots(deleted=True)
+    oldest = deleted["versions"]["edges"][-1]["node"]["id"]
+
+    async def the_other_request() -> None:
+        await shelf.change("RestoreSave", versionId=oldest)
+
+    shelf.meanwhile("POST", "/main/current.tar.gz", the_other_request)
+    statuses = await outcome(shelf, "RestoreSave", versionId=oldest)
+
+    assert statuses == ["CHANGED"]
+    assert len(live(shelf)) == 11
+    assert await shelf.current() == b"level 0"
+
+
+async def test_a_purge_during_an_undelete_leaves_what_was_copied(shelf: Shelf) -> None:
+    deleted = await deleted_slot(shelf)
+
+    async def purge() -> None:
+        await purge_deleted_saves(shelf.bucket, datetime.now(UTC) + timedelta(days=31), timedelta(days=30))
+
+    shelf.meanwhile("POST", f"/main/versions/{version_name(LATEST)}.tar.gz", purge)
+    statuses = await outcome(shelf, "UndeleteSave", slotId=deleted)
+
+    assert statuses == ["CHANGED"]
+    assert len(live(shelf)) >= 8
+    assert await shelf.current() == b"level 9"
+
+
+@pytest.mark.parametrize("document", ["UndeleteSave", "RestoreSave"])
+async def test_a_deleted_slot_whose_purge_is_due_is_not_undeleted(shelf: Shelf, document: str) -> None:
+    deletion = version_name(datetime.now(UTC) - timedelta(days=30, minutes=1))
+    packed = packed_save(b"level 1", "m1")
+    for name in ("current", f"versions/{version_name(MONDAY)}"):
+        shelf.store.write("games", f"{prefix_of(SLOT, deletion)}/{name}.tar.gz", packed)
+    (deleted,) = await shelf.slots(deleted=True)
+    version = deleted["versions"]["edges"][0]["node"]["id"]
+    of = {"slotId": deleted["id"]} if document == "UndeleteSave" else {"versionId": version}
+
+    error = await shelf.refused(document, **of)
+
+    assert (error["__typename"], error["status"], error["path"]) == ("InvalidState", "PURGED", ["input", *of])
+
+
+async def test_the_undo_of_a_rename_leaves_objects_that_it_only_found(shelf: Shelf) -> None:
+    await shelf.upload(MONDAY, b"level 1")
+    slot = await shelf.slot()
+    found = f"{OTHER.prefix}/versions/{version_name(MONDAY)}.tar.gz"
+    (version,) = await shelf.bucket.list(f"{SLOT.prefix}/versions/")
+    await shelf.bucket.copy(version, found)
+    shelf.meanwhile("DELETE", "/main/current.tar.gz", lambda: shelf.upload(MONDAY + timedelta(hours=1), b"level 2"))
+
+    statuses = await outcome(shelf, "RenameSave", slotId=slot["id"], saveId="other")
+
+    assert statuses == ["CHANGED"]
+    assert live(shelf, OTHER) == [found]
+    assert len(live(shelf)) == 3
+    assert await shelf.current() == b"level 2"
+
+
+async def test_of_two_deletions_at_once_one_is_refused_and_the_slot_is_deleted_whole(shelf: Shelf) -> None:
+    await ten_uploads(shelf)
+    slot = await shelf.slot()
+
+    async def the_other_request() -> None:
+        await shelf.change("DeleteSave", slotId=slot["id"])
+
+    shelf.meanwhile("DELETE", "/main/current.tar.gz", the_other_request)
+    statuses = await outcome(shelf, "DeleteSave", slotId=slot["id"])
+
+    assert statuses == ["CHANGED"]
+    assert live(shelf) == []
+    for deleted in await shelf.slots(deleted=True):
+        assert deleted["current"]["at"] == "2026-11-02T21:00:00.000Z"
+        assert len(deleted["versions"]["edges"]) == 10
