@@ -98,7 +98,7 @@ class SaveChanges:
         deletion = version_name(datetime.now(UTC))
         if not contents.currents:
             earlier = await self._catalog.deletions(contents.slot)
-            deletion = next((one.deletion for one in earlier if one.deletion and one.currents), deletion)
+            deletion = next((one.deletion for one in earlier if one.deletion and _is_rest_of(contents, one)), deletion)
         await self._move(contents, prefix_of(contents.slot, deletion))
         return await self._catalog.slot(contents.slot, deletion)
 
@@ -249,11 +249,21 @@ def _is_unfinished(source: SlotContents, target: SlotContents) -> bool:
     """Return whether the target is free, or has only objects of an interrupted move of the source."""
     if any(one.md5 is None for one in (*source.objects, *target.objects)):
         return target.is_empty
-    sources = {one.name.removeprefix(source.prefix): one.md5 for one in source.objects}
-    targets = {one.name.removeprefix(target.prefix): one.md5 for one in target.objects}
+    sources, targets = _contents_by_name(source), _contents_by_name(target)
     if source.currents:
         return targets.items() <= sources.items()
     return not targets or sources.items() <= targets.items()
+
+
+def _is_rest_of(rest: SlotContents, moved: SlotContents) -> bool:
+    """Return whether a slot without currents is the rest of an interrupted move to where all its objects are."""
+    if any(one.md5 is None for one in (*rest.objects, *moved.objects)):
+        return False
+    return bool(moved.currents) and _contents_by_name(rest).items() <= _contents_by_name(moved).items()
+
+
+def _contents_by_name(contents: SlotContents) -> dict[str, str | None]:
+    return {one.name.removeprefix(contents.prefix): one.md5 for one in contents.objects}
 
 
 def _is_same(one: StoredObject | None, other: StoredObject) -> bool:

@@ -132,3 +132,50 @@ async def test_of_two_deletions_at_once_one_is_refused_and_the_slot_is_deleted_w
     for deleted in await shelf.slots(deleted=True):
         assert deleted["current"]["at"] == "2026-11-02T21:00:00.000Z"
         assert len(deleted["versions"]["edges"]) == 10
+
+
+async def test_what_was_kept_after_a_deletion_gets_a_deletion_of_its_own(shelf: Shelf) -> None:
+    earlier = version_name(datetime.now(UTC) - timedelta(days=29))
+    shelf.store.write("games", f"{prefix_of(SLOT, earlier)}/current.tar.gz", packed_save(b"level 1", "m1"))
+    name = await shelf.conflict(b"kept beside")
+
+    deleted = (await shelf.change("DeleteSave", slotId=(await shelf.slot())["id"]))["slot"]
+    await purge_deleted_saves(shelf.bucket, datetime.now(UTC) + timedelta(days=2), timedelta(days=30))
+
+    (left,) = await shelf.slots(deleted=True)
+    assert left["id"] == deleted["id"]
+    assert [one for one in shelf.names() if one.endswith(f"/versions/{name}.tar.gz")] == [
+        f"{prefix_of(SLOT, deletion_in(shelf))}/versions/{name}.tar.gz"
+    ]
+
+
+async def test_a_slot_is_deleted_although_an_earlier_deletion_has_other_content_of_that_name(shelf: Shelf) -> None:
+    earlier = version_name(datetime.now(UTC) - timedelta(days=1))
+    name = await shelf.conflict(b"kept beside")
+    for one in ("current", f"versions/{name}"):
+        shelf.store.write("games", f"{prefix_of(SLOT, earlier)}/{one}.tar.gz", packed_save(b"level 1", "m1"))
+
+    await shelf.change("DeleteSave", slotId=(await shelf.slot())["id"])
+
+    assert live(shelf) == []
+    assert len(await shelf.slots(deleted=True)) == 2
+
+
+async def test_a_deletion_that_was_cut_off_is_completed_where_it_began(shelf: Shelf) -> None:
+    await ten_uploads(shelf)
+    slot = await shelf.slot()
+    for one in await shelf.bucket.list(f"{SLOT.prefix}/"):
+        target = prefix_of(SLOT, version_name(LATEST)) + one.name.removeprefix(SLOT.prefix)
+        await shelf.bucket.copy(one, target)
+    await shelf.bucket.remove(f"{SLOT.prefix}/current.tar.gz")
+
+    await shelf.change("DeleteSave", slotId=slot["id"])
+
+    (deleted,) = await shelf.slots(deleted=True)
+    assert deleted["deletedAt"] == "2026-11-02T21:00:00.000Z"
+    assert live(shelf) == []
+
+
+def deletion_in(shelf: Shelf) -> str:
+    (deletion,) = {one.split("/")[6] for one in shelf.names() if one.startswith("saves/deleted/")}
+    return deletion
