@@ -12,6 +12,7 @@ from models.vms import VmStatus
 from providers.base import Offer
 
 PAIRING_WINDOW: Final = timedelta(seconds=120)  # how long a PIN is handed over
+AFTER_PAIRING_WINDOW: Final = timedelta(seconds=30)  # for the handshake of a device that asked in time
 
 
 class Command(StrEnum):

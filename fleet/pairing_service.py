@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from errors import InvalidStateError
-from fleet.messages import PAIRING_WINDOW, PairingInput
+from fleet.messages import AFTER_PAIRING_WINDOW, PAIRING_WINDOW, PairingInput
 from models.database import Database
 from models.pairings import PairingWindow
 from models.vms import Vm, VmStatus
@@ -40,10 +40,21 @@ class PairingService:
             started_at=now,
             expires_at=now + PAIRING_WINDOW,
         )
-        fields = {name: value for name, value in window.model_dump_doc().items() if name != "_id"}
-        await self._db.update_or_insert(PairingWindow, {"_id": vm.id}, {"$set": fields})
+        await self._store(window)
         await self._engine.start_pairing(PairingInput(vm.id, window.number))
         return window
+
+    async def _store(self, window: PairingWindow) -> None:
+        """Store a window.
+
+        One that replaces an unfinished window keeps the devices known before that one, so that a device whose
+        handshake with the earlier PIN is still going on is found.
+        """
+        fields = {name: value for name, value in window.model_dump_doc().items() if name != "_id"}
+        kept = {name: value for name, value in fields.items() if name not in {"known_devices", "known_lines"}}
+        unfinished = {"_id": window.id, "expires_at": {"$gt": window.started_at - AFTER_PAIRING_WINDOW}}
+        if await self._db.update(PairingWindow, unfinished, {"$set": kept}) is None:
+            await self._db.update_or_insert(PairingWindow, {"_id": window.id}, {"$set": fields})
 
     async def current(self, vm: Vm) -> PairingWindow | None:
         """Return the newest window of a VM, or None if there was none."""

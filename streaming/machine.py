@@ -203,6 +203,10 @@ class StreamingMachines:
         """
         await self._on(address, lambda shell: self._pairing.pair_next(shell, pin, user_id, known))
 
+    async def finish_pairing(self, address: Address, user_id: str, known: PairedDevices) -> bool:
+        """Give a device that was paired since `known` the player's folder; return whether there is one."""
+        return await self._on(address, lambda shell: self._pairing.finish(shell, user_id, known))
+
     async def activity(self, address: Address, last: Reading | None = None) -> Activity:
         """Measure whether a client was connected since the `last` reading."""
         return await self._on(

@@ -46,12 +46,21 @@ class Pairing:
     async def pair_next(self, shell: Shell, pin: str, user_id: str, known: PairedDevices) -> None:
         """Pair the next device that requests it, or find that one was paired since `known`. Raises as `pair` does."""
         validate_pin(pin)
+        if await self.finish(shell, user_id, known):
+            return
+        api = WolfApi(shell)
+        waiting = await self._wait_for_requests(shell, api)
+        await _send_pin(api, waiting, pin)
+        await self._await_paired(shell, api, known)
+        await self._give_folder(shell, api, folder_of(user_id))
+
+    async def finish(self, shell: Shell, user_id: str, known: PairedDevices) -> bool:
+        """Give a device that was paired since `known` the player's folder; return whether there is one."""
         api = WolfApi(shell)
         if not (await PairedDevices.now(shell, api)).has_new_since(known):
-            waiting = await self._wait_for_requests(shell, api)
-            await _send_pin(api, waiting, pin)
-            await self._await_paired(shell, api, known)
+            return False
         await self._give_folder(shell, api, folder_of(user_id))
+        return True
 
     async def _wait_for_requests(self, shell: Shell, api: WolfApi) -> Sequence[str]:
         """Wait for pairing requests and return their secrets, each only once.

@@ -27,6 +27,7 @@ class FakeStreaming:
         self.configured: list[GameToPlay] = []
         self.pulled: list[str] = []
         self.pins: list[str] = []  # that were handed over within a window
+        self.paired_at_look: int | None = None  # the call of `finish_pairing` that finds a paired device
         self.may_install: list[bool] = []  # of each mount
         self.lacking: str | None = None  # what keeps a configured game from starting
         self.slots: list[SaveSlot] = []
@@ -124,6 +125,10 @@ class FakeStreaming:
     async def pair_next(self, address: Address, pin: str, user_id: str, known: PairedDevices) -> None:
         await self._enter("pair_next")
         self.pins.append(pin)
+
+    async def finish_pairing(self, address: Address, user_id: str, known: PairedDevices) -> bool:
+        await self._enter("finish_pairing")
+        return self.calls["finish_pairing"] == self.paired_at_look
 
     async def configure_game(self, address: Address, game: GameToPlay, report: ProgressCallback) -> str | None:
         await self._enter("configure_game")

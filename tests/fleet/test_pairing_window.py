@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import InvalidInputError, InvalidStateError
+from errors import InvalidInputError, InvalidStateError, MachineLostError, ProviderError, ProviderRefusedError
 from fleet.messages import PairingInput
 from fleet.pairing_service import PairingService
 from fleet.pairing_window import PairingActivities
@@ -22,6 +23,7 @@ from simulator.machines.container import WolfShape
 from streaming.keys import KeyPair
 from streaming.machine import LibrarySource, MachineTimes, StreamingMachines
 from streaming.pairing import Pairing
+from tests.fakes.streaming import FakeStreaming
 from tests.gateway import a_vm
 from tests.providers.games_bucket import bucket, server
 from tests.streaming.conftest import key
@@ -79,6 +81,86 @@ async def test_a_machine_that_is_stopped_closes_the_window(world: World) -> None
     await world.db.update(Vm, {"_id": vm.id}, {"$set": {"status": VmStatus.STOPPING}})
 
     assert (await until(world.db, vm.id, PairingStatus.EXPIRED)).pin is None
+
+
+async def test_a_window_that_replaces_another_keeps_the_devices_known_before_that_one(world: World) -> None:
+    vm = await world.machine()
+    held = world.streaming.hold("pair_next")
+    pairings = PairingService(world.db, world.engine)
+
+    first = await pairings.start(vm)
+    await asyncio.wait_for(held.wait(), 20)
+    second = await pairings.start(vm)
+    world.streaming.let_go("pair_next")
+    await until(world.db, vm.id, PairingStatus.PAIRED)
+
+    assert set(world.streaming.pins) == {first.pin, second.pin}
+    assert world.streaming.calls["paired_devices"] == 1
+
+
+class NoWorker:
+    async def start_pairing(self, pairing: PairingInput) -> None: ...
+
+
+async def a_window(db: Database, ended: timedelta, **fields: object) -> Vm:
+    """A VM that runs, with a window that ended this long ago and whose end was not recorded."""
+    await db.insert(a_vm(VM, "player-1"))
+    vm = await db.update(Vm, {"_id": VM}, {"$set": {"status": VmStatus.RUNNING, "ip_address": "127.0.0.7"}})
+    assert vm is not None
+    end = datetime.now(UTC) - ended
+    window = PairingWindow(id=VM, number="1", user_id="player-1", pin="4821", started_at=end, expires_at=end)
+    await db.insert(window.model_copy(update={"known_devices": ["5"], "known_lines": [], **fields}))
+    return vm
+
+
+@pytest.mark.parametrize(("ended_s", "kept"), [(-60, ["5"]), (20, ["5"]), (40, None)])
+async def test_devices_known_long_ago_are_not_kept(db: Database, ended_s: float, kept: list[str] | None) -> None:
+    vm = await a_window(db, timedelta(seconds=ended_s))
+
+    await PairingService(db, NoWorker()).start(vm)
+
+    window = await db.get(PairingWindow, VM)
+    assert window is not None
+    assert (window.known_devices, window.number == "1") == (kept, False)
+
+
+@pytest.mark.parametrize(
+    ("before", "paired_at_look", "status"),
+    [
+        (PairingStatus.WAITING, 1, PairingStatus.PAIRED),
+        (PairingStatus.WAITING, 2, PairingStatus.EXPIRED),  # no PIN was given, so no handshake is waited for
+        (PairingStatus.WRONG_PIN, 3, PairingStatus.PAIRED),
+    ],
+)
+async def test_a_handshake_that_outlasts_the_window_is_finished(
+    db: Database, before: PairingStatus, paired_at_look: int, status: PairingStatus
+) -> None:
+    await a_window(db, timedelta(seconds=1), status=before)
+    streaming = FakeStreaming()
+    streaming.paired_at_look = paired_at_look
+
+    await PairingActivities(db, streaming, pause_s=0).hand_over_pin(PairingInput(VM, "1"))
+
+    window, vm = await db.get(PairingWindow, VM), await db.get(Vm, VM)
+    assert window is not None
+    assert vm is not None
+    assert (window.status, window.pin, vm.paired) == (status, None, status is PairingStatus.PAIRED)
+
+
+@pytest.mark.parametrize("error", [ProviderRefusedError("the host key is another"), MachineLostError("it is gone")])
+async def test_a_machine_that_refuses_closes_the_window_and_its_pin_is_deleted(
+    db: Database, error: ProviderError
+) -> None:
+    await a_window(db, timedelta(seconds=-60))
+    streaming = FakeStreaming()
+    streaming.failures["pair_next"] = [error]
+
+    with pytest.raises(type(error)):
+        await PairingActivities(db, streaming, pause_s=0).hand_over_pin(PairingInput(VM, "1"))
+
+    window = await db.get(PairingWindow, VM)
+    assert window is not None
+    assert (window.status, window.pin, window.known_devices) == (PairingStatus.EXPIRED, None, None)
 
 
 class OnWolf:
@@ -183,3 +265,15 @@ async def test_a_worker_that_takes_over_finds_the_pairing_that_nobody_noted(on_w
     assert await request.paired
 
     assert (await on_wolf.hand_over()).status is PairingStatus.PAIRED
+
+
+async def test_a_device_that_paired_at_the_end_of_the_window_has_the_players_folder(on_wolf: OnWolf) -> None:
+    await on_wolf.opened(lasting_s=-1)
+    await on_wolf.db.update(PairingWindow, {"_id": VM}, {"$set": {"known_devices": [], "known_lines": []}})
+    request = on_wolf.simulated.wolf.begin_pairing(pin="4821")
+    on_wolf.simulated.wolf.pairings.give_pin(request.secret, "4821")
+    assert await request.paired
+
+    assert (await on_wolf.hand_over()).status is PairingStatus.PAIRED
+    config = tomllib.loads(on_wolf.simulated.read("/home/user/wolf/config.toml"))
+    assert [each["app_state_folder"] for each in config["paired_clients"]] == ["player-1"]
