@@ -36,7 +36,7 @@ _WORTH_REPEATING: Final = (ProviderBusyError, UnavailableError, UnreadableRecord
 _HEALS_WITHIN: Final = timedelta(seconds=20)
 _STEPS: Final = frozenset(
     {
-        *("choose", "rent", "await_boot", "wake", "connect", "install"),
+        *("choose", "rent", "await_boot", "wake", "connect", "install", "pull_image"),
         *("mount_library", "restore_saves", "configure_game", "verify_stream"),
     }
 )

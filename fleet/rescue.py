@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from errors import ProviderError
 from fleet.adoption import FoundSaves, find_user_of_folder
 from models.database import Database
 from streaming.addresses import Address
@@ -44,9 +45,9 @@ class RescuedSlot:
 
 
 async def rescue(db: Database, host: SavesOnHost, address: Address) -> list[RescuedSlot]:
-    """Upload every slot that the host's restore markers name.
+    """Upload every slot that the host's restore markers name. A slot that cannot be uploaded stops no other.
 
-    Raises ProviderError if the host or the bucket does not respond.
+    Raises ProviderError if the host's restore markers cannot be read.
     """
     return [await _rescue_slot(db, host, address, found) for found in await host.find_slots(address)]
 
@@ -56,7 +57,10 @@ async def _rescue_slot(db: Database, host: SavesOnHost, address: Address, found:
     if user_id is None:
         return RescuedSlot(found, None, f"no record names the user with the folder {found.folder}", is_safe=False)
     slot = SaveSlot(user_id, found.console, found.game_id, found.save_id)
-    report = await host.upload_saves(address, slot)
+    try:
+        report = await host.upload_saves(address, slot)
+    except ProviderError as error:
+        return RescuedSlot(found, user_id, f"not uploaded: {error.message}", is_safe=False)
     left = f", and {len(report.left_out)} files are on the host alone" if report.left_out else ""
     return RescuedSlot(found, user_id, f"{report.outcome}, {report.files} files{left}", report.is_safe)
 

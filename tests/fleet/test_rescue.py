@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from errors import ProviderRefusedError
 from fleet.rescue import RescuedSlot, address_of_host, render_table, rescue
 from models.catalog import ConsoleType
 from models.database import Database
@@ -15,6 +17,7 @@ from streaming.addresses import Address
 from streaming.name_checks import folder_of
 from streaming.saves.discovery import FoundSlot
 from streaming.saves.slots import SaveSlot
+from streaming.saves.transfer import UploadOutcome, UploadReport
 from tests.fleet.test_sweeper import a_launch
 from tests.streaming.conftest import key
 from tests.streaming.test_whole_life import SAVE, SLOT, World, world
@@ -74,6 +77,29 @@ async def test_a_folder_whose_user_no_record_has_is_named_and_left(db: Database,
     folder = folder_of(slot.user_id)
     assert outcomes(unknown) == [(None, f"no record names the user with the folder {folder}", False)]
     assert outcomes(known) == [(slot.user_id, "UPLOADED, 1 files", True)]
+
+
+class OneBadSlot:
+    """A host with two slots, of which the first cannot be uploaded."""
+
+    slots = tuple(FoundSlot("player-1", ConsoleType.SWITCH, game, "main") for game in ("mario-odyssey", "splatoon"))
+
+    async def find_slots(self, address: Address) -> Sequence[FoundSlot]:
+        return self.slots
+
+    async def upload_saves(self, address: Address, slot: SaveSlot) -> UploadReport:
+        if slot.game_id == "mario-odyssey":
+            raise ProviderRefusedError("the archive of the saves is damaged")
+        return UploadReport(UploadOutcome.UPLOADED, 1)
+
+
+async def test_a_slot_that_cannot_be_uploaded_is_named_and_stops_no_other(db: Database) -> None:
+    rescued = await rescue(db, OneBadSlot(), address_of_host("127.0.0.1", "ubuntu", 22))
+
+    assert outcomes(rescued) == [
+        ("player-1", "not uploaded: the archive of the saves is damaged", False),
+        ("player-1", "UPLOADED, 1 files", True),
+    ]
 
 
 async def test_a_host_without_notes_has_nothing_to_rescue(db: Database, world: World) -> None:

@@ -21,6 +21,7 @@ from errors import (
 from fleet.activity_interceptor import is_worth_reporting
 from fleet.messages import ActivityNote, Command
 from fleet.progress_signals import EARLIER_TROUBLE_SIGNAL, NOTE_SIGNAL
+from launch.step_tracking import STEP_OF_ACTIVITY
 from models.launches import Launch, LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
 from providers.base import MachineState
@@ -296,6 +297,17 @@ def test_which_failed_tries_a_player_hears_of(
     )
 
     assert is_worth_reporting(info, now) is told
+
+
+@pytest.mark.parametrize("activity", STEP_OF_ACTIVITY)
+def test_a_player_hears_of_failed_tries_of_every_step(activity: str) -> None:
+    now = datetime.now(UTC)
+    info = ActivityEnvironment().info
+    info = replace(
+        info, activity_type=activity, workflow_id="launch-1", attempt=1, scheduled_time=now - timedelta(minutes=1)
+    )
+
+    assert is_worth_reporting(info, now)
 
 
 async def test_a_running_machine_above_the_cap_is_not_reused(world: World) -> None:
