@@ -134,11 +134,22 @@ class SaveChanges:
 
     async def _settle(self, versions: Sequence[StoredVersion]) -> None:
         async def settle(version: StoredVersion) -> None:
-            prefix = prefix_of(version.slot)
-            await self._copy_once(version.stored, version.part.version(prefix, settled_name(version.name)))
+            await self._copy_to_settled(version)
             await self._bucket.remove(version.stored.name, if_generation=version.stored.generation)
 
         await _each(versions, settle)
+
+    async def _copy_to_settled(self, version: StoredVersion) -> None:
+        """Copy a version to its settled name, or to one of its own if another version has that name."""
+        name, generation = settled_name(version.name), version.stored.generation
+        prefix = prefix_of(version.slot)
+        try:
+            await self._copy_once(version.stored, version.part.version(prefix, name))
+        except GenerationConflictError:
+            try:
+                await self._copy_once(version.stored, version.part.version(prefix, f"{name}-{generation}"))
+            except GenerationConflictError:
+                raise _changed_error() from None
 
     async def _move(self, contents: SlotContents, target: str) -> None:
         """Move a slot's objects: copy them, then remove the current ones first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,10 @@ async def deleted_slot(shelf: Shelf) -> str:
 async def outcome(shelf: Shelf, document: str, **variables: str) -> list[str]:
     (payload,) = (await shelf.gateway.data(document, **variables)).values()
     return [error["status"] for error in payload["errors"]]
+
+
+def versions(slot: dict[str, Any]) -> list[dict[str, Any]]:
+    return [edge["node"] for edge in slot["versions"]["edges"]]
 
 
 def live(shelf: Shelf, slot: SaveSlot = SLOT) -> list[str]:
@@ -179,3 +184,21 @@ async def test_a_deletion_that_was_cut_off_is_completed_where_it_began(shelf: Sh
 def deletion_in(shelf: Shelf) -> str:
     (deletion,) = {one.split("/")[6] for one in shelf.names() if one.startswith("saves/deleted/")}
     return deletion
+
+
+async def test_versions_of_one_content_that_were_kept_for_two_reasons_are_both_settled(shelf: Shelf) -> None:
+    await shelf.upload(MONDAY, b"here")
+    name = await shelf.conflict(b"there")
+    digits = name.removeprefix("conflict-")
+    shrunk = packed_save(b"there", "m2", "of another generation")
+    shelf.store.write("games", f"{SLOT.prefix}/versions/shrunk-{digits}.tar.gz", shrunk)
+    mine, *_ = (await shelf.slot())["conflict"]["versions"]
+
+    payload = await shelf.change("KeepSave", versionId=mine["id"])
+    again = await shelf.change("KeepSave", versionId=mine["id"])
+
+    assert payload["slot"]["conflict"] is again["slot"]["conflict"] is None
+    settled = [one for one in live(shelf) if "/settled-" in one]
+    assert len(settled) == 2
+    assert f"{SLOT.prefix}/versions/settled-{digits}.tar.gz" in settled
+    assert {one["reason"] for one in versions(await shelf.slot())} == {"UPLOADED", "SETTLED"}
