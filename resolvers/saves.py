@@ -98,13 +98,17 @@ async def restore(context: Context, version_key: str | None) -> SlotContents:
 
 
 async def keep(context: Context, version_key: str | None) -> SlotContents:
-    """Choose a version in a conflict. The machine that plays on it may go on; any other one would conflict again."""
+    """Choose a version in a conflict.
+
+    The machine whose newest version is chosen may play on; any other one would conflict again.
+    """
     contents, kind, name = await _own_version(context, "keepSave", version_key)
     async with audited(context, "keepSave", contents.slot.key) as span:
         span.detail = f"{kind} {name}"
         _refuse_deleted(contents, "versionId")
         version = version_in(contents, kind, name)
-        await _refuse_while_played(context, contents.slot, but_by=version.vm_id)
+        goes_on = version.same_as_current or contents.is_newest_open(version)
+        await _refuse_while_played(context, contents.slot, but_by=version.vm_id if goes_on else None)
         return await context.services.saves.changes.keep(contents, version)
 
 

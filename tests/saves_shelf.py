@@ -67,10 +67,16 @@ class Shelf:
                 metadata=words,
             )
 
-    async def conflict(self, content: bytes, machine: MachineLabel = ON_M2, writer: str = "m2") -> str:
+    async def conflict(
+        self,
+        content: bytes,
+        machine: MachineLabel = ON_M2,
+        writer: str = "m2",
+        moment: datetime = MONDAY + timedelta(hours=3),
+    ) -> str:
         """The upload of a machine that another one was faster than; the name of the version."""
         name = beside_name(VersionReason.CONFLICT, writer, digest(files(content)))
-        words = archive_metadata(1, writer, machine, MONDAY + timedelta(hours=3))
+        words = archive_metadata(1, writer, machine, moment)
         await self.bucket.write(
             f"{SLOT.prefix}/versions/{name}.tar.gz",
             packed_save(content, writer),

@@ -24,11 +24,9 @@ from streaming.saves.contents import CURRENT, SlotContents, StoredVersion, prefi
 from streaming.saves.locations import SaveKind
 from streaming.saves.parts import (
     ARCHIVE_TYPE,
-    OPEN_REASONS,
     REMOVED,
     SAVED_AT,
     WRITER,
-    VersionReason,
     settled_name,
 )
 from streaming.saves.slots import SaveSlot
@@ -42,7 +40,6 @@ CHANGED: Final = "CHANGED"  # the status of a refusal: the slot was written at t
 _DAMAGED: Final = "DAMAGED"
 _EXISTS: Final = "EXISTS"
 _NO_CONFLICT: Final = "NO_CONFLICT"
-_DECIDABLE: Final = OPEN_REASONS | {VersionReason.SETTLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,8 @@ class SaveChanges:
         """Settle a conflict for this version: it becomes current, and the others stay as versions.
 
         With a version of what games save, the states of the same machine's folder are chosen too. The machine whose
-        version is chosen goes on with it. Raises InvalidStateError when there is nothing to choose.
+        newest version is chosen goes on with it; an older one replaces its files at the next launch. Raises
+        InvalidStateError when there is nothing to choose.
         """
         is_open = any(contents.open_versions(kind) for kind in SaveKind)
         if not (is_open or version.same_as_current):
@@ -79,7 +77,7 @@ class SaveChanges:
         for kind in kinds:
             chosen = version if kind is version.part.kind else _states_beside(contents, version)
             if chosen is not None and not chosen.same_as_current:
-                writer = chosen.writer if chosen.reason in _DECIDABLE else None
+                writer = chosen.writer if contents.is_newest_open(chosen) else None
                 await self._make_current(contents, chosen, writer or _new_writer())
             await self._settle(contents.open_versions(kind))
         return await self._catalog.slot(contents.slot)

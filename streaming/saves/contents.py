@@ -114,6 +114,11 @@ class SlotContents:
         """Return the versions that the player has not yet chosen between, newest first."""
         return [one for one in self.versions if one.part.kind is kind and one.reason in OPEN_REASONS]
 
+    def is_newest_open(self, version: StoredVersion) -> bool:
+        """Return whether a version is the last that its machine's folder left for the player to choose."""
+        opened = self.open_versions(version.part.kind)
+        return version == next((one for one in opened if one.writer == version.writer), None)
+
     def candidates(self, kind: SaveKind) -> list[StoredVersion]:
         """Return the player's choices: the current archive and the newest open version of each machine's folder.
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from models.catalog import ConsoleType
+from models.vms import VmStatus
+from schema.ids import global_id
 from streaming.saves.contents import prefix_of
 from streaming.saves.purge import purge_deleted_saves
 from streaming.saves.slots import SaveSlot
 from streaming.saves.versions import version_name
-from tests.saves_shelf import MONDAY, SLOT, Shelf, account, packed_save, shelf
+from tests.saves_shelf import LAUNCH, MONDAY, ON_M2, SLOT, Shelf, account, packed_save, played_on, shelf
 
 __all__ = ["account", "shelf"]
 
@@ -202,3 +204,28 @@ async def test_versions_of_one_content_that_were_kept_for_two_reasons_are_both_s
     assert len(settled) == 2
     assert f"{SLOT.prefix}/versions/settled-{digits}.tar.gz" in settled
     assert {one["reason"] for one in versions(await shelf.slot())} == {"UPLOADED", "SETTLED"}
+
+
+@pytest.mark.parametrize(("content", "is_newest"), [(b"newest", True), (b"older", False)])
+async def test_only_with_its_newest_version_does_a_machine_go_on_after_the_choice(
+    shelf: Shelf, content: bytes, is_newest: bool
+) -> None:
+    await shelf.upload(MONDAY, b"here")
+    names = {}
+    for hour, one in ((3, b"older"), (4, b"newest")):
+        names[one] = await shelf.conflict(one, moment=MONDAY + timedelta(hours=hour))
+    chosen = version_id(names[content])
+
+    await played_on(shelf, ON_M2, LAUNCH, VmStatus.RUNNING)
+    while_it_runs = await outcome(shelf, "KeepSave", versionId=chosen)
+    await played_on(shelf, ON_M2, LAUNCH, VmStatus.DELETED)
+    await shelf.change("KeepSave", versionId=chosen)
+
+    assert while_it_runs == ([] if is_newest else ["RUNNING"])
+    assert await shelf.current() == content
+    assert (await shelf.writer() == "m2") is is_newest
+    assert (await shelf.slot())["conflict"] is None
+
+
+def version_id(name: str) -> str:
+    return global_id("SaveVersion", f"GAME/{name}/{SLOT.key}")
