@@ -145,15 +145,6 @@ def _first(error: BaseException) -> BaseException:
 async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. `adopt` takes over the database of another deployment."""
     stopping = _stop_signal()
-    log.info(
-        "starting",
-        extra={
-            "version": VERSION,
-            "role": role,
-            "environment": settings.environment,
-            "deployment": settings.deployment,
-        },
-    )
     async with AsyncExitStack() as stack:
         _make_folder(settings.data_dir)
         port, name = (settings.metrics_port, "METRICS_PORT") if role == "worker" else (settings.port, "PORT")
@@ -177,7 +168,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                 await asyncio.wait_for(prepared.wait(), _PREPARE_WAIT_S)
             if role != "gateway":
                 jobs.append(tasks.create_task(_work(settings, parts, opened, stopping, adopt=adopt)))
-            startup_texts: list[asyncio.Task[None]] = []
+            startup_texts = [tasks.create_task(_log_start(settings, role, prepared))]
             if listener is not None:
                 jobs.append(
                     tasks.create_task(
@@ -185,9 +176,11 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                     )
                 )
                 if settings.environment is Environment.DEVELOPMENT and role != "worker":
-                    startup_texts = [tasks.create_task(_print_startup_text(given, settings, parts, listener, prepared))]
+                    printing = _print_startup_text(given, settings, parts, listener, prepared)
+                    startup_texts.append(tasks.create_task(printing))
             await stopping.wait()
-            log.info("stopping", extra={"within_s": _SHUTDOWN_S})
+            if not failures:
+                log.info("stopping", extra={"within_s": _SHUTDOWN_S})
             for startup_text_task in startup_texts:
                 startup_text_task.cancel()
             _, late = await asyncio.wait(jobs, timeout=_SHUTDOWN_S)
@@ -407,6 +400,13 @@ def _stop_signal() -> asyncio.Event:
     for sign in signals:
         asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
     return stopping
+
+
+async def _log_start(settings: Settings, role: str, prepared: asyncio.Event) -> None:
+    """Log what runs here once the database can be used."""
+    await prepared.wait()
+    about = {"version": VERSION, "role": role, "environment": settings.environment, "deployment": settings.deployment}
+    log.info("started", extra=about)
 
 
 async def _print_startup_text(

@@ -44,8 +44,10 @@ async def run_to_end(
     program: a lock held through them is released only when the program has ended, even if this process is killed.
     """
     program = Path(argv[0]).name
-    try:
-        transport, run = await asyncio.get_running_loop().subprocess_exec(
+    loop = asyncio.get_running_loop()
+    # In a task of its own: asyncio 3.11 waits forever, and leaves the group alone, when a start is cancelled.
+    starting = asyncio.ensure_future(
+        loop.subprocess_exec(
             lambda: _Run(on_line),
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -54,6 +56,12 @@ async def run_to_end(
             start_new_session=True,
             pass_fds=tuple(held_fds),
         )
+    )
+    try:
+        transport, run = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await _end_started(starting, grace_s)
+        raise
     except OSError as error:
         raise ProviderRefusedError(f"{program} cannot be started: {error.strerror}") from error
     try:
@@ -62,15 +70,31 @@ async def run_to_end(
     except TimeoutError as error:
         raise ProviderBusyError(f"{program} did not end within {deadline_s:.0f} s") from error
     finally:
-        # Its children may live on and hold the pipes, which close once the whole group has ended. Only a process that
-        # has left the group (Ansible's shared SSH connection does) can hold them longer.
-        await _end_group(transport.get_pid(), grace_s)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await run.closed.wait()
-        transport.close()
+        await _end(transport, run, grace_s)
     exit_code = transport.get_returncode()
     return Finished(-1 if exit_code is None else exit_code, run.text(1), run.text(2))
+
+
+async def _end_started(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Run]], grace_s: float) -> None:
+    """End a program whose start was cancelled, once it has started."""
+    while not starting.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([starting])
+    if starting.exception() is None:
+        await _end(*starting.result(), grace_s)
+
+
+async def _end(transport: asyncio.SubprocessTransport, run: _Run, grace_s: float) -> None:
+    """End the group and close the pipes.
+
+    Its children may live on and hold the pipes, which close once the whole group has ended. Only a process that has
+    left the group (Ansible's shared SSH connection does) can hold them longer.
+    """
+    await _end_group(transport.get_pid(), grace_s)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(grace_s):
+            await run.closed.wait()
+    transport.close()
 
 
 class _Run(asyncio.SubprocessProtocol):

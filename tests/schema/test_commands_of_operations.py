@@ -37,6 +37,7 @@ VARIABLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "CostReport": _DAYS,
     "CostEstimate": {"console": "SWITCH", "hours": 2.0},
     "Launch": {"id": global_id("Launch", _FIRST_LAUNCH)},
+    "Pairing": {"vmId": global_id("VM", _FIRST_VM)},
     "Node": {"id": global_id("VM", _FIRST_VM)},
     "Vm": {"id": global_id("VM", _FIRST_VM)},
     "Vms": {"first": 40},

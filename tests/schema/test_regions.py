@@ -100,7 +100,7 @@ async def test_placements_are_of_both_clouds_and_say_why_the_first_is_first(both
 
     clouds = [placement["provider"] for placement in found]
     assert (clouds[0], set(clouds)) == ("TENSORDOCK", {"TENSORDOCK", "CLOUDYPAD"})
-    assert found[0]["reasons"][-1] == "first: 19 ms closer than the next, which outweighs 0.05 USD per hour more"
+    assert found[0]["reasons"][-2] == "first: 19 ms closer than the next, which outweighs 0.05 USD per hour more"
     far_away = (await both.data("Placements", console="SWITCH", limit=1, **{"from": AUCKLAND}))["placements"]
     assert (far_away[0]["provider"], far_away[0]["site"]["location"]["city"]) == ("CLOUDYPAD", "Sydney")
 
