@@ -198,7 +198,7 @@ async def setting_up(world: World) -> Launch:
     reached = world.streaming.hold("install")
     launch = await world.launch()
     await asyncio.wait_for(reached.wait(), 20)
-    costly = {"$set": {"machine_usd_per_hour": Decimal(10**9)}}
+    costly = {"$set": {"machine_usd_per_hour": Decimal(10**5)}}
     assert await world.db.update_many(UsageInterval, {"user_id": "player-1"}, costly) == 1
     return launch
 
@@ -206,7 +206,7 @@ async def setting_up(world: World) -> Launch:
 async def expensive(world: World) -> Vm:
     """A machine that has cost more than any limit here."""
     vm = await world.machine()
-    await world.db.update_many(UsageInterval, {"vm_id": vm.id}, {"$set": {"machine_usd_per_hour": Decimal(10**9)}})
+    await world.db.update_many(UsageInterval, {"vm_id": vm.id}, {"$set": {"machine_usd_per_hour": Decimal(10**5)}})
     return vm
 
 

@@ -54,7 +54,9 @@ async def test_a_slot_shows_its_versions_newest_first_and_where_each_comes_from(
     assert (newest["isCurrent"], oldest["isCurrent"]) == (True, False)
     assert (newest["vmId"], newest["device"]) == (global_id("VM", ON_M2.vm_id or ""), ON_M2.device)
     assert (oldest["files"], oldest["kind"], oldest["reason"]) == (1, "GAME", "UPLOADED")
-    assert oldest["bytes"] == len(packed_save(b"level 1", "m1", version_name(MONDAY)))
+    stored = await shelf.bucket.stat(f"{SLOT.prefix}/versions/{version_name(MONDAY)}.tar.gz")
+    assert stored is not None
+    assert oldest["bytes"] == stored.size_bytes
 
 
 async def test_versions_come_in_pages(shelf: Shelf) -> None:
