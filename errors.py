@@ -9,6 +9,7 @@ GatewayError
 │   ├── MachineLostError      this machine is gone or broken: release it, try the next placement
 │   ├── ProviderBusyError     429, 5xx, no response: check what happened, retry later
 │   └── ProviderRefusedError  credentials, quota, bad order: stop, alert an operator
+│       └── ImageMissingError     the image's registry does not have it: resolve its tag again
 ├── RefusedError              refused, and the caller can act on it: an entry of a payload's `errors`
 │   ├── InvalidInputError     a value is not allowed; `path` names the field
 │   │   └── IdempotencyKeyReusedError  the key was used with other arguments
@@ -105,6 +106,10 @@ class ProviderSilentError(ProviderBusyError):
 
 class ProviderRefusedError(ProviderError):
     """The cloud refused, and will refuse until an operator changes something."""
+
+
+class ImageMissingError(ProviderRefusedError):
+    """A container image is missing from its registry, or requires a log-in. Its tag may stand for another one now."""
 
 
 class RefusedError(GatewayError):

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from temporalio import activity
 
 from errors import (
+    ImageMissingError,
     MachineLostError,
     NoCapacityError,
     NotFoundError,
@@ -228,8 +229,12 @@ class LaunchActivities:
     async def pull_image(self, on: StepInput) -> Done:
         """Pull the emulator's image and core onto the machine, while it may still be being set up."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        (game, remark), report = await self._games.game_to_play(launch), signal_progress()
-        await self._run_beside_setup(on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, report))
+        report = signal_progress()
+
+        async def pull(game: GameToPlay) -> None:
+            await self._run_beside_setup(on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, report))
+
+        _, remark = await self._with_game(launch, pull)
         done = "The emulator is on the machine"
         return Done(done if remark is None else f"{done}. {remark}")
 
@@ -254,9 +259,12 @@ class LaunchActivities:
     async def configure_game(self, on: StepInput) -> Done:
         """Configure the game. Afterwards it can be started: its image is on the machine, and Wolf lists it."""
         launch, vm = await self._launch(on.launch_id), await self._vm(on.vm_id)
-        game, _ = await self._games.game_to_play(launch)
-        configuring = self._streaming.configure_game(address_of(vm), game, signal_progress())
-        lacking = await while_on(self._registry, vm, configuring)
+        report = signal_progress()
+
+        async def configure(game: GameToPlay) -> str | None:
+            return await while_on(self._registry, vm, self._streaming.configure_game(address_of(vm), game, report))
+
+        lacking, _ = await self._with_game(launch, configure)
         playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
         await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
         done = "The game is set up" if launch.game_id else "The console is set up"
@@ -269,6 +277,21 @@ class LaunchActivities:
         vm = await self._vm(on.vm_id)
         await while_on(self._registry, vm, self._streaming.verify_stream(address_of(vm)))
         return Done("The stream responds")
+
+    async def _with_game(self, launch: Launch, work: Callable[[GameToPlay], Awaitable[T]]) -> tuple[T, str | None]:
+        """Run work with the launch's game; return its result, and a remark about the game's image.
+
+        If the registry does not have the image, its tag is resolved again, and the work repeated once with the result.
+        """
+        game, remark = await self._games.game_to_play(launch)
+        try:
+            return await work(game), remark
+        except ImageMissingError:
+            missing = game.console.emulator.image
+            game, remark = await self._games.game_to_play(launch, missing=missing)
+            if game.console.emulator.image == missing:
+                raise
+            return await work(game), remark
 
     async def _run_beside_setup(self, on: StepInput, vm: Vm, work: Callable[[bool], Awaitable[T]]) -> T:
         """Run work on a machine that may still be being set up; `work` is called with whether that is finished.

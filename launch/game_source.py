@@ -28,13 +28,16 @@ class GameSource:
         self._games = games
         self._images = images or EmulatorImages(db)
 
-    async def game_to_play(self, launch: Launch) -> tuple[GameToPlay, str | None]:
+    async def game_to_play(self, launch: Launch, *, missing: str | None = None) -> tuple[GameToPlay, str | None]:
         """Return the game, and a remark about its image for the player, if there is one.
+
+        `missing` is an image that its registry does not have: another one is looked for.
 
         Raises ProviderRefusedError if the library has the game no longer.
         """
         wanted = await console(self._db, launch.console)
-        pinned = await self._images.pinned(wanted.emulator.image)
+        tag = wanted.emulator.image
+        pinned = await (self._images.pinned(tag) if missing is None else self._images.replace_missing(tag, missing))
         wanted = replace(wanted, emulator=replace(wanted.emulator, image=pinned.name))
         if launch.game_id is None:
             return GameToPlay(wanted, game_id=None, title=None, rom=None, user_id=launch.user_id), pinned.remark

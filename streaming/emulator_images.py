@@ -52,6 +52,20 @@ class EmulatorImages:
             return PinnedImage(image, f"Its tag is used, because its digest is not known: {known.problem}")
         return PinnedImage(f"{repository_of(image)}@{known.digest}")
 
+    async def replace_missing(self, image: str, missing: str) -> PinnedImage:
+        """Resolve a tag again, because its registry does not have `missing`, by which machines pulled the image.
+
+        Without another digest the tag is used.
+        """
+        if "@" in image or self._registry is None:
+            return PinnedImage(image)
+        known = await self.refresh_one(image)
+        found = f"{repository_of(image)}@{known.digest}"
+        if known.digest is not None and known.problem is None and found != missing:
+            return PinnedImage(found)
+        why = known.problem or "no other digest is known"
+        return PinnedImage(image, f"Its tag is used, because its digest is missing from the registry: {why}")
+
     async def refresh(self) -> list[EmulatorImage]:
         """Resolve the tags of all consoles again, one after another."""
         return [await self.refresh_one(image) for image in await self._tags()]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from errors import ProviderBusyError, ProviderRefusedError
+from errors import ImageMissingError, ProviderBusyError
 from providers.base import ProgressCallback
 from streaming.name_checks import validate_image
 from streaming.ssh import CommandFailedError, Shell
@@ -19,6 +19,7 @@ _PULL_S: Final = 1200
 _ENGINE: Final = ("env", "LC_ALL=C", "docker")
 _LAYER: Final = re.compile(r"([0-9a-f]{12}): (Pulling fs layer|Pull complete|Already exists)")
 _UNKNOWN: Final = ("manifest unknown", "name unknown", "repository does not exist", "denied")
+_NOT_FOUND: Final = re.compile(r"failed to resolve reference .*: not found")  # with containerd's image store
 _TOO_MANY: Final = "toomanyrequests"
 _TOO_MANY_WAIT_S: Final = 60.0
 
@@ -37,7 +38,7 @@ async def has_image(shell: Shell, image: str) -> bool:
 async def pull_image(shell: Shell, image: str, report: ProgressCallback) -> bool:
     """Ensure that the image is on the machine; return whether it was pulled. May be repeated: finished layers remain.
 
-    Raises ProviderRefusedError if the registry does not know the image or requires a log-in, and ProviderBusyError for
+    Raises ImageMissingError if the registry does not know the image or requires a log-in, and ProviderBusyError for
     transient failures: the engine is not ready, or the registry does not respond or limits pulls.
     """
     if await has_image(shell, image):
@@ -53,8 +54,8 @@ async def pull_image(shell: Shell, image: str, report: ProgressCallback) -> bool
 
 def _error_for(image: str, error: CommandFailedError) -> Exception:
     said = (error.answer.stderr + error.answer.stdout).decode(errors="replace").lower()
-    if any(words in said for words in _UNKNOWN):
-        return ProviderRefusedError(f"the emulator's image {image} is missing from its registry, or requires a log-in")
+    if any(words in said for words in _UNKNOWN) or _NOT_FOUND.search(said):
+        return ImageMissingError(f"the emulator's image {image} is missing from its registry, or requires a log-in")
     if _TOO_MANY in said:
         return ProviderBusyError("the image's registry allows no more pulls at present", retry_after_s=_TOO_MANY_WAIT_S)
     return error

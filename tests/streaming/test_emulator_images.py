@@ -87,6 +87,34 @@ async def test_the_time_of_a_digest_is_that_of_its_first_sight(images: EmulatorI
     assert (moved.digest, moved.problem) == (SECOND, None)
 
 
+async def test_a_digest_that_its_registry_removed_is_replaced_for_all_launches(
+    images: EmulatorImages, registry: Registry
+) -> None:
+    missing = await images.pinned(IMAGE)
+    registry.digests[IMAGE] = SECOND
+
+    assert await images.replace_missing(IMAGE, missing.name) == pinned(SECOND)
+    assert await images.pinned(IMAGE) == pinned(SECOND)
+
+
+@pytest.mark.parametrize(
+    ("failure", "why"), [(ProviderBusyError("no connection"), "no connection"), (None, "no other digest is known")]
+)
+async def test_without_another_digest_the_tag_replaces_one_that_its_registry_removed(
+    images: EmulatorImages, registry: Registry, failure: ProviderError | None, why: str
+) -> None:
+    missing = await images.pinned(IMAGE)
+    registry.failure = failure
+
+    assert await images.replace_missing(IMAGE, missing.name) == PinnedImage(
+        IMAGE, f"Its tag is used, because its digest is missing from the registry: {why}"
+    )
+
+
+async def test_an_image_that_is_configured_by_its_digest_is_not_replaced(images: EmulatorImages) -> None:
+    assert await images.replace_missing(f"{IMAGE}@{FIRST}", f"{IMAGE}@{FIRST}") == PinnedImage(f"{IMAGE}@{FIRST}")
+
+
 async def test_an_image_that_is_configured_by_its_digest_is_used_as_it_is(
     images: EmulatorImages, registry: Registry
 ) -> None:

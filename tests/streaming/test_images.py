@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import ProviderBusyError, ProviderRefusedError
+from errors import ImageMissingError, ProviderBusyError
 from providers.base import no_progress
 from simulator.machines.packages import INSTALL_FAILS
 from streaming.images import has_image, pull_image
@@ -72,7 +72,7 @@ async def test_two_pulls_at_a_time_both_end_with_the_image_there(simulated: Simu
 async def test_an_image_that_its_registry_does_not_know_is_refused(simulated: Simulated, shell: Shell) -> None:
     simulated.park.images.set_missing(IMAGE, missing=True)
 
-    with pytest.raises(ProviderRefusedError, match="is missing from its registry"):
+    with pytest.raises(ImageMissingError, match="is missing from its registry"):
         await pull_image(shell, IMAGE, no_progress)
 
     assert not await has_image(shell, IMAGE)
@@ -88,9 +88,11 @@ async def test_a_registry_that_does_not_answer_is_asked_again_later(simulated: S
 @pytest.mark.parametrize(
     ("said", "error", "again_s"),
     [
-        ("Error response from daemon: pull access denied for x, repository does not exist", ProviderRefusedError, None),
-        ("Error response from daemon: manifest unknown", ProviderRefusedError, None),
-        ("Error response from daemon: error from registry: denied", ProviderRefusedError, None),
+        ("Error response from daemon: pull access denied for x, repository does not exist", ImageMissingError, None),
+        ("Error response from daemon: manifest unknown", ImageMissingError, None),
+        ("Error response from daemon: error from registry: denied", ImageMissingError, None),
+        (f'failed to resolve reference "{IMAGE}": {IMAGE}: not found', ImageMissingError, None),
+        ("sh: 1: docker: not found", ProviderBusyError, None),
         ("toomanyrequests: You have reached your pull rate limit", ProviderBusyError, 60),
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock", ProviderBusyError, None),
         ("write /var/lib/docker/tmp/GetImageBlob1: no space left on device", ProviderBusyError, None),
