@@ -7,6 +7,7 @@ user and for callers that may act for it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -74,7 +75,7 @@ async def summary(context: Context, version: StoredVersion) -> ArchiveSummary:
 
 
 async def uses(context: Context, slot: SaveSlot) -> list[SlotUse]:
-    """Return what plays this slot now, or will in a moment."""
+    """Return what plays this slot now, will in a moment, or has its files and would go on with them when started."""
     return [use for use in await context.loaders.slots_in_use.load(slot.user_id) if use.slot == slot]
 
 
@@ -89,7 +90,7 @@ async def restore(context: Context, version_key: str | None) -> SlotContents:
     contents, kind, name = await _own_version(context, "restoreSave", version_key)
     async with audited(context, "restoreSave", contents.slot.key) as span:
         span.detail = f"{kind} {name}"
-        await _refuse_while_played(context, contents.slot)
+        await _refuse_while_held(context, contents.slot)
         version_in(contents, kind, name)
         if contents.deletion is not None:
             _refuse_purged(context, contents, "versionId")
@@ -108,7 +109,8 @@ async def keep(context: Context, version_key: str | None) -> SlotContents:
         _refuse_deleted(contents, "versionId")
         version = version_in(contents, kind, name)
         goes_on = version.same_as_current or contents.is_newest_open(version)
-        await _refuse_while_played(context, contents.slot, but_by=version.vm_id if goes_on else None)
+        held = [use for use in await uses(context, contents.slot) if not use.only_stored]
+        _refuse_while_played([use for use in held if not goes_on or use.vm_id is None or use.vm_id != version.vm_id])
         return await context.services.saves.changes.keep(contents, version)
 
 
@@ -123,8 +125,8 @@ async def rename(context: Context, slot_key: str | None, save_id: str) -> SlotCo
         target = SaveSlot(contents.slot.user_id, contents.slot.console, contents.slot.game_id, save_id)
         if target == contents.slot:
             return contents
-        await _refuse_while_played(context, contents.slot)
-        await _refuse_while_played(context, target)
+        await _refuse_while_held(context, contents.slot)
+        await _refuse_while_held(context, target)
         return await context.services.saves.changes.rename(contents, target)
 
 
@@ -134,7 +136,7 @@ async def delete(context: Context, slot_key: str | None) -> SlotContents:
     async with audited(context, "deleteSave", contents.slot.key):
         if contents.deletion is not None:
             return contents
-        await _refuse_while_played(context, contents.slot)
+        await _refuse_while_held(context, contents.slot)
         return await context.services.saves.changes.delete(contents)
 
 
@@ -145,7 +147,7 @@ async def undelete(context: Context, slot_key: str | None) -> SlotContents:
         if contents.deletion is None:
             return contents
         _refuse_purged(context, contents, "slotId")
-        await _refuse_while_played(context, contents.slot)
+        await _refuse_while_held(context, contents.slot)
         return await context.services.saves.changes.undelete(contents)
 
 
@@ -219,10 +221,20 @@ def _split_version_key(key: str) -> tuple[SaveKind | None, str, str]:
     return (SaveKind(kind) if kind in set(SaveKind) else None), name, slot_key
 
 
-async def _refuse_while_played(context: Context, slot: SaveSlot, *, but_by: str | None = None) -> None:
-    use = next((use for use in await uses(context, slot) if but_by is None or use.vm_id != but_by), None)
-    if use is not None:
-        raise InvalidStateError("a machine holds this save now: stop or delete the machine first", use.status)
+async def _refuse_while_held(context: Context, slot: SaveSlot) -> None:
+    """Raise an error while a machine plays a slot, or is stopped and would go on with the files that it has."""
+    held = sorted(await uses(context, slot), key=lambda use: use.only_stored)
+    if held:
+        raise InvalidStateError(
+            "a machine has this save, or a launch will: delete the machine or cancel the launch first. A stopped "
+            "machine has it too, and would go on with it when started",
+            held[0].status,
+        )
+
+
+def _refuse_while_played(held: Sequence[SlotUse]) -> None:
+    if held:
+        raise InvalidStateError("a machine holds this save now: stop or delete the machine first", held[0].status)
 
 
 def _refuse_deleted(contents: SlotContents, field: str) -> None:

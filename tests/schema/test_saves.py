@@ -357,16 +357,40 @@ async def test_a_launch_under_way_holds_its_slot(shelf: Shelf) -> None:
     assert (error["__typename"], error["status"], named["status"]) == ("InvalidState", "QUEUED", "QUEUED")
 
 
-async def test_a_stopped_machine_holds_a_slot_only_while_progress_is_on_it_alone(shelf: Shelf) -> None:
+@pytest.mark.parametrize("pending", [True, False])
+async def test_a_stopped_machine_holds_its_slot_until_it_is_deleted(shelf: Shelf, pending: bool) -> None:
     await shelf.upload(MONDAY, b"level 1")
-    await played_on(shelf, ON_M1, LAUNCH, VmStatus.STOPPED, saves_pending=True)
+    await shelf.upload(MONDAY + timedelta(hours=1), b"level 2")
+    await played_on(shelf, ON_M1, LAUNCH, VmStatus.STOPPED, saves_pending=pending)
     slot = await shelf.slot()
 
-    error = await shelf.refused("DeleteSave", slotId=slot["id"])
-    await played_on(shelf, ON_M1, LAUNCH, VmStatus.STOPPED, saves_pending=False)
+    errors = [
+        await shelf.refused("RestoreSave", versionId=versions(slot)[1]["id"]),
+        await shelf.refused("RenameSave", slotId=slot["id"], saveId="other"),
+        await shelf.refused("DeleteSave", slotId=slot["id"]),
+    ]
+    await played_on(shelf, ON_M1, LAUNCH, VmStatus.DELETED, saves_pending=False)
     await shelf.change("DeleteSave", slotId=slot["id"])
 
-    assert error["status"] == "STOPPED"
+    assert slot["inUse"] is True
+    assert [(error["__typename"], error["status"]) for error in errors] == [("InvalidState", "STOPPED")] * 3
+    assert all("delete the machine" in error["message"] for error in errors)
+
+
+@pytest.mark.parametrize(("document", "refused"), [("KeepSave", False), ("UndeleteSave", True)])
+async def test_a_stopped_machine_hinders_an_undelete_and_no_choice_in_a_conflict(
+    shelf: Shelf, document: str, refused: bool
+) -> None:
+    await shelf.upload(MONDAY, b"level 1")
+    of = {"versionId": global_id("SaveVersion", f"GAME/{await shelf.conflict(b'there')}/{SLOT.key}")}
+    if document == "UndeleteSave":
+        deleted = (await shelf.change("DeleteSave", slotId=(await shelf.slot())["id"]))["slot"]
+        of = {"slotId": deleted["id"]}
+    await played_on(shelf, ON_M1, LAUNCH, VmStatus.STOPPED, saves_pending=False)
+
+    (payload,) = (await shelf.gateway.data(document, ANN, **of)).values()
+
+    assert [error["status"] for error in payload["errors"]] == (["STOPPED"] if refused else [])
 
 
 async def test_machines_that_play_other_slots_do_not_hold_this_one(shelf: Shelf) -> None:
