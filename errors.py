@@ -79,10 +79,14 @@ class AccountQuotaError(NoCapacityError):
 
 
 class AccountBalanceError(AccountQuotaError):
-    """The prepaid money of our whole account is used up: the next cloud may do."""
+    """The prepaid money of our whole account is used up: the next cloud may do.
 
-    def __init__(self, message: str) -> None:
+    `covers_usd_per_hour` is up to which hourly price it still covers machines; None if it covers none.
+    """
+
+    def __init__(self, message: str, covers_usd_per_hour: Decimal | None = None) -> None:
         super().__init__(message, "BALANCE")
+        self.covers_usd_per_hour = covers_usd_per_hour
 
 
 class MachineLostError(ProviderError):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from temporalio import activity
 
@@ -85,7 +86,7 @@ class ProvisioningActivities:
             if machine is None:
                 raise MachineLostError("the machine vanished right after it was rented")
         else:
-            await self._require_quota(vm)
+            await self._require_quota(vm, order.offer.usd_per_hour)
             machine = await self._place_order(provider, order, vm)
             await self._clear_quota_alert(vm.provider)
         # A machine of an earlier order whose response was lost has cost since that order.
@@ -229,24 +230,29 @@ class ProvisioningActivities:
                 await self._db.update(Vm, {**mine, "ordered_at": permits[-1]}, {"$set": {"order_refused": True}})
             raise
 
-    async def _require_quota(self, vm: Vm) -> None:
+    async def _require_quota(self, vm: Vm, usd_per_hour: Decimal) -> None:
         """Raise NoCapacityError at once if a quota of the whole account was used up recently.
 
         An earlier order is looked for first.
         """
-        if vm.ordered_at is None and (reason := await self._full_sites.cloud_reason(vm.provider)) is not None:
+        if vm.ordered_at is not None:
+            return
+        if (reason := await self._full_sites.cloud_reason(vm.provider, usd_per_hour)) is not None:
             raise NoCapacityError(reason)
 
     async def _report_quota(self, provider: ProviderName, error: AccountQuotaError) -> None:
-        used_up, for_ = "the balance is too low. Top it up", BALANCE_FOR
-        if not isinstance(error, AccountBalanceError):
+        used_up, for_, covers = "the balance is too low. Top it up", BALANCE_FOR, None
+        if isinstance(error, AccountBalanceError):
+            covers = error.covers_usd_per_hour
+        else:
             used_up, for_ = f"its quota {error.quota} is used up. Ask the provider for more", QUOTA_FOR
-        await self._full_sites.mark_cloud_full(provider, error.message, for_)
+        await self._full_sites.mark_cloud_full(provider, error.message, for_, covers)
+        what = "nothing out" if covers is None else f"out nothing above {covers:.2f} USD an hour"
         await self._alerts.raise_alert(
             AlertLevel.WARNING,
             OperatorAlertCode.QUOTA_EXCEEDED,
             f"{provider}:{error.quota}",
-            f"{provider} rents nothing out: {used_up}",
+            f"{provider} rents {what}: {used_up}",
         )
 
     async def _clear_quota_alert(self, provider: ProviderName) -> None:

@@ -203,7 +203,7 @@ class LaunchActivities:
 
     @activity.defn(name="remember_full")
     async def remember_full(self, candidate: Candidate, reason: str) -> None:
-        await self._placements.mark_full(candidate.offer.provider, candidate.offer.site_id, reason)
+        await self._placements.mark_offer_full(candidate.offer, reason)
 
     @activity.defn(name="connect")
     async def connect(self, on: StepInput) -> Done:

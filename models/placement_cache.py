@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from odmantic import Field, Index, Model
 
@@ -24,13 +25,14 @@ class GeocodedPlace(Model):
 
 
 class FullSite(Model):
-    """A site without capacity. All processes skip it until `until`."""
+    """A site without capacity, or a whole cloud. All processes skip it until `until`."""
 
     id: str = Field(primary_field=True)  # "<provider>:<site>"
     provider: ProviderName
     site_id: str
     until: datetime
     reason: str
+    covers_usd_per_hour: Decimal | None = None  # offers up to this price are not skipped
 
     model_config = {"collection": "full_sites", "indexes": lambda: [Index(FullSite.until, name="full_sites_by_end")]}
 

@@ -20,7 +20,7 @@ from placement.google_network_order import NetworkOrders, RegionOrder
 from placement.reasons import price_words
 from placement.scoring import DEFAULT_WEIGHTS, Candidate, LocatedSite, RankedPlacement, Weights, Wish, rank_candidates
 from placement.unavailable_sites import EVERY_SITE, FullSites
-from providers.base import Provider, ProviderHealth, ProviderName, Site, SiteId
+from providers.base import Offer, Provider, ProviderHealth, ProviderName, Site, SiteId
 from providers.google.regions import find_region
 from providers.last_known import LastKnown
 from providers.registry import Registry
@@ -124,6 +124,11 @@ class Placements:
         """Skip this site in all processes for the next five minutes. Repeating it extends the time."""
         await self._full_sites.mark_full(provider, site_id, reason)
 
+    async def mark_offer_full(self, offer: Offer, reason: str) -> None:
+        """Skip the site of an offer, unless its whole cloud is skipped, which says nothing about the site."""
+        if await self._full_sites.cloud_reason(offer.provider, offer.usd_per_hour) is None:
+            await self.mark_full(offer.provider, offer.site_id, reason)
+
     def carbon_free_percent(self, region: str) -> float | None:
         """Return the carbon-free share of a Google region, or None if Google does not publish it."""
         return self._orders.carbon_free_percent(region)
@@ -143,12 +148,13 @@ class Placements:
                 if isinstance(located, ProviderSilentError):
                     survey.silent.add(cloud.name)
                 continue
-            if (cloud.name, EVERY_SITE) in full:
+            if (cloud.name, EVERY_SITE) in full.sites:
                 continue
-            free = [one for one in located if one.site.online and (cloud.name, one.site.id) not in full]
+            free = [one for one in located if one.site.online and (cloud.name, one.site.id) not in full.sites]
             order = list(preferences).index(cloud.name)
             candidates = _candidates(cloud, free, console, preferences[cloud.name], order, health.result())
-            survey.candidates.extend(candidates)
+            covered = full.covered_usd_per_hour.get(cloud.name)
+            survey.candidates.extend(each for each in candidates if _is_within(each.offer.usd_per_hour, covered))
         return survey
 
     async def _sites_of(self, cloud: Provider) -> list[LocatedSite] | ProviderError:

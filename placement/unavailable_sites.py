@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from models.database import Database
@@ -15,6 +17,14 @@ QUOTA_FOR: Final = timedelta(minutes=15)
 BALANCE_FOR: Final = timedelta(minutes=1)  # a balance is topped up at once, and reading it costs nothing
 EVERY_SITE: Final = SiteId("*")  # not a site id: the whole cloud
 _REASON_LIMIT: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """What is skipped now: sites, and at some clouds all offers above a price that the balance covers."""
+
+    sites: set[tuple[ProviderName, str]]
+    covered_usd_per_hour: Mapping[ProviderName, Decimal]
 
 
 class FullSites:
@@ -36,8 +46,17 @@ class FullSites:
             )
         )
 
-    async def mark_cloud_full(self, provider: ProviderName, reason: str, for_: timedelta = QUOTA_FOR) -> None:
-        """Skip the whole cloud in all processes, because a quota of the account, or its balance, is used up."""
+    async def mark_cloud_full(
+        self,
+        provider: ProviderName,
+        reason: str,
+        for_: timedelta = QUOTA_FOR,
+        covers_usd_per_hour: Decimal | None = None,
+    ) -> None:
+        """Skip the whole cloud in all processes, because a quota of the account, or its balance, is used up.
+
+        Offers up to `covers_usd_per_hour` are not skipped.
+        """
         await self._db.replace(
             FullSite(
                 id=f"{provider}:{EVERY_SITE}",
@@ -45,14 +64,20 @@ class FullSites:
                 site_id=EVERY_SITE,
                 until=self._now() + for_,
                 reason=reason[:_REASON_LIMIT],
+                covers_usd_per_hour=covers_usd_per_hour,
             )
         )
 
-    async def cloud_reason(self, provider: ProviderName) -> str | None:
-        """Return why the whole cloud is skipped now, or None if it is not."""
+    async def cloud_reason(self, provider: ProviderName, usd_per_hour: Decimal) -> str | None:
+        """Return why the whole cloud is skipped now for offers at this price, or None if it is not."""
         found = await self._db.get_derived(FullSite, f"{provider}:{EVERY_SITE}")
-        return found.reason if found is not None and found.until > self._now() else None
+        if found is None or found.until <= self._now():
+            return None
+        covers = found.covers_usd_per_hour
+        return found.reason if covers is None or usd_per_hour > covers else None
 
-    async def list_full(self) -> set[tuple[ProviderName, str]]:
-        sites, _ = await self._db.find_readable(FullSite, {"until": {"$gt": self._now()}})
-        return {(full.provider, full.site_id) for full in sites}
+    async def list_full(self) -> Unavailable:
+        found, _ = await self._db.find_readable(FullSite, {"until": {"$gt": self._now()}})
+        covered = {full.provider: full.covers_usd_per_hour for full in found if full.covers_usd_per_hour is not None}
+        sites = {(full.provider, full.site_id) for full in found if full.covers_usd_per_hour is None}
+        return Unavailable(sites, covered)

@@ -236,8 +236,8 @@ async def test_what_is_read_on_the_way_goes_on(world: World) -> None:
     db = world.db
     await poison(db)
 
-    assert await FullSites(db).list_full() == set()
-    assert await FullSites(db).cloud_reason(TD) is None
+    assert (await FullSites(db).list_full()).sites == set()
+    assert await FullSites(db).cloud_reason(TD, Decimal(1)) is None
     assert (await GooglePrices(db).current()) is not None
     assert (await ReportedHealth(db, TD, simulated=True).get()).healthy
     assert ConsoleType.NES not in await consoles(db)

@@ -40,7 +40,8 @@ class AccountBalance:
         if not can_order_with(usd) or usd < offer.usd_per_hour:
             raise AccountBalanceError(
                 f"TensorDock's balance of {usd:.2f} USD is too low: an order needs more than 1 USD"
-                f" and an hour of the machine ({offer.usd_per_hour:.4f} USD)"
+                f" and an hour of the machine ({offer.usd_per_hour:.4f} USD)",
+                usd if can_order_with(usd) else None,
             )
 
     async def balance(self) -> Decimal:

@@ -11,11 +11,14 @@ import pytest
 from billing.operator_alerts import OperatorAlerts
 from errors import AccountBalanceError, AccountQuotaError
 from launch.activities import for_earlier_builds, with_every_cloud
+from models.catalog import CONSOLES, ConsoleType
 from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
+from models.placement_cache import FullSite
 from models.vms import VmStatus
 from placement.ranking import LocatedSite, RankedPlacement
+from placement.unavailable_sites import EVERY_SITE
 from providers.base import Offer, Place, PriceLine, PricePart, ProviderName, Site, SiteId
 from tests.fakes.cloud import site
 from tests.world import World
@@ -95,6 +98,24 @@ async def test_a_balance_too_low_at_the_order_moves_to_the_other_cloud_and_tells
         "TENSORDOCK:BALANCE",
         "TENSORDOCK rents nothing out: the balance is too low. Top it up",
     )
+    assert [full.site_id for full in await world.db.find(FullSite, {})] == [EVERY_SITE]
+
+
+async def test_an_offer_that_the_balance_does_not_cover_leaves_the_cheaper_ones_of_its_cloud(world: World) -> None:
+    dallas, chicago, *_ = world.cloud.stock
+    world.cloud.stock = [replace(dallas, usd_per_vcpu_hour=chicago.usd_per_vcpu_hour + Decimal("0.001")), chicago]
+    covered = world.cloud.offer(chicago, CONSOLES[ConsoleType.SWITCH].preset.shape)
+    assert covered is not None
+    world.cloud.failures["rent"] = [AccountBalanceError("TensorDock's balance is too low", covered.usd_per_hour)]
+
+    launch = await world.until_over(await world.launch())
+
+    assert launch.status is LaunchStatus.READY
+    assert [(each.site_id, each.outcome) for each in launch.attempts] == [
+        (DALLAS, "TensorDock's balance is too low"),
+        (CHICAGO, "rented"),
+    ]
+    assert [full.site_id for full in await world.db.find(FullSite, {})] == [EVERY_SITE]
 
 
 async def test_the_alert_about_a_quota_ends_with_the_next_machine_of_that_cloud(world: World) -> None:

@@ -14,7 +14,7 @@ from placement.coordinates import Position
 from placement.geocoding import Geocoder
 from placement.ranking import Placements, RankedPlacement, Weights
 from placement.scoring import DEFAULT_WEIGHTS
-from placement.unavailable_sites import FullSites
+from placement.unavailable_sites import BALANCE_FOR, FullSites
 from providers.base import Place, Provider, ProviderHealth, ProviderName, Site, SiteId
 from providers.registry import Registry
 from tests.fakes.cloud import FakeCloud
@@ -265,8 +265,21 @@ async def test_a_full_site_is_forgotten_after_five_minutes(db: Database) -> None
     soon = await FullSites(db, lambda: NOON + timedelta(minutes=4)).list_full()
     later = await FullSites(db, lambda: NOON + timedelta(minutes=6)).list_full()
 
-    assert soon == {(ProviderName.TENSORDOCK, "j")}
-    assert later == set()
+    assert soon.sites == {(ProviderName.TENSORDOCK, "j")}
+    assert later.sites == set()
+
+
+async def test_offers_that_the_balance_does_not_cover_are_left_out_for_a_minute(
+    make_placements: Make, db: Database
+) -> None:
+    placements = make_placements(tensordock(site("dear", JOPLIN, "1.60"), site("cheap", CHICAGO, "1.50")))
+    await FullSites(db).mark_cloud_full(
+        ProviderName.TENSORDOCK, "the balance is too low", BALANCE_FOR, covers_usd_per_hour=Decimal("1.50")
+    )
+
+    assert ids(await placements.rank(SWITCH, DALLAS)) == ["cheap"]
+    later = await FullSites(db, lambda: datetime.now(UTC) + timedelta(seconds=61)).list_full()
+    assert (later.sites, later.covered_usd_per_hour) == (set(), {})
 
 
 async def test_sites_come_located_and_in_the_clouds_order(make_placements: Make) -> None:

@@ -108,9 +108,10 @@ async def test_a_tag_that_the_list_would_not_show_is_refused(
 async def test_a_balance_too_low_orders_nothing(tensordock: TensorDock, stand_in: StandIn, balance: Any) -> None:
     stand_in.balance = balance
 
-    with pytest.raises(AccountBalanceError, match="balance"):
+    with pytest.raises(AccountBalanceError, match="balance") as raised:
         await tensordock.rent(OFFER, TAG)
 
+    assert raised.value.covers_usd_per_hour is None
     assert stand_in.instances == {}
     assert stand_in.asked["create"] == 0
 
@@ -119,9 +120,10 @@ async def test_an_hour_of_the_machine_must_be_covered(tensordock: TensorDock, st
     stand_in.balance = 1.9999
     dear = Offer(ProviderName.TENSORDOCK, OFFER.site_id, 8, 16, 200, OFFER.gpu_model, Decimal("2.00"))
 
-    with pytest.raises(AccountBalanceError, match=r"2\.0000 USD"):
+    with pytest.raises(AccountBalanceError, match=r"2\.0000 USD") as raised:
         await tensordock.rent(dear, TAG)
 
+    assert raised.value.covers_usd_per_hour == Decimal("1.9999")
     assert stand_in.instances == {}
 
 
