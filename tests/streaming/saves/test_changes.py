@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,6 +123,50 @@ async def test_the_undo_of_a_rename_leaves_objects_that_it_only_found(shelf: She
     assert live(shelf, OTHER) == [found]
     assert len(live(shelf)) == 3
     assert await shelf.current() == b"level 2"
+
+
+async def test_the_undo_of_one_rename_leaves_the_copies_that_another_one_counts_on(shelf: Shelf) -> None:
+    await ten_uploads(shelf)
+    slot = await shelf.slot()
+    last = f"{OTHER.prefix}/versions/{version_name(LATEST)}.tar.gz"
+    copied, undone = asyncio.Event(), asyncio.Event()
+    others: list[asyncio.Task[list[str]]] = []
+
+    async def pause_before_it_removes() -> None:
+        copied.set()
+        await undone.wait()
+
+    async def the_other_request() -> None:
+        shelf.meanwhile("DELETE", "/main/current.tar.gz", pause_before_it_removes)
+        others.append(asyncio.create_task(outcome(shelf, "RenameSave", slotId=slot["id"], saveId="other")))
+        await copied.wait()
+        shelf.store.write("games", last, packed_save(b"by a machine", "m3"))
+
+    shelf.meanwhile("POST", f"/other/versions/{version_name(LATEST)}.tar.gz", the_other_request)
+    statuses = await outcome(shelf, "RenameSave", slotId=slot["id"], saveId="other")
+    undone.set()
+
+    assert (statuses, await others[0]) == (["CHANGED"], [])
+    assert len(live(shelf, OTHER)) == 11
+    assert await shelf.current(OTHER) == b"level 9"
+
+
+async def test_a_move_that_stops_after_its_first_removal_puts_that_object_back(shelf: Shelf) -> None:
+    await shelf.upload(MONDAY, b"level 1")
+    states = f"{SLOT.prefix}/states.tar.gz"
+    shelf.store.write("games", states, packed_save(b"a state", "m1"))
+    newer = packed_save(b"a newer state", "m1")
+
+    async def save_a_state() -> None:
+        shelf.store.write("games", states, newer)
+
+    shelf.meanwhile("DELETE", "/main/states.tar.gz", save_a_state)
+    statuses = await outcome(shelf, "DeleteSave", slotId=(await shelf.slot())["id"])
+
+    assert statuses == ["CHANGED"]
+    assert await shelf.current() == b"level 1"
+    assert shelf.store.content_path(shelf.store.get("games", states)).read_bytes() == newer
+    assert [one.rpartition("/")[2] for one in shelf.names() if one.startswith("saves/deleted/")] == ["states.tar.gz"]
 
 
 async def test_of_two_deletions_at_once_one_is_refused_and_the_slot_is_deleted_whole(shelf: Shelf) -> None:
