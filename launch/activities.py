@@ -52,6 +52,11 @@ _RANKED = 100
 _INSTALLS = 6
 _INSTALLS_TAKE = timedelta(minutes=10)
 _SETUP_PAUSES = 2
+_INSTALL = list(LaunchStepName).index(LaunchStepName.INSTALL_STREAMING)
+# Time for work that may have to wait for the set-up, from the end of the set-up.
+_DONE_WITHIN = timedelta(minutes=10)
+_PULLED_WITHIN = timedelta(minutes=30)
+_LAST_ATTEMPT = timedelta(minutes=1)
 
 T = TypeVar("T")
 
@@ -232,7 +237,9 @@ class LaunchActivities:
         report = signal_progress()
 
         async def pull(game: GameToPlay) -> None:
-            await self._run_beside_setup(on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, report))
+            await self._run_beside_setup(
+                on, vm, lambda _: self._streaming.pull_image(address_of(vm), game, report), _PULLED_WITHIN
+            )
 
         _, remark = await self._with_game(launch, pull)
         done = "The emulator is on the machine"
@@ -293,21 +300,39 @@ class LaunchActivities:
                 raise
             return await work(game), remark
 
-    async def _run_beside_setup(self, on: StepInput, vm: Vm, work: Callable[[bool], Awaitable[T]]) -> T:
+    async def _run_beside_setup(
+        self, on: StepInput, vm: Vm, work: Callable[[bool], Awaitable[T]], within: timedelta = _DONE_WITHIN
+    ) -> T:
         """Run work on a machine that may still be being set up; `work` is called with whether that is finished.
 
         Until then the machine restarts and lacks programs, so failures are repeated here without being reported.
+        Afterwards the work has the time `within`, because the step's own limit includes the whole set-up. Raises
+        ProviderRefusedError when that is over.
         """
-        while not await self._is_set_up(on):
+        while (set_up_at := await self._set_up_at(on)) is None:
             try:
                 return await work(False)
             except ProviderBusyError:
                 await asyncio.sleep(_SETUP_PAUSES * self._poll_s)
-        return await while_on(self._registry, vm, work(True))
+        left = max(set_up_at, activity.info().scheduled_time) + within - datetime.now(UTC)
+        try:
+            async with asyncio.timeout(max(left, _LAST_ATTEMPT).total_seconds()) as limit:
+                return await while_on(self._registry, vm, work(True))
+        except ProviderBusyError as error:
+            if left > timedelta(0):
+                raise
+            raise ProviderRefusedError(f"it keeps failing: {error.message}") from error
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise ProviderRefusedError("it took too long") from error
 
-    async def _is_set_up(self, on: StepInput) -> bool:
-        step = list(LaunchStepName).index(LaunchStepName.INSTALL_STREAMING)
-        return (await self._launch(on.launch_id)).steps[step].status in {StepStatus.DONE, StepStatus.SKIPPED}
+    async def _set_up_at(self, on: StepInput) -> datetime | None:
+        """Return when the installation was finished or skipped, or None if it is not."""
+        step = (await self._launch(on.launch_id)).steps[_INSTALL]
+        if step.status not in {StepStatus.DONE, StepStatus.SKIPPED}:
+            return None
+        return step.finished_at or datetime.now(UTC)
 
     async def _secure_other_saves(self, vm: Vm, launch: Launch) -> None:
         """Upload the saves of the game that was on this machine before another game's saves replace them.

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from errors import MachineLostError, ProviderBusyError
+from errors import MachineLostError, ProviderBusyError, ProviderRefusedError
 from launch.activities import LaunchActivities
 from launch.game_source import GameSource
 from launch.messages import StepInput
 from launch.temporal_client import TemporalWorkflowClient
-from models.launches import LaunchStatus
+from models.launches import Launch, LaunchStatus, LaunchStepName
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
 from providers.base import MachineState
@@ -21,6 +21,13 @@ from tests.fakes.games import FakeGames
 from tests.world import World
 
 pytestmark = pytest.mark.test_server
+
+
+def activities_of(world: World) -> LaunchActivities:
+    placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
+    engine = TemporalWorkflowClient(world.client, "none")
+    games = GameSource(world.db, FakeGames())
+    return LaunchActivities(world.db, placements, world.streaming, games, engine, world.registry)
 
 
 @pytest.mark.parametrize(
@@ -32,17 +39,38 @@ async def test_an_installation_has_some_attempts_and_ten_minutes(
 ) -> None:
     vm = await world.machine()
     world.streaming.always["install"] = ProviderBusyError("no package mirror")
-    placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
-    engine = TemporalWorkflowClient(world.client, "none")
-    steps = LaunchActivities(
-        world.db, placements, world.streaming, GameSource(world.db, FakeGames()), engine, world.registry
-    )
+    steps = activities_of(world)
     began = datetime.now(UTC) - timedelta(minutes=minutes)
     environment = ActivityEnvironment(world.client)
     environment.info = replace(environment.info, attempt=attempt, scheduled_time=began, workflow_id="launch-1")
 
     with pytest.raises(raised, match="no package mirror"):
         await environment.run(steps.install, StepInput(vm.launch_id, vm.id))
+
+
+@pytest.mark.parametrize(
+    ("step", "minutes", "raised"),
+    [
+        ("mount_library", 9, ProviderBusyError),
+        ("mount_library", 11, ProviderRefusedError),
+        ("restore_saves", 11, ProviderRefusedError),
+        ("pull_image", 29, ProviderBusyError),
+        ("pull_image", 31, ProviderRefusedError),
+    ],
+)
+async def test_a_step_beside_the_set_up_does_not_fail_on_for_the_set_ups_whole_time(
+    world: World, step: str, minutes: int, raised: type[Exception]
+) -> None:
+    vm = await world.machine()
+    world.streaming.always[step] = ProviderBusyError("no package mirror")
+    began = datetime.now(UTC) - timedelta(minutes=minutes)
+    installed = f"steps.{list(LaunchStepName).index(LaunchStepName.INSTALL_STREAMING)}.finished_at"
+    await world.db.update(Launch, {"_id": vm.launch_id}, {"$set": {installed: began}})
+    environment = ActivityEnvironment(world.client)
+    environment.info = replace(environment.info, scheduled_time=began, workflow_id="launch-1")
+
+    with pytest.raises(raised, match="no package mirror"):
+        await environment.run(getattr(activities_of(world), step), StepInput(vm.launch_id, vm.id))
 
 
 async def test_a_machine_that_its_host_stops_during_the_installation_is_left_for_another(world: World) -> None:
