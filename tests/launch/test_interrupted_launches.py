@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from fleet.messages import launch_workflow_id, machine_workflow_id
+from fleet.owners import Owners
 from launch.ended_runs import END_LAUNCH, RELEASE_MACHINE, InterruptedLaunches
 from models.audit import AuditEntry
 from models.launches import Launch, LaunchStatus
@@ -29,6 +30,17 @@ async def terminated(world: World, step: str, *, cancelled: bool) -> Launch:
     return launch
 
 
+async def until_listed_as_closed(world: World, launch: Launch) -> None:
+    """Temporal's list of workflows lags; the sweeper looks again in its next round."""
+    now = await world.now(launch)
+    async with asyncio.timeout(30):
+        while True:
+            owners = await Owners.now(world.engine)
+            if await owners.find_interrupted([now]):
+                return
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("cancelled", [False, True])
 async def test_a_launch_whose_workflow_was_terminated_ends_when_its_machine_is_gone(
     world: World, cancelled: bool
@@ -36,6 +48,7 @@ async def test_a_launch_whose_workflow_was_terminated_ends_when_its_machine_is_g
     launch = await terminated(world, "install", cancelled=cancelled)
     interrupted = InterruptedLaunches(world.db, world.engine)
 
+    await until_listed_as_closed(world, launch)
     first = await interrupted.settle()
     still = await world.now(launch)
     (vm,) = await world.db.find(Vm, {"launch_id": launch.id})
@@ -58,6 +71,7 @@ async def test_in_a_copy_of_a_database_a_launch_ends_and_its_machine_is_left_to_
     launch = await terminated(world, "install", cancelled=False)
     copy = InterruptedLaunches(world.db, world.engine, deployment="staging")
 
+    await until_listed_as_closed(world, launch)
     assert await copy.settle() == 1
 
     (vm,) = await world.db.find(Vm, {"launch_id": launch.id})
@@ -77,6 +91,7 @@ async def test_a_machine_whose_restored_record_says_that_it_is_being_rented_is_g
     await world.db.update_many(Launch, {"_id": launch.id}, {"$set": before})
     interrupted = InterruptedLaunches(world.db, world.engine)
 
+    await until_listed_as_closed(world, launch)
     ended = [await interrupted.settle()]
     await world.until(vm, VmStatus.DELETED)
     ended.append(await interrupted.settle())
