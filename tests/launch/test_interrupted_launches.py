@@ -87,8 +87,8 @@ async def test_a_machine_whose_restored_record_says_that_it_is_being_rented_is_g
     await world.until_over(launch)
     vm = await world.vm(launch)
     before = {"status": LaunchStatus.RUNNING, "ready_at": None, "ended_at": None}
-    await world.db.update_many(Vm, {"_id": vm.id}, {"$set": {"status": VmStatus.PROVISIONING}})
     await world.db.update_many(Launch, {"_id": launch.id}, {"$set": before})
+    await world.db.update_many(Vm, {"_id": vm.id}, {"$set": {"status": VmStatus.PROVISIONING}})
     interrupted = InterruptedLaunches(world.db, world.engine)
 
     await until_listed_as_closed(world, launch)
