@@ -49,8 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return four workers a core for `-n auto`: half of them run tests that mostly wait."""
-    return 4 * (os.cpu_count() or 1)
+    """Return two workers a core for `-n auto`: half of them run tests that mostly wait. More only delay each other."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)

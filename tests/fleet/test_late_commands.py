@@ -32,7 +32,7 @@ async def test_a_command_whose_time_was_up_before_the_machine_took_it_is_never_c
     hasty = TemporalWorkflowClient(world.client, world.engine.task_queue, asking=timedelta(seconds=1))
     handle = world.client.get_workflow_handle(machine_workflow_id(vm.id))
     await handle.terminate()
-    slow = faults.add(Fault("find", collections=["vms"], delay_s=1.8, times=1))
+    slow = faults.add(Fault("find", collections=["vms"], delay_s=4, times=1))
     await world.client.start_workflow(MachineWorkflow.run, vm.id, id=handle.id, task_queue=world.engine.task_queue)
     await asyncio.wait_for(slow.reached.wait(), 20)
 
