@@ -117,7 +117,7 @@ def check(role: str, *, as_json: bool) -> int:
 def run(service: Coroutine[Any, Any, None]) -> None:
     """Run on uvloop where there is one: it needs less of the processor for each answer than asyncio's own loop."""
     with contextlib.suppress(ImportError):  # not made for Windows
-        import uvloop  # noqa: PLC0415
+        import uvloop  # noqa: PLC0415  (see above)
 
         uvloop.run(service)
         return

@@ -159,7 +159,7 @@ def _reported(settings: Settings, db: Database, provider: ProviderName) -> Repor
 
 async def _streaming(settings: Settings, key: KeyPair, cloudypad: CloudyPadCli, bucket: Bucket) -> StreamingMachines:
     from streaming.machine import StreamingMachines  # noqa: PLC0415  (a gateway never loads asyncssh)
-    from streaming.ssh import Ssh  # noqa: PLC0415
+    from streaming.ssh import Ssh  # noqa: PLC0415  (a gateway never needs it)
 
     return StreamingMachines(
         Ssh(key), cloudypad, bucket, await library_source(settings), control_port=settings.wolf_control_port

@@ -81,7 +81,7 @@ def shown_by(type_: type[T], document: object) -> T:
     """Return the object that shows a record."""
     shown: Any = object.__new__(type_)
     shown.document = document
-    return shown  # type: ignore[no-any-return]
+    return shown  # type: ignore[no-any-return]  # a row has no type
 
 
 def columns_of(selected: Mapping[GraphQLObjectType, frozenset[str]]) -> dict[type[Any], frozenset[str]]:
