@@ -55,6 +55,7 @@ schema: venv         ## graphql/schema.graphql from the code
 bench: venv          ## this gateway beside other GraphQL servers, into bench/RESULTS.md; some minutes
 	$(BIN)/python -m bench.side_by_side --write
 	$(BIN)/python -m bench.subscriptions --write
+	$(BIN)/python -m bench.placement --write
 	$(BIN)/python -m bench.execution --write
 
 bench-costs: venv    ## how long a year's costs take to report; ten minutes, and one with what .bench keeps

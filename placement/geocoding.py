@@ -48,10 +48,16 @@ class Geocoder:
         self._sleep = sleep
         self._now = now
         self._known: dict[Place, Located | None] = {}
+        self._version = 0
         self._doubtful: set[Place] = set()
         self._learning = asyncio.Lock()
         self._lookups: asyncio.Task[None] | None = None
         self._quiet_until = datetime.min.replace(tzinfo=UTC)
+
+    @property
+    def version(self) -> int:
+        """Return a number that grows when a place that was located before becomes known better."""
+        return self._version
 
     async def locate(self, places: Iterable[Place]) -> dict[Place, Located | None]:
         """Locate all places, with one query for those that are new to this process.
@@ -117,6 +123,7 @@ class Geocoder:
     async def _remember(self, place: Place, located: Located | None) -> None:
         await self._db.replace(_row(place, located, "nominatim", self._now()))
         self._known[place] = located
+        self._version += 1
         self._doubtful.discard(place)
 
 

@@ -9,19 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import numpy as np
+
 from errors import NoPlacementError, ProviderDownError, ProviderError, ProviderSilentError, StockUnknownError
-from models.catalog import Console, ProviderPreference
+from models.catalog import Console
 from models.database import Database
 from placement.coordinates import Position
-from placement.distance import distances_to
-from placement.gazetteer import Located, Precision
 from placement.geocoding import Geocoder
 from placement.google_network_order import NetworkOrders, RegionOrder
+from placement.located_site import LocatedSite
+from placement.offer_table import OfferTable
 from placement.reasons import price_words
-from placement.scoring import DEFAULT_WEIGHTS, Candidate, LocatedSite, RankedPlacement, Weights, Wish, rank_candidates
-from placement.unavailable_sites import EVERY_SITE, FullSites
-from providers.base import Offer, Provider, ProviderHealth, ProviderName, Site, SiteId
-from providers.google.regions import find_region
+from placement.scoring import DEFAULT_WEIGHTS, CloudOffers, RankedPlacement, Weights, Wish, distances_in, rank_offers
+from placement.stock_tables import StockTables
+from placement.unavailable_sites import EVERY_SITE, FullSites, Unavailable
+from providers.base import Offer, Provider, ProviderName, Shape, Site, SiteId
 from providers.last_known import LastKnown
 from providers.registry import Registry
 
@@ -34,9 +36,17 @@ log = logging.getLogger(__name__)
 class _Survey:
     """The clouds' offers before position and price are weighed."""
 
-    candidates: list[Candidate]
+    offers: list[CloudOffers]
     failed: list[ProviderName]
     silent: set[ProviderName]  # the failed ones that did not respond in time
+
+    def up_to(self, max_usd_per_hour: Decimal | None) -> list[CloudOffers]:
+        """Return the offers that cost at most this much."""
+        return [
+            replace(cloud, rows=rows)
+            for cloud in self.offers
+            if (rows := cloud.rows[: np.searchsorted(cloud.rows, cloud.table.count_up_to(max_usd_per_hour))]).size
+        ]
 
 
 class Placements:
@@ -52,7 +62,7 @@ class Placements:
     ) -> None:
         self._full_sites = FullSites(db)
         self._registry = registry
-        self._geocoder = geocoder
+        self._stock_tables = StockTables(geocoder)
         self._orders = orders or NetworkOrders(db)
         self._weights = weights
         self._last_known: Mapping[ProviderName, LastKnown[Sequence[Site]]] = {}
@@ -73,7 +83,7 @@ class Placements:
 
         Raises the cloud's ProviderError, or ProviderDownError if it is not configured.
         """
-        return await self._locate(await self._stock(self._registry.get(provider)))
+        return list(await self._stock_tables.located(provider, await self._stock(self._registry.get(provider))))
 
     async def rank(
         self,
@@ -93,14 +103,14 @@ class Placements:
         alone.
         """
         survey = await self._survey(console, provider)
-        affordable = [c for c in survey.candidates if _is_within(c.offer.usd_per_hour, max_usd_per_hour)]
+        affordable = survey.up_to(max_usd_per_hour)
         if not affordable and survey.silent:
             silent = min(survey.silent)
             raise StockUnknownError(f"{silent} does not respond now", silent)
         if not affordable and survey.failed:
             raise ProviderDownError(f"{survey.failed[0]} is not available now", survey.failed[0])
         order = await self._google_order(affordable, near)
-        ranked = rank_candidates(affordable, Wish(near, limit, closest_first, order), self._weights)
+        ranked = rank_offers(affordable, Wish(near, limit, closest_first, order), self._weights)
         reason = console.unplayable_reason
         more = () if reason is None else (reason,)
         preset = console.preset.name
@@ -111,9 +121,9 @@ class Placements:
     ) -> NoPlacementError:
         """Return the error for an empty ranking: nothing fits, or all is too expensive, with the lowest price."""
         survey = await self._survey(console, provider)
-        if not survey.candidates or max_usd_per_hour is None:
+        if not survey.offers or max_usd_per_hour is None:
             return NoPlacementError(f"no site has a machine for {console.name} available now")
-        cheapest = min(candidate.offer.usd_per_hour for candidate in survey.candidates)
+        cheapest = min(cloud.table.prices[cloud.rows[0]] for cloud in survey.offers)
         return NoPlacementError(
             f"nothing for {console.name} costs at most {price_words(max_usd_per_hour)}; "
             f"the cheapest that fits is {price_words(cheapest)}",
@@ -137,30 +147,39 @@ class Placements:
         preferences = {preference.provider: preference for preference in console.providers if preference.enabled}
         asked_for = self._registry.all() if provider is None else [self._registry.get(provider)]
         clouds = [cloud for cloud in asked_for if cloud.name in preferences]
-        full = await self._full_sites.list_full()
+        full, shape = await self._full_sites.list_full(), console.preset.shape
         async with asyncio.TaskGroup() as group:
-            asked = [(c, group.create_task(self._sites_of(c)), group.create_task(c.health())) for c in clouds]
+            asked = [
+                (cloud, group.create_task(self._offers_of(cloud, shape)), group.create_task(cloud.health()))
+                for cloud in clouds
+            ]
         survey = _Survey([], [], set())
-        for cloud, sites, health in asked:
-            located = sites.result()
-            if isinstance(located, ProviderError):
+        for cloud, offers, health in asked:
+            table = offers.result()
+            if isinstance(table, ProviderError):
                 survey.failed.append(cloud.name)
-                if isinstance(located, ProviderSilentError):
+                if isinstance(table, ProviderSilentError):
                     survey.silent.add(cloud.name)
                 continue
-            if (cloud.name, EVERY_SITE) in full.sites:
+            if (cloud.name, EVERY_SITE) in full.sites or not health.result().configured:
                 continue
-            free = [one for one in located if one.site.online and (cloud.name, one.site.id) not in full.sites]
-            order = list(preferences).index(cloud.name)
-            candidates = _candidates(cloud, free, console, preferences[cloud.name], order, health.result())
-            covered = full.covered_usd_per_hour.get(cloud.name)
-            survey.candidates.extend(each for each in candidates if _is_within(each.offer.usd_per_hour, covered))
+            at_most = table.count_up_to(
+                preferences[cloud.name].max_usd_per_hour, full.covered_usd_per_hour.get(cloud.name)
+            )
+            rows = np.arange(at_most)
+            if skipped := _rows_of(table, full, cloud.name):
+                rows = np.setdiff1d(rows, skipped, assume_unique=True)
+            trouble = None
+            if not health.result().healthy:
+                trouble = f"{cloud.name} reports trouble, so other providers come first"
+            if rows.size:
+                survey.offers.append(CloudOffers(table, rows, list(preferences).index(cloud.name), trouble))
         return survey
 
-    async def _sites_of(self, cloud: Provider) -> list[LocatedSite] | ProviderError:
-        """Return the sites of a cloud, or why there are none."""
+    async def _offers_of(self, cloud: Provider, shape: Shape) -> OfferTable | ProviderError:
+        """Return the offers of a cloud, or why there are none."""
         try:
-            return await self._locate(await self._stock(cloud))
+            return await self._stock_tables.offers(cloud, await self._stock(cloud), shape)
         except ProviderError as error:
             log.warning("skipping failing provider", extra={"provider": cloud.name, "reason": error.message})
             return error
@@ -169,53 +188,16 @@ class Placements:
         known = self._last_known.get(cloud.name)
         return await (cloud.sites() if known is None else known.get())
 
-    async def _google_order(self, candidates: Sequence[Candidate], near: Position | None) -> RegionOrder | None:
+    async def _google_order(self, clouds: Sequence[CloudOffers], near: Position | None) -> RegionOrder | None:
         """Return the order around the Google region nearest to the player, which represents the player."""
-        regions = [candidate for candidate in candidates if candidate.google_region]
-        if near is None or not regions:
+        google = next((cloud for cloud in clouds if cloud.table.google_regions[0]), None)
+        if near is None or google is None:
             return None
-        distances = distances_to(near, [candidate.located.position for candidate in regions])
-        return await self._orders.regions_near(regions[int(distances.argmin())].google_region)
-
-    async def _locate(self, sites: Sequence[Site]) -> list[LocatedSite]:
-        located = {site.id: _on_google(site) for site in sites}
-        elsewhere = {site.place for site in sites if located[site.id] is None}
-        known = await self._geocoder.locate(elsewhere) if elsewhere else {}
-        return [located[site.id] or _from_geocoding(site, known[site.place]) for site in sites]
+        nearest = google.rows[int(distances_in(google, near).argmin())]
+        return await self._orders.regions_near(google.table.google_regions[nearest])
 
 
-def _on_google(site: Site) -> LocatedSite | None:
-    """Return the position of a Google region, which the list of regions has without geocoding."""
-    region = find_region(site.id) if site.provider is ProviderName.CLOUDYPAD else None
-    if region is None:
-        return None
-    return LocatedSite(site, Position(region.latitude, region.longitude), region.country_code, Precision.TOWN)
-
-
-def _from_geocoding(site: Site, found: Located | None) -> LocatedSite:
-    if found is None:
-        return LocatedSite(site, None, None)
-    return LocatedSite(site, found.position, found.country_code, found.precision)
-
-
-def _candidates(
-    cloud: Provider,
-    located: Sequence[LocatedSite],
-    console: Console,
-    preference: ProviderPreference,
-    order: int,
-    health: ProviderHealth,
-) -> list[Candidate]:
-    if not health.configured:
-        return []
-    trouble = None if health.healthy else f"{cloud.name} reports trouble, so other providers come first"
-    offers = ((one, cloud.offer(one.site, console.preset.shape)) for one in located)
-    return [
-        Candidate(one, offer, order, trouble)
-        for one, offer in offers
-        if offer is not None and _is_within(offer.usd_per_hour, preference.max_usd_per_hour)
-    ]
-
-
-def _is_within(usd_per_hour: Decimal, at_most: Decimal | None) -> bool:
-    return at_most is None or usd_per_hour <= at_most
+def _rows_of(table: OfferTable, full: Unavailable, cloud: ProviderName) -> list[int]:
+    """Return the rows of the sites that are skipped now."""
+    skipped = (table.row_of_site.get(site) for provider, site in full.sites if provider is cloud)
+    return [row for row in skipped if row is not None]

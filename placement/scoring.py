@@ -13,15 +13,19 @@ from decimal import Decimal
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.catalog import PresetName
 from placement.coordinates import Position
-from placement.distance import FARTHEST_KM, Floats, distance_km, distances_to, estimated_rtt_ms
-from placement.gazetteer import Precision
+from placement.distance import FARTHEST_KM, Floats, distances_km, estimated_rtt_ms
 from placement.google_network_order import RegionOrder, fit_to_order
+from placement.located_site import LocatedSite
+from placement.offer_table import OfferTable
 from placement.reasons import distance_words, first_words, hardware_words, precision_words, price_words
-from providers.base import Offer, ProviderName, Site
-from providers.google.regions import find_region
+from providers.base import Offer
+
+Rows = NDArray[np.int64]
+_MORE_THAN_SITES: Final = 1 << 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +37,6 @@ class Weights:
 
 
 DEFAULT_WEIGHTS: Final = Weights()
-
-
-@dataclass(frozen=True, slots=True)
-class LocatedSite:
-    """A site and its position, as far as known. `country_code` is ISO 3166-1 alpha-2."""
-
-    site: Site
-    position: Position | None
-    country_code: str | None
-    precision: Precision | None = None
-
-    def distance_km(self, near: Position) -> float | None:
-        """Return the great-circle distance, or None if the place could not be geocoded."""
-        return distance_km(near, self.position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +54,13 @@ class RankedPlacement:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """An available offer before position and price are weighed."""
+class CloudOffers:
+    """The offers of one cloud that a request may use."""
 
-    located: LocatedSite
-    offer: Offer
-    preference: int  # 0 is the console's first choice
+    table: OfferTable
+    rows: Rows  # ascending
+    preference: int  # 0 is the console's first choice; no two clouds share one
     trouble: str | None  # the provider's problem, in words
-
-    @property
-    def google_region(self) -> str:
-        """Return the Google region; empty outside Google Cloud."""
-        region = find_region(self.located.site.id) if self.offer.provider is ProviderName.CLOUDYPAD else None
-        return region.name if region else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +73,14 @@ class Wish:
     order: RegionOrder | None = None
 
 
-def rank_candidates(
-    candidates: Sequence[Candidate], wish: Wish, weights: Weights = DEFAULT_WEIGHTS
-) -> list[RankedPlacement]:
-    """Return the best `limit` candidates with reasons."""
-    if not candidates:
+def rank_offers(clouds: Sequence[CloudOffers], wish: Wish, weights: Weights = DEFAULT_WEIGHTS) -> list[RankedPlacement]:
+    """Return the best `limit` offers with reasons."""
+    clouds = [cloud for cloud in clouds if cloud.rows.size]
+    if not clouds:
         return []
-    numbers = _Numbers.of(candidates, wish, weights)
-    facts = _Facts(candidates, numbers, wish, min(candidate.offer.usd_per_hour for candidate in candidates))
-    order = _order(candidates, numbers, wish.closest_first)
+    numbers = _Numbers.of(clouds, wish, weights)
+    facts = _Facts(clouds, numbers, wish, min(cloud.table.prices[cloud.rows[0]] for cloud in clouds))
+    order = _best(clouds, numbers, wish)
     first = facts.why_first(*order[:2])
     return [
         facts.placement(row, rank, first if rank == 1 else ()) for rank, row in enumerate(order[: wish.limit], start=1)
@@ -106,66 +89,111 @@ def rank_candidates(
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """Figures of all candidates. Distances are NaN if the player's or the site's position is unknown."""
+    """Figures of all offers, cloud by cloud. Distances are NaN if the player's or the site's position is unknown."""
 
+    clouds: Rows  # the number of each offer's cloud
+    rows: Rows  # its row in that cloud's table
     distances: Floats
     rtts: Floats
     scores: Floats
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate], wish: Wish, weights: Weights) -> _Numbers:
-        prices = np.array([float(c.offer.usd_per_hour) for c in candidates])
+    def of(cls, clouds: Sequence[CloudOffers], wish: Wish, weights: Weights) -> _Numbers:
+        numbers = np.concatenate([np.full(cloud.rows.size, number) for number, cloud in enumerate(clouds)])
+        rows = np.concatenate([cloud.rows for cloud in clouds])
+        prices = np.concatenate([cloud.table.usd_per_hour[cloud.rows] for cloud in clouds])
         if wish.near is None:
-            nothing = np.full(len(candidates), np.nan)
-            return cls(nothing, nothing, weights.per_usd_per_hour * prices)
-        distances = distances_to(wish.near, [c.located.position for c in candidates])
+            nothing = np.full(rows.size, np.nan)
+            return cls(numbers, rows, nothing, nothing, weights.per_usd_per_hour * prices)
+        distances = np.concatenate([distances_in(cloud, wish.near) for cloud in clouds])
         # A site at an unknown place counts as if it were on the other side of the Earth.
         rtts = estimated_rtt_ms(np.where(np.isnan(distances), FARTHEST_KM, distances))
         if wish.order is not None:
-            rtts = np.array(fit_to_order([c.google_region for c in candidates], rtts.tolist(), wish.order))
-        return cls(distances, rtts, weights.per_rtt_ms * rtts + weights.per_usd_per_hour * prices)
+            _fit_google(rtts, clouds, wish.order)
+        return cls(numbers, rows, distances, rtts, weights.per_rtt_ms * rtts + weights.per_usd_per_hour * prices)
 
 
-def _order(candidates: Sequence[Candidate], numbers: _Numbers, closest_first: bool) -> list[int]:
-    unlocated = np.isnan(numbers.distances).tolist()
-    by_distance = closest_first and not np.isnan(numbers.rtts).any()
-    measure = (np.round(numbers.rtts, 3) if by_distance else np.round(numbers.scores, 1)).tolist()
+def distances_in(cloud: CloudOffers, near: Position) -> Floats:
+    """Return the distances of a cloud's usable offers; NaN where a position is unknown."""
+    return distances_km(near, cloud.table.latitudes[cloud.rows], cloud.table.longitudes[cloud.rows])
 
-    def key(row: int) -> tuple[bool, bool, float, int, Decimal, str]:
-        one = candidates[row]
-        in_trouble = one.trouble is not None
-        return in_trouble, unlocated[row], measure[row], one.preference, one.offer.usd_per_hour, one.located.site.id
 
-    return sorted(range(len(candidates)), key=key)
+def _fit_google(rtts: Floats, clouds: Sequence[CloudOffers], order: RegionOrder) -> None:
+    """Fit the round-trip times of Google's regions to their order on its network, in place."""
+    start = 0
+    for cloud in clouds:
+        part = slice(start, start + cloud.rows.size)
+        start = part.stop
+        regions = [cloud.table.google_regions[row] for row in cloud.rows] if cloud.table.google_regions[0] else []
+        if regions:
+            rtts[part] = fit_to_order(regions, rtts[part].tolist(), order)
+
+
+def _best(clouds: Sequence[CloudOffers], numbers: _Numbers, wish: Wish) -> list[int]:
+    """Return the positions of the best offers: those of clouds in trouble last, unknown places before them."""
+    by_distance = wish.closest_first and not np.isnan(numbers.rtts).any()
+    measure = np.round(numbers.rtts, 3) if by_distance else np.round(numbers.scores, 1)
+    in_trouble = np.array([cloud.trouble is not None for cloud in clouds])[numbers.clouds]
+    groups = 2 * in_trouble + np.isnan(numbers.distances)
+    # The rows of a table are in the order of price and site id.
+    ties = np.array([cloud.preference for cloud in clouds])[numbers.clouds] * _MORE_THAN_SITES + numbers.rows
+    best: list[int] = []
+    wanted = max(wish.limit, 2)  # the first placement is compared with the second
+    for group in np.unique(groups):
+        best += _smallest(np.flatnonzero(groups == group), measure, ties, wanted - len(best))
+        if len(best) == wanted:
+            break
+    return best
+
+
+def _smallest(among: Rows, measure: Floats, ties: Rows, count: int) -> list[int]:
+    if among.size > count:
+        limit = np.partition(measure[among], count - 1)[count - 1]
+        among = among[measure[among] <= limit]
+    order: list[int] = among[np.lexsort((ties[among], measure[among]))][:count].tolist()
+    return order
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    located: LocatedSite
+    offer: Offer
+    google_region: str
+    trouble: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
     """The facts that a placement's reasons are made of."""
 
-    candidates: Sequence[Candidate]
+    clouds: Sequence[CloudOffers]
     numbers: _Numbers
     wish: Wish
     lowest_usd_per_hour: Decimal
+
+    def _offer(self, row: int) -> _Offered:
+        cloud = self.clouds[self.numbers.clouds[row]]
+        at = int(self.numbers.rows[row])
+        return _Offered(cloud.table.located[at], cloud.table.offers[at], cloud.table.google_regions[at], cloud.trouble)
 
     def why_first(self, first: int, second: int | None = None) -> tuple[str, ...]:
         """Return why the first is first, if two known places were compared."""
         if second is None:
             return ("first: nothing else fits",)
-        one, other = self.candidates[first], self.candidates[second]
+        one, other = self._offer(first), self._offer(second)
         closer_ms = float(self.numbers.rtts[second] - self.numbers.rtts[first])
         is_weighed = not (self.wish.closest_first or other.trouble or np.isnan(self.numbers.distances[second]))
         return (first_words(closer_ms, other.offer.usd_per_hour - one.offer.usd_per_hour),) if is_weighed else ()
 
     def placement(self, row: int, rank: int, why_first: tuple[str, ...]) -> RankedPlacement:
-        one = self.candidates[row]
+        one = self._offer(row)
         located = not np.isnan(self.numbers.distances[row])
         distance = float(self.numbers.distances[row]) if located else None
         rtt = float(self.numbers.rtts[row]) if located else None
         reasons = (*self._where(one, distance, rtt), *self._what(one), *why_first)
         return RankedPlacement(rank, one.located, one.offer, distance, rtt, float(self.numbers.scores[row]), reasons)
 
-    def _where(self, one: Candidate, distance: float | None, rtt: float | None) -> Iterable[str]:
+    def _where(self, one: _Offered, distance: float | None, rtt: float | None) -> Iterable[str]:
         if self.wish.near is None:
             return
         if distance is None or rtt is None:
@@ -179,7 +207,7 @@ class _Facts:
         if one.google_region and self.wish.order is not None:
             yield self.wish.order.reason
 
-    def _what(self, one: Candidate) -> Iterable[str]:
+    def _what(self, one: _Offered) -> Iterable[str]:
         is_cheapest = one.offer.usd_per_hour == self.lowest_usd_per_hour
         yield price_words(one.offer.usd_per_hour) + (", cheapest that fits" if is_cheapest else "")
         yield hardware_words(one.located.site, one.offer)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from placement.coordinates import Position
+from placement.located_site import LocatedSite
 from placement.place_names import normalise
-from placement.scoring import LocatedSite
 
 
 @dataclass(frozen=True, slots=True)

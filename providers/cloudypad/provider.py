@@ -113,6 +113,7 @@ class CloudyPad:
         self._current_prices = prices
         self._today = today
         self._prices = shipped_prices()
+        self._sites: tuple[Prices, date, tuple[Site, ...]] | None = None
         self._queries: dict[tuple[str, int], SingleFlight[Machine | None]] = {}
         self._turns = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._gce_state = GceStateOverlay(compute)
@@ -123,9 +124,13 @@ class CloudyPad:
         await asyncio.gather(*(seen.close() for seen in self._queries.values()))
 
     async def sites(self) -> Sequence[Site]:
+        """Return the regions. While prices and day are the same, so is the tuple."""
         self._prices = await self._current_prices()
         on = self._today()
-        return tuple(gcp.site_of(region, self._prices, on) for region in regions().values())
+        if self._sites is None or self._sites[:2] != (self._prices, on):
+            listed = tuple(gcp.site_of(region, self._prices, on) for region in regions().values())
+            self._sites = (self._prices, on, listed)
+        return self._sites[2]
 
     def offer(self, site: Site, shape: Shape) -> Offer | None:
         region = find_region(site.id)

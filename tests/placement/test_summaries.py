@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from placement.coordinates import Position
-from placement.scoring import LocatedSite
+from placement.located_site import LocatedSite
 from placement.summaries import LocationSummary, summarize
 from providers.base import Place
 from tests.fakes.cloud import site
