@@ -70,6 +70,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.currentMonthCosts": OWNED,
         "Query.spendingLimits": OWNED,
         "Query.spendingAlerts": OWNED,
+        "Query.apiKeys": OPERATORS,
         "Query.auditLog": OPERATORS,
         "Query.operatorAlerts": OPERATORS,
         "Query.emulatorImages": OPERATORS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -33,8 +33,10 @@ def parse_month(text: str | None) -> Window:
     return month_of(datetime(int(found[1]), int(found[2]), 1, tzinfo=UTC))
 
 
-async def month_as_csv(db: Database, month: Window, now: datetime) -> AsyncGenerator[str, None]:
-    """Yield the lines of a month.
+async def month_as_csv(
+    db: Database, month: Window, now: datetime, *, name_vm: Callable[[str], str] = str
+) -> AsyncGenerator[str, None]:
+    """Yield the lines of a month. `name_vm` turns the own id of a VM into the one that is shown.
 
     The amounts equal those of a report of the month by day and VM, and add up to its total.
     """
@@ -47,7 +49,7 @@ async def month_as_csv(db: Database, month: Window, now: datetime) -> AsyncGener
             _line(
                 (
                     f"{day.start:%Y-%m-%d}",
-                    *(owner.provider, owner.console, owner.user_id, vm_id),
+                    *(owner.provider, owner.console, owner.user_id, name_vm(vm_id)),
                     f"{to_hours(cells[0].running_ms):.6f}",
                     format(tidy(rounding.part(cells[0].usd_ms)), "f"),
                     CURRENCY,

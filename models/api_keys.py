@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from odmantic import Field, Model
+from odmantic import Field, Index, Model
 
 from models.roles import Role
 
@@ -22,7 +22,10 @@ class ApiKey(Model):
     last_used_at: datetime | None = None  # to the minute
     revoked_at: datetime | None = None
 
-    model_config = {"collection": "api_keys"}
+    model_config = {
+        "collection": "api_keys",
+        "indexes": lambda: [Index(ApiKey.created_at, name="api_keys_by_age")],
+    }
 
     def is_valid_at(self, moment: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or moment < self.expires_at)

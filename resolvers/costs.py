@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -149,9 +149,14 @@ async def _follow(context: Context, owner: str | None) -> AsyncGenerator[Spendin
             yield alert
 
 
-async def month_export(context: Context, month: str | None) -> tuple[str, AsyncGenerator[str, None]]:
-    """Return the name of a month's file, and its text in pieces. Raise InvalidInputError for an invalid month."""
+async def month_export(
+    context: Context, month: str | None, name_vm: Callable[[str], str]
+) -> tuple[str, AsyncGenerator[str, None]]:
+    """Return the name of a month's file, and its text in pieces. Raise InvalidInputError for an invalid month.
+
+    `name_vm` turns the own id of a VM into the one that is shown.
+    """
     require(context.caller, "Route.exportCosts")
     window = parse_month(month)
     name = f"costs-{window.start:%Y-%m}.csv"
-    return name, month_as_csv(context.services.db, window, datetime.now(UTC))
+    return name, month_as_csv(context.services.db, window, datetime.now(UTC), name_vm=name_vm)

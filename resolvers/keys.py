@@ -10,11 +10,13 @@ from auth.callers import Role
 from errors import InvalidInputError, NotFoundError
 from models.api_keys import ApiKey
 from models.audit import AuditEntry, find_entries, is_entry_id
+from models.pages import Mark, find_newest_first
 from resolvers.audit import authorize
 from resolvers.context import Context
-from resolvers.pagination import Page, cursor, page_size, read_cursor
+from resolvers.pagination import Page, cursor, page_from, page_size, read_cursor, read_mark
 
 _AUDIT = "audit"
+_KEYS = "apiKeys"
 
 
 async def create(context: Context, name: str, role: Role, expires_at: datetime | None) -> NewApiKey:
@@ -29,6 +31,14 @@ async def revoke(context: Context, key_id: str | None) -> ApiKey:
     if key_id is None:
         raise NotFoundError("there is no API key with this id", ("apiKeyId",))
     return await context.services.api_keys.revoke(context.caller, key_id)
+
+
+async def api_keys(context: Context, first: int | None, after: str | None) -> Page[ApiKey]:
+    """Return all keys, newest first, with those that were revoked or have expired."""
+    require(context.caller, "Query.apiKeys")
+    size, mark = page_size(first), read_mark(_KEYS, after)
+    found = await find_newest_first(context.services.db, ApiKey, {}, "created_at", mark, size + 1)
+    return page_from(found, _mark, _KEYS, size, has_previous=mark is not None)
 
 
 async def api_key_of(context: Context, key: str) -> ApiKey | None:
@@ -53,3 +63,7 @@ async def audit_log(context: Context, subject_id: str | None, first: int | None,
     found = await find_entries(context.services.db, subject_id=subject_id, after=mark, limit=size + 1)
     shown = found[:size]
     return Page(shown, [cursor(_AUDIT, entry.id) for entry in shown], len(found) > size, mark is not None)
+
+
+def _mark(key: ApiKey) -> Mark:
+    return Mark(key.created_at, key.id)

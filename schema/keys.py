@@ -12,6 +12,7 @@ import models.audit
 from resolvers import keys
 from resolvers.pagination import Page
 from schema.arguments import After, First, Input
+from schema.audit_subjects import subject_of
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import Role
 from schema.ids import global_id, key_of, parts
@@ -43,6 +44,23 @@ class ApiKey(Node):
         )
 
 
+@strawberry.type(description="One API key in a page, with its cursor.")
+class ApiKeyEdge:
+    cursor: str = strawberry.field(description=CURSOR)
+    node: ApiKey = strawberry.field(description=NODE)
+
+
+@strawberry.type(description="A page of API keys.")
+class ApiKeyConnection:
+    edges: list[ApiKeyEdge] = strawberry.field(description=EDGES)
+    page_info: PageInfo = strawberry.field(description=PAGE_INFO)
+
+    @classmethod
+    def of(cls, page: Page[models.api_keys.ApiKey]) -> ApiKeyConnection:
+        edges = [ApiKeyEdge(cursor=c, node=ApiKey.of(one)) for c, one in zip(page.cursors, page.items, strict=True)]
+        return cls(edges=edges, page_info=PageInfo.of(page))
+
+
 @strawberry.type(description="One entry of the audit log: a change, who made it, and its outcome.")
 class AuditEntry(Node):
     at: datetime = strawberry.field(description="When the change was requested.")
@@ -54,7 +72,8 @@ class AuditEntry(Node):
         description="What was done: the mutation's name, or a word for what the service does by itself."
     )
     subject_id: strawberry.ID | None = strawberry.field(
-        description="The id of the record that was changed. Null if there is none."
+        description="The global id of the object that was changed, which `Query.node` opens; a name where the subject "
+        "is no such object, such as a user or a container image. Null if there is none."
     )
     outcome: str = strawberry.field(
         description="REQUESTED, DONE, REFUSED, DENIED or FAILED. An entry that stays REQUESTED was interrupted: its "
@@ -72,7 +91,7 @@ class AuditEntry(Node):
             actor_id=entry.actor_id,
             actor_role=entry.actor_role,
             action=entry.action,
-            subject_id=None if entry.subject_id is None else strawberry.ID(entry.subject_id),
+            subject_id=subject_of(entry),
             outcome=entry.outcome.value,
             detail=entry.detail,
         )
@@ -124,6 +143,13 @@ class ApiKeyPayload:
 
 @strawberry.type
 class KeyQuery:
+    @strawberry.field(
+        description="List API keys, newest first, with those that were revoked or have expired. The keys themselves "
+        "are not shown: they are in the response that created them and nowhere else. Operators only."
+    )
+    async def api_keys(self, info: Info, first: First = 50, after: After = None) -> ApiKeyConnection:
+        return ApiKeyConnection.of(await keys.api_keys(info.context, first, after))
+
     @strawberry.field(description="List who changed what, newest first. Operators only.")
     async def audit_log(
         self,
@@ -131,7 +157,7 @@ class KeyQuery:
         subject_id: Annotated[
             strawberry.ID | None,
             strawberry.argument(
-                description="Only entries about this object: a global id, or an id as the audit log shows it."
+                description="Only entries about this object: its global id, or a name as the audit log shows it."
             ),
         ] = None,
         first: First = 50,

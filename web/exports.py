@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -11,6 +12,7 @@ from errors import ForbiddenError, GatewayError
 from resolvers.audit import audit_denied
 from resolvers.context import Context
 from resolvers.costs import month_export
+from schema.ids import global_id
 from web.error_responses import error_response
 from web.gateway import Gateway
 
@@ -33,7 +35,7 @@ class Exports:
 
     async def _month(self, context: Context, month: str | None) -> tuple[str, AsyncIterator[str]]:
         try:
-            return await month_export(context, month)
+            return await month_export(context, month, partial(global_id, "VM"))
         except ForbiddenError:
             await audit_denied(context, "exportCosts")
             raise

@@ -96,6 +96,7 @@ def test_numbers_are_for_operators_and_services() -> None:
 
 def test_what_is_for_operators_only() -> None:
     assert {
+        "Query.apiKeys",
         "Query.auditLog",
         "Query.operatorAlerts",
         "Query.skippedLibraryFiles",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from auth.callers import Role
 from fleet.messages import Command, CommandResult, PairResult, Pin
 from models.api_keys import ApiKey
-from models.audit import AuditEntry
+from models.audit import AuditEntry, Outcome, new_entry, service_entry, write_entry
 from models.vms import VmStatus
+from schema.audit_subjects import subject_of
 from schema.ids import global_id
-from tests.gateway import ANN, BOB, OPERATOR, GatewayWorld, a_vm
+from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, a_vm
 
 KEY = "200000000000000001"
 ID = global_id("VM", KEY)
@@ -121,6 +124,7 @@ async def test_a_key_is_shown_once_and_is_no_longer_good_when_revoked(gateway: G
     [
         ("CreateApiKey", {"input": {"name": "mine", "role": "OPERATOR"}}),
         ("RevokeApiKey", {"apiKeyId": global_id("ApiKey", "0" * 16)}),
+        ("ApiKeys", {}),
         ("AuditLog", {}),
     ],
 )
@@ -147,3 +151,71 @@ async def test_the_trail_is_shown_page_by_page_and_by_subject(anns: GatewayWorld
     assert [edge["node"]["action"] for edge in second["edges"]] == ["stopVm"]
     assert [first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasNextPage"]] == [True, False]
     assert first["edges"][0]["node"]["actorId"] == "ann"
+
+
+async def test_keys_are_listed_newest_first_page_by_page_without_what_opens_them(gateway: GatewayWorld) -> None:
+    for number, revoked_at in ((1, None), (2, NOON), (3, None)):
+        key = ApiKey(
+            id=f"{number:016x}",
+            name=f"shop {number}",
+            role=Role.SERVICE,
+            digest="d" * 64,
+            created_by="olga",
+            created_at=NOON + timedelta(hours=number),
+            revoked_at=revoked_at,
+        )
+        await gateway.db.insert(key)
+
+    first = (await gateway.data("ApiKeys", OPERATOR, first=2))["apiKeys"]
+    second = (await gateway.data("ApiKeys", OPERATOR, first=2, after=first["pageInfo"]["endCursor"]))["apiKeys"]
+
+    shown = [edge["node"] for edge in (*first["edges"], *second["edges"])]
+    assert [(key["name"], key["revokedAt"] is not None) for key in shown] == [
+        ("shop 3", False),
+        ("shop 2", True),
+        ("shop 1", False),
+    ]
+    assert [first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasNextPage"]] == [True, False]
+    assert "d" * 64 not in str(shown)
+    opened = (await gateway.data("Node", OPERATOR, id=shown[0]["id"]))["node"]
+    assert opened["__typename"] == "ApiKey"
+
+
+async def test_subjects_of_the_audit_log_open_by_node(anns: GatewayWorld) -> None:
+    launched = await anns.data("LaunchGame", ANN, input={"console": "SWITCH", "gameId": "mario-odyssey"})
+    await anns.ask("StopVm", ANN, vmId=ID)
+    await anns.data("CreateApiKey", OPERATOR, input={"name": "webshop", "role": "SERVICE"})
+    await anns.data("ConfigureConsole", OPERATOR, input={"console": "SNES", "idleStopMinutes": 20})
+    await write_entry(anns.db, service_entry("watch", "GONE:DELETED", KEY, "gone"))
+
+    log = (await anns.data("AuditLog", OPERATOR))["auditLog"]["edges"]
+
+    found = {}
+    for entry in (edge["node"] for edge in log):
+        node = (await anns.data("Node", OPERATOR, id=entry["subjectId"]))["node"]
+        found[entry["action"]] = (node["__typename"], node["id"] == entry["subjectId"])
+    assert found == {
+        "launchGame": ("Launch", True),
+        "stopVm": ("VM", True),
+        "createApiKey": ("ApiKey", True),
+        "configureConsole": ("Console", True),
+        "GONE:DELETED": ("VM", True),
+    }
+    assert launched["launchGame"]["launch"]["id"] in [edge["node"]["subjectId"] for edge in log]
+
+
+@pytest.mark.parametrize(
+    ("action", "outcome", "subject_id", "shown"),
+    [
+        ("launchGame", Outcome.REFUSED, KEY, ID),  # the machine that was asked for
+        ("setSpendingLimit", Outcome.DONE, "ann", "ann"),
+        ("refreshEmulatorImages", Outcome.DONE, "ghcr.io/a/b:edge", "ghcr.io/a/b:edge"),
+        ("deleteStray", Outcome.DONE, "gamer-main-stray", "gamer-main-stray"),
+    ],
+)
+def test_a_subject_that_is_no_object_is_shown_by_its_name(
+    action: str, outcome: Outcome, subject_id: str, shown: str
+) -> None:
+    entry = new_entry("olga", Role.OPERATOR, action, outcome, subject_id=subject_id)
+
+    assert subject_of(entry) == shown

@@ -529,8 +529,8 @@ async def test_what_is_done_to_a_save_is_on_the_audit_log_under_the_slot(shelf: 
 
     entries = [(one["node"]["action"], one["node"]["outcome"], one["node"]["subjectId"]) for one in log]
     assert entries == [
-        ("renameSave", "REFUSED", "GB/tetris/main/ann"),
-        ("renameSave", "DONE", "GB/tetris/main/ann"),
+        ("renameSave", "REFUSED", slot["id"]),
+        ("renameSave", "DONE", slot["id"]),
     ]
 
 

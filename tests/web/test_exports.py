@@ -15,6 +15,7 @@ from billing.rollups import Rollups
 from models.database import Database
 from models.rollups import RollupKind
 from providers.http import Http
+from schema.ids import global_id
 from tests.billing.exact import an_interval, utc
 from tests.gateway import ANN, OPERATOR, SERVICE, GatewayWorld, listening, token, web_gateway
 from web.app import create_app
@@ -22,6 +23,7 @@ from web.health import Readiness
 
 NOW = utc(2026, 5, 20, 6)
 MAY = parse_month("2026-05")
+VM_ID = global_id("VM", "1")
 
 
 async def asked(gateway: GatewayWorld, caller: Caller | None, path: str) -> tuple[int, dict[str, str], str]:
@@ -43,8 +45,8 @@ async def test_an_operator_takes_a_month_home(gateway: GatewayWorld) -> None:
     assert headers["content-disposition"] == 'attachment; filename="costs-2026-05.csv"'
     assert text.splitlines() == [
         "day,provider,console,user,vm,running_hours,amount,currency",
-        "2026-05-01,TENSORDOCK,SWITCH,ann,1,24.000000,10.80,USD",
-        "2026-05-02,TENSORDOCK,SWITCH,ann,1,0.500000,0.225,USD",
+        f"2026-05-01,TENSORDOCK,SWITCH,ann,{VM_ID},24.000000,10.80,USD",
+        f"2026-05-02,TENSORDOCK,SWITCH,ann,{VM_ID},0.500000,0.225,USD",
     ]
 
 
