@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: real-machine bench bench-launch bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording graphiql clean venv
+.PHONY: real-machine bench bench-launch bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording console graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -87,11 +87,14 @@ payloads: venv       ## what today's activities, workflows and updates are sent,
 recording: venv      ## a launch at a running service, written into README.md
 	exec $(BIN)/python -m docs.record_launch
 
+console:             ## web/console/dist from its sources; needs Node 20.19 or later
+	cd web/console && npm ci --ignore-scripts --no-audit --no-fund && npm run build
+
 graphiql:            ## web/graphiql/dist from its sources; needs Node 20 or later
 	cd web/graphiql && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 clean:               ## what can be made again; .data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/graphiql/node_modules tests/web/node/node_modules
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/console/node_modules web/graphiql/node_modules tests/web/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv:

@@ -36,7 +36,7 @@ ELLIPTIC: Final = re.compile(
 )
 _WORD: Final = re.compile(r"[A-Za-z']+")
 _FENCED: Final = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-_LEFT_OUT: Final = ("CHANGELOG.md", "web/graphiql/dist/", "findings/")
+_LEFT_OUT: Final = ("CHANGELOG.md", "web/console/dist/", "web/graphiql/dist/", "findings/")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,11 @@ def startup_text(url: str, *, everyone_is: str | None, simulated: Sequence[str],
     `url` is where the service listens. `everyone_is` is the caller that requests without credentials become, if any.
     `simulated` and `embedded` name the parts that are simulated, and those that run as child processes.
     """
-    rows = [("GraphiQL", f"{url}/graphql  (opens with four examples)"), ("You are", _identity(everyone_is))]
+    rows = [
+        ("Console", f"{url}/console  (play, and watch machines and costs)"),
+        ("GraphiQL", f"{url}/graphql  (opens with four examples)"),
+        ("You are", _identity(everyone_is)),
+    ]
     if simulated:
         rows.append(("Simulated", f"{_listed(simulated)}: nothing is real and nothing costs money"))
     if embedded:
@@ -28,7 +32,7 @@ def startup_text(url: str, *, everyone_is: str | None, simulated: Sequence[str],
     table = "\n".join(f"  {name:<10} {text}" for name, text in rows)
     return (
         f"\nThe Gamer Provisioner is ready.\n\n{table}\n\n"
-        "Launch a game in GraphiQL's tab LaunchMarioOdyssey and watch it become ready in LaunchProgress, "
+        "Launch a game in the console and watch it become ready, "
         f"or launch it from a shell:\n\n  {_command(url)}\n"
     )
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from web import graphiql, rest_explorer
+from web import console, graphiql, rest_explorer
 from web.access_log import REQUEST_ID, AccessLog
 from web.exports import Exports
 from web.gateway import Gateway
@@ -88,6 +88,7 @@ def create_app(
             Route("/exports/costs", Exports(gateway).export_costs, methods=["GET"]),
             *rest_routes(gateway),
             *([Route("/metrics", metrics.answer, methods=["GET"])] if metrics else ()),
+            *console.routes(),
             *(graphiql.routes() if explorer else ()),
             *rest_explorer.routes(gateway.services.version, page=explorer and open_explorer),
             *routes,
@@ -125,8 +126,10 @@ def _cors(origins: Sequence[str], *, loopback: bool) -> Callable[[ASGIApp], ASGI
 
 
 def _root(version: str) -> Callable[[Request], Awaitable[Response]]:
-    async def root(_: Request) -> Response:
-        return json_answer({"message": "Gamer Provisioner API", "version": version})
+    async def root(request: Request) -> Response:
+        if console.wants_page(request):
+            return console.redirect()
+        return json_answer({"message": "Gamer Provisioner API", "version": version}, headers={"Vary": "Accept"})
 
     return root
 

@@ -5,17 +5,17 @@ The page is built in `web/graphiql/` (`make graphiql`) and committed compressed,
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+
+from web.built_files import BuiltFiles
 
 FOLDER: Final = Path(__file__).with_name("graphiql")
 DIST: Final = FOLDER / "dist"
@@ -26,7 +26,6 @@ EXAMPLES: Final[tuple[tuple[str, dict[str, str]], ...]] = (
     ("launch", {}),
     ("progress", {"launchId": ""}),
 )
-MEDIA_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".ttf": "font/ttf"}
 # The code editor needs inline styles. Scripts come only from our own files.
 CONTENT_SECURITY_POLICY: Final = "; ".join(
     (
@@ -48,6 +47,7 @@ SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 SIGN_IN: Final = "sign-in.js"
+_FILES: Final = BuiltFiles(DIST)
 
 
 def wants_page(request: Request) -> bool:
@@ -89,15 +89,7 @@ async def sign_in_script(_: Request) -> Response:
 
 async def asset(request: Request) -> Response:
     """Return one of GraphiQL's assets, compressed if the client accepts gzip. Raise 404 for unknown names."""
-    name = request.path_params["name"]
-    compressed = _assets().get(name)
-    if compressed is None:
-        raise HTTPException(404)
-    headers = {**SECURITY_HEADERS, "Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
-    media_type = MEDIA_TYPES[Path(name).suffix]
-    if "gzip" not in request.headers.get("accept-encoding", ""):
-        return Response(gzip.decompress(compressed), media_type=media_type, headers=headers)
-    return Response(compressed, media_type=media_type, headers={**headers, "Content-Encoding": "gzip"})
+    return _FILES.response(request, SECURITY_HEADERS)
 
 
 _SIGN_IN_PAGE: Final = f"""<!doctype html>
@@ -122,13 +114,8 @@ _SIGN_IN_PAGE: Final = f"""<!doctype html>
 
 
 @cache
-def _assets() -> dict[str, bytes]:
-    return {file.name.removesuffix(".gz"): file.read_bytes() for file in DIST.glob("*.gz")}
-
-
-@cache
 def _page(root: str) -> tuple[bytes, str]:
-    built = json.loads((DIST / "manifest.json").read_text())
+    built = _FILES.manifest
     styles = "\n".join(f'<link rel="stylesheet" href="{root}{ASSETS_PATH}/{name}">' for name in built["styles"])
     body = f"""<!doctype html>
 <html lang="en">

@@ -19,10 +19,11 @@ def test_the_start_says_where_who_and_what_is_not_real() -> None:
         embedded=["the database", "Temporal"],
     )
 
-    assert text.splitlines()[:8] == [
+    assert text.splitlines()[:9] == [
         "",
         "The Gamer Provisioner is ready.",
         "",
+        "  Console    http://127.0.0.1:8000/console  (play, and watch machines and costs)",
         "  GraphiQL   http://127.0.0.1:8000/graphql  (opens with four examples)",
         "  You are    the operator `developer`, like EVERY user of this machine: development requires no credentials",
         "  Simulated  TensorDock, CloudyPad and the game bucket: nothing is real and nothing costs money",

@@ -1,0 +1,35 @@
+// The views of the page. README.md says how to add one.
+
+import type { ComponentType } from "preact";
+import type { Role } from "./graphql/generated";
+import type { Route } from "./router";
+import type { TextKey } from "./strings";
+
+export interface Viewer {
+  id: string;
+  role: Role;
+}
+
+export interface ViewProps {
+  viewer: Viewer;
+  route: Route;
+}
+
+export interface View {
+  /** The first segment of its address. */
+  path: string;
+  title: TextKey;
+  /** The roles that see it. */
+  roles: readonly Role[];
+  load: () => Promise<{ default: ComponentType<ViewProps> }>;
+}
+
+const EVERYONE: readonly Role[] = ["PLAYER", "OPERATOR", "SERVICE"];
+
+export const VIEWS: readonly View[] = [
+  { path: "play", title: "play.title", roles: EVERYONE, load: () => import("./views/play") },
+];
+
+export function viewsOf(role: Role): readonly View[] {
+  return VIEWS.filter((view) => view.roles.includes(role));
+}

@@ -1,0 +1,106 @@
+import { useState } from "preact/hooks";
+import type { Data } from "../../graphql/client";
+import type { ConsoleType } from "../../graphql/generated";
+import { useQuery } from "../../graphql/hooks";
+import { replaceQuery, type Route } from "../../router";
+import { t, tn } from "../../strings";
+import { Empty, ErrorMessage, Skeleton } from "../../ui/messages";
+import { useGames, type Game } from "./games";
+
+type Console = Data<"Consoles">["consoles"][number];
+
+/** Chooses a console and one of its games. The address has what is chosen, so that it can be kept and shared. */
+export function Chooser({ route }: { route: Route }) {
+  const consoles = useQuery("Consoles", {});
+  const type = route.query.get("console");
+  const chosen = consoles.data?.consoles.find((each) => each.type === type);
+  return (
+    <div class="stack">
+      <section aria-labelledby="consoles-title" class="card">
+        <h2 id="consoles-title">{t("play.consoles")}</h2>
+        <ErrorMessage error={consoles.error} retry={consoles.reload} />
+        {consoles.data ? (
+          <ConsoleList consoles={consoles.data.consoles} chosen={chosen?.type} />
+        ) : (
+          !consoles.error && <Skeleton rows={1} height="8rem" />
+        )}
+      </section>
+      {chosen && <GameList key={chosen.type} console={chosen} chosenId={route.query.get("game")} />}
+    </div>
+  );
+}
+
+function ConsoleList({ consoles, chosen }: { consoles: Console[]; chosen: ConsoleType | undefined }) {
+  return (
+    <ul class="consoles">
+      {consoles.map((each) => (
+        <li key={each.type}>
+          <button
+            type="button"
+            aria-pressed={each.type === chosen}
+            onClick={() => replaceQuery({ console: each.type })}
+          >
+            <strong>{each.name}</strong>
+            {!each.playable && <span class="tag warn">{t("play.notPlayable")}</span>}
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function GameList({ console: { type, name, playable }, chosenId }: { console: Console; chosenId: string | null }) {
+  const { games, error, loading, reload } = useGames(type);
+  const [wanted, setWanted] = useState("");
+  const shown = matching(games, wanted);
+  return (
+    <section aria-labelledby="games-title" class="card">
+      <h2 id="games-title">{t("play.games", { console: name })}</h2>
+      {!playable && <p class="message warn">{t("play.notPlayableWhy")}</p>}
+      <label class="field search">
+        {t("play.search")}
+        <input type="search" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} />
+      </label>
+      <p class="muted" role="status">
+        {loading && games.length === 0 ? t("app.loading") : tn("play.found", shown.length)}
+      </p>
+      <ErrorMessage error={error} retry={reload} />
+      {games.length === 0 && loading && <Skeleton rows={3} />}
+      {games.length === 0 && !loading && !error && <Empty>{t("play.noGames")}</Empty>}
+      {games.length > 0 && shown.length === 0 && <Empty>{t("play.noneFound")}</Empty>}
+      <ul class="games">
+        {shown.slice(0, SHOWN).map((game) => (
+          <li key={game.gameId}>
+            <GameButton game={game} chosen={game.gameId === chosenId} />
+          </li>
+        ))}
+      </ul>
+      {shown.length > SHOWN && <p class="muted">{t("play.searchMore", { count: shown.length - SHOWN })}</p>}
+    </section>
+  );
+}
+
+/** More games than that are found by searching, not by scrolling. */
+const SHOWN = 200;
+
+function GameButton({ game, chosen }: { game: Game; chosen: boolean }) {
+  return (
+    <button
+      type="button"
+      aria-pressed={chosen}
+      onClick={() => replaceQuery({ console: game.console, game: game.gameId })}
+    >
+      {game.title}
+    </button>
+  );
+}
+
+/** Returns the games whose titles have all words of a text, in any order and with or without accents. */
+function matching(games: Game[], text: string): Game[] {
+  const words = plain(text).split(/\s+/).filter(Boolean);
+  return games.filter(({ title }) => words.every((word) => plain(title).includes(word)));
+}
+
+function plain(text: string): string {
+  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+}
