@@ -61,13 +61,13 @@ class BillingActivities:
         return await self._rollups.roll_up(datetime.now(UTC))
 
     @activity.defn(name="check")
-    async def check(self) -> int:
+    async def check_sums(self) -> int:
         """Compare the last closed days and one random older day with their intervals; return how many sums differ."""
         days = await self._days_to_check(datetime.now(UTC))
         return sum([len(await self._rollups.differences(day)) for day in days])
 
     @activity.defn(name="look_at_balance")
-    async def look_at_balance(self) -> str | None:
+    async def sample_balance(self) -> str | None:
         """Sample the account's balance."""
         usd = None if self._balance is None else await self._balance.sample(datetime.now(UTC))
         return None if usd is None else str(usd)
@@ -102,7 +102,7 @@ class CheckWorkflow:
     @workflow.run
     async def run(self) -> int:
         return await workflow.execute_activity_method(
-            BillingActivities.check,
+            BillingActivities.check_sums,
             schedule_to_close_timeout=timedelta(minutes=50),
             heartbeat_timeout=_BEAT,
             retry_policy=_RETRY,
@@ -116,7 +116,7 @@ class LookAtBalanceWorkflow:
     @workflow.run
     async def run(self) -> str | None:
         return await workflow.execute_activity_method(
-            BillingActivities.look_at_balance, schedule_to_close_timeout=timedelta(minutes=4), retry_policy=_RETRY
+            BillingActivities.sample_balance, schedule_to_close_timeout=timedelta(minutes=4), retry_policy=_RETRY
         )
 
 

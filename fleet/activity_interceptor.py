@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
@@ -137,17 +138,20 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 def ids_of(workflow_id: str, parameters: Mapping[str, object]) -> dict[str, str]:
     """Return the ids of the launch and the VM that an activity works for.
 
-    They are in its workflow's id, and in `launch_id` and `vm_id` among its parameters or their fields.
+    They are in its workflow's id, and in `launch_id` and `vm_id` among its parameters and their fields.
     """
     kind, _, number = workflow_id.partition("-")
     found = {_SUBJECTS[kind]: number} if kind in _SUBJECTS and number.isdigit() else {}
-    for parameter, value in parameters.items():
-        for subject in _SUBJECTS.values():
-            name = f"{subject}_id"
-            subject_id = value if parameter == name else getattr(value, name, None)
-            if isinstance(subject_id, str):
-                found[subject] = subject_id
-    return found
+    subjects = {f"{subject}_id": subject for subject in _SUBJECTS.values()}
+    return found | {subjects[name]: each for name, each in _with_fields(parameters) if name in subjects}
+
+
+def _with_fields(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters, and the fields of those that are messages."""
+    for name, value in parameters.items():
+        yield name, value
+        if is_dataclass(value):
+            yield from _with_fields({field.name: getattr(value, field.name) for field in fields(value)})
 
 
 async def _send_heartbeats() -> None:

@@ -15,6 +15,15 @@ PAIRING_WINDOW: Final = timedelta(seconds=120)  # how long a PIN is handed over
 AFTER_PAIRING_WINDOW: Final = timedelta(seconds=30)  # for the handshake of a device that asked in time
 
 
+class SentAsArguments:
+    """Marks a message that is sent as one argument for each field, as earlier builds understand it.
+
+    If it has one field, that is no object. See docs/decisions/one-message-each.md.
+    """
+
+    __slots__ = ()
+
+
 class Command(StrEnum):
     START = "START"
     STOP = "STOP"

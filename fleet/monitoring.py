@@ -13,6 +13,7 @@ from temporalio import activity
 from billing.meter import Meter
 from errors import MachineLostError, ProviderError
 from fleet.health import Health, count_check, find_unmeasured, last_reading
+from fleet.inputs import CheckInput
 from fleet.machine_operations import OnBoard, address_of
 from fleet.messages import CheckResult, Incident, IncidentKind, MonitorState
 from fleet.power_state import OFF
@@ -59,11 +60,12 @@ class MonitoringActivities:
         self._prices = ProviderPrices(db, Meter(db))
 
     @activity.defn(name="look")
-    async def look(self, vm_id: str, memory: MonitorState) -> CheckResult:
+    async def check_machine(self, check: CheckInput) -> CheckResult:
         """Check everything once. Writes what it sees of the player's activity, never the status. May be repeated."""
-        vm = await self._db.get(Vm, vm_id)
+        memory = check.memory
+        vm = await self._db.get(Vm, check.vm_id)
         if vm is None:
-            raise MachineLostError(f"VM {vm_id} has no record")
+            raise MachineLostError(f"VM {check.vm_id} has no record")
         if (looked := await self._check_without_cloud(vm, memory)) is not None:
             return looked
         looked_at = _now()

@@ -13,8 +13,9 @@ from billing.meter import Meter
 from billing.operator_alerts import OperatorAlerts
 from errors import ConflictError, GatewayError, MachineLostError
 from fleet.health import stop_warning
+from fleet.inputs import LostMachine, PairDevice, Replacement, SavesWarning, StatusChange, VmRef
 from fleet.machine_operations import OnBoard, address_of
-from fleet.messages import IncidentKind, Off, Pin
+from fleet.messages import IncidentKind, Off
 from fleet.power_state import OFF, while_on
 from fleet.provisioning import mark_lost
 from fleet.save_upload import secure_saves
@@ -67,79 +68,70 @@ class PowerActivities:
         self._alerts = OperatorAlerts(db)
 
     @activity.defn(name="status")
-    async def status(self, vm_id: str) -> VmStatus:
-        return (await self._vm(vm_id)).status
+    async def read_status(self, ref: VmRef) -> VmStatus:
+        return (await self._vm(ref.vm_id)).status
 
     @activity.defn(name="enter")
-    async def write_status(
-        self,
-        vm_id: str,
-        status: VmStatus,
-        reason: str,
-        billed: bool = False,
-        found: str = "",
-        since: datetime | None = None,
-    ) -> None:
-        """Write a status with its related fields. The meter is written first, so that no status shows unmetered use.
-
-        `billed`: it is off, and costs as much as when it is on. `found`: the cause if no command requested it, for the
-        audit log. `since`: since when the cloud reports the status.
-        """
+    async def write_status(self, change: StatusChange) -> None:
+        """Write a status with its related fields. The meter is written first, so that no status shows unmetered use."""
+        status, reason, since = change.status, change.reason, change.since
         now = _now()
-        vm = await self._vm(vm_id)
+        vm = await self._vm(change.vm_id)
         if vm.status in _CLOSED and status in _METERED:
-            raise ConflictError(f"VM {vm_id} is {vm.status}: it no longer costs anything")
+            raise ConflictError(f"VM {vm.id} is {vm.status}: it no longer costs anything")
         if status is VmStatus.STOPPED:
-            await self._meter.record_state(vm, UsageState.RUNNING if billed else UsageState.STOPPED, since or now)
+            await self._meter.record_state(
+                vm, UsageState.RUNNING if change.billed else UsageState.STOPPED, since or now
+            )
         elif status is VmStatus.RUNNING:
             await self._meter.record_state(vm, UsageState.RUNNING, since or now)
-        by_host = found == IncidentKind.STOPPED_OUTSIDE
-        fields = {"detail": reason or None, **_fields(vm, status, now, billed, by_host=by_host)}
+        by_host = change.found == IncidentKind.STOPPED_OUTSIDE
+        fields = {"detail": reason or None, **_fields(vm, status, now, change.billed, by_host=by_host)}
         if by_host and status is VmStatus.STOPPED and vm.status is not VmStatus.STOPPED:
             fields["warning"] = (
                 f"The machine was stopped at {since or now:%H:%M} UTC, but not by this service: {reason}"
             )
             await self._alerts.raise_alert(
-                AlertLevel.WARNING, OperatorAlertCode.MACHINE_STOPPED_BY_HOST, vm_id, f"{reason} ({vm.provider})"
+                AlertLevel.WARNING, OperatorAlertCode.MACHINE_STOPPED_BY_HOST, vm.id, f"{reason} ({vm.provider})"
             )
         if status is VmStatus.STOPPED and (warning := stop_warning(reason, now)) is not None:
             fields["warning"] = warning
         try:
-            await self._move(vm, status, fields, found)
+            await self._move(vm, status, fields, change.found)
         except ConflictError:
-            if (await self._vm(vm_id)).status in _CLOSED:  # closed by the sweeper just now
+            if (await self._vm(vm.id)).status in _CLOSED:  # closed by the sweeper just now
                 await self._meter.record_state(vm, None, now)
             raise
 
     @activity.defn(name="save")
-    async def save(self, vm_id: str) -> bool:
+    async def save(self, ref: VmRef) -> bool:
         """End the sessions, upload the saves and verify the upload.
 
         Returns False if saves exist on the machine alone.
         """
-        vm = await self._vm(vm_id)
+        vm = await self._vm(ref.vm_id)
         await while_on(self._registry, vm, self._onboard.end_sessions(address_of(vm)))
         safe = await while_on(self._registry, vm, secure_saves(self._db, self._onboard, vm))
-        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_pending": not safe}})
+        await self._db.update(Vm, {"_id": vm.id}, {"$set": {"saves_pending": not safe}})
         return safe
 
     @activity.defn(name="saves_are_safe")
-    async def are_saves_safe(self, vm_id: str) -> bool:
+    async def are_saves_safe(self, ref: VmRef) -> bool:
         """Return whether a deletion need not wait for saves: they are elsewhere, or the deletion is final."""
-        vm = await self._vm(vm_id)
+        vm = await self._vm(ref.vm_id)
         decided = vm.status is VmStatus.DELETING and vm.is_deletion_decided
         return decided or not vm.saves_pending
 
     @activity.defn(name="alarm")
-    async def alarm(self, vm_id: str, what: str) -> None:
+    async def warn_of_saves(self, warning: SavesWarning) -> None:
         """Record saves that need attention: on the VM until they are safe, and in the log."""
-        log.error("machine needs attention", extra={"vm": vm_id, "why": what})
-        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"saves_warning": what}})
+        log.error("machine needs attention", extra={"vm": warning.vm_id, "why": warning.reason})
+        await self._db.update(Vm, {"_id": warning.vm_id}, {"$set": {"saves_warning": warning.reason}})
 
     @activity.defn(name="stop")
-    async def stop(self, vm_id: str) -> Off:
+    async def stop(self, ref: VmRef) -> Off:
         """Request a stop and wait until the cloud reports the machine as off. A machine that is gone counts as off."""
-        vm = await self._vm(vm_id)
+        vm = await self._vm(ref.vm_id)
         provider, machine_id = self._registry.get(vm.provider), _machine_id(vm)
         while True:
             machine = await provider.machine(machine_id)
@@ -151,28 +143,29 @@ class PowerActivities:
             await asyncio.sleep(self._poll_s)
 
     @activity.defn(name="start")
-    async def start(self, vm_id: str) -> None:
+    async def start(self, ref: VmRef) -> None:
         """Request a start, and wait until the machine runs, has an address, and its stream responds.
 
         The meter runs from the moment when the cloud accepted the start, and not at all if it did not.
         """
-        vm = await self._vm(vm_id)
+        vm = await self._vm(ref.vm_id)
         machine = await self._start_and_wait(vm, self._registry.get(vm.provider), _machine_id(vm))
         ports = {str(internal): external for internal, external in machine.ports.items()}
         found = {"ip_address": machine.ip_address, "ports": ports}
-        vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": found}) or vm
+        vm = await self._db.update(Vm, {"_id": vm.id}, {"$set": found}) or vm
         host_key = await self._onboard.read_host_key(address_of(vm))
         if vm.ssh_host_key is None:
-            vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": {"ssh_host_key": host_key}}) or vm
+            vm = await self._db.update(Vm, {"_id": vm.id}, {"$set": {"ssh_host_key": host_key}}) or vm
         await self._onboard.wake(address_of(vm))
 
     @activity.defn(name="replace")
-    async def replace(self, vm_id: str, key: str) -> None:
+    async def replace(self, replacement: Replacement) -> None:
         """Set up another machine for the game on this one, because its hardware was given to others."""
         if self._replacing is None:
             return
+        vm_id = replacement.vm_id
         try:
-            launch_id = await self._replacing.replace(await self._vm(vm_id), key)
+            launch_id = await self._replacing.replace(await self._vm(vm_id), replacement.key)
         except GatewayError as error:
             told = f"Its hardware was given away, and no other machine is available: {error.message}"
             await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": told}})
@@ -181,25 +174,26 @@ class PowerActivities:
         await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": told, "replacement_launch_id": launch_id}})
 
     @activity.defn(name="pair")
-    async def pair(self, vm_id: str, pin: Pin) -> None:
+    async def pair(self, device: PairDevice) -> None:
         """Pair a device.
 
         Raises InvalidInputError for a wrong PIN and InvalidStateError if no device requests pairing.
         """
-        await self._onboard.pair(address_of(await self._vm(vm_id)), pin.pin, pin.user_id)
-        await self._db.update(Vm, {"_id": vm_id}, {"$set": {"paired": True, "last_activity_at": _now()}})
+        pin = device.pin
+        await self._onboard.pair(address_of(await self._vm(device.vm_id)), pin.pin, pin.user_id)
+        await self._db.update(Vm, {"_id": device.vm_id}, {"$set": {"paired": True, "last_activity_at": _now()}})
 
     @activity.defn(name="lose")
-    async def lose(self, vm_id: str, detail: str, there_at: datetime | None = None) -> None:
+    async def record_loss(self, lost: LostMachine) -> None:
         """Record that the cloud no longer knows the machine, which costs nothing since then, and warn the player."""
-        vm = await self._vm(vm_id)
+        vm = await self._vm(lost.vm_id)
         if vm.status in ENDED:
             return  # written by an attempt whose response was lost
-        vm = await mark_lost(self._db, self._meter, vm, detail, there_at or _now())
+        vm = await mark_lost(self._db, self._meter, vm, lost.detail, lost.there_at or _now())
         await write_with(
             self._db,
-            lambda: move_vm(self._db, vm_id, VmStatus.DELETED, {"deleted_at": _now()}),
-            lambda vm: service_entry("watch", f"{IncidentKind.GONE}:{VmStatus.DELETED}", vm.id, detail),
+            lambda: move_vm(self._db, lost.vm_id, VmStatus.DELETED, {"deleted_at": _now()}),
+            lambda vm: service_entry("watch", f"{IncidentKind.GONE}:{VmStatus.DELETED}", vm.id, lost.detail),
         )
 
     async def _move(self, vm: Vm, status: VmStatus, fields: Document, found: str) -> None:

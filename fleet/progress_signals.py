@@ -65,7 +65,7 @@ def signal_progress() -> ProgressCallback:
     nothing.
     """
     workflow_id, name = activity.info().workflow_id, activity.info().activity_type
-    assert workflow_id is not None, "told_to_workflow must be called in an activity of a workflow"
+    assert workflow_id is not None, "signal_progress must be called in an activity of a workflow"
     workflow = activity.client().get_workflow_handle(workflow_id)
     told: set[str] = set()
     latest = [""]

@@ -25,6 +25,7 @@ from errors import (
     ProviderRefusedError,
     UnavailableError,
 )
+from fleet.inputs import VmRef
 from fleet.messages import Done, Released, RentOrder
 from fleet.prices import ProviderPrices
 from fleet.progress_signals import signal_progress
@@ -99,14 +100,14 @@ class ProvisioningActivities:
         )
 
     @activity.defn(name="await_boot")
-    async def await_boot(self, vm_id: str) -> Done:
+    async def await_boot(self, ref: VmRef) -> Done:
         """Wait until the cloud reports that the machine runs and has an address.
 
         Raises MachineLostError if it never will, or if it costs more than the launch allows.
         """
         was_there = False
         while True:
-            vm = await self._vm(vm_id)
+            vm = await self._vm(ref.vm_id)
             if vm.provider_id is None:
                 raise MachineLostError("no machine was recorded for this VM")
             machine = await self._registry.get(vm.provider).machine(MachineId(vm.provider_id))
@@ -116,7 +117,7 @@ class ProvisioningActivities:
             elif machine.state not in _BOOTING:
                 raise MachineLostError(f"the machine became {machine.state.lower()} while it was starting")
             elif machine.state is MachineState.RUNNING and machine.ip_address:
-                vm = await self._db.update(Vm, {"_id": vm_id}, {"$set": _machine_fields(machine)}) or vm
+                vm = await self._db.update(Vm, {"_id": vm.id}, {"$set": _machine_fields(machine)}) or vm
                 vm = await self._prices.follow(vm, machine, vm.started_at or _now())
                 await self._prices.require_cap(vm)
                 return Done(f"The machine runs at {machine.ip_address}")
@@ -124,28 +125,28 @@ class ProvisioningActivities:
             await asyncio.sleep(self._poll_s)
 
     @activity.defn(name="mark_running")
-    async def mark_running(self, vm_id: str) -> None:
+    async def mark_running(self, ref: VmRef) -> None:
         """Hand the machine over to the player: the stream responds, and the session clock starts."""
-        vm = await self._vm(vm_id)
+        vm = await self._vm(ref.vm_id)
         now = _now()
         await move_vm(
             self._db,
-            vm_id,
+            vm.id,
             VmStatus.RUNNING,
             {"last_activity_at": now, "stops_at": vm.stops_at or now + timedelta(hours=vm.max_session_hours)},
         )
 
     @activity.defn(name="release")
-    async def release(self, vm_id: str) -> Released:
+    async def release(self, ref: VmRef) -> Released:
         """Delete everything with the VM's tag until the cloud reports that nothing remains.
 
         A VM that has already ended counts as success. While the database is unavailable, the machine is deleted all the
         same, so that it stops costing; the records follow with the next attempt.
         """
         try:
-            return await self._release(vm_id)
+            return await self._release(ref.vm_id)
         except UnavailableError:
-            await self._give_back(vm_id)
+            await self._give_back(ref.vm_id)
             raise
 
     async def _release(self, vm_id: str) -> Released:
@@ -199,12 +200,12 @@ class ProvisioningActivities:
                 log.warning("machine deletion failed, retrying", extra={"vm": vm_id, "why": error.message})
 
     @activity.defn(name="give_up")
-    async def give_up(self, vm_id: str) -> None:
+    async def give_up(self, ref: VmRef) -> None:
         """Mark the VM as LOST, for the sweeper, because the cloud has not confirmed its deletion in time.
 
         A VM that has ended since then, or has no record, is unchanged.
         """
-        vm = await self._db.get(Vm, vm_id)
+        vm = await self._db.get(Vm, ref.vm_id)
         if vm is not None and vm.status not in ENDED:
             await self._move(vm, VmStatus.LOST, {"detail": "its deletion could not be confirmed"})
 

@@ -14,6 +14,7 @@ from billing.webhooks import AlertWebhooks
 from errors import ConflictError, GatewayError, UnreadableRecordError
 from fleet.balance import BalanceGuard
 from fleet.health import Health
+from fleet.inputs import AlertRef
 from fleet.messages import Command
 from fleet.service import MachineService
 from models.audit import audit_span, service_entry
@@ -96,14 +97,14 @@ class Spending:
         return ended
 
     @activity.defn(name="tell_alert")
-    async def deliver_alert(self, alert_id: str) -> None:
-        await self._webhooks.deliver(alert_id)
+    async def deliver_alert(self, alert: AlertRef) -> None:
+        await self._webhooks.deliver(alert.alert_id)
 
     @activity.defn(name="give_up_alert")
-    async def give_up_alert(self, alert_id: str) -> None:
+    async def give_up_alert(self, alert: AlertRef) -> None:
         """Give up delivery. The alert itself remains available in the API."""
-        log.error("alert was not delivered", extra={"alert": alert_id})
-        await self._webhooks.mark_sent(alert_id)
+        log.error("alert was not delivered", extra={"alert": alert.alert_id})
+        await self._webhooks.mark_sent(alert.alert_id)
 
     async def _check_balances(self) -> None:
         await self._balance.check(datetime.now(UTC))

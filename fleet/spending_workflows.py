@@ -12,6 +12,7 @@ from temporalio.exceptions import ActivityError, WorkflowAlreadyStartedError, is
 
 with workflow.unsafe.imports_passed_through():
     from billing.workflows import ensure_schedule
+    from fleet.inputs import AlertRef
     from fleet.spending_enforcement import Spending
 
 WATCH_SPENDING: Final = "WatchSpending"
@@ -59,7 +60,7 @@ class WatchSpendingWorkflow:
         try:
             await workflow.start_child_workflow(
                 TellAlertWorkflow.run,
-                alert_id,
+                AlertRef(alert_id),
                 id=alert_workflow_id(alert_id),
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
@@ -71,19 +72,17 @@ class WatchSpendingWorkflow:
 @workflow.defn(name="TellAlert")
 class TellAlertWorkflow:
     @workflow.run
-    async def run(self, alert_id: str) -> None:
+    async def run(self, alert: AlertRef) -> None:
         try:
             await workflow.execute_activity_method(
                 Spending.deliver_alert,
-                alert_id,
+                alert,
                 start_to_close_timeout=timedelta(seconds=30),
                 schedule_to_close_timeout=_TELL_FOR,
                 retry_policy=_AGAIN,
             )
         except ActivityError:
-            await workflow.execute_activity_method(
-                Spending.give_up_alert, alert_id, schedule_to_close_timeout=_TELL_FOR
-            )
+            await workflow.execute_activity_method(Spending.give_up_alert, alert, schedule_to_close_timeout=_TELL_FOR)
 
 
 def alert_workflow_id(alert_id: str) -> str:

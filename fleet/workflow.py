@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
@@ -19,6 +19,16 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from fleet.activity_errors import describe, kind_of
+    from fleet.inputs import (
+        CheckInput,
+        LostMachine,
+        MachineInput,
+        PairDevice,
+        Replacement,
+        SavesWarning,
+        StatusChange,
+        VmRef,
+    )
     from fleet.messages import (
         ALLOWED_IN,
         NO_OP_IN,
@@ -38,6 +48,7 @@ with workflow.unsafe.imports_passed_through():
     from models.vms import ENDED, VmStatus
 
 T = TypeVar("T")
+Input = TypeVar("Input")
 
 _RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), backoff_coefficient=1.5, maximum_interval=timedelta(seconds=10)
@@ -71,10 +82,10 @@ class MachineWorkflow:
         self._knows_status = False  # this run has read it
 
     @workflow.run
-    async def run(self, vm_id: str, memory: MonitorState | None = None) -> None:
-        self._vm_id = vm_id
-        self._memory = memory or self._memory
-        self._status = await self._run(PowerActivities.status, vm_id, time=ENDLESS)
+    async def run(self, machine: MachineInput) -> None:
+        self._vm_id = machine.vm_id
+        self._memory = machine.memory or self._memory
+        self._status = await self._read_status()
         self._knows_status = True
         while self._status not in ENDED:
             if self._asked:
@@ -107,21 +118,21 @@ class MachineWorkflow:
         """Continue on the current build if that has changed, else on this run's build."""
         changed = workflow.info().is_target_worker_deployment_version_changed()
         workflow.continue_as_new(
-            args=[self._vm_id, self._memory],
+            MachineInput(self._vm_id, self._memory),
             initial_versioning_behavior=workflow.ContinueAsNewVersioningBehavior.AUTO_UPGRADE if changed else None,
         )
 
     @workflow.update(name="ask")
-    async def ask(self, asked: CommandRequest) -> CommandResult:
+    async def accept_command(self, asked: CommandRequest) -> CommandResult:
         """Accept a command. Returns once it has begun, with the resulting status, or rejects it by the status.
 
         A command that arrives during another one waits for its end, but not for long.
         """
         await self._wait_for_status()
-        await self._turn(asked)
+        await self._wait_for_turn(asked)
         if self._is_done_already(asked):
             return CommandResult(accepted=True, status=self._status)
-        if not self._free() or self._status not in ALLOWED_IN[asked.command]:
+        if not self._is_free() or self._status not in ALLOWED_IN[asked.command]:
             return CommandResult(accepted=False, status=self._status)
         if _is_late(asked.until):
             return self._too_late()
@@ -147,7 +158,7 @@ class MachineWorkflow:
         if self._status is not VmStatus.RUNNING:
             return PairResult("InvalidStateError", f"the machine is {self._status}, not RUNNING", self._status)
         try:
-            await self._run(PowerActivities.pair, self._vm_id, pin, time=_PAIR_TIME)
+            await self._run(PowerActivities.pair, PairDevice(self._vm_id, pin), time=_PAIR_TIME)
         except ActivityError as error:
             return PairResult(kind_of(error) or "ProviderBusyError", describe(error), self._status)
         return PairResult(None, "paired", self._status)
@@ -166,19 +177,19 @@ class MachineWorkflow:
         undecided = asked.discard and self._status is VmStatus.DELETING
         return self._status in NO_OP_IN[asked.command] and not undecided
 
-    async def _turn(self, asked: CommandRequest) -> None:
+    async def _wait_for_turn(self, asked: CommandRequest) -> None:
         """Wait until no work is in progress, or the command is already done, but not for long.
 
         Several waiters wake up together: each checks again, and only the first one finds it free.
         """
         deadline = workflow.now() + _TURN
-        while not (self._free() or self._is_done_already(asked)):
+        while not (self._is_free() or self._is_done_already(asked)):
             if (left := deadline - workflow.now()) <= timedelta(0):
                 return
             with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(lambda: self._free() or self._is_done_already(asked), timeout=left)
+                await workflow.wait_condition(lambda: self._is_free() or self._is_done_already(asked), timeout=left)
 
-    def _free(self) -> bool:
+    def _is_free(self) -> bool:
         return self._number == self._begun and not self._busy
 
     async def _carry_out(self, asked: CommandRequest) -> None:
@@ -197,7 +208,7 @@ class MachineWorkflow:
 
     async def _handle(self, seen: Incident) -> None:
         if seen.finding is IncidentKind.ENDED:
-            self._status = await self._run(PowerActivities.status, self._vm_id, time=ENDLESS)
+            self._status = await self._read_status()
         else:
             await self._run_alone(self._act_on(seen))
 
@@ -208,7 +219,7 @@ class MachineWorkflow:
             await work
         except ActivityError:
             await workflow.sleep(_PAUSE)
-            self._status = await self._run(PowerActivities.status, self._vm_id, time=ENDLESS)
+            self._status = await self._read_status()
         finally:
             self._begun = self._number
             self._busy = False
@@ -219,23 +230,24 @@ class MachineWorkflow:
         """Wait for a finding of a check; return None when the pause is over without one, or a command arrives."""
         self._looked = True
         memory = replace(self._memory, finishes=True)
-        looking = asyncio.create_task(self._run(MonitoringActivities.look, self._vm_id, memory, time=ENDLESS))
-        await workflow.wait_condition(lambda: looking.done() or bool(self._asked))
-        if not looking.done():
-            looking.cancel()
+        check = CheckInput(self._vm_id, memory)
+        checking = asyncio.create_task(self._run(MonitoringActivities.check_machine, check, time=ENDLESS))
+        await workflow.wait_condition(lambda: checking.done() or bool(self._asked))
+        if not checking.done():
+            checking.cancel()
         try:
-            looked = await looking
+            checked = await checking
         except asyncio.CancelledError:
             return None
         except ActivityError as error:
             if not is_cancelled_exception(error):
                 await workflow.sleep(_PAUSE)
             return None
-        self._memory = looked.memory
-        if looked.seen is None:
+        self._memory = checked.memory
+        if checked.seen is None:
             with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(lambda: bool(self._asked), timeout=looked.again_s)
-        return looked.seen
+                await workflow.wait_condition(lambda: bool(self._asked), timeout=checked.again_s)
+        return checked.seen
 
     async def _act_on(self, seen: Incident) -> None:
         self._acting_on = seen.finding
@@ -243,20 +255,20 @@ class MachineWorkflow:
             case IncidentKind.IDLE | IncidentKind.LIMIT:
                 await self._stop(seen.detail)
             case IncidentKind.RUNS_OUTSIDE:
-                await self._enter(VmStatus.RUNNING, seen.detail)
+                await self._write_status(VmStatus.RUNNING, seen.detail)
                 await self._stop(seen.detail)
             case IncidentKind.STOPPED_OUTSIDE:
                 await self._handle_outside_stop(seen)
             case IncidentKind.RETENTION:
                 await self._delete(seen.detail)
             case IncidentKind.GONE:
-                await self._lose(seen)
+                await self._record_loss(seen)
             case IncidentKind.INTERRUPTED:
                 await self._finish(seen.detail)
 
     async def _finish(self, reason: str) -> None:
         """Continue work that failed, or that the end of an earlier run interrupted."""
-        self._status = await self._run(PowerActivities.status, self._vm_id, time=ENDLESS)
+        self._status = await self._read_status()
         match self._status:
             case VmStatus.STOPPING:
                 await self._stop(reason)
@@ -273,46 +285,50 @@ class MachineWorkflow:
         Hardware that is still reserved is used to secure the saves, and then released. Saves on a disk without hardware
         wait for the next start.
         """
-        await self._enter(VmStatus.STOPPED, seen.detail, billed=seen.billed, since=seen.seen_at)
+        await self._write_status(VmStatus.STOPPED, seen.detail, billed=seen.billed, since=seen.seen_at)
         if seen.billed:
             await self._start()
             if self._status is VmStatus.RUNNING:
                 await self._stop(seen.detail)
-            elif not await self._run(PowerActivities.are_saves_safe, self._vm_id, time=ENDLESS):
-                await self._alarm(f"the latest saves exist on its disk alone: {seen.detail}, and it does not start")
+            elif not await self._are_saves_safe():
+                await self._warn_of_saves(
+                    f"the latest saves exist on its disk alone: {seen.detail}, and it does not start"
+                )
 
-    async def _lose(self, seen: Incident) -> None:
+    async def _record_loss(self, seen: Incident) -> None:
         """Mark the machine as lost, but try to save: it may respond even if its cloud does not know it."""
         if self._status is VmStatus.RUNNING:
             with contextlib.suppress(ActivityError):
-                await self._run(PowerActivities.save, self._vm_id, time=_RESCUE_TIME)
-        await self._run(PowerActivities.lose, self._vm_id, seen.detail, seen.there_at, time=ENDLESS)
+                await self._run(PowerActivities.save, self._vm, time=_RESCUE_TIME)
+        lost = LostMachine(self._vm_id, seen.detail, seen.there_at)
+        await self._run(PowerActivities.record_loss, lost, time=ENDLESS)
         self._status = VmStatus.DELETED
 
     async def _stop(self, reason: str) -> None:
         """Save, then stop. The disk is kept in any case, with saves that could not be uploaded."""
-        await self._enter(VmStatus.STOPPING, reason)
+        await self._write_status(VmStatus.STOPPING, reason)
         await self._try_to_save()
-        await self._mark_off(reason)
+        await self._turn_off(reason)
 
-    async def _mark_off(self, reason: str) -> None:
+    async def _turn_off(self, reason: str) -> None:
         try:
-            off = await self._run(PowerActivities.stop, self._vm_id, time=_POWER_TIME)
+            off = await self._run(PowerActivities.stop, self._vm, time=_POWER_TIME)
         except ActivityError as error:
-            await self._enter(VmStatus.RUNNING, f"the cloud did not stop the machine: {describe(error)}")
+            await self._write_status(VmStatus.RUNNING, f"the cloud did not stop the machine: {describe(error)}")
             return
-        await self._enter(VmStatus.STOPPED, reason, billed=off.billed, since=off.since)
+        await self._write_status(VmStatus.STOPPED, reason, billed=off.billed, since=off.since)
 
     async def _start(self, *, replace: bool = False) -> None:
-        await self._enter(VmStatus.STARTING, "")
+        await self._write_status(VmStatus.STARTING, "")
         try:
-            await self._run(PowerActivities.start, self._vm_id, time=_POWER_TIME)
+            await self._run(PowerActivities.start, self._vm, time=_POWER_TIME)
         except ActivityError as error:
-            await self._mark_off(f"it could not be started: {describe(error)}")
+            await self._turn_off(f"it could not be started: {describe(error)}")
             if replace and kind_of(error) == "NoCapacityError":
-                await self._run(PowerActivities.replace, self._vm_id, f"replace:{workflow.uuid4()}", time=ENDLESS)
+                replacement = Replacement(self._vm_id, f"replace:{workflow.uuid4()}")
+                await self._run(PowerActivities.replace, replacement, time=ENDLESS)
             return
-        await self._enter(VmStatus.RUNNING, "")
+        await self._write_status(VmStatus.RUNNING, "")
 
     async def _restart(self, reason: str, *, replace: bool) -> None:
         await self._stop(reason)
@@ -325,14 +341,14 @@ class MachineWorkflow:
         With `discard`, saving is tried if the machine runs, and the machine is deleted in any case.
         """
         asleep = self._status is VmStatus.STOPPED
-        if asleep and not discard and not await self._run(PowerActivities.are_saves_safe, self._vm_id, time=ENDLESS):
+        if asleep and not discard and not await self._are_saves_safe():
             await self._start()
             if self._status is not VmStatus.RUNNING:
                 return  # its status has the reason
         before = self._status
-        await self._enter(VmStatus.DELETING, reason)
+        await self._write_status(VmStatus.DELETING, reason)
         if not await self._is_safe_to_delete(before) and not discard:
-            await self._enter(VmStatus.RUNNING, "its saves could not be secured")
+            await self._write_status(VmStatus.RUNNING, "its saves could not be secured")
             if asleep:
                 await self._stop("its saves could not be secured")
             return
@@ -340,40 +356,51 @@ class MachineWorkflow:
 
     async def _release(self) -> None:
         try:
-            await self._run(ProvisioningActivities.release, self._vm_id, time=_RELEASE_TIME)
+            await self._run(ProvisioningActivities.release, self._vm, time=_RELEASE_TIME)
             self._status = VmStatus.DELETED
         except ActivityError:
-            await self._run(ProvisioningActivities.give_up, self._vm_id, time=ENDLESS)
+            await self._run(ProvisioningActivities.give_up, self._vm, time=ENDLESS)
             self._status = VmStatus.LOST
 
     async def _is_safe_to_delete(self, before: VmStatus) -> bool:
         """Return whether its saves are elsewhere. A machine between two states may have saved already, or be off."""
-        if before in _BETWEEN and await self._run(PowerActivities.are_saves_safe, self._vm_id, time=ENDLESS):
+        if before in _BETWEEN and await self._are_saves_safe():
             return True
         return before not in {VmStatus.RUNNING, *_BETWEEN} or await self._try_to_save()
 
     async def _try_to_save(self) -> bool:
         try:
-            return await self._run(PowerActivities.save, self._vm_id, time=_SAVE_TIME)
+            return await self._run(PowerActivities.save, self._vm, time=_SAVE_TIME)
         except ActivityError as error:
-            await self._alarm(f"the saves could not be uploaded: {describe(error)}")
+            await self._warn_of_saves(f"the saves could not be uploaded: {describe(error)}")
             return False
 
-    async def _alarm(self, what: str) -> None:
-        await self._run(PowerActivities.alarm, self._vm_id, what, time=ENDLESS)
+    async def _warn_of_saves(self, reason: str) -> None:
+        await self._run(PowerActivities.warn_of_saves, SavesWarning(self._vm_id, reason), time=ENDLESS)
 
-    async def _enter(
+    async def _are_saves_safe(self) -> bool:
+        return await self._run(PowerActivities.are_saves_safe, self._vm, time=ENDLESS)
+
+    async def _read_status(self) -> VmStatus:
+        return await self._run(PowerActivities.read_status, self._vm, time=ENDLESS)
+
+    async def _write_status(
         self, status: VmStatus, reason: str, *, billed: bool = False, since: datetime | None = None
     ) -> None:
         found = "" if self._acting_on is None else str(self._acting_on)
-        await self._run(PowerActivities.write_status, self._vm_id, status, reason, billed, found, since, time=ENDLESS)
+        change = StatusChange(self._vm_id, status, reason, billed, found, since)
+        await self._run(PowerActivities.write_status, change, time=ENDLESS)
         self._status = status
         self._begun = self._number
 
-    async def _run(self, work: Callable[..., Awaitable[T]], *arguments: object, time: timedelta) -> T:
-        result: T = await workflow.execute_activity(
+    @property
+    def _vm(self) -> VmRef:
+        return VmRef(self._vm_id)
+
+    async def _run(self, work: Callable[[Any, Input], Awaitable[T]], message: Input, *, time: timedelta) -> T:
+        result: T = await workflow.execute_activity_method(
             work,
-            args=arguments,
+            message,
             schedule_to_close_timeout=time,
             heartbeat_timeout=_BEAT,
             retry_policy=_RETRY,

@@ -22,6 +22,7 @@ from errors import (
     ProviderDownError,
     ProviderRefusedError,
 )
+from fleet.inputs import VmRef
 from fleet.machine_operations import OnBoard, address_of, find_slot, slot_for
 from fleet.messages import Command, CommandRequest, Done, RentOrder, SiteFacts
 from fleet.power_state import while_on
@@ -29,7 +30,7 @@ from fleet.progress_signals import signal_progress
 from fleet.save_upload import secure_saves
 from fleet.service import MachineCommandClient
 from launch.game_source import GameSource
-from launch.messages import Candidate, LaunchInput, Plan, StepInput
+from launch.messages import Candidate, FullOffer, LaunchInput, OrderInput, Plan, StepInput
 from launch.playable_time import PlayableTimes
 from launch.progress import ProgressUpdate, WriteResult, write
 from launch.ready_estimate import Estimator
@@ -173,15 +174,17 @@ class LaunchActivities:
         return with_every_cloud(ranked)
 
     @activity.defn(name="wake")
-    async def wake(self, vm_id: str) -> Done:
+    async def wake(self, ref: VmRef) -> Done:
         """Let the machine's own workflow start it and wait until it runs.
 
         Raises NoCapacityError if it cannot be started.
         """
-        if not (await self._machines.ask_machine(vm_id, CommandRequest(Command.START, "a launch needs it"))).accepted:
+        if not (
+            await self._machines.ask_machine(ref.vm_id, CommandRequest(Command.START, "a launch needs it"))
+        ).accepted:
             raise NoCapacityError("it cannot be started now")
         while True:
-            vm = await self._vm(vm_id)
+            vm = await self._vm(ref.vm_id)
             if vm.status is VmStatus.RUNNING:
                 return Done("Your machine runs again")
             if vm.status is not VmStatus.STARTING:
@@ -189,8 +192,9 @@ class LaunchActivities:
             await asyncio.sleep(self._poll_s)
 
     @activity.defn(name="order")
-    async def order(self, chosen: StepInput, candidate: Candidate) -> RentOrder:
+    async def prepare_order(self, wish: OrderInput) -> RentOrder:
         """Return the order for a candidate, with the console's preset and the limits of the launch."""
+        chosen, candidate = wish.step, wish.candidate
         launch = await self._launch(chosen.launch_id)
         wanted = await console(self._db, launch.console)
         return RentOrder(
@@ -207,8 +211,8 @@ class LaunchActivities:
         )
 
     @activity.defn(name="remember_full")
-    async def remember_full(self, candidate: Candidate, reason: str) -> None:
-        await self._placements.mark_offer_full(candidate.offer, reason)
+    async def record_full_offer(self, full: FullOffer) -> None:
+        await self._placements.mark_offer_full(full.candidate.offer, full.reason)
 
     @activity.defn(name="connect")
     async def connect(self, on: StepInput) -> Done:

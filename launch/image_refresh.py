@@ -32,13 +32,16 @@ class ImageRefreshing:
         return sum(image.digest is not None for image in await self._images.refresh())
 
 
+_ALL_IMAGES: Final = ImageRefresh()
+
+
 @workflow.defn(name=REFRESH_IMAGES)
 class RefreshImagesWorkflow:
     @workflow.run
-    async def run(self, wanted: ImageRefresh | None = None) -> int:
+    async def run(self, wanted: ImageRefresh = _ALL_IMAGES) -> int:
         return await workflow.execute_activity_method(
             ImageRefreshing.refresh_images,
-            wanted or ImageRefresh(),
+            wanted,
             start_to_close_timeout=timedelta(minutes=10),
             schedule_to_close_timeout=timedelta(hours=1),
             heartbeat_timeout=timedelta(seconds=30),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fleet.messages import SiteFacts
+from fleet.messages import SentAsArguments, SiteFacts
 from providers.base import Offer
 
 
@@ -52,3 +52,26 @@ class StepInput:
 
     launch_id: str
     vm_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderInput(SentAsArguments):
+    """Prepare the order of this candidate for the step's launch and VM."""
+
+    step: StepInput
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class FullOffer(SentAsArguments):
+    """A candidate whose site had no machine available, with the cloud's reason."""
+
+    candidate: Candidate
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressLine(SentAsArguments):
+    """A line from an activity of an earlier build, which does not name the activity."""
+
+    line: str

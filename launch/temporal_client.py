@@ -14,11 +14,12 @@ from uuid import uuid4
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from errors import InvalidStateError, UnavailableError, UnusableError
+from fleet.inputs import MachineInput
+from fleet.message_forms import MESSAGES
 from fleet.messages import (
     CommandRequest,
     CommandResult,
@@ -55,7 +56,7 @@ async def connect(address: EngineAddress) -> Client:
             namespace=address.namespace,
             api_key=address.api_key,
             tls=await asyncio.to_thread(_tls, address),
-            data_converter=pydantic_data_converter,
+            data_converter=MESSAGES,
         )
         await _check_namespace(client)
         return client
@@ -155,7 +156,7 @@ class TemporalWorkflowClient:
             try:
                 await self._client.start_workflow(
                     "Machine",
-                    args=[vm_id, MonitorState(abandoned=abandoned)],
+                    MachineInput(vm_id, MonitorState(abandoned=abandoned)),
                     id=machine_workflow_id(vm_id),
                     task_queue=self.task_queue,
                     rpc_timeout=_CALL,

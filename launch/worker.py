@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from billing.price_refresh import PriceRefreshWorkflow
 from billing.workflows import CheckWorkflow, FetchExportWorkflow, LookAtBalanceWorkflow, RollUpWorkflow
 from fleet.activity_interceptor import ActivityInterceptor, Failed
+from fleet.message_forms import MESSAGES, MessageInterceptor
 from fleet.pairing_window import PairingWorkflow
 from fleet.save_purge import PurgeDeletedSavesWorkflow
 from fleet.schedules import SweepWorkflow
@@ -33,6 +33,8 @@ _PLAIN: Final = (
         "fleet.activity_errors",
         "fleet.provisioning",
         "fleet.machine_operations",
+        "fleet.inputs",
+        "fleet.message_forms",
         "fleet.messages",
         "fleet.owners",
         "fleet.power",
@@ -96,7 +98,7 @@ def build_worker(
         task_queue=task_queue,
         workflows=_WORKFLOWS,
         activities=[activity for bearer in bearers for activity in _activities_of(bearer)],
-        interceptors=[ActivityInterceptor(failed, again_after)],
+        interceptors=[MessageInterceptor(), ActivityInterceptor(failed, again_after)],
         workflow_runner=_runner(),
         deployment_config=None if build_id is None else _versioning_config(task_queue, build_id),
         max_concurrent_activities=1000,
@@ -110,9 +112,9 @@ def build_replayer() -> Replayer:
     """Return a replayer that runs recorded histories through today's workflows as the worker would."""
     return Replayer(
         workflows=_WORKFLOWS,
-        interceptors=[ActivityInterceptor()],
+        interceptors=[MessageInterceptor(), ActivityInterceptor()],
         workflow_runner=_runner(),
-        data_converter=pydantic_data_converter,
+        data_converter=MESSAGES,
     )
 
 

@@ -24,18 +24,20 @@ from temporalio.exceptions import (
 
 with workflow.unsafe.imports_passed_through():
     from fleet.activity_errors import describe, is_timeout, kind_of
+    from fleet.inputs import MachineInput, VmRef
     from fleet.messages import ActivityNote, Done, Released, machine_workflow_id
     from fleet.progress_signals import EARLIER_NOTE_SIGNAL, EARLIER_TROUBLE_SIGNAL, NOTE_SIGNAL
     from fleet.provisioning import ProvisioningActivities
     from fleet.unlimited_retries import ENDLESS
     from launch.activities import LaunchActivities
-    from launch.messages import Candidate, LaunchInput, Plan, StepInput
+    from launch.messages import Candidate, FullOffer, LaunchInput, OrderInput, Plan, ProgressLine, StepInput
     from launch.progress import AttemptNote, ProgressUpdate, WriteResult
     from launch.step_tracking import STEP_OF_ACTIVITY, StepTracking
     from models.launches import ENDED, LaunchStatus, LaunchStepName, StepStatus
     from providers.base import ProviderName
 
 T = TypeVar("T")
+Input = TypeVar("Input")
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=5)
 _RETRY: Final = RetryPolicy(
@@ -96,23 +98,23 @@ class LaunchWorkflow:
         self._pen = asyncio.Lock()
 
     @workflow.signal(name=NOTE_SIGNAL)
-    async def activity_note(self, note: ActivityNote) -> None:
+    async def receive_note(self, note: ActivityNote) -> None:
         """Receive a progress line, or a failed try. A line that arrives after its step's end is dropped."""
         step = STEP_OF_ACTIVITY.get(note.activity)
         if step in self._steps.running:
             await self._write_line(step, note.line, failed=note.failed)
 
     @workflow.signal(name=EARLIER_NOTE_SIGNAL)
-    async def note(self, line: str) -> None:
+    async def receive_earlier_line(self, note: ProgressLine) -> None:
         """Receive a line from an activity of an earlier build, for the step that began last."""
         if self._steps.running:
-            await self._write_line(self._steps.running[-1], line)
+            await self._write_line(self._steps.running[-1], note.line)
 
     @workflow.signal(name=EARLIER_TROUBLE_SIGNAL)
-    async def trouble(self, reason: str) -> None:
+    async def receive_earlier_failure(self, note: ProgressLine) -> None:
         """Receive a failed try from an activity of an earlier build."""
         if self._steps.running:
-            await self._write_line(self._steps.running[-1], reason, failed=True)
+            await self._write_line(self._steps.running[-1], note.line, failed=True)
 
     async def _write_line(self, step: LaunchStepName, line: str, *, failed: bool = False) -> None:
         self._steps.move_on(workflow.now())
@@ -154,7 +156,7 @@ class LaunchWorkflow:
         """
         await self._skip(LaunchStepName.CREATE_VM, "Using your own machine")
         try:
-            await self._do(LaunchStepName.BOOT, LaunchActivities.wake, vm_id, _message)
+            await self._do(LaunchStepName.BOOT, LaunchActivities.wake, VmRef(vm_id), _message)
         except ActivityError as error:
             if kind_of(error) not in {"NoCapacityError", "InvalidStateError"}:
                 raise
@@ -176,9 +178,9 @@ class LaunchWorkflow:
         await self._skip(LaunchStepName.INSTALL_STREAMING, "Already installed")
         if self._graph:
             await _run_together(*self._independent_steps(on, timedelta(0)))
-            await self._last_steps(on)
+            await self._run_last_steps(on)
         else:
-            await self._game_steps(on)
+            await self._run_game_steps(on)
 
     async def _on_new_machine(self, candidates: tuple[Candidate, ...]) -> None:
         """Try the ranked candidates until the launch is finished on one."""
@@ -204,7 +206,8 @@ class LaunchWorkflow:
         assert self._vm_id is not None
         self._steps.provider = candidate.offer.provider
         await self._begin(LaunchStepName.CREATE_VM)
-        order = await self._record(LaunchActivities.order, StepInput(self._launch_id, self._vm_id), candidate)
+        wish = OrderInput(StepInput(self._launch_id, self._vm_id), candidate)
+        order = await self._record(LaunchActivities.prepare_order, wish)
         self._rented_by_us = True
         try:
             done = await self._run(ProvisioningActivities.rent, order, time=self._create_time(candidate.offer.provider))
@@ -212,7 +215,7 @@ class LaunchWorkflow:
             if kind_of(error) != "NoCapacityError":
                 raise
             reason = describe(error)
-            await self._record(LaunchActivities.remember_full, candidate, reason)
+            await self._record(LaunchActivities.record_full_offer, FullOffer(candidate, reason))
             await self._write_event(
                 LaunchStatus.RUNNING,
                 f"{candidate.site.city or candidate.site.country} is full: {reason}",
@@ -231,22 +234,22 @@ class LaunchWorkflow:
         return True
 
     async def _set_up(self, on: StepInput) -> None:
-        await self._do(LaunchStepName.BOOT, ProvisioningActivities.await_boot, on.vm_id, _message)
+        await self._do(LaunchStepName.BOOT, ProvisioningActivities.await_boot, VmRef(on.vm_id), _message)
         await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
         if self._graph:
             install = self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
             set_up_within = self._time(LaunchStepName.INSTALL_STREAMING)
             await _run_together(install, *self._independent_steps(on, set_up_within))
-            await self._last_steps(on)
+            await self._run_last_steps(on)
         else:
             await self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
-            await self._game_steps(on)
-        await self._record(ProvisioningActivities.mark_running, on.vm_id)
+            await self._run_game_steps(on)
+        await self._record(ProvisioningActivities.mark_running, VmRef(on.vm_id))
         # The sweeper may have been faster: it starts one for every running machine that has none.
         with contextlib.suppress(WorkflowAlreadyStartedError):
             await workflow.start_child_workflow(
                 "Machine",
-                on.vm_id,
+                MachineInput(on.vm_id),
                 id=machine_workflow_id(on.vm_id),
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
@@ -263,7 +266,7 @@ class LaunchWorkflow:
         )
 
     async def _run_alone(
-        self, step: LaunchStepName, work: Callable[..., Awaitable[Done]], on: StepInput, extra: timedelta
+        self, step: LaunchStepName, work: Callable[[Any, StepInput], Awaitable[Done]], on: StepInput, extra: timedelta
     ) -> None:
         await self._begin(step)
         await self._finish(step, (await self._run_step(step, work, on, extra)).message)
@@ -276,14 +279,14 @@ class LaunchWorkflow:
         self._steps.move_on(workflow.now())
         self._check_cancelled(await self._write_event(LaunchStatus.RUNNING, done.message, step, StepStatus.RUNNING))
 
-    async def _last_steps(self, on: StepInput) -> None:
+    async def _run_last_steps(self, on: StepInput) -> None:
         """Run the steps that need all others."""
         step = LaunchStepName.CONFIGURE_GAME
         done = await self._run_step(step, LaunchActivities.configure_game, on)
         await self._finish(step, done.message)
         await self._do(LaunchStepName.VERIFY_STREAM, LaunchActivities.verify_stream, on, _message)
 
-    async def _game_steps(self, on: StepInput) -> None:
+    async def _run_game_steps(self, on: StepInput) -> None:
         """Run the steps one after another, for launches that an earlier build began."""
         await self._do(LaunchStepName.MOUNT_LIBRARY, LaunchActivities.mount_library, on, _message)
         await self._do(LaunchStepName.RESTORE_SAVES, LaunchActivities.restore_saves, on, _message)
@@ -312,17 +315,17 @@ class LaunchWorkflow:
         """
         unfinished = self._steps.stop()
         if not workflow.patched("release-before-notes"):
-            cancelled = await self._why_it_ends(error)
+            cancelled = await self._write_why_it_ends(error)
             return await self._write_end(error, await self._release(), cancelled=cancelled)
         releasing = asyncio.create_task(self._release())
         try:
-            cancelled = await self._why_it_ends(error)
-            await self._leave_unfinished(unfinished)
+            cancelled = await self._write_why_it_ends(error)
+            await self._skip_unfinished(unfinished)
         finally:
             released = await releasing
         return await self._write_end(error, released, cancelled=cancelled)
 
-    async def _why_it_ends(self, error: BaseException) -> bool:
+    async def _write_why_it_ends(self, error: BaseException) -> bool:
         """Write that the launch is ending; return whether its player cancelled it."""
         cancelled = isinstance(error, _CancelledByPlayerError) or is_cancelled_exception(error)
         failed = self._failed or self._step
@@ -334,7 +337,7 @@ class LaunchWorkflow:
             await self._write_event(LaunchStatus.CANCELLING, "Cancelling: the rented machine is being released")
         return cancelled
 
-    async def _leave_unfinished(self, steps: list[LaunchStepName]) -> None:
+    async def _skip_unfinished(self, steps: list[LaunchStepName]) -> None:
         """Write that the steps in parallel ended with the failed one."""
         for step in steps:
             if self._graph and self._failed is not None and step is not self._failed:
@@ -355,25 +358,30 @@ class LaunchWorkflow:
         if self._vm_id is None or not self._rented_by_us:
             return Released(gone=True, message="Nothing was rented")
         try:
-            return await self._run(ProvisioningActivities.release, self._vm_id, time=_RELEASE_TIME * self._patience)
+            vm = VmRef(self._vm_id)
+            return await self._run(ProvisioningActivities.release, vm, time=_RELEASE_TIME * self._patience)
         except ActivityError:
-            await self._record(ProvisioningActivities.give_up, self._vm_id)
+            await self._record(ProvisioningActivities.give_up, vm)
             return Released(gone=False, message="The cloud has not confirmed the deletion; the sweeper will retry it")
 
     async def _do(
-        self, step: LaunchStepName, work: Callable[..., Awaitable[T]], argument: object, words: Callable[[T], str]
+        self,
+        step: LaunchStepName,
+        work: Callable[[Any, Input], Awaitable[T]],
+        message: Input,
+        words: Callable[[T], str],
     ) -> T:
         """Run a step and write its beginning and end; a cancel that arrived in between takes effect."""
         await self._begin(step)
-        result = await self._run_step(step, work, argument)
+        result = await self._run_step(step, work, message)
         await self._finish(step, words(result))
         return result
 
     async def _run_step(
         self,
         step: LaunchStepName,
-        work: Callable[..., Awaitable[T]],
-        argument: object,
+        work: Callable[[Any, Input], Awaitable[T]],
+        message: Input,
         extra: timedelta = timedelta(0),
     ) -> T:
         """Run an activity of this step, and remember the step if it is the first that fails.
@@ -381,7 +389,7 @@ class LaunchWorkflow:
         `extra` is added to the step's time limit.
         """
         try:
-            return await self._run(work, argument, time=self._time(step) + extra)
+            return await self._run(work, message, time=self._time(step) + extra)
         except ActivityError as error:
             if self._failed is None and not is_cancelled_exception(error):
                 self._failed = step
@@ -448,20 +456,21 @@ class LaunchWorkflow:
                 self._sequence += 1
             return written
 
-    async def _record(self, work: Callable[..., Awaitable[T]], *arguments: object) -> T:
+    async def _record(self, work: Callable[[Any, Input], Awaitable[T]], message: Input) -> T:
         """Run an activity that the records need, for as long as the database is unavailable."""
-        return await self._run(work, *arguments, time=ENDLESS, attempt_time=_NOTE_TIME)
+        return await self._run(work, message, time=ENDLESS, attempt_time=_NOTE_TIME)
 
     async def _run(
         self,
-        work: Callable[..., Awaitable[T]],
-        *arguments: object,
+        work: Callable[[Any, Input], Awaitable[T]],
+        message: Input,
+        *,
         time: timedelta,
         attempt_time: timedelta | None = None,
     ) -> T:
-        result: T = await workflow.execute_activity(
+        result: T = await workflow.execute_activity_method(
             work,
-            args=arguments,
+            message,
             schedule_to_close_timeout=time,
             start_to_close_timeout=attempt_time or time,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -221,8 +221,8 @@ async def test_bills_and_reports_go_on(db: Database) -> None:
     books = BillingActivities(Rollups(db), BalanceSampler(db, Account()), GoogleBillingImport(db, exported))
 
     assert await books.fetch_export() == 2
-    assert await books.look_at_balance() == "50"
-    assert await books.check() == 0
+    assert await books.sample_balance() == "50"
+    assert await books.check_sums() == 0
     assert {row["vm_id"] for row in await db.rows(BilledAmount, {"at": TODAY})} == {GOOD, STRANGE}
     report = await Reports(db).report(Window(TODAY - timedelta(days=3), TODAY + timedelta(days=1)), now=now)
     assert report.total_usd > 0

@@ -15,12 +15,15 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from errors import NoCapacityError, ProviderBusyError
 from fleet.activity_interceptor import ActivityInterceptor
-from launch.messages import LaunchInput, StepInput
+from fleet.inputs import VmRef
+from launch.messages import Candidate, LaunchInput, OrderInput, StepInput
+from tests.payloads.sample import sample
 from web.logging_setup import configure_logging
 
 NO_CAPACITY = NoCapacityError("no machine is free")
 BUSY = ProviderBusyError("the cloud is busy")
 FAULT = RuntimeError("unexpected")
+CANDIDATE: Candidate = sample(Candidate)
 
 
 @pytest.fixture
@@ -43,7 +46,8 @@ class Failing(ActivityInboundInterceptor):
 
 async def step(on: StepInput) -> None: ...
 async def first_step(ticket: LaunchInput) -> None: ...
-async def power(vm_id: str) -> None: ...
+async def power(ref: VmRef) -> None: ...
+async def rent_step(wish: OrderInput) -> None: ...
 async def upkeep() -> None: ...
 
 
@@ -54,8 +58,9 @@ async def upkeep() -> None: ...
     [
         ("launch-11", step, [StepInput("11", "22")], {"launch": "11", "vm": "22"}),
         ("launch-11", first_step, [LaunchInput("11")], {"launch": "11"}),
-        ("launch-11", power, ["22"], {"launch": "11", "vm": "22"}),
-        ("machine-22", power, ["22"], {"vm": "22"}),
+        ("launch-11", power, [VmRef("22")], {"launch": "11", "vm": "22"}),
+        ("machine-22", power, [VmRef("22")], {"vm": "22"}),
+        ("launch-11", rent_step, [OrderInput(StepInput("11", "22"), CANDIDATE)], {"launch": "11", "vm": "22"}),
         ("sweep-2026-05-01", upkeep, [], {}),
     ],
 )

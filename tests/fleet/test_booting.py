@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from billing.meter import Meter
 from errors import MachineLostError
+from fleet.inputs import VmRef
 from fleet.messages import Done
 from fleet.provisioning import ProvisioningActivities
 from models.catalog import ConsoleType, PresetName
@@ -50,7 +51,7 @@ async def just_rented(world: World) -> Vm:
 
 def boot(world: World, vm: Vm, settle_s: float) -> asyncio.Task[Done]:
     machines = ProvisioningActivities(world.db, world.registry, Meter(world.db), settle_s=settle_s, poll_s=0.01)
-    return asyncio.ensure_future(ActivityEnvironment(world.client).run(machines.await_boot, vm.id))
+    return asyncio.ensure_future(ActivityEnvironment(world.client).run(machines.await_boot, VmRef(vm.id)))
 
 
 async def test_a_machine_that_its_cloud_does_not_know_yet_is_waited_for(world: World) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from errors import UnavailableError
+from fleet.inputs import MachineInput
 from fleet.messages import Command, CommandRequest, machine_workflow_id
 from fleet.workflow import MachineWorkflow
 from launch.temporal_client import TemporalWorkflowClient
@@ -33,7 +34,9 @@ async def test_a_command_whose_time_was_up_before_the_machine_took_it_is_never_c
     handle = world.client.get_workflow_handle(machine_workflow_id(vm.id))
     await handle.terminate()
     slow = faults.add(Fault("find", collections=["vms"], delay_s=4, times=1))
-    await world.client.start_workflow(MachineWorkflow.run, vm.id, id=handle.id, task_queue=world.engine.task_queue)
+    await world.client.start_workflow(
+        MachineWorkflow.run, MachineInput(vm.id), id=handle.id, task_queue=world.engine.task_queue
+    )
     await asyncio.wait_for(slow.reached.wait(), 20)
 
     with pytest.raises(UnavailableError, match=r"does not begin after \d\d:\d\d:\d\d UTC"):

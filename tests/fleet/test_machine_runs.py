@@ -9,6 +9,7 @@ import pytest
 from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
 
 from errors import InvalidStateError
+from fleet.inputs import MachineInput
 from fleet.messages import Command, CommandRequest, machine_workflow_id
 from fleet.workflow import MachineWorkflow
 from models.vms import Vm, VmStatus
@@ -23,7 +24,7 @@ async def begun_again(world: World, vm: Vm) -> Handle:
     handle = world.client.get_workflow_handle(machine_workflow_id(vm.id))
     await handle.terminate()
     return await world.client.start_workflow(
-        MachineWorkflow.run, vm.id, id=handle.id, task_queue=world.engine.task_queue
+        MachineWorkflow.run, MachineInput(vm.id), id=handle.id, task_queue=world.engine.task_queue
     )
 
 
@@ -82,7 +83,7 @@ async def test_what_a_terminated_run_left_undone_is_finished_by_the_next(world: 
     await world.db.update(Vm, {"_id": vm.id}, {"$set": {"status": status}})
 
     await world.client.start_workflow(
-        MachineWorkflow.run, vm.id, id=machine_workflow_id(vm.id), task_queue=world.engine.task_queue
+        MachineWorkflow.run, MachineInput(vm.id), id=machine_workflow_id(vm.id), task_queue=world.engine.task_queue
     )
 
     finished = {

@@ -8,6 +8,7 @@ import pytest
 
 from billing.meter import Meter
 from errors import ConflictError, ProviderBusyError
+from fleet.inputs import StatusChange
 from fleet.messages import Command
 from fleet.power import PowerActivities
 from fleet.provisioning import mark_lost
@@ -175,7 +176,7 @@ async def test_a_record_that_was_closed_meanwhile_is_not_metered_again(world: Wo
     await world.until(vm, VmStatus.DELETED)
 
     with pytest.raises(ConflictError):
-        await power(world, Meter(world.db)).write_status(vm.id, VmStatus.STOPPED, "asked")
+        await power(world, Meter(world.db)).write_status(StatusChange(vm.id, VmStatus.STOPPED, "asked"))
 
     assert [each.end is None for each in await intervals(world, vm)] == [False]
 
@@ -184,7 +185,7 @@ async def test_a_record_that_is_closed_just_then_costs_no_longer(world: World) -
     vm = await world.machine()
 
     with pytest.raises(ConflictError):
-        await power(world, OvertakenMeter(world.db)).write_status(vm.id, VmStatus.STOPPED, "asked")
+        await power(world, OvertakenMeter(world.db)).write_status(StatusChange(vm.id, VmStatus.STOPPED, "asked"))
 
     assert [each.end is None for each in await intervals(world, vm)] == [False, False]
 

@@ -12,6 +12,7 @@ from billing.meter import Meter
 from billing.operator_alerts import OperatorAlerts
 from errors import MachineLostError, ProviderBusyError
 from fleet.health import Health
+from fleet.inputs import CheckInput, StatusChange
 from fleet.messages import CheckResult, Incident, IncidentKind, MonitorState
 from fleet.monitoring import MonitoringActivities, WatchTimes
 from fleet.power import PowerActivities
@@ -58,7 +59,9 @@ class Watched:
         return await OperatorAlerts(self.db).find_newest(with_cleared=False, limit=10)
 
     async def look(self, vm: Vm, memory: MonitorState | None = None) -> CheckResult:
-        looked: CheckResult = await ActivityEnvironment().run(self._watch.look, vm.id, memory or MonitorState())
+        looked: CheckResult = await ActivityEnvironment().run(
+            self._watch.check_machine, CheckInput(vm.id, memory or MonitorState())
+        )
         return looked
 
 
@@ -226,7 +229,8 @@ async def test_a_stop_for_silence_tells_the_player_why(watched: Watched) -> None
     power = PowerActivities(watched.db, Registry([watched.cloud]), watched.streaming, Meter(watched.db))
     why = "the machine did not answer for 45 minutes"
     for status in (VmStatus.STOPPING, VmStatus.STOPPED):
-        await ActivityEnvironment().run(power.write_status, vm.id, status, why, False, str(IncidentKind.IDLE))
+        change = StatusChange(vm.id, status, why, found=str(IncidentKind.IDLE))
+        await ActivityEnvironment().run(power.write_status, change)
 
     warning = (await watched.again(vm)).warning
 

@@ -13,6 +13,7 @@ from temporalio.testing import ActivityEnvironment
 
 from billing.meter import Meter
 from errors import ProviderBusyError, ProviderRefusedError
+from fleet.inputs import VmRef
 from fleet.messages import Done, RentOrder, SiteFacts
 from fleet.provisioning import ProvisioningActivities
 from models.catalog import ConsoleType, PresetName
@@ -65,7 +66,7 @@ class Worker:
         return asyncio.ensure_future(self._environment.run(self.machines.rent, ORDER))
 
     async def release(self) -> str:
-        return (await self._environment.run(self.machines.release, VM_ID)).message
+        return (await self._environment.run(self.machines.release, VmRef(VM_ID))).message
 
     def die(self) -> None:
         self._environment.cancel()

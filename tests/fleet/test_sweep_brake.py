@@ -11,6 +11,7 @@ import pytest
 
 from billing.meter import Meter
 from errors import ProviderBusyError, UnavailableError
+from fleet.inputs import VmRef
 from fleet.provisioning import ProvisioningActivities
 from fleet.sweep_plan import Action, Verdict
 from fleet.sweeper import Sweeper
@@ -295,8 +296,8 @@ async def test_a_deletion_that_an_outage_of_the_cloud_left_undone_is_done_after_
         at_cloud(cloud, f"m{number}", vm.tag)
         cloud.failures["machines"] = [ProviderBusyError("no answer")]
         with pytest.raises(ProviderBusyError):
-            await machines.release(vm.id)
-        await machines.give_up(vm.id)
+            await machines.release(VmRef(vm.id))
+        await machines.give_up(VmRef(vm.id))
 
     assert verdicts(await sweeper.sweep()) == [(Verdict.DELETE, True)] * count
     assert cloud.rented == {}

@@ -34,6 +34,7 @@ from billing.workflows import (
     RollUpWorkflow,
 )
 from errors import InvalidStateError, MachineLostError, NoCapacityError, ProviderRefusedError
+from fleet.inputs import MachineInput
 from fleet.messages import Command, MonitorState, PairingInput, launch_workflow_id, machine_workflow_id
 from fleet.pairing_service import PairingService
 from fleet.pairing_window import pairing_workflow_id
@@ -263,7 +264,7 @@ async def test_machine_continued(world: World, record: Record) -> None:
     now = datetime.now(UTC)
     await world.client.start_workflow(
         MachineWorkflow.run,
-        args=[vm.id, MonitorState(there_at=now, cared_at=now, silent=1)],
+        MachineInput(vm.id, MonitorState(there_at=now, cared_at=now, silent=1)),
         id=machine_workflow_id(vm.id),
         task_queue=task_queue,
     )

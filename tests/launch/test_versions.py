@@ -31,7 +31,10 @@ QUICKLY = timedelta(seconds=1)
 
 @dataclass
 class Activities:
-    """A machine that is well, and limits that are looked at; `number` tells builds apart."""
+    """A machine that is well, and limits that are looked at; `number` tells builds apart.
+
+    They take several arguments, as those of earlier builds do: what today's workflows send is understood there.
+    """
 
     number: int
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -103,6 +106,7 @@ class Builds:
         return Build(activities, versions, stack.aclose)
 
     async def machine(self) -> WorkflowHandle[MachineWorkflow, None]:
+        """Start a machine's workflow with two arguments, as earlier builds do."""
         vm_id = secrets.token_hex(4)
         return await self.client.start_workflow(
             MachineWorkflow.run, args=[vm_id, None], id=machine_workflow_id(vm_id), task_queue=self.queue

@@ -13,7 +13,9 @@ from types import NoneType
 from typing import Any, Final
 
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
 
+from fleet.message_forms import MESSAGES
 from tests.payloads.sample import sample
 from tests.temporal_definitions import Message, messages
 
@@ -21,9 +23,14 @@ RECORDED: Final = Path(__file__).with_name("messages.json")
 Payloads = dict[str, dict[str, list[Any]]]
 
 
-async def encoded(values: Sequence[object]) -> list[Any]:
+async def encoded(values: Sequence[object], converter: DataConverter = MESSAGES) -> list[Any]:
     """Return the JSON in which these values travel."""
-    return [json.loads(payload.data or "null") for payload in await pydantic_data_converter.encode(values)]
+    return [json.loads(payload.data or "null") for payload in await converter.encode(values)]
+
+
+async def forms_of(values: Sequence[object]) -> list[list[Any]]:
+    """Return the JSON of arguments as this build sends them, and as the next one will: one object for each message."""
+    return [await encoded(values), await encoded(values, pydantic_data_converter)]
 
 
 async def with_today(recorded: Payloads) -> Payloads:
@@ -32,10 +39,10 @@ async def with_today(recorded: Payloads) -> Payloads:
 
 
 async def _added(message: Message, recorded: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    arguments = await encoded([sample(kind) for kind in message.arguments])
     kept = {"arguments": [*recorded.get("arguments", [])], "results": [*recorded.get("results", [])]}
-    if arguments not in kept["arguments"]:
-        kept["arguments"].append(arguments)
+    for arguments in await forms_of([sample(kind) for kind in message.arguments]):
+        if arguments not in kept["arguments"]:
+            kept["arguments"].append(arguments)
     if message.result not in {None, NoneType}:
         (result,) = await encoded([sample(message.result)])
         if result not in kept["results"]:
