@@ -48,6 +48,7 @@ lock:                ## pin what pyproject.toml asks for, with hashes
 	command -v uv >/dev/null || { echo "make lock needs uv: pipx install uv" >&2; exit 1; }
 	$(COMPILE) --output-file requirements.lock
 	$(COMPILE) --output-file requirements-dev.lock --all-extras --constraint requirements.lock
+	cd cli && $(COMPILE) --output-file requirements.lock --constraint ../requirements-dev.lock
 
 schema: venv         ## graphql/schema.graphql from the code
 	exec $(BIN)/python -m schema.snapshot
