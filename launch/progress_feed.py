@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from models.batches import Batches
 from models.change_feed import ChangeFeed, Listener
 from models.database import DESCENDING, Database
 from models.launches import ENDED, LaunchEvent
+
+_REPLAYS_AT_ONCE: Final = 25
 
 
 class ProgressFeed:
@@ -17,7 +20,9 @@ class ProgressFeed:
     def __init__(self, db: Database, *, backlog: int = 256, patience_s: float = 5.0, silence_s: float = 15.0) -> None:
         self._silence_s = silence_s
         self._db = db
-        self._replays: Batches[tuple[str, int], dict[int, LaunchEvent]] = Batches(db.turn, self._read, most=1)
+        self._replays: Batches[tuple[str, int], dict[int, LaunchEvent]] = Batches(
+            db.turn, self._read, most=_REPLAYS_AT_ONCE
+        )
         self._feed = ChangeFeed(db, LaunchEvent, "launch_id", ["insert"], backlog=backlog, patience_s=patience_s)
 
     @property
@@ -75,10 +80,14 @@ class ProgressFeed:
         return dict(await self._replays.get((launch_id, after)) or {})
 
     async def _read(self, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], dict[int, LaunchEvent]]:
-        """Return past events of launches, for all followers that begin at the same time."""
-        ((launch_id, after),) = wanted
-        events = await self._db.find(LaunchEvent, {"launch_id": launch_id, "sequence": {"$gt": after}})
-        return {(launch_id, after): {event.sequence: event for event in events}}
+        """Return past events of launches, with one command for all that continue after the same number."""
+        events: dict[tuple[str, int], dict[int, LaunchEvent]] = {key: {} for key in wanted}
+        for after in {after for _, after in wanted}:
+            launches = [launch_id for launch_id, number in wanted if number == after]
+            past = {"launch_id": {"$in": launches}, "sequence": {"$gt": after}}
+            for event in await self._db.find(LaunchEvent, past):
+                events[event.launch_id, after][event.sequence] = event
+        return events
 
     async def _has_ended(self, launch_id: str, after: int) -> bool:
         """Return whether the last event is among those up to `after`. A later one is still to be sent."""

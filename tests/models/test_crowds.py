@@ -110,3 +110,20 @@ async def test_a_minute_of_many_callers_is_counted_in_few_transactions(watched: 
     assert {window.id: window.count for window in windows} == {f"10:player-{number}": 1 for number in range(PEOPLE)}
     assert counted()["update"] <= 4
     assert counted()["findAndModify"] == 0
+
+
+async def test_followers_of_many_launches_that_begin_at_once_share_commands(watched: Database) -> None:
+    await watched.insert_many([an_event(str(number), 1, LaunchStatus.READY) for number in range(50)])
+    assert TRAFFIC.counted is not None
+    TRAFFIC.counted.clear()
+    feed = ProgressFeed(watched, patience_s=30)
+
+    followed = await asyncio.gather(*(_events(feed, str(number % 50)) for number in range(PEOPLE)))
+
+    assert followed == [[(str(number % 50), 1)] for number in range(PEOPLE)]
+    assert TRAFFIC.counted["find"] == 2
+    await feed.close()
+
+
+async def _events(feed: ProgressFeed, launch_id: str) -> list[tuple[str, int]]:
+    return [(event.launch_id, event.sequence) async for event in feed.follow(launch_id)]
