@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Annotated
 
 import segno
@@ -50,7 +51,10 @@ class Pairing:
 
 
 def _qr_code(text: str) -> str:
-    return segno.make(text, error="m", micro=False).svg_inline(scale=4)
+    # With its namespace, so that the text is also an image by itself and not only a part of an HTML page.
+    image = BytesIO()
+    segno.make(text, error="m", micro=False).save(image, kind="svg", xmldecl=False, nl=False, scale=4)
+    return image.getvalue().decode()
 
 
 @strawberry.input(description="The VM to pair a device with.")

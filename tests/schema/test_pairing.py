@@ -47,7 +47,7 @@ async def test_a_window_shows_its_pin_as_digits_as_a_link_and_as_a_code(running:
     assert query == {"host": "127.0.0.7", "port": "31989", "pin": pairing["pin"]}
     assert len(pairing["pin"]) == 4
     assert pairing["pin"].isdigit()
-    assert pairing["qrSvg"].startswith("<svg ")
+    assert pairing["qrSvg"].startswith('<svg xmlns="http://www.w3.org/2000/svg" ')
     lasting = datetime.fromisoformat(pairing["expiresAt"]) - datetime.fromisoformat(pairing["startedAt"])
     assert (pairing["status"], lasting) == ("WAITING", timedelta(seconds=120))
     assert await followed(running) == pairing

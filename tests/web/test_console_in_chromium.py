@@ -2,40 +2,143 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.gateway import ANN, GatewayWorld, token
+from fleet.pairing_service import PairingService
+from models.launches import Launch, LaunchStatus
+from models.vms import VmStatus
+from placement.geocoding import Geocoder
+from placement.ranking import Placements
+from providers.base import SiteId
+from tests.gateway import ANN, GatewayWorld, listening, token, web_gateway
 from tests.web.chromium import EXECUTABLE, Page, open_page
+from tests.web.cut_line import CutLine, line_to
+from tests.world import World, world
+from web.app import create_app
+from web.health import Readiness
 
-pytestmark = pytest.mark.skipif(
-    EXECUTABLE is None, reason="the console was NOT tried in a browser: no Chromium here; `apt-get install chromium`"
-)
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(
+        EXECUTABLE is None, reason="the console was NOT tried in a browser: no Chromium; `apt-get install chromium`"
+    ),
+]
 
-TEXT = "document.body.innerText"
+__all__ = ["world"]
+
+STATUS: Final = "document.querySelector('[data-status]')?.dataset.status"
+STEPS: Final = "[...document.querySelectorAll('.steps li')].map(step => step.dataset.status)"
+SEQUENCES: Final = "[...document.querySelectorAll('[data-sequence]')].map(line => Number(line.dataset.sequence))"
+
+
+@dataclass
+class Opened:
+    """A browser with the console, and the world behind it. The line between both can be cut."""
+
+    page: Page
+    world: World
+    line: CutLine
+
+    async def sign_in(self) -> None:
+        await self.page.until("document.querySelector('#credential')")
+        await self.page.write("#credential", token(ANN, lasting_s=600))
+        await self.page.click(".sign-in button")
+
+    async def press(self, label: str) -> None:
+        """Click on the button or link of this name, once it is there and can be used."""
+        named = f"""[...document.querySelectorAll('button, a, summary')]
+            .find(one => one.innerText.trim() === {json.dumps(label)} && !one.disabled)"""
+        await self.page.until(named)
+        await self.page.evaluate(f"({named}).click()")
+
+    async def launch_near_dallas(self) -> None:
+        """Choose a game and a place, and launch the game."""
+        await self.press("Nintendo Switch\nmenu only")
+        await self.press("Mario Odyssey")
+        await self.page.write(".degrees label:nth-child(1) input", "32.78")
+        await self.page.write(".degrees label:nth-child(2) input", "-96.8")
+        await self.page.evaluate("document.activeElement.blur()")
+        await self.page.until("document.querySelector('.placements li')?.innerText.includes('Dallas')")
+        await self.page.until("/\\$[0-9.]+/.test(document.querySelector('.evening')?.innerText)")
+        await self.press("Launch Mario Odyssey")
+        await self.page.until(f"{STATUS} === 'RUNNING'")
 
 
 @pytest.fixture
-async def page(served: str, tmp_path: Path) -> AsyncIterator[Page]:
-    async with open_page(f"http://{served}/console", tmp_path) as opened:
-        yield opened
-        (tmp_path / "page.png").write_bytes(await opened.picture())  # to look at: pytest keeps the last runs' folders
-
-
-async def test_a_player_signs_in_and_finds_a_game(gateway: GatewayWorld, served: str, page: Page) -> None:
-    await page.until("document.querySelector('#credential')")
-    await page.write("#credential", token(ANN))
-    await page.click(".sign-in button")
-    await page.until("document.querySelectorAll('.consoles button').length === 9")
-
-    await page.evaluate(
-        "[...document.querySelectorAll('.consoles button')].find(b => /Super/.test(b.innerText)).click()"
+async def opened(gateway: GatewayWorld, world: World, tmp_path: Path) -> AsyncIterator[Opened]:
+    gateway.services = replace(
+        gateway.services,
+        registry=world.registry,
+        placements=Placements(world.db, world.registry, Geocoder(world.db, online=False)),
+        launches=world.launches,
+        fleet=world.fleet,
+        pairings=PairingService(world.db, world.engine),
     )
-    await page.until("document.querySelectorAll('.games button').length === 2")
-    await page.write("input[type=search]", "METR")
-    await page.until("document.querySelector('.games').innerText === 'Metroid'")
+    app = create_app(web_gateway(gateway), Readiness())
+    async with (
+        listening(app) as address,
+        line_to(address) as line,
+        open_page(f"http://{line.address}/", tmp_path / "profile") as page,
+    ):
+        yield Opened(page, world, line)
+        (tmp_path / "page.png").write_bytes(await page.picture())  # to look at: pytest keeps the last runs' folders
 
-    assert [url for url in page.requests if not url.startswith(f"http://{served}/")] == []
-    assert [words for words in page.complaints if "401" not in words] == []
+
+async def the_launch(world: World) -> Launch:
+    (launch,) = await world.db.find(Launch, {}, sort=[("_id", 1)])
+    return launch
+
+
+async def test_a_player_launches_a_game_and_follows_it_over_a_full_site_and_a_lost_network(opened: Opened) -> None:
+    page, world = opened.page, opened.world
+    world.cloud.full.add(SiteId("dallas"))
+    installing = world.streaming.hold("install")
+
+    await opened.sign_in()
+    await opened.launch_near_dallas()
+    await installing.wait()
+    await page.until("document.querySelectorAll('.attempts li').length === 2")
+    await page.until("document.querySelector('[data-step=INSTALL_STREAMING]').dataset.status === 'RUNNING'")
+    opened.line.cut()
+    await page.until("!document.querySelector('.lost').hidden")
+    world.streaming.release_gate("install")
+    launch = await world.until_over(await the_launch(world))
+    opened.line.mend()
+    await page.until(f"{STATUS} === 'READY'")
+
+    told = [event.sequence for event in await world.events(launch)]
+    await page.until(f"{SEQUENCES}.includes({told[-1]})")
+    assert await page.evaluate(SEQUENCES) == told
+    assert await page.evaluate(STEPS) == ["DONE"] * 9
+    assert launch.user_id == "ann"
+    await page.until("document.querySelector('.address code')?.innerText === '127.0.0.1'")
+    await page.until("document.querySelector('.lost').hidden")
+    await opened.press("Get a PIN")
+    await page.until("/^[0-9]{4}$/.test(document.querySelector('.pin')?.innerText)")
+    assert await page.evaluate("document.querySelector('.qr').decode().then(() => true)")
+    assert [url for url in page.requests if opened.line.address not in url] == []
+    assert [words for words in page.complaints if "401" not in words and "ERR_CONNECTION" not in words] == []
+
+
+async def test_a_player_cancels_a_launch_and_sees_that_nothing_is_left(opened: Opened) -> None:
+    page, world = opened.page, opened.world
+    installing = world.streaming.hold("install")
+    await opened.sign_in()
+    await opened.launch_near_dallas()
+    await installing.wait()
+
+    await opened.press("Cancel the launch")
+    await page.until("document.querySelector('dialog[open]')")
+    await opened.press("Cancel it")
+    await page.until(f"{STATUS} === 'CANCELLED'")
+
+    launch = await the_launch(world)
+    assert launch.status is LaunchStatus.CANCELLED
+    assert (await world.vm(launch)).status is VmStatus.DELETED
+    assert world.cloud.rented == {}

@@ -6,26 +6,37 @@ import { replaceQuery, type Route } from "../../router";
 import { t, tn } from "../../strings";
 import { Empty, ErrorMessage, Skeleton } from "../../ui/messages";
 import { useGames, type Game } from "./games";
+import { Offer } from "./offer";
+import type { Machine } from "./sessions";
 
-type Console = Data<"Consoles">["consoles"][number];
+export type Console = Data<"Consoles">["consoles"][number];
 
-/** Chooses a console and one of its games. The address has what is chosen, so that it can be kept and shared. */
-export function Chooser({ route }: { route: Route }) {
+/** Chooses a console, one of its games and a place. The address has the choice, so that it can be kept and shared. */
+export function Chooser({ route, machines }: { route: Route; machines: Machine[] }) {
   const consoles = useQuery("Consoles", {});
   const type = route.query.get("console");
   const chosen = consoles.data?.consoles.find((each) => each.type === type);
   return (
-    <div class="stack">
-      <section aria-labelledby="consoles-title" class="card">
-        <h2 id="consoles-title">{t("play.consoles")}</h2>
-        <ErrorMessage error={consoles.error} retry={consoles.reload} />
-        {consoles.data ? (
-          <ConsoleList consoles={consoles.data.consoles} chosen={chosen?.type} />
-        ) : (
-          !consoles.error && <Skeleton rows={1} height="8rem" />
-        )}
-      </section>
-      {chosen && <GameList key={chosen.type} console={chosen} chosenId={route.query.get("game")} />}
+    <div class="chooser">
+      <div class="stack">
+        <section aria-labelledby="consoles-title" class="card">
+          <h2 id="consoles-title">{t("play.consoles")}</h2>
+          <ErrorMessage error={consoles.error} retry={consoles.reload} />
+          {consoles.data ? (
+            <ConsoleList consoles={consoles.data.consoles} chosen={chosen?.type} />
+          ) : (
+            !consoles.error && <ConsolesToCome />
+          )}
+        </section>
+        {chosen && <GameList key={chosen.type} console={chosen} chosenId={route.query.get("game")} />}
+      </div>
+      <Offer
+        key={chosen?.type}
+        console={chosen}
+        gameId={route.query.get("game")}
+        saveId={route.query.get("save")}
+        machine={machines.find((each) => each.console.type === chosen?.type && each.status === "RUNNING")}
+      />
     </div>
   );
 }
@@ -46,6 +57,19 @@ function ConsoleList({ consoles, chosen }: { consoles: Console[]; chosen: Consol
         </li>
       ))}
     </ul>
+  );
+}
+
+const CONSOLES = 9;
+
+/** Keeps the room of the consoles, so that nothing moves when they come. */
+function ConsolesToCome() {
+  return (
+    <div class="consoles skeleton" role="status" aria-busy="true" aria-label={t("app.loading")}>
+      {Array.from({ length: CONSOLES }, (_, at) => (
+        <div key={at} class="console-to-come" />
+      ))}
+    </div>
   );
 }
 

@@ -1,13 +1,26 @@
 import type { ViewProps } from "../../views";
+import { useQuery } from "../../graphql/hooks";
 import { t } from "../../strings";
 import { Chooser } from "./chooser";
+import { LaunchView } from "./launch";
+import { Sessions } from "./sessions";
 import "./play.css";
 
-export default function Play({ route }: ViewProps) {
+export default function Play({ viewer, route }: ViewProps) {
+  const [, part, id] = route.path;
+  if (part === "launch" && id) return <LaunchView key={id} id={id} />;
+  return <Start viewer={viewer} route={route} />;
+}
+
+function Start({ viewer, route }: ViewProps) {
+  const sessions = useQuery("Sessions", { userId: viewer.id }, { everySeconds: 15 });
   return (
     <>
       <h1>{t("play.title")}</h1>
-      <Chooser route={route} />
+      <div class="stack">
+        <Sessions sessions={sessions.data} />
+        <Chooser route={route} machines={sessions.data?.vms.edges.map((edge) => edge.node) ?? []} />
+      </div>
     </>
   );
 }
