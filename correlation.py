@@ -13,6 +13,9 @@ FIELDS: Final[Mapping[str, ContextVar[str | None]]] = MappingProxyType(
 )
 
 
+_SUBJECTS: Final = MappingProxyType({"launch": "launch", "machine": "vm"})  # by the prefix of the workflow's id
+
+
 @contextmanager
 def working_on(*, request: str | None = None, launch: str | None = None, vm: str | None = None) -> Iterator[None]:
     """Add these ids to the log lines of the body and of the tasks that it starts."""
@@ -23,3 +26,9 @@ def working_on(*, request: str | None = None, launch: str | None = None, vm: str
     finally:
         for variable, token in tokens:
             variable.reset(token)
+
+
+def ids_in(workflow_id: str) -> dict[str, str]:
+    """Return the id of the launch or the VM that a workflow of Temporal is for, as a field of log lines."""
+    kind, _, number = workflow_id.partition("-")
+    return {_SUBJECTS[kind]: number} if kind in _SUBJECTS and number.isdigit() else {}

@@ -30,6 +30,7 @@ from composition.embedded_defaults import completed, embedded, needs_simulator
 from composition.identity import claim_database, identity_of, restrict
 from composition.metrics import worker_metrics_page
 from composition.providers import secret_text
+from composition.tracing import traces
 from composition.waiting import retry_until_available
 from embedded.child import EmbeddedError
 from embedded.startup import startup_text
@@ -90,7 +91,8 @@ def main() -> int:
     with one_line_errors():
         settings = load_settings()
         refuse_unsafe(settings, arguments.role)
-        configure_logging(settings.log_level, as_json=settings.environment is Environment.PRODUCTION)
+        as_json = settings.environment is Environment.PRODUCTION
+        configure_logging(settings.log_level, as_json=as_json, project=settings.gcp_project_id)
         with contextlib.suppress(KeyboardInterrupt):
             if arguments.rebuild_rollups:
                 asyncio.run(rebuild_rollups(settings))
@@ -151,6 +153,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
         listener = None if port is None else stack.enter_context(listen(settings.host, port, name))
         running = await stack.enter_async_context(embedded(settings))
         given, settings = settings, completed(settings, running)
+        await stack.enter_async_context(traces(settings, role))
         parts = await stack.enter_async_context(compose(settings, works=role != "gateway"))
         parts.db.prepare_first()
         restrict(parts.db)

@@ -8,14 +8,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
 from typing import Any, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from correlation import working_on
+from correlation import ids_in, working_on
 from errors import (
     DatabaseFaultError,
     GatewayError,
@@ -30,7 +29,7 @@ from fleet.unlimited_retries import is_endless
 log = logging.getLogger(__name__)
 
 Failed = Callable[[str, str], None]  # called with the activity's name and the error's
-_SUBJECTS: Final = MappingProxyType({"launch": "launch", "machine": "vm"})  # by the prefix of the workflow's id
+_SUBJECTS: Final = ("launch", "vm")
 _UNEXPECTED: Final = "Unexpected"
 _UNEXPECTED_TRIES: Final = 3
 _WORTH_REPEATING: Final = (ProviderBusyError, UnavailableError, UnreadableRecordError)
@@ -140,10 +139,8 @@ def ids_of(workflow_id: str, parameters: Mapping[str, object]) -> dict[str, str]
 
     They are in its workflow's id, and in `launch_id` and `vm_id` among its parameters and their fields.
     """
-    kind, _, number = workflow_id.partition("-")
-    found = {_SUBJECTS[kind]: number} if kind in _SUBJECTS and number.isdigit() else {}
-    subjects = {f"{subject}_id": subject for subject in _SUBJECTS.values()}
-    return found | {subjects[name]: each for name, each in _with_fields(parameters) if name in subjects}
+    subjects = {f"{subject}_id": subject for subject in _SUBJECTS}
+    return ids_in(workflow_id) | {subjects[name]: each for name, each in _with_fields(parameters) if name in subjects}
 
 
 def _with_fields(parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from time import monotonic
 from typing import Final, Self
 from uuid import uuid4
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client, RPCTimeoutOrCancelledError, WorkflowExecutionStatus
+from temporalio.client import Client, Interceptor, RPCTimeoutOrCancelledError, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode, TLSConfig
 
 from errors import InvalidStateError, UnavailableError, UnusableError
@@ -35,6 +38,7 @@ from launch.engine_faults import fault_of
 from launch.image_refresh import REFRESH_IMAGES
 from launch.messages import ImageRefresh, LaunchInput
 from launch.workflow_client import EngineAddress
+from tracing import spans
 
 _CALL: Final = timedelta(seconds=5)
 _ASKING: Final = timedelta(seconds=9)  # a machine lets a command wait a little for the end of the previous one
@@ -57,9 +61,33 @@ async def connect(address: EngineAddress) -> Client:
             api_key=address.api_key,
             tls=await asyncio.to_thread(_tls, address),
             data_converter=MESSAGES,
+            interceptors=_interceptors(),
+            runtime=_runtime(),
         )
         await _check_namespace(client)
         return client
+
+
+def _interceptors() -> list[Interceptor]:
+    """Return what continues traces through Temporal, if this process records any."""
+    if (tracer := spans.tracer()) is None:
+        return []
+    from launch.tracing import tracing_interceptors  # noqa: PLC0415 - it loads OpenTelemetry's SDK
+
+    return tracing_interceptors(tracer)
+
+
+@cache
+def _runtime() -> Runtime:
+    """Return the runtime of all clients, which passes the log lines of Temporal's core to Python's logging."""
+    forwarding = LogForwardingConfig(
+        logging.getLogger("temporalio.core"),
+        append_target_to_name=False,
+        prepend_target_on_message=False,
+        append_log_fields_to_message=False,
+    )
+    kept = TelemetryFilter(core_level="WARN", other_level="ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(kept, forwarding)))
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ from launch.workflow import LaunchWorkflow
 # Modules of plain values and activities: the sandbox guards only the workflows.
 _PLAIN: Final = (
     *("errors", "models", "providers", "placement", "billing", "streaming", "odmantic", "pymongo", "bson", "numpy"),
+    *("correlation", "tracing", "opentelemetry"),
     *(
         "fleet.unlimited_retries",
         "fleet.activity_errors",

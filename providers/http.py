@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
+from tracing import spans
 
 
 class NothingSentError(ProviderBusyError):
@@ -88,7 +89,10 @@ class Http:
         """
         body = _Body(request)
         try:
-            return await self._exchange(request, body)
+            with spans.call(f"HTTP {request.method}", _described(request)) as span:
+                reply = await self._exchange(request, body)
+                span.note("http.response.status_code", reply.status)
+            return reply
         except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError
             fault = _late_error(request) if body.withheld else _error_for(request, error)
         # Raised here, without a cause: aiohttp's exceptions hold the request's headers.
@@ -191,6 +195,15 @@ def _late_error(request: Request) -> NothingSentError:
 def _error_for(request: Request, error: Exception) -> ProviderError:
     ours, reason = next((ours, reason) for theirs, ours, reason in _FAULTS if isinstance(error, theirs))
     return ours(reason).with_log_detail(_target(request))
+
+
+def _described(request: Request) -> dict[str, spans.Value]:
+    """Return what a span says of a request. Its path and query may name players and hold credentials."""
+    try:
+        host = urlsplit(request.url).hostname or ""
+    except ValueError:
+        host = ""
+    return {"http.request.method": request.method, "server.address": host}
 
 
 def _target(request: Request) -> str:

@@ -23,6 +23,7 @@ from providers.base import (
     always_permit,
     no_progress,
 )
+from tracing import spans
 
 # provider, operation, outcome, seconds
 Listener = Callable[[ProviderName, str, str, float], None]
@@ -89,14 +90,16 @@ class InstrumentedProvider:
     @contextmanager
     def _timed(self, operation: str) -> Iterator[None]:
         begun, outcome = perf_counter(), "interrupted"
-        try:
-            yield
-            outcome = "ok"
-        except Exception as error:
-            outcome = outcome_of(error)
-            raise
-        finally:
-            self._listener(self._inner.name, operation, outcome, perf_counter() - begun)
+        with spans.call(f"{self._inner.name.value} {operation}", {"gamer.provider": self._inner.name.value}) as span:
+            try:
+                yield
+                outcome = "ok"
+            except Exception as error:
+                outcome = outcome_of(error)
+                raise
+            finally:
+                span.note("gamer.outcome", outcome)
+                self._listener(self._inner.name, operation, outcome, perf_counter() - begun)
 
 
 def outcome_of(error: Exception) -> str:

@@ -17,6 +17,7 @@ from resolvers.audit import audited, authorize
 from resolvers.context import Context
 from resolvers.pagination import Page, page_from, page_size, read_mark
 from resolvers.unreadable import own_of, own_or_none
+from tracing import spans
 
 _LAUNCHES = "launches"
 
@@ -103,6 +104,12 @@ async def launch_progress(
 async def _request(context: Context, field: str, order: LaunchOrder) -> Launch:
     await authorize(context, field)
     launch_id = new_id()  # chosen before the write, so that an interrupted audit entry names it
+    spans.note("gamer.launch.id", launch_id)
+    with working_on(launch=launch_id):
+        return await _request_as(context, field, order, launch_id)
+
+
+async def _request_as(context: Context, field: str, order: LaunchOrder, launch_id: str) -> Launch:
     async with audited(context, field, launch_id) as span:
         try:
             launch = await context.services.launches.request(replace(order, launch_id=launch_id))

@@ -14,6 +14,7 @@ from settings.gateway import GatewaySettings
 from settings.graphql import GraphqlSettings
 from settings.providers import ProviderSettings
 from settings.state import StateSettings, database_in
+from settings.tracing import TracingSettings
 
 _MIN_SECRET_LENGTH: Final = 32
 
@@ -40,7 +41,15 @@ class SettingsError(Exception):
 
 
 # pydantic collects the fields of the last base first.
-class Settings(BillingSettings, ProviderSettings, StateSettings, AccessSettings, GraphqlSettings, GatewaySettings):
+class Settings(
+    TracingSettings,
+    BillingSettings,
+    ProviderSettings,
+    StateSettings,
+    AccessSettings,
+    GraphqlSettings,
+    GatewaySettings,
+):
     """All settings. Frozen; secrets print as stars. Each field's description is its line in the README's table."""
 
     model_config = SettingsConfigDict(

@@ -21,6 +21,7 @@ from errors import ProviderBusyError, ProviderRefusedError
 from providers.redaction import clean_line
 from streaming.addresses import Address
 from streaming.keys import KeyPair
+from tracing import spans
 
 _HOST_KEY_ALGORITHMS: Final = (
     "ssh-ed25519",
@@ -96,9 +97,11 @@ class Shell:
         each of them proves. `each_line` is called with every line of standard output as it arrives.
         """
         program = _program(argv)
-        with _translate_errors(f"{program} on the machine"):
+        described = {"process.executable.name": program}
+        with _translate_errors(f"{program} on the machine"), spans.call(f"SSH {program}", described) as span:
             async with asyncio.timeout(timeout_s):
                 answer = await self._execute(_command_line(argv), input, limit_bytes, each_line)
+            span.note("process.exit.code", answer.exit_status)
         if answer.exit_status not in expected:
             raise CommandFailedError(program, answer)
         return answer
@@ -232,7 +235,7 @@ class Ssh:
 
     async def _connect(self, address: Address) -> asyncssh.SSHClientConnection:
         pinned = _pinned(address)
-        with _translate_errors(f"SSH to {address.host}"):
+        with _translate_errors(f"SSH to {address.host}"), spans.call("SSH connect", {}):
             async with asyncio.timeout(self._connect_timeout_s):
                 return await asyncssh.connect(
                     address.host,

@@ -22,6 +22,8 @@ from resolvers.context import Context
 from schema.execution.errors import FormattedError, fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, RequestFailedError
 from schema.execution.shared_events import json_of
+from tracing.spans import set_caller
+from tracing.traceparent import parse_traceparent
 from web.credential_recheck import rejection_reason, wait_until_revoked
 from web.error_responses import error_response
 from web.gateway import Gateway, time_limit_error
@@ -182,6 +184,8 @@ class _Connection:
         except GatewayError as error:
             raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
         self._caller, self._payload = caller, payload
+        if (parent := parse_traceparent((payload or {}).get("traceparent"))) is not None:
+            set_caller(parent)  # for this connection's task, which starts those of the operations
         tasks.create_task(self._watch_credentials(caller, payload))
         await self._send({"type": "connection_ack"})
 
@@ -222,6 +226,8 @@ class _Connection:
             operation.cancel()
 
     async def _run(self, operation_id: str, request: GraphQLRequest, caller: Caller) -> None:
+        if (parent := parse_traceparent((request.extensions or {}).get("traceparent"))) is not None:
+            set_caller(parent)  # for this operation's task
         await self._gateway.services.pace.step()
         reason = await rejection_reason(self._gateway, caller, self._websocket.scope, self._payload)
         if reason is not None:

@@ -6,14 +6,18 @@ import re
 import time
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from correlation import working_on
+from tracing.spans import set_caller
+from tracing.traceparent import parse_traceparent
 from web.access_log import REQUEST_ID, AccessLog, new_request_id
 
 _WELL_FORMED: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,127}", re.ASCII)
 _FORBIDDEN: Final = 403
+_REQUEST_ID: Final = REQUEST_ID.lower().encode()
+_TRACEPARENT: Final = b"traceparent"
 
 
 class RequestLoggingMiddleware:
@@ -27,9 +31,12 @@ class RequestLoggingMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        chosen, parents = _read_headers(scope)
         state = scope.setdefault("state", {})
         # The protocol has already set an id if it refused the request's body.
-        request_id = state.setdefault("request_id", _chosen_id(scope) or new_request_id())
+        request_id = state.setdefault("request_id", chosen or new_request_id())
+        # The task ends with the request, so nothing has to be reset.
+        set_caller(parse_traceparent(parents[0]) if len(parents) == 1 else None)
         with working_on(request=request_id):
             await self._log_request(scope, receive, send, request_id)
 
@@ -60,6 +67,13 @@ def request_id_of(scope: Scope) -> str:
     return str(scope["state"]["request_id"])
 
 
-def _chosen_id(scope: Scope) -> str | None:
-    sent = Headers(scope=scope).getlist(REQUEST_ID)
-    return sent[0] if len(sent) == 1 and _WELL_FORMED.fullmatch(sent[0]) else None
+def _read_headers(scope: Scope) -> tuple[str | None, list[str]]:
+    """Return the request id that the caller chose, if it is well-formed, and all values of `traceparent`."""
+    ids: list[str] = []
+    parents: list[str] = []
+    for name, value in scope["headers"]:
+        if name == _TRACEPARENT:
+            parents.append(value.decode("latin-1"))
+        elif name == _REQUEST_ID:
+            ids.append(value.decode("latin-1"))
+    return ids[0] if len(ids) == 1 and _WELL_FORMED.fullmatch(ids[0]) else None, parents

@@ -30,10 +30,11 @@ from providers.cloudypad.error_parsing import reason_in
 from providers.cloudypad.instance_lease import InstanceLease, StateStore
 from providers.cloudypad.instances import Instance, parse_instance, parse_names
 from providers.cloudypad.process import Finished, run_to_end
-from providers.cloudypad.progress import ProgressReporter
+from providers.cloudypad.progress import ProgressReporter, TaskSpans
 from providers.cloudypad.quotas import quota_error
 from providers.cloudypad.state_files import InstanceHome
 from providers.redaction import clean_line
+from tracing import spans
 
 _PASSED_ON: Final = (
     *("PATH", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_PROJECT", "CLOUDSDK_CORE_PROJECT"),
@@ -267,15 +268,24 @@ class CloudyPadCli:
         self, argv: list[str], level: str, deadline_s: float, report: ProgressCallback, lock: int | None
     ) -> Finished:
         await asyncio.to_thread(self._prepare_home)
-        return await run_to_end(
-            [self._command, *argv],
-            environment=self._environment(level),
-            folder=self._home,
-            deadline_s=deadline_s,
-            on_line=ProgressReporter(report).feed,
-            held_fds=() if lock is None else (lock,),
-            grace_s=self._grace_s,
-        )
+        progress = ProgressReporter(report)
+        with spans.call(f"cloudypad {argv[0]}", {"cloudypad.command": argv[0]}) as span, TaskSpans(span) as tasks:
+
+            def read(line: str) -> None:
+                tasks.feed(line)
+                progress.feed(line)
+
+            finished = await run_to_end(
+                [self._command, *argv],
+                environment=self._environment(level),
+                folder=self._home,
+                deadline_s=deadline_s,
+                on_line=read,
+                held_fds=() if lock is None else (lock,),
+                grace_s=self._grace_s,
+            )
+            span.note("process.exit.code", finished.exit_code)
+        return finished
 
     def _environment(self, level: str) -> dict[str, str]:
         passed_on = {name: self._inherited[name] for name in _PASSED_ON if name in self._inherited}

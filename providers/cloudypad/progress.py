@@ -7,10 +7,12 @@ Ansible names a task as `TASK [role : name] ****` with its default callback, whi
 from __future__ import annotations
 
 import re
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 from providers.base import ProgressCallback
 from providers.redaction import clean_line, strip_terminal_codes
+from tracing import spans
 
 _NAME_LIMIT: Final = 80
 
@@ -32,6 +34,7 @@ _PHASES: Final = (
 _DEFAULT_TASK: Final = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(?:(?P<role>[^\]]*?) : )?(?P<name>[^\]]+)\] \**$")
 _DEFAULT_PLAY: Final = re.compile(r"^PLAY \[(?P<name>[^\]]+)\] \**$")
 _UNIXY_TASK: Final = re.compile(r"^(?P<name>\S.*)\.\.\.$")
+_PULUMI_RESOURCE: Final = re.compile(r"^ *[+~-]+ +(?P<kind>[\w:/-]+) .*\b(?P<action>creating|updating|deleting)\b")
 _OTHER_STEP: Final = re.compile(r"^executing playbook|^ *[+@~] |^Updating ", re.I)
 _QUIET: Final = frozenset({"Gathering Facts", "include_tasks", "include_role", "set_fact", "debug", "meta"})
 
@@ -51,6 +54,37 @@ class ProgressReporter:
         if sentence and sentence != self._last:
             self._last = sentence
             self._report(sentence)
+
+
+class TaskSpans:
+    """Records a span for each task of a run: from the line that names it until the next one, or the run's end."""
+
+    def __init__(self, run: spans.Span) -> None:
+        self._run = run
+        self._task = spans.NOT_RECORDED
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._task.end()
+
+    def feed(self, line: str) -> None:
+        name = _task_name(strip_terminal_codes(line).rstrip())
+        if name:
+            self._task.end()
+            self._task = self._run.begin_part(name)
+
+
+def _task_name(line: str) -> str:
+    """Return a task's own name; empty for lines that begin no task."""
+    if (task := _DEFAULT_TASK.match(line) or _UNIXY_TASK.match(line)) is not None:
+        return f"task {clean_line(task['name'], _NAME_LIMIT)}"
+    if (resource := _PULUMI_RESOURCE.match(line)) is not None:
+        return f"pulumi {resource['kind']} {resource['action']}"
+    return ""
 
 
 def _sentence(line: str) -> str:

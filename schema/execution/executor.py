@@ -54,6 +54,7 @@ from schema.execution.trusted_documents import LearnedDocuments, TrustedDocument
 from schema.ids import global_id
 from schema.records import columns_of
 from schema.root import SCHEMA
+from tracing import spans
 
 _MOST_MISTAKES: Final = 5  # of a document that are reported, so that the response stays small
 
@@ -363,13 +364,15 @@ class GraphQLExecution:
     def _reported(self, prepared: Prepared) -> Iterator[_Report]:
         """Report the operation to the listener. The body sets its outcome."""
         begun, report = perf_counter(), _Report()
-        try:
-            yield report
-        except RequestFailedError:
-            report.outcome = Outcome.REFUSED
-            raise
-        finally:
-            self._listener.answered(prepared.name, report.outcome, perf_counter() - begun)
+        with _span(prepared) as span:
+            try:
+                yield report
+            except RequestFailedError:
+                report.outcome = Outcome.REFUSED
+                raise
+            finally:
+                span.note("gamer.outcome", report.outcome.value)
+                self._listener.answered(prepared.name, report.outcome, perf_counter() - begun)
 
     def _text(self, request: GraphQLRequest) -> str:
         """Return the document's text, which was sent, or named by its hash, or both."""
@@ -402,6 +405,11 @@ class GraphQLExecution:
         errors = validate(SCHEMA, document, max_errors=_MOST_MISTAKES, hide_suggestions=hide)
         if errors:
             raise RequestFailedError(*map(fault, errors))
+
+
+def _span(prepared: Prepared) -> spans.Span:
+    """Return the span of an operation. Only trusted documents are named: others have the words of their callers."""
+    return spans.operation(prepared.kind.value, prepared.name, begins_trace=prepared.kind is OperationKind.MUTATION)
 
 
 def _parsed(text: str, limits: Limits) -> _Parsed:

@@ -14,6 +14,9 @@ import pytest
 
 from errors import AccountQuotaError, NoCapacityError, ProviderBusyError, ProviderRefusedError, RegionQuotaError
 from providers.cloudypad.cli import CloudyPadCli
+from tests.otlp import collector
+from tracing import spans
+from tracing.export import Destination, export_traces
 
 NAME = "gamer-123"
 KEY = Path("/keys/ours")
@@ -359,3 +362,22 @@ async def until(happened: Callable[[], bool], within_s: float = 5) -> None:
     while not happened():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_each_task_of_a_run_is_a_span_below_it(program: Program) -> None:
+    tasks = "PLAY [all] ****\\nTASK [nvidia : Install driver] ****\\nok: [203.0.113.7]\\nTASK [wolf : Start] ****\\n"
+    cli = program(f'[ "$1" = create ] && printf "{tasks}"\n{WELL}')
+
+    with collector() as found:
+        async with export_traces(Destination(found.url)):
+            with spans.operation("mutation", "LaunchGame", begins_trace=True):
+                await cli.create_ssh(NAME, "203.0.113.7", "user", KEY)
+
+    assert [found.path(span)[1:] for span in found.spans[:-1]] == [
+        ["cloudypad create", "task Install driver"],
+        ["cloudypad create", "task Start"],
+        ["cloudypad create"],
+        ["cloudypad get"],
+    ]
+    assert found.named("cloudypad create")[0].attributes["process.exit.code"] == 0
+    assert b"203.0.113.7" not in b"".join(found.bodies)

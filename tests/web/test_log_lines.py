@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from correlation import working_on
+from tracing import spans
+from tracing.traceparent import TraceParent
 from web.logging_setup import ConsoleLines, JsonLines, configure_logging
 
 HOSTILE = "a\nFORGED line\r\x1b[31m\u2028next\u2029\u202eright to left\x00"
@@ -65,6 +68,7 @@ def test_a_json_line_is_one_object_in_ascii_with_its_fields() -> None:
     assert line.isascii()
     assert len(line.splitlines()) == 1
     assert (told["level"], told["logger"], told["message"], told["path"]) == ("INFO", "web", HOSTILE, HOSTILE)
+    assert told["severity"] == "INFO"
     assert told["at"].endswith("Z")
 
 
@@ -91,3 +95,43 @@ def test_the_servers_own_line_with_the_query_string_is_not_written(capsys: pytes
     logging.getLogger("uvicorn.error").info('"WebSocket /graphql?token=hunter2" [accepted]')
 
     assert "hunter2" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("level", "severity"),
+    [(5, "DEBUG"), (10, "DEBUG"), (20, "INFO"), (25, "INFO"), (30, "WARNING"), (40, "ERROR"), (50, "CRITICAL")],
+)
+def test_cloud_logging_is_told_the_severity_in_its_own_words(level: int, severity: str) -> None:
+    assert json.loads(JsonLines().format(record("event", levelno=level)))["severity"] == severity
+
+
+@pytest.mark.usefixtures("_logging_as_it_was")
+def test_lines_name_their_trace_as_cloud_logging_finds_it(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", as_json=True, project="games-123")
+    spans.set_caller(TraceParent("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", sampled=True))
+
+    logging.getLogger("web").info("request completed")
+    spans.set_caller(None)
+    logging.getLogger("web").info("idle")
+
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert first["trace"] == "0af7651916cd43dd8448eb211c80319c"
+    assert first["logging.googleapis.com/trace"] == "projects/games-123/traces/0af7651916cd43dd8448eb211c80319c"
+    assert first["logging.googleapis.com/spanId"] == "b7ad6b7169203331"
+    assert not {"trace", "logging.googleapis.com/trace", "logging.googleapis.com/spanId"} & set(second)
+
+
+@pytest.mark.usefixtures("_logging_as_it_was")
+def test_temporals_own_lines_name_the_launch_or_the_vm_of_their_workflow(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO", as_json=True)
+    core = SimpleNamespace(target="sdk_core::worker", fields={"workflow_id": "launch-42", "error": "token=hunter2"})
+
+    logging.getLogger("temporalio.core").warning("task failed", extra={"temporal_log": core})
+    logging.getLogger("temporalio.activity").warning(
+        "cancelled", extra={"temporal_activity": {"workflow_id": "machine-7", "attempt": 2}}
+    )
+
+    first, second = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (first["launch"], first["severity"], first["temporal"]["target"]) == ("42", "WARNING", "sdk_core::worker")
+    assert "hunter2" not in str(first)
+    assert (second["vm"], second["temporal_activity"]["attempt"]) == ("7", 2)
