@@ -58,6 +58,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.closestHostnodes": SHARED,
         "Query.closestRegions": SHARED,
         "Query.placements": SHARED,
+        "Query.rttProbes": SHARED,
         "Query.vm": OWNED,
         "Query.vms": OWNED,
         "Query.pairing": OWNED,
@@ -100,6 +101,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Mutation.revokeApiKey": OPERATORS,
         "Subscription.launchProgress": OWNED,
         "Subscription.vmStatus": OWNED,
+        "Subscription.vmChanges": OWNED,
+        "Subscription.launchChanges": OWNED,
         "Subscription.spendingAlerts": OWNED,
         "Subscription.operatorAlerts": OPERATORS,
         "Route.exportCosts": OPERATORS,  # GET /exports/costs

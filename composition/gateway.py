@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -26,10 +27,14 @@ from fleet.pairing_service import PairingService
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
+from launch.launch_feed import LaunchFeed
 from launch.playable_time import PlayableTimes
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
+from models.database import Database
+from placement.measured_rtt import RttProbe
 from placement.ranking import Placements
+from providers.base import SiteId
 from resolvers.context import PlayerSaves, Services
 from safety import lets_developer_in
 from schema.execution.executor import GraphQLExecution
@@ -47,16 +52,34 @@ from web.proxies import TrustedProxies
 _CLOUD_PATIENCE_S: Final = 2.0  # how long an answer waits for a cloud or the bucket before the last known data is used
 
 
+@dataclass(frozen=True, slots=True)
+class _Feeds:
+    """What subscriptions follow."""
+
+    progress: ProgressFeed
+    launches: LaunchFeed
+    machines: VmFeed
+    alerts: AlertFeed
+    operator_alerts: OperatorAlertFeed
+
+    @classmethod
+    def of(cls, db: Database) -> _Feeds:
+        return cls(ProgressFeed(db), LaunchFeed(db), VmFeed(db), AlertFeed(db), OperatorAlertFeed(db))
+
+    async def close(self) -> None:
+        for feed in (self.progress, self.launches, self.machines, self.alerts, self.operator_alerts):
+            await feed.close()
+
+
 def application(settings: Settings, parts: Dependencies) -> Starlette:
     """Build the gateway as an ASGI application."""
-    progress, machines, alerts = ProgressFeed(parts.db), VmFeed(parts.db), AlertFeed(parts.db)
-    operator_alerts = OperatorAlertFeed(parts.db)
+    feeds = _Feeds.of(parts.db)
     development = settings.environment is Environment.DEVELOPMENT
     keys = _token_keys(settings, parts)
     placements = parts.placements.with_patience(_CLOUD_PATIENCE_S)
     library = PromptLibrary(parts.library, patience_s=_CLOUD_PATIENCE_S)
     gateway = Gateway(
-        services=_services(settings, parts, placements, library, progress, machines, alerts, operator_alerts),
+        services=_services(settings, parts, placements, library, feeds),
         execution=GraphQLExecution(
             limits=_query_limits(settings),
             trusted_only=settings.trusted_documents_only,
@@ -78,10 +101,7 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
         try:
             yield
         finally:
-            await progress.close()
-            await machines.close()
-            await alerts.close()
-            await operator_alerts.close()
+            await feeds.close()
             await placements.close()
             await library.close()
             if isinstance(keys, RemoteKeys):
@@ -102,10 +122,7 @@ def _services(
     parts: Dependencies,
     placements: Placements,
     library: Library,
-    progress: ProgressFeed,
-    machines: VmFeed,
-    alerts: AlertFeed,
-    operator_alerts: OperatorAlertFeed,
+    feeds: _Feeds,
 ) -> Services:
     return Services(
         version=VERSION,
@@ -122,16 +139,18 @@ def _services(
             SpendingLimits(parts.db),
             refuse_unplayable=settings.refuse_unplayable,
         ),
-        progress=progress,
-        machines=machines,
-        alerts=alerts,
-        operator_alerts=operator_alerts,
+        progress=feeds.progress,
+        launch_feed=feeds.launches,
+        machines=feeds.machines,
+        alerts=feeds.alerts,
+        operator_alerts=feeds.operator_alerts,
         fleet=MachineService(parts.db, parts.engine, parts.engine, deployment=settings.deployment),
         api_keys=_api_keys(settings, parts),
         saves=_saves(settings, parts),
         images=ImageService(parts.db, parts.engine),
         pairings=PairingService(parts.db, parts.engine),
         playable=PlayableTimes(parts.db),
+        rtt_probes=[RttProbe((provider, SiteId(site)), str(url)) for provider, site, url in settings.rtt_probe_urls],
     )
 
 

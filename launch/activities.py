@@ -168,6 +168,7 @@ class LaunchActivities:
                 provider=launch.provider,
                 max_usd_per_hour=launch.max_usd_per_hour,
                 limit=_RANKED,
+                measured=launch.measured,
             )
         except ProviderDownError as error:
             raise ProviderBusyError(error.message) from error

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Protocol
@@ -30,11 +30,12 @@ from launch.messages import LaunchInput
 from launch.workflow_client import WorkflowClient
 from models.catalog import Console, ConsoleType, console
 from models.database import Database, Document
-from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, Step, new_id
+from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, MeasuredRtt, Step, new_id
 from models.vms import Vm, VmStatus
 from placement.coordinates import Position
 from placement.ranking import Placements
 from placement.reasons import price_words
+from placement.scoring import SiteKey
 from providers.base import ProviderName
 from providers.last_known import collect_stale
 from providers.registry import Registry
@@ -72,6 +73,7 @@ class LaunchOrder:
     idempotency_key: str | None = None
     replaces_vm_id: str | None = None
     launch_id: str | None = None  # id for the new launch; None generates one
+    measured: Mapping[SiteKey, float] = field(default_factory=dict)  # the player's own round trips in milliseconds
 
 
 class Budget(Protocol):
@@ -223,6 +225,7 @@ class LaunchService:
                 max_session_hours=vm.max_session_hours,
                 idempotency_key=key,
                 replaces_vm_id=vm.id,
+                measured=next((each.measured for each in terms if each.measured_rtts), {}),
             )
         )
         return launch.id
@@ -363,6 +366,10 @@ def _document(order: LaunchOrder, wanted: Console) -> Launch:
         save_id=order.save_id,
         latitude=None if order.near is None else order.near.latitude,
         longitude=None if order.near is None else order.near.longitude,
+        measured_rtts=[
+            MeasuredRtt(provider=provider, site_id=site_id, rtt_ms=rtt_ms)
+            for (provider, site_id), rtt_ms in order.measured.items()
+        ],
         provider=order.provider,
         requested_vm_id=order.vm_id,
         replaces_vm_id=order.replaces_vm_id,

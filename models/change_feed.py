@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Generic, TypeVar
 
@@ -21,26 +21,32 @@ _PAUSES_S: Final = (0.1, 0.3, 1.0, 2.0)  # before the stream is reopened; the la
 
 
 class Listener(Generic[M]):
-    """Receives the documents of one key as they are written. Its backlog is bounded."""
+    """Receives the documents of one key as they are written. Its backlog is bounded.
 
-    def __init__(self, backlog: int) -> None:
-        self._waiting: asyncio.Queue[M | None] = asyncio.Queue(backlog)
+    `number` names the change that `next` returned last: it is the same for all listeners of the process. Documents that
+    cannot be read are passed over if `skips_unreadable` is set.
+    """
+
+    def __init__(self, backlog: int, *, skips_unreadable: bool = False) -> None:
+        self._waiting: asyncio.Queue[tuple[int, M | None]] = asyncio.Queue(backlog)
         self._fault: UnavailableError | None = None
+        self.skips_unreadable = skips_unreadable
+        self.number = 0
 
     async def next(self) -> M | None:
         """Wait for the next document. None means that some may have been missed: read the collection again.
 
         Raises UnavailableError if this listener was too slow, or if the feed is closed.
         """
-        document = await self._waiting.get()
+        self.number, document = await self._waiting.get()
         if self._fault is not None:
             raise self._fault
         return document
 
-    def put(self, document: M | None) -> None:
+    def put(self, document: M | None, number: int = 0) -> None:
         """Queue a document, or end this listener if its backlog is full."""
         try:
-            self._waiting.put_nowait(document)
+            self._waiting.put_nowait((number, document))
         except asyncio.QueueFull:
             self.end("this subscription was read too slowly and has ended: subscribe again")
 
@@ -49,25 +55,27 @@ class Listener(Generic[M]):
         self._fault = UnavailableError(reason)
         while not self._waiting.empty():
             self._waiting.get_nowait()
-        self._waiting.put_nowait(None)
+        self._waiting.put_nowait((0, None))
 
 
 class ChangeFeed(Generic[M]):
-    """Follows a collection while it has listeners. `key_field` selects the listeners of a document."""
+    """Follows a collection while it has listeners. `keys` returns the keys whose listeners receive a document."""
 
     def __init__(
         self,
         db: Database,
         model: type[M],
-        key_field: str,
+        keys: str | Callable[[Mapping[str, Any]], Iterable[str]],
         operations: Sequence[str] = WRITES,
         *,
         backlog: int = 256,
         patience_s: float = 5.0,
     ) -> None:
+        """`keys` may also be the name of the field that is the only key."""
         self._db = db
         self._model = model
-        self._key_field = key_field
+        self._keys = _read_key(keys) if isinstance(keys, str) else keys
+        self._published = 0
         self._pipeline = [{"$match": {"operationType": {"$in": list(operations)}}}]
         self._backlog = backlog
         self._patience_s = patience_s
@@ -87,12 +95,12 @@ class ChangeFeed(Generic[M]):
         return self._following is not None
 
     @asynccontextmanager
-    async def listen(self, key: str) -> AsyncIterator[Listener[M]]:
+    async def listen(self, key: str, *, skips_unreadable: bool = False) -> AsyncIterator[Listener[M]]:
         """Listen for documents that are written after the body began.
 
         Raises UnavailableError if the database does not respond.
         """
-        listener: Listener[M] = Listener(self._backlog)
+        listener: Listener[M] = Listener(self._backlog, skips_unreadable=skips_unreadable)
         self._listeners.setdefault(key, set()).add(listener)
         try:
             await self._wait_until_open()
@@ -172,12 +180,19 @@ class ChangeFeed(Generic[M]):
                 listener.put(None)
 
     def _publish(self, raw: dict[str, Any] | None) -> None:
-        if raw is None or not (listeners := self._listeners.get(raw[self._key_field])):
+        listeners = [] if raw is None else [each for key in self._keys(raw) for each in self._listeners.get(key, ())]
+        if raw is None or not listeners:
             return
         try:
             document: M | None = self._model.model_validate_doc(raw)
         except Exception:  # odmantic's errors depend on the defect
             log.warning("record cannot be read", extra={"record": f"{self._model.__name__} {raw['_id']}"})
             document = None  # the listener reads it and meets the error
+        self._published += 1
         for listener in listeners:
-            listener.put(document)
+            if document is not None or not listener.skips_unreadable:
+                listener.put(document, self._published)
+
+
+def _read_key(field: str) -> Callable[[Mapping[str, Any]], Iterable[str]]:
+    return lambda raw: (raw[field],)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar, cast
@@ -45,6 +46,7 @@ _LONGEST_S: Final = 60.0  # longest wait for a turn while other calls succeed
 _STALLED_S: Final = 1.0  # if the event loop was blocked for so long during a call, its time limit proves little
 _BATCHES: Final = 256  # by model and columns
 _TRIES: Final = 3
+_CHANGED_AT: Final = "changed_at"  # models with this field record when each document was last written
 
 
 def _in_turn(
@@ -289,7 +291,7 @@ class Database:
     async def insert(self, document: Model) -> None:
         """Insert a document. Raises ConflictError if a unique key exists."""
         with self._translate():
-            await self._collection(type(document)).insert_one(document.model_dump_doc())
+            await self._collection(type(document)).insert_one(_new(document))
 
     @_in_turn
     async def insert_many(self, documents: Sequence[Model]) -> None:
@@ -300,7 +302,7 @@ class Database:
         if not documents:
             return
         with self._translate():
-            await self._collection(type(documents[0])).insert_many([each.model_dump_doc() for each in documents])
+            await self._collection(type(documents[0])).insert_many([_new(each) for each in documents])
 
     @_in_turn
     async def replace(self, document: Model) -> None:
@@ -317,7 +319,7 @@ class Database:
         """
         with self._translate():
             raw = await self._collection(model).find_one_and_update(
-                guard, changes, return_document=ReturnDocument.AFTER
+                guard, _with_time(model, changes), return_document=ReturnDocument.AFTER
             )
         return None if raw is None else self._translate.parse(model, raw)
 
@@ -335,7 +337,7 @@ class Database:
     @_in_turn
     async def update_many(self, model: type[Model], guard: Document, changes: Document) -> int:
         with self._translate():
-            return (await self._collection(model).update_many(guard, changes)).modified_count
+            return (await self._collection(model).update_many(guard, _with_time(model, changes))).modified_count
 
     @_in_turn
     async def upsert(self, model: type[Model], key: Document, changes: Document) -> None:
@@ -428,6 +430,16 @@ class Database:
 
 
 _NOT_CHECKED: Final = "the database has not been checked yet"
+
+
+def _new(document: Model) -> Document:
+    raw = document.model_dump_doc()
+    return {**raw, _CHANGED_AT: datetime.now(UTC)} if _CHANGED_AT in raw else raw
+
+
+def _with_time(model: type[Model], changes: Document) -> Document:
+    """Return the changes with the time of the write by the database's clock, if the model records it."""
+    return {**changes, "$currentDate": {_CHANGED_AT: True}} if _CHANGED_AT in model.model_fields else changes
 
 
 def _projection(model: type[Model], columns: frozenset[str] | None) -> dict[str, int] | None:

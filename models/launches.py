@@ -13,7 +13,7 @@ from pymongo import ASCENDING, IndexModel
 
 from models.catalog import ConsoleType
 from models.launch_times import PlayablePromise
-from providers.base import ProviderName
+from providers.base import ProviderName, SiteId
 
 
 class LaunchStatus(StrEnum):
@@ -74,6 +74,14 @@ class Attempt(EmbeddedModel):
     outcome: str
 
 
+class MeasuredRtt(EmbeddedModel):
+    """A round trip that the player measured to a site before the request."""
+
+    provider: ProviderName
+    site_id: str
+    rtt_ms: float
+
+
 class Launch(Model):
     """A request to play and its progress. The machine's own state is in the VM."""
 
@@ -86,6 +94,7 @@ class Launch(Model):
     save_id: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+    measured_rtts: list[MeasuredRtt] = Field(default_factory=list)
     provider: ProviderName | None = None  # if set, only this one is tried
     requested_vm_id: str | None = None
     replaces_vm_id: str | None = None  # the machine that lost its hardware, which is not tried again
@@ -109,6 +118,7 @@ class Launch(Model):
     promises: list[PlayablePromise] = Field(default_factory=list)  # one, or none where nothing was known
     under_way: str | None = None  # unique among running launches; an ended launch may still have it
     shared: bool = False  # returned to a second request, so the request that created it must not undo it
+    changed_at: datetime | None = None  # when it was last written; the database sets it
 
     model_config = {
         "collection": "launches",
@@ -117,6 +127,7 @@ class Launch(Model):
             Index(Launch.user_id, Launch.requested_at, name="launches_of_user"),
             Index(Launch.status, Launch.requested_at, name="launches_by_status"),
             Index(Launch.requested_at, name="launches_by_age"),
+            Index(Launch.changed_at, name="launches_by_change"),
             IndexModel(
                 [("under_way", ASCENDING)],
                 name="launch_under_way_once",
@@ -130,6 +141,11 @@ class Launch(Model):
     def promise(self) -> PlayablePromise | None:
         """Return when the game was promised to be playable, from the request on."""
         return self.promises[0] if self.promises else None
+
+    @property
+    def measured(self) -> dict[tuple[ProviderName, SiteId], float]:
+        """Return the player's own round trips in milliseconds by site."""
+        return {(each.provider, SiteId(each.site_id)): each.rtt_ms for each in self.measured_rtts}
 
     @property
     def warnings(self) -> str | None:

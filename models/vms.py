@@ -112,6 +112,7 @@ class Vm(Model):
     saves_warning: str | None = None  # the fate of the saves; kept until they are safe
     replacement_launch_id: str | None = None  # the launch that moves its game to another machine
     detail: str | None = None
+    changed_at: datetime | None = None  # when it was last written; the database sets it
 
     model_config = {
         "collection": "vms",
@@ -121,6 +122,7 @@ class Vm(Model):
             Index(Vm.status, Vm.created_at, name="vms_by_status"),
             Index(Vm.launch_id, name="vms_of_launch"),
             Index(Vm.created_at, name="vms_by_age"),
+            Index(Vm.changed_at, name="vms_by_change"),
         ],
     }
 

@@ -20,7 +20,16 @@ from placement.google_network_order import NetworkOrders, RegionOrder
 from placement.located_site import LocatedSite
 from placement.offer_table import OfferTable
 from placement.reasons import price_words
-from placement.scoring import DEFAULT_WEIGHTS, CloudOffers, RankedPlacement, Weights, Wish, distances_in, rank_offers
+from placement.scoring import (
+    DEFAULT_WEIGHTS,
+    CloudOffers,
+    RankedPlacement,
+    SiteKey,
+    Weights,
+    Wish,
+    distances_in,
+    rank_offers,
+)
 from placement.stock_tables import StockTables
 from placement.unavailable_sites import EVERY_SITE, FullSites, Unavailable
 from providers.base import Offer, Provider, ProviderName, Shape, Site, SiteId
@@ -94,13 +103,14 @@ class Placements:
         max_usd_per_hour: Decimal | None = None,
         limit: int = 10,
         closest_first: bool = False,
+        measured: Mapping[SiteKey, float] | None = None,
     ) -> list[RankedPlacement]:
         """Return the placements for this console's machine, best first.
 
         The list is empty if no site fits, is available, is allowed and is cheap enough. Without a position the price
         alone decides. Sites at unknown places come last, and clouds that report trouble come after healthy ones. A
         failing cloud is skipped; ProviderDownError is raised if that leaves nothing. `closest_first` orders by distance
-        alone.
+        alone. `measured` has the player's own round trips in milliseconds, which replace the estimates.
         """
         survey = await self._survey(console, provider)
         affordable = survey.up_to(max_usd_per_hour)
@@ -110,7 +120,7 @@ class Placements:
         if not affordable and survey.failed:
             raise ProviderDownError(f"{survey.failed[0]} is not available now", survey.failed[0])
         order = await self._google_order(affordable, near)
-        ranked = rank_offers(affordable, Wish(near, limit, closest_first, order), self._weights)
+        ranked = rank_offers(affordable, Wish(near, limit, closest_first, order, measured or {}), self._weights)
         reason = console.unplayable_reason
         more = () if reason is None else (reason,)
         preset = console.preset.name

@@ -25,6 +25,12 @@ def distance_words(distance_km: float, rtt_ms: float) -> str:
     return f"{distance_km:.0f} km away, about {rtt_ms:.0f} ms (estimated)"
 
 
+def measured_words(distance_km: float | None, rtt_ms: float) -> str:
+    """Return the round-trip time that the player measured in words, with the distance if it is known."""
+    where = "" if distance_km is None else f"{distance_km:.0f} km away, "
+    return f"{where}{rtt_ms:.0f} ms (measured)"
+
+
 def first_words(closer_ms: float, cheaper_usd: Decimal) -> str:
     """Return why the first placement precedes the second.
 

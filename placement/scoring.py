@@ -1,14 +1,15 @@
 """Scores placements and explains their order.
 
-Scores are in milliseconds, lower is better: the estimated round-trip time, plus the price converted to milliseconds by
-`Weights`. Candidates within a tenth of a millisecond tie. Ties go to the console's preferred provider, then to the
-lower price, then to the smaller site id, so that the order is the same in every process.
+Scores are in milliseconds, lower is better: the round-trip time as the player measured it or as estimated, plus the
+price converted to milliseconds by `Weights`. Candidates within a tenth of a millisecond tie. Ties go to the console's
+preferred provider, then to the lower price, then to the smaller site id, so that the order is the same in every
+process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -21,10 +22,18 @@ from placement.distance import FARTHEST_KM, Floats, distances_km, estimated_rtt_
 from placement.google_network_order import RegionOrder, fit_to_order
 from placement.located_site import LocatedSite
 from placement.offer_table import OfferTable
-from placement.reasons import distance_words, first_words, hardware_words, precision_words, price_words
-from providers.base import Offer
+from placement.reasons import (
+    distance_words,
+    first_words,
+    hardware_words,
+    measured_words,
+    precision_words,
+    price_words,
+)
+from providers.base import Offer, ProviderName, SiteId
 
 Rows = NDArray[np.int64]
+SiteKey = tuple[ProviderName, SiteId]
 _MORE_THAN_SITES: Final = 1 << 32
 
 
@@ -41,7 +50,7 @@ DEFAULT_WEIGHTS: Final = Weights()
 
 @dataclass(frozen=True, slots=True)
 class RankedPlacement:
-    """One placement. Distance and round-trip time are None if the player's or the site's position is unknown."""
+    """One placement. Distance and estimate are None if the player's or the site's position is unknown."""
 
     rank: int
     located: LocatedSite
@@ -50,6 +59,7 @@ class RankedPlacement:
     estimated_rtt_ms: float | None
     score: float
     reasons: tuple[str, ...]
+    measured_rtt_ms: float | None = None  # as the player measured it; the score uses it instead of the estimate
     preset: PresetName | None = None  # of the console's machine
 
 
@@ -65,12 +75,16 @@ class CloudOffers:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The player's request. `order` is the order of Google's regions on its network, if it was queried."""
+    """The player's request. `order` is the order of Google's regions on its network, if it was queried.
+
+    `measured` has the round trips in milliseconds that the player measured.
+    """
 
     near: Position | None
     limit: int = 10
     closest_first: bool = False
     order: RegionOrder | None = None
+    measured: Mapping[SiteKey, float] = field(default_factory=dict)
 
 
 def rank_offers(clouds: Sequence[CloudOffers], wish: Wish, weights: Weights = DEFAULT_WEIGHTS) -> list[RankedPlacement]:
@@ -89,12 +103,14 @@ def rank_offers(clouds: Sequence[CloudOffers], wish: Wish, weights: Weights = DE
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """Figures of all offers, cloud by cloud. Distances are NaN if the player's or the site's position is unknown."""
+    """Figures of all offers, cloud by cloud. Unknown distances and round trips that were not measured are NaN."""
 
     clouds: Rows  # the number of each offer's cloud
     rows: Rows  # its row in that cloud's table
     distances: Floats
-    rtts: Floats
+    estimates: Floats
+    measured: Floats
+    rtts: Floats  # measured, or else estimated
     scores: Floats
 
     @classmethod
@@ -102,15 +118,34 @@ class _Numbers:
         numbers = np.concatenate([np.full(cloud.rows.size, number) for number, cloud in enumerate(clouds)])
         rows = np.concatenate([cloud.rows for cloud in clouds])
         prices = np.concatenate([cloud.table.usd_per_hour[cloud.rows] for cloud in clouds])
-        if wish.near is None:
-            nothing = np.full(rows.size, np.nan)
-            return cls(numbers, rows, nothing, nothing, weights.per_usd_per_hour * prices)
-        distances = np.concatenate([distances_in(cloud, wish.near) for cloud in clouds])
+        measured, nothing = _measured(clouds, wish.measured), np.full(rows.size, np.nan)
+        if wish.near is None and np.isnan(measured).all():
+            return cls(numbers, rows, nothing, nothing, nothing, nothing, weights.per_usd_per_hour * prices)
+        near = wish.near
+        distances = nothing if near is None else np.concatenate([distances_in(cloud, near) for cloud in clouds])
         # A site at an unknown place counts as if it were on the other side of the Earth.
-        rtts = estimated_rtt_ms(np.where(np.isnan(distances), FARTHEST_KM, distances))
+        estimates = estimated_rtt_ms(np.where(np.isnan(distances), FARTHEST_KM, distances))
         if wish.order is not None:
-            _fit_google(rtts, clouds, wish.order)
-        return cls(numbers, rows, distances, rtts, weights.per_rtt_ms * rtts + weights.per_usd_per_hour * prices)
+            _fit_google(estimates, clouds, wish.order)
+        rtts = np.where(np.isnan(measured), estimates, measured)
+        scores = weights.per_rtt_ms * rtts + weights.per_usd_per_hour * prices
+        return cls(numbers, rows, distances, estimates, measured, rtts, scores)
+
+    @property
+    def unlocated(self) -> NDArray[np.bool_]:
+        """Return which offers are at unknown places, and not measured either."""
+        return np.isnan(self.distances) & np.isnan(self.measured)
+
+
+def _measured(clouds: Sequence[CloudOffers], measured: Mapping[SiteKey, float]) -> Floats:
+    """Return the measured round trips of all offers, NaN where there is none."""
+    parts = [np.full(cloud.rows.size, np.nan) for cloud in clouds]
+    for (provider, site_id), rtt_ms in measured.items():
+        for part, cloud in zip(parts, clouds, strict=True):
+            row = cloud.table.row_of_site.get(site_id) if cloud.table.offers[0].provider is provider else None
+            if row is not None:
+                part[cloud.rows == row] = rtt_ms
+    return np.concatenate(parts)
 
 
 def distances_in(cloud: CloudOffers, near: Position) -> Floats:
@@ -134,7 +169,7 @@ def _best(clouds: Sequence[CloudOffers], numbers: _Numbers, wish: Wish) -> list[
     by_distance = wish.closest_first and not np.isnan(numbers.rtts).any()
     measure = np.round(numbers.rtts, 3) if by_distance else np.round(numbers.scores, 1)
     in_trouble = np.array([cloud.trouble is not None for cloud in clouds])[numbers.clouds]
-    groups = 2 * in_trouble + np.isnan(numbers.distances)
+    groups = 2 * in_trouble + numbers.unlocated
     # The rows of a table are in the order of price and site id.
     ties = np.array([cloud.preference for cloud in clouds])[numbers.clouds] * _MORE_THAN_SITES + numbers.rows
     best: list[int] = []
@@ -182,29 +217,33 @@ class _Facts:
             return ("first: nothing else fits",)
         one, other = self._offer(first), self._offer(second)
         closer_ms = float(self.numbers.rtts[second] - self.numbers.rtts[first])
-        is_weighed = not (self.wish.closest_first or other.trouble or np.isnan(self.numbers.distances[second]))
+        is_weighed = not (self.wish.closest_first or other.trouble or self.numbers.unlocated[second])
         return (first_words(closer_ms, other.offer.usd_per_hour - one.offer.usd_per_hour),) if is_weighed else ()
 
     def placement(self, row: int, rank: int, why_first: tuple[str, ...]) -> RankedPlacement:
         one = self._offer(row)
-        located = not np.isnan(self.numbers.distances[row])
-        distance = float(self.numbers.distances[row]) if located else None
-        rtt = float(self.numbers.rtts[row]) if located else None
-        reasons = (*self._where(one, distance, rtt), *self._what(one), *why_first)
-        return RankedPlacement(rank, one.located, one.offer, distance, rtt, float(self.numbers.scores[row]), reasons)
+        distance, measured = _known(self.numbers.distances[row]), _known(self.numbers.measured[row])
+        estimate = None if distance is None else float(self.numbers.estimates[row])
+        reasons = (*self._where(one, distance, estimate, measured), *self._what(one), *why_first)
+        score = float(self.numbers.scores[row])
+        return RankedPlacement(rank, one.located, one.offer, distance, estimate, score, reasons, measured)
 
-    def _where(self, one: _Offered, distance: float | None, rtt: float | None) -> Iterable[str]:
-        if self.wish.near is None:
-            return
-        if distance is None or rtt is None:
+    def _where(
+        self, one: _Offered, distance: float | None, estimate: float | None, measured: float | None
+    ) -> Iterable[str]:
+        if measured is not None:
+            yield measured_words(distance, measured)
+        elif distance is not None and estimate is not None:
+            yield distance_words(distance, estimate)
+        elif not np.isnan(self.numbers.rtts[0]):
             yield "place unknown: ranked after every known place"
+        if distance is None:
             return
-        yield distance_words(distance, rtt)
         if distance == np.nanmin(self.numbers.distances):
             yield "nearest that fits"
         if vague := precision_words(one.located.precision):
             yield vague
-        if one.google_region and self.wish.order is not None:
+        if measured is None and one.google_region and self.wish.order is not None:
             yield self.wish.order.reason
 
     def _what(self, one: _Offered) -> Iterable[str]:
@@ -215,3 +254,7 @@ class _Facts:
             yield "dedicated IP"
         if one.trouble:
             yield one.trouble
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
@@ -16,11 +16,13 @@ from fleet.pairing_service import PairingService
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
+from launch.launch_feed import LaunchFeed
 from launch.playable_time import PlayableTimes
 from launch.service import LaunchOrder
 from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import Launch, LaunchEvent
+from placement.measured_rtt import RttProbe
 from placement.ranking import Placements
 from providers.registry import Registry
 from providers.storage.signing import UrlSigner
@@ -80,6 +82,7 @@ class Services:
     library: GameLibrary
     launches: LaunchRequests
     progress: Progress
+    launch_feed: LaunchFeed
     machines: VmFeed
     alerts: AlertFeed
     operator_alerts: OperatorAlertFeed
@@ -89,6 +92,7 @@ class Services:
     pairings: PairingService
     playable: PlayableTimes
     saves: PlayerSaves
+    rtt_probes: Sequence[RttProbe] = ()
     pace: Pace = field(default_factory=Pace)
 
 

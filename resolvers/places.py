@@ -8,7 +8,9 @@ from decimal import Decimal
 from auth.authorization import require
 from models.catalog import Console, ConsoleType
 from placement.coordinates import Position
+from placement.measured_rtt import RttProbe
 from placement.ranking import LocatedSite, RankedPlacement
+from placement.scoring import SiteKey
 from placement.summaries import LocationSummary, summarize
 from providers.base import ProviderName
 from resolvers.context import Context
@@ -95,10 +97,25 @@ async def closest(
 
 
 async def placements(
-    context: Context, near: Position | None, console: ConsoleType, provider: ProviderName | None, limit: int | None
+    context: Context,
+    console: ConsoleType,
+    near: Position | None,
+    provider: ProviderName | None,
+    limit: int | None,
+    measured: Mapping[SiteKey, float],
 ) -> list[RankedPlacement]:
     """Return placements in the order in which a launch would try them."""
     require(context.caller, "Query.placements")
     return await context.services.placements.rank(
-        await context.loaders.console.load(console), near, provider=provider, limit=page_size(limit, "limit", 10)
+        await context.loaders.console.load(console),
+        near,
+        provider=provider,
+        limit=page_size(limit, "limit", 10),
+        measured=measured,
     )
+
+
+def rtt_probes(context: Context) -> Sequence[RttProbe]:
+    """Return the endpoints that players may measure; none unless the operator has set some."""
+    require(context.caller, "Query.rttProbes")
+    return context.services.rtt_probes

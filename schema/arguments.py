@@ -24,6 +24,13 @@ UserId = Annotated[
         "users are included. Players may only name themselves."
     ),
 ]
+AfterChange = Annotated[
+    str | None,
+    strawberry.argument(
+        description="The `cursor` of the last event that was received: everything that has changed since comes first. "
+        "Null: only what changes from now on."
+    ),
+]
 OneConsole = Annotated[ConsoleType, strawberry.argument(description="The console.")]
 MachineConsole = Annotated[ConsoleType, strawberry.argument(description="The console whose machine is needed.")]
 FittingConsole = Annotated[

@@ -14,10 +14,10 @@ import strawberry
 import models.launches
 from errors import NotFoundError
 from launch.service import LaunchOrder
-from resolvers import catalog, launches, vms
+from resolvers import catalog, changes, launches, vms
 from resolvers.context import Context
 from resolvers.pagination import Page
-from schema.arguments import After, First, Input, UserId
+from schema.arguments import After, AfterChange, First, Input, UserId
 from schema.attempts import PlacementAttempt
 from schema.catalog import Console
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
@@ -27,7 +27,7 @@ from schema.ids import global_id, key_of
 from schema.launch_times import PlayableIn
 from schema.mutation_errors import ERRORS, ErrorsAsData, MutationError
 from schema.node import Info, Node
-from schema.places import CoordinatesInput
+from schema.places import CoordinatesInput, MeasuredRttInput, measured_by_site
 from schema.records import made, resolved, same, show, shown_by
 from schema.vms import VM
 
@@ -237,6 +237,11 @@ class CreateVmInput:
         description="How many hours the machine may run: more than 0, at most 24. If omitted, the console's value is "
         "used.",
     )
+    measured_rtt: list[MeasuredRttInput] | None = strawberry.field(
+        default=None,
+        description="Round trips that the player's device measured, at most 100. They replace the estimates of these "
+        "sites in the ranking. A repeated request may send others.",
+    )
     user_id: str | None = strawberry.field(
         default=None, description="The user who plays. Services and operators only; a player always plays as itself."
     )
@@ -259,6 +264,7 @@ class CreateVmInput:
             idle_stop_minutes=self.idle_stop_minutes,
             max_session_hours=self.max_session_hours,
             idempotency_key=self.idempotency_key,
+            measured=measured_by_site(self.measured_rtt),
         )
 
 
@@ -324,6 +330,20 @@ class LaunchMutation:
         return CancelLaunchPayload(launch=Launch.of(cancelled))
 
 
+@strawberry.type(description="One event of `launchChanges`.")
+class LaunchChange:
+    cursor: str = strawberry.field(
+        description="Where to continue after a lost connection: pass it as `after`. Some events may then come twice."
+    )
+    launch: Launch | None = strawberry.field(
+        description="The launch as it is now. Null in the first event, which says that no later change will be missed."
+    )
+
+    @classmethod
+    def of(cls, seen: changes.Seen[models.launches.Launch]) -> LaunchChange:
+        return cls(cursor=seen.cursor, launch=None if seen.record is None else Launch.of(seen.record))
+
+
 @strawberry.type
 class LaunchSubscription:
     @strawberry.subscription(
@@ -342,6 +362,33 @@ class LaunchSubscription:
         ] = 0,
     ) -> AsyncGenerator[LaunchProgress, None]:
         return _as_graphql(await launches.launch_progress(info.context, key_of("Launch", launch_id), after))
+
+    @strawberry.subscription(
+        description="Follow all launches that the caller may see: sends each launch whenever it changes, without an "
+        "end. `launchProgress` sends the single events of one launch."
+    )
+    async def launch_changes(
+        self,
+        info: Info,
+        status: Annotated[
+            list[LaunchStatus] | None,
+            strawberry.argument(
+                description="Only launches with one of these statuses, and each launch once more when it leaves them. "
+                "Null: all."
+            ),
+        ] = None,
+        user_id: UserId = None,
+        after: AfterChange = None,
+    ) -> AsyncGenerator[LaunchChange, None]:
+        return _changes_as_graphql(await changes.launch_changes(info.context, status, user_id, after))
+
+
+async def _changes_as_graphql(
+    events: AsyncGenerator[changes.Seen[models.launches.Launch], None],
+) -> AsyncGenerator[LaunchChange, None]:
+    async with aclosing(events):
+        async for seen in events:
+            yield LaunchChange.of(seen)
 
 
 async def _as_graphql(

@@ -14,13 +14,16 @@ import placement.summaries
 import providers.base
 from errors import InvalidInputError
 from placement.coordinates import Position
+from placement.measured_rtt import clamp_measured
+from placement.scoring import SiteKey
+from providers.base import SiteId
 from resolvers import catalog, launch_times, places
 from resolvers.pagination import Page
 from schema.arguments import After, First, FittingConsole, MachineConsole, OneProvider
 from schema.cache_control import SHARED_AS_PARENT, shared_for
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ProviderName
-from schema.ids import global_id
+from schema.ids import global_id, parts
 from schema.launch_times import PlayableIn
 from schema.node import Info, Node
 
@@ -39,6 +42,21 @@ class CoordinatesInput:
         return Position.create(self.latitude, self.longitude, path)
 
 
+@strawberry.input(description="A network round trip that the player's device measured.")
+class MeasuredRttInput:
+    site_id: strawberry.ID = strawberry.field(description="The global id of the site.")
+    rtt_ms: float = strawberry.field(
+        description="The round trip in milliseconds: more than 0, at most 60000. Values are clamped to 1 to 1000."
+    )
+
+
+MeasuredRtt = Annotated[
+    list[MeasuredRttInput] | None,
+    strawberry.argument(
+        description="Round trips that the player's device measured, at most 100. They replace the estimates of these "
+        "sites in the ranking."
+    ),
+]
 From = Annotated[CoordinatesInput, strawberry.argument(name="from", description="The player's position.")]
 FromOrNowhere = Annotated[
     CoordinatesInput | None,
@@ -180,6 +198,10 @@ class Placement:
     estimated_rtt_ms: float | None = strawberry.field(
         description="The estimated network round trip to the player in milliseconds. Null if the distance is unknown."
     )
+    measured_rtt_ms: float | None = strawberry.field(
+        description="The round trip that the player's device measured, in milliseconds, as far as it was sent. The "
+        "score uses it instead of the estimate."
+    )
     hourly_price: Decimal = strawberry.field(description="The price per hour of the machine, in USD.")
     score: float = strawberry.field(
         description="The score that the order follows, made of round trip and price. Lower is better."
@@ -200,11 +222,18 @@ class Placement:
             provider=ranked.offer.provider,
             distance_km=ranked.distance_km,
             estimated_rtt_ms=ranked.estimated_rtt_ms,
+            measured_rtt_ms=ranked.measured_rtt_ms,
             hourly_price=ranked.offer.usd_per_hour,
             score=ranked.score,
             reasons=list(ranked.reasons),
             ranked=ranked,
         )
+
+
+@strawberry.type(description="An endpoint to which a player's device may measure the round trip.")
+class RttProbe:
+    site_id: strawberry.ID = strawberry.field(description="The global id of the site that the endpoint stands for.")
+    url: str = strawberry.field(description="The address. A GET request to it has an answer without content.")
 
 
 @strawberry.type(description="The TensorDock hosts of one city.")
@@ -282,9 +311,19 @@ class PlaceQuery:
         limit: Annotated[
             int | None, strawberry.argument(description="How many placements to return: 1 to 100. Null: 10.")
         ] = 10,
+        measured_rtt: MeasuredRtt = None,
     ) -> list[Placement]:
         position = from_.position("from") if from_ else None
-        return _placements(await places.placements(info.context, position, console, provider, limit))
+        measured = measured_by_site(measured_rtt)
+        return _placements(await places.placements(info.context, console, position, provider, limit, measured))
+
+    @strawberry.field(
+        description="List the endpoints to which a player's device may measure round trips. Empty unless the operator "
+        "has set some.",
+        metadata=shared_for(60),
+    )
+    def rtt_probes(self, info: Info) -> list[RttProbe]:
+        return [RttProbe(site_id=site_id(*each.site), url=each.url) for each in places.rtt_probes(info.context)]
 
 
 def site_of(located: placement.ranking.LocatedSite) -> Site:
@@ -297,6 +336,17 @@ def site_of(located: placement.ranking.LocatedSite) -> Site:
 def site_id(provider: ProviderName, key: str) -> strawberry.ID:
     """Return the global id of a site, without a request to its cloud."""
     return global_id({ProviderName.TENSORDOCK: "Hostnode", ProviderName.CLOUDYPAD: "Region"}[provider], key)
+
+
+def measured_by_site(sent: Sequence[MeasuredRttInput] | None) -> dict[SiteKey, float]:
+    """Return measured round trips by site. Raise InvalidInputError as `clamp_measured` does."""
+    return clamp_measured((_site_key(each.site_id), each.rtt_ms) for each in sent or ())
+
+
+def _site_key(global_id_: strawberry.ID) -> SiteKey | None:
+    type_name, key = parts(global_id_) or ("", "")
+    provider = {"Hostnode": ProviderName.TENSORDOCK, "Region": ProviderName.CLOUDYPAD}.get(type_name)
+    return None if provider is None else (provider, SiteId(key))
 
 
 def _placements(ranked: Sequence[placement.ranking.RankedPlacement]) -> list[Placement]:

@@ -14,9 +14,9 @@ import models.launches
 import models.vms
 from billing.amounts import tidy
 from models.catalog import PRESETS
-from resolvers import catalog, launches, places, vms
+from resolvers import catalog, changes, launches, places, vms
 from resolvers.pagination import Page
-from schema.arguments import After, First, UserId
+from schema.arguments import After, AfterChange, First, UserId
 from schema.catalog import Console, Preset
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ProviderName, VMStatus
@@ -89,6 +89,7 @@ class VM(Node):
     last_activity_at: datetime | None = strawberry.field(
         description="When the machine was last seen in use. Null if it has not been."
     )
+    idle_stop_minutes: int = strawberry.field(description="How many minutes without play stop the machine.")
     stops_at: datetime | None = strawberry.field(
         description="When the session limit stops the machine, even if it is in use. Null if it is not running."
     )
@@ -162,7 +163,7 @@ show(
     ("id", "user_id", "created_at"),
     {
         **same("provider", "provider_id", "status", "user_id", "game_id", "ip_address", "created_at", "started_at"),
-        **same("stopped_at", "last_activity_at", "stops_at"),
+        **same("stopped_at", "last_activity_at", "idle_stop_minutes", "stops_at"),
         "id": made(lambda vm: global_id("VM", vm.id), "id"),
         "name": made(lambda vm: vm.tag, "tag"),
         "preset": made(lambda vm: _PRESETS[vm.preset], "preset"),
@@ -220,6 +221,20 @@ class VmQuery:
         return VMConnection.of(await vms.vms(info.context, status, user_id, first, after))
 
 
+@strawberry.type(description="One event of `vmChanges`.")
+class VMChange:
+    cursor: str = strawberry.field(
+        description="Where to continue after a lost connection: pass it as `after`. Some events may then come twice."
+    )
+    vm: VM | None = strawberry.field(
+        description="The VM as it is now. Null in the first event, which says that no later change will be missed."
+    )
+
+    @classmethod
+    def of(cls, seen: changes.Seen[models.vms.Vm]) -> VMChange:
+        return cls(cursor=seen.cursor, vm=None if seen.record is None else VM.of(seen.record))
+
+
 @strawberry.type
 class VmSubscription:
     @strawberry.subscription(
@@ -230,6 +245,32 @@ class VmSubscription:
         self, info: Info, vm_id: Annotated[strawberry.ID, strawberry.argument(description="The global id of the VM.")]
     ) -> AsyncGenerator[VM, None]:
         return _as_graphql(await vms.vm_status(info.context, key_of("VM", vm_id)))
+
+    @strawberry.subscription(
+        description="Follow all VMs that the caller may see: sends each VM whenever it changes, without an end. Two "
+        "changes in quick succession may be sent as one."
+    )
+    async def vm_changes(
+        self,
+        info: Info,
+        status: Annotated[
+            list[VMStatus] | None,
+            strawberry.argument(
+                description="Only VMs with one of these statuses, and each VM once more when it leaves them. Null: all."
+            ),
+        ] = None,
+        user_id: UserId = None,
+        after: AfterChange = None,
+    ) -> AsyncGenerator[VMChange, None]:
+        return _changes_as_graphql(await changes.vm_changes(info.context, status, user_id, after))
+
+
+async def _changes_as_graphql(
+    events: AsyncGenerator[changes.Seen[models.vms.Vm], None],
+) -> AsyncGenerator[VMChange, None]:
+    async with aclosing(events):
+        async for seen in events:
+            yield VMChange.of(seen)
 
 
 async def _as_graphql(states: AsyncGenerator[models.vms.Vm, None]) -> AsyncGenerator[VM, None]:

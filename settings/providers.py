@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import AnyHttpUrl, Field, SecretStr
-from pydantic_settings import BaseSettings
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from providers.base import ProviderName
 
 
 class ProviderSettings(BaseSettings):
@@ -111,6 +115,13 @@ class ProviderSettings(BaseSettings):
         description="Days for which a deleted save can be undeleted. Afterwards it is removed from the bucket.",
         examples=["30"],
     )
+    rtt_probe_urls: Annotated[tuple[tuple[ProviderName, str, AnyHttpUrl], ...], NoDecode] = Field(
+        (),
+        description="Endpoints to which players' browsers measure the round trip, one for each site, as "
+        "`PROVIDER:SITE=URL` separated by commas. Their origins are added to the console page's policy. Absent: "
+        "nothing is measured.",
+        examples=["CLOUDYPAD:us-central1=https://us-central1.ping.example.com/"],
+    )
     google_application_credentials: Path | None = Field(
         None,
         description="Google credentials file of the service. Absent: the credentials of the machine that it runs on.",
@@ -173,3 +184,29 @@ class ProviderSettings(BaseSettings):
         examples=["1"],
     )
     simulator_seed: int = Field(1, description="Random seed of the simulated clouds.", examples=["42"])
+
+    @field_validator("rtt_probe_urls", mode="before")
+    @classmethod
+    def _probes(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        probes = [_probe(entry.strip()) for entry in value.split(",") if entry.strip()]
+        sites = [probe[:2] for probe in probes]
+        if len(set(sites)) < len(sites):
+            raise ValueError("names a site twice")
+        if len(probes) > _MOST_PROBES:
+            raise ValueError(f"has more than {_MOST_PROBES} endpoints")
+        return tuple(probes)
+
+
+# The origin becomes part of a policy, so it has no sign that could end a directive, and no user or password.
+_PROBE_URL = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/|$)", re.ASCII)
+_MOST_PROBES = 100  # as many round trips as one request may carry
+
+
+def _probe(entry: str) -> tuple[str, str, str]:
+    site, _, url = entry.partition("=")
+    provider, _, site_id = site.partition(":")
+    if provider not in set(ProviderName) or not site_id or not _PROBE_URL.match(url):
+        raise ValueError("must be PROVIDER:SITE=URL, separated by commas")
+    return provider, site_id, url

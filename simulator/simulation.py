@@ -34,6 +34,7 @@ from simulator.google.service_account import IamCredentialsApi, ServiceAccount, 
 from simulator.machines.pool import MachinePark
 from simulator.park import Park
 from simulator.player_routes import PlayerRoutes
+from simulator.probes import Probes
 from simulator.registry.api import RegistryApi
 from simulator.state import DamagedStateError, StateFile
 from simulator.tensordock.service import Customer, TensorDock
@@ -169,6 +170,7 @@ class Simulation:
         IamCredentialsApi(account).add_routes(app.router)
         LocationFinderApi().add_routes(app.router)
         MetadataApi(PROJECT).add_routes(app.router)
+        Probes().add_routes(app.router, CONTROL)
         if self._google:
             self._google.add_routes(app.router, CONTROL)
             ComputeApi(self._google.machines).add_routes(app.router)

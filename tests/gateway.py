@@ -32,6 +32,7 @@ from fleet.pairing_service import PairingService
 from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
+from launch.launch_feed import LaunchFeed
 from launch.messages import ImageRefresh, LaunchInput
 from launch.playable_time import PlayableTimes
 from launch.progress_feed import ProgressFeed
@@ -202,7 +203,7 @@ async def gateway_world(
     engine, library, registry, geocoder = engine or StubEngine(), ShelfOfGames(), Registry([cloud]), Geocoder(db)
     placements = Placements(db, registry, geocoder)
     progress, machines, alerts = ProgressFeed(db), VmFeed(db), AlertFeed(db)
-    operator_alerts = OperatorAlertFeed(db)
+    operator_alerts, launch_feed = OperatorAlertFeed(db), LaunchFeed(db)
     services = Services(
         version="1.2.3",
         db=db,
@@ -211,6 +212,7 @@ async def gateway_world(
         library=library,
         launches=LaunchService(db, engine, registry, placements, library, SpendingLimits(db)),
         progress=progress,
+        launch_feed=launch_feed,
         machines=machines,
         alerts=alerts,
         operator_alerts=operator_alerts,
@@ -225,6 +227,7 @@ async def gateway_world(
         yield GatewayWorld(services, GraphQLExecution(), cloud, engine, library, progress, machines)
     finally:
         await progress.close()
+        await launch_feed.close()
         await machines.close()
         await alerts.close()
         await operator_alerts.close()

@@ -128,3 +128,34 @@ def test_roles_that_are_no_pairs_are_refused(monkeypatch: pytest.MonkeyPatch, va
 
     with pytest.raises(SettingsError, match=r"^JWT_ROLES: must be pairs such as their-word=operator, "):
         load_settings()
+
+
+def test_endpoints_to_measure_are_read_by_provider_and_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "RTT_PROBE_URLS", "CLOUDYPAD:us-central1=http://127.0.0.1:9/ping?a=b, TENSORDOCK:x-1=https://b.test ,"
+    )
+
+    probes = [(provider.value, site, str(url)) for provider, site, url in load_settings().rtt_probe_urls]
+
+    assert probes == [
+        ("CLOUDYPAD", "us-central1", "http://127.0.0.1:9/ping?a=b"),
+        ("TENSORDOCK", "x-1", "https://b.test/"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://a.test/",
+        "CLOUDYPAD=http://a.test/",
+        "AWS:x=http://a.test/",
+        "CLOUDYPAD:x=ftp://a.test/",
+        "CLOUDYPAD:x=http://a.test/,CLOUDYPAD:x=http://b.test/",
+        "CLOUDYPAD:x=http://a.test;script-src/",
+    ],
+)
+def test_endpoints_to_measure_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("RTT_PROBE_URLS", value)
+
+    with pytest.raises(SettingsError, match=r"^RTT_PROBE_URLS: "):
+        load_settings()

@@ -88,7 +88,7 @@ def create_app(
             Route("/exports/costs", Exports(gateway).export_costs, methods=["GET"]),
             *rest_routes(gateway),
             *([Route("/metrics", metrics.answer, methods=["GET"])] if metrics else ()),
-            *console.routes(),
+            *console.routes(probe.url for probe in gateway.services.rtt_probes),
             *(graphiql.routes() if explorer else ()),
             *rest_explorer.routes(gateway.services.version, page=explorer and open_explorer),
             *routes,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
+from collections.abc import Iterable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -23,20 +25,7 @@ from web.built_files import BuiltFiles
 PATH: Final = "/console"
 FOLDER: Final = Path(__file__).with_name("console")
 DIST: Final = FOLDER / "dist"
-CONTENT_SECURITY_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
 HEADERS: Final = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Permissions-Policy": "camera=(), geolocation=(self), microphone=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -44,12 +33,30 @@ HEADERS: Final = {
 _FILES: Final = BuiltFiles(DIST)
 
 
-def routes() -> list[BaseRoute]:
-    """Return the routes of the page and its files."""
+def routes(connect: Iterable[str] = ()) -> list[BaseRoute]:
+    """Return the routes of the page and its files. The page may also send requests to the origins of `connect`."""
+    headers = {**HEADERS, "Content-Security-Policy": content_security_policy(connect)}
     return [
-        Route(PATH, page, methods=["GET"]),
-        Route(f"{PATH}/{{name}}", file, methods=["GET"]),
+        Route(PATH, partial(page, headers), methods=["GET"]),
+        Route(f"{PATH}/{{name}}", partial(file, headers), methods=["GET"]),
     ]
+
+
+def content_security_policy(connect: Iterable[str] = ()) -> str:
+    """Return the page's policy: nothing but itself, and requests to the origins of these addresses."""
+    origins = sorted({f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, connect)})
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            " ".join(("connect-src 'self'", *origins)),
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
 
 
 def wants_page(request: Request) -> bool:
@@ -62,18 +69,18 @@ def redirect() -> Response:
     return RedirectResponse(PATH.removeprefix("/"), 302, {"Vary": "Accept"})
 
 
-async def page(request: Request) -> Response:
+async def page(page_headers: Mapping[str, str], request: Request) -> Response:
     """Return the page."""
     body, etag = _page(".." if request.scope.get("raw_path", b"").endswith(b"/") else ".")
-    headers = {**HEADERS, "Cache-Control": "no-cache", "ETag": etag}
+    headers = {**page_headers, "Cache-Control": "no-cache", "ETag": etag}
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     return Response(body, media_type="text/html", headers=headers)
 
 
-async def file(request: Request) -> Response:
+async def file(page_headers: Mapping[str, str], request: Request) -> Response:
     """Return one of the page's files. Raise 404 for unknown names."""
-    return _FILES.response(request, HEADERS)
+    return _FILES.response(request, dict(page_headers))
 
 
 @cache

@@ -26,7 +26,7 @@ from web.origins import is_loopback_origin, is_same_origin, normal_origin
 from web.proxies import TrustedProxies
 from web.request_logging import request_id_of
 
-_EVENT_ID: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
+_EVENT_ID: Final = re.compile(r"[0-9]{1,13}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)

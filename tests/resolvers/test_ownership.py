@@ -155,7 +155,8 @@ def test_no_other_subscription_takes_an_id() -> None:
     fields = SCHEMA.subscription_type.fields.items()
     taking = {f"{name}({each})" for name, field in fields for each, taken in field.args.items() if is_id(taken.type)}
 
-    assert taking == {"launchProgress(launchId)", "vmStatus(vmId)"}
+    following_all = {f"{name}({each})" for name in ("vmChanges", "launchChanges") for each in ("userId", "after")}
+    assert taking == {"launchProgress(launchId)", "vmStatus(vmId)"} | following_all
 
 
 def is_id(type_: Any) -> bool:

@@ -48,6 +48,15 @@ async def test_the_page_may_use_its_own_scripts_styles_and_connections_and_nothi
     assert answer.headers["permissions-policy"] == "camera=(), geolocation=(self), microphone=()"
 
 
+def test_the_page_may_also_measure_exactly_the_origins_that_are_set() -> None:
+    probes = ["https://a.test:8443/ping?x=1", "http://127.0.0.1:9/ping/us-central1", "https://a.test:8443/other"]
+
+    policy = console.content_security_policy(probes)
+
+    assert "; connect-src 'self' http://127.0.0.1:9 https://a.test:8443; " in policy
+    assert policy.count("http") == 2
+
+
 async def test_the_page_names_the_hash_of_every_trusted_document(served: str) -> None:
     async with aiohttp.ClientSession(f"http://{served}") as session, session.get("/console") as answer:
         page = await answer.text()
