@@ -107,6 +107,7 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandClient) -> list[object]:
+    from fleet.interruptions import InterruptionActivities
     from fleet.monitoring import MonitoringActivities, WatchTimes
     from fleet.pairing_window import PairingActivities
     from fleet.power import PowerActivities
@@ -133,6 +134,7 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
         PowerActivities(db, registry, streaming, meter, launches),
         MonitoringActivities(db, registry, streaming, WatchTimes()),
         PairingActivities(db, streaming),
+        InterruptionActivities(db, registry, streaming, launches),
     ]
 
 

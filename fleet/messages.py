@@ -40,6 +40,8 @@ class IncidentKind(StrEnum):
     STOPPED_OUTSIDE = "STOPPED_OUTSIDE"  # stopped by its host, its shutdown timer or an empty balance
     RUNS_OUTSIDE = "RUNS_OUTSIDE"  # recorded as stopped, but it runs and is billed
     RETENTION = "RETENTION"  # stopped for longer than stopped machines are kept
+    PREEMPTED = "PREEMPTED"  # its cloud takes it within seconds
+    MAINTENANCE = "MAINTENANCE"  # its cloud stops it soon, as announced an hour before
     INTERRUPTED = "INTERRUPTED"  # between two states, with no work in progress
     ENDED = "ENDED"  # its record was closed, as the sweeper does for machines that no cloud knows
 
@@ -155,11 +157,16 @@ class MonitorState:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Result of a check. `seen` is None if nothing requires action; the next check is due after `again_s` seconds."""
+    """Result of a check.
+
+    `seen` is None if nothing requires action; the next check is due after `again_s` seconds. `gives_notices`: the
+    machine's cloud announces when it stops the machine.
+    """
 
     seen: Incident | None
     memory: MonitorState
     again_s: float = 0.0
+    gives_notices: bool = False
 
 
 def launch_workflow_id(launch_id: str) -> str:

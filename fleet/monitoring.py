@@ -14,9 +14,10 @@ from billing.meter import Meter
 from errors import MachineLostError, ProviderError
 from fleet.health import Health, count_check, find_unmeasured, last_reading
 from fleet.inputs import CheckInput
+from fleet.interruptions import gives_notices
 from fleet.machine_operations import OnBoard, address_of
 from fleet.messages import CheckResult, Incident, IncidentKind, MonitorState
-from fleet.power_state import OFF
+from fleet.power_state import OFF, off_since
 from fleet.prices import ProviderPrices
 from fleet.save_upload import secure_saves
 from models.database import Database, Document
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 _LIBRARY_LOST: Final = (
     "The game lost access to the game library. It is available again: quit the game in Moonlight and start it"
 )
+
+_MAINTAINED: Final = "Google stops the machine for maintenance"
+_BEFORE_MAINTENANCE: Final = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class MonitoringActivities:
         looked_at = _now()
         try:
             if (seen := await self._check_cloud(vm, memory)) is not None:
-                return CheckResult(replace(seen, there_at=memory.there_at, seen_at=_now()), memory)
+                return CheckResult(replace(seen, there_at=memory.there_at, seen_at=seen.seen_at or _now()), memory)
             memory = replace(memory, there_at=looked_at)
         except ProviderError as error:
             log.warning("failed to read machine from cloud", extra={"vm": vm.id, "why": error.message})
@@ -86,7 +90,7 @@ class MonitoringActivities:
         if (seen := await self._check_use(vm, found, memory)) is not None:
             return CheckResult(seen, memory)
         cared_at = await self._keep_safe(vm, memory.cared_at)
-        return CheckResult(None, replace(memory, cared_at=cared_at), self._times.look_s)
+        return CheckResult(None, replace(memory, cared_at=cared_at), self._times.look_s, gives_notices(vm))
 
     def _check_record(self, vm: Vm, memory: MonitorState) -> Incident | None:
         """Return what the record alone shows."""
@@ -116,7 +120,7 @@ class MonitoringActivities:
         if vm.status is VmStatus.RUNNING and machine.state in OFF:
             billed = machine.state is not MachineState.STOPPED_RELEASED
             what = await self._why_off(vm, machine)
-            return Incident(IncidentKind.STOPPED_OUTSIDE, what, billed)
+            return Incident(IncidentKind.STOPPED_OUTSIDE, what, billed, seen_at=off_since(vm, machine))
         if vm.status is VmStatus.STOPPED and vm.billed_in_full and machine.state is MachineState.STOPPED_RELEASED:
             return Incident(IncidentKind.STOPPED_OUTSIDE, "its cloud has given its hardware to others")
         if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:
@@ -180,6 +184,8 @@ class MonitoringActivities:
         if (seen := find_unmeasured(vm, memory, now)) is not None:
             return seen
         ends = [] if vm.stops_at is None else [(vm.stops_at, "the session limit is reached")]
+        if (gives_way_at := _gives_way_at(vm)) is not None:
+            ends.append((gives_way_at, _MAINTAINED))
         if found is not None and found.paired is not None:
             fields["paired"] = found.paired
         if found is not None and found.in_use is not None:
@@ -236,11 +242,20 @@ def _check_clock(vm: Vm, times: WatchTimes) -> Incident | None:
     now = _now()
     if vm.status is VmStatus.RUNNING and vm.stops_at is not None and now >= vm.stops_at:
         return Incident(IncidentKind.LIMIT, f"the session limit of {vm.max_session_hours:g} hours is reached")
+    if (gives_way_at := _gives_way_at(vm)) is not None and now >= gives_way_at:
+        return Incident(IncidentKind.MAINTENANCE, _MAINTAINED, seen_at=now)
     kept_h = times.retention_billed_h if vm.billed_in_full else times.retention_h
     stopped = vm.status is VmStatus.STOPPED and vm.stopped_at is not None
     if stopped and now - (vm.stopped_at or now) >= timedelta(hours=kept_h):
         return Incident(IncidentKind.RETENTION, f"it was stopped for {kept_h:g} hours")
     return None
+
+
+def _gives_way_at(vm: Vm) -> datetime | None:
+    """Return when a machine that its cloud will stop for maintenance is stopped by us, with time for its saves."""
+    if vm.status is not VmStatus.RUNNING or vm.announced_stop_at is None:
+        return None
+    return vm.announced_stop_at - _BEFORE_MAINTENANCE
 
 
 def _idle(vm: Vm) -> timedelta:

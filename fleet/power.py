@@ -16,7 +16,7 @@ from fleet.health import stop_warning
 from fleet.inputs import LostMachine, PairDevice, Replacement, SavesWarning, StatusChange, VmRef
 from fleet.machine_operations import OnBoard, address_of
 from fleet.messages import IncidentKind, Off
-from fleet.power_state import OFF, while_on
+from fleet.power_state import OFF, off_since, while_on
 from fleet.provisioning import mark_lost
 from fleet.save_upload import secure_saves
 from models.audit import service_entry, write_with
@@ -24,7 +24,7 @@ from models.database import Database, Document
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageState
-from models.vms import ENDED, Vm, VmStatus, move_vm
+from models.vms import ENDED, Notice, Vm, VmStatus, move_vm
 from providers.base import Machine, MachineId, MachineState, Provider
 from providers.registry import Registry
 
@@ -34,6 +34,7 @@ _STARTS_OF_A_BROKEN_ONE: Final = 3
 _ON: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
 _CLOSED: Final = frozenset({VmStatus.LOST, *ENDED})
 _METERED: Final = frozenset({VmStatus.RUNNING, VmStatus.STOPPED})
+_ANNOUNCED: Final = frozenset({IncidentKind.PREEMPTED, IncidentKind.MAINTENANCE})
 _UNBILLED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.VANISHED})
 
 
@@ -86,7 +87,9 @@ class PowerActivities:
         elif status is VmStatus.RUNNING:
             await self._meter.record_state(vm, UsageState.RUNNING, since or now)
         by_host = change.found == IncidentKind.STOPPED_OUTSIDE
-        fields = {"detail": reason or None, **_fields(vm, status, now, change.billed, by_host=by_host)}
+        announced = change.found in _ANNOUNCED
+        by_cloud = by_host or announced
+        fields = {"detail": reason or None, **_fields(vm, status, now, change.billed, by_host=by_cloud)}
         if by_host and status is VmStatus.STOPPED and vm.status is not VmStatus.STOPPED:
             fields["warning"] = (
                 f"The machine was stopped at {since or now:%H:%M} UTC, but not by this service: {reason}"
@@ -94,6 +97,8 @@ class PowerActivities:
             await self._alerts.raise_alert(
                 AlertLevel.WARNING, OperatorAlertCode.MACHINE_STOPPED_BY_HOST, vm.id, f"{reason} ({vm.provider})"
             )
+        if announced and status is VmStatus.STOPPING:
+            fields["warning"] = f"{reason}. The saves are being uploaded"
         if status is VmStatus.STOPPED and (warning := stop_warning(reason, now)) is not None:
             fields["warning"] = warning
         try:
@@ -137,7 +142,7 @@ class PowerActivities:
             machine = await provider.machine(machine_id)
             if machine is None or machine.state in OFF:
                 billed = machine is not None and machine.state not in _UNBILLED
-                return Off(billed, _now())
+                return Off(billed, off_since(vm, machine))
             if machine.state is not MachineState.STOPPING:
                 await provider.stop(machine_id)
             await asyncio.sleep(self._poll_s)
@@ -258,6 +263,7 @@ def _fields(vm: Vm, status: VmStatus, now: datetime, billed: bool, *, by_host: b
     fields: Document = {}
     if status is not VmStatus.RUNNING:
         fields |= {"stop_warning": None, "health_warning": None, "library_warning": None}
+        fields |= {"notice": Notice.NONE, "announced_stop_at": None}
     runs_again = status is VmStatus.RUNNING and vm.status is VmStatus.STARTING
     if (status is VmStatus.STOPPING or runs_again) and not by_host:
         fields["warning"] = None

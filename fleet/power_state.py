@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from errors import MachineLostError, ProviderBusyError
 from models.vms import Vm
-from providers.base import MachineId, MachineState
+from providers.base import Machine, MachineId, MachineState
 from providers.registry import Registry
 
 T = TypeVar("T")
@@ -30,3 +31,10 @@ async def while_on(registry: Registry, vm: Vm, work: Awaitable[T]) -> T:
         if machine is None or machine.state in OFF:
             raise MachineLostError(f"the machine is no longer on: {error.message}") from error
         raise
+
+
+def off_since(vm: Vm, machine: Machine | None) -> datetime:
+    """Return when the machine went off, as its cloud says; now if that is unknown, or from before its last start."""
+    now, said = datetime.now(UTC), None if machine is None else machine.off_since
+    began = max((at for at in (vm.started_at, vm.start_asked_at) if at is not None), default=vm.created_at)
+    return said if said is not None and began <= said <= now else now

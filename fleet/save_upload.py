@@ -39,21 +39,29 @@ async def secure_saves(db: Database, onboard: OnBoard, vm: Vm) -> bool:
     slot = await find_slot(db, vm)
     if slot is None:
         return True  # no launch has set anything up on it
-    report = await onboard.upload_saves(address_of(vm), slot)
-    safe = report.is_safe
-    if (told := _warning_for(report)) is not None:
+    return await record_upload(db, vm, await onboard.upload_saves(address_of(vm), slot))
+
+
+async def record_upload(db: Database, vm: Vm, report: UploadReport | None, *, lacking: str | None = None) -> bool:
+    """Write the result of an upload to the VM and return whether it is safe.
+
+    `lacking` is what the player must know about saves that were not uploaded at all. `report` is None if none were.
+    """
+    safe = lacking is None and report is not None and report.is_safe
+    texts = [text for text in (lacking, None if report is None else _warning_for(report)) if text is not None]
+    if texts:
         log.log(
             logging.WARNING if safe else logging.ERROR,
             "the saves of a machine need attention",
             extra={
                 "vm": vm.id,
-                "outcome": report.outcome,
-                "object": report.stored_as,
-                "left_out": [str(one) for one in report.left_out[:_LISTED]],
+                "outcome": None if report is None else report.outcome,
+                "object": None if report is None else report.stored_as,
+                "left_out": [] if report is None else [str(one) for one in report.left_out[:_LISTED]],
             },
         )
     saved = {"saved_at": datetime.now(UTC)} if safe else {}
-    await db.update(Vm, {"_id": vm.id}, {"$set": {"saves_warning": told, **saved}})
+    await db.update(Vm, {"_id": vm.id}, {"$set": {"saves_warning": ". ".join(texts) or None, **saved}})
     return safe
 
 

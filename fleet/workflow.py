@@ -29,6 +29,13 @@ with workflow.unsafe.imports_passed_through():
         StatusChange,
         VmRef,
     )
+    from fleet.interruptions import (
+        SAVE_WITHIN,
+        InterruptionActivities,
+        NoticeRecord,
+        TakenMachine,
+        TimedSave,
+    )
     from fleet.messages import (
         ALLOWED_IN,
         NO_OP_IN,
@@ -42,10 +49,11 @@ with workflow.unsafe.imports_passed_through():
         Pin,
     )
     from fleet.monitoring import MonitoringActivities
+    from fleet.notice_listener import NoticeListener
     from fleet.power import PowerActivities
     from fleet.provisioning import ProvisioningActivities
     from fleet.unlimited_retries import ENDLESS
-    from models.vms import ENDED, VmStatus
+    from models.vms import ENDED, Notice, VmStatus
 
 T = TypeVar("T")
 Input = TypeVar("Input")
@@ -77,6 +85,7 @@ class MachineWorkflow:
         self._refused: int | None = None  # commands with greater numbers were never executed
         self._acting_on: IncidentKind | None = None  # an incident that is being handled
 
+        self._notices = NoticeListener()
         self._memory = MonitorState()
         self._looked = False  # whether the machine was checked in this run
         self._knows_status = False  # this run has read it
@@ -90,13 +99,17 @@ class MachineWorkflow:
         while self._status not in ENDED:
             if self._asked:
                 await self._carry_out(self._asked.popleft())
+            elif self._notices.has_notice:
+                await self._take_notice()
             elif self._has_reason_to_continue_as_new():
                 # A command that arrives now is executed first: its handler would wait for it in vain.
                 await workflow.wait_condition(lambda: bool(self._asked) or workflow.all_handlers_finished())
                 if not self._asked:
+                    await self._notices.stop()
                     self._continue_as_new()
             elif (seen := await self._watch()) is not None and not self._asked:
                 await self._handle(seen)
+        await self._notices.stop()
         if self._asked and workflow.patched("answer-at-the-end"):
             self._refused = self._number - len(self._asked)
             self._asked.clear()
@@ -215,6 +228,7 @@ class MachineWorkflow:
     async def _run_alone(self, work: Awaitable[None]) -> None:
         """Run one piece of work at a time. After an unexpected failure, the status remains as recorded."""
         self._busy = True
+        await self._notices.stop()
         try:
             await work
         except ActivityError:
@@ -232,7 +246,7 @@ class MachineWorkflow:
         memory = replace(self._memory, finishes=True)
         check = CheckInput(self._vm_id, memory)
         checking = asyncio.create_task(self._run(MonitoringActivities.check_machine, check, time=ENDLESS))
-        await workflow.wait_condition(lambda: checking.done() or bool(self._asked))
+        await workflow.wait_condition(lambda: checking.done() or self._is_called())
         if not checking.done():
             checking.cancel()
         try:
@@ -244,10 +258,27 @@ class MachineWorkflow:
                 await workflow.sleep(_PAUSE)
             return None
         self._memory = checked.memory
+        if checked.gives_notices and workflow.patched("notices"):
+            self._notices.start(self._vm_id)
         if checked.seen is None:
             with contextlib.suppress(TimeoutError):
-                await workflow.wait_condition(lambda: bool(self._asked), timeout=checked.again_s)
+                await workflow.wait_condition(self._is_called, timeout=checked.again_s)
         return checked.seen
+
+    def _is_called(self) -> bool:
+        return bool(self._asked) or self._notices.has_notice
+
+    async def _take_notice(self) -> None:
+        """Act on what the machine's cloud has announced."""
+        seen = self._notices.take()
+        at = seen.at or workflow.now()
+        if seen.notice is Notice.PREEMPTED:
+            await self._handle(Incident(IncidentKind.PREEMPTED, "Google takes this machine back", seen_at=at))
+        elif seen.notice is not None:
+            record = NoticeRecord(self._vm_id, seen.notice, at)
+            with contextlib.suppress(ActivityError):
+                await self._run(InterruptionActivities.record_notice, record, time=ENDLESS)
+            self._memory = replace(self._memory, cared_at=None)  # the next check uploads the saves at once
 
     async def _act_on(self, seen: Incident) -> None:
         self._acting_on = seen.finding
@@ -259,6 +290,8 @@ class MachineWorkflow:
                 await self._stop(seen.detail)
             case IncidentKind.STOPPED_OUTSIDE:
                 await self._handle_outside_stop(seen)
+            case IncidentKind.PREEMPTED | IncidentKind.MAINTENANCE:
+                await self._give_way(seen)
             case IncidentKind.RETENTION:
                 await self._delete(seen.detail)
             case IncidentKind.GONE:
@@ -294,6 +327,19 @@ class MachineWorkflow:
                 await self._warn_of_saves(
                     f"the latest saves exist on its disk alone: {seen.detail}, and it does not start"
                 )
+
+    async def _give_way(self, seen: Incident) -> None:
+        """Upload the saves within the notice, replace the machine if it was played on, and let it stop."""
+        noticed_at = seen.seen_at or workflow.now()
+        await self._write_status(VmStatus.STOPPING, seen.detail)
+        save = TimedSave(self._vm_id, noticed_at + SAVE_WITHIN)
+        try:
+            await self._run(InterruptionActivities.save_in_time, save, time=SAVE_WITHIN + _RESCUE_TIME)
+        except ActivityError as error:
+            await self._warn_of_saves(f"the saves could not be uploaded: {describe(error)}")
+        taken = TakenMachine(self._vm_id, f"taken:{workflow.uuid4()}", noticed_at)
+        await self._run(InterruptionActivities.replace_taken, taken, time=ENDLESS)
+        await self._turn_off(seen.detail)
 
     async def _record_loss(self, seen: Incident) -> None:
         """Mark the machine as lost, but try to save: it may respond even if its cloud does not know it."""

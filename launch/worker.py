@@ -33,6 +33,7 @@ _PLAIN: Final = (
         "fleet.unlimited_retries",
         "fleet.activity_errors",
         "fleet.provisioning",
+        "fleet.interruptions",
         "fleet.machine_operations",
         "fleet.inputs",
         "fleet.message_forms",

@@ -27,6 +27,14 @@ class VmStatus(StrEnum):
     LOST = "LOST"  # its deletion is unconfirmed, or the cloud lost it: the sweeper handles it until it is settled
 
 
+class Notice(StrEnum):
+    """What its cloud has announced about a machine."""
+
+    NONE = "NONE"
+    MAINTENANCE = "MAINTENANCE"  # it is stopped within the hour
+    PREEMPTED = "PREEMPTED"  # it is taken within 30 seconds
+
+
 _ALIVE = {VmStatus.PROVISIONING, VmStatus.RUNNING, VmStatus.STOPPING, VmStatus.STOPPED, VmStatus.STARTING}
 MOVES: Final[dict[VmStatus, set[VmStatus]]] = {
     VmStatus.PROVISIONING: {VmStatus.RUNNING, VmStatus.DELETING, VmStatus.FAILED, VmStatus.LOST},
@@ -110,6 +118,8 @@ class Vm(Model):
     library_warning: str | None = None  # a running game has lost access to the library
     price_warning: str | None = None  # it costs more than offered or than its player allowed
     saves_warning: str | None = None  # the fate of the saves; kept until they are safe
+    notice: Notice = Notice.NONE
+    announced_stop_at: datetime | None = None  # when its cloud stops it for maintenance
     replacement_launch_id: str | None = None  # the launch that moves its game to another machine
     detail: str | None = None
     changed_at: datetime | None = None  # when it was last written; the database sets it

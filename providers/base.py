@@ -155,8 +155,9 @@ class Machine:
 
     `ports` maps internal to external ports where the cloud forwards them; a port that it lacks is reached under its own
     number. If `made_anew_by_start` is true, the machine is off, its server was deleted, and a start creates a new
-    server with a new SSH host key. Only then is a pinned host key dropped; any other change of the key is refused. Only
-    `rent` sets `billed_from`, and only if that call placed the order.
+    server with a new SSH host key. Only then is a pinned host key dropped; any other change of the key is refused.
+    `off_since` is set where the cloud says when it stopped the machine. Only `rent` sets `billed_from`, and only if
+    that call placed the order.
     """
 
     id: MachineId
@@ -167,6 +168,7 @@ class Machine:
     usd_per_hour: Decimal | None = None
     ssh_user: str = "user"
     made_anew_by_start: bool = False
+    off_since: datetime | None = field(default=None, compare=False)
     billed_from: datetime | None = field(default=None, compare=False)
 
     def external_port(self, internal: int) -> int:

@@ -27,6 +27,8 @@ from simulator.delays import SHORT, Delays
 from simulator.google.catalog import BillingCatalog
 from simulator.google.compute import GoogleMachines
 from simulator.google.compute_api import ComputeApi
+from simulator.google.instance_metadata import InstanceMetadataApi
+from simulator.google.interruptions import Interruptions, metadata_by_address
 from simulator.google.location_finder import LocationFinderApi
 from simulator.google.metadata import MetadataApi
 from simulator.google.routes import GoogleRoutes
@@ -74,6 +76,7 @@ class Simulation:
         customer = Customer(API_KEY, API_TOKEN, options.balance_usd)
         self.tensordock = TensorDock(options.state_dir, self.park, self.clock, customer, seed=options.seed)
         self._google: GoogleRoutes | None = None
+        self._instance_metadata: InstanceMetadataApi | None = None
         self._catalog = BillingCatalog(options.host, StateFile(options.state_dir / "google" / "catalog.json"))
         self._running = AsyncExitStack()
         self._port = options.port
@@ -142,7 +145,10 @@ class Simulation:
 
     async def _start_google(self, park: MachinePark) -> None:
         machines = GoogleMachines(park, self.clock, self.options.state_dir / "google")
-        self._google = GoogleRoutes(machines, park)
+        interruptions = Interruptions(machines, park, self.clock)
+        self._running.push_async_callback(interruptions.close)
+        self._google = GoogleRoutes(machines, park, interruptions)
+        self._instance_metadata = InstanceMetadataApi(metadata_by_address(machines, park))
         await machines.restore()
 
         def switched_off_inside(machine_id: str) -> None:
@@ -174,6 +180,8 @@ class Simulation:
         if self._google:
             self._google.add_routes(app.router, CONTROL)
             ComputeApi(self._google.machines).add_routes(app.router)
+        if self._instance_metadata:
+            self._instance_metadata.add_routes(app.router)
         if isinstance(self.park, MachinePark):
             PlayerRoutes(self.park).add_routes(app.router, CONTROL)
             RegistryApi(self.park.images).add_routes(app.router, CONTROL)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeVar
 
 import orjson
 
 from errors import ProviderBusyError
+from models.vms import Notice
 from providers.base import ProgressCallback, no_progress
 from providers.cloudypad.cli import CloudyPadCli
 from providers.storage.bucket import Bucket
@@ -24,11 +26,13 @@ from streaming.dead_man_switch import arm_shutdown_timer
 from streaming.emulator_files import bring_core
 from streaming.images import pull_image
 from streaming.library_mount import LibrarySource, mount
+from streaming.notices import await_change, install_watcher, release_shutdown
 from streaming.pairing import PairedDevices, Pairing
 from streaming.patience import repeat
 from streaming.saves.discovery import FoundSlot, find_slots
 from streaming.saves.parts import MachineLabel
 from streaming.saves.slots import SaveSlot
+from streaming.saves.timed_upload import TimedUpload, upload_in_time
 from streaming.saves.transfer import Saves, UploadReport
 from streaming.sessions import Activity, end_sessions, measure_activity
 from streaming.ssh import CommandFailedError, Shell, Ssh
@@ -44,6 +48,7 @@ __all__ = [
     "Reading",
     "SaveSlot",
     "StreamingMachines",
+    "TimedUpload",
     "UploadReport",
 ]
 
@@ -217,6 +222,26 @@ class StreamingMachines:
     async def end_sessions(self, address: Address) -> None:
         """End all games on the machine, which then have written their saves to disk. Precedes the last upload."""
         await self._on(address, end_sessions)
+
+    async def await_notice(self, address: Address, known: Notice) -> Notice:
+        """Wait over one open connection until Google announces something other than `known`, and return it.
+
+        Only for machines at Google. Raises ProviderBusyError when the connection is lost.
+        """
+
+        async def wait(shell: Shell) -> Notice:
+            await install_watcher(shell)
+            return await await_change(shell, known)
+
+        return await self._on(address, wait)
+
+    async def save_in_time(self, address: Address, slot: SaveSlot, until: datetime) -> TimedUpload:
+        """End the games and upload the saves until this moment, the most valuable first."""
+        return await self._on(address, lambda shell: upload_in_time(shell, self._saves_of(address), slot, until))
+
+    async def release_shutdown(self, address: Address) -> None:
+        """Let a shutdown of a machine at Google go on at once, without the time that is kept for its saves."""
+        await self._on(address, release_shutdown)
 
     async def arm_shutdown_timer(self, address: Address, after_s: float) -> None:
         """Turn the machine off after this time unless called again."""

@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from billing.limits import SpendingLimits
 from billing.meter import Meter
+from fleet.interruptions import InterruptionActivities
 from fleet.monitoring import MonitoringActivities, WatchTimes
 from fleet.pairing_window import PairingActivities
 from fleet.power import PowerActivities
@@ -169,6 +170,7 @@ async def open_world(
         PowerActivities(served, registry, streaming, meter, launches, poll_s=0.02),
         MonitoringActivities(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),
         PairingActivities(served, streaming, pause_s=0.02),
+        InterruptionActivities(served, registry, streaming, launches),
         again_after=again_after,
     )
     running = asyncio.create_task(worker.run())

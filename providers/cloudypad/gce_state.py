@@ -54,7 +54,9 @@ class GceStateOverlay:
         if server is None:
             return replace(machine, state=MachineState.VANISHED)
         await self._ensure_label(self._compute, server, machine)
-        return replace(machine, state=_STATES.get(server.status, machine.state))
+        state = _STATES.get(server.status, machine.state)
+        off_since = server.stopped_at if state is MachineState.STOPPED_RELEASED else None
+        return replace(machine, state=state, off_since=off_since)
 
     async def list_labelled(self) -> list[Machine]:
         """Return every machine at Google that has our label, whether CloudyPad knows it or not."""

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -36,6 +37,7 @@ class GoogleServer:
     labels: Mapping[str, str]
     fingerprint: str
     disks: tuple[str, ...]
+    stopped_at: datetime | None = None
 
 
 class _OvertakenError(ProviderBusyError):
@@ -209,7 +211,16 @@ def _server(raw: Mapping[str, Any]) -> GoogleServer:
         labels=_labels(raw),
         fingerprint=str(raw.get("labelFingerprint", "")),
         disks=tuple(path for path in map(_below_projects, sources) if path),
+        stopped_at=_moment(raw.get("lastStopTimestamp")),
     )
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _below_projects(link: str) -> str:

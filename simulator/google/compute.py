@@ -8,11 +8,13 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from simulator.clock import Clock
 from simulator.google import disks
+from simulator.google.instance_metadata import InstanceMetadata
 from simulator.google.lives import Lives
 from simulator.machines.pool import MachinePark
 
@@ -50,6 +52,7 @@ class Server:
     accelerator: str
     spot: bool
     status: str = "PROVISIONING"
+    stopped_at: str | None = None
     labels: dict[str, dict[str, str]] = field(default_factory=dict)  # of the instance and its disks, by their names
 
     @property
@@ -87,13 +90,14 @@ class GoogleMachines:
         self._servers = {row["name"]: Server(**row) for row in rows}
         for server in self._servers.values():
             if server.status in ("RUNNING", "STAGING"):
+                self._park.machine(server.id).metadata = InstanceMetadata()
                 await self._park.power_on(server.id)
-                self._move(server, "RUNNING")
+                self.move(server, "RUNNING")
 
     async def make(self, order: Mapping[str, Any]) -> Server:
         """Return the server of this name, created if there is none; one that was given up begins from its image."""
         name = str(order["name"])
-        async with self._alone_on(name):
+        async with self.alone_on(name):
             server = self._servers.get(name)
             if server and server.status == "TERMINATED":
                 await self._boot(server)
@@ -104,7 +108,7 @@ class GoogleMachines:
             self._require_quota(str(order["zone"]))
             server = _ordered(order)
             self._servers[name] = server
-            self._move(server, "PROVISIONING")
+            self.move(server, "PROVISIONING")
             await self._park.create(
                 server.id,
                 user=server.user,
@@ -121,11 +125,14 @@ class GoogleMachines:
             raise CloudError(f"The resource 'instances/cloudypad-{name}' was not found")
         return server
 
+    def named(self, name: str) -> Server | None:
+        return self._servers.get(name)
+
     def all(self) -> list[Server]:
         return list(self._servers.values())
 
     async def start(self, name: str) -> None:
-        async with self._alone_on(name):
+        async with self.alone_on(name):
             server = self.find(name)
             if server.status != "RUNNING":
                 if server.zone in self.full_zones:
@@ -133,44 +140,44 @@ class GoogleMachines:
                 await self._boot(server)
 
     async def stop(self, name: str) -> None:
-        async with self._alone_on(name):
+        async with self.alone_on(name):
             server = self.find(name)
             if server.status != "TERMINATED":
-                self._move(server, "STOPPING")
+                self.move(server, "STOPPING")
                 await self._clock.sleep(STOP_TAKES_S)
                 await self._park.power_off(server.id)
-                self._move(server, "TERMINATED")
+                self.move(server, "TERMINATED")
 
     async def image(self, name: str) -> None:
         """Make an image of the root disk. The machine is off while that takes."""
         server = self.find(name)
         await self.stop(name)
-        async with self._alone_on(name):
+        async with self.alone_on(name):
             await self._clock.sleep(IMAGE_TAKES_S)
             disks.save(self._park.machine(server.id).folder, self._image(name), without=DATA_FOLDER)
         await self.start(name)
 
     async def snapshot(self, name: str) -> None:
         """Keep the content of the data disk."""
-        async with self._alone_on(name):
+        async with self.alone_on(name):
             await self._clock.sleep(IMAGE_TAKES_S)
             disks.save_folder(self._park.machine(self.find(name).id).tree, DATA_FOLDER, self._snapshot(name))
 
     async def give_up(self, name: str) -> None:
         """Delete server and disks; address, image and snapshot stay. May be repeated."""
-        async with self._alone_on(name):
+        async with self.alone_on(name):
             server = self._servers.get(name)
             if server and server.exists:
                 await self._park.destroy(server.id)
-                self._move(server, "GIVEN_UP")
+                self.move(server, "GIVEN_UP")
 
     async def vanish(self, name: str) -> None:
         """Delete the instance as at Google's own console: disks and network stay, and CloudyPad is not informed."""
-        async with self._alone_on(name):
+        async with self.alone_on(name):
             server = self.find(name)
             await self._park.destroy(server.id)
             server.labels.pop(server.instance_name, None)
-            self._move(server, "VANISHED")
+            self.move(server, "VANISHED")
 
     def label(self, server: Server, resource: str, labels: Mapping[str, str]) -> None:
         server.labels[resource] = dict(labels)
@@ -178,7 +185,7 @@ class GoogleMachines:
 
     async def delete(self, name: str) -> None:
         """Delete everything of this name. May be repeated."""
-        async with self._alone_on(name):
+        async with self.alone_on(name):
             if server := self._servers.pop(name, None):
                 await self._park.destroy(server.id)
                 self.lives.end(name)
@@ -188,7 +195,7 @@ class GoogleMachines:
     def switched_off_inside(self, machine_id: str) -> None:
         server = self._servers.get(machine_id.removeprefix(PREFIX))
         if server and server.status == "RUNNING":
-            self._move(server, "TERMINATED")
+            self.move(server, "TERMINATED")
 
     async def reset(self) -> None:
         self.full_zones.clear()
@@ -205,13 +212,14 @@ class GoogleMachines:
                 raise CloudError(QUOTA.format(name=name, limit="1.0", where=f"in region {region}"))
 
     async def _boot(self, server: Server) -> None:
-        self._move(server, "STAGING")
+        self.move(server, "STAGING")
         await self._clock.sleep(BOOT_TAKES_S)
+        self._park.machine(server.id).metadata = InstanceMetadata()
         await self._park.power_on(server.id)
-        self._move(server, "RUNNING")
+        self.move(server, "RUNNING")
 
     @contextlib.asynccontextmanager
-    async def _alone_on(self, name: str) -> AsyncIterator[None]:
+    async def alone_on(self, name: str) -> AsyncIterator[None]:
         async with self._locks.setdefault(name, asyncio.Lock()):
             yield
 
@@ -221,8 +229,10 @@ class GoogleMachines:
     def _snapshot(self, name: str) -> Path:
         return self._folder / name / "data"
 
-    def _move(self, server: Server, status: str) -> None:
+    def move(self, server: Server, status: str) -> None:
         server.status = status
+        if status == "TERMINATED":
+            server.stopped_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.lives.note(server.name, status)
         self._save()
 

@@ -121,6 +121,7 @@ def _instance(server: Server) -> dict[str, Any]:
             for number, name in enumerate(_names(server, "disks"))
         ],
         "scheduling": {"provisioningModel": "SPOT" if server.spot else "STANDARD"},
+        **({"lastStopTimestamp": server.stopped_at} if server.stopped_at else {}),
         **({"labels": labels} if labels else {}),
         "labelFingerprint": _fingerprint(labels),
     }

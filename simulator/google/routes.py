@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from simulator.google.compute import CloudError, GoogleMachines, Server
+from simulator.google.interruptions import Interruptions
 from simulator.machines.pool import MachinePark
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,61}")
@@ -21,7 +22,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 class GoogleRoutes:
     """Routes below `<control>/gcp`. A call ends when its work is done; a refusal is 409 with the cloud's words."""
 
-    def __init__(self, machines: GoogleMachines, park: MachinePark) -> None:
+    def __init__(self, machines: GoogleMachines, park: MachinePark, interruptions: Interruptions) -> None:
         self.machines = machines
         self._park = park
         self._steps: dict[str, Callable[[str], Awaitable[None]]] = {
@@ -32,6 +33,14 @@ class GoogleRoutes:
             "snapshot": machines.snapshot,
             "give-up": machines.give_up,
             "vanish": machines.vanish,
+            "preempt": interruptions.preempt,
+            "preempt-without-notice": interruptions.preempt_without_notice,
+            "announce-maintenance": interruptions.announce_maintenance,
+            "call-off-maintenance": interruptions.call_off_maintenance,
+            "maintain": interruptions.maintain,
+            "let-metadata-fail": interruptions.let_metadata_fail,
+            "silence-metadata": interruptions.silence_metadata,
+            "let-metadata-speak": interruptions.let_metadata_speak,
         }
 
     def add_routes(self, router: web.UrlDispatcher, base: str) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 
 from simulator.addresses import MachineAddress
 from simulator.clock import Clock
+from simulator.google.instance_metadata import InstanceMetadata
 from simulator.machines.container import WolfShape
 from simulator.machines.files import Files
 from simulator.machines.firewall import Firewall
 from simulator.machines.journal import Journal
 from simulator.machines.mounts import MountTable
 from simulator.machines.packages import Packages
+from simulator.machines.shutdown_delay import ShutdownDelay
 from simulator.machines.traffic import Traffic
 from simulator.machines.tree import ROOT_UID, FileTree
 from simulator.registry.catalog import ImageCatalog
@@ -42,6 +44,8 @@ class Host:
         self.journal = Journal(self.tree)
         self.traffic = Traffic(clock)
         self.firewall = Firewall(self.traffic)
+        self.shutdown_delay = ShutdownDelay(self.root_files, clock)
+        self.metadata: InstanceMetadata | None = None  # of machines at Google
         self.wolf_shape = WolfShape.NEWER
         self.is_on = False
         self.booted_at = 0.0

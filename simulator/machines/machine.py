@@ -88,6 +88,10 @@ class Machine(Host):
         """Stop the services, switch off, and notify the cloud. It is done when the task ends."""
         return self._from_outside(self._shut_down())
 
+    def press_power_button(self) -> asyncio.Task[None]:
+        """Shut down as soon as no program delays it. It is off when the task ends."""
+        return self._from_outside(self._shut_down(delayed=True))
+
     def reboot(self) -> asyncio.Task[None]:
         """Stop the services and boot again. SSH answers when the task ends."""
         return self._from_outside(self._reboot())
@@ -96,6 +100,7 @@ class Machine(Host):
         self.mounts.forget()
         self.is_on = True
         self.booted_at = self.clock.now()
+        self.shutdown_delay.reload()
         self.root_files.write(BOOT_ID_FILE, f"{uuid.uuid4()}\n")
         await self._ssh.open()
         self.in_background(self._start_up())
@@ -123,7 +128,9 @@ class Machine(Host):
         task.add_done_callback(self._outer_tasks.discard)
         return task
 
-    async def _shut_down(self) -> None:
+    async def _shut_down(self, *, delayed: bool = False) -> None:
+        if delayed:
+            await self.shutdown_delay.wait()
         await self.systemd.stop_all()
         await self.power_off()
         await self._powered_off(self.name)

@@ -135,14 +135,19 @@ class Saves:
 
     async def upload(self, shell: Shell, slot: SaveSlot) -> UploadReport:
         """Upload the machine's files to the bucket, verified by number, size and checksum."""
-        folder = SaveFolder(shell, slot.home, self._limit_bytes)
         reports = []
         for part in PARTS:
-            marker = await read_marker(shell, slot, part.kind)
-            if marker is None or not marker.finished or marker.prefix != slot.prefix:
-                return UploadReport(UploadOutcome.NOT_RESTORED)
-            reports.append(await self._upload(folder, marker, part))
-        return _combine(*reports)
+            reports.append(await self.upload_part(shell, slot, part))
+            if reports[-1].outcome is UploadOutcome.NOT_RESTORED:
+                return reports[-1]
+        return combine(*reports)
+
+    async def upload_part(self, shell: Shell, slot: SaveSlot, part: SavePart) -> UploadReport:
+        """Upload the files of one part, as `upload` does for all."""
+        marker = await read_marker(shell, slot, part.kind)
+        if marker is None or not marker.finished or marker.prefix != slot.prefix:
+            return UploadReport(UploadOutcome.NOT_RESTORED)
+        return await self._upload(SaveFolder(shell, slot.home, self._limit_bytes), marker, part)
 
     async def _restore(self, folder: SaveFolder, slot: SaveSlot, part: SavePart, marker: RestoreMarker | None) -> int:
         if marker is not None and marker.finished and marker.prefix != slot.prefix:
@@ -304,7 +309,7 @@ class Saves:
         return select_superfluous(names, datetime.now(UTC), last=self._versions_kept, began_with=began_with)
 
 
-def _combine(game: UploadReport, states: UploadReport) -> UploadReport:
+def combine(game: UploadReport, states: UploadReport) -> UploadReport:
     """Combine the parts' reports. A player who deletes the last state has not lost a save."""
     if states.outcome is UploadOutcome.VANISHED and game.files:
         states = replace(states, outcome=UploadOutcome.EMPTY)

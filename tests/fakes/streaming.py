@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import datetime
 
 from errors import GatewayError, ProviderError, ProviderRefusedError
+from models.vms import Notice
 from providers.base import ProgressCallback
 from streaming.machine import Activity, Address, GameToPlay, PairedDevices, Reading, SaveSlot, UploadReport
 from streaming.saves.survey import LeftOut
+from streaming.saves.timed_upload import TimedUpload
 from streaming.saves.transfer import UploadOutcome
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
@@ -37,6 +40,8 @@ class FakeStreaming:
         self.readings: list[Reading | None] = []  # what each look was given of the one before
         self.library_lost = False
         self.left_out: tuple[LeftOut, ...] = ()
+        self.notices: asyncio.Queue[Notice] = asyncio.Queue()  # what is announced next
+        self.cut = False  # the time is too short for all saves
         self.host_key = HOST_KEY
         self.dead_man_s = 0.0
         self._called: dict[str, asyncio.Event] = {}
@@ -102,6 +107,20 @@ class FakeStreaming:
 
     async def end_sessions(self, address: Address) -> None:
         await self._enter("end_sessions")
+
+    async def await_notice(self, address: Address, known: Notice) -> Notice:
+        await self._enter("await_notice")
+        while (notice := await self.notices.get()) is known:
+            pass
+        return notice
+
+    async def save_in_time(self, address: Address, slot: SaveSlot, until: datetime) -> TimedUpload:
+        await self._enter("save_in_time")
+        self.uploaded.append(slot)
+        return TimedUpload(UploadReport(self.outcome, left_out=self.left_out), complete=not self.cut)
+
+    async def release_shutdown(self, address: Address) -> None:
+        await self._enter("release_shutdown")
 
     async def wake(self, address: Address) -> None:
         await self._enter("wake")

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from simulator.machines import packages
 from simulator.machines.command import Command, NotSimulatedError, report_not_simulated
 from simulator.machines.machine import Machine
-from simulator.machines.programs import disk, docker, look, rclone, run_as, system, wolf
+from simulator.machines.programs import disk, docker, look, notices, rclone, run_as, system, wolf
 from simulator.machines.programs.call import Call, Program
 
-_FAMILIES = (disk, docker, look, rclone, run_as, system, wolf)
+_FAMILIES = (disk, docker, look, notices, rclone, run_as, system, wolf)
 PROGRAMS: Mapping[str, Program] = {name: program for family in _FAMILIES for name, program in family.PROGRAMS.items()}
-# A new machine lacks what packages bring and what CloudyPad writes.
-FRESH_PROGRAMS = PROGRAMS.keys() - packages.PROGRAMS.values() - wolf.SCRIPTS.keys()
+# A new machine lacks what packages bring, and what CloudyPad and the service write.
+FRESH_PROGRAMS = PROGRAMS.keys() - packages.PROGRAMS.values() - wolf.SCRIPTS.keys() - notices.SCRIPTS.keys()
 NOT_FOUND = 127
 
 

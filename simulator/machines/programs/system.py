@@ -15,6 +15,7 @@ APT_FAILED = 100
 LOCK_MESSAGE = "Could not open lock file /var/lib/dpkg/lock-frontend - open (13: Permission denied)"
 INACTIVE, NO_SUCH_UNIT = 3, 5
 POWER = ("poweroff", "reboot")
+KILLED = ("kill", "--signal=HUP", "systemd-logind.service")
 CHANGES = ("start", "stop", "restart", "enable", "daemon-reload", *POWER)
 REASONS = {
     "exit-code": "the control process exited with error code",
@@ -24,7 +25,10 @@ REASONS = {
 
 
 async def systemctl(call: Call) -> int:
-    """Run `systemctl VERB [UNIT]`."""
+    """Run `systemctl VERB [UNIT]`, and `systemctl kill --signal=HUP systemd-logind.service`."""
+    if call.arguments == KILLED and call.user.uid == 0:
+        call.machine.shutdown_delay.reload()
+        return 0
     _, words = call.options("")
     verb, names = words[0] if words else "", words[1:]
     if verb not in (*CHANGES, "is-active") or len(names) != (verb not in (*POWER, "daemon-reload")):

@@ -16,6 +16,7 @@ PATIENCE_REAL_S = 10.0  # a service does its real work in real time, however fas
 RESTART_DELAY_S = "0.1"
 RESTARTS_LIMIT = 5
 NOTIFY_FOLDER = "/run/systemd/notify"
+RUNTIME_FOLDER = "/run"
 
 
 class Service:
@@ -67,6 +68,7 @@ class Service:
         self._ready.set()
 
     async def _start(self) -> bool:
+        self._create_runtime_folder()
         if not await self._run_all("ExecStartPre"):
             return self._fail("exit-code")
         kind = self.unit.get("Service", "Type", "simple")
@@ -122,8 +124,19 @@ class Service:
         streams = Streams(Bytes(), output, output)
         return await self._run_program(Command(argv, ROOT, streams, "/", environment | self._environment()))
 
+    def _create_runtime_folder(self) -> None:
+        """Create the unit's folder in memory, empty."""
+        files = self._host.root_files
+        if name := self.unit.get("Service", "RuntimeDirectory"):
+            folder = f"{RUNTIME_FOLDER}/{name}"
+            files.mkdir(folder, parents=True)
+            for each in files.listdir(folder):
+                files.remove(f"{folder}/{each}")
+
     def _environment(self) -> dict[str, str]:
         environment: dict[str, str] = {}
+        if name := self.unit.get("Service", "RuntimeDirectory"):
+            environment["RUNTIME_DIRECTORY"] = f"{RUNTIME_FOLDER}/{name}"
         for path in self.unit.every("Service", "EnvironmentFile"):
             if not self._host.root_files.is_file(path):
                 self._host.journal.append(self.unit.name, b"Failed to load environment files\n")

@@ -18,7 +18,8 @@ SIMULATED: Mapping[str, tuple[str, ...]] = {
     "Unit": ("Description", "After", "Wants", "Requires"),
     "Service": (
         *("Type", "EnvironmentFile", "ExecStartPre", "ExecStart", "ExecStop", "Restart", "RestartSec"),
-        "TimeoutStartSec",
+        *("TimeoutStartSec", "RuntimeDirectory"),
+        *("NoNewPrivileges", "ProtectHome", "ProtectSystem", "MemoryMax", "TasksMax", "Nice"),  # without effect here
     ),
     "Timer": ("OnActiveSec", "OnBootSec", "OnCalendar", "OnUnitActiveSec", "AccuracySec"),
     "Install": ("WantedBy",),
