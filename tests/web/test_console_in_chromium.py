@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from placement.geocoding import Geocoder
 from placement.ranking import Placements
 from providers.base import SiteId
 from tests.gateway import ANN, GatewayWorld, listening, token, web_gateway
+from tests.saves_shelf import MONDAY, ON_M1, ON_M2, Shelf, account, shelf
 from tests.web.chromium import EXECUTABLE, Page, open_page
 from tests.web.cut_line import CutLine, line_to
 from tests.world import World, world
@@ -30,11 +32,25 @@ pytestmark = [
     ),
 ]
 
-__all__ = ["world"]
+__all__ = ["account", "shelf", "world"]
 
 STATUS: Final = "document.querySelector('[data-status]')?.dataset.status"
 STEPS: Final = "[...document.querySelectorAll('.steps li')].map(step => step.dataset.status)"
 SEQUENCES: Final = "[...document.querySelectorAll('[data-sequence]')].map(line => Number(line.dataset.sequence))"
+
+
+async def sign_in(page: Page) -> None:
+    await page.until("document.querySelector('#credential')")
+    await page.write("#credential", token(ANN, lasting_s=600))
+    await page.click(".sign-in button")
+
+
+async def press(page: Page, label: str, within: str = "body") -> None:
+    """Click on the button or link of this name, once it is there and can be used."""
+    named = f"""[...document.querySelectorAll({json.dumps(within)} + ' :is(button, a, summary)')]
+        .find(one => one.innerText.trim() === {json.dumps(label)} && !one.disabled)"""
+    await page.until(named)
+    await page.evaluate(f"({named}).click()")
 
 
 @dataclass
@@ -45,29 +61,27 @@ class Opened:
     world: World
     line: CutLine
 
-    async def sign_in(self) -> None:
-        await self.page.until("document.querySelector('#credential')")
-        await self.page.write("#credential", token(ANN, lasting_s=600))
-        await self.page.click(".sign-in button")
-
-    async def press(self, label: str) -> None:
-        """Click on the button or link of this name, once it is there and can be used."""
-        named = f"""[...document.querySelectorAll('button, a, summary')]
-            .find(one => one.innerText.trim() === {json.dumps(label)} && !one.disabled)"""
-        await self.page.until(named)
-        await self.page.evaluate(f"({named}).click()")
-
     async def launch_near_dallas(self) -> None:
         """Choose a game and a place, and launch the game."""
-        await self.press("Nintendo Switch\nmenu only")
-        await self.press("Mario Odyssey")
+        await press(self.page, "Nintendo Switch\nmenu only")
+        await press(self.page, "Mario Odyssey")
         await self.page.write(".degrees label:nth-child(1) input", "32.78")
         await self.page.write(".degrees label:nth-child(2) input", "-96.8")
         await self.page.evaluate("document.activeElement.blur()")
         await self.page.until("document.querySelector('.placements li')?.innerText.includes('Dallas')")
         await self.page.until("/\\$[0-9.]+/.test(document.querySelector('.evening')?.innerText)")
-        await self.press("Launch Mario Odyssey")
+        await press(self.page, "Launch Mario Odyssey")
         await self.page.until(f"{STATUS} === 'RUNNING'")
+
+
+@pytest.fixture
+async def saves(shelf: Shelf, tmp_path: Path) -> AsyncIterator[tuple[Page, Shelf]]:
+    """A browser that shows ann's saves of the Game Boy."""
+    app = create_app(web_gateway(shelf.gateway), Readiness())
+    async with listening(app) as address, open_page(f"http://{address}/console#/saves?console=GB", tmp_path) as page:
+        await sign_in(page)
+        yield page, shelf
+        (tmp_path / "page.png").write_bytes(await page.picture())
 
 
 @pytest.fixture
@@ -100,7 +114,7 @@ async def test_a_player_launches_a_game_and_follows_it_over_a_full_site_and_a_lo
     world.cloud.full.add(SiteId("dallas"))
     installing = world.streaming.hold("install")
 
-    await opened.sign_in()
+    await sign_in(page)
     await opened.launch_near_dallas()
     await installing.wait()
     await page.until("document.querySelectorAll('.attempts li').length === 2")
@@ -119,7 +133,7 @@ async def test_a_player_launches_a_game_and_follows_it_over_a_full_site_and_a_lo
     assert launch.user_id == "ann"
     await page.until("document.querySelector('.address code')?.innerText === '127.0.0.1'")
     await page.until("document.querySelector('.lost').hidden")
-    await opened.press("Get a PIN")
+    await press(page, "Get a PIN")
     await page.until("/^[0-9]{4}$/.test(document.querySelector('.pin')?.innerText)")
     assert await page.evaluate("document.querySelector('.qr').decode().then(() => true)")
     assert [url for url in page.requests if opened.line.address not in url] == []
@@ -129,16 +143,46 @@ async def test_a_player_launches_a_game_and_follows_it_over_a_full_site_and_a_lo
 async def test_a_player_cancels_a_launch_and_sees_that_nothing_is_left(opened: Opened) -> None:
     page, world = opened.page, opened.world
     installing = world.streaming.hold("install")
-    await opened.sign_in()
+    await sign_in(page)
     await opened.launch_near_dallas()
     await installing.wait()
 
-    await opened.press("Cancel the launch")
+    await press(page, "Cancel the launch")
     await page.until("document.querySelector('dialog[open]')")
-    await opened.press("Cancel it")
+    await press(page, "Cancel it")
     await page.until(f"{STATUS} === 'CANCELLED'")
 
     launch = await the_launch(world)
     assert launch.status is LaunchStatus.CANCELLED
     assert (await world.vm(launch)).status is VmStatus.DELETED
     assert world.cloud.rented == {}
+
+
+async def test_a_player_settles_a_conflict_restores_an_older_save_and_takes_a_deletion_back(
+    saves: tuple[Page, Shelf],
+) -> None:
+    page, shelf = saves
+    await shelf.upload(MONDAY, b"level 1")
+    await shelf.upload(MONDAY + timedelta(hours=1), b"level 2", ON_M2)
+    await shelf.conflict(b"level 3", ON_M1)
+    await page.evaluate("location.reload()")
+
+    await page.until("document.querySelectorAll('.choices li').length === 2")
+    await press(page, "Keep this version", ".choices li:nth-child(2)")
+    await page.until("document.querySelector('.slot') && !document.querySelector('.choices')")
+    assert await shelf.current() == b"level 3"
+
+    await press(page, "3 versions")
+    await press(page, "Restore", ".versions tr:last-child")
+    await press(page, "Restore", "dialog")
+    await page.until("document.querySelector('.versions tr:last-child .tag')?.innerText === 'current'")
+    assert await shelf.current() == b"level 1"
+
+    await press(page, "Delete", ".slot")
+    await press(page, "Delete", "dialog")
+    await page.until("!document.querySelector('.slot')")
+    assert await shelf.slots() == []
+    await press(page, "Bring it back")
+    await page.until("document.querySelector('.slot')")
+    assert await shelf.current() == b"level 1"
+    assert [words for words in page.complaints if "401" not in words] == []

@@ -28,6 +28,7 @@ const EVERYONE: readonly Role[] = ["PLAYER", "OPERATOR", "SERVICE"];
 
 export const VIEWS: readonly View[] = [
   { path: "play", title: "play.title", roles: EVERYONE, load: () => import("./views/play") },
+  { path: "saves", title: "saves.title", roles: EVERYONE, load: () => import("./views/saves") },
 ];
 
 export function viewsOf(role: Role): readonly View[] {

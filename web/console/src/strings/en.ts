@@ -1,4 +1,5 @@
 import { play } from "./en/play";
+import { saves } from "./en/saves";
 import { shell } from "./en/shell";
 
-export const en = { ...shell, ...play } as const;
+export const en = { ...shell, ...play, ...saves } as const;

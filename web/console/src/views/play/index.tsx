@@ -1,4 +1,5 @@
 import type { ViewProps } from "../../views";
+import type { Variables } from "../../graphql/client";
 import { useQuery } from "../../graphql/hooks";
 import { t } from "../../strings";
 import { Chooser } from "./chooser";
@@ -12,8 +13,13 @@ export default function Play({ viewer, route }: ViewProps) {
   return <Start viewer={viewer} route={route} />;
 }
 
+const PRESENT: Partial<Variables<"Sessions">> = {
+  launchStatus: ["QUEUED", "RUNNING", "CANCELLING"],
+  vmStatus: ["RUNNING", "STARTING", "STOPPING", "STOPPED"],
+};
+
 function Start({ viewer, route }: ViewProps) {
-  const sessions = useQuery("Sessions", { userId: viewer.id }, { everySeconds: 15 });
+  const sessions = useQuery("Sessions", { userId: viewer.id, ...PRESENT }, { everySeconds: 15 });
   return (
     <>
       <h1>{t("play.title")}</h1>
