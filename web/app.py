@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 
 from web import console, graphiql, rest_explorer
 from web.access_log import REQUEST_ID, AccessLog
+from web.content_negotiation import MULTIPART
 from web.exports import Exports
 from web.gateway import Gateway
 from web.graphql_http import GraphQLOverHTTP
@@ -100,7 +101,12 @@ def create_app(
             Middleware(TrailingSlash),
             Middleware(RequestChecks, gateway.limits.heads, cors),
             Middleware(cors),
-            Middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=_COMPRESSION_LEVEL),
+            Middleware(
+                GZipMiddleware,
+                minimum_size=_COMPRESSED_FROM,
+                compresslevel=_COMPRESSION_LEVEL,
+                exclude_content_types=(*DEFAULT_EXCLUDED_CONTENT_TYPES, MULTIPART),
+            ),
             Middleware(UnexpectedErrors),
         ],
         exception_handlers={HTTPException: _http_error},

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final
 
+from web.stream_formats import MULTIPART_SUBSCRIPTION, SERVER_SENT_EVENTS, StreamFormat
+
 
 class MediaType(StrEnum):
     RESPONSE = "application/graphql-response+json"  # request errors have status 400 and no data
@@ -13,6 +15,7 @@ class MediaType(StrEnum):
 
 
 EVENT_STREAM: Final = "text/event-stream"
+MULTIPART: Final = "multipart/mixed"
 _UNNAMED: Final = ("application/*", "*/*")
 
 
@@ -32,19 +35,36 @@ def media_type(accept: str | None) -> MediaType | None:
     return max(offers, key=lambda offer: (offer[0], offer[1] is MediaType.RESPONSE))[1] if offers else None
 
 
-def accepts_events(accept: str | None) -> bool:
-    """Return whether the header names event streams.
+def stream_format(accept: str | None) -> StreamFormat | None:
+    """Return the format in which the client takes a stream, or None if the header names none.
 
-    Some clients name them in every request, so this permits a stream but does not ask for one.
+    Some clients name them in every request, so this permits a stream but does not ask for one. `multipart/mixed` alone
+    is the format of other protocols, such as that of `@defer`.
     """
-    return accept is not None and dict(_weights(accept)).get(EVENT_STREAM, 0.0) > 0
+    found = [(weight, name) for name, weight in _streams(accept or "") if weight > 0]
+    return max(found, key=lambda each: (each[0], each[1] is SERVER_SENT_EVENTS))[1] if found else None
+
+
+def _streams(accept: str) -> Iterator[tuple[StreamFormat, float]]:
+    for kind, weight, parameters in _parts(accept):
+        if kind == EVENT_STREAM:
+            yield SERVER_SENT_EVENTS, weight
+        elif kind == MULTIPART and parameters.get("subscriptionspec") == "1.0":
+            yield MULTIPART_SUBSCRIPTION, weight
 
 
 def _weights(accept: str) -> Iterator[tuple[str, float]]:
+    for kind, weight, _ in _parts(accept):
+        yield kind, weight
+
+
+def _parts(accept: str) -> Iterator[tuple[str, float, dict[str, str]]]:
+    """Yield each part of the header: type, weight and parameters. Parts with invalid weights are left out."""
     for part in accept.split(","):
-        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        kind, *pieces = (piece.strip().lower() for piece in part.split(";"))
+        named = (piece.partition("=") for piece in pieces)
+        parameters = {name.strip(): value.strip().strip('"') for name, _, value in named}
         try:
-            yield kind, max(0.0, min(1.0, float(weight)))
+            yield kind, max(0.0, min(1.0, float(parameters.get("q", "1")))), parameters
         except ValueError:
             continue

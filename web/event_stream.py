@@ -1,8 +1,8 @@
-"""Responses as server-sent events, in the distinct connections mode of GraphQL over SSE.
+"""Responses that stay open: a subscription's results as they come, with heartbeats in between.
 
-Clients reconnect by themselves: those of GraphQL over SSE when a stream ends without `complete`, and a browser's
-EventSource after every end, until it receives 204. The id of an event names what the client has received; after the
-last event it is `end`.
+Clients of server-sent events reconnect by themselves: those of GraphQL over SSE when a stream ends without `complete`,
+and a browser's EventSource after every end, until it receives 204. The id of an event names what the client has
+received; after the last event it is `end`.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, ExitStack, aclosing, suppress
 from typing import Any, Final
 
-import orjson
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from errors import UnauthenticatedError, UnavailableError
 from resolvers.context import Context
-from schema.execution.errors import INTERNAL, UNAVAILABLE, FormattedError, fault_of
+from schema.execution.errors import FormattedError, fault_of
 from schema.execution.executor import RequestFailedError
 from web.credential_recheck import wait_until_revoked
 from web.gateway import Gateway, WebLimits, time_limit_error
+from web.stream_formats import LAST_EVENT, SERVER_SENT_EVENTS, StreamFormat
 
 _HEADERS: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"vary", b"Accept"),
     (b"x-accel-buffering", b"no"),  # otherwise nginx buffers events
 )
-_HEARTBEAT: Final = b":\n\n"
-_END: Final = "end"
-_COMPLETE: Final = b"event: complete\ndata:\n\n"
-_FINAL_COMPLETE: Final = f"id: {_END}\n".encode() + _COMPLETE
-_TEMPORARY: Final = frozenset({UNAVAILABLE, INTERNAL})  # codes of errors after which a client may reconnect
 _RESTART: Final = "the service is restarting: connect again"
 
 Results = AsyncGenerator[dict[str, Any], None]
 Begin = Callable[[], Awaitable[Results]]
 
 
-async def open_stream(gateway: Gateway, context: Context, scope: Scope, begin: Begin) -> Response:
+async def open_stream(
+    gateway: Gateway,
+    context: Context,
+    scope: Scope,
+    begin: Begin,
+    stream_format: StreamFormat = SERVER_SENT_EVENTS,
+) -> Response:
     """Return the stream, or 204 if a reconnecting client has already received all of it.
 
     The stream counts among the caller's sockets until it ends, and ends when the caller's credentials do. Raise
@@ -62,12 +62,13 @@ async def open_stream(gateway: Gateway, context: Context, scope: Scope, begin: B
         gateway.limits,
         held,
         lambda: _wait_for_end(gateway, context, scope),
+        stream_format,
     )
 
 
 def has_ended(scope: Scope) -> bool:
     """Return whether the client reconnects after the last event."""
-    return Headers(scope=scope).get("last-event-id") == _END
+    return Headers(scope=scope).get("last-event-id") == LAST_EVENT
 
 
 async def _begin_now(begin: Begin) -> Begin:
@@ -109,6 +110,7 @@ class EventStream(Response):
         limits: WebLimits,
         held: AbstractContextManager[object],
         ended: Callable[[], Coroutine[Any, Any, FormattedError]],
+        stream_format: StreamFormat,
     ) -> None:
         """`begin` may raise RequestFailedError, which is sent as an event. `event_id` returns the current result's id.
 
@@ -120,11 +122,15 @@ class EventStream(Response):
         self._limits = limits
         self._held = held
         self._ended = ended
+        self._format = stream_format
         self._sending = asyncio.Lock()
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         with self._held:
-            await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            headers = [(b"content-type", self._format.content_type.encode()), *_HEADERS]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            if self._format.start:
+                await send({"type": "http.response.body", "body": self._format.start, "more_body": True})
             sending = asyncio.create_task(self._send_results(send))
             others = [asyncio.create_task(job) for job in (_wait_for_disconnect(receive), self._send_heartbeats(send))]
             ending = asyncio.create_task(self._ended())
@@ -134,7 +140,7 @@ class EventStream(Response):
             finally:
                 await _cancel(sending, ending, *others)
             if cut_off:
-                await self._send_last(send, _next({"errors": [ending.result()]}))
+                await self._send_last(send, self._format.interruption(ending.result()))
 
     async def _send_results(self, send: Send) -> None:
         faults: list[FormattedError] = []
@@ -142,16 +148,15 @@ class EventStream(Response):
             async with asyncio.timeout(self._limits.max_subscription_s), aclosing(await self._begin()) as results:
                 async for result in results:
                     faults = result.get("errors", [])
-                    await self._write(send, _next(result, self._event_id()))
+                    await self._write(send, self._format.result(result, self._event_id()))
         except RequestFailedError as error:
-            faults = error.faults
-            await self._send_last(send, _next({"errors": faults}) + _completion(faults))
+            await self._send_last(send, self._format.refusal(error.faults))
         except _TooSlowError:
             return
         except TimeoutError:
-            await self._send_last(send, _next({"errors": [time_limit_error(self._limits.max_subscription_s)]}))
+            await self._send_last(send, self._format.interruption(time_limit_error(self._limits.max_subscription_s)))
         else:
-            await self._send_last(send, _completion(faults))
+            await self._send_last(send, self._format.end(faults))
 
     async def _send_last(self, send: Send, events: bytes) -> None:
         with suppress(_TooSlowError):
@@ -162,7 +167,7 @@ class EventStream(Response):
         with suppress(_TooSlowError):
             while True:
                 await asyncio.sleep(self._limits.beat_s)
-                await self._write(send, _HEARTBEAT)
+                await self._write(send, self._format.heartbeat)
 
     async def _write(self, send: Send, events: bytes, *, last: bool = False) -> None:
         try:
@@ -174,17 +179,6 @@ class EventStream(Response):
 
 class _TooSlowError(Exception):
     """The client does not read its events."""
-
-
-def _next(result: dict[str, Any], event_id: int | None = None) -> bytes:
-    numbered = b"" if event_id is None else b"id: %d\n" % event_id
-    return numbered + b"event: next\ndata: " + orjson.dumps(result) + b"\n\n"
-
-
-def _completion(faults: list[FormattedError]) -> bytes:
-    """Return the event that ends the stream. Clients do not reconnect unless the last result failed temporarily."""
-    codes = {fault.get("extensions", {}).get("code") for fault in faults}
-    return _COMPLETE if codes & _TEMPORARY else _FINAL_COMPLETE
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

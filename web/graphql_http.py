@@ -14,18 +14,20 @@ from resolvers.context import Context
 from schema.execution.errors import fault_of
 from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from web import graphiql
-from web.content_negotiation import EVENT_STREAM, MediaType, accepts_events, media_type
+from web.content_negotiation import EVENT_STREAM, MULTIPART, MediaType, media_type, stream_format
 from web.error_responses import error_response, retry_headers
 from web.event_stream import Begin, Results, open_stream
 from web.gateway import Gateway
 from web.request_parsing import RequestParseError, read_body, read_query
 from web.responses import json_answer
 from web.shared_responses import shared_response
+from web.stream_formats import StreamFormat
 
 _VARY: Final = {"Vary": "Accept"}
 _METHODS: Final = "GET, POST"
 _NO_SUBSCRIPTIONS: Final = (
-    f"subscriptions are served over WebSocket, protocol graphql-transport-ws, and as {EVENT_STREAM}"
+    f"subscriptions are served over WebSocket, protocol graphql-transport-ws, as {EVENT_STREAM}, and as {MULTIPART} "
+    "with subscriptionSpec=1.0"
 )
 
 
@@ -41,8 +43,8 @@ class GraphQLOverHTTP:
         if self._explorer and graphiql.wants_page(request):
             return await self._page(request)
         accept = request.headers.get("accept")
-        kind, events = media_type(accept), accepts_events(accept)
-        refused = self._refused(request, kind, events=events)
+        kind, stream = media_type(accept), stream_format(accept)
+        refused = self._refused(request, kind, stream)
         if refused is not None:
             return refused
         try:
@@ -57,13 +59,13 @@ class GraphQLOverHTTP:
         except (UnauthenticatedError, LimitReachedError, UnavailableError) as error:
             return _error_response(error, kind or MediaType.LEGACY)
         kept = None if kind is None else self._kept(request, wanted, caller, kind)
-        return kept or await self._run(request, wanted, caller, kind, events=events)
+        return kept or await self._run(request, wanted, caller, kind, stream)
 
-    def _refused(self, request: Request, kind: MediaType | None, *, events: bool) -> Response | None:
+    def _refused(self, request: Request, kind: MediaType | None, stream: StreamFormat | None) -> Response | None:
         """Return a refusal that follows from the request's head alone, or None."""
         if request.method not in ("GET", "POST"):
             return _refusal(405, "send GraphQL requests by POST, or queries by GET", kind, {"Allow": _METHODS})
-        if kind is None and not events:
+        if kind is None and stream is None:
             return _refusal(406, f"responses are {MediaType.RESPONSE}, {MediaType.LEGACY} or {EVENT_STREAM}", None)
         if not self._gateway.is_from_listed_site(request.scope):
             return _refusal(403, "requests from pages of this site are not allowed", kind)
@@ -93,23 +95,28 @@ class GraphQLOverHTTP:
         return None if kept is None else shared_response(request, kept, kept.body, kept.etag, kind, _VARY)
 
     async def _run(
-        self, request: Request, wanted: GraphQLRequest, caller: Caller, kind: MediaType | None, *, events: bool
+        self,
+        request: Request,
+        wanted: GraphQLRequest,
+        caller: Caller,
+        kind: MediaType | None,
+        stream: StreamFormat | None,
     ) -> Response:
         context = self._gateway.new_context(caller, request.scope)
         try:
             prepared = self._gateway.execution.prepare(wanted, context)
             if prepared.kind is OperationKind.MUTATION and request.method == "GET":
                 return _refusal(405, "send mutations by POST", kind, {"Allow": "POST"})
-            if prepared.kind is OperationKind.SUBSCRIPTION and not events:
+            if prepared.kind is OperationKind.SUBSCRIPTION and stream is None:
                 return _refusal(400, _NO_SUBSCRIPTIONS, kind)
-            if kind is None or prepared.kind is OperationKind.SUBSCRIPTION:
-                return await self._stream(request, prepared, context)
-            return await self._respond(request, prepared, context, kind)
+            if stream is not None and (kind is None or prepared.kind is OperationKind.SUBSCRIPTION):
+                return await self._stream(request, prepared, context, stream)
+            return await self._respond(request, prepared, context, kind or MediaType.LEGACY)
         except RequestFailedError as error:
-            if kind is None:
-                return await self._events(request, context, _failing(error))
+            if kind is None and stream is not None:
+                return await self._open(request, context, _failing(error), stream)
             status = 400 if kind is MediaType.RESPONSE or wanted.query is None else 200
-            return _answer({"errors": error.faults}, kind, status)
+            return _answer({"errors": error.faults}, kind or MediaType.LEGACY, status)
 
     async def _respond(self, request: Request, prepared: Prepared, context: Context, kind: MediaType) -> Response:
         shared = await self._gateway.execution.execute_shared(prepared, context)
@@ -138,17 +145,17 @@ class GraphQLOverHTTP:
         except LimitReachedError as error:
             return {"errors": [fault_of(error)]}
 
-    async def _stream(self, request: Request, prepared: Prepared, context: Context) -> Response:
+    async def _stream(self, request: Request, prepared: Prepared, context: Context, stream: StreamFormat) -> Response:
         async def begin() -> Results:
             if prepared.kind is OperationKind.SUBSCRIPTION:
                 return await self._gateway.execution.subscribe(prepared, context)
             return _single(await self._gateway.execution.execute(prepared, context))
 
-        return await self._events(request, context, begin)
+        return await self._open(request, context, begin, stream)
 
-    async def _events(self, request: Request, context: Context, begin: Begin) -> Response:
+    async def _open(self, request: Request, context: Context, begin: Begin, stream: StreamFormat) -> Response:
         try:
-            return await open_stream(self._gateway, context, request.scope, begin)
+            return await open_stream(self._gateway, context, request.scope, begin, stream)
         except LimitReachedError as error:
             return _error_response(error, MediaType.LEGACY)
 
