@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: real-machine bench bench-launch bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording console graphiql clean venv
+.PHONY: deploy-check real-machine bench bench-launch bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording console graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -79,6 +79,19 @@ docs: venv           ## what documents say by themselves: the settings in README
 wire-names: venv     ## tests/wire_names.txt from the code, after a name was changed on purpose
 	exec $(BIN)/python -m tests.wire_names
 
+CHECKS := .deploy-check/bin
+deploy-check: .deploy-check/installed   ## linters of deploy/: Terraform, Dockerfile, Compose; in an environment of their own
+	echo "hadolint"; $(CHECKS)/hadolint deploy/Dockerfile
+	echo "compose"; $(CHECKS)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	echo "yamllint"; $(CHECKS)/yamllint --config-data '{extends: relaxed, rules: {line-length: disable}}' deploy
+	echo "checkov"; $(CHECKS)/checkov --quiet --compact --config-file deploy/checkov.yaml
+	deploy/validate-terraform
+
+.deploy-check/installed: deploy/check-requirements.txt
+	$(BIN)/python -m venv .deploy-check
+	$(CHECKS)/pip install --quiet --requirement deploy/check-requirements.txt
+	touch $@
+
 histories: venv      ## histories of every workflow's paths, as the code of today writes them, into tests/histories/DATE
 	exec $(BIN)/pytest tests/histories/record.py
 
@@ -95,7 +108,7 @@ graphiql:            ## web/graphiql/dist from its sources; needs Node 20 or lat
 	cd web/graphiql && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 clean:               ## what can be made again; .data stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/console/node_modules web/graphiql/node_modules tests/web/node/node_modules
+	rm -rf .venv .deploy-check .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/console/node_modules web/graphiql/node_modules tests/web/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv:

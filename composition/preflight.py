@@ -48,7 +48,9 @@ from settings import Environment, Settings, SettingsError
 _CHECK_S: Final = 10.0
 _DATABASE_S: Final = 3.0
 _CLOCK_S: Final = 5.0
-_OBJECTS: Final = ("storage.objects.list", "storage.objects.get", "storage.objects.create", "storage.objects.delete")
+_READS: Final = ("storage.objects.list", "storage.objects.get")
+_CHANGES: Final = ("storage.objects.create", "storage.objects.delete")
+_SAVES: Final = "saves"
 _EMBEDDED: Final = "embedded: it starts with the service"
 _SIMULATED: Final = "simulated: it starts with the service"
 
@@ -241,11 +243,19 @@ async def _google(settings: Settings) -> str:
         tokens = google_tokens(settings, http)
         if not isinstance(tokens, NoTokens):
             await tokens.token()
+    return f"project {settings.gcp_project_id}, with credentials"
+
+
+async def _compute(settings: Settings) -> str:
+    """List machines, as workers do. Gateways need no permission at Compute Engine."""
+    if settings.gcp_project_id is None:
+        raise _SkippedError(_SIMULATED if needs_simulator(settings) else "not configured: no GCP_PROJECT_ID")
+    async with _http() as http:
         compute = compute_engine(settings, http)
         if compute is None:
             raise _SkippedError("a simulated project without a Compute Engine")
         machines = await compute.list_labelled(MACHINE_LABEL)
-    return f"project {settings.gcp_project_id}, {len(machines)} machines with our label"
+    return f"{len(machines)} machines with our label"
 
 
 async def _cloudypad(settings: Settings) -> str:
@@ -272,13 +282,16 @@ async def _bucket(settings: Settings) -> str:
     if settings.gcs_bucket_name is None:
         raise _FailedError("GCS_BUCKET_NAME: missing. Example: GCS_BUCKET_NAME=gamer-library")
     async with _http() as http:
-        lacking = await game_bucket(settings, http).missing_permissions(_OBJECTS)
+        bucket = game_bucket(settings, http)
+        lacking = await bucket.missing_permissions((*_READS, *_CHANGES))
+        if lacking and not set(lacking) & set(_READS) and await bucket.may_change(f"{_SAVES}/"):
+            lacking = ()  # its role is limited to the saves
     if lacking:
         raise _FailedError(
-            f"GCS_BUCKET_NAME: our account lacks {', '.join(lacking)} on {settings.gcs_bucket_name}. "
-            "Give it the role Storage Object User"
+            f"GCS_BUCKET_NAME: our account lacks {', '.join(lacking)} on {settings.gcs_bucket_name}. Give it the role "
+            f"Storage Object Viewer, and Storage Object User on names that begin with {_SAVES}/"
         )
-    return f"{settings.gcs_bucket_name} can be listed, read and written"
+    return f"{settings.gcs_bucket_name} can be listed and read, and {_SAVES}/ can be written"
 
 
 async def _token_keys(settings: Settings) -> str:
@@ -344,12 +357,13 @@ _CHECKS: Final[dict[str, Check]] = {
     "temporal": _temporal,
     "tensordock": _tensordock,
     "google": _google,
+    "compute": _compute,
     "cloudypad": _cloudypad,
     "bucket": _bucket,
     "token keys": _token_keys,
     "webhook": _webhook,
 }
-_FOR_WORKERS: Final = frozenset({"ssh key", "cloudypad"})
+_FOR_WORKERS: Final = frozenset({"ssh key", "cloudypad", "compute"})
 _VARIABLES: Final = {
     "data folder": "DATA_DIR",
     "port": "PORT",
@@ -358,6 +372,7 @@ _VARIABLES: Final = {
     "temporal": "TEMPORAL_ADDRESS",
     "tensordock": "TENSORDOCK_API_TOKEN",
     "google": "GCP_PROJECT_ID",
+    "compute": "GCP_PROJECT_ID",
     "cloudypad": "CLOUDYPAD_COMMAND",
     "bucket": "GCS_BUCKET_NAME",
     "token keys": "JWT_JWKS_URL",

@@ -29,5 +29,5 @@ def image_of(stage: str) -> Image:
     text = DOCKERFILE.read_text().replace("\\\n", " ")
     (found,) = (part for part in re.split(r"^(?=FROM )", text, flags=re.MULTILINE) if f" AS {stage}\n" in part)
     variables = [pair for line in re.findall(r"^ENV (.*)$", found, re.MULTILINE) for pair in line.split()]
-    (user,) = re.findall(r"^USER (\d\S*)$", found, re.MULTILINE)
-    return Image(found, dict(pair.split("=", 1) for pair in variables), user)
+    users = re.findall(r"^USER (\d\S*)$", found, re.MULTILINE)
+    return Image(found, dict(pair.split("=", 1) for pair in variables), users[-1])

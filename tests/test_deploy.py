@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from safety import faults
 from settings import Settings
+from simulator.cloudypad import VERSION
+from tests.deploy_files import compose, environment_of, names_of
 from tests.images import image_of
 
 DEPLOY = Path("deploy")
@@ -78,3 +83,77 @@ def test_the_rules_for_prometheus_name_metrics_that_exist() -> None:
     assert used - documented == set()
     assert "gamer_database_writable" in used
     assert all(rule["labels"]["severity"] in ("page", "ticket") and rule["annotations"]["summary"] for rule in rules)
+
+
+@pytest.mark.parametrize("source", ["terraform", "yaml", "compose"])
+@pytest.mark.parametrize("role", ["gateway", "worker"])
+def test_every_setting_that_production_requires_is_set(source: str, role: str, tmp_path: Path) -> None:
+    values = {name.lower(): example_of(name) for name in environment_of(source, role) if name != "PYTHONUNBUFFERED"}
+    known = {name: value for name, value in values.items() if name in Settings.model_fields}
+
+    settings = Settings.model_validate(known)
+
+    assert known["environment"] == "production"
+    assert list(faults(settings, role)) == []
+
+
+def example_of(name: str) -> str:
+    """Return a value of the form that production accepts."""
+    field = Settings.model_fields.get(name.lower())
+    images = {name: value for role in ("gateway", "worker") for name, value in image_of(role).environment.items()}
+    if name in images:
+        return images[name]
+    if field is not None and "SecretStr" in str(field.annotation) and not name.startswith("MONGODB"):
+        return "a value that is long enough for a secret of the service"
+    examples = None if field is None else field.examples
+    return str(examples[0]) if examples else "1"
+
+
+@pytest.mark.parametrize("source", ["terraform", "compose"])
+@pytest.mark.parametrize("role", ["gateway", "worker"])
+def test_every_variable_is_a_setting_in_each_kind_of_deployment(source: str, role: str) -> None:
+    variables = {name.lower() for name in names_of(source, role)}
+
+    assert variables - set(Settings.model_fields) == set()
+
+
+@pytest.mark.parametrize("source", ["terraform", "compose"])
+def test_no_gateway_is_given_what_only_workers_use(source: str) -> None:
+    assert names_of(source, "gateway").isdisjoint({"SSH_KEY_PATH", "GCS_LIBRARY_KEY_FILE", "CLOUDYPAD_COMMAND"})
+
+
+def test_compose_fits_the_schema_of_compose_files() -> None:
+    command = ["check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")]
+    checked = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
+
+    assert (checked.returncode, checked.stdout.strip()) == (0, "ok -- validation done")
+
+
+def test_compose_publishes_ports_of_gateways_only_and_on_this_machine_only() -> None:
+    services = compose()["services"]
+    published = {name: service["ports"] for name, service in services.items() if "ports" in service}
+
+    assert published == {"simulated": ["127.0.0.1:8000:8000"], "gateway": ["127.0.0.1:8000:8000"]}
+    assert compose()["networks"]["inside"] == {"internal": True}
+    inner = {name for name in services if name not in {"simulated", "gateway", "worker"}}
+    assert {name for name in inner if services[name]["networks"] != ["inside"]} == set()
+
+
+def test_compose_pins_the_versions_of_what_it_pulls() -> None:
+    pulled = {service["image"] for service in compose()["services"].values() if "build" not in service}
+
+    assert {image for image in pulled if not re.search(r":\d+(\.\d+)*$", image)} == set()
+
+
+def test_the_worker_image_and_the_simulator_are_of_one_version_of_cloudypad() -> None:
+    (pinned,) = re.findall(r"cloudypad:([\d.]+) AS worker", Path("deploy/Dockerfile").read_text())
+
+    assert pinned == VERSION
+    assert f"version {VERSION}" in Path("docs/simulator.md").read_text()
+    assert f"({VERSION})" in Path("docs/deploy.md").read_text()
+
+
+def test_everything_that_the_images_copy_is_there() -> None:
+    kept = re.findall(r"^!([\w.*]+)$", Path(".dockerignore").read_text(), re.MULTILINE)
+
+    assert [pattern for pattern in kept if not list(Path().glob(pattern))] == []

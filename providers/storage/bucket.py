@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -21,6 +22,7 @@ from providers.storage.tokens import Tokens, send_authorised
 
 GOOGLE_URL: Final = "https://storage.googleapis.com"
 ABSENT: Final = 0  # as a precondition: the object must not exist
+_OF_NO_OBJECT: Final = 1  # Google's generations count microseconds, so no object has this one
 _FIELDS: Final = "name,size,generation,md5Hash,contentEncoding,timeCreated,metadata"
 _PAGE: Final = 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -213,6 +215,25 @@ class Bucket:
         document = _document(await self._send("GET", f"{path}?{query}", {}))
         granted = document.get("permissions") or []
         return tuple(permission for permission in permissions if permission not in granted)
+
+    async def may_change(self, prefix: str) -> bool:
+        """Return whether our credentials may create and delete objects below a prefix. Changes nothing.
+
+        A role that is limited to a prefix is missing from the bucket's own permissions, so a write and a removal are
+        sent that a precondition prevents.
+        """
+        name = f"{prefix}.permission-check"
+        try:
+            await self._refuse(self.write(name, b"", content_type="text/plain", if_generation=_OF_NO_OBJECT))
+            await self._refuse(self.remove(name, if_generation=_OF_NO_OBJECT))
+        except ProviderRefusedError:
+            return False
+        return True
+
+    @staticmethod
+    async def _refuse(change: Awaitable[object]) -> None:
+        with contextlib.suppress(GenerationConflictError):
+            await change
 
     def _objects_path(self, name: str | None = None) -> str:
         path = f"/storage/v1/b/{quote(self.name, safe='')}/o"

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ async def test_a_complete_deployment_is_in_order(
     checked = [name for name, state in states(results).items() if state is CheckState.OK]
     assert checked == [
         *("settings", "data folder", "port", "ssh key", "database", "temporal"),
-        *("tensordock", "google", "cloudypad", "bucket"),
+        *("tensordock", "google", "compute", "cloudypad", "bucket"),
     ]
     assert not (tmp_path / "data" / "ssh").exists()
 
@@ -128,33 +128,60 @@ async def test_all_faults_are_named_at_once_although_every_service_is_silent(tmp
     variables = [fault.split(":")[0] for fault in faults(results)]
     assert variables == [
         *("ALERT_WEBHOOK_SECRET", "GOOGLE_APPLICATION_CREDENTIALS", "PORT", "MONGODB_ATLAS_URI", "TEMPORAL_ADDRESS"),
-        *("TENSORDOCK_API_TOKEN", "GCP_PROJECT_ID", "GCS_BUCKET_NAME", "JWT_JWKS_URL", "ALERT_WEBHOOK_URL"),
+        *("TENSORDOCK_API_TOKEN", "GCS_BUCKET_NAME", "JWT_JWKS_URL", "ALERT_WEBHOOK_URL"),
     ]
 
 
-async def test_missing_permissions_on_the_bucket_are_listed(tmp_path: Path) -> None:
+@asynccontextmanager
+async def bucket_with(permissions: Sequence[str], *, changes: int) -> AsyncIterator[dict[str, Any]]:
+    """Settings of a bucket that grants these permissions, and responds to changes below saves/ with this status."""
+    sent: list[str] = []
+
     async def some(request: web.Request) -> web.Response:
         asked = request.query.getall("permissions")
-        return web.json_response({"permissions": [name for name in asked if not name.endswith((".create", ".delete"))]})
+        return web.json_response({"permissions": [name for name in asked if name.rpartition(".")[2] in permissions]})
+
+    async def change(request: web.Request) -> web.Response:
+        assert request.query["ifGenerationMatch"] == "1", "no object has this generation"
+        sent.append(request.method)
+        return web.json_response({"error": {"code": changes}}, status=changes)
 
     app = web.Application()
     app.router.add_get("/storage/v1/b/games/iam/testPermissions", some)
+    app.router.add_post("/upload/storage/v1/b/games/o", change)
+    app.router.add_delete("/storage/v1/b/games/o/{name:saves/.+}", change)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port := free_port())
     await site.start()
     try:
-        settings = load_settings(
-            data_dir=tmp_path, port=0, gcs_bucket_name="games", gcs_endpoint_url=f"http://127.0.0.1:{port}"
-        )
-        results = await preflight(settings, "gateway")
+        yield {"port": 0, "gcs_bucket_name": "games", "gcs_endpoint_url": f"http://127.0.0.1:{port}"}
     finally:
         await runner.cleanup()
+    assert sent in ([], ["POST"], ["POST", "DELETE"])
+
+
+async def test_missing_permissions_on_the_bucket_are_listed(tmp_path: Path) -> None:
+    async with bucket_with(["list", "get"], changes=403) as bucket:
+        results = await preflight(load_settings(data_dir=tmp_path, **bucket), "gateway")
 
     assert faults(results) == [
         "GCS_BUCKET_NAME: our account lacks storage.objects.create, storage.objects.delete on games. "
-        "Give it the role Storage Object User"
+        "Give it the role Storage Object Viewer, and Storage Object User on names that begin with saves/"
     ]
+
+
+async def test_a_role_that_is_limited_to_the_saves_is_enough(tmp_path: Path) -> None:
+    async with bucket_with(["list", "get"], changes=412) as bucket:
+        results = await preflight(load_settings(data_dir=tmp_path, **bucket), "gateway")
+
+    assert (faults(results), states(results)["bucket"]) == ([], CheckState.OK)
+
+
+async def test_a_gateway_needs_no_permission_at_compute_engine(tmp_path: Path) -> None:
+    results = await preflight(load_settings(data_dir=tmp_path, port=0), "gateway")
+
+    assert {"compute", "cloudypad", "ssh key"}.isdisjoint(states(results))
 
 
 async def test_the_command_names_every_invalid_setting_and_fails(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def load():
     return yaml.safe_load(file.read_text())
 
 if verb == "--version":
-    print("0.45.1")
+    print("0.45.2")
 elif verb == "list":
     names = sorted(path.parent.name for path in (home / "instances").glob("*/state.yml"))
     print(json.dumps(names) if names else "No instances found.")

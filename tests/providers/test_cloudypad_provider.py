@@ -431,7 +431,7 @@ async def test_health_tells_the_version_once_it_is_known(worker: Worker) -> None
                 break
             await asyncio.sleep(0.05)
 
-    assert (health.healthy, health.detail) == (True, "CloudyPad 0.45.1; Google does not publish availability")
+    assert (health.healthy, health.detail) == (True, "CloudyPad 0.45.2; Google does not publish availability")
     await provider.close()
 
 

@@ -42,7 +42,7 @@ exit 1
 def main() -> int:
     command, *rest = sys.argv[1:]
     if command == "--version":
-        say("0.45.1")
+        say("0.45.2")
         return 0
     if command == "list":
         say(json.dumps(sorted(file.parent.name for file in INSTANCES.glob("*/state.yml"))))

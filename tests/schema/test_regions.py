@@ -32,7 +32,7 @@ PARIS = {"latitude": 48.8566, "longitude": 2.3522}
 async def both(gateway: GatewayWorld, tmp_path: Path) -> AsyncIterator[GatewayWorld]:
     """A gateway with Google Cloud beside the other cloud."""
     program = tmp_path / "cloudypad"
-    program.write_text("#!/bin/sh\necho 0.45.1\n")
+    program.write_text("#!/bin/sh\necho 0.45.2\n")
     program.chmod(0o755)
     google = CloudyPad(
         CloudyPadOptions("project-1", tmp_path / "key"),

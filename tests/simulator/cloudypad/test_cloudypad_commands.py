@@ -17,7 +17,7 @@ CANCELLED = "Instance initialization cancelled.\n"
 async def test_it_tells_its_version(tool: Tool) -> None:
     ended = await tool.run("--version")
 
-    assert (ended.status, ended.stdout, ended.stderr) == (0, "0.45.1\n", "")
+    assert (ended.status, ended.stdout, ended.stderr) == (0, "0.45.2\n", "")
 
 
 @pytest.mark.parametrize(

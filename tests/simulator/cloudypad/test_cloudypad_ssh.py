@@ -61,7 +61,7 @@ async def test_a_machine_is_set_up_and_its_state_is_that_of_the_real_tool(
         "sunshine": None,
         "wolf": {"enable": True},
     }
-    assert state["metadata"]["lastConfigurationCloudypadVersion"] == "0.45.1"
+    assert state["metadata"]["lastConfigurationCloudypadVersion"] == "0.45.2"
     root = world.options.state_dir / "machines/m-1/root"
     assert "config_version = 6" in (root / "home/user/wolf/config.toml").read_text()
     assert "paired_clients = []" in (root / "home/user/wolf/config.toml").read_text()
