@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from billing.amounts import DAY, Cell, midnight, split_by_hour
 from models.rollups import RollupKind
-from models.usage import Metered
+from models.usage import WARM, WARM_PREFIX, WARM_USER, Metered
 
 
 class Owner(NamedTuple):
@@ -41,6 +41,17 @@ def group_of(interval: Metered, kind: RollupKind) -> str:
             return interval.user_id
         case RollupKind.VM:
             return interval.vm_id
+
+
+def is_warm(group: str, kind: RollupKind) -> bool:
+    """Return whether a group in reports of this kind is usage of the warm pool."""
+    match kind:
+        case RollupKind.PROVIDER | RollupKind.VM:
+            return group.startswith(WARM_PREFIX)
+        case RollupKind.CONSOLE:
+            return group == WARM
+        case RollupKind.USER:
+            return group == WARM_USER
 
 
 def owner_of(interval: Metered) -> Owner:

@@ -5,16 +5,37 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from billing.amounts import midnight
 from billing.rollups import Rollups
 from errors import ConflictError
+from models.catalog import ConsoleType
 from models.database import DESCENDING, Database
-from models.usage import UsageInterval, UsageState
+from models.usage import WARM_USER, UsageInterval, UsageState
 from models.vms import ENDED, Vm
+from providers.base import ProviderName
 
 T = TypeVar("T")
+
+
+class Metered(Protocol):
+    """What the meter needs to know of a machine. `id` names its chain of intervals."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def provider(self) -> ProviderName: ...
+    @property
+    def console(self) -> ConsoleType: ...
+    @property
+    def usd_per_hour(self) -> Decimal: ...
+    @property
+    def usd_per_hour_stopped(self) -> Decimal: ...
+    @property
+    def usd_per_hour_egress(self) -> Decimal: ...
 
 
 class Meter:
@@ -22,7 +43,7 @@ class Meter:
         self._db = db
         self._rollups = Rollups(db)
 
-    async def record_state(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
+    async def record_state(self, vm: Metered, state: UsageState | None, at: datetime) -> None:
         """Record that the VM is in this state from `at` on; None means that it costs nothing any longer.
 
         May be repeated. A change that a crash interrupted is completed: the new interval begins where the last one
@@ -39,7 +60,7 @@ class Meter:
         await self._open(vm, state, 1 if last is None else last.number + 1, start)
         await self._close_if_ended(vm.id)
 
-    async def reprice(self, vm: Vm, since: datetime) -> None:
+    async def reprice(self, vm: Metered, since: datetime) -> None:
         """Apply a running VM's current price from `since` on, or to the whole open interval if that began later.
 
         May be repeated: a change that a crash interrupted is completed.
@@ -79,7 +100,7 @@ class Meter:
         closed = await self._write_and_invalidate(close, end)
         return closed or await self._db.get(UsageInterval, interval.id) or interval
 
-    async def _open(self, vm: Vm, state: UsageState, number: int, start: datetime) -> None:
+    async def _open(self, vm: Metered, state: UsageState, number: int, start: datetime) -> None:
         runs = state is UsageState.RUNNING
         egress = vm.usd_per_hour_egress if runs else Decimal(0)
         # While it runs, the parts add up to the whole, even if being stopped costs more than a part of it.
@@ -96,6 +117,7 @@ class Meter:
             machine_usd_per_hour=vm.usd_per_hour - storage - egress if runs else Decimal(0),
             storage_usd_per_hour=storage,
             egress_usd_per_hour=egress,
+            warm=vm.user_id == WARM_USER,
         )
         try:
             await self._write_and_invalidate(lambda: self._db.insert(interval), start)

@@ -11,7 +11,7 @@ from typing import Final
 
 from billing.amounts import DAY, EXACT, Cell, usd_ms_of
 from billing.report_grid import Grid
-from billing.reports import Report, Reports, report_of
+from billing.reports import Report, Reports, WarmUsage, report_of
 from billing.windows import Granularity, Window
 from models.billed import BalanceSample, BilledAmount, BilledState
 from models.database import Database, Document
@@ -102,7 +102,7 @@ class Billed:
     async def _by_provider(
         self, window: Window, known: Mapping[ProviderName, Window], now: datetime
     ) -> list[ComparisonRow]:
-        metered = _lines(await Reports(self._db).report(window, now=now))
+        metered = _lines(await Reports(self._db).report(window, now=now, warm=WarmUsage.BY_PROVIDER))
         billed = await self._by_day(window, "provider")
         return [
             ComparisonRow(

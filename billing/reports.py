@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum, auto
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from billing.aggregation import group_of
+from billing.aggregation import group_of, is_warm
 from billing.amounts import DAY, EXACT, Cell, Rounding, round_usd, split_by_hour, sum_exactly, to_hours, usage_between
 from billing.coverage import Coverage
 from billing.report_grid import Grid, put
@@ -32,7 +33,7 @@ from models.rollups import (
     cells_name,
     find_rollup_rows,
 )
-from models.usage import UsageRow, UsageState
+from models.usage import WARM, WARM_PREFIX, WARM_USER, UsageRow, UsageState
 from models.vms import Vm
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,27 @@ log = logging.getLogger(__name__)
 CURRENCY: Final = "USD"
 _STOP: Final = frozenset({"id", "stops_at", "usd_per_hour_stopped"})  # columns of VMs
 MAX_LINES: Final = 100_000  # of a report, and of the sums that it is built from
+
+
+class WarmUsage(Enum):
+    """How a report shows the usage of the warm pool."""
+
+    AS_GROUP = auto()  # a group of its own
+    BY_PROVIDER = auto()  # within its provider
+    LEFT_OUT = auto()
+
+    def group(self, name: str, kind: RollupKind) -> str | None:
+        """Return the group that a name in reports of this kind belongs to; None if it is left out."""
+        if not is_warm(name, kind):
+            return name
+        match self:
+            case WarmUsage.AS_GROUP:
+                # A user's name is free text, so that the pool keeps its reserved name among users.
+                return name if kind is RollupKind.USER else WARM
+            case WarmUsage.BY_PROVIDER:
+                return name.removeprefix(WARM_PREFIX)
+            case WarmUsage.LEFT_OUT:
+                return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,7 @@ class ReportQuery:
     granularity: Granularity
     group_by: RollupKind
     user_id: str | None
+    warm: WarmUsage
 
     def unit(self, span: RolledSpan) -> Unit:
         """Return the coarsest unit that suffices."""
@@ -143,16 +166,22 @@ class Reports:
         *,
         user_id: str | None = None,
         now: datetime | None = None,
+        warm: WarmUsage = WarmUsage.AS_GROUP,
     ) -> Report:
         """Return the report of one user, or of all.
 
         Empty buckets are included with zeros. Raises InvalidInputError if it would be too long.
         """
         now = now or datetime.now(UTC)
-        grid, coverage = await self._from_rollups(ReportQuery(window, granularity, group_by, user_id))
+        grid, coverage = await self._from_rollups(ReportQuery(window, granularity, group_by, user_id, warm))
         still_open: dict[str, UsageRow] = {}
         for gap in coverage.gaps():
-            still_open |= await self._add_intervals(grid, gap, group_by, user_id, now)
+            found = await self._intervals(gap, user_id, now)
+            if warm is WarmUsage.LEFT_OUT:
+                found = [each for each in found if each.user_id != WARM_USER]
+            until = Window(gap.start, max(gap.start, min(gap.end, now)))
+            await asyncio.to_thread(_add_uses, grid, found, until, group_by, warm)
+            still_open |= {interval.id: interval for interval in found if interval.end is None}
         if grid.size > MAX_LINES:
             raise _too_long()
         stops = await self._stops(window, still_open.values(), now)
@@ -195,7 +224,9 @@ class Reports:
             alike = {span.version: span for span in run}
             asked.check_length(alike.values(), unit)
             rows = await find_rollup_rows(self._db, asked.query(alike.values(), unit))
-            await asyncio.to_thread(_add_rows, grid, [row for row in rows if row.version in alike], asked.group_by)
+            await asyncio.to_thread(
+                _add_rows, grid, [row for row in rows if row.version in alike], asked.group_by, asked.warm
+            )
 
     async def _stops(self, window: Window, still_open: Iterable[UsageRow], now: datetime) -> dict[str, Vm]:
         """Return the running machines that are due to stop before the window ends, by id."""
@@ -205,37 +236,32 @@ class Reports:
         vms, _ = await self._db.find_readable(Vm, {"_id": {"$in": running}}, columns=_STOP)
         return {vm.id: vm for vm in vms if vm.stops_at is not None and vm.stops_at < window.end}
 
-    async def _add_intervals(
-        self, grid: Grid, gap: Window, group_by: RollupKind, user_id: str | None, now: datetime
-    ) -> dict[str, UsageRow]:
-        """Add the intervals of a gap and return those that are still open."""
+    async def _intervals(self, gap: Window, user_id: str | None, now: datetime) -> list[UsageRow]:
         end = min(gap.end, now)
-        if end < gap.start:
-            return {}
-        intervals = await find_overlapping(self._db, gap.start, end, user_id)
-        await asyncio.to_thread(_add_uses, grid, intervals, Window(gap.start, end), group_by)
-        return {interval.id: interval for interval in intervals if interval.end is None}
+        return [] if end < gap.start else await find_overlapping(self._db, gap.start, end, user_id)
 
 
-def _add_uses(grid: Grid, intervals: Iterable[UsageRow], window: Window, group_by: RollupKind) -> None:
+def _add_uses(grid: Grid, intervals: Iterable[UsageRow], window: Window, group_by: RollupKind, warm: WarmUsage) -> None:
     for interval in intervals:
-        group = group_of(interval, group_by)
+        group = warm.group(group_of(interval, group_by), group_by)
+        if group is None:
+            continue
         for hour, cell in split_by_hour(interval, window.start, window.end):
             grid.add(max(hour, window.start), group, cell)
 
 
-def _add_rows(grid: Grid, rows: Iterable[RollupRow], group_by: RollupKind) -> None:
+def _add_rows(grid: Grid, rows: Iterable[RollupRow], group_by: RollupKind, warm: WarmUsage) -> None:
     for row in rows:
-        _add_row(grid, row, group_by)
+        _add_row(grid, row, group_by, warm)
 
 
-def _add_row(grid: Grid, row: RollupRow, group_by: RollupKind) -> None:
+def _add_row(grid: Grid, row: RollupRow, group_by: RollupKind, warm: WarmUsage) -> None:
     buckets = [grid.bucket_of(moment) for moment in row.moments()]
-    names = row.names[group_by]
+    names = [warm.group(name, group_by) for name in row.names[group_by]]
     for group, at, usd_ms, running_ms in row.cells():
-        bucket = buckets[at]
-        if bucket is not None:
-            put(bucket, names[group], Cell(usd_ms, running_ms))
+        bucket, name = buckets[at], names[group]
+        if bucket is not None and name is not None:
+            put(bucket, name, Cell(usd_ms, running_ms))
 
 
 def _forecast(

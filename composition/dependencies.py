@@ -30,6 +30,7 @@ from composition.providers import (
 from errors import ProviderRefusedError
 from fleet.provider_reports import ProviderReports, ReportedHealth
 from fleet.sweep_plan import Inventory
+from launch.playable_time import PlayableTimes
 from launch.workflow_client import EngineAddress, LazyWorkflowClient
 from models.database import Database
 from models.write_probe import WriteProbe
@@ -119,7 +120,11 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[De
         stack.push_async_callback(geocoder.close)
         orders = NetworkOrders(db, location_finder(settings, http))
         stack.push_async_callback(orders.close)
-        weights = Weights(settings.placement_weight_rtt_ms, settings.placement_weight_usd_per_hour)
+        weights = Weights(
+            settings.placement_weight_rtt_ms,
+            settings.placement_weight_usd_per_hour,
+            settings.placement_weight_waiting_minute,
+        )
         yield Dependencies(
             db=db,
             write_probe=WriteProbe(db),
@@ -127,7 +132,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[De
             engine_address=address,
             registry=registry,
             inventories=inventories,
-            placements=Placements(db, registry, geocoder, weights, orders),
+            placements=Placements(db, registry, geocoder, weights, orders, PlayableTimes(db)),
             library=library,
             bucket=bucket,
             streaming=None if key is None else await _streaming(settings, key, cloudypad, bucket),

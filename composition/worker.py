@@ -47,6 +47,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
     from fleet.save_purge import SavePurge, ensure_purge_schedule
     from fleet.schedules import Sweeping, claim_queue, ensure_schedules
     from fleet.spending_workflows import ensure_spending_schedule
+    from fleet.warm_pool.workflows import ensure_warm_pool_schedule
     from launch.ended_runs import InterruptedLaunches
     from launch.image_refresh import ImageRefreshing, ensure_image_schedule
     from launch.recovery import LaunchRecovery, ensure_rescue_schedule
@@ -63,6 +64,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
             await ensure_cost_schedules(client, queue)
             await ensure_spending_schedule(client, queue)
             await ensure_rescue_schedule(client, queue)
+            await ensure_warm_pool_schedule(client, queue)
             await ensure_purge_schedule(client, queue)
             await prices.ensure_schedule(client, queue)
             await ensure_image_schedule(client, queue, timedelta(hours=settings.image_check_hours))
@@ -81,6 +83,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         client,
         settings.temporal_task_queue,
         *_activities(settings, parts, engine),
+        *_warm_pool(settings, parts),
         LaunchRecovery(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine, settings.deployment)),
         Sweeping(sweeper_of(settings, parts)),
         SavePurge(parts.bucket, timedelta(days=settings.saves_undelete_days)),
@@ -135,6 +138,22 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
         MonitoringActivities(db, registry, streaming, WatchTimes()),
         PairingActivities(db, streaming),
         InterruptionActivities(db, registry, streaming, launches),
+    ]
+
+
+def _warm_pool(settings: Settings, parts: Dependencies) -> list[object]:
+    from fleet.warm_pool.planning import WarmPlanning
+    from fleet.warm_pool.preparing import WarmPreparing
+    from fleet.warm_pool.releasing import WarmReleasing
+    from fleet.warm_pool.taking import WarmTaking
+
+    assert parts.streaming is not None, "a worker connects to machines"
+    settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
+    return [
+        WarmPlanning(parts.db, parts.registry, parts.placements, deployment=settings.deployment),
+        WarmPreparing(parts.db, parts.registry, parts.streaming, _images(settings, parts), settle_s=settle_s),
+        WarmReleasing(parts.db, parts.registry, parts.streaming.forget, settle_s=settle_s),
+        WarmTaking(parts.db),
     ]
 
 

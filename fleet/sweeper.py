@@ -32,6 +32,7 @@ from fleet.sweep_plan import (
     is_foreign,
     reason_to_hold,
 )
+from fleet.warm_pool.records import find_pooled
 from models.audit import AuditEntry, Outcome, audit_span, service_entry, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
@@ -128,6 +129,7 @@ class Sweeper:
         except ProviderError as error:
             log.warning("failed to sweep provider", extra={"provider": provider.name, "why": error.message})
             return None
+        pooled = await find_pooled(self._db, named)
         vms, _ = await self._db.find_readable(Vm, {"status": {"$in": _ALIVE}, "provider": provider.name})
         records, unreadable = await self._records(named, vms)
         listed = [machine for machine in named if not _is_of(machine, unreadable)]
@@ -136,7 +138,8 @@ class Sweeper:
         begun = _now()
         since = await self._swept_since(provider.name, begun)
         after_gap = since is not None and begun - since <= self._spare
-        found = [each for one in ours if (each := await self._judge(provider, one, records, after_gap, dry_run))]
+        judged = [one for one in ours if one.id not in pooled]
+        found = [each for one in judged if (each := await self._judge(provider, one, records, after_gap, dry_run))]
         if not dry_run:
             # After the orphans: a sweep that is interrupted before keeps the gap.
             await self._db.replace(Sweep(id=provider.name, at=begun, since=since))

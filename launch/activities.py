@@ -34,12 +34,14 @@ from launch.messages import Candidate, FullOffer, LaunchInput, OrderInput, Plan,
 from launch.playable_time import PlayableTimes
 from launch.progress import ProgressUpdate, WriteResult, write
 from launch.ready_estimate import Estimator
+from launch.warm_choice import WarmChoice
 from launch.warnings import add_warning
 from models.catalog import Console, console
 from models.database import Database
 from models.launch_times import PlayablePromise
 from models.launches import Launch, LaunchStatus, LaunchStepName, StepStatus
 from models.vms import Vm, VmStatus
+from models.warm_machines import WarmMachine
 from placement.coordinates import Position
 from placement.ranking import Placements, RankedPlacement
 from providers.base import Offer, PricePart, ProgressCallback
@@ -101,6 +103,7 @@ class LaunchActivities:
         self._games = games
         self._estimator = Estimator(db)
         self._playable = PlayableTimes(db)
+        self._warm = WarmChoice(db, self._playable, placements.weights, deployment)
 
     @activity.defn(name="tell")
     async def write_progress(self, note: ProgressUpdate) -> WriteResult:
@@ -127,6 +130,10 @@ class LaunchActivities:
         if plan.reuse_vm_id is not None:
             vm = await self._vm(plan.reuse_vm_id)
             return await self._playable.expected(vm.provider, vm.place.site_id, vm.preset, warm=True)
+        if plan.warm and (ready := await self._db.get(WarmMachine, plan.warm[0])) is not None:
+            promised = await self._playable.expected(ready.provider, ready.place.site_id, ready.preset, warm=True)
+            if promised is not None:
+                return promised
         offer = plan.candidates[0].offer
         preset = (await console(self._db, launch.console)).preset.name
         return await self._playable.expected(offer.provider, offer.site_id, preset)
@@ -154,7 +161,9 @@ class LaunchActivities:
             raise NoCapacityError(refusal.message)
         first = ranked[0]
         return Plan(
-            message=f"{_where(first)}: {'; '.join(first.reasons[:3])}", candidates=tuple(map(_candidate, ranked))
+            message=f"{_where(first)}: {'; '.join(first.reasons[:3])}",
+            candidates=tuple(map(_candidate, ranked)),
+            warm=await self._warm.choose(launch, wanted, ranked),
         )
 
     async def _rank(self, launch: Launch, wanted: Console) -> list[RankedPlacement]:

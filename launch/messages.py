@@ -30,13 +30,15 @@ class Plan:
     """Where the launch will run.
 
     Either on the player's own machine `reuse_vm_id`, which is started first if it is `asleep`; or else, or if it cannot
-    be started, on the first available one of `candidates`.
+    be started, on the first available one of `candidates`. Before these, a machine of the warm pool is used if one of
+    `warm` is still ready.
     """
 
     message: str
     candidates: tuple[Candidate, ...] = ()
     reuse_vm_id: str | None = None
     asleep: bool = False
+    warm: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from models.database import DESCENDING, Database
 from models.launch_times import LaunchTime, PlayableBasis, PlayablePromise
 from models.launches import Launch, LaunchStepName, StepStatus
 from models.vms import Vm
+from placement.scoring import UsualWaits
 from providers.base import ProviderName
 
 _ENOUGH: Final = 9
@@ -52,6 +54,22 @@ class PlayableTimes:
         self._db = db
         self._samples: list[_Sample] = []
         self._read_at = -math.inf
+
+    async def usual_waits(self, provider: ProviderName, preset: PresetName) -> UsualWaits:
+        """Return the median times until a game is playable on a new machine."""
+        cold = [
+            each
+            for each in await self._known()
+            if each.provider is provider and each.preset is preset and not each.warm
+        ]
+        by_site: dict[str, list[float]] = defaultdict(list)
+        for each in cold:
+            by_site[each.site_id].append(each.seconds)
+        p50, _ = PUBLIC_FIGURES[provider]
+        return UsualWaits(
+            elsewhere_s=median([each.seconds for each in cold]) if len(cold) >= _ENOUGH else p50,
+            by_site_s={site: median(seconds) for site, seconds in by_site.items() if len(seconds) >= _ENOUGH},
+        )
 
     async def expected(
         self, provider: ProviderName, site_id: str, preset: PresetName, *, warm: bool = False

@@ -19,6 +19,7 @@ from fleet.pairing_window import PairingWorkflow
 from fleet.save_purge import PurgeDeletedSavesWorkflow
 from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
+from fleet.warm_pool.workflows import WarmMachineWorkflow, WarmPoolWorkflow
 from fleet.workflow import MachineWorkflow
 from launch.image_refresh import RefreshImagesWorkflow
 from launch.recovery import RescueWorkflow
@@ -48,6 +49,14 @@ _PLAIN: Final = (
         "fleet.sweep_alerts",
         "fleet.sweep_plan",
         "fleet.sweeper",
+        "fleet.warm_pool.budget",
+        "fleet.warm_pool.forecast",
+        "fleet.warm_pool.messages",
+        "fleet.warm_pool.metering",
+        "fleet.warm_pool.planning",
+        "fleet.warm_pool.preparing",
+        "fleet.warm_pool.releasing",
+        "fleet.warm_pool.taking",
     ),
     *(
         "fleet.progress_signals",
@@ -68,6 +77,7 @@ _PLAIN: Final = (
 _WORKFLOWS: Final = (
     *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
     *(RefreshImagesWorkflow, PairingWorkflow),
+    *(WarmPoolWorkflow, WarmMachineWorkflow),
     PurgeDeletedSavesWorkflow,
     *(
         RollUpWorkflow,

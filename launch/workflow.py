@@ -26,9 +26,12 @@ with workflow.unsafe.imports_passed_through():
     from fleet.activity_errors import describe, is_timeout, kind_of
     from fleet.inputs import MachineInput, VmRef
     from fleet.messages import ActivityNote, Done, Released, machine_workflow_id
+    from fleet.power import PowerActivities
     from fleet.progress_signals import EARLIER_NOTE_SIGNAL, EARLIER_TROUBLE_SIGNAL, NOTE_SIGNAL
     from fleet.provisioning import ProvisioningActivities
     from fleet.unlimited_retries import ENDLESS
+    from fleet.warm_pool.messages import TakenWarm, TakeWarm
+    from fleet.warm_pool.taking import WarmTaking
     from launch.activities import LaunchActivities
     from launch.messages import Candidate, FullOffer, LaunchInput, OrderInput, Plan, ProgressLine, StepInput
     from launch.progress import AttemptNote, ProgressUpdate, WriteResult
@@ -45,6 +48,7 @@ _RETRY: Final = RetryPolicy(
 )
 _NOTE_TIME: Final = timedelta(seconds=20)
 _RELEASE_TIME: Final = timedelta(minutes=30)
+_TAKE_TIME: Final = timedelta(minutes=1)
 _MACHINES_LOST_AT_MOST: Final = 3
 # Time limits of steps with all retries, on real clouds.
 _STEP_TIME: Final = {
@@ -144,10 +148,10 @@ class LaunchWorkflow:
         plan: Plan = await self._do(
             LaunchStepName.CHOOSE_PLACEMENT, LaunchActivities.choose_placement, ticket, _message
         )
-        if plan.reuse_vm_id is None or (plan.asleep and not await self._wake(plan.reuse_vm_id)):
-            await self._on_new_machine(plan.candidates)
-        else:
+        if plan.reuse_vm_id is not None and (not plan.asleep or await self._wake(plan.reuse_vm_id)):
             await self._on_own_machine(plan.reuse_vm_id, woken=plan.asleep)
+        elif not (plan.warm and await self._on_warm_machine(plan.warm)):
+            await self._on_new_machine(plan.candidates)
 
     async def _wake(self, vm_id: str) -> bool:
         """Start the player's stopped machine.
@@ -181,6 +185,57 @@ class LaunchWorkflow:
             await self._run_last_steps(on)
         else:
             await self._run_game_steps(on)
+
+    async def _on_warm_machine(self, machine_ids: tuple[str, ...]) -> bool:
+        """Run the launch on a machine of the warm pool. Returns False if none could be taken and started."""
+        taken = await self._take(TakeWarm(self._launch_id, machine_ids))
+        if taken.vm_id is None:
+            return False
+        on = StepInput(self._launch_id, taken.vm_id)
+        self._vm_id, self._rented_by_us, self._steps.provider = taken.vm_id, True, taken.provider
+        step = LaunchStepName.CREATE_VM
+        self._steps.finish(step, workflow.now())
+        self._check_cancelled(
+            await self._write_event(
+                LaunchStatus.RUNNING,
+                "Using a machine that is set up already",
+                step,
+                StepStatus.SKIPPED,
+                vm_id=taken.vm_id,
+                placed_with=taken.provider,
+            )
+        )
+        try:
+            await self._do(
+                LaunchStepName.BOOT,
+                PowerActivities.start,
+                VmRef(taken.vm_id),
+                lambda _: "The machine runs and responds",
+            )
+        except ActivityError as error:
+            if kind_of(error) not in {"NoCapacityError", "MachineLostError"}:
+                raise
+            await self._leave_machine()
+            message = f"The machine that was set up could not be started: {describe(error)}. Renting a new one"
+            await self._write_event(LaunchStatus.RUNNING, message, restart=True)
+            return False
+        await self._do(LaunchStepName.CONNECT, LaunchActivities.connect, on, _message)
+        await self._skip(LaunchStepName.INSTALL_STREAMING, "Already installed")
+        await _run_together(*self._independent_steps(on, timedelta(0)))
+        await self._run_last_steps(on)
+        await self._hand_over(on)
+        return True
+
+    async def _take(self, wanted: TakeWarm) -> TakenWarm:
+        """Take a machine of the pool. If that is interrupted, remember what was taken, so that it is released."""
+        try:
+            return await self._run(WarmTaking.take, wanted, time=_TAKE_TIME)
+        except (asyncio.CancelledError, ActivityError) as error:
+            taken: TakenWarm = await _run_to_end(self._record(WarmTaking.settle, wanted))
+            self._vm_id, self._rented_by_us = taken.vm_id, taken.vm_id is not None
+            if is_cancelled_exception(error):
+                raise
+            return taken
 
     async def _on_new_machine(self, candidates: tuple[Candidate, ...]) -> None:
         """Try the ranked candidates until the launch is finished on one."""
@@ -244,6 +299,10 @@ class LaunchWorkflow:
         else:
             await self._do(LaunchStepName.INSTALL_STREAMING, LaunchActivities.install, on, _message)
             await self._run_game_steps(on)
+        await self._hand_over(on)
+
+    async def _hand_over(self, on: StepInput) -> None:
+        """Hand the machine over to the player and to its own workflow."""
         await self._record(ProvisioningActivities.mark_running, VmRef(on.vm_id))
         # The sweeper may have been faster: it starts one for every running machine that has none.
         with contextlib.suppress(WorkflowAlreadyStartedError):
@@ -295,18 +354,21 @@ class LaunchWorkflow:
 
     async def _leave(self, candidate: Candidate, started: datetime, reason: str) -> None:
         """Release this hopeless machine and reset the launch to where the next candidate begins."""
-        self._steps.stop()
-        await self._release()
-        self._vm_id = self._new_vm_id()
-        self._rented_by_us = False
-        self._failed = None
-        self._steps.restart([LaunchStepName.CHOOSE_PLACEMENT])
+        await self._leave_machine()
         await self._write_event(
             LaunchStatus.RUNNING,
             f"The machine in {candidate.site.city or candidate.site.country} failed: {reason}. Trying the next one",
             attempt=_attempt(candidate, started, f"failed: {reason}"),
             restart=True,
         )
+
+    async def _leave_machine(self) -> None:
+        self._steps.stop()
+        await self._release()
+        self._vm_id = self._new_vm_id()
+        self._rented_by_us = False
+        self._failed = None
+        self._steps.restart([LaunchStepName.CHOOSE_PLACEMENT])
 
     async def _undo(self, error: BaseException) -> LaunchStatus:
         """Compensate, then write the end. Both CANCELLED and FAILED wait for the cloud's confirmation.

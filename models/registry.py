@@ -25,6 +25,7 @@ from models.rate_counters import RateWindow
 from models.rollups import RolledSpan, Rollup, RollupState
 from models.usage import UsageInterval
 from models.vms import Vm
+from models.warm_machines import WarmMachine, WarmPool
 from models.write_probe import WriteCheck
 
 DOCUMENTS: Final[tuple[type[Model], ...]] = (
@@ -59,5 +60,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     Sweep,
     UsageInterval,
     Vm,
+    WarmMachine,
+    WarmPool,
     WriteCheck,
 )

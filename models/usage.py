@@ -21,6 +21,9 @@ from providers.base import ProviderName
 # A stored price has up to 34 digits, and the default context would round sums after 28.
 _EXACT: Final = Context(prec=60)
 _STRANGE: Final = "this version cannot read the interval"
+WARM: Final = "WARM"  # the group of the warm pool's usage in every report
+WARM_PREFIX: Final = f"{WARM}:"  # before its provider, where usage is summed up by provider or VM
+WARM_USER: Final = "gamer:warm"  # user of that usage; names with this prefix are reserved
 
 
 class UsageState(StrEnum):
@@ -47,6 +50,7 @@ class UsageInterval(Model):
     machine_usd_per_hour: Decimal
     storage_usd_per_hour: Decimal
     egress_usd_per_hour: Decimal = Decimal(0)
+    warm: bool = False  # of the warm pool: `vm_id` names a machine that is no VM yet
 
     model_config = {
         "collection": "usage_intervals",
@@ -118,14 +122,15 @@ async def find_usage_rows(db: Database, query: Document, *, whole: bool = False)
 
 
 def _row(raw: Document) -> UsageRow:
+    warm = WARM_PREFIX + raw["provider"] if raw.get("warm", False) is True else None
     machine, storage, egress = (_decimal(raw[f"{part}_usd_per_hour"].bid) for part in ("machine", "storage", "egress"))
     end = raw["end"]
     return UsageRow(
         id=raw["_id"],
-        vm_id=raw["vm_id"],
+        vm_id=warm or raw["vm_id"],
         user_id=raw["user_id"],
-        provider=raw["provider"],
-        console=raw["console"],
+        provider=warm or raw["provider"],
+        console=raw["console"] if warm is None else WARM,
         state=UsageState(raw["state"]),
         # The driver's own time zone compares ten times slower.
         start=raw["start"].replace(tzinfo=UTC),

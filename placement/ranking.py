@@ -8,11 +8,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Protocol
 
 import numpy as np
 
 from errors import NoPlacementError, ProviderDownError, ProviderError, ProviderSilentError, StockUnknownError
-from models.catalog import Console
+from models.catalog import Console, PresetName
 from models.database import Database
 from placement.coordinates import Position
 from placement.geocoding import Geocoder
@@ -25,6 +26,7 @@ from placement.scoring import (
     CloudOffers,
     RankedPlacement,
     SiteKey,
+    UsualWaits,
     Weights,
     Wish,
     distances_in,
@@ -39,6 +41,14 @@ from providers.registry import Registry
 __all__ = ["LocatedSite", "Placements", "RankedPlacement", "Weights"]
 
 log = logging.getLogger(__name__)
+
+
+class Waiting(Protocol):
+    """Knows how long players usually wait. launch.playable_time.PlayableTimes implements it."""
+
+    async def usual_waits(self, provider: ProviderName, preset: PresetName) -> UsualWaits:
+        """Return the median times until a game is playable on a new machine."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +78,21 @@ class Placements:
         geocoder: Geocoder,
         weights: Weights = DEFAULT_WEIGHTS,
         orders: NetworkOrders | None = None,
+        waiting: Waiting | None = None,
     ) -> None:
+        """Set up the ranking. Without `waiting`, or without a weight for it, waiting times are not weighed."""
+        self._waiting = waiting
         self._full_sites = FullSites(db)
         self._registry = registry
         self._stock_tables = StockTables(geocoder)
         self._orders = orders or NetworkOrders(db)
         self._weights = weights
         self._last_known: Mapping[ProviderName, LastKnown[Sequence[Site]]] = {}
+
+    @property
+    def weights(self) -> Weights:
+        """Return the weights of scores."""
+        return self._weights
 
     def with_patience(self, patience_s: float) -> Placements:
         """Return placements that use the last known stock of a cloud that does not answer within `patience_s`."""
@@ -119,12 +137,21 @@ class Placements:
             raise StockUnknownError(f"{silent} does not respond now", silent)
         if not affordable and survey.failed:
             raise ProviderDownError(f"{survey.failed[0]} is not available now", survey.failed[0])
+        affordable = await self._with_waits(affordable, console.preset.name)
         order = await self._google_order(affordable, near)
         ranked = rank_offers(affordable, Wish(near, limit, closest_first, order, measured or {}), self._weights)
         reason = console.unplayable_reason
         more = () if reason is None else (reason,)
         preset = console.preset.name
         return [replace(each, reasons=(*each.reasons, *more), preset=preset) for each in ranked]
+
+    async def _with_waits(self, clouds: Sequence[CloudOffers], preset: PresetName) -> list[CloudOffers]:
+        if self._waiting is None or not self._weights.per_waiting_minute:
+            return list(clouds)
+        return [
+            replace(cloud, waits=await self._waiting.usual_waits(cloud.table.offers[0].provider, preset))
+            for cloud in clouds
+        ]
 
     async def explain_empty(
         self, console: Console, *, provider: ProviderName | None = None, max_usd_per_hour: Decimal | None = None

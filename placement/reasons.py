@@ -69,3 +69,9 @@ def gpu_words(model: str) -> str:
     bare = re.sub(r"-\d+gb$|-sxm\d*\b", "", model.lower())
     parts = [part for part in _PART_OF_MODEL.findall(bare) if part not in _SILENT]
     return " ".join(_WRITTEN.get(part, part.upper()) for part in parts)
+
+
+def waiting_words(seconds: float) -> str:
+    """Return how long players usually wait until they can play."""
+    minutes = max(1, round(seconds / 60))
+    return f"usually playable in {minutes} {'minute' if minutes == 1 else 'minutes'}"

@@ -1,9 +1,9 @@
 """Scores placements and explains their order.
 
 Scores are in milliseconds, lower is better: the round-trip time as the player measured it or as estimated, plus the
-price converted to milliseconds by `Weights`. Candidates within a tenth of a millisecond tie. Ties go to the console's
-preferred provider, then to the lower price, then to the smaller site id, so that the order is the same in every
-process.
+price and the usual waiting time until the game is playable, converted to milliseconds by `Weights`. Candidates within a
+tenth of a millisecond tie. Ties go to the console's preferred provider, then to the lower price, then to the smaller
+site id, so that the order is the same in every process.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from placement.reasons import (
     measured_words,
     precision_words,
     price_words,
+    waiting_words,
 )
 from providers.base import Offer, ProviderName, SiteId
 
@@ -39,10 +40,19 @@ _MORE_THAN_SITES: Final = 1 << 32
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Weights of a score. By default a dollar an hour counts as much as 30 ms, or about 2,000 km."""
+    """Weights of a score. By default a dollar an hour counts as much as 30 ms, or about 2,000 km.
+
+    A minute of waiting counts nothing unless its weight is set.
+    """
 
     per_rtt_ms: float = 1.0
     per_usd_per_hour: float = 30.0
+    per_waiting_minute: float = 0.0
+
+    def score(self, rtt_ms: float, usd_per_hour: Decimal, waiting_s: float | None) -> float:
+        """Return the score of one place."""
+        waiting = 0.0 if waiting_s is None else self.per_waiting_minute * waiting_s / 60
+        return self.per_rtt_ms * rtt_ms + self.per_usd_per_hour * float(usd_per_hour) + waiting
 
 
 DEFAULT_WEIGHTS: Final = Weights()
@@ -64,6 +74,18 @@ class RankedPlacement:
 
 
 @dataclass(frozen=True, slots=True)
+class UsualWaits:
+    """How long players usually wait at one cloud, in seconds: at sites that are known well enough, and elsewhere."""
+
+    elsewhere_s: float
+    by_site_s: Mapping[str, float]
+
+    def at(self, site_id: str) -> float:
+        """Return the usual wait at one site."""
+        return self.by_site_s.get(site_id, self.elsewhere_s)
+
+
+@dataclass(frozen=True, slots=True)
 class CloudOffers:
     """The offers of one cloud that a request may use."""
 
@@ -71,6 +93,7 @@ class CloudOffers:
     rows: Rows  # ascending
     preference: int  # 0 is the console's first choice; no two clouds share one
     trouble: str | None  # the provider's problem, in words
+    waits: UsualWaits | None = None  # None if waiting is not weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +141,11 @@ class _Numbers:
         numbers = np.concatenate([np.full(cloud.rows.size, number) for number, cloud in enumerate(clouds)])
         rows = np.concatenate([cloud.rows for cloud in clouds])
         prices = np.concatenate([cloud.table.usd_per_hour[cloud.rows] for cloud in clouds])
+        minutes = np.concatenate([waits_in(cloud) for cloud in clouds]) / 60
+        costs = weights.per_usd_per_hour * prices + weights.per_waiting_minute * minutes
         measured, nothing = _measured(clouds, wish.measured), np.full(rows.size, np.nan)
         if wish.near is None and np.isnan(measured).all():
-            return cls(numbers, rows, nothing, nothing, nothing, nothing, weights.per_usd_per_hour * prices)
+            return cls(numbers, rows, nothing, nothing, nothing, nothing, costs)
         near = wish.near
         distances = nothing if near is None else np.concatenate([distances_in(cloud, near) for cloud in clouds])
         # A site at an unknown place counts as if it were on the other side of the Earth.
@@ -128,8 +153,7 @@ class _Numbers:
         if wish.order is not None:
             _fit_google(estimates, clouds, wish.order)
         rtts = np.where(np.isnan(measured), estimates, measured)
-        scores = weights.per_rtt_ms * rtts + weights.per_usd_per_hour * prices
-        return cls(numbers, rows, distances, estimates, measured, rtts, scores)
+        return cls(numbers, rows, distances, estimates, measured, rtts, weights.per_rtt_ms * rtts + costs)
 
     @property
     def unlocated(self) -> NDArray[np.bool_]:
@@ -151,6 +175,17 @@ def _measured(clouds: Sequence[CloudOffers], measured: Mapping[SiteKey, float]) 
 def distances_in(cloud: CloudOffers, near: Position) -> Floats:
     """Return the distances of a cloud's usable offers; NaN where a position is unknown."""
     return distances_km(near, cloud.table.latitudes[cloud.rows], cloud.table.longitudes[cloud.rows])
+
+
+def waits_in(cloud: CloudOffers) -> Floats:
+    """Return the usual waits in seconds at a cloud's usable offers; zeros if waiting is not weighed."""
+    if cloud.waits is None:
+        return np.zeros(cloud.rows.size)
+    waits = np.full(len(cloud.table.offers), cloud.waits.elsewhere_s)
+    for site_id, seconds in cloud.waits.by_site_s.items():
+        if (row := cloud.table.row_of_site.get(site_id)) is not None:
+            waits[row] = seconds
+    return waits[cloud.rows]
 
 
 def _fit_google(rtts: Floats, clouds: Sequence[CloudOffers], order: RegionOrder) -> None:
@@ -195,6 +230,7 @@ class _Offered:
     offer: Offer
     google_region: str
     trouble: str | None
+    waiting_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +245,9 @@ class _Facts:
     def _offer(self, row: int) -> _Offered:
         cloud = self.clouds[self.numbers.clouds[row]]
         at = int(self.numbers.rows[row])
-        return _Offered(cloud.table.located[at], cloud.table.offers[at], cloud.table.google_regions[at], cloud.trouble)
+        located, offer = cloud.table.located[at], cloud.table.offers[at]
+        waiting_s = None if cloud.waits is None else cloud.waits.at(offer.site_id)
+        return _Offered(located, offer, cloud.table.google_regions[at], cloud.trouble, waiting_s)
 
     def why_first(self, first: int, second: int | None = None) -> tuple[str, ...]:
         """Return why the first is first, if two known places were compared."""
@@ -252,6 +290,8 @@ class _Facts:
         yield hardware_words(one.located.site, one.offer)
         if one.located.site.dedicated_ip_available:
             yield "dedicated IP"
+        if one.waiting_s is not None:
+            yield waiting_words(one.waiting_s)
         if one.trouble:
             yield one.trouble
 

@@ -16,7 +16,7 @@ from billing.estimates import Estimate, estimate, validate_hours
 from billing.exports import month_as_csv, parse_month
 from billing.limits import SpendingLimits, validate_limit
 from billing.provider_billed import Billed, ComparisonRow
-from billing.reports import Report, Reports
+from billing.reports import Report, Reports, WarmUsage
 from billing.windows import Granularity, month_of, window_of
 from errors import InvalidInputError
 from models.catalog import ConsoleType
@@ -53,6 +53,18 @@ async def cost_report(
     by = (cut.granularity or Granularity.DAY, cut.group_by or RollupKind.PROVIDER)
     reports = Billed if basis is Basis.PROVIDER_BILLED else Reports
     return _within_row_limit(context, await reports(context.services.db).report(window, *by, user_id=owner))
+
+
+async def player_cost_report(
+    context: Context, start: date, end: date, cut: ReportGrouping, user_id: str | None
+) -> Report:
+    """Return a metered report over whole days, UTC, both inclusive, without the machines of the warm pool."""
+    require(context.caller, "Query.playerCostReport")
+    owner = owner_filter(context.caller, user_id)
+    by = (cut.granularity or Granularity.DAY, cut.group_by or RollupKind.PROVIDER)
+    reports = Reports(context.services.db)
+    report = await reports.report(window_of(start, end), *by, user_id=owner, warm=WarmUsage.LEFT_OUT)
+    return _within_row_limit(context, report)
 
 
 async def current_month_costs(context: Context, group_by: RollupKind | None, user_id: str | None) -> Report:

@@ -12,6 +12,7 @@ from billing import estimates, reports
 from billing.amounts import tidy
 from billing.provider_billed import UNATTRIBUTED, ComparisonRow
 from billing.reports import CURRENCY
+from models.usage import WARM, WARM_USER
 from placement.ranking import RankedPlacement
 from resolvers import costs, launch_times
 from resolvers.costs import ReportGrouping
@@ -32,8 +33,8 @@ from schema.places import FromOrNowhere, Placement
 @strawberry.type(description="The share of one group in an amount.")
 class CostLine:
     group: str = strawberry.field(
-        description="The group: a provider, console, user id or VM id in a report; a part of the price, such as "
-        "`storage`, in an estimate."
+        description="The group: a provider, console, user id or VM id in a report, or `WARM` for the machines of the "
+        "warm pool; a part of the price, such as `storage`, in an estimate."
     )
     amount: Decimal = strawberry.field(description="The group's amount in the report's currency.")
     running_hours: float = strawberry.field(description="How many hours the group's machines ran, in total.")
@@ -45,6 +46,8 @@ class CostLine:
 
 def _group(name: str, group_by: CostGroup | None) -> str:
     """Return a VM's global id when grouped by VM; every other group keeps its name."""
+    if name == (WARM_USER if group_by is CostGroup.USER else WARM):
+        return WARM
     return str(global_id("VM", name)) if group_by is CostGroup.VM and name != UNATTRIBUTED else name
 
 
@@ -226,10 +229,30 @@ class CostQuery:
             CostBasis | None, strawberry.argument(description="Where the amounts come from. Null: METERED.")
         ] = CostBasis.METERED,
     ) -> CostReport:
-        report = await costs.cost_report(
-            info.context, start, end, ReportGrouping(granularity, group_by), user_id, basis
-        )
+        cut = ReportGrouping(granularity, group_by)
+        report = await costs.cost_report(info.context, start, end, cut, user_id, basis)
         return CostReport.of(report, basis or CostBasis.METERED, group_by)
+
+    @strawberry.field(
+        description="Report what the machines of players cost over whole days, UTC, by our own meter: without the "
+        "group `WARM`, the machines of the warm pool. Players see their own costs."
+    )
+    async def player_cost_report(
+        self,
+        info: Info,
+        start: Annotated[date, strawberry.argument(description="The first day, UTC, inclusive.")],
+        end: Annotated[
+            date, strawberry.argument(description="The last day, UTC, inclusive; at most 366 days in total.")
+        ],
+        granularity: Annotated[
+            CostGranularity | None, strawberry.argument(description="The length of the buckets. Null: DAY.")
+        ] = CostGranularity.DAY,
+        group_by: GroupBy = CostGroup.PROVIDER,
+        user_id: UserId = None,
+    ) -> CostReport:
+        cut = ReportGrouping(granularity, group_by)
+        report = await costs.player_cost_report(info.context, start, end, cut, user_id)
+        return CostReport.of(report, CostBasis.METERED, group_by)
 
     @strawberry.field(
         description="Report the current month, UTC, by day, with a forecast. Players see their own costs."

@@ -18,6 +18,7 @@ from models.operator_alerts import OperatorAlertCode
 from models.pairings import PairingStatus
 from models.rollups import RollupKind as CostGroup
 from models.vms import VmStatus as VMStatus
+from models.warm_machines import WarmStatus as WarmMachineStatus
 from providers.base import ProviderName
 from resolvers.costs import Basis as CostBasis
 from streaming.saves.locations import SaveKind
@@ -42,6 +43,7 @@ __all__ = [
     "SaveVersionReason",
     "StepStatus",
     "VMStatus",
+    "WarmMachineStatus",
 ]
 
 
@@ -249,4 +251,17 @@ _register(
         VMStatus.LOST: "The cloud lost the machine, or its deletion could not be confirmed. The sweeper resolves it.",
     },
     name="VMStatus",
+)
+
+_register(
+    WarmMachineStatus,
+    "How far a machine of the warm pool is.",
+    {
+        WarmMachineStatus.PREPARING: "It is being rented and set up.",
+        WarmMachineStatus.READY: "It is set up, and off until a launch takes it.",
+        WarmMachineStatus.TAKEN: "A launch has taken it: it is a VM now.",
+        WarmMachineStatus.RELEASING: "It is being deleted at its cloud.",
+        WarmMachineStatus.RELEASED: "Nothing of it remains at its cloud.",
+    },
+    "WarmMachineStatus",
 )

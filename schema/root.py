@@ -41,6 +41,7 @@ from schema.service import PlatformQuery
 from schema.spending import SpendingMutation, SpendingQuery, SpendingSubscription
 from schema.vm_commands import PowerMutation
 from schema.vms import VM, VmQuery, VmSubscription
+from schema.warm_pool import WarmPoolMutation, WarmPoolQuery
 
 _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callable[[Any], Node]]]] = {
     "ApiKey": (keys.api_key_of, ApiKey.of),
@@ -72,6 +73,7 @@ class Query(
     LaunchTimesQuery,
     PairingQuery,
     SaveQuery,
+    WarmPoolQuery,
 ):
     @strawberry.field(
         description="Look up any object by its global id. Null if it does not exist or belongs to another user."
@@ -97,6 +99,7 @@ class Mutation(
     EmulatorImageMutation,
     PairingMutation,
     SaveMutation,
+    WarmPoolMutation,
 ):
     pass
 

@@ -41,7 +41,7 @@ class Words:
 def rows_cost(name: str, node: FieldNode, field: GraphQLField | None, words: Words, cost_per_row: int) -> int:
     """Return the cost of a report's rows, at `cost_per_row` each."""
     match name:
-        case "Query.costReport":
+        case "Query.costReport" | "Query.playerCostReport":
             rows = _buckets(words.of(node, field, "granularity"), _days(words, node, field))
         case "Query.currentMonthCosts":
             rows = _DAYS_OF_A_MONTH

@@ -157,6 +157,14 @@ class ProviderSettings(BaseSettings):
         "as much as 30 ms.",
         examples=["30"],
     )
+    placement_weight_waiting_minute: float = Field(
+        1.0,
+        ge=0,
+        le=1000,
+        description="Points that each minute until a game is usually playable (the median of `playableIn`) adds to a "
+        "placement's score. By default ten minutes weigh as much as 10 ms, or about 670 km; 0 ignores waiting.",
+        examples=["1"],
+    )
     image_registry_url: AnyHttpUrl | None = Field(
         None,
         description="URL of a registry mirror that provides the digests of emulator images, with the image's own "

@@ -22,6 +22,8 @@ from billing.workflows import INTERVALS, schedule_name
 from fleet.messages import launch_workflow_id, machine_workflow_id
 from fleet.schedules import SWEEP
 from fleet.spending_workflows import WATCH_SPENDING, alert_workflow_id
+from fleet.warm_pool.messages import warm_workflow_id
+from fleet.warm_pool.workflows import WARM_POOL
 from launch.image_refresh import REFRESH_IMAGES
 from launch.recovery import RESCUE
 from launch.versions import deployment_name
@@ -33,7 +35,7 @@ from tests.temporal_definitions import activities, messages, workflows
 from web.metrics import Metrics
 
 LIST: Final = Path(__file__).with_name("wire_names.txt")
-_SCHEDULED: Final = (*INTERVALS, SWEEP, WATCH_SPENDING, RESCUE, REFRESH_PRICES, REFRESH_IMAGES)
+_SCHEDULED: Final = (*INTERVALS, SWEEP, WATCH_SPENDING, RESCUE, REFRESH_PRICES, REFRESH_IMAGES, WARM_POOL)
 
 
 def wire_names() -> list[str]:
@@ -51,7 +53,8 @@ def _of_temporal() -> Iterator[str]:
         for annotation in (*message.arguments, message.result):
             yield from (f"temporal word {word}" for word in _words(annotation))
     yield f"temporal worker deployment {deployment_name('task.queue')}"
-    ids = (launch_workflow_id("<launch>"), machine_workflow_id("<vm>"), alert_workflow_id("<alert>"))
+    ids = [launch_workflow_id("<launch>"), machine_workflow_id("<vm>"), alert_workflow_id("<alert>")]
+    ids += [warm_workflow_id("<machine>")]
     yield from (f"temporal workflow id {each}" for each in ids)
     yield from (f"temporal schedule {schedule_name(each, '<task queue>')}" for each in _SCHEDULED)
 

@@ -20,6 +20,10 @@ from fleet.pairing_window import PairingActivities
 from fleet.power import PowerActivities
 from fleet.provisioning import ProvisioningActivities
 from fleet.service import MachineService
+from fleet.warm_pool.planning import WarmPlanning
+from fleet.warm_pool.preparing import WarmPreparing
+from fleet.warm_pool.releasing import WarmReleasing
+from fleet.warm_pool.taking import WarmTaking
 from launch.activities import LaunchActivities
 from launch.game_source import GameSource
 from launch.progress_feed import ProgressFeed
@@ -36,6 +40,7 @@ from placement.geocoding import Geocoder
 from placement.ranking import Placements
 from providers.base import Place, ProviderName
 from providers.registry import Registry
+from streaming.emulator_images import EmulatorImages
 from tests.fakes.cloud import FakeCloud, site
 from tests.fakes.games import FakeGames
 from tests.fakes.streaming import FakeStreaming
@@ -171,6 +176,10 @@ async def open_world(
         MonitoringActivities(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),
         PairingActivities(served, streaming, pause_s=0.02),
         InterruptionActivities(served, registry, streaming, launches),
+        WarmPlanning(served, registry, placements),
+        WarmPreparing(served, registry, streaming, EmulatorImages(served), settle_s=0.2, poll_s=0.02),
+        WarmReleasing(served, registry, settle_s=0.2, poll_s=0.02),
+        WarmTaking(served),
         again_after=again_after,
     )
     running = asyncio.create_task(worker.run())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from billing.meter import Meter
+from billing.meter import Meter, Metered
 from errors import ConflictError, ProviderBusyError
 from fleet.inputs import StatusChange
 from fleet.messages import Command
@@ -201,8 +201,8 @@ class OvertakenMeter(Meter):
         super().__init__(db)
         self._database = db
 
-    async def record_state(self, vm: Vm, state: UsageState | None, at: datetime) -> None:
-        if state is not None:
+    async def record_state(self, vm: Metered, state: UsageState | None, at: datetime) -> None:
+        if state is not None and isinstance(vm, Vm):
             await mark_lost(self._database, Meter(self._database), vm, "the cloud no longer knows it", at)
             await move_vm(self._database, vm.id, VmStatus.DELETED)
         await super().record_state(vm, state, at)

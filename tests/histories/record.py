@@ -43,6 +43,9 @@ from fleet.schedules import Sweeping, SweepWorkflow
 from fleet.spending_enforcement import Spending
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow, alert_workflow_id
 from fleet.sweeper import Sweeper
+from fleet.warm_pool.messages import warm_workflow_id
+from fleet.warm_pool.planning import WarmPlanning
+from fleet.warm_pool.workflows import WarmPoolWorkflow
 from fleet.workflow import MachineWorkflow
 from launch.image_refresh import ImageRefreshing, RefreshImagesWorkflow
 from launch.recovery import LaunchRecovery, RescueWorkflow
@@ -52,11 +55,15 @@ from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
 from models.roles import Role
 from models.usage import UsageInterval
 from models.vms import Vm, VmStatus
+from placement.geocoding import Geocoder
+from placement.ranking import Placements
 from providers.base import MachineState
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from streaming.emulator_images import EmulatorImages
+from tests.fleet.warm_pool.pool import a_machine
 from tests.launch.test_versions import Builds, until_on
+from tests.launch.test_warm_launch import ready_machine
 from tests.providers.games_bucket import bucket, server
 from tests.world import World, world
 
@@ -331,6 +338,25 @@ async def test_sweep_and_books(world: World, record: Record) -> None:
         for name, workflow in workflows.items():
             await run(world, workflow, name, "-books")
             await record(name, f"{name}-{QUEUE}")
+
+
+async def test_warm_machine_and_the_launch_that_takes_it(world: World, record: Record) -> None:
+    machine = await ready_machine(world)
+    launch = await world.until_over(await world.launch())
+    assert launch.vm_id == machine.id
+
+    await record("warm-machine", warm_workflow_id(machine.id))
+    await record("launch-takes-warm-machine", launch_workflow_id(launch.id))
+
+
+async def test_warm_pool(world: World, record: Record) -> None:
+    machine = a_machine()
+    await world.db.insert(machine)
+    placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
+    planning = WarmPlanning(world.db, world.registry, placements)
+    async with build_worker(world.client, QUEUE + "-warm", planning):
+        await run(world, WarmPoolWorkflow, "warm-pool", "-warm")
+    await record("warm-pool", f"warm-pool-{QUEUE}")
 
 
 async def test_purge(world: World, record: Record, bucket: Bucket) -> None:
