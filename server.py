@@ -12,57 +12,46 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-import uvicorn
 from starlette.applications import Starlette
 
-from auth.authenticator import DEVELOPER
-from billing.rollups import Rollups
-from composition.dependencies import VERSION, Dependencies, compose
-from composition.embedded_defaults import completed, embedded, needs_simulator
-from composition.identity import claim_database, identity_of, restrict
+from composition.announcement import log_start, print_startup_text
+from composition.commands import (
+    adopt_once,
+    claim_with,
+    one_line_errors,
+    rebuild_rollups,
+    rescue_once,
+    sweep_once,
+)
+from composition.dependencies import Dependencies, compose
+from composition.embedded_defaults import completed, embedded
+from composition.http_server import listen, serve_http
+from composition.identity import restrict
 from composition.metrics import worker_metrics_page
-from composition.providers import secret_text
 from composition.tracing import traces
 from composition.waiting import retry_until_available
-from embedded.child import EmbeddedError
-from embedded.startup import startup_text
-from errors import GatewayError, MigrationError, UnavailableError, UnusableError
-from fleet.sweep_plan import Action
+from errors import GatewayError
 from models.database import Database
-from models.database_probe import check_address
-from models.deployment import Identity
 from models.registry import DOCUMENTS
 from models.write_probe import WriteProbe
-from safety import lets_developer_in, refuse_unsafe
-from settings import Environment, Settings, SettingsError, is_loopback, load_settings, setting_faults
-from streaming.addresses import Address
-from web.access_log import AccessLog
-from web.header_limits import HeadLimits
-from web.http_protocol import hardened_http_protocol
+from safety import refuse_unsafe
+from settings import Environment, Settings, SettingsError, load_settings, setting_faults
 from web.logging_setup import configure_logging
 from web.metrics_endpoint import metrics_endpoint
-from web.websocket_protocol import hardened_websocket_protocol
 
-if TYPE_CHECKING:
-    from fleet.rescue import RescuedSlot
+# `python -m fleet.sweep` and `python -m fleet.rescue` import theirs from here.
+__all__ = ["adopt_once", "main", "one_line_errors", "prepare_database", "rescue_once", "serve", "sweep_once"]
 
 log = logging.getLogger("server")
 
 _SHUTDOWN_S: Final = 10.0
 _PREPARE_WAIT_S: Final = 3.0
-_BACKLOG: Final = 4096
-# asyncio accepts this many connections before it does anything else. If thousands were accepted at once, responses of
-# the database would wait past their timeouts.
-_ACCEPTED_AT_ONCE: Final = 16
-_ONE_LINE: Final = (SettingsError, EmbeddedError, UnavailableError, MigrationError)
 
 
 def main() -> int:
@@ -126,24 +115,6 @@ def run(service: Coroutine[Any, Any, None]) -> None:
     asyncio.run(service)
 
 
-@contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End the process with status 2 and a one-line message on an invalid setting or an unavailable dependency."""
-    try:
-        yield
-    except (*_ONE_LINE, BaseExceptionGroup) as error:
-        first = _first(error)
-        if not isinstance(first, _ONE_LINE):
-            raise
-        line = first.fault if isinstance(first, UnusableError) else first
-        print(line, file=sys.stderr)  # noqa: T201  (output of a command)
-        raise SystemExit(2) from None
-
-
-def _first(error: BaseException) -> BaseException:
-    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
-
-
 async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
     """Run until SIGINT, SIGTERM or SIGHUP. `adopt` takes over the database of another deployment."""
     stopping = _stop_signal()
@@ -158,7 +129,7 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
         parts.db.prepare_first()
         restrict(parts.db)
         opened, prepared = asyncio.Event(), asyncio.Event()
-        claim = _claim(parts, settings, given, adopt=adopt)
+        claim = claim_with(parts, settings, given, adopt=adopt)
         preparing = prepare_database(parts.db, parts.write_probe, claim, opened, prepared)
         failures: list[GatewayError] = []
         async with asyncio.TaskGroup() as tasks:
@@ -171,15 +142,15 @@ async def serve(settings: Settings, role: str, *, adopt: bool = False) -> None:
                 await asyncio.wait_for(prepared.wait(), _PREPARE_WAIT_S)
             if role != "gateway":
                 jobs.append(tasks.create_task(_work(settings, parts, opened, stopping, adopt=adopt)))
-            startup_texts = [tasks.create_task(_log_start(settings, role, prepared))]
+            startup_texts = [tasks.create_task(log_start(settings, role, prepared))]
             if listener is not None:
                 jobs.append(
                     tasks.create_task(
-                        _serve_http(settings, parts, _build_application(role, settings, parts), listener, stopping)
+                        serve_http(settings, parts, _build_application(role, settings, parts), listener, stopping)
                     )
                 )
                 if settings.environment is Environment.DEVELOPMENT and role != "worker":
-                    printing = _print_startup_text(given, settings, parts, listener, prepared)
+                    printing = print_startup_text(given, settings, parts, listener, prepared)
                     startup_texts.append(tasks.create_task(printing))
             await stopping.wait()
             if not failures:
@@ -200,75 +171,6 @@ def _build_application(role: str, settings: Settings, parts: Dependencies) -> St
     from composition.gateway import application  # noqa: PLC0415  (a worker never loads the schema)
 
     return application(settings, parts)
-
-
-async def rebuild_rollups(settings: Settings) -> None:
-    """Recompute all sums of closed days; reports keep working. Share a running service's embedded services."""
-    async with _open_claimed(settings) as parts:
-        await parts.db.ensure_indexes(DOCUMENTS)
-        days = await Rollups(parts.db).rebuild(datetime.now(UTC))
-        log.info("sums of closed days recomputed", extra={"days": days})
-
-
-async def sweep_once(*, dry_run: bool, confirm: bool) -> list[Action]:
-    """Run the sweeper once. Next to a running service, share its embedded services."""
-    settings = load_settings()
-    async with _open_claimed(settings) as parts:
-        if not dry_run:
-            await parts.db.ensure_indexes(DOCUMENTS)
-        from composition.worker import sweeper_of  # noqa: PLC0415  (a gateway never loads the worker)
-
-        return await sweeper_of(settings, parts).sweep(dry_run=dry_run, confirm=confirm)
-
-
-async def adopt_once() -> list[Action]:
-    """Create records for machines that the sweeper holds and that have none, and return the outcome of each."""
-    settings = load_settings()
-    async with _open_claimed(settings) as parts:
-        await parts.db.ensure_indexes(DOCUMENTS)
-        from composition.worker import adoption_of, sweeper_of  # noqa: PLC0415  (a gateway never loads the worker)
-
-        held = await sweeper_of(settings, parts).sweep(dry_run=True)
-        return await adoption_of(parts).adopt(held)
-
-
-async def rescue_once(address: Address) -> list[RescuedSlot]:
-    """Bring the saves that lie on a host into the bucket; return the outcome of each slot."""
-    from fleet.rescue import rescue  # noqa: PLC0415  (a gateway never loads asyncssh)
-
-    async with _open_claimed(load_settings()) as parts:
-        assert parts.streaming is not None, "a rescue reaches a machine"
-        return await rescue(parts.db, parts.streaming, address)
-
-
-@contextlib.asynccontextmanager
-async def _open_claimed(given: Settings) -> AsyncIterator[Dependencies]:
-    """Open the shared objects, and claim the database for this deployment."""
-    async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(embedded(given))
-        settings = completed(given, running)
-        parts = await stack.enter_async_context(compose(settings))
-        await _claim(parts, settings, given)()
-        yield parts
-
-
-def listen(host: str, port: int, variable: str) -> socket.socket:
-    """Listen on the port before anything else starts. Raise SettingsError, naming `variable`, if it is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sets TCP_NODELAY only if the listener names TCP. Without it each answer on a kept-alive
-    # connection waits for the client's delayed acknowledgement, about 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        reason = os.strerror(error.errno or 0)
-        raise SettingsError(
-            f"{variable}: cannot listen on {host}:{port}: {reason}. Example: {variable}={port + 1}"
-        ) from None
-    return listener
 
 
 async def prepare_database(
@@ -310,23 +212,6 @@ async def _work(
     await work(settings, parts, stopping, adopt=adopt)
 
 
-def _claim(
-    parts: Dependencies, settings: Settings, given: Settings, *, adopt: bool = False
-) -> Callable[[], Awaitable[None]]:
-    """Return a function that claims the database for this deployment. `given` are the settings as they were set."""
-    is_embedded = given.mongodb_atlas_uri is None
-    known: list[Identity] = []
-
-    async def claim() -> None:
-        if not is_embedded:
-            await check_address(secret_text(settings.mongodb_atlas_uri) or "", settings.mongodb_database)
-        if not known:
-            known.append(await identity_of(settings, parts.tensordock_account))
-        await claim_database(parts.db, settings, known[0], adopt=adopt, embedded=is_embedded)
-
-    return claim
-
-
 async def _warm_up(parts: Dependencies, opened: asyncio.Event) -> None:
     """Load what the first request would otherwise wait for: Temporal's client, the gazetteer and the sites."""
     await retry_until_available(parts.engine.ping, "temporal")
@@ -344,56 +229,6 @@ def _make_folder(folder: Path) -> None:
         raise SettingsError(f"DATA_DIR: cannot create {folder}: {reason}. Example: DATA_DIR=/var/lib/gamer") from None
 
 
-class Server(uvicorn.Server):
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Restore the long queue of connections to accept, which uvicorn shortens to the number accepted at once."""
-        await super().startup(sockets)
-        for listener in sockets or ():
-            listener.listen(_BACKLOG)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield  # this module handles signals, so that gateway and worker stop together
-
-
-def _server_config(settings: Settings, parts: Dependencies, app: Starlette) -> uvicorn.Config:
-    heads = HeadLimits(settings.max_head_bytes, settings.max_headers)
-    access_log = AccessLog(parts.metrics.http_answered)
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        backlog=_ACCEPTED_AT_ONCE,
-        proxy_headers=False,  # the application reads them: see web.proxies
-        http=hardened_http_protocol(
-            settings.header_timeout_seconds,
-            heads,
-            settings.slow_reader_seconds,
-            access_log=access_log,
-            max_idle=settings.max_idle_connections,
-        ),
-        timeout_keep_alive=settings.keep_alive_seconds,
-        ws=hardened_websocket_protocol(settings.slow_reader_seconds, settings.max_messages_per_minute, access_log),
-        ws_max_size=settings.max_body_bytes,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=3,
-        server_header=False,
-    )
-
-
-async def _serve_http(
-    settings: Settings, parts: Dependencies, app: Starlette, listener: socket.socket, stopping: asyncio.Event
-) -> None:
-    server = Server(_server_config(settings, parts, app))
-    serving = asyncio.create_task(server.serve([listener]))
-    await asyncio.wait([serving, asyncio.ensure_future(stopping.wait())], return_when=asyncio.FIRST_COMPLETED)
-    if hasattr(app.state, "stopping"):
-        app.state.stopping.set()  # event streams end before their connections are closed
-    server.should_exit = True
-    await serving
-    stopping.set()
-
-
 def _stop_signal() -> asyncio.Event:
     """Return an event that SIGINT and SIGTERM set, and SIGHUP unless it is ignored (nohup)."""
     stopping = asyncio.Event()
@@ -403,39 +238,6 @@ def _stop_signal() -> asyncio.Event:
     for sign in signals:
         asyncio.get_running_loop().add_signal_handler(sign, stopping.set)
     return stopping
-
-
-async def _log_start(settings: Settings, role: str, prepared: asyncio.Event) -> None:
-    """Log what runs here once the database can be used."""
-    await prepared.wait()
-    about = {"version": VERSION, "role": role, "environment": settings.environment, "deployment": settings.deployment}
-    log.info("started", extra=about)
-
-
-async def _print_startup_text(
-    given: Settings, settings: Settings, parts: Dependencies, listener: socket.socket, prepared: asyncio.Event
-) -> None:
-    """Print the startup text once the database and Temporal can be used. `given` are the settings as they were set."""
-    await prepared.wait()
-    await retry_until_available(parts.engine.ping, "temporal")
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    simulated = {
-        "TensorDock": is_loopback(settings.tensordock_api_url.host or ""),
-        "CloudyPad": given.cloudypad_command is None and needs_simulator(given),
-        "the game bucket": is_loopback(settings.gcs_endpoint_url.host or ""),
-    }
-    children = {
-        "the database": given.mongodb_atlas_uri is None,
-        "Temporal": given.temporal_address is None,
-        "the simulator": needs_simulator(given),
-    }
-    text = startup_text(
-        f"http://{host}:{listener.getsockname()[1]}",
-        everyone_is=DEVELOPER.id if lets_developer_in(settings) else None,
-        simulated=[name for name, so in simulated.items() if so],
-        embedded=[name for name, so in children.items() if so],
-    )
-    print(text, flush=True)  # noqa: T201  (output for the terminal)
 
 
 if __name__ == "__main__":

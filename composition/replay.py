@@ -6,6 +6,7 @@ import asyncio
 import sys
 from contextlib import AsyncExitStack
 
+from composition.commands import one_line_errors
 from composition.dependencies import engine_address
 from composition.embedded_defaults import completed, embedded
 from launch.replay import Replayed, replay_running
@@ -33,8 +34,6 @@ def report(found: list[Replayed]) -> str:
 
 def main() -> int:
     """Print the report; return 1 if a workflow cannot be continued."""
-    from server import one_line_errors  # noqa: PLC0415 - server imports this package
-
     with one_line_errors():
         found = asyncio.run(replay_all())
     print(report(found))  # noqa: T201 - output of a command

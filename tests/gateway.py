@@ -26,6 +26,7 @@ from auth.tokens import SharedSecret, TokenVerifier
 from billing.alerts import AlertFeed
 from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlertFeed
+from composition.http_server import Server, listen
 from errors import InvalidStateError, ProviderError, UnavailableError
 from fleet.messages import Command, CommandRequest, CommandResult, PairingInput, PairResult, Pin
 from fleet.pairing_service import PairingService
@@ -51,7 +52,6 @@ from providers.storage.signing import IamSigner, UrlSigner
 from providers.storage.tokens import NoTokens
 from resolvers.context import Context, PlayerSaves, Services
 from schema.execution.executor import GraphQLExecution, GraphQLRequest, OperationKind
-from server import Server, listen
 from streaming.library import Game, SkippedFiles
 from streaming.saves.catalog import SaveCatalog
 from streaming.saves.changes import SaveChanges
