@@ -81,8 +81,10 @@ class GraphQLRequest:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request that may be run. `text` is the document that it sent or named by its hash, `name` the name of a
-    trusted document."""
+    """A request that may be run.
+
+    `text` is the document that it sent or named by its hash, `name` the name of a trusted document.
+    """
 
     text: str
     name: str | None

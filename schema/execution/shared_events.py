@@ -37,6 +37,7 @@ class SerializedAnswer(dict[str, Any]):
 
 
 def json_of(answer: Answer) -> bytes:
+    """Return the answer as JSON, serialized once for all who get it."""
     return answer.json if isinstance(answer, SerializedAnswer) else orjson.dumps(answer)
 
 

@@ -11,9 +11,12 @@ _NAME: Final = "batch"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`key` names what a parent's field shows, None for null. `load` gets the distinct keys of all parents; a key that
-    it leaves out is null, and an exception among its values is the error of that key alone. What `load` raises is the
-    error of every key. `show` makes the field's value of what was loaded."""
+    """How a field is resolved for many parents at once.
+
+    `key` names what a parent's field shows, None for null. `load` gets the distinct keys of all parents; a key that it
+    leaves out is null, and an exception among its values is the error of that key alone. What `load` raises is the
+    error of every key. `show` makes the field's value of what was loaded.
+    """
 
     key: Callable[[Any], Hashable | None]
     load: Callable[[Any, Sequence[Any]], Awaitable[Mapping[Any, Any]]]
@@ -26,5 +29,6 @@ class Batch:
 
 
 def batch_of(metadata: Mapping[Any, Any]) -> Batch | None:
+    """Return how a field with this metadata is resolved in batches, None if it is not."""
     found = metadata.get(_NAME)
     return found if isinstance(found, Batch) else None

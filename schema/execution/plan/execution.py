@@ -213,8 +213,11 @@ class PlanExecution:
 
 
 class _Failed:
-    """Values of one field that were not accepted. Errors that make a position above null are collected last: until
-    then graphql-core goes on with the field's other values."""
+    """Values of one field that were not accepted.
+
+    Errors that make a position above null are collected last: until then graphql-core continues with the field's other
+    values.
+    """
 
     def __init__(self, field: FieldPlan, execution: PlanExecution) -> None:
         self._field = field
@@ -281,7 +284,7 @@ def _set_null(data: Any, position: Sequence[str | int]) -> None:
 
 
 def _key(field: FieldPlan, source: Any) -> Any:
-    """The key of a parent in a batch, or `_ALONE` where only the resolver itself can say what it answers."""
+    """Return the key of a parent in a batch, or `_ALONE` if only the resolver itself knows the value."""
     try:
         key = field.batch.key(source)
         hash(key)

@@ -29,9 +29,11 @@ class How(Enum):
 
 @dataclass(eq=False, slots=True)
 class FieldPlan:
-    """A field at one place of an operation. `slot` is where the state of an execution keeps the parents that wait for
-    it, and the next one where it keeps its resolver's arguments. `waiting` are the fields below it
-    that are awaited after its value was built."""
+    """A field at one place of an operation.
+
+    `slot` is where the state of an execution keeps the parents that wait for it, and the next one where it keeps its
+    resolver's arguments. `waiting` are the fields below it that are awaited after its value was built.
+    """
 
     key: str
     slot: int
@@ -113,6 +115,7 @@ def origin_of(type_: GraphQLObjectType) -> type:
 
 
 def how_resolved(name: str, definition: GraphQLField) -> How:
+    """Return how the field is resolved."""
     if name == TYPENAME:
         return How.TYPENAME
     resolved = strawberry_field(definition)

@@ -38,8 +38,10 @@ def converter(type_: GraphQLLeafType) -> Callable[[Any], Any]:
 
 
 def leaf_source(name: str, v: str, bound: str, convert: str, *, nullable: bool, enum: str | None = None) -> str:
-    """Return an expression of the answer's value. `convert` names the function for values of other classes, `enum` the
-    class of an enum's members."""
+    """Return an expression of the response's value.
+
+    `convert` names the function for values of other classes, `enum` the class of an enum's members.
+    """
     if enum is not None:
         kept = f"({v}._name_ if {v if nullable else bound}.__class__ is {enum} else {convert}({v}))"
         return f"(None if {bound} is None else {kept})" if nullable else kept

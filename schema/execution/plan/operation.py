@@ -48,9 +48,11 @@ class OperationPlan:
         summarize: Callable[[Selected], Any] = lambda selected: None,
         cache: PlanCache[Compiled | NotPlannedError] | None = None,
     ) -> None:
-        """`document` is valid, and `operation` one of its queries or mutations. `summarize` is called once for each
-        compiled variant with the fields that it selects; `execute` hands its result over before resolvers are
-        called. `cache` keeps the variants of many operations."""
+        """Set up the operation: `operation` is a query or mutation of `document`, which is valid.
+
+        `summarize` is called once for each compiled variant with the fields that it selects; `execute` hands its result
+        over before resolvers are called. `cache` keeps the variants of many operations.
+        """
         self._schema = schema
         self._document = document
         self._operation = operation
@@ -69,8 +71,10 @@ class OperationPlan:
         begin: Callable[[Any], None] = lambda summary: None,
         completed_exactly: Callable[[], None] = lambda: None,
     ) -> ExecutionResult:
-        """Raises NotPlannedError before anything was executed. `completed_exactly` is called for each value that the
-        compiled code did not accept and graphql-core completed."""
+        """Execute the operation. Raises NotPlannedError before anything was executed.
+
+        `completed_exactly` is called for each value that the compiled code did not accept and graphql-core completed.
+        """
         executor = Executor.build(
             self._schema,
             self._document,

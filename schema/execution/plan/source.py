@@ -49,7 +49,7 @@ class Source:
     """The source text of an operation's functions, and the objects that it names."""
 
     def __init__(self, schema: GraphQLSchema, selected: Selected) -> None:
-        """`selected` returns the fields that a field selects of an object type."""
+        """Begin an empty source. `selected` returns the fields that a field selects of an object type."""
         self._schema = schema
         self._selected = selected
         self._lines: list[str] = []
