@@ -22,6 +22,7 @@ _MASK: Final = b"\0\0\0\0"
 
 
 def token(user_id: str, role: str = "player", lasting_s: float = 36_000) -> str:
+    """Return a signed token of this caller."""
     claims = {"sub": user_id, "role": role, "exp": time.time() + lasting_s}
     return jwt.encode(claims, SECRET, "HS256")
 
@@ -71,17 +72,20 @@ class Target:
 
 
 def frame(content: Any) -> bytes:
+    """Return a masked text frame with this JSON."""
     text = json.dumps(content).encode()
     length = bytes([0x80 | len(text)]) if len(text) < 126 else b"\xfe" + len(text).to_bytes(2, "big")
     return b"\x81" + length + _MASK + text
 
 
 async def flood(target: Target) -> None:
+    """Send many requests at once as one player."""
     headers = target.player()
     await asyncio.gather(*(target.post({"query": "{ viewer { id } }"}, headers) for _ in range(20)))
 
 
 async def flood_of_strangers(target: Target) -> None:
+    """Send many requests at once without credentials."""
     await asyncio.gather(*(target.post({"query": "{ viewer { id } }"}, {}) for _ in range(20)))
 
 
@@ -104,12 +108,14 @@ async def bombs(target: Target) -> None:
 
 
 async def big_bodies(target: Target) -> None:
+    """Send bodies that are large, deep or not text."""
     for body in (b'{"query": "' + b" " * 120_000 + b'"}', b"[" * 100_000, b"9" * 500_000, b"\xff" * 60_000):
         with contextlib.suppress(aiohttp.ClientError):
             await target.post(body, target.player())
 
 
 async def token_garbage(target: Target) -> None:
+    """Send credentials that are altered, unknown or long."""
     good = target.chance.choice(target.players)
     for sent in (
         {"Authorization": f"Bearer {good[:-4]}{secrets.token_hex(2)}"},
@@ -135,6 +141,7 @@ async def dawdlers(target: Target) -> None:
 
 
 async def crumbs(target: Target) -> None:
+    """Send a body in chunks of one byte."""
     head = b"POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(5), target.connection() as (reader, writer):
@@ -143,6 +150,7 @@ async def crumbs(target: Target) -> None:
 
 
 async def tiny_frames(target: Target) -> None:
+    """Send many empty frames."""
     kind = target.chance.choice([b"\x89\x80", b"\x81\x80", b"\x00\x80"]) + _MASK
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(5), target.socket() as (reader, writer):
@@ -163,6 +171,7 @@ async def deaf_sockets(target: Target) -> None:
 
 
 async def deaf_downloads(target: Target) -> None:
+    """Request pages, and read nothing."""
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(25), target.connection() as (reader, writer):
             reader._transport.pause_reading()  # type: ignore[attr-defined]  # not in the types

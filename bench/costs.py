@@ -50,6 +50,7 @@ _RUNS: Final = 7
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--intervals", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=2_000)
@@ -96,6 +97,7 @@ async def write(uri: str, count: int, users: int) -> None:
 
 
 async def measure(uri: str, arguments: argparse.Namespace) -> None:
+    """Measure reports of every granularity and grouping."""
     db = Database(uri, "bench", timeout_s=900)
     await db.ensure_indexes(DOCUMENTS)
     if arguments.rebuild or await db.count(RolledSpan, {"span": Span.MONTH}) < MONTHS:
@@ -113,6 +115,7 @@ async def measure(uri: str, arguments: argparse.Namespace) -> None:
 
 
 async def report(db: Database, granularity: Granularity, group_by: RollupKind, user_id: str | None) -> None:
+    """Print how long one kind of report takes."""
     name = f"{user_id or 'everybody'} by {granularity} and {group_by}"
     seconds: list[float] = []
     worked_s = time.process_time()
@@ -176,6 +179,7 @@ def _at(array: str, index: int | str) -> dict[str, Any]:
 
 
 def intervals(count: int, users: int) -> Iterator[UsageInterval]:
+    """Yield usage intervals of a year, the same ones in every run."""
     chance = random.Random(1)  # noqa: S311 - not a secret
     machines = count // 10
     step = (NOW - FIRST) / machines
@@ -209,6 +213,7 @@ def intervals(count: int, users: int) -> Iterator[UsageInterval]:
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
+    """Run a database server in this folder; yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -235,6 +240,7 @@ def _await_port(port: int) -> None:
 
 
 def say(line: str) -> None:
+    """Print a line at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

@@ -55,6 +55,7 @@ class Crowd:
 
 
 async def read(gateway: Gateway, http: aiohttp.ClientSession, headers: dict[str, str]) -> str:
+    """Read the VMs once; return what the gateway said."""
     async with http.post(f"{gateway.url}/graphql", json={"query": _VMS}, headers=headers) as answer:
         content = await answer.json()
     return said(content)
@@ -84,10 +85,12 @@ async def follow(gateway: Gateway, http: aiohttp.ClientSession, caller: str, lau
 
 
 def said(content: dict[str, Any]) -> str:
+    """Return the message of the first error, or that it was answered."""
     return str(content["errors"][0]["message"]) if "errors" in content else "answered"
 
 
 async def together(name: str, people: int, ask: Callable[[int], Awaitable[str]]) -> Crowd:
+    """Let all people ask at once; print and return what came of it."""
     crowd = Crowd()
     begun = time.perf_counter()
     await asyncio.gather(*(crowd.one(ask(number)) for number in range(people)))
@@ -99,6 +102,7 @@ async def together(name: str, people: int, ask: Callable[[int], Awaitable[str]])
 
 
 async def ask_all(gateway: Gateway, http: aiohttp.ClientSession, people: int) -> list[Crowd]:
+    """Let crowds read with keys of their own and with one key, and follow launches."""
     players = [f"Bearer {token(f'player-{number}')}" for number in range(people)]
     services = [f"Bearer {token(f'service-{number}', 'service')}" for number in range(people)]
     key = await api_key(gateway, http)
@@ -122,6 +126,7 @@ async def ask_all(gateway: Gateway, http: aiohttp.ClientSession, people: int) ->
 
 
 async def api_key(gateway: Gateway, http: aiohttp.ClientSession) -> str:
+    """Create an API key and return its secret."""
     mutation = 'mutation { createApiKey(input: {name: "crowd", role: SERVICE}) { secret } }'
     headers = {"Authorization": f"Bearer {token('olga', 'operator')}"}
     async with http.post(f"{gateway.url}/graphql", json={"query": mutation}, headers=headers) as answer:
@@ -129,6 +134,7 @@ async def api_key(gateway: Gateway, http: aiohttp.ClientSession) -> str:
 
 
 def launch_of(number: int) -> str:
+    """Return the id of the launch that this person follows."""
     return str(200_000_000_000_000_000 + number)
 
 
@@ -146,6 +152,7 @@ async def fill(uri: str, name: str, people: int) -> None:
 
 
 async def run(people: int) -> list[Crowd]:
+    """Run a gateway with its database, and let the crowds ask it."""
     with tempfile.TemporaryDirectory(prefix="crowds-") as name:
         folder = Path(name)
         async with EmbeddedServices(folder / "embedded", simulator=None) as running:
@@ -166,10 +173,12 @@ async def run(people: int) -> list[Crowd]:
 
 
 def say(line: str) -> None:
+    """Print a line at once."""
     print(line, flush=True)
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--people", type=int, default=2000)
     crowds = asyncio.run(run(**vars(parser.parse_args())))

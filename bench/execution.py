@@ -78,6 +78,7 @@ class Operation:
 
 
 def operations() -> list[Operation]:
+    """Return the operations to measure."""
     from schema.ids import global_id  # noqa: PLC0415 - the tree under measurement
 
     one = {"id": global_id("VM", vm_id(7))}
@@ -90,10 +91,12 @@ def operations() -> list[Operation]:
 
 
 def vm_id(number: int) -> str:
+    """Return the id of the VM with this number."""
     return str(200_000_000_000_000_000 + number)
 
 
 def launch_id(number: int) -> str:
+    """Return the id of the launch with this number."""
     return str(100_000_000_000_000_000 + number)
 
 
@@ -153,6 +156,7 @@ async def work(uri: str, *, plans: bool) -> None:
 
 
 async def ask(execution: Any, services: Any, operation: Operation) -> bytes:
+    """Execute the operation once and return the response."""
     from resolvers.context import Context  # noqa: PLC0415
     from schema.execution.executor import GraphQLRequest  # noqa: PLC0415
     from tests.gateway import ANN  # noqa: PLC0415
@@ -165,6 +169,7 @@ async def ask(execution: Any, services: Any, operation: Operation) -> bytes:
 
 
 async def measured(execution: Any, services: Any, operation: Operation) -> dict[str, float]:
+    """Return the CPU time and the latency of an operation."""
     waited: list[float] = []
 
     async def one_after_another(times: int) -> None:
@@ -219,6 +224,7 @@ class Worker:
 
 
 def git(*arguments: str) -> str:
+    """Run git in this tree and return its output."""
     command = ["git", "-C", str(TREE), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - ours
 
@@ -235,6 +241,7 @@ def checked_out(commit: str, folder: Path) -> Iterator[Path]:
 
 
 def run(rounds: int, baseline: str | None) -> str:
+    """Measure both ways of execution in turn, and return the table."""
     from bench.costs import server  # noqa: PLC0415
 
     with ExitStack() as stack:
@@ -255,6 +262,7 @@ def run(rounds: int, baseline: str | None) -> str:
 
 
 def report(workers: list[Worker]) -> str:
+    """Return the table."""
     commit = git("rev-parse", "--short", "HEAD")
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}"
     lines = [
@@ -275,6 +283,7 @@ def report(workers: list[Worker]) -> str:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--baseline", help="a commit to compare with")

@@ -60,12 +60,14 @@ class _Client(asyncio.Protocol):
 
 
 def request_bytes(body: bytes, headers: dict[str, str]) -> bytes:
+    """Return a POST request to `/graphql` as it is sent."""
     lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
     head = f"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{''.join(lines)}"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def ask_once(address: str, request: bytes) -> bytes:
+    """Send the request once and return the response."""
     (client,) = await _connect(address, request, 1)
     try:
         return await client.ask()
@@ -74,6 +76,7 @@ async def ask_once(address: str, request: bytes) -> bytes:
 
 
 async def measure(address: str, pid: int, request: bytes, *, connections: int, seconds: float) -> Measured:
+    """Send the request over these connections for this time, and return what was measured."""
     clients = await _connect(address, request, connections)
     waited: list[float] = []
     try:
@@ -109,5 +112,6 @@ def cpu_s(pid: int) -> float:
 
 
 def rss_kb(pid: int) -> int:
+    """Return the resident memory of a process."""
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))

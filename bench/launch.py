@@ -82,8 +82,10 @@ class Measured:
 
 
 def critical_path(steps: Sequence[Step]) -> list[LaunchStepName]:
-    """Return the chain of steps that decides when the last one ends: before each, the one that ended last of those it
-    waits for."""
+    """Return the chain of steps that decides when the last one ends.
+
+    Before each comes the one that ended last of those that it waits for.
+    """
     ended = {step.name: step.ended_s for step in steps}
     path = [LaunchStepName.VERIFY_STREAM]
     while before := _AFTER[path[0]]:
@@ -186,6 +188,7 @@ def report(title: str, launches: Sequence[Measured]) -> float:
 
 
 async def run(launches: int, factor: float, against: str | None) -> None:
+    """Time launches of this tree, and of another commit to compare with."""
     with tempfile.TemporaryDirectory(prefix="launches-") as name:
         folder = Path(name)
         trees = {"this tree": ROOT}
@@ -220,10 +223,12 @@ def extracted(commit: str, folder: Path) -> Path:
 
 
 def say(line: str) -> None:
+    """Print a line at once."""
     print(line, flush=True)
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--launches", type=int, default=3, help="of each tree (default: %(default)s)")
     parser.add_argument("--factor", type=float, default=20.0, help="times real time (default: %(default)s)")

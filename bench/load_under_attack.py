@@ -97,6 +97,7 @@ class AttackLoad:
 
 
 async def attack(gateway: Gateway, minutes: float, pause_s: float, seed: int) -> AttackLoad:
+    """Let all attackers and one healthy client send requests for this time."""
     load = AttackLoad(gateway, pause_s)
     host, port = gateway.url.removeprefix("http://").split(":")
     connector = aiohttp.TCPConnector(limit=500)
@@ -115,6 +116,7 @@ async def attack(gateway: Gateway, minutes: float, pause_s: float, seed: int) ->
 
 
 async def run(minutes: float, pause_s: float, seed: int) -> AttackLoad:
+    """Run a gateway with its database, and attack it."""
     with tempfile.TemporaryDirectory(prefix="load-") as name:
         folder = Path(name)
         async with EmbeddedServices(folder / "embedded", simulator=None) as running:
@@ -126,10 +128,12 @@ async def run(minutes: float, pause_s: float, seed: int) -> AttackLoad:
 
 
 def say(line: str) -> None:
+    """Print a line at once."""
     print(line, flush=True)
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--pause-s", type=float, default=0.3, help="mean pause of an attacker between two rounds")

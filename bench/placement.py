@@ -68,6 +68,7 @@ class Cloud(FakeCloud):
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hosts", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=20)
@@ -81,6 +82,7 @@ def main() -> None:
 
 
 async def measure(uri: str, hosts: int, rounds: int) -> str:
+    """Return a table of the time that a ranking of so many hosts takes."""
     random = Random(7)  # noqa: S311 - the same players in every run
     stock = [site(f"host-{n:05}", random.choice(_CITIES), f"{random.uniform(0.2, 2):.4f}") for n in range(hosts)]
     db = Database(uri, "bench", timeout_s=60)

@@ -66,6 +66,7 @@ class Table:
 
 
 async def run(rounds: int, seconds: float, cache: Path, names: Sequence[str]) -> Table:
+    """Measure all servers in turn, in so many rounds."""
     peers = [peer for peer in await installed(cache, tuple(names)) if peer.name != "graphql-ws"]
     table = Table()
     with tempfile.TemporaryDirectory(prefix="side-by-side-") as name:
@@ -121,12 +122,14 @@ async def check(gateway: Gateway, servers: Sequence[Running]) -> None:
 
 
 def answers(server: str, operation: str) -> bool:
+    """Return whether this server can answer the operation."""
     if operation == _OF_THE_GATEWAY_ALONE:
         return server in (_GATEWAY, _BYTES)
     return server != _BYTES
 
 
 async def measure_all(servers: Sequence[Running], seconds: float, table: Table) -> None:
+    """Measure every operation on every server once."""
     for operation in OPERATIONS:
         for server in servers:
             if not answers(server.name, operation):
@@ -139,6 +142,7 @@ async def measure_all(servers: Sequence[Running], seconds: float, table: Table) 
 
 
 def asked(server: str, operation: str) -> bytes:
+    """Return the request for this operation as it is sent to the server."""
     key = "200000000000000007"
     variables = {"id": global_id("VM", key) if server == _GATEWAY else key} if operation == "one VM" else {}
     body = json.dumps({"query": OPERATIONS[operation], "variables": variables}).encode()
@@ -163,6 +167,7 @@ async def fill(uri: str, name: str) -> None:
 
 
 def report(table: Table, commit: str, cache: Path, rounds: int, seconds: float) -> str:
+    """Return the page with the results."""
     lines = [
         "# Results of the benches",
         "",
@@ -225,6 +230,7 @@ def _rows(table: Table, operation: str) -> list[str]:
 
 
 def main() -> None:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)

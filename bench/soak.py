@@ -287,6 +287,7 @@ async def swept(site: Site) -> None:
 
 
 async def judged(run: Soak, site: Site) -> Verdict:
+    """Return the verdict after all work has ended."""
     left = await settled(site.db)
     await swept(site)
     verdict = await agreed(run, site)
@@ -346,6 +347,7 @@ async def _site(deployed: Deployment) -> AsyncIterator[Site]:
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     counts = ("machines", "at-once", "workers", "gateways", "seed", "database-errors", "terminations")
     for name in (*counts, "upgrades", "balance-ends", "neighbors"):

@@ -109,6 +109,7 @@ class Machine:
 
 
 async def compared(deployed: Deployment, db: Database, engine: Engine, played: Played, incidents: Incidents) -> Verdict:
+    """Compare the clouds with the records, the workflows and the saves."""
     machines = await _machines(deployed, db)
     verdict = judged(machines, incidents)
     _owned(machines, {run.id for run in await engine.running()}, verdict)

@@ -97,6 +97,7 @@ class Subscriber:
 
 
 async def follow(server: Running, db: Database, options: Options, first_sequence: int) -> Followed:
+    """Open subscriptions, publish events, and return what was received."""
     followed = Followed()
     before_kb, begun = rss_kb(server.pid), time.perf_counter()
     subscribers: list[Subscriber] = []
@@ -173,6 +174,7 @@ _TOKEN: Final = token("desk", "service")
 
 
 async def run(options: Options, cache: Path, rounds: int) -> list[tuple[str, Followed]]:
+    """Measure both servers in turn, in so many rounds."""
     peers = await installed(cache, (_PEER,))
     found: list[tuple[str, Followed]] = []
     with tempfile.TemporaryDirectory(prefix="subscriptions-") as name:
@@ -210,6 +212,7 @@ async def run(options: Options, cache: Path, rounds: int) -> list[tuple[str, Fol
 
 
 def report(found: list[tuple[str, Followed]], options: Options) -> str:
+    """Return the table."""
     lines = [
         _HEADING,
         "",
@@ -224,6 +227,7 @@ def report(found: list[tuple[str, Followed]], options: Options) -> str:
 
 
 def main() -> int:
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--subscribers", type=int, default=1000)
     parser.add_argument("--launches", type=int, default=500)

@@ -77,6 +77,7 @@ def _copy_sources(folder: Path) -> None:
 
 
 def node_versions(cache: Path) -> dict[str, str]:
+    """Return the versions of the installed Node packages."""
     found = {}
     for name in json.loads((FOLDER / "package.json").read_text())["dependencies"]:
         with contextlib.suppress(OSError):
@@ -120,4 +121,5 @@ async def running(peer: Peer, environment: Mapping[str, str]) -> AsyncIterator[R
 
 
 def say(line: str) -> None:
+    """Print a line at once."""
     print(line, flush=True)

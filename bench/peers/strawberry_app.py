@@ -102,6 +102,7 @@ class Query:
 
 
 def vm_of(vm: dict[str, Any]) -> VM:
+    """Return the VM of a stored document."""
     place = vm["place"]
     same = ("status", "user_id", "game_id", "ip_address", "provider", "provider_id", "launch_id", "warning")
     times = ("created_at", "started_at", "stops_at")
@@ -115,17 +116,20 @@ def vm_of(vm: dict[str, Any]) -> VM:
 
 
 def launch_of(launch: dict[str, Any]) -> Launch:
+    """Return the launch of a stored document."""
     names = ("status", "game_id", "user_id", "requested_at", "warning")
     values: dict[str, Any] = {name: launch.get(name) for name in names}
     return Launch(id=launch["_id"], **values)
 
 
 async def load_launches(ids: list[str]) -> list[dict[str, Any] | None]:
+    """Return the launches with these ids, None for those that do not exist."""
     found = {each["_id"]: each async for each in DB.launches.find({"_id": {"$in": ids}})}
     return [found.get(each) for each in ids]
 
 
 def new_context() -> dict[str, Any]:
+    """Return the context of one request."""
     return {"launch": DataLoader(load_launches)}
 
 
@@ -135,6 +139,7 @@ class StockApp(GraphQL[dict[str, Any], None]):
 
 
 def application(kind: str) -> Any:
+    """Return the application of this kind."""
     schema = strawberry.Schema(Query)
     if kind == "fastapi":
         # Installed for the bench alone.
@@ -164,6 +169,7 @@ async def _close(_: Starlette) -> AsyncIterator[None]:
 
 
 def main() -> None:
+    """Serve the application that the command line names, and print its address."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(application(sys.argv[1]), log_level="error", access_log=False)
