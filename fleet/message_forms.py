@@ -58,6 +58,7 @@ class MessageConverter(PydanticPayloadConverter):
 
 
 MESSAGES: Final = DataConverter(payload_converter_class=MessageConverter)
+_CONVERTER: Final = MessageConverter()  # it keeps what pydantic compiled for each type
 
 
 class MessageInterceptor(Interceptor):
@@ -72,13 +73,13 @@ class MessageInterceptor(Interceptor):
 
 class _Activity(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-        input.args = MessageConverter().assemble(input.fn, input.args)
+        input.args = _CONVERTER.assemble(input.fn, input.args)
         return await super().execute_activity(input)
 
 
 class _Workflow(WorkflowInboundInterceptor):
     async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
-        input.args = MessageConverter().assemble(input.run_fn, input.args)
+        input.args = _CONVERTER.assemble(input.run_fn, input.args)
         return await super().execute_workflow(input)
 
 
