@@ -38,6 +38,7 @@ def tensordock_options(settings: Settings, ssh_public_key: str | None) -> Tensor
         ssh_public_key=ssh_public_key,
         requests_per_second=settings.tensordock_requests_per_second,
         settle_s=settings.tensordock_settle_seconds,
+        image=settings.tensordock_image,
         simulated=tensordock_is_simulated(settings),
     )
 

@@ -36,6 +36,12 @@ class ProviderSettings(BaseSettings):
         description="How long TensorDock's list of machines may lag behind an order whose response was lost.",
         examples=["45"],
     )
+    tensordock_image: str = Field(
+        "ubuntu2404_ml_pytorch",
+        pattern=r"^ubuntu[a-z0-9_]{4,60}$",
+        description="Disk image of new TensorDock machines. The set-up leaves out a driver that the image has.",
+        examples=["ubuntu2404"],
+    )
     wolf_control_port: int = Field(
         47999,
         ge=1,

@@ -12,6 +12,7 @@ class Delays:
     """`packages_s` and `images_s` name what takes longer or shorter than the rest, by a part of its name."""
 
     first_boot_s: float = 5.0
+    upgrades_s: float = 0.0  # for which a machine that updates itself holds the package manager's lock
     update_s: float = 2.0
     package_s: float = 1.5
     image_s: float = 6.0
@@ -30,7 +31,8 @@ SHORT: Final = Delays()
 # the recorded run of CloudyPad's documentation: driver 180 s without its restarts, Docker 37 s, modules 29 s, Wolf with
 # its driver volume 85 s, an app's image 51 s.
 PUBLIC: Final = Delays(
-    first_boot_s=285.0,
+    first_boot_s=75.0,
+    upgrades_s=210.0,
     update_s=5.0,
     image_s=51.0,
     packages_s={

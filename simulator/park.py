@@ -19,9 +19,15 @@ class Park(Protocol):
     """Machines that answer SSH and HTTP like real ones. Their ids are the cloud's."""
 
     async def create(
-        self, machine_id: str, *, user: str, authorized_keys: Sequence[str], cloud_init: Mapping[str, Any] | None
+        self,
+        machine_id: str,
+        *,
+        user: str,
+        authorized_keys: Sequence[str],
+        cloud_init: Mapping[str, Any] | None,
+        packages: Sequence[str] = (),
     ) -> MachineAddress:
-        """Create a machine, powered off, with an address that stays its own."""
+        """Create a machine, powered off, with an address that stays its own. Its image brings the packages."""
         ...
 
     async def power_on(self, machine_id: str) -> None: ...

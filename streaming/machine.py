@@ -23,6 +23,7 @@ from streaming.addresses import Address
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, prepare
 from streaming.dead_man_switch import arm_shutdown_timer
+from streaming.driver import has_driver
 from streaming.emulator_files import bring_core
 from streaming.images import pull_image
 from streaming.library_mount import LibrarySource, mount
@@ -115,7 +116,7 @@ class StreamingMachines:
         return await repeat(read_key, self._ready_within_s)
 
     async def install(self, address: Address, tag: str, report: ProgressCallback) -> None:
-        """Let CloudyPad set the machine up: driver, container engine, Wolf. Takes many minutes and restarts it.
+        """Let CloudyPad set the machine up: driver, container engine, Wolf. Takes minutes; a driver restarts it.
 
         A machine that was set up before is only checked: a file on the machine records it, so that any worker can
         continue.
@@ -128,7 +129,11 @@ class StreamingMachines:
             if instance is not None and instance.provider == _RENTED_BY_CLOUDYPAD:
                 raise ProviderBusyError("CloudyPad has not finished setting up its machine")
             await self._on(address, _wait_for_first_boot)
-            await self._cloudypad.create_ssh(tag, address.host, address.ssh_user, self._ssh.key.path, report)
+            present = await self._on(address, has_driver)
+            if present:
+                report("The machine came with a graphics driver")
+            user, key_path = address.ssh_user, self._ssh.key.path
+            await self._cloudypad.create_ssh(tag, address.host, user, key_path, report, has_driver=present)
         await self._on(address, lambda shell: _note_installed(shell, tag))
 
     async def forget(self, tag: str) -> None:

@@ -116,11 +116,22 @@ class CloudyPadCli:
         return clean_line(finished.stdout, 40)
 
     async def create_ssh(
-        self, name: str, host: str, user: str, key_path: Path, report: ProgressCallback = no_progress
+        self,
+        name: str,
+        host: str,
+        user: str,
+        key_path: Path,
+        report: ProgressCallback = no_progress,
+        *,
+        has_driver: bool = False,
     ) -> Instance:
-        """Set up a machine that is reachable over SSH. Takes many minutes; repeating it sets the machine up again."""
+        """Set up a machine that is reachable over SSH. Takes many minutes; repeating it sets the machine up again.
+
+        With `has_driver`, the machine has a suitable driver, which is left alone.
+        """
         async with self.turn(name) as turn:
-            await self._run(turn, commands.create_ssh(name, host, user, key_path), report)
+            argv = commands.create_ssh(name, host, user, key_path, has_driver=has_driver)
+            await self._run(turn, argv, report)
         return await self._get_configured(name)
 
     async def create_gcp(

@@ -45,12 +45,20 @@ class GcpOrder:
     autostop_seconds: int | None = None
 
 
-def create_ssh(name: str, host: str, user: str, key_path: Path) -> list[str]:
-    """Return the command that sets up a machine reachable over SSH."""
+# All parts of the set-up but the driver's, which restarts the machine several times.
+_WITHOUT_DRIVER: Final = (
+    "--ansible-args-override",
+    "--tags prepare-install,docker,nvidia-container-toolkit,rate-limit,wolf,autostop",
+)
+
+
+def create_ssh(name: str, host: str, user: str, key_path: Path, *, has_driver: bool = False) -> list[str]:
+    """Return the command that sets up a machine reachable over SSH, without the driver if it has one."""
     return [
         *("create", "ssh", "--name", _validate(_NAME, name), *_UNATTENDED),
         *("--hostname", _validate(_HOST, host), "--ssh-user", _validate(_USER, user)),
         *("--ssh-private-key", str(key_path), "--streaming-server", "wolf", "--autostop", "no", *_NO_RETRIES),
+        *(_WITHOUT_DRIVER if has_driver else ()),
     ]
 
 

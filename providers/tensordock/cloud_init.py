@@ -11,6 +11,13 @@ from errors import ProviderRefusedError
 _PUBLIC_KEY: Final = re.compile(r"((?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3})(?: .*)?")
 _HOMES: Final = (("root", "/root"), ("user", "/home/user"))
 _PACKAGES: Final = ("fuse3", "rclone")
+# A new machine would update itself for minutes and hold the package manager's lock meanwhile.
+_NO_UPGRADES: Final = {
+    "path": "/etc/apt/apt.conf.d/99-gamer",
+    "content": 'APT::Periodic::Enable "0";\nAPT::Periodic::Unattended-Upgrade "0";\n',
+    "owner": "root:root",
+    "permissions": "0644",
+}
 
 
 def parse_public_key(text: str) -> str:
@@ -26,8 +33,10 @@ def cloud_init(public_key: str) -> dict[str, object]:
 
     TensorDock does not always install the order's own `ssh_key`, so the key is written again for both users. Whether
     the image's own user may use sudo without a password is not documented, and later steps need it, so a rule is added.
+    Files are written before packages are installed, so unattended upgrades are off before the first one begins.
     """
     return {
+        "write_files": [_NO_UPGRADES],
         "package_update": True,
         "packages": list(_PACKAGES),
         "runcmd": [

@@ -15,20 +15,19 @@ from providers.tensordock.error_table import Meaning
 from providers.tensordock.operations import Operation
 from providers.tensordock.responses import ResponseReader, accept_any
 
-# Plain Ubuntu has no NVIDIA driver; CloudyPad installs its own and requires that none is present.
-_IMAGE: Final = "ubuntu2404"
 _STARTED: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
 _STOPPED: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.STOPPING})
 
 
 class Instances:
     def __init__(
-        self, client: TensorDockClient, responses: ResponseReader, tag_prefix: str, public_key: str | None
+        self, client: TensorDockClient, responses: ResponseReader, tag_prefix: str, public_key: str | None, image: str
     ) -> None:
         self._client = client
         self._responses = responses
         self._tag_prefix = tag_prefix
         self._public_key = public_key
+        self._image = image
         self._list: SingleFlight[tuple[Machine, ...]] = SingleFlight(self._read_list)
 
     async def close(self) -> None:
@@ -41,7 +40,7 @@ class Instances:
         """
         if self._public_key is None:
             raise ProviderRefusedError("this process has no SSH key, so it cannot order machines")
-        created = self._client.create(_attributes(offer, tag, self._public_key), permit)
+        created = self._client.create(_attributes(offer, tag, self._public_key, self._image), permit)
         return await self._responses.must_read(Operation.CREATE, created, parse.ordered_id)
 
     async def list_machines(self) -> tuple[Machine, ...]:
@@ -108,7 +107,7 @@ class Instances:
         return machine
 
 
-def _attributes(offer: Offer, tag: Tag, public_key: str) -> dict[str, object]:
+def _attributes(offer: Offer, tag: Tag, public_key: str, image: str) -> dict[str, object]:
     resources: dict[str, object] = {
         "vcpu_count": offer.vcpus,
         "ram_gb": offer.ram_gb,
@@ -119,7 +118,7 @@ def _attributes(offer: Offer, tag: Tag, public_key: str) -> dict[str, object]:
     return {
         "name": tag,
         "type": "virtualmachine",
-        "image": _IMAGE,
+        "image": image,
         "resources": resources,
         "hostnode_id": offer.site_id,
         "useDedicatedIp": True,

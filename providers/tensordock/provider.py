@@ -41,6 +41,7 @@ from providers.tensordock.responses import ResponseReader
 _TAG: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 _LEAVE_WITHIN_S: Final = 5.0
 _ORDER_TIMEOUT_S: Final = 60.0
+DEFAULT_IMAGE: Final = "ubuntu2404_ml_pytorch"  # with an NVIDIA driver inside
 # Seconds after its recorded time for which an order may be under way: it is sent late, and its response takes long.
 ORDERS_UNDER_WAY_S: Final = _LEAVE_WITHIN_S + _ORDER_TIMEOUT_S
 
@@ -50,7 +51,7 @@ class TensorDockOptions:
     """One TensorDock account and its options. The token is enough; the key adds the balance.
 
     `ssh_public_key` is installed on every new machine; without it nothing is ordered. `settle_s` is how long the list
-    of machines may lag behind orders.
+    of machines may lag behind orders. `image` is the disk image of new machines.
     """
 
     url: str
@@ -59,6 +60,7 @@ class TensorDockOptions:
     key: str | None = field(default=None, repr=False)
     requests_per_second: float = 1.0
     settle_s: float = 45.0
+    image: str = DEFAULT_IMAGE
     tag_prefix: str = PREFIX
     simulated: bool = False
     timeout_s: float = 30.0
@@ -89,7 +91,7 @@ class TensorDock:
         self._responses = ResponseReader(self._client.without_credentials, self._client.back_off)
         key = options.ssh_public_key
         public_key = None if key is None else parse_public_key(key)
-        self._instances = Instances(self._client, self._responses, options.tag_prefix, public_key)
+        self._instances = Instances(self._client, self._responses, options.tag_prefix, public_key, options.image)
         self._balance = AccountBalance(self._client, self._responses)
         self._orders = OrderPlacement(
             self._instances,

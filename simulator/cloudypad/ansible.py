@@ -35,6 +35,14 @@ def configure(state: State, line: CommandLine, *, tags: str | None = None) -> No
             world.sleep(delay_s)
 
 
+def tags_in(line: CommandLine) -> str | None:
+    """Return the tags of `--ansible-args-override "--tags A,B"`. Raises CommandError for other arguments."""
+    words = (line.text("ansible-args-override") or "").split()
+    if words and (len(words) != 2 or words[0] != "--tags"):
+        raise CommandError(f"not simulated: Ansible with {' '.join(words)}")
+    return words[1] if words else None
+
+
 def _attempt(state: State, tags: str | None, delay_s: int) -> None:
     for attempt in range(1, INNER_ATTEMPTS + 1):
         code = _run(state, tags)

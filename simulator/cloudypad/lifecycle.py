@@ -31,7 +31,7 @@ def configure(provider: Provider, name: str, line: CommandLine) -> None:
     output_of(state.load(name))
     begun = state.add_event(name, "configuration-begin")
     if os.environ.get("CLOUDYPAD_SKIP_CONFIGURATION") not in ("1", "true"):
-        ansible.configure(begun, line)
+        ansible.configure(begun, line, tags=ansible.tags_in(line))
     _note_configured(name)
     state.add_event(name, "configuration-end")
     provider.configured(state.load(name), line)

@@ -48,30 +48,53 @@ class Playbook:
         return FAILED if self._counts["failed"] else 0
 
     def _tasks(self) -> list[tuple[str, Callable[[], Awaitable[bool | None]]]]:
-        """Return the name and the function of each task. It returns whether it changed something, None if skipped."""
-        reachable = [("Wait for machine to be reachable (timeout: 10min)", self._wait)]
-        data_disk = [("Mount data disk at /var/lib/cloudypad", self._mount_data_disk)]
-        if self._inventory["tags"]:
-            return [*reachable, *data_disk]
+        """Return the name and the function of each task. It returns whether it changed something, None if skipped.
+
+        With tags, these are the tasks that have one of them.
+        """
+        wanted = set((self._inventory["tags"] or "").split(",")) - {""}
         return [
-            *reachable,
-            ("Check that the system is Ubuntu", self._wait),
-            *data_disk,
-            ("Install Docker packages", self._task("docker")),
-            ("Ensure docker users are added to the docker group", self._task("docker-group")),
-            ("Install linux-modules-extra", self._task("modules")),
-            ("Reboot before NVIDIA driver installation", self._reboot),
-            ("Install NVIDIA driver", self._install_driver),
-            ("Reboot after NVIDIA driver installation", self._reboot_for_driver),
-            ("Install NVIDIA container toolkit", self._task("toolkit")),
-            ("Configure rate limit", self._skip),
-            ("Load uinput module", self._task("uinput")),
-            ("Create Wolf udev rules", self._task("udev-rules")),
-            ("Create readiness check script", self._task("readiness")),
-            ("Create Wolf configuration", self._task("wolf-config")),
-            ("Create Wolf docker compose file", self._task("compose-file")),
-            ("Start Wolf", self._task("wolf")),
-            ("Install autostop service", self._install_autostop),
+            (name, task)
+            for tags, tasks in self._tagged_tasks()
+            for name, task in tasks
+            if not wanted or not tags or wanted & tags
+        ]
+
+    def _tagged_tasks(self) -> list[tuple[set[str], list[tuple[str, Callable[[], Awaitable[bool | None]]]]]]:
+        return [
+            (set(), [("Wait for machine to be reachable (timeout: 10min)", self._wait)]),
+            ({"prepare-install"}, [("Check that the system is Ubuntu", self._wait)]),
+            ({"data-disk"}, [("Mount data disk at /var/lib/cloudypad", self._mount_data_disk)]),
+            (
+                {"docker"},
+                [
+                    ("Install Docker packages", self._task("docker")),
+                    ("Ensure docker users are added to the docker group", self._task("docker-group")),
+                ],
+            ),
+            (
+                {"nvidia"},
+                [
+                    ("Install linux-modules-extra", self._task("modules")),
+                    ("Reboot before NVIDIA driver installation", self._reboot),
+                    ("Install NVIDIA driver", self._install_driver),
+                    ("Reboot after NVIDIA driver installation", self._reboot_for_driver),
+                ],
+            ),
+            ({"nvidia", "nvidia-container-toolkit"}, [("Install NVIDIA container toolkit", self._task("toolkit"))]),
+            ({"rate-limit"}, [("Configure rate limit", self._skip)]),
+            (
+                {"wolf"},
+                [
+                    ("Load uinput module", self._task("uinput")),
+                    ("Create Wolf udev rules", self._task("udev-rules")),
+                    ("Create readiness check script", self._task("readiness")),
+                    ("Create Wolf configuration", self._task("wolf-config")),
+                    ("Create Wolf docker compose file", self._task("compose-file")),
+                    ("Start Wolf", self._task("wolf")),
+                ],
+            ),
+            ({"autostop"}, [("Install autostop service", self._install_autostop)]),
         ]
 
     async def _do(self, name: str, task: Callable[[], Awaitable[bool | None]]) -> None:

@@ -26,7 +26,7 @@ from simulator.machines.users import ROOT
 ORDER_FILE = "/var/lib/cloud/instance/order.json"
 FINISHED_FILE = "/var/lib/cloud/instance/boot-finished"
 OUTPUT_FILE = "/var/log/cloud-init-output.log"
-SIMULATED = ("package_update", "packages", "runcmd")
+SIMULATED = ("write_files", "package_update", "packages", "runcmd")
 # The two shell lines that are known here, by what they do. Tests run the real ones with the real /bin/sh.
 LET_IN = re.compile(
     r"id (?P<login>\w+) && mkdir -p (?P<folder>\S+) && touch (?P<file>\S+)"
@@ -68,12 +68,22 @@ class CloudInit:
         for key in order.keys() - set(SIMULATED):
             report_not_simulated(self._host.name, self._streams(), NotSimulatedError(f"user-data: {key}"))
             self.failed = True
+        for file in order.get("write_files") or ():
+            self._write(str(file["path"]), str(file["content"]), int(str(file.get("permissions", "0644")), 8))
+        if self._host.packages.upgrade_themselves:
+            await self._host.clock.sleep(self._host.clock.delays.upgrades_s)
         await self._install(order)
         for command in order.get("runcmd") or ():
             status = await self._run(command)
             self.failed = self.failed or status != 0
         self._host.root_files.write(FINISHED_FILE, "Cloud-init v. 24.4 finished\n")
         self._finished.set()
+
+    def _write(self, path: str, content: str, mode: int) -> None:
+        files = self._host.root_files
+        files.mkdir(path.rpartition("/")[0], parents=True)
+        files.write(path, content)
+        files.chmod(path, mode)
 
     async def _install(self, order: Mapping[str, Any]) -> None:
         try:

@@ -11,6 +11,7 @@ from simulator.machines.tree import ROOT_UID, FileTree
 
 INSTALL_FAILS = "install-fails"  # a fault
 INSTALLED_FILE = "/var/lib/dpkg/installed"
+PERIODIC_FILE = "/etc/apt/apt.conf.d/99-gamer"
 DRIVER = "nvidia-driver-590-server"
 DRIVER_VERSION = "590.48.01"
 BASE = ("bash", "ca-certificates", "cloud-init", "coreutils", "curl", "nftables", "openssh-server", "sudo", "systemd")
@@ -41,6 +42,18 @@ class Packages:
         there = self._files.is_file(INSTALLED_FILE)
         return {*BASE, *(self._files.read_text(INSTALLED_FILE).split() if there else ())}
 
+    def preinstall(self, names: Sequence[str]) -> None:
+        """Install packages that the disk's image brings."""
+        for name in names:
+            self._add(name)
+
+    @property
+    def upgrade_themselves(self) -> bool:
+        """Return whether the machine updates itself after its first boot, and holds apt's lock meanwhile."""
+        return not (
+            self._files.is_file(PERIODIC_FILE) and 'Periodic::Enable "0"' in self._files.read_text(PERIODIC_FILE)
+        )
+
     async def update(self) -> None:
         await self._clock.sleep(self._clock.delays.update_s)
 
@@ -66,6 +79,8 @@ class Packages:
         if package == DRIVER:
             self._files.mkdir("/sys/module/nvidia", parents=True)
             self._files.write("/sys/module/nvidia/version", f"{DRIVER_VERSION}\n")
+            self._files.mkdir("/sys/module/nvidia_drm/parameters", parents=True)
+            self._files.write("/sys/module/nvidia_drm/parameters/modeset", "Y\n")
         self._files.mkdir(INSTALLED_FILE.rpartition("/")[0], parents=True)
         packages = self.installed() - set(BASE) | {package}
         self._files.replace(INSTALLED_FILE, "\n".join(sorted(packages)) + "\n")

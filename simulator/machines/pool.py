@@ -51,11 +51,13 @@ class MachinePark:
         user: str,
         authorized_keys: Sequence[str],
         cloud_init: Mapping[str, Any] | None = None,
+        packages: Sequence[str] = (),
         prepare_disk: Callable[[Path], None] | None = None,
     ) -> MachineAddress:
         """Create a machine, powered off, with an address that stays its own. One that is there is left as it is.
 
-        `prepare_disk` may put a disk into the machine's folder; the host key is always new.
+        Its image brings the `packages`. `prepare_disk` may put a disk into the machine's folder; the host key is always
+        new.
         """
         if machine_id in self._machines:
             return self.address(machine_id)
@@ -68,6 +70,7 @@ class MachinePark:
             prepare_disk(folder)
         machine = self._machine(machine_id, self._choose_address(machine_id))
         machine.create(user, list(authorized_keys), cloud_init, FRESH_PROGRAMS)
+        machine.packages.preinstall(packages)
         self._remember(machine)
         return machine.address
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from simulator.clock import Clock
 from simulator.faults import FaultKind
+from simulator.machines.packages import DRIVER
 from simulator.park import Park
 from simulator.tensordock.instances import Instance, Status
 
@@ -25,6 +27,7 @@ DELETE_TAKES_S: Final = (2.0, 6.0)
 SLOW_DELETE_S: Final = 300.0
 
 SSH_USER: Final = "user"
+IMAGE_WITH_DRIVER: Final = re.compile(r"_ml_|_nvidia_")
 PARK_FAULTS: Final = (FaultKind.SSH_REFUSED, FaultKind.INSTALL_FAILS)
 
 
@@ -137,6 +140,7 @@ class Lives:
             user=SSH_USER,
             authorized_keys=[instance.ssh_key] if instance.ssh_key and key_works else [],
             cloud_init=instance.cloud_init,
+            packages=(DRIVER,) if IMAGE_WITH_DRIVER.search(instance.image) else (),
         )
         instance.has_hardware = True
         instance.ip, instance.ports = address.ip, dict(address.ports)

@@ -32,6 +32,18 @@ def test_a_machine_reached_over_ssh_is_created_by_the_known_line() -> None:
     )
 
 
+def test_a_machine_with_a_driver_keeps_it_and_is_set_up_without_restarts() -> None:
+    whole = commands.create_ssh("gw-2001", "203.0.113.7", "ubuntu", Path("/keys/gw-2001"))
+
+    argv = commands.create_ssh("gw-2001", "203.0.113.7", "ubuntu", Path("/keys/gw-2001"), has_driver=True)
+
+    assert argv == [
+        *whole,
+        "--ansible-args-override",
+        "--tags prepare-install,docker,nvidia-container-toolkit,rate-limit,wolf,autostop",
+    ]
+
+
 def test_a_google_machine_is_created_by_the_known_line_with_our_key() -> None:
     argv = commands.create_gcp("gw-1001", ORDER, Path("/keys/ours"))
 

@@ -61,7 +61,7 @@ async def test_an_order_says_all_that_matters(tensordock: TensorDock, stand_in: 
     assert order == {
         "name": TAG,
         "type": "virtualmachine",
-        "image": "ubuntu2404",
+        "image": "ubuntu2404_ml_pytorch",
         "resources": {
             "vcpu_count": 8,
             "ram_gb": 16,
@@ -72,7 +72,9 @@ async def test_an_order_says_all_that_matters(tensordock: TensorDock, stand_in: 
         "useDedicatedIp": True,
         "ssh_key": public_key,
     }
-    assert set(boot) == {"packages", "package_update", "runcmd"}
+    assert set(boot) == {"write_files", "packages", "package_update", "runcmd"}
+    (no_upgrades,) = boot["write_files"]
+    assert no_upgrades["content"] == 'APT::Periodic::Enable "0";\nAPT::Periodic::Unattended-Upgrade "0";\n'
     assert boot["packages"] == ["fuse3", "rclone"]
     *keys, become_root = boot["runcmd"]
     assert become_root.startswith("id user && echo 'user ALL=(ALL) NOPASSWD:ALL' > ")

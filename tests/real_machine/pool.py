@@ -22,7 +22,13 @@ class RealMachinePool:
         self._addresses = (f"127.83.0.{number}" for number in itertools.count(1))
 
     async def create(
-        self, machine_id: str, *, user: str, authorized_keys: Sequence[str], cloud_init: Mapping[str, Any] | None
+        self,
+        machine_id: str,
+        *,
+        user: str,
+        authorized_keys: Sequence[str],
+        cloud_init: Mapping[str, Any] | None,
+        packages: Sequence[str] = (),
     ) -> MachineAddress:
         if machine_id not in self.machines:
             folder = self._folder / machine_id

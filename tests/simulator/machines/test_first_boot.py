@@ -27,17 +27,18 @@ async def test_the_first_boot_lets_us_in_and_lets_us_become_root(
 
     assert rule == "user ALL=(ALL) NOPASSWD:ALL\n"
     assert names == "zz-gamer\n"
+    assert not machine.packages.upgrade_themselves
     assert not machine.cloud_init.failed
 
 
 async def test_a_key_of_the_user_data_that_is_not_known_is_reported(park: MachinePark) -> None:
-    await park.create("m-1", user="user", authorized_keys=[], cloud_init={"write_files": [{"path": "/x"}]})
+    await park.create("m-1", user="user", authorized_keys=[], cloud_init={"bootcmd": ["true"]})
     await park.power_on("m-1")
     machine = park.machine("m-1")
     await machine.cloud_init.wait_until_done()
 
     assert machine.cloud_init.failed
-    assert machine.root_files.read_text("/var/log/cloud-init-output.log") == "not simulated: user-data: write_files\n"
+    assert machine.root_files.read_text("/var/log/cloud-init-output.log") == "not simulated: user-data: bootcmd\n"
 
 
 @pytest.mark.parametrize("command", ["echo once >> /root/runs", "rm -rf / &"])

@@ -26,7 +26,13 @@ class ToyPark:
         self._ports = ports or {}
 
     async def create(
-        self, machine_id: str, *, user: str, authorized_keys: Sequence[str], cloud_init: Mapping[str, Any] | None
+        self,
+        machine_id: str,
+        *,
+        user: str,
+        authorized_keys: Sequence[str],
+        cloud_init: Mapping[str, Any] | None,
+        packages: Sequence[str] = (),
     ) -> ToyAddress:
         address = ToyAddress(f"127.9.0.{len(self.made) + 1}", self._ports)
         self.made[machine_id] = {
