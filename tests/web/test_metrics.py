@@ -30,7 +30,6 @@ from models.vms import VmStatus
 from providers.base import ProviderName
 from resolvers.record_metrics import RecordMetrics, read_record_metrics
 from schema.execution.executor import GraphQLExecution
-from schema.execution.observer import Outcome
 from schema.ids import global_id
 from tests.billing.exact import an_interval, utc
 from tests.gateway import (
@@ -46,6 +45,7 @@ from tests.gateway import (
     token,
     web_gateway,
 )
+from tests.shown_metrics import shown_metrics
 from web.app import create_app
 from web.health import Readiness
 from web.metrics import Metrics
@@ -335,18 +335,7 @@ def test_calls_to_clouds_are_counted_and_timed() -> None:
 
 
 def test_the_document_lists_each_number_and_its_labels() -> None:
-    census = RecordMetrics(
-        {("A", "B"): 1}, {("A",): 1}, {("A", "B"): [1.0]}, {("A", "B"): 1}, {("A",): Decimal(1)}, {("A", "B"): 1}
-    )
-    metrics = Metrics("1")
-    metrics.answered("Vms", Outcome.OK, 0.1)
-    metrics.http_answered(200)
-    metrics.provider_called(ProviderName.TENSORDOCK, "rent", "ok", 1.0)
-    metrics.database_failed("OPERATOR", "AtlasError")
-    metrics.activity_failed("tell", "UnavailableError")
-    metrics.executed_by_graphql_core("introspection")
-    with metrics.following("VmStatus"):
-        families = list(text_string_to_metric_families(metrics.text(census).decode()))
+    families = list(text_string_to_metric_families(shown_metrics()))
 
     ours = [family for family in families if family.name.startswith("gamer_")]
     told = {
