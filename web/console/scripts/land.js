@@ -24,6 +24,19 @@ function areaOf(ring) {
   return Math.abs(doubled / 2);
 }
 
+/** Returns a ring that crosses the date line twice, once at each end of the map, without a line across the map. */
+function atBothEnds(ring) {
+  let turns = 0;
+  const unrolled = ring.map(([longitude, latitude], at) => {
+    const step = at === 0 ? 0 : longitude - ring[at - 1][0];
+    if (Math.abs(step) > 180) turns -= Math.sign(step);
+    return [longitude + 360 * turns, latitude];
+  });
+  if (unrolled.every(([longitude]) => Math.abs(longitude) <= 180)) return [unrolled];
+  const side = unrolled.some(([longitude]) => longitude > 180) ? -360 : 360;
+  return [unrolled, unrolled.map(([longitude, latitude]) => [longitude + side, latitude])];
+}
+
 function stepsOf(ring) {
   const steps = [];
   let last = [0, 0];
@@ -36,7 +49,11 @@ function stepsOf(ring) {
   return steps;
 }
 
-const rings = polygons.flat().filter((ring) => areaOf(ring) >= SMALLEST_DEGREES2).map(stepsOf);
+const rings = polygons
+  .flat()
+  .flatMap(atBothEnds)
+  .filter((ring) => areaOf(ring) >= SMALLEST_DEGREES2)
+  .map(stepsOf);
 writeFileSync(
   OUT,
   `// Written by scripts/land.js from Natural Earth's land at 1:110 million, which is in the public domain.\n\n` +

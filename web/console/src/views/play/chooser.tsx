@@ -31,7 +31,6 @@ export function Chooser({ route, machines }: { route: Route; machines: Machine[]
         {chosen && <GameList key={chosen.type} console={chosen} chosenId={route.query.get("game")} />}
       </div>
       <Offer
-        key={chosen?.type}
         console={chosen}
         gameId={route.query.get("game")}
         saveId={route.query.get("save")}

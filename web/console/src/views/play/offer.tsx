@@ -15,6 +15,7 @@ import { placeOf, titleOf } from "./words";
 
 const EVENING_HOURS = 3;
 const REFRESH_S = 30;
+const AT_FIRST = 4;
 const DEFAULT_SAVE = "main";
 type Placement = Data<"Placements">["placements"][number];
 
@@ -41,6 +42,7 @@ export function Offer(props: {
           {props.machine && <Notice tone="good">{t("offer.machine", { place: placeOf(props.machine.location) })}</Notice>}
           <Evening estimate={estimate.data?.costEstimate} error={estimate.error} />
           <Launching
+            key={`${chosen.type} ${gameId}`}
             console={chosen}
             gameId={gameId}
             saveId={props.saveId}
@@ -105,13 +107,22 @@ function Evening({ estimate, error }: { estimate: Data<"CostEstimate">["costEsti
 }
 
 function PlacementList({ placements }: { placements: Placement[] }) {
+  const [all, setAll] = useState(false);
   if (placements.length === 0) return <Empty>{t("offer.none")}</Empty>;
+  const shown = all ? placements : placements.slice(0, AT_FIRST);
   return (
-    <ol class="placements">
-      {placements.map((each) => (
-        <PlacementItem key={each.site.id} placement={each} />
-      ))}
-    </ol>
+    <>
+      <ol class="placements">
+        {shown.map((each) => (
+          <PlacementItem key={each.site.id} placement={each} />
+        ))}
+      </ol>
+      {placements.length > shown.length && (
+        <button type="button" onClick={() => setAll(true)}>
+          {tn("offer.more", placements.length - shown.length)}
+        </button>
+      )}
+    </>
   );
 }
 
@@ -143,7 +154,11 @@ function PlacementItem({ placement }: { placement: Placement }) {
           {placement.reasons.map((reason) => (
             <li key={reason}>{reason}</li>
           ))}
-          {playableIn && <li>{basisOf(playableIn)}</li>}
+          {playableIn && (
+            <li>
+              {promise(playableIn)} {basisOf(playableIn)}
+            </li>
+          )}
         </ul>
       </details>
     </li>
@@ -152,6 +167,10 @@ function PlacementItem({ placement }: { placement: Placement }) {
 
 function waiting(playable: { p50Seconds: number; p90Seconds: number }): string {
   return t("offer.playableIn", { half: duration(playable.p50Seconds), most: duration(playable.p90Seconds) });
+}
+
+function promise(playable: { p50Seconds: number; p90Seconds: number }): string {
+  return t("offer.promise", { half: duration(playable.p50Seconds), most: duration(playable.p90Seconds) });
 }
 
 function basisOf(playable: NonNullable<Placement["playableIn"]>): string {
