@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from fleet.pairing_service import PairingService
 from models.launches import Launch, LaunchStatus
 from models.vms import VmStatus
 from placement.geocoding import Geocoder
+from placement.measured_rtt import RttProbe
 from placement.ranking import Placements
-from providers.base import SiteId
+from providers.base import ProviderName, SiteId
+from simulator.probes import Probes
 from tests.gateway import ANN, GatewayWorld, listening, token, web_gateway
 from tests.saves_shelf import MONDAY, ON_M1, ON_M2, Shelf, account, shelf
 from tests.web.chromium import EXECUTABLE, Page, open_page
@@ -36,6 +42,7 @@ __all__ = ["account", "shelf", "world"]
 
 STATUS: Final = "document.querySelector('[data-status]')?.dataset.status"
 STEPS: Final = "[...document.querySelectorAll('.steps li')].map(step => step.dataset.status)"
+PLACES: Final = "[...document.querySelectorAll('.placements > li')].map(place => place.innerText)"
 SEQUENCES: Final = "[...document.querySelectorAll('[data-sequence]')].map(line => Number(line.dataset.sequence))"
 
 
@@ -102,6 +109,19 @@ async def opened(gateway: GatewayWorld, world: World, tmp_path: Path) -> AsyncIt
     ):
         yield Opened(page, world, line)
         (tmp_path / "page.png").write_bytes(await page.picture())  # to look at: pytest keeps the last runs' folders
+
+
+@asynccontextmanager
+async def probes(**delays_ms: float) -> AsyncIterator[list[RttProbe]]:
+    """Endpoints of the simulator for TensorDock's sites, with these delays."""
+    simulated, app = Probes(), web.Application()
+    simulated.add_routes(app.router, "/_control")
+    simulated.delays_ms = delays_ms
+    async with TestServer(app) as server:
+        yield [
+            RttProbe((ProviderName.TENSORDOCK, SiteId(site)), str(server.make_url(f"/ping/{site}")))
+            for site in delays_ms
+        ]
 
 
 async def the_launch(world: World) -> Launch:
@@ -186,3 +206,24 @@ async def test_a_player_settles_a_conflict_restores_an_older_save_and_takes_a_de
     await page.until("document.querySelector('.slot')")
     assert await shelf.current() == b"level 1"
     assert [words for words in page.complaints if "401" not in words] == []
+
+
+async def test_places_are_ranked_by_the_round_trips_that_the_browser_measures(
+    gateway: GatewayWorld, tmp_path: Path
+) -> None:
+    async with probes(dallas=250, chicago=0) as named:
+        gateway.services = replace(gateway.services, rtt_probes=named)
+        app = create_app(web_gateway(gateway), Readiness())
+        async with (
+            listening(app) as address,
+            open_page(f"http://{address}/console#/play?console=SWITCH", tmp_path) as page,
+        ):
+            await sign_in(page)
+            await page.until(f"/measured/.test({PLACES}[1])")
+
+            first, second = await page.evaluate(PLACES)
+            assert ("Chicago" in first, "Dallas" in second) == (True, True)
+            assert 250 <= int(re.findall(r"(\d+) ms round trip, measured", second)[0]) < 1000
+            ours = (f"http://{address}/", f"ws://{address}/", *(one.url for one in named))
+            assert [url for url in page.requests if not url.startswith(ours)] == []
+            assert [words for words in page.complaints if "401" not in words] == []

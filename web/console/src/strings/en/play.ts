@@ -49,6 +49,7 @@ export const play = {
   "offer.placements": "Places, in the order in which they are tried",
   "offer.none": "No place has a machine for this console now. Try again in a few minutes, or another cloud.",
   "offer.rtt": "about {time} round trip",
+  "offer.measuredRtt": "{time} round trip, measured",
   "offer.reasons": "Reasons",
   "offer.save": "Save",
   "offer.defaultSave": "main (default)",

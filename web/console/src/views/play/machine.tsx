@@ -18,7 +18,7 @@ export function MachinePart({ id }: { id: string }) {
   useFollow("VmStatus", { vmId: id }, ({ vmStatus }) => setChange(vmStatus));
   const vm = loaded.data?.vm;
   if (vm === null) return <Empty>{t("machine.gone")}</Empty>;
-  if (!vm) return loaded.error ? <ErrorMessage error={loaded.error} retry={loaded.reload} /> : <Skeleton rows={5} />;
+  if (!vm) return loaded.error ? <ErrorMessage error={loaded.error} retry={loaded.reload} /> : <Skeleton rows={2} height="18rem" />;
   // The subscription is newer in all but the cost, which grows without an event.
   const machine: Machine = { ...vm, ...change, costSoFar: vm.costSoFar, runningSeconds: vm.runningSeconds };
   return (

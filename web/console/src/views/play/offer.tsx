@@ -10,6 +10,7 @@ import { Money } from "../../ui/values";
 import type { Console } from "./chooser";
 import { Place } from "./place";
 import { usePosition } from "./position";
+import { useMeasuredRoundTrips } from "./round-trips";
 import type { Machine } from "./sessions";
 import { placeOf, titleOf } from "./words";
 
@@ -29,8 +30,10 @@ export function Offer(props: {
   const { console: chosen, gameId } = props;
   const [position, choosePosition] = usePosition();
   const [provider, setProvider] = useState<ProviderName | null>(null);
+  const roundTrips = useMeasuredRoundTrips();
+  const measuredRtt = roundTrips?.length ? roundTrips : null;
   const wanted = chosen ? { console: chosen.type, from: position ?? null, provider } : null;
-  const placements = useQuery("Placements", wanted && { ...wanted, limit: 10 }, { everySeconds: REFRESH_S });
+  const placements = useQuery("Placements", wanted && { ...wanted, measuredRtt, limit: 10 }, { everySeconds: REFRESH_S });
   const estimate = useQuery("CostEstimate", wanted && { ...wanted, hours: EVENING_HOURS }, { everySeconds: REFRESH_S });
   return (
     <div class="stack">
@@ -46,7 +49,7 @@ export function Offer(props: {
             console={chosen}
             gameId={gameId}
             saveId={props.saveId}
-            order={{ console: chosen.type, location: position ?? null, provider }}
+            order={{ console: chosen.type, location: position ?? null, provider, measuredRtt }}
           />
           <h3>{t("offer.placements")}</h3>
           <ErrorMessage error={placements.error} retry={placements.reload} />
@@ -127,7 +130,7 @@ function PlacementList({ placements }: { placements: Placement[] }) {
 }
 
 function PlacementItem({ placement }: { placement: Placement }) {
-  const { distanceKm, estimatedRttMs, playableIn } = placement;
+  const { distanceKm, playableIn } = placement;
   return (
     <li>
       <div class="row apart">
@@ -142,7 +145,7 @@ function PlacementItem({ placement }: { placement: Placement }) {
         {[
           t(`provider.${placement.provider}`),
           distanceKm !== null && kilometres(distanceKm),
-          estimatedRttMs !== null && t("offer.rtt", { time: milliseconds(estimatedRttMs) }),
+          roundTripOf(placement),
           playableIn && waiting(playableIn),
         ]
           .filter(Boolean)
@@ -165,6 +168,11 @@ function PlacementItem({ placement }: { placement: Placement }) {
   );
 }
 
+function roundTripOf({ measuredRttMs, estimatedRttMs }: Placement): string | null {
+  if (measuredRttMs !== null) return t("offer.measuredRtt", { time: milliseconds(measuredRttMs) });
+  return estimatedRttMs === null ? null : t("offer.rtt", { time: milliseconds(estimatedRttMs) });
+}
+
 function waiting(playable: { p50Seconds: number; p90Seconds: number }): string {
   return t("offer.playableIn", { half: duration(playable.p50Seconds), most: duration(playable.p90Seconds) });
 }
@@ -183,7 +191,7 @@ function Launching(props: {
   console: Console;
   gameId: string | null;
   saveId: string | null;
-  order: Pick<LaunchGameInput, "console" | "location" | "provider">;
+  order: Pick<LaunchGameInput, "console" | "location" | "provider" | "measuredRtt">;
 }) {
   const { gameId } = props;
   const [chosenSave, chooseSave] = useState(props.saveId ?? "");
