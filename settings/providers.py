@@ -57,6 +57,14 @@ class ProviderSettings(BaseSettings):
     cloudypad_config_path: Path | None = Field(
         None, description="CloudyPad's home folder. Absent: `cloudypad` in DATA_DIR.", examples=["/var/lib/cloudypad"]
     )
+    cloudypad_runs_at_once: int = Field(
+        6,
+        ge=1,
+        le=100,
+        description="Machines that one worker sets up at the same time with CloudyPad; each run needs up to 1 GB of "
+        "memory. Further ones wait.",
+        examples=["6"],
+    )
     cloudypad_autostop_minutes: int = Field(
         120,
         ge=10,

@@ -43,6 +43,7 @@ _PASSED_ON: Final = (
 _USER: Final = "gamer"
 # CloudyPad's log levels: 6 keeps warnings out of the JSON, 4 still shows the reason of a failure.
 _SILENT, _WARNINGS = "6", "4"
+_QUERIES_AT_ONCE: Final = 2  # each costs half a gigabyte and seconds of CPU time
 _PROMPTED: Final = "Instance initialization cancelled"
 _LOCKED: Final = ("ConcurrentUpdateError", "stack is currently locked")
 _MEANINGS: Final = (
@@ -83,7 +84,7 @@ class Turn:
 class CloudyPadCli:
     """Runs CloudyPad. `home` is CLOUDYPAD_HOME; `key_path` is this host's SSH key for instances from the store."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two have defaults
         self,
         command: str,
         home: Path,
@@ -94,7 +95,9 @@ class CloudyPadCli:
         short_deadline_s: float = 120,
         long_deadline_s: float = 60 * 60,
         grace_s: float = 10,
+        runs_at_once: int = 6,
     ) -> None:
+        """At most `runs_at_once` commands that change an instance run in this process; others wait for them."""
         self._command = command
         self._home = home.absolute()
         self._store = store
@@ -103,6 +106,9 @@ class CloudyPadCli:
         self._short_s = short_deadline_s
         self._long_s = long_deadline_s
         self._grace_s = grace_s
+        # Node, Pulumi and Ansible need a gigabyte for each run, so all runs of a crowd at once would end this process.
+        self._runs = asyncio.Semaphore(runs_at_once)
+        self._queries = asyncio.Semaphore(_QUERIES_AT_ONCE)
 
     @property
     def command(self) -> str:
@@ -255,17 +261,22 @@ class CloudyPadCli:
         return instance
 
     async def _query(self, argv: list[str]) -> Finished:
-        return await self._execute(argv, _SILENT, self._short_s, no_progress, None)
+        async with self._queries:
+            return await self._execute(argv, _SILENT, self._short_s, no_progress, None)
 
     async def _run(self, turn: Turn, argv: list[str], report: ProgressCallback) -> None:
         """Run a command that changes the instance, reporting progress and storing the state while it runs.
 
         Raises the error that the output means.
         """
-        work = self._run_breaking_lock(turn.lock, argv, report)
+        work = self._run_in_turn(turn.lock, argv, report)
         finished = await (work if turn.lease is None else turn.lease.run_leased(work))
         if finished.exit_code != 0 or _PROMPTED in finished.stdout:
             raise _failure(argv[0], finished)
+
+    async def _run_in_turn(self, lock: int, argv: list[str], report: ProgressCallback) -> Finished:
+        async with self._runs:
+            return await self._run_breaking_lock(lock, argv, report)
 
     async def _run_breaking_lock(self, lock: int, argv: list[str], report: ProgressCallback) -> Finished:
         finished = await self._execute(argv, _WARNINGS, self._long_s, report, lock)
