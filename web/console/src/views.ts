@@ -24,11 +24,13 @@ export interface View {
   load: () => Promise<{ default: ComponentType<ViewProps> }>;
 }
 
+const OPERATORS: readonly Role[] = ["OPERATOR"];
 const EVERYONE: readonly Role[] = ["PLAYER", "OPERATOR", "SERVICE"];
 
 export const VIEWS: readonly View[] = [
   { path: "play", title: "play.title", roles: EVERYONE, load: () => import("./views/play") },
   { path: "saves", title: "saves.title", roles: EVERYONE, load: () => import("./views/saves") },
+  { path: "machines", title: "machines.title", roles: OPERATORS, load: () => import("./views/machines") },
 ];
 
 export function viewsOf(role: Role): readonly View[] {

@@ -1,0 +1,101 @@
+"""The operators' views of the console, in a browser in which no name outside this machine resolves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from models.vms import VmStatus
+from tests.gateway import NOON, OPERATOR, GatewayWorld, a_vm, gateway, listening, token, web_gateway
+from tests.web.chromium import EXECUTABLE, Page, open_page
+from tests.web.test_console_in_chromium import press
+from tests.world import World, world
+from web.app import create_app
+from web.health import Readiness
+
+__all__ = ["gateway", "world"]
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(
+        EXECUTABLE is None, reason="the console was NOT tried in a browser: no Chromium; `apt-get install chromium`"
+    ),
+]
+ROWS: Final = "[...document.querySelectorAll('.machines .rows > [role=row]')]"
+
+
+@asynccontextmanager
+async def operator_page(gateway: GatewayWorld, tmp_path: Path, view: str) -> AsyncIterator[Page]:
+    """A browser in which an operator looks at a view."""
+    app = create_app(web_gateway(gateway), Readiness())
+    async with listening(app) as address, open_page(f"http://{address}/console#/{view}", tmp_path / "profile") as page:
+        await page.until("document.querySelector('#credential')")
+        await page.write("#credential", token(OPERATOR, lasting_s=600))
+        await page.click(".sign-in button")
+        yield page
+        (tmp_path / "page.png").write_bytes(await page.picture())  # to look at: pytest keeps the last runs' folders
+        assert [url for url in page.requests if address not in url] == []
+        assert [words for words in page.complaints if "401" not in words] == []
+
+
+async def test_an_operator_stops_a_machine_and_sees_it_stop(
+    world: World, gateway: GatewayWorld, tmp_path: Path
+) -> None:
+    vm = await world.machine()
+    gateway.services = replace(gateway.services, fleet=world.fleet)
+
+    async with operator_page(gateway, tmp_path, "machines") as page:
+        await page.until(f"{ROWS}.length === 1 && {ROWS}[0].innerText.includes('Running')")
+        await press(page, "Open")
+        await press(page, "Stop", "dialog[open]")
+        await press(page, "Stop", "dialog dialog[open]")
+        await page.until(f"{ROWS}[0].innerText.includes('Stopped')")
+
+    assert (await world.again(vm)).status is VmStatus.STOPPED
+    assert world.streaming.calls["upload_saves"] >= 1
+
+
+async def test_thousands_of_machines_load_by_pages_and_render_only_those_in_sight(
+    gateway: GatewayWorld, tmp_path: Path
+) -> None:
+    for first in range(0, 1_000, 500):
+        created = {number: NOON + timedelta(seconds=number) for number in range(first, first + 500)}
+        await gateway.db.insert_many(
+            [a_vm(f"2{number:017}", f"player-{number}", created_at=at) for number, at in created.items()]
+        )
+
+    async with operator_page(gateway, tmp_path, "machines") as page:
+        await page.until(f"{ROWS}.length > 5")
+        before_s = await processor_s(page)
+        frames = await page.evaluate(SCROLL)
+        busy_s = await processor_s(page) - before_s
+        await page.until(f"{ROWS}.some(row => row.innerText.includes('player-400'))")
+        in_sight = await page.evaluate(f"{ROWS}.length")
+
+    assert in_sight <= 60
+    assert busy_s / frames < 0.05
+
+
+async def processor_s(page: Page) -> float:
+    """The processor time of the page's main thread: how long frames take depends on what else the computer does."""
+    await page.ask("Performance.enable", timeDomain="threadTicks")
+    metrics = (await page.ask("Performance.getMetrics"))["metrics"]
+    return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
+
+
+# Scrolls by half a screen a frame until six hundred machines are behind, and returns the number of frames.
+SCROLL: Final = """new Promise(done => {
+    const box = document.querySelector('.machines');
+    let frames = 0;
+    (function frame() {
+        frames++;
+        box.scrollTop += 300;
+        if (box.scrollTop > 600 * 52) done(frames); else requestAnimationFrame(frame);
+    })();
+})"""
