@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: deploy-check real-machine bench bench-launch bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording console graphiql clean venv
+.PHONY: clients deploy-check real-machine bench bench-launch bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording console graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -75,6 +75,7 @@ docs: venv           ## what documents say by themselves: the settings in README
 	$(BIN)/python -m docs.settings_table
 	$(BIN)/python -m auth.authorization
 	$(BIN)/python -m docs.rest_page
+	$(BIN)/python -m schema.manifests
 
 wire-names: venv     ## tests/wire_names.txt from the code, after a name was changed on purpose
 	exec $(BIN)/python -m tests.wire_names
@@ -107,8 +108,12 @@ console:             ## web/console/dist from its sources; needs Node 20.19 or l
 graphiql:            ## web/graphiql/dist from its sources; needs Node 20 or later
 	cd web/graphiql && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
+clients:             ## docs/clients from graphql/; needs Node 20 or later
+	$(BIN)/python -m schema.manifests
+	cd tests/clients/node && npm ci --ignore-scripts --no-audit --no-fund && npm run types
+
 clean:               ## what can be made again; .data stays
-	rm -rf .venv .deploy-check .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/console/node_modules web/graphiql/node_modules tests/web/node/node_modules
+	rm -rf .venv .deploy-check .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis web/console/node_modules web/graphiql/node_modules tests/web/node/node_modules tests/clients/node/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv:

@@ -197,6 +197,7 @@ def _web_limits(settings: Settings) -> WebLimits:
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_seconds,
         max_batch_size=settings.max_batch_size,
+        draft_statuses=settings.graphql_draft_statuses,
         connection_init_timeout_s=settings.connection_init_timeout_seconds,
         send_timeout_s=settings.slow_reader_seconds,
         max_operations_per_socket=settings.max_operations_per_socket,

@@ -10,6 +10,12 @@ class GraphqlSettings(BaseSettings):
     trusted_documents_only: bool = Field(
         False, description="Run only the documents in graphql/operations/.", examples=["true"]
     )
+    graphql_draft_statuses: bool = Field(
+        False,
+        description="Answer `application/graphql-response+json` with the HTTP statuses of GraphQL over HTTP's draft of "
+        "August 2026: 294 for data with errors, 422 for requests that are refused before they are executed.",
+        examples=["true"],
+    )
     max_query_tokens: int = Field(
         1000, ge=100, le=100_000, description="Largest number of tokens in a GraphQL document.", examples=["1000"]
     )

@@ -37,6 +37,7 @@ class WebLimits:
     max_body_bytes: int = 128 * 1024
     body_timeout_s: float = 10.0
     max_batch_size: int = 1  # 1: arrays of requests are refused
+    draft_statuses: bool = False  # those of the newest draft of GraphQL over HTTP
     connection_init_timeout_s: float = 10.0
     send_timeout_s: float = 20.0
     max_operations_per_socket: int = 50

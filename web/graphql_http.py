@@ -19,6 +19,7 @@ from web.error_responses import error_response, retry_headers
 from web.event_stream import Begin, Results, open_stream
 from web.gateway import Gateway
 from web.request_parsing import RequestParseError, read_body, read_query
+from web.response_status import ResponseStatus
 from web.responses import json_answer
 from web.shared_responses import shared_response
 from web.stream_formats import StreamFormat
@@ -35,6 +36,7 @@ class GraphQLOverHTTP:
     def __init__(self, gateway: Gateway, *, explorer: bool, for_operators: bool = False) -> None:
         """`explorer` serves GraphiQL to browsers; `for_operators` restricts it to operators."""
         self._gateway = gateway
+        self._status = ResponseStatus(draft=gateway.limits.draft_statuses)
         self._explorer = explorer
         self._for_operators = for_operators
 
@@ -55,7 +57,7 @@ class GraphQLOverHTTP:
                 return await self._run_all(request, wanted, caller, kind or MediaType.LEGACY)
             await self._gateway.admit(caller)
         except RequestParseError as error:
-            return _parse_error_response(error, kind)
+            return _parse_error_response(error, kind, self._status.of_parse_error(error, kind))
         except (UnauthenticatedError, LimitReachedError, UnavailableError) as error:
             return _error_response(error, kind or MediaType.LEGACY)
         kept = None if kind is None else self._kept(request, wanted, caller, kind)
@@ -115,16 +117,21 @@ class GraphQLOverHTTP:
         except RequestFailedError as error:
             if kind is None and stream is not None:
                 return await self._open(request, context, _failing(error), stream)
-            status = 400 if kind is MediaType.RESPONSE or wanted.query is None else 200
+            status = self._status.of_failure(error, kind, names_document=wanted.query is None)
             return _answer({"errors": error.faults}, kind or MediaType.LEGACY, status)
 
     async def _respond(self, request: Request, prepared: Prepared, context: Context, kind: MediaType) -> Response:
         shared = await self._gateway.execution.execute_shared(prepared, context)
         if shared is None:
-            answer = await self._gateway.execution.execute(prepared, context)
-            return _answer(answer, kind, headers=retry_headers(answer.get("errors", ())))
+            return self._complete(await self._gateway.execution.execute(prepared, context), kind)
+        if self._status.of_answer(shared.answer, kind) != 200:
+            return self._complete(shared.answer, kind)
         headers = {**_VARY, **retry_headers(shared.answer.get("errors", ()))}
         return shared_response(request, shared, shared.body, shared.etag, kind, headers)
+
+    def _complete(self, answer: dict[str, Any], kind: MediaType) -> Response:
+        headers = retry_headers(answer.get("errors", ()))
+        return _answer(answer, kind, self._status.of_answer(answer, kind), headers)
 
     async def _run_all(
         self, request: Request, wanted: list[GraphQLRequest], caller: Caller, kind: MediaType
@@ -179,12 +186,12 @@ def _error_response(error: GatewayError, kind: MediaType) -> Response:
     return error_response(error, kind, _VARY)
 
 
-def _parse_error_response(error: RequestParseError, kind: MediaType | None) -> Response:
+def _parse_error_response(error: RequestParseError, kind: MediaType | None, status: int) -> Response:
     error_entry = _bad_request(error.message)
     if error.limit is not None:
         name, allowed = error.limit
         error_entry["extensions"] = {"code": LimitReachedError.code, "limit": name, "allowed": allowed}
-    return _answer({"errors": [error_entry]}, kind or MediaType.LEGACY, error.status)
+    return _answer({"errors": [error_entry]}, kind or MediaType.LEGACY, status)
 
 
 def _refusal(status: int, message: str, kind: MediaType | None, headers: dict[str, str] | None = None) -> Response:

@@ -31,6 +31,13 @@ class RequestParseError(Exception):
         self.limit = limit
 
 
+class MalformedRequestError(RequestParseError):
+    """The request is JSON, but not a GraphQL request."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(400, message)
+
+
 async def read_body(
     request: Request, limit_bytes: int, timeout_s: float, max_batch_size: int
 ) -> GraphQLRequest | list[GraphQLRequest]:
@@ -65,7 +72,7 @@ def read_query(request: Request) -> GraphQLRequest:
     found: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if name in found:
-            raise RequestParseError(400, f"{name} must be given only once")
+            raise MalformedRequestError(f"{name} must be given only once")
         if name in _KINDS and value:
             found[name] = parse_json(value.encode()) if name in ("variables", "extensions") else value
     return parse_request(found)
@@ -74,10 +81,10 @@ def read_query(request: Request) -> GraphQLRequest:
 def parse_request(content: object) -> GraphQLRequest:
     """Return the request in decoded JSON. Raise RequestParseError if its shape is wrong."""
     if not isinstance(content, dict):
-        raise RequestParseError(400, "the request must be a JSON object")
+        raise MalformedRequestError("the request must be a JSON object")
     for name, (kind, expected) in _KINDS.items():
         if content.get(name) is not None and not isinstance(content[name], kind):
-            raise RequestParseError(400, f"{name} must be {expected}")
+            raise MalformedRequestError(f"{name} must be {expected}")
     return GraphQLRequest(
         query=content.get("query"),
         operation_name=content.get("operationName") or None,  # some clients send "" for no name

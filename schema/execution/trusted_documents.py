@@ -66,9 +66,8 @@ class TrustedDocuments:
         return _without_typename(document) in self._plain
 
     def _register(self, text: str, name: str | None) -> None:
-        document = parse(text, no_location=True)
-        self._plain.add(_without_typename(document))
-        for form in (text, print_ast(document), print_ast(visit(document, _AddTypename()))):
+        self._plain.add(_without_typename(parse(text, no_location=True)))
+        for form in (text, printed(text), printed(text, typenames=True)):
             self._texts[sha256_of(form)] = form
             if name is not None:
                 self._names[form] = name
@@ -125,6 +124,12 @@ def _is_typename(node: Node) -> bool:
 
 def _without_typename(document: DocumentNode) -> str:
     return print_ast(visit(document, _RemoveTypename()))
+
+
+def printed(text: str, *, typenames: bool = False) -> str:
+    """Return a document as clients print it. `typenames`: with `__typename` in every selection, as caches need it."""
+    document = parse(text, no_location=True)
+    return print_ast(visit(document, _AddTypename()) if typenames else document)
 
 
 def text_of(name: str) -> str:
