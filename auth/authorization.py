@@ -68,6 +68,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.costEstimate": SHARED,
         "Query.costReport": OWNED,
         "Query.playerCostReport": OWNED,
+        "Query.receipts": OWNED,
         "Query.costComparison": OPERATORS,
         "Query.currentMonthCosts": OWNED,
         "Query.spendingLimits": OWNED,

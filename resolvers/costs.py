@@ -16,6 +16,7 @@ from billing.estimates import Estimate, estimate, validate_hours
 from billing.exports import month_as_csv, parse_month
 from billing.limits import SpendingLimits, validate_limit
 from billing.provider_billed import Billed, ComparisonRow
+from billing.receipts import Receipts, receipts_of
 from billing.reports import Report, Reports, WarmUsage
 from billing.windows import Granularity, month_of, window_of
 from errors import InvalidInputError
@@ -82,6 +83,18 @@ def _within_row_limit(context: Context, report: Report) -> Report:
     lines = sum(len(bucket.lines) for bucket in report.buckets)
     context.count_rows(len(report.buckets) + lines + len(report.groups), ("groupBy",))
     return report
+
+
+async def receipts(context: Context, start: date, end: date, user_id: str | None) -> Receipts:
+    """Return the receipts of whole days, UTC, both inclusive."""
+    require(context.caller, "Query.receipts")
+    owner = owner_filter(context.caller, user_id)
+    window = window_of(start, end)
+    if (end - start).days >= _MAX_COMPARED_DAYS:
+        raise InvalidInputError(f"receipts cover at most {_MAX_COMPARED_DAYS} days", ("end",))
+    found = await receipts_of(context.services.db, window, owner)
+    context.count_rows(sum(1 + len(receipt.lines) for receipt in found.receipts), ("end",))
+    return found
 
 
 async def cost_comparison(context: Context, start: date, end: date) -> tuple[list[ComparisonRow], datetime | None]:

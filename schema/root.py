@@ -33,6 +33,7 @@ from schema.node import Info, Node
 from schema.operator_alerts import OperatorAlertQuery, OperatorAlertSubscription
 from schema.pairing import PairingMutation, PairingQuery
 from schema.places import Hostnode, PlaceQuery
+from schema.receipts import ReceiptQuery
 from schema.regions import Region, RegionQuery
 from schema.save_changes import SaveMutation
 from schema.saves import SaveQuery, SaveSlot, SaveVersion
@@ -66,6 +67,7 @@ class Query(
     LaunchQuery,
     KeyQuery,
     CostQuery,
+    ReceiptQuery,
     SpendingQuery,
     RegionQuery,
     OperatorAlertQuery,

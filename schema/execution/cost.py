@@ -45,6 +45,7 @@ _WEIGHTS: Final[Mapping[str, int]] = {
     "Query.placements": 50,
     "Query.costEstimate": 50,
     "Query.costReport": 100,
+    "Query.receipts": 100,
     "Query.playerCostReport": 100,
     "Query.currentMonthCosts": 100,
     "Mutation.launchGame": 500,
