@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from errors import UnavailableError
 from tests.gateway import ANN, GatewayWorld, gateway, listening, token, web_gateway
+from web import console
 from web.app import create_app
 from web.gateway import WebLimits
 from web.health import Readiness
@@ -44,3 +50,23 @@ async def ann(served: str) -> AsyncIterator[aiohttp.ClientSession]:
 
 async def away() -> None:
     raise UnavailableError("nobody answers there")
+
+
+@pytest.fixture(scope="session")
+def console_packages() -> Path:
+    """The folder of the packages with which the console is built and examined; npm fetches them the first time."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        pytest.skip("the console was NOT rebuilt and examined: no Node here; `apt-get install nodejs npm`")
+    with (console.FOLDER / "package.json").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # several processes run tests at once
+        packages = console.FOLDER / "node_modules"
+        if all((packages / name).exists() for name in json.loads(held.read())["devDependencies"]):
+            return packages
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        try:
+            subprocess.run(command, cwd=console.FOLDER, capture_output=True, text=True, timeout=50, check=True)
+        except subprocess.SubprocessError as error:
+            words = (getattr(error, "stderr", None) or str(error))[-300:]
+            pytest.skip(f"the console was NOT rebuilt and examined: `npm ci` in {console.FOLDER} failed: {words}")
+    return packages
