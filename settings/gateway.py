@@ -90,14 +90,19 @@ class GatewaySettings(BaseSettings):
         20, ge=1, le=10_000, description="WebSockets that a caller may hold open at one process.", examples=["20"]
     )
     max_operations_per_socket: int = Field(
-        50, ge=1, le=10_000, description="Operations that may run on one WebSocket at the same time.", examples=["50"]
+        120,
+        ge=1,
+        le=10_000,
+        description="Operations that may run on one WebSocket at the same time: enough for 50 machines and, while a "
+        "page is turned, the next 50.",
+        examples=["120"],
     )
     max_messages_per_minute: int = Field(
-        600,
+        1800,
         ge=1,
         le=1_000_000,
-        description="Messages that a client may send per minute on one WebSocket.",
-        examples=["600"],
+        description="Messages that a client may send per minute on one WebSocket, and a sixth of that at once.",
+        examples=["1800"],
     )
     max_subscription_minutes: float = Field(
         360.0, gt=0, le=10_080, description="How long a subscription may last.", examples=["360"]

@@ -40,8 +40,8 @@ class WebLimits:
     draft_statuses: bool = False  # those of the newest draft of GraphQL over HTTP
     connection_init_timeout_s: float = 10.0
     send_timeout_s: float = 20.0
-    max_operations_per_socket: int = 50
-    max_messages_per_minute: int = 600
+    max_operations_per_socket: int = 120
+    max_messages_per_minute: int = 1800
     max_subscription_s: float = 6 * 3600.0
     recheck_s: float = 30.0  # between two checks of an open stream's credentials
     beat_s: float = 15.0  # between two heartbeats on an event stream without events

@@ -152,10 +152,8 @@ class _Connection:
         return content
 
     async def _handle_message(self, message: dict[str, Any], tasks: asyncio.TaskGroup) -> None:
-        try:
-            self._messages.admit()
-        except LimitReachedError as error:
-            raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
+        if not self._completes_an_operation(message):
+            self._count_message()
         match message.get("type"):
             case "connection_init":
                 await self._handle_connection_init(_optional_object(message), tasks)
@@ -169,6 +167,17 @@ class _Connection:
                 self._handle_complete(_operation_id(message))
             case _:
                 raise _bad_request("unknown message type")
+
+    def _completes_an_operation(self, message: dict[str, Any]) -> bool:
+        """Return whether a message ends an operation that runs. It was counted when it began."""
+        operation_id = message.get("id")
+        return message.get("type") == "complete" and isinstance(operation_id, str) and operation_id in self._operations
+
+    def _count_message(self) -> None:
+        try:
+            self._messages.admit()
+        except LimitReachedError as error:
+            raise _ClosingError(CloseCode.TRY_AGAIN_LATER, error.message) from None
 
     async def _handle_connection_init(self, payload: dict[str, Any] | None, tasks: asyncio.TaskGroup) -> None:
         if self._caller is not None:

@@ -57,7 +57,7 @@ class HardenedWebSocketProtocol(WebSocketsSansIOProtocol):
     """Accepts at most `max_frames_per_minute` frames of any kind, and aborts connections of slow readers."""
 
     slow_reader_s = 20.0
-    max_frames_per_minute = 1200
+    max_frames_per_minute = 3600
     _ignores_input = False  # set when our close frame is sent
     refusal_log = AccessLog()
 

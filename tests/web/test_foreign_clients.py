@@ -15,7 +15,20 @@ import pytest
 
 from models.launches import LaunchStatus
 from schema.ids import global_id
-from tests.gateway import ANN, BOB, OPERATIONS, GatewayWorld, a_launch, an_event, token
+from tests.gateway import (
+    ANN,
+    BOB,
+    OPERATIONS,
+    GatewayWorld,
+    a_launch,
+    a_vm,
+    an_event,
+    listening,
+    token,
+    web_gateway,
+)
+from web.app import create_app
+from web.health import Readiness
 
 FOLDER: Final = Path(__file__).with_name("node")
 LAUNCH: Final = "100000000000000001"
@@ -83,6 +96,17 @@ async def test_the_reference_client_is_told_why_it_may_not_follow(
     (foreign,) = await followed(node, served, caller=BOB)
 
     assert [fault["extensions"]["code"] for fault in foreign["ended"]] == ["NOT_FOUND"]
+
+
+async def test_one_socket_follows_50_machines_and_turns_pages(node: str, gateway: GatewayWorld) -> None:
+    for number in range(100):
+        await gateway.db.insert(a_vm(str(200000000000000000 + number)))
+    async with listening(create_app(web_gateway(gateway), Readiness())) as address:
+        asked = (f"ws://{address}/graphql", f"Bearer {token(ANN)}", str(OPERATIONS.resolve()), "5")
+
+        (seen,) = await lines_of(node, "pages.mjs", *asked)
+
+    assert seen == {"pages": [50] * 6, "errors": [], "closed": 0}
 
 
 async def followed(node: str, served: str, *more: str, caller: Any = ANN) -> list[Any]:
