@@ -115,25 +115,21 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
     from fleet.pairing_window import PairingActivities
     from fleet.power import PowerActivities
     from fleet.provisioning import ProvisioningActivities
-    from launch.activities import LaunchActivities
+    from fleet.release import ReleaseActivities
+    from launch.placement_activities import PlacementActivities
+    from launch.progress_activities import ProgressActivities
+    from launch.setup_activities import SetupActivities
 
     db, registry, streaming, meter = parts.db, parts.registry, parts.streaming, Meter(parts.db)
     assert streaming is not None, "a worker connects to machines"
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
     launches = _launches(settings, parts)
     return [
-        LaunchActivities(
-            db,
-            parts.placements,
-            streaming,
-            GameSource(db, parts.library, _images(settings, parts)),
-            engine,
-            registry,
-            deployment=settings.deployment,
-        ),
-        ProvisioningActivities(
-            db, registry, meter, streaming.forget, settle_s=settle_s, deployment=settings.deployment
-        ),
+        ProgressActivities(db),
+        PlacementActivities(db, parts.placements, engine, deployment=settings.deployment),
+        SetupActivities(db, streaming, GameSource(db, parts.library, _images(settings, parts)), registry),
+        ProvisioningActivities(db, registry, meter, settle_s=settle_s, deployment=settings.deployment),
+        ReleaseActivities(db, registry, meter, streaming.forget, settle_s=settle_s, deployment=settings.deployment),
         PowerActivities(db, registry, streaming, meter, launches),
         MonitoringActivities(db, registry, streaming, WatchTimes()),
         PairingActivities(db, streaming),

@@ -47,6 +47,14 @@ class OnBoard(Protocol):
     async def finish_pairing(self, address: Address, user_id: str, known: PairedDevices) -> bool: ...
 
 
+async def require_vm(db: Database, vm_id: str) -> Vm:
+    """Return the VM. Raises MachineLostError if it has no record."""
+    vm = await db.get(Vm, vm_id)
+    if vm is None:
+        raise MachineLostError(f"VM {vm_id} has no record")
+    return vm
+
+
 def address_of(vm: Vm) -> Address:
     """Return the machine's address. Raises MachineLostError if it never had one."""
     if vm.ip_address is None:

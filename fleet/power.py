@@ -14,10 +14,10 @@ from billing.operator_alerts import OperatorAlerts
 from errors import ConflictError, GatewayError, MachineLostError
 from fleet.health import stop_warning
 from fleet.inputs import LostMachine, PairDevice, Replacement, SavesWarning, StatusChange, VmRef
-from fleet.machine_operations import OnBoard, address_of
+from fleet.machine_operations import OnBoard, address_of, require_vm
 from fleet.messages import IncidentKind, Off
 from fleet.power_state import OFF, off_since, while_on
-from fleet.provisioning import mark_lost
+from fleet.release import mark_lost
 from fleet.save_upload import secure_saves
 from models.audit import service_entry, write_with
 from models.database import Database, Document
@@ -70,14 +70,14 @@ class PowerActivities:
 
     @activity.defn(name="status")
     async def read_status(self, ref: VmRef) -> VmStatus:
-        return (await self._vm(ref.vm_id)).status
+        return (await require_vm(self._db, ref.vm_id)).status
 
     @activity.defn(name="enter")
     async def write_status(self, change: StatusChange) -> None:
         """Write a status with its related fields. The meter is written first, so that no status shows unmetered use."""
         status, reason, since = change.status, change.reason, change.since
         now = _now()
-        vm = await self._vm(change.vm_id)
+        vm = await require_vm(self._db, change.vm_id)
         if vm.status in _CLOSED and status in _METERED:
             raise ConflictError(f"VM {vm.id} is {vm.status}: it no longer costs anything")
         if status is VmStatus.STOPPED:
@@ -104,7 +104,7 @@ class PowerActivities:
         try:
             await self._move(vm, status, fields, change.found)
         except ConflictError:
-            if (await self._vm(vm.id)).status in _CLOSED:  # closed by the sweeper just now
+            if (await require_vm(self._db, vm.id)).status in _CLOSED:  # closed by the sweeper just now
                 await self._meter.record_state(vm, None, now)
             raise
 
@@ -114,7 +114,7 @@ class PowerActivities:
 
         Returns False if saves exist on the machine alone.
         """
-        vm = await self._vm(ref.vm_id)
+        vm = await require_vm(self._db, ref.vm_id)
         await while_on(self._registry, vm, self._onboard.end_sessions(address_of(vm)))
         safe = await while_on(self._registry, vm, secure_saves(self._db, self._onboard, vm))
         await self._db.update(Vm, {"_id": vm.id}, {"$set": {"saves_pending": not safe}})
@@ -123,7 +123,7 @@ class PowerActivities:
     @activity.defn(name="saves_are_safe")
     async def are_saves_safe(self, ref: VmRef) -> bool:
         """Return whether a deletion need not wait for saves: they are elsewhere, or the deletion is final."""
-        vm = await self._vm(ref.vm_id)
+        vm = await require_vm(self._db, ref.vm_id)
         decided = vm.status is VmStatus.DELETING and vm.is_deletion_decided
         return decided or not vm.saves_pending
 
@@ -136,7 +136,7 @@ class PowerActivities:
     @activity.defn(name="stop")
     async def stop(self, ref: VmRef) -> Off:
         """Request a stop and wait until the cloud reports the machine as off. A machine that is gone counts as off."""
-        vm = await self._vm(ref.vm_id)
+        vm = await require_vm(self._db, ref.vm_id)
         provider, machine_id = self._registry.get(vm.provider), _machine_id(vm)
         while True:
             machine = await provider.machine(machine_id)
@@ -153,7 +153,7 @@ class PowerActivities:
 
         The meter runs from the moment when the cloud accepted the start, and not at all if it did not.
         """
-        vm = await self._vm(ref.vm_id)
+        vm = await require_vm(self._db, ref.vm_id)
         machine = await self._start_and_wait(vm, self._registry.get(vm.provider), _machine_id(vm))
         ports = {str(internal): external for internal, external in machine.ports.items()}
         found = {"ip_address": machine.ip_address, "ports": ports}
@@ -170,7 +170,7 @@ class PowerActivities:
             return
         vm_id = replacement.vm_id
         try:
-            launch_id = await self._replacing.replace(await self._vm(vm_id), replacement.key)
+            launch_id = await self._replacing.replace(await require_vm(self._db, vm_id), replacement.key)
         except GatewayError as error:
             told = f"Its hardware was given away, and no other machine is available: {error.message}"
             await self._db.update(Vm, {"_id": vm_id}, {"$set": {"warning": told}})
@@ -185,13 +185,13 @@ class PowerActivities:
         Raises InvalidInputError for a wrong PIN and InvalidStateError if no device requests pairing.
         """
         pin = device.pin
-        await self._onboard.pair(address_of(await self._vm(device.vm_id)), pin.pin, pin.user_id)
+        await self._onboard.pair(address_of(await require_vm(self._db, device.vm_id)), pin.pin, pin.user_id)
         await self._db.update(Vm, {"_id": device.vm_id}, {"$set": {"paired": True, "last_activity_at": _now()}})
 
     @activity.defn(name="lose")
     async def record_loss(self, lost: LostMachine) -> None:
         """Record that the cloud no longer knows the machine, which costs nothing since then, and warn the player."""
-        vm = await self._vm(lost.vm_id)
+        vm = await require_vm(self._db, lost.vm_id)
         if vm.status in ENDED:
             return  # written by an attempt whose response was lost
         vm = await mark_lost(self._db, self._meter, vm, lost.detail, lost.there_at or _now())
@@ -238,12 +238,6 @@ class PowerActivities:
                 asked = True
                 await self._meter.record_state(vm, UsageState.RUNNING, asked_at)
             await asyncio.sleep(self._poll_s)
-
-    async def _vm(self, vm_id: str) -> Vm:
-        vm = await self._db.get(Vm, vm_id)
-        if vm is None:
-            raise MachineLostError(f"VM {vm_id} has no record")
-        return vm
 
 
 def _turned_on_at(vm: Vm) -> datetime:

@@ -12,7 +12,7 @@ from typing import Final
 from billing.meter import Meter
 from errors import ConflictError, ProviderError, UnavailableError, UnreadableRecordError
 from fleet.owners import Owners, Workflows, find_launches
-from fleet.provisioning import mark_lost
+from fleet.release import mark_lost
 from fleet.sweep_plan import Action, Verdict
 from models.audit import audit_span, service_entry
 from models.database import Database

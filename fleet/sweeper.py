@@ -17,9 +17,9 @@ from typing import Final
 from billing.meter import Meter
 from errors import GatewayError, ProviderError, UnavailableError, UnreadableRecordError
 from fleet.owners import Owners, Workflows
-from fleet.provisioning import request_release
 from fleet.reconciliation import Reconciliation
 from fleet.record_settlement import RecordSettlement
+from fleet.release import request_release
 from fleet.sweep_alerts import SweepAlerts
 from fleet.sweep_plan import (
     STRANGE,

@@ -25,7 +25,7 @@ Arguments = Mapping[str, str | None]
 
 
 class Order(Protocol):
-    """The part of launch.service.LaunchOrder that identifies the request, its caller and its player."""
+    """The part of launch.orders.LaunchOrder that identifies the request, its caller and its player."""
 
     @property
     def caller_id(self) -> str: ...

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from auth.callers import validate_user_id
 from errors import (
     ConflictError,
     IdempotencyKeyReusedError,
     InvalidInputError,
     InvalidStateError,
-    NotFoundError,
-    ProviderDownError,
-    ProviderError,
-    ProviderSilentError,
-    StockUnknownError,
     UnavailableError,
 )
-from launch.duplicate_requests import DuplicateRequests, own_key, under_way_key
+from launch.duplicate_requests import DuplicateRequests
 from launch.messages import LaunchInput
+from launch.order_checks import OrderChecks
+from launch.orders import LaunchOrder, check_order, find_unplayable_reason, new_launch
 from launch.workflow_client import WorkflowClient
-from models.catalog import Console, ConsoleType, console
-from models.database import Database, Document
-from models.launches import ENDED, Launch, LaunchStatus, LaunchStepName, MeasuredRtt, Step, new_id
-from models.vms import Vm, VmStatus
+from models.catalog import Console, console
+from models.database import Database
+from models.launches import ENDED, Launch, LaunchStatus
+from models.vms import Vm
 from placement.coordinates import Position
 from placement.ranking import Placements
-from placement.reasons import price_words
-from placement.scoring import SiteKey
-from providers.base import ProviderName
-from providers.last_known import collect_stale
 from providers.registry import Registry
 
 if TYPE_CHECKING:
@@ -45,35 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
-_NAME_WORDS: Final = "must have 1 to 128 of a-z, 0-9, dot, underscore and dash, and begin with a letter or digit"
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
-_STOCK_PATIENCE_S: Final = 2.0
 _TRIES: Final = 5
-_MAX_SESSION_HOURS: Final = 24.0
-_MAX_IDLE_MINUTES: Final = 24 * 60
-_MAX_USD_PER_HOUR: Final = Decimal(1000)
-
-
-@dataclass(frozen=True, slots=True)
-class LaunchOrder:
-    """A request as received, validated only by type. `game_id` None requests a machine without a game."""
-
-    caller_id: str
-    user_id: str
-    console: ConsoleType
-    game_id: str | None
-    near: Position | None = None
-    save_id: str | None = None
-    provider: ProviderName | None = None
-    vm_id: str | None = None
-    max_usd_per_hour: Decimal | None = None
-    idle_stop_minutes: int | None = None
-    max_session_hours: float | None = None
-    idempotency_key: str | None = None
-    replaces_vm_id: str | None = None
-    launch_id: str | None = None  # id for the new launch; None generates one
-    measured: Mapping[SiteKey, float] = field(default_factory=dict)  # the player's own round trips in milliseconds
 
 
 class Budget(Protocol):
@@ -103,12 +61,10 @@ class LaunchService:
         configured emulator starts, instead of launching them with a warning.
         """
         self._refuse_unplayable = refuse_unplayable
-        self._placements = placements
+        self._checks = OrderChecks(db, registry, placements, games)
         self._db = db
         self._repeats = DuplicateRequests(db)
         self._engine = engine
-        self._registry = registry
-        self._games = games
         self._budget = budget
         self._patience = patience
 
@@ -122,16 +78,16 @@ class LaunchService:
         input field, with nothing written; and UnavailableError if the database or Temporal is unavailable, with nothing
         started by this request unless the error names a launch that may still start.
         """
-        _check(order)
+        check_order(order)
         wanted = await console(self._db, order.console)
         known = await self._repeats.find(order, wanted)
         if known is not None:
             return await self._start(known)
-        if self._refuse_unplayable and (reason := _unplayable(order, wanted)) is not None:
+        if self._refuse_unplayable and (reason := find_unplayable_reason(order, wanted)) is not None:
             raise InvalidInputError(reason, ("console",))
         await self._budget.check(order.user_id)
-        await self._check_world(order, wanted)
-        launch = _document(order, wanted)
+        await self._checks.check(order, wanted)
+        launch = new_launch(order, wanted)
         try:
             known = await self._write(launch, order, wanted)
         except UnavailableError as error:
@@ -250,95 +206,6 @@ class LaunchService:
             raise error
         return begun
 
-    async def _check_world(self, order: LaunchOrder, wanted: Console) -> None:
-        """Check what only other systems know: whether the game, the machine and the cloud exist."""
-        if order.provider is not None and not self._registry.is_configured(order.provider):
-            raise ProviderDownError(f"{order.provider} is not configured", order.provider, ("provider",))
-        enabled = {preference.provider for preference in wanted.providers if preference.enabled}
-        if order.provider is not None and order.provider not in enabled:
-            raise ProviderDownError(f"{order.provider} is disabled for {wanted.name}", order.provider, ("provider",))
-        if order.game_id is not None:
-            await self._check_game(order, wanted)
-        if order.vm_id is not None:
-            await self._check_vm(order)
-        elif not await self._has_machine(order):
-            await self._check_stock(order, wanted)
-
-    async def _check_game(self, order: LaunchOrder, wanted: Console) -> None:
-        assert order.game_id is not None
-        try:
-            known = await self._games.find(order.console, order.game_id)
-        except ProviderSilentError:
-            return  # the launch checks again, and for longer
-        except ProviderError as error:
-            raise UnavailableError("the game library does not respond") from error
-        if known is None:
-            raise NotFoundError(f"there is no game {order.game_id} for {wanted.name} in the library", ("gameId",))
-
-    async def _has_machine(self, order: LaunchOrder) -> bool:
-        """Return whether the launch will use a machine that is already running."""
-        running: Document = {"user_id": order.user_id, "status": VmStatus.RUNNING, "console": order.console}
-        if order.max_usd_per_hour is not None:
-            running["usd_per_hour"] = {"$lte": order.max_usd_per_hour}
-        return order.game_id is not None and await self._db.count(Vm, running) > 0
-
-    async def _check_stock(self, order: LaunchOrder, wanted: Console) -> None:
-        """Check whether anything could be rented now.
-
-        A slow cloud does not delay the response: the launch itself asks again, and for longer.
-        """
-        try:
-            with collect_stale() as stale:
-                async with asyncio.timeout(_STOCK_PATIENCE_S):
-                    ranked = await self._placements.rank(
-                        wanted, order.near, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour, limit=1
-                    )
-                    if not ranked and not stale:
-                        raise await self._placements.explain_empty(
-                            wanted, provider=order.provider, max_usd_per_hour=order.max_usd_per_hour
-                        )
-        except (TimeoutError, StockUnknownError):
-            return
-
-    async def _check_vm(self, order: LaunchOrder) -> None:
-        vm = await self._db.get(Vm, order.vm_id)
-        if vm is None or vm.user_id != order.user_id:
-            raise NotFoundError("there is no such VM", ("vmId",))
-        if vm.console is not order.console:
-            raise InvalidInputError(f"this machine was set up for {vm.console}", ("vmId",))
-        if vm.status is not VmStatus.RUNNING:
-            raise InvalidStateError(f"the machine is {vm.status}, not RUNNING", vm.status, ("vmId",))
-        if order.max_usd_per_hour is not None and vm.usd_per_hour > order.max_usd_per_hour:
-            raise InvalidInputError(
-                f"this machine costs {price_words(vm.usd_per_hour)}; maxHourlyPrice allows "
-                f"{price_words(order.max_usd_per_hour)}",
-                ("maxHourlyPrice",),
-            )
-
-
-def _check(order: LaunchOrder) -> None:
-    """Check the values by themselves."""
-    if order.game_id is not None and not NAME.fullmatch(order.game_id):
-        raise InvalidInputError(f"gameId {_NAME_WORDS}", ("gameId",))
-    if order.save_id is not None and not NAME.fullmatch(order.save_id):
-        raise InvalidInputError(f"saveId {_NAME_WORDS}", ("saveId",))
-    validate_user_id(order.user_id, ("userId",))
-    if order.idempotency_key is not None and not _KEY.fullmatch(order.idempotency_key):
-        raise InvalidInputError("idempotencyKey must be 1 to 128 visible ASCII characters", ("idempotencyKey",))
-    price = order.max_usd_per_hour
-    if price is not None and not (price.is_finite() and 0 < price <= _MAX_USD_PER_HOUR):
-        raise InvalidInputError(
-            f"maxHourlyPrice must be more than 0 and at most {_MAX_USD_PER_HOUR}", ("maxHourlyPrice",)
-        )
-    idle = order.idle_stop_minutes
-    if idle is not None and not 1 <= idle <= _MAX_IDLE_MINUTES:
-        raise InvalidInputError(f"idleStopMinutes must be between 1 and {_MAX_IDLE_MINUTES}", ("idleStopMinutes",))
-    hours = order.max_session_hours
-    if hours is not None and not (math.isfinite(hours) and 0 < hours <= _MAX_SESSION_HOURS):
-        raise InvalidInputError(
-            f"maxSessionHours must be more than 0 and at most {_MAX_SESSION_HOURS:g}", ("maxSessionHours",)
-        )
-
 
 def _near(launches: Sequence[Launch], vm: Vm) -> Position | None:
     """Return the player's position from the launches, or else the machine's."""
@@ -347,37 +214,3 @@ def _near(launches: Sequence[Launch], vm: Vm) -> Position | None:
         if latitude is not None and longitude is not None:
             return Position(latitude, longitude)
     return None
-
-
-def _unplayable(order: LaunchOrder, wanted: Console) -> str | None:
-    """Return why the game will not start. A machine without a game shows the menu, as requested."""
-    return None if order.game_id is None else wanted.unplayable_reason
-
-
-def _document(order: LaunchOrder, wanted: Console) -> Launch:
-    launch_id = order.launch_id or new_id()
-    return Launch(
-        id=launch_id,
-        caller_id=order.caller_id,
-        idempotency_key=order.idempotency_key or own_key(launch_id),
-        user_id=order.user_id,
-        console=order.console,
-        game_id=order.game_id,
-        save_id=order.save_id,
-        latitude=None if order.near is None else order.near.latitude,
-        longitude=None if order.near is None else order.near.longitude,
-        measured_rtts=[
-            MeasuredRtt(provider=provider, site_id=site_id, rtt_ms=rtt_ms)
-            for (provider, site_id), rtt_ms in order.measured.items()
-        ],
-        provider=order.provider,
-        requested_vm_id=order.vm_id,
-        replaces_vm_id=order.replaces_vm_id,
-        max_usd_per_hour=order.max_usd_per_hour,
-        idle_stop_minutes=order.idle_stop_minutes or wanted.idle_stop_minutes,
-        max_session_hours=order.max_session_hours or wanted.max_session_hours,
-        steps=[Step(name=name) for name in LaunchStepName],
-        warning=_unplayable(order, wanted),
-        under_way=under_way_key(order),
-        requested_at=datetime.now(UTC),
-    )

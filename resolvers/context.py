@@ -17,8 +17,8 @@ from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
 from launch.launch_feed import LaunchFeed
+from launch.orders import LaunchOrder
 from launch.playable_time import PlayableTimes
-from launch.service import LaunchOrder
 from models.catalog import ConsoleType
 from models.database import Database
 from models.launches import Launch, LaunchEvent

@@ -9,7 +9,7 @@ from dataclasses import replace
 from auth.authorization import owner_filter, require, resolve_user
 from correlation import working_on
 from errors import InvalidInputError, NotFoundError, RefusedError
-from launch.service import LaunchOrder
+from launch.orders import LaunchOrder
 from models.database import Document
 from models.launches import ENDED, Launch, LaunchEvent, LaunchStatus, new_id
 from models.pages import Mark, find_newest_first

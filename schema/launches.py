@@ -13,7 +13,7 @@ import strawberry
 
 import models.launches
 from errors import NotFoundError
-from launch.service import LaunchOrder
+from launch.orders import LaunchOrder
 from resolvers import catalog, changes, launches, vms
 from resolvers.context import Context
 from resolvers.pagination import Page

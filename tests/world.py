@@ -19,15 +19,19 @@ from fleet.monitoring import MonitoringActivities, WatchTimes
 from fleet.pairing_window import PairingActivities
 from fleet.power import PowerActivities
 from fleet.provisioning import ProvisioningActivities
+from fleet.release import ReleaseActivities
 from fleet.service import MachineService
 from fleet.warm_pool.planning import WarmPlanning
 from fleet.warm_pool.preparing import WarmPreparing
 from fleet.warm_pool.releasing import WarmReleasing
 from fleet.warm_pool.taking import WarmTaking
-from launch.activities import LaunchActivities
 from launch.game_source import GameSource
+from launch.orders import LaunchOrder
+from launch.placement_activities import PlacementActivities
+from launch.progress_activities import ProgressActivities
 from launch.progress_feed import ProgressFeed
-from launch.service import LaunchOrder, LaunchService
+from launch.service import LaunchService
+from launch.setup_activities import SetupActivities
 from launch.temporal_client import TemporalWorkflowClient, connect
 from launch.worker import build_worker
 from launch.workflow_client import EngineAddress
@@ -170,8 +174,11 @@ async def open_world(
     worker = build_worker(
         client,
         address.task_queue,
-        LaunchActivities(served, placements, streaming, GameSource(served, games), engine, registry, poll_s=0.02),
+        ProgressActivities(served),
+        PlacementActivities(served, placements, engine, poll_s=0.02),
+        SetupActivities(served, streaming, GameSource(served, games), registry, poll_s=0.02),
         ProvisioningActivities(served, registry, meter, settle_s=0.2, poll_s=0.02),
+        ReleaseActivities(served, registry, meter, settle_s=0.2, poll_s=0.02),
         PowerActivities(served, registry, streaming, meter, launches, poll_s=0.02),
         MonitoringActivities(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),
         PairingActivities(served, streaming, pause_s=0.02),

@@ -33,7 +33,7 @@ class WarmReleasing:
         settle_s: float,
         poll_s: float = 2.0,
     ) -> None:
-        """Set up the activity. The arguments are those of fleet.provisioning.ProvisioningActivities."""
+        """Set up the activity. The arguments are those of fleet.release.ReleaseActivities."""
         self._db = db
         self._registry = registry
         self._forget = forget

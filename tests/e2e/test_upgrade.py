@@ -20,20 +20,22 @@ from tests.e2e.service import ROOT, Deployment, Gateway
 pytestmark = pytest.mark.timeout(300)
 
 _CONFIGURE = """\
-        done = await self._run_step(step, LaunchActivities.configure_game, on)
-        await self._finish(step, done.message)
+        done = await self._runner.run_step(step, SetupActivities.configure_game, on)
+        await self._runner.finish(step, done.message)
 """
-_VERIFY = "        await self._do(LaunchStepName.VERIFY_STREAM, LaunchActivities.verify_stream, on, _message)\n"
+_VERIFY = """\
+        await self._runner.do_step(LaunchStepName.VERIFY_STREAM, SetupActivities.verify_stream, on, message_of)
+"""
 
 
 def reordered(folder: Path) -> Path:
     """Return the server of a copy of the tree in which the stream is checked before the game is configured."""
     ignored = shutil.ignore_patterns(".*", "node_modules", "tests", "bench", "__pycache__")
     tree = Path(shutil.copytree(ROOT, folder / "second-build", ignore=ignored))
-    workflow = tree / "launch" / "workflow.py"
-    before = workflow.read_text()
-    workflow.write_text(before.replace(_CONFIGURE + _VERIFY, _VERIFY + _CONFIGURE))
-    assert workflow.read_text() != before
+    setup = tree / "launch" / "machine_setup.py"
+    before = setup.read_text()
+    setup.write_text(before.replace(_CONFIGURE + _VERIFY, _VERIFY + _CONFIGURE))
+    assert setup.read_text() != before
     return tree / "server.py"
 
 

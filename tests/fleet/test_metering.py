@@ -11,7 +11,7 @@ from errors import ConflictError, ProviderBusyError
 from fleet.inputs import StatusChange
 from fleet.messages import Command
 from fleet.power import PowerActivities
-from fleet.provisioning import mark_lost
+from fleet.release import mark_lost
 from models.database import Database
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus, move_vm

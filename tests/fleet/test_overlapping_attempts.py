@@ -16,6 +16,7 @@ from errors import ProviderBusyError, ProviderRefusedError
 from fleet.inputs import VmRef
 from fleet.messages import Done, RentOrder, SiteFacts
 from fleet.provisioning import ProvisioningActivities
+from fleet.release import ReleaseActivities
 from models.catalog import ConsoleType, PresetName
 from models.vms import Vm, VmStatus
 from providers.base import Offer, ProviderName, SiteId
@@ -54,9 +55,9 @@ class Worker:
 
     def __init__(self, world: World, connect: Connect) -> None:
         self._world = world
-        self.machines = ProvisioningActivities(
-            world.db, Registry([connect()]), Meter(world.db), settle_s=3, poll_s=0.02
-        )
+        registry, meter = Registry([connect()]), Meter(world.db)
+        self.machines = ProvisioningActivities(world.db, registry, meter, settle_s=3, poll_s=0.02)
+        self.releases = ReleaseActivities(world.db, registry, meter, settle_s=3, poll_s=0.02)
         self._environment = ActivityEnvironment(world.client)
 
     def rent(self, attempt: int) -> asyncio.Task[Done]:
@@ -66,7 +67,7 @@ class Worker:
         return asyncio.ensure_future(self._environment.run(self.machines.rent, ORDER))
 
     async def release(self) -> str:
-        return (await self._environment.run(self.machines.release, VmRef(VM_ID))).message
+        return (await self._environment.run(self.releases.release, VmRef(VM_ID))).message
 
     def die(self) -> None:
         self._environment.cancel()

@@ -12,7 +12,7 @@ import pytest
 from billing.meter import Meter
 from errors import ProviderBusyError, UnavailableError
 from fleet.inputs import VmRef
-from fleet.provisioning import ProvisioningActivities
+from fleet.release import ReleaseActivities
 from fleet.sweep_plan import Action, Verdict
 from fleet.sweeper import Sweeper
 from models.database import Database
@@ -287,7 +287,7 @@ async def test_a_disk_with_the_only_copy_of_saves_waits_for_an_operator(
 async def test_a_deletion_that_an_outage_of_the_cloud_left_undone_is_done_after_it(
     db: Database, sweeper: Sweeper, cloud: FakeCloud, status: VmStatus, count: int
 ) -> None:
-    machines = ProvisioningActivities(db, Registry([cloud]), Meter(db), settle_s=60)
+    machines = ReleaseActivities(db, Registry([cloud]), Meter(db), settle_s=60)
     for number in range(count):
         vm = a_vm(str(FIRST + number), status, f"m{number}")
         vm.saves_pending = True

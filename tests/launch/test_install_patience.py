@@ -9,13 +9,10 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from errors import MachineLostError, ProviderBusyError, ProviderRefusedError
-from launch.activities import LaunchActivities
 from launch.game_source import GameSource
 from launch.messages import StepInput
-from launch.temporal_client import TemporalWorkflowClient
+from launch.setup_activities import SetupActivities
 from models.launches import Launch, LaunchStatus, LaunchStepName
-from placement.geocoding import Geocoder
-from placement.ranking import Placements
 from providers.base import MachineState
 from tests.fakes.games import FakeGames
 from tests.world import World
@@ -23,11 +20,9 @@ from tests.world import World
 pytestmark = pytest.mark.test_server
 
 
-def activities_of(world: World) -> LaunchActivities:
-    placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
-    engine = TemporalWorkflowClient(world.client, "none")
+def activities_of(world: World) -> SetupActivities:
     games = GameSource(world.db, FakeGames())
-    return LaunchActivities(world.db, placements, world.streaming, games, engine, world.registry)
+    return SetupActivities(world.db, world.streaming, games, world.registry)
 
 
 @pytest.mark.parametrize(

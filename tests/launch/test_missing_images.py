@@ -8,13 +8,10 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from errors import ImageMissingError
-from launch.activities import LaunchActivities
 from launch.game_source import GameSource
 from launch.messages import StepInput
-from launch.temporal_client import TemporalWorkflowClient
+from launch.setup_activities import SetupActivities
 from models.emulator_images import EmulatorImage
-from placement.geocoding import Geocoder
-from placement.ranking import Placements
 from streaming.emulator_images import EmulatorImages
 from tests.fakes.games import FakeGames
 from tests.world import World
@@ -31,12 +28,10 @@ class Registry:
         return PRESENT
 
 
-async def steps_of(world: World, registry: Registry | None) -> LaunchActivities:
+async def steps_of(world: World, registry: Registry | None) -> SetupActivities:
     await world.db.insert(EmulatorImage(id=TAG, digest=REMOVED))
-    placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
     games = GameSource(world.db, FakeGames(), EmulatorImages(world.db, registry))
-    engine = TemporalWorkflowClient(world.client, "none")
-    return LaunchActivities(world.db, placements, world.streaming, games, engine, world.registry)
+    return SetupActivities(world.db, world.streaming, games, world.registry)
 
 
 def environment_of(world: World) -> ActivityEnvironment:

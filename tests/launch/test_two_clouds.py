@@ -10,7 +10,7 @@ import pytest
 
 from billing.operator_alerts import OperatorAlerts
 from errors import AccountBalanceError, AccountQuotaError
-from launch.activities import for_earlier_builds, with_every_cloud
+from launch.placement_activities import for_earlier_builds, with_every_cloud
 from models.catalog import CONSOLES, ConsoleType
 from models.launches import Launch, LaunchStatus
 from models.limits import AlertLevel
