@@ -94,7 +94,7 @@ class Launch(Model):
     save_id: str | None = None
     latitude: float | None = None
     longitude: float | None = None
-    measured_rtts: list[MeasuredRtt] = Field(default_factory=list)
+    measured_rtts: list[MeasuredRtt] = []
     provider: ProviderName | None = None  # if set, only this one is tried
     requested_vm_id: str | None = None
     replaces_vm_id: str | None = None  # the machine that lost its hardware, which is not tried again
@@ -115,7 +115,7 @@ class Launch(Model):
     failure: str | None = None  # also the reason if the service cancelled it
     warning: str | None = None  # what will end it soon
     trouble: str | None = None  # why the running step failed and is being repeated
-    promises: list[PlayablePromise] = Field(default_factory=list)  # one, or none where nothing was known
+    promises: list[PlayablePromise] = []  # one, or none where nothing was known
     under_way: str | None = None  # unique among running launches; an ended launch may still have it
     warm_vm_id: str | None = None  # the VM that it took from the warm pool
     takes_no_warm: bool = False  # it ended or gave up while it was taking one

@@ -39,7 +39,7 @@ class OperatorAlert(Model):
     message: str
     subject_id: str
     raised_at: datetime
-    about: list[str] = Field(default_factory=list)  # what it has been raised about so far; additions raise it again
+    about: list[str] = []  # what it has been raised about so far; additions raise it again
     cleared_at: datetime | None = None
     told: bool = False  # its opening was delivered by webhook, or given up
     cleared_told: bool = True  # its end was delivered by webhook; true while there is nothing to deliver
