@@ -71,6 +71,10 @@ real-machine: venv   ## what the service does on a machine, on a real Linux mach
 soak: venv           ## 200 machines in bad days, and whether all books agree; half an hour
 	exec $(BIN)/python -m bench.soak --machines 200
 
+drills: venv         ## upgrades and outages by really doing them; docs/drills.md says which, and what the variables are
+	exec $(BIN)/python -m bench.drills $(if $(ONLY),--only $(ONLY)) $(if $(LAUNCHES),--launches $(LAUNCHES)) \
+		$(if $(CLIENTS),--clients $(CLIENTS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(WRITE),--write)
+
 docs: venv           ## what documents say by themselves: the settings in README.md, who may call what, the REST paths
 	$(BIN)/python -m docs.settings_table
 	$(BIN)/python -m auth.authorization
