@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from models.usage import UsageState
 from models.vms import VmStatus
+from providers.base import ProviderName
+from tests.billing.exact import an_interval
 from tests.gateway import NOON, OPERATOR, GatewayWorld, a_vm, gateway, listening, token, web_gateway
 from tests.web.chromium import EXECUTABLE, Page, open_page
 from tests.web.test_console_in_chromium import press
@@ -80,6 +84,36 @@ async def test_thousands_of_machines_load_by_pages_and_render_only_those_in_sigh
 
     assert in_sight <= 60
     assert busy_s / frames < 0.05
+
+
+async def test_an_operator_reads_the_bill_of_last_month_and_its_parts_add_up(
+    gateway: GatewayWorld, tmp_path: Path
+) -> None:
+    last = datetime.now(UTC).replace(day=1, hour=22, minute=0, second=0, microsecond=0) - timedelta(days=1)
+    day = last - timedelta(days=3)
+    third = {"machine_usd_per_hour": "0.333333333", "storage_usd_per_hour": "0.007"}
+    await gateway.db.insert_many(
+        [
+            an_interval("1", 1, day, day + timedelta(hours=3), **third),
+            an_interval("1", 2, day + timedelta(hours=3), day + timedelta(hours=4), state=UsageState.STOPPED, **third),
+            an_interval("2", 1, day, day + timedelta(minutes=7), user_id="bob", provider=ProviderName.CLOUDYPAD),
+        ]
+    )
+    await gateway.data("SetSpendingLimit", OPERATOR, input={"period": "MONTHLY", "amount": "20", "hard": True})
+    days = {"start": f"{day:%Y-%m-01}", "end": f"{last:%Y-%m-%d}"}
+    report = (await gateway.data("CostReport", OPERATOR, **days))["costReport"]
+
+    async with operator_page(gateway, tmp_path, "money?period=last") as page:
+        await page.until("document.querySelectorAll('.receipts tbody tr').length === 3")
+        await page.until("document.querySelectorAll('.chart rect').length === 3")
+        totals = await page.evaluate("[...document.querySelectorAll('[data-total]')].map(one => one.dataset.total)")
+        amounts = await page.evaluate(
+            "[...document.querySelectorAll('.receipts tbody > tr > td:last-child data')].map(d => d.value)"
+        )
+        await page.until("document.querySelector('.limits')?.innerText.includes('Whole platform: $20.00 a month')")
+
+    assert totals == [report["total"], report["total"]]
+    assert str(sum(map(Decimal, amounts))) == report["total"]
 
 
 async def processor_s(page: Page) -> float:

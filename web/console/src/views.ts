@@ -31,6 +31,7 @@ export const VIEWS: readonly View[] = [
   { path: "play", title: "play.title", roles: EVERYONE, load: () => import("./views/play") },
   { path: "saves", title: "saves.title", roles: EVERYONE, load: () => import("./views/saves") },
   { path: "machines", title: "machines.title", roles: OPERATORS, load: () => import("./views/machines") },
+  { path: "money", title: "money.title", roles: OPERATORS, load: () => import("./views/money") },
 ];
 
 export function viewsOf(role: Role): readonly View[] {
