@@ -64,6 +64,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.pairing": OWNED,
         "Query.launch": OWNED,
         "Query.launches": OWNED,
+        "Query.scheduledLaunches": OWNED,
         "Query.saves": OWNED,
         "Query.costEstimate": SHARED,
         "Query.costReport": OWNED,
@@ -82,6 +83,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.warmPool": OPERATORS,
         "Mutation.launchGame": OWNED,
         "Mutation.cancelLaunch": OWNED,
+        "Mutation.scheduleLaunch": OWNED,
+        "Mutation.cancelScheduledLaunch": OWNED,
         "Mutation.createVm": OWNED,
         "Mutation.startVm": OWNED,
         "Mutation.stopVm": OWNED,
@@ -120,6 +123,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Region": SHARED,
         "SaveSlot": OWNED,
         "SaveVersion": OWNED,
+        "ScheduledLaunch": OWNED,
         "VM": OWNED,
     }
 )

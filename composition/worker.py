@@ -51,6 +51,8 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
     from launch.ended_runs import InterruptedLaunches
     from launch.image_refresh import ImageRefreshing, ensure_image_schedule
     from launch.recovery import LaunchRecovery, ensure_rescue_schedule
+    from launch.scheduled.starting import StartingScheduled
+    from launch.scheduled.workflow import ensure_start_schedule
     from launch.temporal_client import TemporalWorkflowClient, connect, require_temporal
     from launch.versions import WorkerVersions
     from launch.worker import build_worker
@@ -65,6 +67,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
             await ensure_spending_schedule(client, queue)
             await ensure_rescue_schedule(client, queue)
             await ensure_warm_pool_schedule(client, queue)
+            await ensure_start_schedule(client, queue)
             await ensure_purge_schedule(client, queue)
             await prices.ensure_schedule(client, queue)
             await ensure_image_schedule(client, queue, timedelta(hours=settings.image_check_hours))
@@ -84,6 +87,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         settings.temporal_task_queue,
         *_activities(settings, parts, engine),
         *_warm_pool(settings, parts),
+        StartingScheduled(parts.db, _launches(settings, parts), parts.placements),
         LaunchRecovery(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine, settings.deployment)),
         Sweeping(sweeper_of(settings, parts)),
         SavePurge(parts.bucket, timedelta(days=settings.saves_undelete_days)),

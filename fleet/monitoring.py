@@ -189,7 +189,7 @@ class MonitoringActivities:
         if found is not None and found.paired is not None:
             fields["paired"] = found.paired
         if found is not None and found.in_use is not None:
-            idle_end = (vm.last_activity_at or vm.started_at or vm.created_at) + _idle(vm)
+            idle_end = _in_use_until(vm) + _idle(vm)
             if found.in_use:
                 fields["last_activity_at"] = now
             elif idle_end <= now:
@@ -256,6 +256,12 @@ def _gives_way_at(vm: Vm) -> datetime | None:
     if vm.status is not VmStatus.RUNNING or vm.announced_stop_at is None:
         return None
     return vm.announced_stop_at - _BEFORE_MAINTENANCE
+
+
+def _in_use_until(vm: Vm) -> datetime:
+    """Return since when the machine is idle unless a client connects. A planned one waits for its player."""
+    used = vm.last_activity_at or vm.started_at or vm.created_at
+    return used if vm.planned_for is None else max(used, vm.planned_for)
 
 
 def _idle(vm: Vm) -> timedelta:

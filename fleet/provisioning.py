@@ -117,11 +117,12 @@ class ProvisioningActivities:
         """Hand the machine over to the player: the stream responds, and the session clock starts."""
         vm = await require_vm(self._db, ref.vm_id)
         now = _now()
+        begins = now if vm.planned_for is None else max(now, vm.planned_for)
         await move_vm(
             self._db,
             vm.id,
             VmStatus.RUNNING,
-            {"last_activity_at": now, "stops_at": vm.stops_at or now + timedelta(hours=vm.max_session_hours)},
+            {"last_activity_at": now, "stops_at": vm.stops_at or begins + timedelta(hours=vm.max_session_hours)},
         )
 
     async def _place_order(self, provider: Provider, order: RentOrder, vm: Vm) -> Machine:

@@ -42,6 +42,14 @@ class OrderChecks:
 
         Raises UnavailableError if the game library does not respond.
         """
+        await self.check_game_and_cloud(order, wanted)
+        if order.vm_id is not None:
+            await self._check_vm(order)
+        elif not await self._has_machine(order):
+            await self._check_stock(order, wanted)
+
+    async def check_game_and_cloud(self, order: LaunchOrder, wanted: Console) -> None:
+        """Raise what `check` does about the game and the cloud, which later launches need too."""
         if order.provider is not None and not self._registry.is_configured(order.provider):
             raise ProviderDownError(f"{order.provider} is not configured", order.provider, ("provider",))
         enabled = {preference.provider for preference in wanted.providers if preference.enabled}
@@ -49,10 +57,6 @@ class OrderChecks:
             raise ProviderDownError(f"{order.provider} is disabled for {wanted.name}", order.provider, ("provider",))
         if order.game_id is not None:
             await self._check_game(order, wanted)
-        if order.vm_id is not None:
-            await self._check_vm(order)
-        elif not await self._has_machine(order):
-            await self._check_stock(order, wanted)
 
     async def _check_game(self, order: LaunchOrder, wanted: Console) -> None:
         assert order.game_id is not None

@@ -47,6 +47,7 @@ class LaunchOrder:
     idempotency_key: str | None = None
     replaces_vm_id: str | None = None
     launch_id: str | None = None  # id for the new launch; None generates one
+    play_at: datetime | None = None  # planned play: the machine is kept for its player until then
     measured: Mapping[SiteKey, float] = field(default_factory=dict)  # the player's own round trips in milliseconds
 
 
@@ -105,5 +106,6 @@ def new_launch(order: LaunchOrder, wanted: Console) -> Launch:
         steps=[Step(name=name) for name in LaunchStepName],
         warning=find_unplayable_reason(order, wanted),
         under_way=under_way_key(order),
+        play_at=order.play_at,
         requested_at=datetime.now(UTC),
     )

@@ -96,6 +96,15 @@ class LaunchService:
             return await self._start(known)
         return await self._begin(launch, order, wanted)
 
+    async def check(self, order: LaunchOrder) -> None:
+        """Raise what `request` would, except for what is only known when the launch begins: the stock of machines."""
+        check_order(order)
+        wanted = await console(self._db, order.console)
+        if self._refuse_unplayable and (reason := find_unplayable_reason(order, wanted)) is not None:
+            raise InvalidInputError(reason, ("console",))
+        await self._budget.check(order.user_id)
+        await self._checks.check_game_and_cloud(order, wanted)
+
     async def _begin(self, launch: Launch, order: LaunchOrder, wanted: Console) -> Launch:
         """Write the launch and start its workflow, or return the launch that its key already names."""
         try:

@@ -27,7 +27,7 @@ from launch.game_source import GameSource
 from launch.messages import StepInput
 from launch.records import require_launch, require_launched_vm
 from launch.warnings import add_warning
-from models.database import Database
+from models.database import Database, Document
 from models.launches import Launch, LaunchStepName, StepStatus
 from models.vms import Vm
 from providers.base import ProgressCallback
@@ -130,7 +130,9 @@ class SetupActivities:
             return await while_on(self._registry, vm, self._streaming.configure_game(address_of(vm), game, report))
 
         lacking, _ = await self._with_game(launch, configure)
-        playing = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
+        playing: Document = {"game_id": launch.game_id, "game_launch_id": launch.id, "saves_pending": True}
+        if launch.play_at is not None:
+            playing["planned_for"] = launch.play_at
         await self._db.update(Vm, {"_id": vm.id}, {"$set": playing})
         done = "The game is set up" if launch.game_id else "The console is set up"
         if lacking is not None:

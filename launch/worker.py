@@ -23,6 +23,7 @@ from fleet.warm_pool.workflows import WarmMachineWorkflow, WarmPoolWorkflow
 from fleet.workflow import MachineWorkflow
 from launch.image_refresh import RefreshImagesWorkflow
 from launch.recovery import RescueWorkflow
+from launch.scheduled.workflow import StartScheduledWorkflow
 from launch.versions import deployment_name
 from launch.workflow import LaunchWorkflow
 
@@ -81,6 +82,9 @@ _PLAIN: Final = (
         "launch.setup_activities",
         "launch.step_limits",
         "launch.step_runner",
+        "launch.scheduled.messages",
+        "launch.scheduled.service",
+        "launch.scheduled.starting",
         "launch.progress",
         "launch.step_tracking",
         "launch.warnings",
@@ -90,7 +94,7 @@ _PLAIN: Final = (
 _WORKFLOWS: Final = (
     *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
     *(RefreshImagesWorkflow, PairingWorkflow),
-    *(WarmPoolWorkflow, WarmMachineWorkflow),
+    *(WarmPoolWorkflow, WarmMachineWorkflow, StartScheduledWorkflow),
     PurgeDeletedSavesWorkflow,
     *(
         RollUpWorkflow,

@@ -117,6 +117,7 @@ class Launch(Model):
     trouble: str | None = None  # why the running step failed and is being repeated
     promises: list[PlayablePromise] = []  # one, or none where nothing was known
     under_way: str | None = None  # unique among running launches; an ended launch may still have it
+    play_at: datetime | None = None  # planned play: the machine is kept until then, and its session begins then
     warm_vm_id: str | None = None  # the VM that it took from the warm pool
     takes_no_warm: bool = False  # it ended or gave up while it was taking one
     shared: bool = False  # returned to a second request, so the request that created it must not undo it

@@ -107,6 +107,7 @@ class Vm(Model):
     deletion_decided_at: datetime | None = None  # its saves are safe or their loss is accepted: the deletion is final
     going_since: datetime | None = None  # when its deletion was requested: it is billed until then, once it is gone
     last_activity_at: datetime | None = None
+    planned_for: datetime | None = None  # planned play: it is not idle before this time
     stops_at: datetime | None = None
     game_launch_id: str | None = None  # the launch with the game and saves that are on it now
     saved_at: datetime | None = None  # when its saves were last uploaded

@@ -17,6 +17,7 @@ from models.limits import AlertLevel, LimitPeriod
 from models.operator_alerts import OperatorAlertCode
 from models.pairings import PairingStatus
 from models.rollups import RollupKind as CostGroup
+from models.scheduled_launches import ScheduledLaunchStatus
 from models.vms import VmStatus as VMStatus
 from models.warm_machines import WarmStatus as WarmMachineStatus
 from providers.base import ProviderName
@@ -41,6 +42,7 @@ __all__ = [
     "Role",
     "SaveKind",
     "SaveVersionReason",
+    "ScheduledLaunchStatus",
     "StepStatus",
     "VMStatus",
     "WarmMachineStatus",
@@ -264,4 +266,16 @@ _register(
         WarmMachineStatus.RELEASED: "Nothing of it remains at its cloud.",
     },
     "WarmMachineStatus",
+)
+
+_register(
+    ScheduledLaunchStatus,
+    "The state of a scheduled launch.",
+    {
+        ScheduledLaunchStatus.PLANNED: "Its launch will be requested in time.",
+        ScheduledLaunchStatus.STARTING: "Its launch is being requested.",
+        ScheduledLaunchStatus.STARTED: "Its launch was requested: see `launch`.",
+        ScheduledLaunchStatus.CANCELLED: "It was cancelled before its launch was requested.",
+        ScheduledLaunchStatus.FAILED: "Its launch was refused: see `failure`.",
+    },
 )

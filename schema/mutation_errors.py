@@ -108,7 +108,12 @@ def _documents(payload: object) -> list[object]:
 
 def _subject(wanted: object) -> str | None:
     """Return the key of the record that a mutation is about, if its input names one."""
-    for name, type_name in (("vm_id", "VM"), ("launch_id", "Launch"), ("api_key_id", "ApiKey")):
+    for name, type_name in (
+        ("vm_id", "VM"),
+        ("launch_id", "Launch"),
+        ("api_key_id", "ApiKey"),
+        ("scheduled_launch_id", "ScheduledLaunch"),
+    ):
         if isinstance(id_ := getattr(wanted, name, None), str):
             key = key_of(type_name, id_) or ""
             return key if _KEY.fullmatch(key) else None

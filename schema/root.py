@@ -17,7 +17,7 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
-from resolvers import catalog, keys, launches, places, regions, saves, vms
+from resolvers import catalog, keys, launches, places, regions, saves, scheduled_launches, vms
 from resolvers.context import Context
 from schema.cache_control import define_directive, print_with_hints
 from schema.catalog import CatalogQuery, Console, Game
@@ -38,6 +38,7 @@ from schema.regions import Region, RegionQuery
 from schema.save_changes import SaveMutation
 from schema.saves import SaveQuery, SaveSlot, SaveVersion
 from schema.scalars import SCALARS
+from schema.scheduled_launches import ScheduledLaunch, ScheduledLaunchMutation, ScheduledLaunchQuery
 from schema.service import PlatformQuery
 from schema.spending import SpendingMutation, SpendingQuery, SpendingSubscription
 from schema.vm_commands import PowerMutation
@@ -54,6 +55,7 @@ _FINDERS: Final[dict[str, tuple[Callable[[Context, str], Awaitable[Any]], Callab
     "Region": (regions.region_of, Region.of),
     "SaveSlot": (saves.slot_of, SaveSlot.of),
     "SaveVersion": (saves.version_of, SaveVersion.of),
+    "ScheduledLaunch": (scheduled_launches.scheduled_launch_of, ScheduledLaunch.of),
     "VM": (vms.vm_of, VM.of),
 }
 
@@ -76,6 +78,7 @@ class Query(
     PairingQuery,
     SaveQuery,
     WarmPoolQuery,
+    ScheduledLaunchQuery,
 ):
     @strawberry.field(
         description="Look up any object by its global id. Null if it does not exist or belongs to another user."
@@ -102,6 +105,7 @@ class Mutation(
     PairingMutation,
     SaveMutation,
     WarmPoolMutation,
+    ScheduledLaunchMutation,
 ):
     pass
 

@@ -41,6 +41,7 @@ from launch.service import LaunchService
 from models.catalog import ConsoleType, PresetName
 from models.database import Database
 from models.launches import Launch, LaunchEvent, LaunchStatus, LaunchStepName, Step
+from models.scheduled_launches import ScheduledLaunch
 from models.vms import Vm, VmPlace, VmStatus
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
@@ -321,6 +322,20 @@ def a_launch(launch_id: str, user_id: str = "ann", **changes: Any) -> Launch:
         "requested_at": NOON,
     }
     return Launch(**{**values, **changes})
+
+
+def a_plan(plan_id: str, user_id: str = "ann") -> ScheduledLaunch:
+    return ScheduledLaunch(
+        id=plan_id,
+        caller_id=user_id,
+        idempotency_key=f"launch:{plan_id}",
+        user_id=user_id,
+        at=datetime.now(UTC) + timedelta(days=1),
+        console=ConsoleType.SWITCH,
+        game_id="mario-odyssey",
+        launch_id="900000000000000001",
+        planned_at=NOON,
+    )
 
 
 def a_vm(vm_id: str, user_id: str = "ann", **changes: Any) -> Vm:

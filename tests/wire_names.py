@@ -26,6 +26,7 @@ from fleet.warm_pool.messages import warm_workflow_id
 from fleet.warm_pool.workflows import WARM_POOL
 from launch.image_refresh import REFRESH_IMAGES
 from launch.recovery import RESCUE
+from launch.scheduled.workflow import START_SCHEDULED
 from launch.versions import deployment_name
 from models.registry import DOCUMENTS
 from providers.base import ProviderName
@@ -35,7 +36,10 @@ from tests.temporal_definitions import activities, messages, workflows
 from web.metrics import Metrics
 
 LIST: Final = Path(__file__).with_name("wire_names.txt")
-_SCHEDULED: Final = (*INTERVALS, SWEEP, WATCH_SPENDING, RESCUE, REFRESH_PRICES, REFRESH_IMAGES, WARM_POOL)
+_SCHEDULED: Final = (
+    *(*INTERVALS, SWEEP, WATCH_SPENDING, RESCUE, REFRESH_PRICES, REFRESH_IMAGES),
+    *(WARM_POOL, START_SCHEDULED),
+)
 
 
 def wire_names() -> list[str]:

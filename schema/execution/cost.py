@@ -50,6 +50,7 @@ _WEIGHTS: Final[Mapping[str, int]] = {
     "Query.currentMonthCosts": 100,
     "Mutation.launchGame": 500,
     "Mutation.createVm": 500,
+    "Mutation.scheduleLaunch": 50,
     "Query.saves": 100,  # the bucket lists the objects of all slots
     "SaveVersion.files": 5,
     "SaveVersion.damaged": 5,

@@ -49,6 +49,8 @@ from fleet.warm_pool.workflows import WarmPoolWorkflow
 from fleet.workflow import MachineWorkflow
 from launch.image_refresh import ImageRefreshing, RefreshImagesWorkflow
 from launch.recovery import LaunchRecovery, RescueWorkflow
+from launch.scheduled.starting import StartingScheduled
+from launch.scheduled.workflow import StartScheduledWorkflow
 from launch.worker import build_worker
 from models.launches import LaunchStatus
 from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
@@ -357,6 +359,14 @@ async def test_warm_pool(world: World, record: Record) -> None:
     async with build_worker(world.client, QUEUE + "-warm", planning):
         await run(world, WarmPoolWorkflow, "warm-pool", "-warm")
     await record("warm-pool", f"warm-pool-{QUEUE}")
+
+
+async def test_start_scheduled(world: World, record: Record) -> None:
+    placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
+    starting = StartingScheduled(world.db, world.launches, placements)
+    async with build_worker(world.client, QUEUE + "-scheduled", starting):
+        await run(world, StartScheduledWorkflow, "start-scheduled", "-scheduled")
+    await record("start-scheduled", f"start-scheduled-{QUEUE}")
 
 
 async def test_purge(world: World, record: Record, bucket: Bucket) -> None:

@@ -15,10 +15,11 @@ from models.database import Database
 from schema.execution.executor import RequestFailedError
 from schema.ids import global_id
 from schema.root import SCHEMA
-from tests.gateway import BOB, GatewayWorld, a_launch, a_vm, gateway_world
+from tests.gateway import BOB, GatewayWorld, a_launch, a_plan, a_vm, gateway_world
 from web.logging_setup import ConsoleLines
 
 LAUNCH, VM, NOBODYS = "100000000000000001", "200000000000000001", "300000000000000001"
+PLAN: Final = "400000000000000001"
 
 
 class Commands(monitoring.CommandListener):
@@ -48,6 +49,7 @@ async def anns(mongodb_uri: str) -> AsyncIterator[GatewayWorld]:
     async with gateway_world(db) as world:
         await db.insert(a_launch(LAUNCH, "ann", vm_id=VM))
         await db.insert(a_vm(VM, "ann"))
+        await db.insert(a_plan(PLAN, "ann"))
         yield world
     COMMANDS.heard = None
     await db.drop()
@@ -61,6 +63,14 @@ ASKED: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "Query.node": ("Node", {}, "id", "VM"),
     "Query.node, a launch": ("Node", {}, "id", "Launch"),
     "Mutation.cancelLaunch": ("CancelLaunch", {}, "launchId", "Launch"),
+    "Mutation.cancelScheduledLaunch": (
+        "mutation($id: ID!) { cancelScheduledLaunch(input: {scheduledLaunchId: $id}) "
+        "{ scheduledLaunch { id } errors { __typename code message path } } }",
+        {},
+        "id",
+        "ScheduledLaunch",
+    ),
+    "Query.node, a scheduled launch": ("Node", {}, "id", "ScheduledLaunch"),
     "Mutation.startVm": ("StartVm", {}, "vmId", "VM"),
     "Mutation.stopVm": ("StopVm", {}, "vmId", "VM"),
     "Mutation.restartVm": ("RestartVm", {}, "vmId", "VM"),
@@ -80,7 +90,11 @@ ASKED: Final[dict[str, tuple[str, dict[str, Any], str, str]]] = {
     "Subscription.vmStatus": ("VmStatus", {}, "vmId", "VM"),
 }
 FOR_OPERATORS: Final = {"Query.auditLog", "Mutation.revokeApiKey"}
-OF_SITES: Final = {"Query.placements", "Mutation.createVm"}  # they name sites, which all callers see
+OF_SITES: Final = {
+    "Query.placements",
+    "Mutation.createVm",
+    "Mutation.scheduleLaunch",
+}  # they name sites, which all callers see
 # Their ids name objects in the bucket, not records: tests/schema/test_saves.py tries foreign and unknown ones.
 OF_SAVES: Final = {f"Mutation.{name}Save" for name in ("download", "restore", "keep", "rename", "delete", "undelete")}
 
@@ -123,7 +137,7 @@ async def work_for(world: GatewayWorld, name: str, key: str) -> tuple[object, li
 async def test_foreign_and_unknown_are_the_same_answer_the_same_work_and_the_same_words_in_the_log(
     anns: GatewayWorld, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    own = VM if ASKED[name][3] == "VM" else LAUNCH
+    own = {"VM": VM, "Launch": LAUNCH, "ScheduledLaunch": PLAN}[ASKED[name][3]]
     caplog.set_level(logging.DEBUG)
 
     foreign, told_of_foreign = await work_for(anns, name, own), words_of(caplog)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,16 +21,19 @@ from models.database import Database
 from models.launches import Launch
 from models.limits import LimitPeriod, SpendingLimit, limit_id
 from models.roles import Role
+from models.scheduled_launches import ScheduledLaunch
 from models.vms import VmStatus
+from models.warm_machines import WarmPool
 from schema.ids import global_id
 from schema.root import SCHEMA
 from streaming.saves.slots import SaveSlot
-from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, StubEngine, a_launch, a_vm, gateway_world
+from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, StubEngine, a_launch, a_plan, a_vm, gateway_world
 from tests.saves_shelf import MONDAY, SLOT, Shelf, account, shelf
 
 __all__ = ["account", "shelf"]
 
 LAUNCH, VM, NOBODYS, KEY = "100000000000000001", "200000000000000001", "300000000000000001", "0123456789abcdef"
+PLAN: Final = "400000000000000001"
 ON_VM: Final = {"vmId": global_id("VM", VM)}
 SAVE: Final = {"slotId": global_id("SaveSlot", SLOT.key)}
 VERSION: Final = {"versionId": global_id("SaveVersion", f"GAME/current/{SLOT.key}")}
@@ -47,12 +51,16 @@ NO_SAVE: Final = {
     "versionId": global_id("SaveVersion", f"GAME/current/{NO_SLOT.key}"),
 }
 IMAGE: Final = "ghcr.io/games-on-whales/retroarch:edge"
+TOMORROW: Final = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+PLAY: Final = {"console": "SWITCH", "gameId": "mario-odyssey", "at": TOMORROW}
 COMMANDS: Final = ("startVm", "stopVm", "restartVm", "deleteVm", "deleteVmWithoutSaves")
 # field: (who may, good variables, subject of the entry; None for the id of a new record)
 GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
     "launchGame": (ANN, {"input": {"console": "SWITCH", "gameId": "mario-odyssey"}}, None),
     "createVm": (ANN, {"input": {"console": "SNES"}}, None),
     "cancelLaunch": (ANN, {"launchId": global_id("Launch", LAUNCH)}, LAUNCH),
+    "scheduleLaunch": (ANN, {"input": PLAY}, None),
+    "cancelScheduledLaunch": (ANN, {"input": {"scheduledLaunchId": global_id("ScheduledLaunch", PLAN)}}, PLAN),
     **dict.fromkeys(COMMANDS, (ANN, ON_VM, VM)),
     "pairClient": (ANN, {**ON_VM, "pin": "4821"}, VM),
     "startPairing": (ANN, ON_VM, VM),
@@ -61,6 +69,7 @@ GOOD: Final[dict[str, tuple[Caller, dict[str, Any], str | None]]] = {
     "refreshEmulatorImages": (OPERATOR, {"image": IMAGE}, IMAGE),
     "setSpendingLimit": (OPERATOR, {"input": {"period": "DAILY", "amount": "5", "userId": "ann"}}, "ann"),
     "removeSpendingLimit": (OPERATOR, {"input": {"period": "MONTHLY", "userId": "ann"}}, "ann"),
+    "setWarmPool": (OPERATOR, {"input": {"ceilingPerDay": "5"}}, None),
     "createApiKey": (OPERATOR, {"input": {"name": "shop", "role": "SERVICE"}}, None),
     "revokeApiKey": (OPERATOR, {"apiKeyId": global_id("ApiKey", KEY)}, KEY),
 }
@@ -69,6 +78,8 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
     "launchGame": ({"input": {"console": "SWITCH", "gameId": "no-such-game"}}, None),
     "createVm": ({"input": {"console": "SNES", "maxSessionHours": -1}}, None),
     "cancelLaunch": ({"launchId": global_id("Launch", NOBODYS)}, NOBODYS),
+    "scheduleLaunch": ({"input": {**PLAY, "at": NOON.isoformat()}}, None),
+    "cancelScheduledLaunch": ({"input": {"scheduledLaunchId": global_id("ScheduledLaunch", NOBODYS)}}, NOBODYS),
     **{field: ({"vmId": global_id("VM", NOBODYS)}, NOBODYS) for field in COMMANDS},
     "pairClient": ({**ON_VM, "pin": "12"}, VM),
     "startPairing": ({"vmId": global_id("VM", NOBODYS)}, NOBODYS),
@@ -80,6 +91,7 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], str | None]]] = {
     "refreshEmulatorImages": ({"image": "me/unknown:1"}, None),
     "setSpendingLimit": ({"input": {"period": "DAILY", "amount": "-5"}}, None),
     "removeSpendingLimit": ({"input": {"period": "MONTHLY", "userId": "nobody"}}, None),
+    "setWarmPool": ({"input": {"ceilingPerDay": "-5"}}, None),
     "createApiKey": ({"input": {"name": "\n", "role": "SERVICE"}}, None),
     "revokeApiKey": ({"apiKeyId": global_id("ApiKey", "f" * 16)}, "f" * 16),
 }
@@ -91,6 +103,7 @@ DENIED: Final[dict[str, dict[str, Any]]] = {
 CHANGED: Final[dict[str, type[Model]]] = {
     "configureConsole": ConsoleSettings,
     "setSpendingLimit": SpendingLimit,
+    "setWarmPool": WarmPool,
     "createApiKey": ApiKey,
 }
 AT_THE_ENGINE: Final = [
@@ -104,6 +117,7 @@ async def things(db: Database) -> None:
     await db.insert(a_vm(VM, "ann"))
     await db.insert(ApiKey(id=KEY, name="old", role=Role.SERVICE, digest="0" * 64, created_by="olga", created_at=NOON))
     await db.insert(a_limit())
+    await db.insert(a_plan(PLAN, "ann"))
 
 
 def a_limit() -> SpendingLimit:
@@ -142,8 +156,9 @@ async def test_what_is_done_is_on_the_trail_with_who_and_what(peopled: GatewayWo
     ((actor, role, action, told, outcome),) = await trail(peopled.db)
     assert payload["errors"] == []
     assert (actor, role, action, outcome) == (who.id, who.role.value, field, "DONE")
-    made = {one.id for model in (Launch, ApiKey) for one in await peopled.db.find(model, {})} - {LAUNCH, KEY}
-    assert {told} == (made if subject is None else {subject})
+    models = (Launch, ApiKey, ScheduledLaunch)
+    made = {one.id for model in models for one in await peopled.db.find(model, {})} - {LAUNCH, KEY, PLAN}
+    assert {told} == ((made or {None}) if subject is None else {subject})
 
 
 @pytest.mark.parametrize("field", REFUSED)
@@ -156,7 +171,9 @@ async def test_what_is_refused_is_on_the_trail_once(peopled: GatewayWorld, field
     assert await trail(peopled.db) == [(who.id, who.role.value, field, subject, "REFUSED")]
 
 
-@pytest.mark.parametrize("field", ["cancelLaunch", *COMMANDS, "pairClient", "startPairing", *ON_SAVES])
+@pytest.mark.parametrize(
+    "field", ["cancelLaunch", "cancelScheduledLaunch", *COMMANDS, "pairClient", "startPairing", *ON_SAVES]
+)
 async def test_a_try_at_what_is_somebody_elses_is_on_the_trail(peopled: GatewayWorld, field: str) -> None:
     _, variables, subject = GOOD[field]
 
