@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -49,11 +49,12 @@ OPERATORS_VIEWS: Final = {
 async def fill(shelf: Shelf) -> None:
     """Store a launch that is ready, one that is under way, and a save with a conflict."""
     db = shelf.gateway.db
+    soon = datetime.now(UTC) + timedelta(minutes=59)
     steps = [Step(name=name, status=StepStatus.DONE, detail="Done") for name in LaunchStepName]
     await db.insert(a_launch(LAUNCH, status=LaunchStatus.READY, steps=steps, vm_id="200000000000000009"))
     await db.insert(a_vm("200000000000000009", launch_id=LAUNCH, warnings=None))
     await db.insert(an_event(LAUNCH, 1, LaunchStatus.READY))
-    await db.insert(a_launch(OTHER_LAUNCH, status=LaunchStatus.RUNNING, game_id="splatoon"))
+    await db.insert(a_launch(OTHER_LAUNCH, status=LaunchStatus.RUNNING, game_id="splatoon", estimated_ready_at=soon))
     await db.insert(an_event(OTHER_LAUNCH, 1))
     await shelf.upload(MONDAY, b"level 1")
     await shelf.upload(MONDAY + timedelta(hours=1), b"level 2", ON_M2)

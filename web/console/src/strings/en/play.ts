@@ -31,7 +31,7 @@ export const play = {
   "place.longitude": "Longitude",
   "place.clear": "No position",
 
-  "offer.title": "Price and places",
+  "offer.title": "Price",
   "offer.cloud": "Cloud",
   "offer.anyCloud": "Any",
   "offer.machine": "Your machine in {place} is running. The game is set up on it; no other machine is rented.",

@@ -18,7 +18,7 @@ export function Chooser({ route, machines }: { route: Route; machines: Machine[]
   const chosen = consoles.data?.consoles.find((each) => each.type === type);
   return (
     <div class="chooser">
-      <div class="stack">
+      <div class="stack choose">
         <section aria-labelledby="consoles-title" class="card">
           <h2 id="consoles-title">{t("play.consoles")}</h2>
           <ErrorMessage error={consoles.error} retry={consoles.reload} />

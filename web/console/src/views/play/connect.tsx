@@ -155,7 +155,7 @@ function PairingWindow({ window: { status, pin, qrSvg, qrText, expiresAt } }: { 
           )}
           <div>
             <p class="pin">{pin}</p>
-            <p class="muted number">{left > 0 && t("connect.valid", { time: duration(left) })}</p>
+            <p class="muted ticking">{left > 0 && t("connect.valid", { time: duration(left) })}</p>
             {qrText && (
               <p>
                 <a href={qrText}>{t("connect.link")}</a>

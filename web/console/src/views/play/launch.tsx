@@ -100,7 +100,7 @@ function Expected({ launch }: { launch: Launch }) {
   const elapsed = (now - Date.parse(launch.requestedAt)) / 1000;
   const left = launch.estimatedReadyAt === null ? null : (Date.parse(launch.estimatedReadyAt) - now) / 1000;
   return (
-    <p class="muted number">
+    <p class="muted ticking">
       {t("launch.elapsed", { time: duration(elapsed) })}
       {left !== null && ` · ${left > 0 ? t("launch.left", { time: duration(left) }) : t("launch.soon")}`}
     </p>

@@ -36,7 +36,7 @@ export function Offer(props: {
   const placements = useQuery("Placements", wanted && { ...wanted, measuredRtt, limit: 10 }, { everySeconds: REFRESH_S });
   const estimate = useQuery("CostEstimate", wanted && { ...wanted, hours: EVENING_HOURS }, { everySeconds: REFRESH_S });
   return (
-    <div class="stack">
+    <>
       <Place position={position} choose={choosePosition} placements={placements.data?.placements ?? []} />
       {chosen && (
         <section aria-labelledby="offer-title" class="card stack offer">
@@ -51,7 +51,11 @@ export function Offer(props: {
             saveId={props.saveId}
             order={{ console: chosen.type, location: position ?? null, provider, measuredRtt }}
           />
-          <h3>{t("offer.placements")}</h3>
+        </section>
+      )}
+      {chosen && (
+        <section aria-labelledby="places-title" class="card stack places">
+          <h2 id="places-title">{t("offer.placements")}</h2>
           <ErrorMessage error={placements.error} retry={placements.reload} />
           {placements.data ? (
             <PlacementList placements={placements.data.placements} />
@@ -60,7 +64,7 @@ export function Offer(props: {
           )}
         </section>
       )}
-    </div>
+    </>
   );
 }
 

@@ -17,7 +17,7 @@ interface Props {
 /** Chooses where the player is: by the browser, a city, a click on the map, or degrees. */
 export function Place({ position, choose, placements }: Props) {
   return (
-    <section aria-labelledby="place-title" class="card stack">
+    <section aria-labelledby="place-title" class="card stack place">
       <div>
         <h2 id="place-title">{t("place.title")}</h2>
         <p class="muted">{t("place.why")}</p>
