@@ -68,7 +68,7 @@ async def test_the_key_is_nowhere_in_what_is_kept_or_printed(keys: ApiKeys, db: 
     assert secret not in str([entry.model_dump() for entry in await find_entries(db)])
 
 
-async def test_making_and_revoking_are_in_the_audit_trail(keys: ApiKeys, db: Database, clock: Clock) -> None:
+async def test_making_and_revoking_are_in_the_audit_log(keys: ApiKeys, db: Database, clock: Clock) -> None:
     made = await keys.create(ROOT, "web app", Role.SERVICE)
     clock.now += timedelta(seconds=1)
     await keys.revoke(ROOT, made.api_key.id)
@@ -90,7 +90,9 @@ async def test_a_revoked_key_is_refused_at_once(keys: ApiKeys) -> None:
     await refused(keys, made.secret)
 
 
-async def test_revoking_again_changes_nothing_and_is_on_the_trail(keys: ApiKeys, db: Database, clock: Clock) -> None:
+async def test_revoking_again_changes_nothing_and_is_in_the_audit_log(
+    keys: ApiKeys, db: Database, clock: Clock
+) -> None:
     made = await keys.create(ROOT, "web app", Role.SERVICE)
     first = await keys.revoke(ROOT, made.api_key.id)
     clock.now += timedelta(hours=1)
@@ -103,7 +105,7 @@ async def test_revoking_again_changes_nothing_and_is_on_the_trail(keys: ApiKeys,
     assert len(await find_entries(db)) == 3
 
 
-async def test_of_many_who_revoke_at_once_one_does_and_each_is_on_the_trail(keys: ApiKeys, db: Database) -> None:
+async def test_of_many_who_revoke_at_once_one_does_and_each_is_in_the_audit_log(keys: ApiKeys, db: Database) -> None:
     made = await keys.create(ROOT, "web app", Role.SERVICE)
 
     revoked = await asyncio.gather(*(keys.revoke(ROOT, made.api_key.id) for _ in range(4)))

@@ -90,7 +90,7 @@ async def test_after_a_kill_the_next_start_goes_on_with_the_launch(whole: Whole)
     assert events[-1]["status"] == "READY"
 
 
-async def test_database_and_engine_that_die_are_started_again_and_no_event_is_lost(whole: Whole) -> None:
+async def test_database_and_temporal_that_die_are_started_again_and_no_event_is_lost(whole: Whole) -> None:
     gateway = await whole.start()
     launch_id = await gateway.launch()
     await until_installing(gateway, launch_id)

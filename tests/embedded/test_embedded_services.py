@@ -29,7 +29,7 @@ async def test_a_killed_database_is_back_for_the_same_client_with_what_it_acknow
         assert await client.gamer.launches.find_one() == {"_id": 7}
 
 
-async def test_a_killed_engine_is_back_for_the_same_client_with_what_it_acknowledged(tmp_path: Path) -> None:
+async def test_a_killed_temporal_is_back_for_the_same_client_with_what_it_acknowledged(tmp_path: Path) -> None:
     async with EmbeddedServices(tmp_path, mongodb=False, environment=NO_CLOUD) as running:
         client = await Client.connect(running.temporal_address or "")
         await client.start_workflow("Launch", id="launch-7", task_queue="gamer")
@@ -39,7 +39,7 @@ async def test_a_killed_engine_is_back_for_the_same_client_with_what_it_acknowle
         assert (await client.get_workflow_handle("launch-7").describe()).id == "launch-7"
 
 
-async def test_the_engine_starts_under_settings_that_are_meant_for_another(
+async def test_temporal_starts_under_settings_that_are_meant_for_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPORAL_API_KEY", "of-a-cloud")
@@ -76,7 +76,7 @@ async def test_a_full_disk_is_refused_in_one_line_before_anything_is_started(tmp
 
 
 @pytest.mark.parametrize("variable", ["K_SERVICE", "CLOUD_RUN_WORKER_POOL"])
-async def test_the_development_engine_is_refused_on_cloud_run(tmp_path: Path, variable: str) -> None:
+async def test_the_development_temporal_is_refused_on_cloud_run(tmp_path: Path, variable: str) -> None:
     with pytest.raises(EmbeddedError) as refused:
         await EmbeddedServices(tmp_path, mongodb=False, environment={variable: "gamer"}).__aenter__()
 

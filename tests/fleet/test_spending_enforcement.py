@@ -80,7 +80,9 @@ async def test_what_runs_is_stopped_with_its_saves_after_a_warning(world: World,
     assert await world.db.find(SpendingStop, {}) == []
 
 
-async def test_a_stop_by_a_limit_is_on_the_trail_with_its_reason_and_a_warning_is_not(world: World, http: Http) -> None:
+async def test_a_stop_by_a_limit_is_in_the_audit_log_with_its_reason_and_a_warning_is_not(
+    world: World, http: Http
+) -> None:
     vm = await expensive(world)
     await reach_hard_limit(world, "player-1")
     watching = spending(world, http)
@@ -95,7 +97,7 @@ async def test_a_stop_by_a_limit_is_on_the_trail_with_its_reason_and_a_warning_i
     assert (entry.outcome, entry.detail) == (Outcome.DONE, "the daily spending limit is reached")
 
 
-async def test_a_stop_that_could_not_be_asked_for_is_on_the_trail_as_failed(world: World, http: Http) -> None:
+async def test_a_stop_that_could_not_be_asked_for_is_in_the_audit_log_as_failed(world: World, http: Http) -> None:
     vm = await expensive(world)
     await reach_hard_limit(world, "player-1")
     lost = EngineAddress("127.0.0.1:1", "default", "nowhere")
@@ -310,7 +312,7 @@ async def test_without_a_receiver_nothing_waits(db: Database, http: Http) -> Non
     assert await AlertWebhooks(db, http, None).find_unsent() == []
 
 
-async def test_the_engine_tells_each_alert_until_it_is_taken_and_once(
+async def test_temporal_tells_each_alert_until_it_is_taken_and_once(
     world: World, http: Http, receiver: Receiver
 ) -> None:
     await world.db.insert(an_alert("A"))

@@ -199,7 +199,7 @@ async def test_a_cloud_that_does_not_answer_changes_nothing(db: Database, sweepe
     assert vm.status is VmStatus.RUNNING
 
 
-async def test_a_machine_that_cannot_be_deleted_holds_up_no_other_and_fills_no_trail(
+async def test_a_machine_that_cannot_be_deleted_holds_up_no_other_and_fills_no_audit_log(
     db: Database, sweeper: Sweeper, cloud: FakeCloud
 ) -> None:
     await sweeper.sweep()

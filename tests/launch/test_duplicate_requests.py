@@ -278,7 +278,7 @@ async def test_a_launch_that_a_further_request_was_given_is_not_taken_back_by_th
         assert [global_id("Launch", launch.id) for launch in await stored(gateway)] == ids(second)
 
 
-async def test_an_engine_that_is_away_for_the_second_request_leaves_the_launch_alone(gateway: GatewayWorld) -> None:
+async def test_temporal_that_is_away_for_the_second_request_leaves_the_launch_alone(gateway: GatewayWorld) -> None:
     first = await launch_game(gateway)
     gateway.engine.away = True
 

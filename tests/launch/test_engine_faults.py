@@ -74,7 +74,7 @@ def test_each_failure_names_its_variable_and_no_credential(error: Exception, api
     assert "\n" not in said
 
 
-async def test_an_engine_that_is_lost_between_two_calls_is_unavailable() -> None:
+async def test_temporal_that_is_lost_between_two_calls_is_unavailable() -> None:
     address = EngineAddress(CLOUD, "default", "queue")
 
     with pytest.raises(UnusableError) as refused:

@@ -179,7 +179,7 @@ async def test_a_cloud_that_does_not_answer_is_unavailable_and_the_rest_is_answe
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["UNAVAILABLE"]
 
 
-async def test_the_engine_away_is_unavailable_and_leaves_no_launch(gateway: GatewayWorld) -> None:
+async def test_temporal_away_is_unavailable_and_leaves_no_launch(gateway: GatewayWorld) -> None:
     gateway.engine.away = True
 
     error = await gateway.error("LaunchGame", input=WISH)

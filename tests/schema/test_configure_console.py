@@ -105,7 +105,7 @@ async def refused(gateway: GatewayWorld, path: list[str], **changes: Any) -> Non
 
 
 @pytest.mark.parametrize("caller", [ANN, SERVICE])
-async def test_only_operators_may_and_the_attempt_is_on_the_trail(gateway: GatewayWorld, caller: Caller) -> None:
+async def test_only_operators_may_and_the_attempt_is_in_the_audit_log(gateway: GatewayWorld, caller: Caller) -> None:
     error = await gateway.error("ConfigureConsole", caller, input={"console": "SWITCH", "idleStopMinutes": 5})
 
     assert error["extensions"]["code"] == "FORBIDDEN"
@@ -114,7 +114,7 @@ async def test_only_operators_may_and_the_attempt_is_on_the_trail(gateway: Gatew
     assert (entry.actor_id, entry.action, entry.outcome) == (caller.id, "configureConsole", "DENIED")
 
 
-async def test_the_trail_says_who_changed_what(gateway: GatewayWorld) -> None:
+async def test_the_audit_log_says_who_changed_what(gateway: GatewayWorld) -> None:
     await configured(gateway, idleStopMinutes=15, providers=[{"provider": "TENSORDOCK", "enabled": True}])
 
     (entry,) = await gateway.db.find(AuditEntry, {})

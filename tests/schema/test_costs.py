@@ -227,7 +227,7 @@ async def test_only_operators_set_limits(gateway: GatewayWorld, caller: Any) -> 
     assert await gateway.db.find(SpendingLimit, {}) == []
 
 
-async def test_a_limit_that_is_removed_is_gone_and_the_trail_says_so(gateway: GatewayWorld) -> None:
+async def test_a_limit_that_is_removed_is_gone_and_the_audit_log_says_so(gateway: GatewayWorld) -> None:
     await gateway.data("SetSpendingLimit", OPERATOR, input={"period": "DAILY", "amount": "5", "userId": "ann"})
     await gateway.data("SetSpendingLimit", OPERATOR, input={"period": "DAILY", "amount": "50"})
 

@@ -38,7 +38,7 @@ async def trail(gateway: GatewayWorld) -> list[tuple[str, str, str | None]]:
 
 
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
-async def test_a_command_reaches_the_machines_workflow_and_the_trail(
+async def test_a_command_reaches_the_machines_workflow_and_the_audit_log(
     anns: GatewayWorld, document: str, command: Command
 ) -> None:
     anns.engine.answer = CommandResult(accepted=True, status=VmStatus.RUNNING)
@@ -128,7 +128,7 @@ async def test_a_key_is_shown_once_and_is_no_longer_good_when_revoked(gateway: G
         ("AuditLog", {}),
     ],
 )
-async def test_keys_and_the_trail_are_for_operators(
+async def test_keys_and_the_audit_log_are_for_operators(
     gateway: GatewayWorld, document: str, variables: dict[str, Any]
 ) -> None:
     error = await gateway.error(document, ANN, **variables)
@@ -139,7 +139,7 @@ async def test_keys_and_the_trail_are_for_operators(
     assert await trail(gateway) == denied
 
 
-async def test_the_trail_is_shown_page_by_page_and_by_subject(anns: GatewayWorld) -> None:
+async def test_the_audit_log_is_shown_page_by_page_and_by_subject(anns: GatewayWorld) -> None:
     anns.engine.answer = CommandResult(accepted=True, status=VmStatus.RUNNING)
     for document in ("StopVm", "StartVm", "RestartVm"):
         await anns.ask(document, ANN, vmId=ID)

@@ -98,7 +98,7 @@ async def test_a_registry_that_does_not_answer_is_asked_again_later(simulated: S
         ("write /var/lib/docker/tmp/GetImageBlob1: no space left on device", ProviderBusyError, None),
     ],
 )
-async def test_what_the_engine_says_decides_whether_it_is_asked_again(
+async def test_what_temporal_says_decides_whether_it_is_asked_again(
     tmp_path: Path, key: KeyPair, ssh: Ssh, said: str, error: type[Exception], again_s: float | None
 ) -> None:
     def docker(argv: list[str], given: bytes) -> tuple[int, str]:

@@ -48,7 +48,7 @@ async def test_ready_tells_each_part_apart_and_a_cloud_that_is_away_does_not_dec
         }
 
 
-async def test_not_ready_without_the_engine(gateway: GatewayWorld, ann: aiohttp.ClientSession) -> None:
+async def test_not_ready_without_temporal(gateway: GatewayWorld, ann: aiohttp.ClientSession) -> None:
     gateway.engine.away = True
 
     async with ann.get("/ready") as answer:

@@ -1,4 +1,4 @@
-"""A launch whose process died between its record and its start is begun by the engine's clock, or ended."""
+"""A launch whose process died between its record and its start is started by a schedule of Temporal, or ended."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_a_young_launch_and_one_under_way_are_left_alone(world: World) -> 
     await world.until_over(under_way)
 
 
-async def test_an_engine_that_is_away_leaves_them_for_the_next_time(world: World) -> None:
+async def test_temporal_that_is_away_leaves_them_for_the_next_time(world: World) -> None:
     class Away:
         async def start_launch(self, ticket: LaunchInput) -> None:
             raise UnavailableError("Temporal does not respond")
@@ -108,7 +108,7 @@ async def test_an_engine_that_is_away_leaves_them_for_the_next_time(world: World
     assert (found, (await world.now(launch)).status) == (1, LaunchStatus.QUEUED)
 
 
-async def test_the_engine_looks_for_them_by_its_clock_whoever_asked_it_to(world: World, temporal_address: str) -> None:
+async def test_temporal_looks_for_them_by_its_clock_whoever_asked_it_to(world: World, temporal_address: str) -> None:
     queue = f"rescue-{secrets.token_hex(4)}"
     client = await connect(EngineAddress(temporal_address, "default", queue))
     launch = await a_record(world, timedelta(minutes=1))

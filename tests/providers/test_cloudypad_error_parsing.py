@@ -1,4 +1,4 @@
-"""What is told of a failed run, from outputs in the form of CloudyPad 0.45.1."""
+"""Errors of failed runs, from outputs in the form of CloudyPad 0.45.1."""
 
 from __future__ import annotations
 

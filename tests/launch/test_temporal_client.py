@@ -1,4 +1,4 @@
-"""What the engine's client says when nobody does the work, in our words."""
+"""Temporal's client when no worker does the work: its errors are ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that are computed once for all callers, and those that never are."""
+"""Responses that are computed once for all callers, and those that never are."""
 
 from __future__ import annotations
 

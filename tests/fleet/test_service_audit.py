@@ -1,4 +1,4 @@
-"""What the service does by itself is on the audit trail: who, what, to what, and why."""
+"""What the service does by itself is in the audit log: who, what, to what, and why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def trail(world: World) -> list[tuple[str, str, str | None, str, str | Non
     return [(each.actor_id, each.action, each.subject_id, each.outcome.value, each.detail) for each in entries]
 
 
-async def test_an_automatic_stop_is_on_the_trail_with_its_reason_and_an_ordered_one_is_its_callers(
+async def test_an_automatic_stop_is_in_the_audit_log_with_its_reason_and_an_ordered_one_is_its_callers(
     world: World,
 ) -> None:
     idle, ordered = (
@@ -42,7 +42,7 @@ async def test_an_automatic_stop_is_on_the_trail_with_its_reason_and_an_ordered_
     ]
 
 
-async def test_what_the_sweeper_deletes_is_on_the_trail_and_a_dry_run_is_not(world: World) -> None:
+async def test_what_the_sweeper_deletes_is_in_the_audit_log_and_a_dry_run_is_not(world: World) -> None:
     stray = Machine(MachineId("m1"), Tag(STRAY), MachineState.RUNNING, ip_address="127.0.0.1")
     sweeper = Sweeper(world.db, world.registry, Meter(world.db), spare_s=0)
     await sweeper.sweep()
@@ -58,7 +58,7 @@ async def test_what_the_sweeper_deletes_is_on_the_trail_and_a_dry_run_is_not(wor
     ]
 
 
-async def test_the_end_of_a_machine_that_vanished_is_on_the_trail_once(world: World) -> None:
+async def test_the_end_of_a_machine_that_vanished_is_in_the_audit_log_once(world: World) -> None:
     vm = await world.machine()
 
     world.cloud.vanish_all()

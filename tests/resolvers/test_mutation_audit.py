@@ -1,4 +1,4 @@
-"""Every mutation is on the audit trail: who, what, to what, how it ended; the refused, denied and cut off ones too."""
+"""Every mutation is in the audit log: who, what, to what, how it ended; the refused, denied and cut off ones too."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_no_mutation_is_forgotten_here() -> None:
 
 
 @pytest.mark.parametrize("field", GOOD)
-async def test_what_is_done_is_on_the_trail_with_who_and_what(peopled: GatewayWorld, field: str) -> None:
+async def test_what_is_done_is_in_the_audit_log_with_who_and_what(peopled: GatewayWorld, field: str) -> None:
     who, variables, subject = GOOD[field]
 
     payload = (await peopled.data(document(field), who, **variables))[field]
@@ -162,7 +162,7 @@ async def test_what_is_done_is_on_the_trail_with_who_and_what(peopled: GatewayWo
 
 
 @pytest.mark.parametrize("field", REFUSED)
-async def test_what_is_refused_is_on_the_trail_once(peopled: GatewayWorld, field: str) -> None:
+async def test_what_is_refused_is_in_the_audit_log_once(peopled: GatewayWorld, field: str) -> None:
     who, (variables, subject) = GOOD[field][0], REFUSED[field]
 
     payload = (await peopled.data(document(field), who, **variables))[field]
@@ -174,7 +174,7 @@ async def test_what_is_refused_is_on_the_trail_once(peopled: GatewayWorld, field
 @pytest.mark.parametrize(
     "field", ["cancelLaunch", "cancelScheduledLaunch", *COMMANDS, "pairClient", "startPairing", *ON_SAVES]
 )
-async def test_a_try_at_what_is_somebody_elses_is_on_the_trail(peopled: GatewayWorld, field: str) -> None:
+async def test_a_try_at_what_is_somebody_elses_is_in_the_audit_log(peopled: GatewayWorld, field: str) -> None:
     _, variables, subject = GOOD[field]
 
     await peopled.data(document(field), BOB, **variables)
@@ -185,14 +185,14 @@ async def test_a_try_at_what_is_somebody_elses_is_on_the_trail(peopled: GatewayW
 
 
 @pytest.mark.parametrize("field", DENIED)
-async def test_what_is_denied_is_on_the_trail(peopled: GatewayWorld, field: str) -> None:
+async def test_what_is_denied_is_in_the_audit_log(peopled: GatewayWorld, field: str) -> None:
     error = await peopled.error(document(field), ANN, **DENIED[field])
 
     assert error["extensions"]["code"] == "FORBIDDEN"
     assert await trail(peopled.db) == [("ann", "PLAYER", field, None, "DENIED")]
 
 
-async def test_a_text_that_is_no_id_does_not_get_onto_the_trail(peopled: GatewayWorld) -> None:
+async def test_a_text_that_is_no_id_does_not_get_into_the_audit_log(peopled: GatewayWorld) -> None:
     await peopled.data("StopVm", ANN, vmId=global_id("VM", "x\nolga OPERATOR DONE"))
 
     assert await trail(peopled.db) == [("ann", "PLAYER", "stopVm", None, "REFUSED")]
@@ -231,7 +231,7 @@ class HangingEngine(StubEngine):
 
 
 @pytest.mark.parametrize("field", AT_THE_ENGINE)
-async def test_a_change_that_is_cut_off_at_the_engine_stays_on_the_trail_with_its_subject(
+async def test_a_change_that_is_cut_off_at_temporal_stays_in_the_audit_log_with_its_subject(
     db: Database, field: str
 ) -> None:
     engine = HangingEngine()
