@@ -1,6 +1,6 @@
 # `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else.
 
-.PHONY: clients deploy-check real-machine bench bench-launch bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording console graphiql clean venv
+.PHONY: clients deploy-check real-machine bench bench-launch bench-promises bench-costs soak run test quick check format lint prose types imports audit pytest fmt lock schema docs wire-names histories payloads recording console graphiql clean venv
 .SILENT:
 
 BIN := .venv/bin
@@ -61,6 +61,9 @@ bench: venv          ## this gateway beside other GraphQL servers, into bench/RE
 
 bench-costs: venv    ## how long a year's costs take to report; ten minutes, and one with what .bench keeps
 	exec $(BIN)/python -m bench.costs --cache .bench
+
+bench-promises: venv ## whether nine of ten launches are playable within their promise; SEED=N chooses other launches
+	exec $(BIN)/python -m bench.promises $(if $(SEED),--seed $(SEED))
 
 bench-launch: venv   ## how long cold launches take, and where the time goes; AGAINST=COMMIT compares with an earlier commit
 	exec $(BIN)/python -m bench.launch $(if $(AGAINST),--against $(AGAINST))

@@ -39,7 +39,9 @@ PUBLIC_FIGURES: Final = {ProviderName.TENSORDOCK: (735.0, 1800.0), ProviderName.
 
 
 @dataclass(frozen=True, slots=True)
-class _Sample:
+class PastTime:
+    """How long one launch took."""
+
     provider: ProviderName
     site_id: str
     preset: PresetName
@@ -47,21 +49,15 @@ class _Sample:
     seconds: float
 
 
-class PlayableTimes:
-    """Remembers our launches for half a minute."""
+@dataclass(frozen=True, slots=True)
+class History:
+    """The launches that count, and what they say about the next one."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self._samples: list[_Sample] = []
-        self._read_at = -math.inf
+    launches: Sequence[PastTime] = ()
 
-    async def usual_waits(self, provider: ProviderName, preset: PresetName) -> UsualWaits:
+    def usual_waits(self, provider: ProviderName, preset: PresetName) -> UsualWaits:
         """Return the median times until a game is playable on a new machine."""
-        cold = [
-            each
-            for each in await self._known()
-            if each.provider is provider and each.preset is preset and not each.warm
-        ]
+        cold = self._alike(provider, preset, warm=False)
         by_site: dict[str, list[float]] = defaultdict(list)
         for each in cold:
             by_site[each.site_id].append(each.seconds)
@@ -71,15 +67,11 @@ class PlayableTimes:
             by_site_s={site: median(seconds) for site, seconds in by_site.items() if len(seconds) >= _ENOUGH},
         )
 
-    async def expected(
-        self, provider: ProviderName, site_id: str, preset: PresetName, *, warm: bool = False
+    def expected(
+        self, provider: ProviderName, site_id: str, preset: PresetName, *, warm: bool
     ) -> PlayablePromise | None:
         """Return what can be promised there, or None if nothing is known."""
-        alike = [
-            each
-            for each in await self._known()
-            if each.provider is provider and each.preset is preset and each.warm is warm
-        ]
+        alike = self._alike(provider, preset, warm=warm)
         at_site = [each.seconds for each in alike if each.site_id == site_id]
         anywhere = [each.seconds for each in alike]
         if len(at_site) >= _ENOUGH:
@@ -87,6 +79,30 @@ class PlayableTimes:
         if len(anywhere) >= _ENOUGH:
             return _promise(anywhere, PlayableBasis.PROVIDER, warm=warm)
         return None if warm else _published(provider, anywhere)
+
+    def _alike(self, provider: ProviderName, preset: PresetName, *, warm: bool) -> list[PastTime]:
+        return [
+            each for each in self.launches if each.provider is provider and each.preset is preset and each.warm is warm
+        ]
+
+
+class PlayableTimes:
+    """Remembers our launches for half a minute."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._history = History()
+        self._read_at = -math.inf
+
+    async def usual_waits(self, provider: ProviderName, preset: PresetName) -> UsualWaits:
+        """Return the median times until a game is playable on a new machine."""
+        return (await self._known()).usual_waits(provider, preset)
+
+    async def expected(
+        self, provider: ProviderName, site_id: str, preset: PresetName, *, warm: bool = False
+    ) -> PlayablePromise | None:
+        """Return what can be promised there, or None if nothing is known."""
+        return (await self._known()).expected(provider, site_id, preset, warm=warm)
 
     async def promise(self, launch: Launch, promise: PlayablePromise | None) -> None:
         """Record what is promised for a launch, once."""
@@ -116,7 +132,7 @@ class PlayableTimes:
         except ConflictError:
             return  # recorded by an earlier attempt
 
-    async def _known(self) -> list[_Sample]:
+    async def _known(self) -> History:
         if time.monotonic() - self._read_at > _MEMORY_S:
             since = datetime.now(UTC) - _NO_OLDER
             newest: list[dict[str, Any]] = [
@@ -126,16 +142,16 @@ class PlayableTimes:
                 {"$project": dict.fromkeys(_COLUMNS, 1)},
             ]
             rows = await self._db.aggregate(LaunchTime, newest)
-            self._samples = [sample for row in rows if (sample := _sample(row)) is not None]
+            self._history = History([taken for row in rows if (taken := _past_time(row)) is not None])
             self._read_at = time.monotonic()
-        return self._samples
+        return self._history
 
 
-def _sample(row: dict[str, Any]) -> _Sample | None:
+def _past_time(row: dict[str, Any]) -> PastTime | None:
     """Return a record's part in the figures; None if this version cannot read it."""
     try:
         provider, preset, seconds = ProviderName(row["provider"]), PresetName(row["preset"]), float(row["seconds"])
-        return _Sample(provider, row["site_id"], preset, row["warm"], seconds)
+        return PastTime(provider, row["site_id"], preset, row["warm"], seconds)
     except (KeyError, ValueError, TypeError):
         return None
 
