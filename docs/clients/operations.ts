@@ -251,6 +251,19 @@ export type WarmMachineStatus =
   /** Nothing of it remains at its cloud. */
   | 'RELEASED';
 
+/** The state of a scheduled launch. */
+export type ScheduledLaunchStatus =
+  /** Its launch will be requested in time. */
+  | 'PLANNED'
+  /** Its launch is being requested. */
+  | 'STARTING'
+  /** Its launch was requested: see `launch`. */
+  | 'STARTED'
+  /** It was cancelled before its launch was requested. */
+  | 'CANCELLED'
+  /** Its launch was refused: see `failure`. */
+  | 'FAILED';
+
 /** A game to play. */
 export type LaunchGameInput = {
   /** The console to play. It decides the machine's size and its emulator. */
@@ -363,6 +376,40 @@ export type SetWarmPoolInput = {
   ceilingPerDay: string;
 };
 
+/** A game to play at a certain time. */
+export type ScheduleLaunchInput = {
+  /** The console to play. It decides the machine's size and its emulator. */
+  console: ConsoleType;
+  /** The player's position. If omitted, the cheapest machine that fits is used. */
+  location?: CoordinatesInput | null | undefined;
+  /** The only cloud to use. If omitted, all clouds that the console enables are used. */
+  provider?: ProviderName | null | undefined;
+  /** The highest price per hour in USD. If omitted, only the console's own limits apply. */
+  maxHourlyPrice?: string | null | undefined;
+  /** How many minutes without play stop the machine: 1 to 1440. If omitted, the console's value is used. */
+  idleStopMinutes?: number | null | undefined;
+  /** How many hours the machine may run: more than 0, at most 24. If omitted, the console's value is used. */
+  maxSessionHours?: number | null | undefined;
+  /** Round trips that the player's device measured, at most 100. They replace the estimates of these sites in the ranking. A repeated request may send others. */
+  measuredRtt?: Array<MeasuredRttInput> | null | undefined;
+  /** The user who plays. Services and operators only; a player always plays as itself. */
+  userId?: string | null | undefined;
+  /** A key that makes the request safe to repeat: the same key from the same caller for the same user returns the same launch for at least a week. Reusing it with other arguments is refused with the code IDEMPOTENCY_KEY_REUSED. */
+  idempotencyKey?: string | null | undefined;
+  /** When the game is to be playable: in the future, within the next 30 days. */
+  at: string;
+  /** The id of the game: `Game.gameId`. */
+  gameId: string;
+  /** The save slot to restore. If omitted, the player's default slot is used. */
+  saveId?: string | null | undefined;
+};
+
+/** The scheduled launch to cancel. */
+export type CancelScheduledLaunchInput = {
+  /** The global id of the scheduled launch. */
+  scheduledLaunchId: string | number;
+};
+
 export type ApiKeysQueryVariables = Exact<{
   first?: number | null | undefined;
   after?: string | null | undefined;
@@ -391,6 +438,20 @@ export type CancelLaunchMutation = { cancelLaunch: { launch: { id: string, statu
       | { __typename: 'NoCapacity', code: string, message: string, path: Array<string> | null }
       | { __typename: 'SpendingLimitReached', code: string, message: string, path: Array<string> | null }
       | { __typename: 'InvalidState', status: string, code: string, message: string, path: Array<string> | null }
+      | { __typename: 'ProviderUnavailable', code: string, message: string, path: Array<string> | null }
+    > } };
+
+export type CancelScheduledLaunchMutationVariables = Exact<{
+  input: CancelScheduledLaunchInput;
+}>;
+
+
+export type CancelScheduledLaunchMutation = { cancelScheduledLaunch: { scheduledLaunch: { id: string, status: ScheduledLaunchStatus } | null, errors: Array<
+      | { __typename: 'InvalidInput', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'NotFound', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'NoCapacity', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'SpendingLimitReached', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'InvalidState', code: string, message: string, path: Array<string> | null }
       | { __typename: 'ProviderUnavailable', code: string, message: string, path: Array<string> | null }
     > } };
 
@@ -684,6 +745,16 @@ export type LocationsQueryVariables = Exact<{ [key: string]: never; }>;
 
 export type LocationsQuery = { locations: Array<{ country: string, countryCode: string | null, city: string | null, hostnodes: number, gpusAvailable: number, coordinates: { latitude: number, longitude: number } | null }> };
 
+export type MachinesQueryVariables = Exact<{
+  status?: Array<VmStatus> | VmStatus | null | undefined;
+  userId?: string | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type MachinesQuery = { vms: { edges: Array<{ node: { id: string, name: string, provider: ProviderName, status: VmStatus, userId: string, gameId: string | null, ipAddress: string | null, hourlyPrice: string, costSoFar: string, runningSeconds: number, createdAt: string, startedAt: string | null, stoppedAt: string | null, lastActivityAt: string | null, idleStopMinutes: number, stopsAt: string | null, warning: string | null, console: { type: ConsoleType }, location: { city: string | null, country: string | null, countryCode: string | null, coordinates: { latitude: number, longitude: number } | null }, stream: { host: string, httpsPort: number, httpPort: number, rtspPort: number, paired: boolean } | null } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
 export type NodeQueryVariables = Exact<{
   id: string | number;
 }>;
@@ -700,6 +771,7 @@ export type NodeQuery = { node:
     | { __typename: 'Region', id: string }
     | { __typename: 'SaveSlot', saveId: string, id: string }
     | { __typename: 'SaveVersion', kind: SaveKind, at: string, id: string }
+    | { __typename: 'ScheduledLaunch', id: string }
    | null };
 
 export type OperatorAlertChangedSubscriptionVariables = Exact<{ [key: string]: never; }>;
@@ -766,6 +838,15 @@ export type ProvidersQueryVariables = Exact<{ [key: string]: never; }>;
 
 
 export type ProvidersQuery = { providers: Array<{ name: ProviderName, configured: boolean, healthy: boolean, simulated: boolean, detail: string | null }> };
+
+export type ReceiptsQueryVariables = Exact<{
+  start: string;
+  end: string;
+  userId?: string | null | undefined;
+}>;
+
+
+export type ReceiptsQuery = { receipts: { start: string, end: string, currency: string, total: string, receipts: Array<{ vmId: string, userId: string, provider: ProviderName, console: ConsoleType, played: boolean, start: string, end: string | null, amount: string, lines: Array<{ start: string, end: string | null, hourlyPrice: string, amount: string }> }> } };
 
 export type RefreshEmulatorImagesMutationVariables = Exact<{
   image?: string | null | undefined;
@@ -875,6 +956,29 @@ export type SavesQueryVariables = Exact<{
 
 
 export type SavesQuery = { saves: Array<{ id: string, saveId: string, console: ConsoleType, gameId: string | null, userId: string, inUse: boolean, deletedAt: string | null, purgedAt: string | null, current: { id: string, at: string, bytes: number, files: number, vmId: string | null, device: string | null } | null, states: { id: string, at: string, bytes: number, files: number } | null, versions: { edges: Array<{ cursor: string, node: { id: string, kind: SaveKind, reason: SaveVersionReason, at: string, bytes: number, files: number, vmId: string | null, device: string | null, damaged: boolean, isCurrent: boolean } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } }, conflict: { kind: SaveKind, versions: Array<{ id: string, reason: SaveVersionReason, at: string, bytes: number, files: number, vmId: string | null, device: string | null, damaged: boolean, isCurrent: boolean }> } | null }> };
+
+export type ScheduleLaunchMutationVariables = Exact<{
+  input: ScheduleLaunchInput;
+}>;
+
+
+export type ScheduleLaunchMutation = { scheduleLaunch: { scheduledLaunch: { id: string, at: string, status: ScheduledLaunchStatus, gameId: string, saveId: string | null, userId: string, plannedAt: string, failure: string | null, console: { type: ConsoleType, name: string }, launch: { id: string, status: LaunchStatus } | null } | null, errors: Array<
+      | { __typename: 'InvalidInput', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'NotFound', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'NoCapacity', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'SpendingLimitReached', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'InvalidState', code: string, message: string, path: Array<string> | null }
+      | { __typename: 'ProviderUnavailable', code: string, message: string, path: Array<string> | null }
+    > } };
+
+export type ScheduledLaunchesQueryVariables = Exact<{
+  userId?: string | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ScheduledLaunchesQuery = { scheduledLaunches: { edges: Array<{ cursor: string, node: { id: string, at: string, status: ScheduledLaunchStatus, gameId: string, saveId: string | null, userId: string, plannedAt: string, failure: string | null, console: { type: ConsoleType, name: string }, launch: { id: string, status: LaunchStatus } | null } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type SessionsQueryVariables = Exact<{
   userId?: string | null | undefined;
@@ -1020,7 +1124,7 @@ export type VmChangesSubscriptionVariables = Exact<{
 }>;
 
 
-export type VmChangesSubscription = { vmChanges: { cursor: string, vm: { id: string, name: string, provider: ProviderName, status: VmStatus, userId: string, gameId: string | null, ipAddress: string | null, hourlyPrice: string, costSoFar: string, runningSeconds: number, createdAt: string, startedAt: string | null, stoppedAt: string | null, lastActivityAt: string | null, idleStopMinutes: number, stopsAt: string | null, warning: string | null, console: { type: ConsoleType }, location: { city: string | null, country: string | null, countryCode: string | null, coordinates: { latitude: number, longitude: number } | null }, stream: { host: string, httpsPort: number, paired: boolean } | null } | null } };
+export type VmChangesSubscription = { vmChanges: { cursor: string, vm: { id: string, name: string, provider: ProviderName, status: VmStatus, userId: string, gameId: string | null, ipAddress: string | null, hourlyPrice: string, costSoFar: string, runningSeconds: number, createdAt: string, startedAt: string | null, stoppedAt: string | null, lastActivityAt: string | null, idleStopMinutes: number, stopsAt: string | null, warning: string | null, console: { type: ConsoleType }, location: { city: string | null, country: string | null, countryCode: string | null, coordinates: { latitude: number, longitude: number } | null }, stream: { host: string, httpsPort: number, httpPort: number, rtspPort: number, paired: boolean } | null } | null } };
 
 export type VmStatusSubscriptionVariables = Exact<{
   vmId: string | number;
