@@ -76,6 +76,7 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "Query.spendingAlerts": OWNED,
         "Query.apiKeys": OPERATORS,
         "Query.auditLog": OPERATORS,
+        "Query.sweeps": OPERATORS,
         "Query.operatorAlerts": OPERATORS,
         "Query.emulatorImages": OPERATORS,
         "Query.launchTimes": OPERATORS,

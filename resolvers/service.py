@@ -8,6 +8,7 @@ from typing import Final
 
 from auth.authorization import require
 from auth.callers import Caller
+from models.orphans import Sweep
 from providers.base import ProviderHealth, ProviderName
 from resolvers.context import Context
 
@@ -31,6 +32,13 @@ def version(context: Context) -> str:
     """Return the version of the service."""
     require(context.caller, "Query.service")
     return context.services.version
+
+
+async def sweeps(context: Context) -> list[Sweep]:
+    """Return when the sweeper last read each cloud."""
+    require(context.caller, "Query.sweeps")
+    found, _ = await context.services.db.find_readable(Sweep, {})
+    return sorted(found, key=lambda sweep: sweep.id)
 
 
 async def providers(context: Context) -> list[ProviderState]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import strawberry
 
 from resolvers import service
@@ -43,8 +45,21 @@ class ProviderInfo:
         )
 
 
+@strawberry.type(name="Sweep", description="When the sweeper last compared a cloud with our records.")
+class LastSweep:
+    provider: ProviderName = strawberry.field(description="The cloud.")
+    at: datetime = strawberry.field(description="When the cloud was last read.")
+
+
 @strawberry.type
 class PlatformQuery:
+    @strawberry.field(
+        description="List when the sweeper last read each cloud; a cloud that it has not read yet is missing. "
+        "Operators only."
+    )
+    async def sweeps(self, info: Info) -> list[LastSweep]:
+        return [LastSweep(provider=sweep.id, at=sweep.at) for sweep in await service.sweeps(info.context)]
+
     @strawberry.field(description="Return the caller.")
     def viewer(self, info: Info) -> Viewer:
         caller = service.viewer(info.context)

@@ -16,6 +16,7 @@ from auth.callers import Caller
 from models.catalog import ConsoleType
 from models.database import Database, Document, M
 from models.launches import Attempt, LaunchStatus, LaunchStepName, Step, StepStatus
+from models.orphans import Sweep
 from models.unreadable import Unreadable
 from models.usage import UsageInterval, UsageState
 from models.vms import VmStatus
@@ -398,3 +399,12 @@ async def all_pages(gateway: GatewayWorld, document: str, name: str, caller: Cal
 
 def titles(connection: dict[str, Any]) -> list[str]:
     return [edge["node"]["title"] for edge in connection["edges"]]
+
+
+async def test_operators_see_when_each_cloud_was_last_swept_and_players_do_not(gateway: GatewayWorld) -> None:
+    await gateway.db.insert(Sweep(id=ProviderName.TENSORDOCK, at=NOON))
+
+    swept = (await gateway.data("Sweeps", OPERATOR))["sweeps"]
+
+    assert swept == [{"provider": "TENSORDOCK", "at": "2026-05-01T12:00:00.000Z"}]
+    assert (await gateway.error("Sweeps", ANN))["extensions"]["code"] == "FORBIDDEN"

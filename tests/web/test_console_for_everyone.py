@@ -11,6 +11,7 @@ import pytest
 
 from models.launches import LaunchStatus, LaunchStepName, Step, StepStatus
 from schema.ids import global_id
+from tests.billing.exact import an_interval
 from tests.gateway import ANN, OPERATOR, a_launch, a_vm, an_event, listening, token, web_gateway
 from tests.saves_shelf import LAUNCH, MONDAY, ON_M1, ON_M2, OTHER_LAUNCH, Shelf, account, shelf
 from tests.web.chromium import EXECUTABLE, Page, open_page
@@ -43,6 +44,9 @@ PLAYERS_VIEWS: Final = {
 }
 OPERATORS_VIEWS: Final = {
     "machines": "document.querySelector('main').innerText.includes('Dallas')",
+    "map": "document.querySelector('main table')?.innerText.includes('Dallas')",
+    "money": "document.querySelector('.receipts') && document.querySelector('.chart rect')",
+    "health": "document.querySelector('main').innerText.includes('Game Boy') && document.querySelector('.id')",
 }
 
 
@@ -54,6 +58,9 @@ async def fill(shelf: Shelf) -> None:
     await db.insert(a_launch(LAUNCH, status=LaunchStatus.READY, steps=steps, vm_id="200000000000000009"))
     await db.insert(a_vm("200000000000000009", launch_id=LAUNCH, warnings=None))
     await db.insert(an_event(LAUNCH, 1, LaunchStatus.READY))
+    await db.insert(an_interval("200000000000000009", 1, soon - timedelta(minutes=60), None))
+    await shelf.gateway.data("CreateApiKey", OPERATOR, input={"name": "webshop", "role": "SERVICE"})
+    await shelf.gateway.data("SetSpendingLimit", OPERATOR, input={"period": "MONTHLY", "amount": "20"})
     await db.insert(a_launch(OTHER_LAUNCH, status=LaunchStatus.RUNNING, game_id="splatoon", estimated_ready_at=soon))
     await db.insert(an_event(OTHER_LAUNCH, 1))
     await shelf.upload(MONDAY, b"level 1")

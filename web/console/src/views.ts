@@ -30,8 +30,10 @@ const EVERYONE: readonly Role[] = ["PLAYER", "OPERATOR", "SERVICE"];
 export const VIEWS: readonly View[] = [
   { path: "play", title: "play.title", roles: EVERYONE, load: () => import("./views/play") },
   { path: "saves", title: "saves.title", roles: EVERYONE, load: () => import("./views/saves") },
+  { path: "map", title: "map.title", roles: OPERATORS, load: () => import("./views/map") },
   { path: "machines", title: "machines.title", roles: OPERATORS, load: () => import("./views/machines") },
   { path: "money", title: "money.title", roles: OPERATORS, load: () => import("./views/money") },
+  { path: "health", title: "health.title", roles: OPERATORS, load: () => import("./views/health") },
 ];
 
 export function viewsOf(role: Role): readonly View[] {
