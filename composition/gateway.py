@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from auth.api_keys import ApiKeys, KeyHasher, load_or_create_secret
 from auth.authenticator import Authenticator
@@ -28,6 +29,7 @@ from fleet.service import MachineService
 from fleet.vm_feed import VmFeed
 from launch.image_service import ImageService
 from launch.launch_feed import LaunchFeed
+from launch.launch_times import launch_times
 from launch.playable_time import PlayableTimes
 from launch.progress_feed import ProgressFeed
 from launch.service import LaunchService
@@ -47,6 +49,7 @@ from web.app import create_app
 from web.gateway import Gateway, WebLimits
 from web.header_limits import HeadLimits
 from web.health import Readiness, database_check
+from web.launch_times_page import LaunchTimesPage, this_quarter
 from web.proxies import TrustedProxies
 
 _CLOUD_PATIENCE_S: Final = 2.0  # how long an answer waits for a cloud or the bucket before the last known data is used
@@ -113,8 +116,16 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
         open_explorer=development,
         tls_only=not development,
         metrics=gateway_metrics_page(settings, parts, gateway),
+        routes=_public_routes(settings, parts),
         lifespan=lifespan,
     )
+
+
+def _public_routes(settings: Settings, parts: Dependencies) -> list[BaseRoute]:
+    """Return the routes that are public by an operator's choice."""
+    if not settings.public_launch_times:
+        return []
+    return LaunchTimesPage(lambda: launch_times(parts.db, this_quarter())).routes()
 
 
 def _services(

@@ -107,6 +107,12 @@ class GatewaySettings(BaseSettings):
     max_subscription_minutes: float = Field(
         360.0, gt=0, le=10_080, description="How long a subscription may last.", examples=["360"]
     )
+    public_launch_times: bool = Field(
+        False,
+        description="Show everyone how long launches took by month, cloud and site, and how many promises were kept, "
+        "at `/launch-times` and `/launch-times.json`. Otherwise operators alone see it (`launchTimes`).",
+        examples=["true"],
+    )
     max_batch_size: int = Field(
         1, ge=1, le=100, description="Operations in one JSON array; 1 refuses arrays.", examples=["10"]
     )
