@@ -23,6 +23,7 @@ from starlette.applications import Starlette
 from composition.announcement import log_start, print_startup_text
 from composition.commands import (
     adopt_once,
+    build_images_once,
     claim_with,
     one_line_errors,
     rebuild_rollups,
@@ -46,7 +47,16 @@ from web.logging_setup import configure_logging
 from web.metrics_endpoint import metrics_endpoint
 
 # `python -m fleet.sweep` and `python -m fleet.rescue` import theirs from here.
-__all__ = ["adopt_once", "main", "one_line_errors", "prepare_database", "rescue_once", "serve", "sweep_once"]
+__all__ = [
+    "adopt_once",
+    "build_images_once",
+    "main",
+    "one_line_errors",
+    "prepare_database",
+    "rescue_once",
+    "serve",
+    "sweep_once",
+]
 
 log = logging.getLogger("server")
 

@@ -80,6 +80,22 @@ async def adopt_once() -> list[Action]:
         return await adoption_of(parts).adopt(held)
 
 
+async def build_images_once(location: str) -> list[str]:
+    """Have the running service make the disk image of a location; return its name at Google, if it was made."""
+    from launch.golden_images import BUILD_IMAGES, BuildImagesWorkflow, ImageBuilds  # noqa: PLC0415
+    from launch.temporal_client import connect  # noqa: PLC0415  (loads the worker's packages)
+
+    async with open_claimed(load_settings()) as parts:
+        address = parts.engine_address
+        client = await connect(address)
+        return await client.execute_workflow(
+            BuildImagesWorkflow.run,
+            ImageBuilds((location,)),
+            id=f"{BUILD_IMAGES}-{location}-{address.task_queue}",
+            task_queue=address.task_queue,
+        )
+
+
 async def rescue_once(address: Address) -> list[RescuedSlot]:
     """Bring the saves that lie on a host into the bucket; return the outcome of each slot."""
     from fleet.rescue import rescue  # noqa: PLC0415  (a gateway never loads asyncssh)

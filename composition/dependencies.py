@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from billing.google_prices import GooglePrices
@@ -33,6 +34,7 @@ from fleet.sweep_plan import Inventory
 from launch.playable_time import PlayableTimes
 from launch.workflow_client import EngineAddress, LazyWorkflowClient
 from models.database import Database
+from models.golden_images import GoldenImages
 from models.write_probe import WriteProbe
 from placement.geocoding import Geocoder
 from placement.google_network_order import NetworkOrders
@@ -105,6 +107,7 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[De
                 tokens,
                 GooglePrices(db).current,
                 compute=compute_engine(settings, http),
+                images=_golden_images(settings, db),
             )
             stack.push_async_callback(google.close)
             providers.append(google)
@@ -142,6 +145,13 @@ async def compose(settings: Settings, *, works: bool = True) -> AsyncIterator[De
             tensordock_account=tensordock.account,
             metrics=metrics,
         )
+
+
+def _golden_images(settings: Settings, db: Database) -> GoldenImages | None:
+    """Return the prepared disk images; None if none are made."""
+    if not settings.golden_image_locations:
+        return None
+    return GoldenImages(db, timedelta(days=4 * settings.golden_image_days))
 
 
 def _database(settings: Settings, metrics: Metrics) -> Database:

@@ -16,7 +16,7 @@ from billing.rollups import Rollups
 from billing.tensordock_billing import BalanceSampler
 from billing.webhooks import AlertWebhooks, Webhook
 from composition.dependencies import Dependencies
-from composition.providers import catalog_of_prices, google_tokens
+from composition.providers import catalog_of_prices, compute_engine, google_tokens
 from composition.waiting import retry_until_available
 from fleet.adoption import Adoption
 from fleet.service import MachineCommandClient, MachineService
@@ -25,6 +25,7 @@ from launch.game_source import GameSource
 from launch.service import LaunchService
 from providers.container_registry import ContainerRegistry
 from providers.google.billing_export import BillingExport
+from providers.google.images import GoogleImages
 from providers.tensordock.provider import ORDERS_UNDER_WAY_S
 from settings import Settings, SettingsError
 from streaming.emulator_images import EmulatorImages
@@ -49,6 +50,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
     from fleet.spending_workflows import ensure_spending_schedule
     from fleet.warm_pool.workflows import ensure_warm_pool_schedule
     from launch.ended_runs import InterruptedLaunches
+    from launch.golden_images import ensure_build_schedule
     from launch.image_refresh import ImageRefreshing, ensure_image_schedule
     from launch.recovery import LaunchRecovery, ensure_rescue_schedule
     from launch.scheduled.starting import StartingScheduled
@@ -71,6 +73,8 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
             await ensure_purge_schedule(client, queue)
             await prices.ensure_schedule(client, queue)
             await ensure_image_schedule(client, queue, timedelta(hours=settings.image_check_hours))
+            if settings.golden_image_locations:
+                await ensure_build_schedule(client, queue, timedelta(days=settings.golden_image_days))
             other = await claim_queue(client, queue, settings.deployment, adopt=adopt)
         if other is not None:
             raise SettingsError(
@@ -93,6 +97,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         SavePurge(parts.bucket, timedelta(days=settings.saves_undelete_days)),
         prices,
         ImageRefreshing(_images(settings, parts)),
+        _image_building(settings, parts),
         BillingActivities(Rollups(parts.db), BalanceSampler(parts.db, parts.balance), _billing_export(settings, parts)),
         _spending(settings, parts),
         failed=parts.metrics.activity_failed,
@@ -139,6 +144,22 @@ def _activities(settings: Settings, parts: Dependencies, engine: MachineCommandC
         PairingActivities(db, streaming),
         InterruptionActivities(db, registry, streaming, launches),
     ]
+
+
+def _image_building(settings: Settings, parts: Dependencies) -> object:
+    from launch.golden_images import Google, ImageBuilding
+
+    assert parts.streaming is not None, "a worker connects to machines"
+    compute = compute_engine(settings, parts.http)
+    return ImageBuilding(
+        parts.db,
+        _launches(settings, parts),
+        MachineService(parts.db, parts.engine, parts.engine, deployment=settings.deployment),
+        parts.streaming,
+        None if compute is None else Google(compute, GoogleImages(compute), settings.golden_image_locations),
+        _images(settings, parts).pinned,
+        deployment=settings.deployment,
+    )
 
 
 def _warm_pool(settings: Settings, parts: Dependencies) -> list[object]:

@@ -28,6 +28,7 @@ from launch.messages import StepInput
 from launch.records import require_launch, require_launched_vm
 from launch.warnings import add_warning
 from models.database import Database, Document
+from models.golden_images import is_copied
 from models.launches import Launch, LaunchStepName, StepStatus
 from models.vms import Vm
 from providers.base import ProgressCallback
@@ -73,6 +74,8 @@ class SetupActivities:
         """Wait for SSH and pin the host key that the machine shows first."""
         vm = await require_launched_vm(self._db, on.vm_id)
         host_key = await while_on(self._registry, vm, self._streaming.read_host_key(address_of(vm)))
+        if await is_copied(self._db, host_key):
+            raise MachineLostError("the machine has the SSH host key of its disk image, which others have as well")
         await self._db.update(Vm, {"_id": vm.id, "ssh_host_key": vm.ssh_host_key}, {"$set": {"ssh_host_key": host_key}})
         return Done("The machine responds")
 

@@ -21,6 +21,7 @@ from fleet.schedules import SweepWorkflow
 from fleet.spending_workflows import TellAlertWorkflow, WatchSpendingWorkflow
 from fleet.warm_pool.workflows import WarmMachineWorkflow, WarmPoolWorkflow
 from fleet.workflow import MachineWorkflow
+from launch.golden_images import BuildImagesWorkflow
 from launch.image_refresh import RefreshImagesWorkflow
 from launch.recovery import RescueWorkflow
 from launch.scheduled.workflow import StartScheduledWorkflow
@@ -93,7 +94,7 @@ _PLAIN: Final = (
 
 _WORKFLOWS: Final = (
     *(LaunchWorkflow, RescueWorkflow, MachineWorkflow, SweepWorkflow, PriceRefreshWorkflow),
-    *(RefreshImagesWorkflow, PairingWorkflow),
+    *(RefreshImagesWorkflow, PairingWorkflow, BuildImagesWorkflow),
     *(WarmPoolWorkflow, WarmMachineWorkflow, StartScheduledWorkflow),
     PurgeDeletedSavesWorkflow,
     *(

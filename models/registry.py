@@ -11,6 +11,7 @@ from models.catalog import ConsoleSettings
 from models.cloudypad_states import CloudyPadState
 from models.deployment import DeploymentRecord
 from models.emulator_images import EmulatorImage
+from models.golden_images import GoldenImage
 from models.google_prices import GoogleRegionPrices
 from models.idempotency import IdempotencyKey
 from models.launch_times import LaunchTime
@@ -41,6 +42,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     EmulatorImage,
     FullSite,
     GeocodedPlace,
+    GoldenImage,
     GoogleRegionPrices,
     IdempotencyKey,
     Launch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -41,6 +41,20 @@ class ProviderSettings(BaseSettings):
         pattern=r"^ubuntu[a-z0-9_]{4,60}$",
         description="Disk image of new TensorDock machines. The set-up leaves out a driver that the image has.",
         examples=["ubuntu2404"],
+    )
+    golden_image_locations: Annotated[tuple[Literal["us", "eu", "asia"], ...], NoDecode] = Field(
+        (),
+        description="Where prepared disk images are made at Google and machines are created from them: `us`, `eu`, "
+        "`asia`, separated by commas. Absent: every machine at Google is set up in full.",
+        examples=["us,eu"],
+    )
+    golden_image_days: float = Field(
+        7.0,
+        gt=0,
+        le=365,
+        description="How often, in days, prepared disk images are made again. Images older than four times as much are "
+        "not used.",
+        examples=["7"],
     )
     wolf_control_port: int = Field(
         47999,
@@ -206,6 +220,11 @@ class ProviderSettings(BaseSettings):
         examples=["1"],
     )
     simulator_seed: int = Field(1, description="Random seed of the simulated clouds.", examples=["42"])
+
+    @field_validator("golden_image_locations", mode="before")
+    @classmethod
+    def _locations(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("rtt_probe_urls", mode="before")
     @classmethod

@@ -27,6 +27,7 @@ from simulator.delays import SHORT, Delays
 from simulator.google.catalog import BillingCatalog
 from simulator.google.compute import GoogleMachines
 from simulator.google.compute_api import ComputeApi
+from simulator.google.images import Images
 from simulator.google.instance_metadata import InstanceMetadataApi
 from simulator.google.interruptions import Interruptions, metadata_by_address
 from simulator.google.location_finder import LocationFinderApi
@@ -77,6 +78,7 @@ class Simulation:
         self.tensordock = TensorDock(options.state_dir, self.park, self.clock, customer, seed=options.seed)
         self._google: GoogleRoutes | None = None
         self._instance_metadata: InstanceMetadataApi | None = None
+        self._images: Images | None = None
         self._catalog = BillingCatalog(options.host, StateFile(options.state_dir / "google" / "catalog.json"))
         self._running = AsyncExitStack()
         self._port = options.port
@@ -149,6 +151,10 @@ class Simulation:
         self._running.push_async_callback(interruptions.close)
         self._google = GoogleRoutes(machines, park, interruptions)
         self._instance_metadata = InstanceMetadataApi(metadata_by_address(machines, park))
+        images = Images(machines, park, self.clock, self.options.state_dir / "google" / "images")
+        self._running.push_async_callback(images.close)
+        images.restore()
+        self._images = images
         await machines.restore()
 
         def switched_off_inside(machine_id: str) -> None:
@@ -182,6 +188,8 @@ class Simulation:
             ComputeApi(self._google.machines).add_routes(app.router)
         if self._instance_metadata:
             self._instance_metadata.add_routes(app.router)
+        if self._images:
+            self._images.add_routes(app.router)
         if isinstance(self.park, MachinePark):
             PlayerRoutes(self.park).add_routes(app.router, CONTROL)
             RegistryApi(self.park.images).add_routes(app.router, CONTROL)

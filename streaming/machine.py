@@ -6,7 +6,7 @@ ProviderRefusedError (another host key or bad configuration: stop) and MachineLo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -23,6 +23,7 @@ from streaming.addresses import Address
 from streaming.apps import GameToPlay, app_of
 from streaming.control_port import CONTROL_PORT, SAMPLE_S, Reading, prepare
 from streaming.dead_man_switch import arm_shutdown_timer
+from streaming.disk_image import prepare_for_image
 from streaming.driver import has_driver
 from streaming.emulator_files import bring_core
 from streaming.images import pull_image
@@ -243,6 +244,12 @@ class StreamingMachines:
     async def save_in_time(self, address: Address, slot: SaveSlot, until: datetime) -> TimedUpload:
         """End the games and upload the saves until this moment, the most valuable first."""
         return await self._on(address, lambda shell: upload_in_time(shell, self._saves_of(address), slot, until))
+
+    async def prepare_for_image(
+        self, address: Address, images: Sequence[str], user_id: str, report: ProgressCallback = no_progress
+    ) -> None:
+        """Pull these container images, and delete what no other machine may have, for an image of the disk."""
+        await self._on(address, lambda shell: prepare_for_image(shell, images, user_id, report))
 
     async def release_shutdown(self, address: Address) -> None:
         """Let a shutdown of a machine at Google go on at once, without the time that is kept for its saves."""

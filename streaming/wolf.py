@@ -70,11 +70,11 @@ def build_configuration(existing: str, app: App) -> str:
     config.setdefault("uuid", str(uuid4()))
     config.pop("apps", None)  # older versions kept them here; newer ones ignore it
     config["profiles"] = [{"id": _LISTED, "name": "Moonlight", "apps": [app.table()]}]
-    return _serialize(_set_client_folders(config, app.state_folder))
+    return serialize(_set_client_folders(config, app.state_folder))
 
 
 def _with_state_folder(existing: str, state_folder: str) -> str:
-    return _serialize(_set_client_folders(_parse(existing), state_folder))
+    return serialize(_set_client_folders(_parse(existing), state_folder))
 
 
 def _set_client_folders(config: dict[str, Any], state_folder: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _parse(text: str) -> dict[str, Any]:
         return {}
 
 
-def _serialize(config: dict[str, Any]) -> str:
+def serialize(config: dict[str, Any]) -> str:
     """Write plain values before tables, as TOML requires."""
     ordered = sorted(config.items(), key=lambda item: _is_table(item[1]))
     return tomlkit.dumps(dict(ordered))

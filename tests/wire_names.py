@@ -24,6 +24,7 @@ from fleet.schedules import SWEEP
 from fleet.spending_workflows import WATCH_SPENDING, alert_workflow_id
 from fleet.warm_pool.messages import warm_workflow_id
 from fleet.warm_pool.workflows import WARM_POOL
+from launch.golden_images import BUILD_IMAGES
 from launch.image_refresh import REFRESH_IMAGES
 from launch.recovery import RESCUE
 from launch.scheduled.workflow import START_SCHEDULED
@@ -37,7 +38,7 @@ from web.metrics import Metrics
 
 LIST: Final = Path(__file__).with_name("wire_names.txt")
 _SCHEDULED: Final = (
-    *(*INTERVALS, SWEEP, WATCH_SPENDING, RESCUE, REFRESH_PRICES, REFRESH_IMAGES),
+    *(*INTERVALS, SWEEP, WATCH_SPENDING, RESCUE, REFRESH_PRICES, REFRESH_IMAGES, BUILD_IMAGES),
     *(WARM_POOL, START_SCHEDULED),
 )
 

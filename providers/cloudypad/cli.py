@@ -19,6 +19,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from errors import NoCapacityError, ProviderBusyError, ProviderError, ProviderRe
 from providers.base import ProgressCallback, no_progress
 from providers.cloudypad import commands
 from providers.cloudypad.commands import GcpOrder
+from providers.cloudypad.disk_images import state_of
 from providers.cloudypad.error_parsing import reason_in
 from providers.cloudypad.instance_lease import InstanceLease, StateStore
 from providers.cloudypad.instances import Instance, parse_instance, parse_names
@@ -62,6 +64,9 @@ _MEANINGS: Final = (
     (re.compile(r"spawn \S+ ENOENT|^error: ", re.MULTILINE), ProviderRefusedError),
     (re.compile(_PROMPTED), ProviderRefusedError),
 )
+_WITHOUT_SETUP: Final = MappingProxyType({"CLOUDYPAD_SKIP_CONFIGURATION": "true"})
+_NO_VARIABLES: Final[Mapping[str, str]] = MappingProxyType({})
+_LOOK_S: Final = 2.0
 _CONFIG: Final = """\
 version: "1"
 analytics:
@@ -157,6 +162,29 @@ class CloudyPadCli:
         argv = commands.create_gcp(turn.name, order, key_path)
         await self._run(turn, commands.with_lock_broken(argv) if again else argv, report)
         return await self._get_configured(turn.name)
+
+    async def create_gcp_from_image(
+        self, turn: Turn, order: GcpOrder, key_path: Path, image: str, report: ProgressCallback = no_progress
+    ) -> Instance:
+        """Rent a machine at Google Cloud from a prepared image, without any set-up. It may lack what it needs."""
+        self._files(turn.name).write_state(state_of(turn.name, order, key_path, image))
+        await self._run(turn, commands.deploy(turn.name), report, _WITHOUT_SETUP)
+        return await self._get_configured(turn.name)
+
+    async def await_ready(self, name: str, within_s: float) -> bool:
+        """Wait until the instance's streaming server responds; return whether it did in this time."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        while True:
+            instance = await self.get(name)
+            if instance is not None and instance.ready:
+                return True
+            if asyncio.get_running_loop().time() >= deadline:
+                return False
+            await asyncio.sleep(_LOOK_S)
+
+    async def set_up(self, turn: Turn, report: ProgressCallback = no_progress) -> None:
+        """Run the full set-up on a machine within this turn."""
+        await self._run(turn, commands.configure(turn.name), report)
 
     async def get(self, name: str) -> Instance | None:
         """Return an instance, or None if CloudyPad does not know it.
@@ -264,30 +292,43 @@ class CloudyPadCli:
         async with self._queries:
             return await self._execute(argv, _SILENT, self._short_s, no_progress, None)
 
-    async def _run(self, turn: Turn, argv: list[str], report: ProgressCallback) -> None:
+    async def _run(
+        self, turn: Turn, argv: list[str], report: ProgressCallback, variables: Mapping[str, str] = _NO_VARIABLES
+    ) -> None:
         """Run a command that changes the instance, reporting progress and storing the state while it runs.
 
         Raises the error that the output means.
         """
-        work = self._run_in_turn(turn.lock, argv, report)
+        work = self._run_in_turn(turn.lock, argv, report, variables)
         finished = await (work if turn.lease is None else turn.lease.run_leased(work))
         if finished.exit_code != 0 or _PROMPTED in finished.stdout:
             raise _failure(argv[0], finished)
 
-    async def _run_in_turn(self, lock: int, argv: list[str], report: ProgressCallback) -> Finished:
+    async def _run_in_turn(
+        self, lock: int, argv: list[str], report: ProgressCallback, variables: Mapping[str, str]
+    ) -> Finished:
         async with self._runs:
-            return await self._run_breaking_lock(lock, argv, report)
+            return await self._run_breaking_lock(lock, argv, report, variables)
 
-    async def _run_breaking_lock(self, lock: int, argv: list[str], report: ProgressCallback) -> Finished:
-        finished = await self._execute(argv, _WARNINGS, self._long_s, report, lock)
+    async def _run_breaking_lock(
+        self, lock: int, argv: list[str], report: ProgressCallback, variables: Mapping[str, str]
+    ) -> Finished:
+        finished = await self._execute(argv, _WARNINGS, self._long_s, report, lock, variables)
         locked = finished.exit_code != 0 and any(word in finished.stdout for word in _LOCKED)
         if locked and argv != commands.with_lock_broken(argv):
             # This process holds the instance's own lock, so the process that locked the stack has died.
-            finished = await self._execute(commands.with_lock_broken(argv), _WARNINGS, self._long_s, report, lock)
+            broken = commands.with_lock_broken(argv)
+            finished = await self._execute(broken, _WARNINGS, self._long_s, report, lock, variables)
         return finished
 
     async def _execute(
-        self, argv: list[str], level: str, deadline_s: float, report: ProgressCallback, lock: int | None
+        self,
+        argv: list[str],
+        level: str,
+        deadline_s: float,
+        report: ProgressCallback,
+        lock: int | None,
+        variables: Mapping[str, str] = _NO_VARIABLES,
     ) -> Finished:
         await asyncio.to_thread(self._prepare_home)
         progress = ProgressReporter(report)
@@ -299,7 +340,7 @@ class CloudyPadCli:
 
             finished = await run_to_end(
                 [self._command, *argv],
-                environment=self._environment(level),
+                environment={**self._environment(level), **variables},
                 folder=self._home,
                 deadline_s=deadline_s,
                 on_line=read,

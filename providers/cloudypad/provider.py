@@ -43,6 +43,7 @@ from providers.base import (
 from providers.cloudypad import gcp
 from providers.cloudypad.cli import CloudyPadCli, Turn
 from providers.cloudypad.commands import GcpOrder
+from providers.cloudypad.disk_images import DiskImages, NoDiskImages
 from providers.cloudypad.gce_state import GceStateOverlay
 from providers.cloudypad.health import Health
 from providers.cloudypad.instances import Instance
@@ -58,6 +59,9 @@ log = logging.getLogger(__name__)
 _TAG: Final = re.compile(
     rf"(?=.{{1,45}}$){DEPLOYMENT}-[0-9]{{1,30}}"
 )  # `cloudypad-…-network` has at most 63 characters
+_IMAGE_FAULT: Final = re.compile(
+    r"/images/[^ ]*' was not found|resource\.(?:initializeParams\.)?sourceImage|image", re.I
+)
 _ASKED_AT_ONCE: Final = 2  # each query costs CloudyPad seconds of CPU time
 _STARTED: Final = frozenset({MachineState.RUNNING, MachineState.STARTING, MachineState.CREATING})
 _STOPPED: Final = frozenset({MachineState.STOPPED_RELEASED, MachineState.STOPPING})
@@ -86,6 +90,7 @@ class CloudyPadOptions:
     autostop_s: int = 2 * 60 * 60
     tag_prefix: str = PREFIX
     simulated: bool = False
+    ready_within_s: float = 120.0  # for a machine from a prepared image
     list_kept_s: float = 120.0  # reading it costs CloudyPad ten seconds of CPU time
     health_kept_s: float = 60.0
 
@@ -107,9 +112,11 @@ class CloudyPad:
         prices: Callable[[], Awaitable[Prices]] = _shipped,
         today: Callable[[], date] = _today,
         compute: ComputeEngine | None = None,
+        images: DiskImages | None = None,
     ) -> None:
         self._options = options
         self._cli = cli
+        self._images = images or NoDiskImages()
         self._current_prices = prices
         self._today = today
         self._prices = shipped_prices()
@@ -241,7 +248,7 @@ class CloudyPad:
             report(f"Ordering the machine at Google Cloud in {order.zone}")
             await permit()
             try:
-                instance = await self._cli.create_gcp(turn, order, self._options.key_path, report, again=again)
+                instance = await self._create(turn, order, report, again=again)
             except (RegionQuotaError, AccountQuotaError):
                 await self._clean_up(turn, report)
                 raise
@@ -254,6 +261,30 @@ class CloudyPad:
         if not orders:
             raise NoCapacityError("no zone offers this machine")
         raise NoCapacityError(f"no zone of {orders[0].region} has this machine available ({'; '.join(reasons)})")
+
+    async def _create(self, turn: Turn, order: GcpOrder, report: ProgressCallback, *, again: bool) -> Instance:
+        """Create the machine from a prepared image if there is one that works, else with the full set-up."""
+        image = None if again else await self._images.find(order.region, turn.name)
+        if image is None:
+            return await self._cli.create_gcp(turn, order, self._options.key_path, report, again=again)
+        report("Creating the machine from a prepared disk image")
+        try:
+            instance = await self._cli.create_gcp_from_image(turn, order, self._options.key_path, image, report)
+        except ProviderError as error:
+            if isinstance(error, NoCapacityError) or _IMAGE_FAULT.search(error.message) is None:
+                raise
+            await self._clean_up(turn, report)
+            await self._report_image(image, error.message, report)
+            return await self._cli.create_gcp(turn, order, self._options.key_path, report)
+        if await self._cli.await_ready(turn.name, self._options.ready_within_s):
+            return instance
+        await self._report_image(image, "its streaming server does not respond", report)
+        await self._cli.set_up(turn, report)
+        return instance
+
+    async def _report_image(self, image: str, problem: str, report: ProgressCallback) -> None:
+        report(f"The prepared disk image cannot be used, so the machine is set up in full: {problem}")
+        await self._images.record_problem(image, problem)
 
     async def _clean_up(self, turn: Turn, report: ProgressCallback) -> None:
         """Remove resources of a failed order. Networks, addresses and disks remain, and some of them cost money."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -62,6 +62,13 @@ class InstanceHome:
     def signature(self) -> Signature:
         """Return a value that changes with any file."""
         return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in _stats(self._home, self._files()))
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Write the state of an instance that CloudyPad creates next."""
+        self._state_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = self._state_file.with_name(f".state.{secrets.token_hex(4)}")
+        draft.write_text(yaml.safe_dump(dict(state), sort_keys=False))
+        draft.rename(self._state_file)
 
     def pack(self) -> bytes | None:
         """Return the packed files, or None while there is no state or it is being written."""

@@ -56,7 +56,7 @@ class ComputeEngine:
     ) -> None:
         self._http = http
         self._tokens = tokens
-        self._project = project
+        self.project = project
         self._base = f"{url.rstrip('/')}/compute/v1/projects/"
         self._within_s = within_s
 
@@ -65,7 +65,7 @@ class ComputeEngine:
 
         Returns None if Google states that there is none. Raises a ProviderError if it does not respond.
         """
-        path = f"{quote(self._project)}/zones/{quote(zone, safe='')}/instances/{quote(name, safe='')}"
+        path = f"{quote(self.project)}/zones/{quote(zone, safe='')}/instances/{quote(name, safe='')}"
         async with _time_limit(self._within_s):
             found = await self._resource(path)
             if found is not None:
@@ -99,6 +99,11 @@ class ComputeEngine:
             pages = self._pages(f"labels.{key}:*")
             return [_server(raw) async for page in pages for raw in _instances_of(page)]
 
+    async def request(self, method: str, path: str, body: object = None) -> Mapping[str, Any] | None:
+        """Send a request about a resource below `projects/`. Returns None if the resource does not exist."""
+        async with _time_limit(self._within_s):
+            return await self._request(method, path, body)
+
     async def _first(self, condition: str) -> GoogleServer | None:
         """Return one instance that matches the filter, in any zone."""
         async with aclosing(self._pages(condition)) as pages:
@@ -115,7 +120,7 @@ class ComputeEngine:
         token = ""
         for _ in range(_MOST_PAGES):
             query = urlencode({"filter": condition, **({"pageToken": token} if token else {})})
-            page = await self._request("GET", f"{quote(self._project)}/aggregated/instances?{query}")
+            page = await self._request("GET", f"{quote(self.project)}/aggregated/instances?{query}")
             if page is None or page.get("unreachables"):
                 raise ProviderBusyError("Compute Engine did not list every zone")
             yield page
@@ -211,11 +216,12 @@ def _server(raw: Mapping[str, Any]) -> GoogleServer:
         labels=_labels(raw),
         fingerprint=str(raw.get("labelFingerprint", "")),
         disks=tuple(path for path in map(_below_projects, sources) if path),
-        stopped_at=_moment(raw.get("lastStopTimestamp")),
+        stopped_at=moment_of(raw.get("lastStopTimestamp")),
     )
 
 
-def _moment(value: object) -> datetime | None:
+def moment_of(value: object) -> datetime | None:
+    """Return the time in Google's text; None if it has none."""
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:

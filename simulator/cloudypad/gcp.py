@@ -147,6 +147,7 @@ def _order(found: State) -> dict[str, Any]:
         "user": given["ssh"]["user"],
         "public_key": _public_key(given["ssh"]),
         **{key: given[key] for key in ("projectId", "zone", "machineType", "acceleratorType", "useSpot")},
+        **({"imageId": given["imageId"]} if given.get("imageId") else {}),
     }
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ EXHAUSTED = (
 QUOTA = (
     "Error creating instance: googleapi: Error 403: Quota '{name}' exceeded.  Limit: {limit} {where}., quotaExceeded"
 )
+NO_IMAGE = "Error creating instance: googleapi: Error 404: The resource '{}' was not found, notFound"
 _GONE = ("GIVEN_UP", "VANISHED")
 
 
@@ -75,6 +76,7 @@ class GoogleMachines:
     def __init__(self, park: MachinePark, clock: Clock, folder: Path) -> None:
         self.full_zones: set[str] = set()
         self.quotas_used_up: list[tuple[str, str | None]] = []  # by name, and the region that it counts in
+        self.image_folder: Callable[[str], Path | None] = lambda image_id: None
         self.lives = Lives(folder / "lives.json")
         self._park = park
         self._clock = clock
@@ -106,6 +108,8 @@ class GoogleMachines:
             if str(order["zone"]) in self.full_zones:
                 raise CloudError(EXHAUSTED.format(**order))
             self._require_quota(str(order["zone"]))
+            if order.get("imageId") and self.image_folder(str(order["imageId"])) is None:
+                raise CloudError(NO_IMAGE.format(order["imageId"]))
             server = _ordered(order)
             self._servers[name] = server
             self.move(server, "PROVISIONING")
@@ -113,7 +117,7 @@ class GoogleMachines:
                 server.id,
                 user=server.user,
                 authorized_keys=[server.public_key],
-                prepare_disk=lambda folder: disks.restore(self._image(name), folder),
+                prepare_disk=lambda folder: self._prepare_disk(folder, name, order.get("imageId")),
             )
             disks.load_folder(self._park.machine(server.id).tree, DATA_FOLDER, self._snapshot(name))
             await self._boot(server)
@@ -203,6 +207,14 @@ class GoogleMachines:
         for server in self.all():
             await self.delete(server.name)
         self.lives.clear()
+
+    def _prepare_disk(self, folder: Path, name: str, image_id: object) -> None:
+        given = self.image_folder(str(image_id)) if image_id else None
+        if given is None:
+            disks.restore(self._image(name), folder)
+        else:
+            disks.restore(given, folder)
+            disks.renew(folder)
 
     def _require_quota(self, zone: str) -> None:
         for name, region in self.quotas_used_up:

@@ -89,16 +89,23 @@ class ComputeApi:
 
     def _told(self, handler: Handler) -> Handler:
         async def told(request: web.Request) -> web.Response:
-            try:
-                if self.fault:
-                    raise RefusedError(self.fault, "ordered", "ordered")
-                return await handler(request)
-            except (ValueError, json.JSONDecodeError):
-                return _refusal(RefusedError(400, "Invalid value.", "invalid"))
-            except RefusedError as error:
-                return _refusal(error)
+            if self.fault:
+                raise RefusedError(self.fault, "ordered", "ordered")
+            return await handler(request)
 
-        return told
+        return errors_as_json(told)
+
+
+def errors_as_json(handler: Handler) -> Handler:
+    async def explained(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except (ValueError, json.JSONDecodeError):
+            return _refusal(RefusedError(400, "Invalid value.", "invalid"))
+        except RefusedError as error:
+            return _refusal(error)
+
+    return explained
 
 
 def _names(server: Server, kind: str) -> tuple[str, ...]:

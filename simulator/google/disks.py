@@ -25,6 +25,18 @@ def save(machine_folder: Path, image: Path, without: str) -> None:
         _remove(image / "root" / path)
 
 
+def save_whole(machine_folder: Path, image: Path) -> None:
+    """Copy a machine's whole disk, with its identity."""
+    _replace(machine_folder / "root", image / "root")
+    shutil.copyfile(machine_folder / "owners.json", image / "owners.json")
+
+
+def renew(machine_folder: Path) -> None:
+    """Delete what the first boot of another machine makes anew, as Ubuntu's cloud-init does with SSH host keys."""
+    for path in NOT_IN_IMAGES:
+        _remove(machine_folder / "root" / path)
+
+
 def restore(image: Path, machine_folder: Path) -> None:
     """Write a machine's disk from an image. Without an image nothing happens."""
     if image.is_dir():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 from errors import GatewayError, ProviderError, ProviderRefusedError
@@ -41,6 +42,7 @@ class FakeStreaming:
         self.library_lost = False
         self.left_out: tuple[LeftOut, ...] = ()
         self.notices: asyncio.Queue[Notice] = asyncio.Queue()  # what is announced next
+        self.prepared: list[str] = []  # for a disk image, by the user of each machine
         self.cut = False  # the time is too short for all saves
         self.host_key = HOST_KEY
         self.dead_man_s = 0.0
@@ -118,6 +120,13 @@ class FakeStreaming:
         await self._enter("save_in_time")
         self.uploaded.append(slot)
         return TimedUpload(UploadReport(self.outcome, left_out=self.left_out), complete=not self.cut)
+
+    async def prepare_for_image(
+        self, address: Address, images: Sequence[str], user_id: str, report: ProgressCallback
+    ) -> None:
+        await self._enter("prepare_for_image")
+        assert all(image.endswith("@pinned") for image in images)
+        self.prepared.append(user_id)
 
     async def release_shutdown(self, address: Address) -> None:
         await self._enter("release_shutdown")

@@ -47,6 +47,7 @@ from fleet.warm_pool.messages import warm_workflow_id
 from fleet.warm_pool.planning import WarmPlanning
 from fleet.warm_pool.workflows import WarmPoolWorkflow
 from fleet.workflow import MachineWorkflow
+from launch.golden_images import BuildImagesWorkflow
 from launch.image_refresh import ImageRefreshing, RefreshImagesWorkflow
 from launch.recovery import LaunchRecovery, RescueWorkflow
 from launch.scheduled.starting import StartingScheduled
@@ -56,14 +57,16 @@ from models.launches import LaunchStatus
 from models.limits import AlertLevel, LimitPeriod, SpendingAlert, SpendingStop
 from models.roles import Role
 from models.usage import UsageInterval
-from models.vms import Vm, VmStatus
+from models.vms import Notice, Vm, VmStatus
 from placement.geocoding import Geocoder
 from placement.ranking import Placements
 from providers.base import MachineState
 from providers.http import Http
 from providers.storage.bucket import Bucket
 from streaming.emulator_images import EmulatorImages
+from tests.fleet.test_interruptions import machine_at_google
 from tests.fleet.warm_pool.pool import a_machine
+from tests.launch.test_golden_images import Built
 from tests.launch.test_versions import Builds, until_on
 from tests.launch.test_warm_launch import ready_machine
 from tests.providers.games_bucket import bucket, server
@@ -367,6 +370,23 @@ async def test_start_scheduled(world: World, record: Record) -> None:
     async with build_worker(world.client, QUEUE + "-scheduled", starting):
         await run(world, StartScheduledWorkflow, "start-scheduled", "-scheduled")
     await record("start-scheduled", f"start-scheduled-{QUEUE}")
+
+
+async def test_machine_taken_by_its_cloud(world: World, record: Record) -> None:
+    vm = await machine_at_google(world)
+    world.streaming.notices.put_nowait(Notice.MAINTENANCE)
+    await world.until_changed(vm, lambda now: now.notice is Notice.MAINTENANCE)
+    world.streaming.notices.put_nowait(Notice.PREEMPTED)
+    await world.until(vm, VmStatus.STOPPED)
+
+    await record("machine-taken", machine_workflow_id(vm.id), ended=False)
+
+
+async def test_disk_images(world: World, record: Record) -> None:
+    built = Built(world)
+    async with build_worker(world.client, QUEUE + "-images", built.building):
+        await run(world, BuildImagesWorkflow, "build-images", "-images")
+    await record("build-images", f"build-images-{QUEUE}")
 
 
 async def test_purge(world: World, record: Record, bucket: Bucket) -> None:
