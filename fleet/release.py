@@ -92,7 +92,7 @@ class ReleaseActivities:
             if await self._delete_once(provider, vm, seen):
                 break
             await asyncio.sleep(self._poll_s)
-        await self._meter_end(vm, rented=bool(seen))
+        await self._end_metering(vm, rented=bool(seen))
         await self._forget_tag(vm)
         await self._move(vm, VmStatus.DELETED if seen else VmStatus.FAILED, {"deleted_at": _now()})
         # Again: an overtaken rent attempt may have started the meter before the record was closed.
@@ -171,7 +171,7 @@ class ReleaseActivities:
         except ProviderError as error:
             log.warning("failed to remove local state of a machine", extra={"vm": vm.id, "why": error.message})
 
-    async def _meter_end(self, vm: Vm, *, rented: bool) -> None:
+    async def _end_metering(self, vm: Vm, *, rented: bool) -> None:
         """Stop the meter. A machine that was found only now has cost since it was ordered."""
         if rented and not await self._meter.has_usage(vm.id):
             await self._meter.record_state(vm, UsageState.RUNNING, vm.ordered_at or vm.created_at)

@@ -93,9 +93,9 @@ class LaunchWorkflow:
             LaunchStepName.CHOOSE_PLACEMENT, PlacementActivities.choose_placement, ticket, message_of
         )
         if plan.reuse_vm_id is not None and (not plan.asleep or await self._wake(plan.reuse_vm_id)):
-            await self._on_own_machine(plan.reuse_vm_id, woken=plan.asleep)
-        elif not (plan.warm and await self._on_warm_machine(plan.warm)):
-            await self._on_new_machine(plan.candidates)
+            await self._use_own_machine(plan.reuse_vm_id, woken=plan.asleep)
+        elif not (plan.warm and await self._use_warm_machine(plan.warm)):
+            await self._use_new_machine(plan.candidates)
 
     async def _wake(self, vm_id: str) -> bool:
         """Start the player's stopped machine.
@@ -115,7 +115,7 @@ class LaunchWorkflow:
             return False
         return True
 
-    async def _on_own_machine(self, vm_id: str, *, woken: bool) -> None:
+    async def _use_own_machine(self, vm_id: str, *, woken: bool) -> None:
         """Run only the game's steps: the machine exists and already streams."""
         self._vm_id = vm_id
         if not woken:
@@ -123,7 +123,7 @@ class LaunchWorkflow:
                 await self._runner.skip(step, "Using your running machine", self._vm_id)
         await self._setup.set_up_game(StepInput(self._runner.launch_id, vm_id))
 
-    async def _on_warm_machine(self, machine_ids: tuple[str, ...]) -> bool:
+    async def _use_warm_machine(self, machine_ids: tuple[str, ...]) -> bool:
         """Run the launch on a machine of the warm pool. Returns False if none could be taken and started."""
         taken = await self._take(TakeWarm(self._runner.launch_id, machine_ids))
         if taken.vm_id is None:
@@ -171,7 +171,7 @@ class LaunchWorkflow:
                 raise
             return taken
 
-    async def _on_new_machine(self, candidates: tuple[Candidate, ...]) -> None:
+    async def _use_new_machine(self, candidates: tuple[Candidate, ...]) -> None:
         """Try the ranked candidates until the launch is finished on one."""
         self._vm_id = self._new_vm_id()
         lost = 0
