@@ -32,7 +32,7 @@ from placement.ranking import LocatedSite, Placements
 from placement.unavailable_sites import EVERY_SITE, FullSites
 from providers.base import Machine, MachineId, MachineState, Offer, PricePart, ProviderName
 from providers.registry import Registry
-from providers.tags import tag_of
+from providers.tags import belongs_to, tag_of
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,8 @@ class WarmPlanning:
             await self._release_surplus(pool, wanted)
             await self._rent(pool, wanted)
         at_work = {"status": {"$in": [WarmStatus.PREPARING, WarmStatus.RELEASING]}}
-        found, _ = await self._db.find_readable(WarmMachine, at_work, columns=frozenset({"id"}))
-        return PoolWork(tuple(sorted(each.id for each in found)))
+        found, _ = await self._db.find_readable(WarmMachine, at_work, columns=frozenset({"id", "tag"}))
+        return PoolWork(tuple(sorted(each.id for each in found if belongs_to(each.tag, self._deployment))))
 
     async def _read(self, now: datetime) -> _Pool:
         """Read the pool's revision before everything that a decision is made from."""
@@ -92,7 +92,9 @@ class WarmPlanning:
         ceiling = settings.ceiling_usd_per_day
         if ceiling and (await self._limits.find_must_stop(now)).everybody is not None:
             ceiling = Decimal(0)
-        machines = await self._db.find(WarmMachine, {"status": {"$in": sorted(OPEN)}}, sort=[("created_at", 1)])
+        found = await self._db.find(WarmMachine, {"status": {"$in": sorted(OPEN)}}, sort=[("created_at", 1)])
+        # A database that was copied for another deployment has records of machines that are not its own.
+        machines = [each for each in found if belongs_to(each.tag, self._deployment)]
         return _Pool(settings, ceiling, machines, await read_spent_today(self._db, now), now)
 
     async def _wanted(self, pool: _Pool) -> dict[Spot, int]:

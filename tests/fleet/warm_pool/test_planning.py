@@ -213,6 +213,15 @@ async def test_a_machine_that_its_cloud_lost_costs_nothing_any_longer(pool: Pool
     assert (await pool.intervals(ready))[-1].end is not None
 
 
+async def test_machines_of_another_deployment_are_left_alone(pool: Pool) -> None:
+    machine = await pool.ready()
+    await pool.db.update(WarmMachine, {"_id": machine.id}, {"$set": {"tag": f"gamer-other-{machine.id}"}})
+    await pool.set_ceiling("0")
+
+    assert (await pool.planning().plan_at(datetime.now(UTC))).machine_ids == ()
+    assert (await pool.again(machine)).status is WarmStatus.READY
+
+
 async def test_where_a_machine_failed_the_pool_waits_an_hour(pool: Pool) -> None:
     await pool.was_busy(NOON, a_day=1)
     await pool.set_ceiling("100")
