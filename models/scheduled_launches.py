@@ -39,7 +39,7 @@ class ScheduledLaunch(Model):
     save_id: str | None = None
     latitude: float | None = None
     longitude: float | None = None
-    measured_rtts: list[MeasuredRtt] = Field(default_factory=list)
+    measured_rtts: list[MeasuredRtt] = []
     provider: ProviderName | None = None
     max_usd_per_hour: Decimal | None = None
     idle_stop_minutes: int | None = None
