@@ -85,6 +85,17 @@ class World:
         orders = (gateway.launch(userId=f"{prefix}-{number}") for number in range(count))
         return list(await asyncio.gather(*orders))
 
+    async def until_begun(self, gateway: Gateway, launches: list[str]) -> None:
+        """Wait until a worker has begun all of them."""
+        async with asyncio.timeout(_SETTLE_S):
+            waiting = list(launches)
+            while True:
+                answers = [await gateway.data("Launch", {"id": launch}) for launch in waiting]
+                waiting = [each["launch"]["id"] for each in answers if each["launch"]["status"] == "QUEUED"]
+                if not waiting:
+                    return
+                await asyncio.sleep(_EVERY_S / 4)
+
     async def until_over(self, gateway: Callable[[], Gateway], launches: list[str]) -> dict[str, str]:
         """Wait until no launch is under way, asking any gateway that responds. Return their statuses."""
         statuses: dict[str, str] = {}

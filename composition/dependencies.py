@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -189,7 +190,12 @@ async def key_pair(settings: Settings) -> KeyPair:
     named = settings.ssh_key_path is not None and settings.environment is Environment.PRODUCTION
     try:
         return await asyncio.to_thread(read_key_pair if named else ensure_key_pair, path)
-    except (ProviderRefusedError, OSError):
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise SettingsError(
+            f"SSH_KEY_PATH: {path} cannot be read or created: {reason}. Example: SSH_KEY_PATH=/secrets/id_ed25519"
+        ) from None
+    except ProviderRefusedError:
         raise SettingsError(
             f"SSH_KEY_PATH: {path} is not a readable private SSH key. Example: SSH_KEY_PATH=/secrets/id_ed25519"
         ) from None

@@ -54,6 +54,19 @@ async def test_in_production_a_key_that_is_named_is_never_made(tmp_path: Path, m
     assert not missing.parent.exists()
 
 
+async def test_a_key_that_cannot_be_made_is_told_with_the_reason(tmp_path: Path, mongodb_uri: str) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+
+    with pytest.raises(SettingsError) as refused:
+        async with compose(some_settings(tmp_path, mongodb_uri)):
+            pass
+
+    assert str(refused.value) == (
+        f"SSH_KEY_PATH: {tmp_path / 'data' / 'ssh' / 'id_ed25519'} cannot be read or created: Not a directory. "
+        "Example: SSH_KEY_PATH=/secrets/id_ed25519"
+    )
+
+
 async def test_in_development_it_is_made_once(tmp_path: Path, mongodb_uri: str) -> None:
     settings = some_settings(tmp_path, mongodb_uri)
 
