@@ -7,6 +7,7 @@ own. Nothing is known of machines that are there already before the ninth one.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import defaultdict
@@ -22,6 +23,7 @@ from models.database import DESCENDING, Database
 from models.launch_times import LaunchTime, PlayableBasis, PlayablePromise
 from models.launches import Launch, LaunchStepName, StepStatus
 from models.vms import Vm
+from models.warm_machines import WarmMachine, WarmStatus
 from placement.scoring import UsualWaits
 from providers.base import ProviderName
 
@@ -29,6 +31,8 @@ _ENOUGH: Final = 9
 _NEWEST: Final = 2000
 _NO_OLDER: Final = timedelta(days=90)
 _MEMORY_S: Final = 30.0
+_READY_MEMORY_S: Final = 5.0
+_WHERE: Final = frozenset({"provider", "place", "preset"})
 _COLUMNS: Final = frozenset({"provider", "site_id", "preset", "warm", "seconds", "ready_at"})
 # Seconds from the request to a playable game on a new machine, median and 90th percentile, as added up from what others
 # have published. TensorDock: an order of 12 s, an address after 18 s, cloud-init of 75 s, 210 s of unattended-upgrades
@@ -87,12 +91,15 @@ class History:
 
 
 class PlayableTimes:
-    """Remembers our launches for half a minute."""
+    """Remembers our launches for half a minute, and where warm machines are ready for some seconds."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._history = History()
         self._read_at = -math.inf
+        self._ready: frozenset[tuple[ProviderName, str, PresetName]] = frozenset()
+        self._ready_read_at = -math.inf
+        self._reading = asyncio.Lock()  # callers that come together share one read
 
     async def usual_waits(self, provider: ProviderName, preset: PresetName) -> UsualWaits:
         """Return the median times until a game is playable on a new machine."""
@@ -103,6 +110,14 @@ class PlayableTimes:
     ) -> PlayablePromise | None:
         """Return what can be promised there, or None if nothing is known."""
         return (await self._known()).expected(provider, site_id, preset, warm=warm)
+
+    async def expected_now(self, provider: ProviderName, site_id: str, preset: PresetName) -> PlayablePromise | None:
+        """Return what can be promised for a launch there now: on a warm machine if one is ready, else on a new one."""
+        if (provider, site_id, preset) in await self._warm_sites():
+            promise = await self.expected(provider, site_id, preset, warm=True)
+            if promise is not None:
+                return promise
+        return await self.expected(provider, site_id, preset)
 
     async def promise(self, launch: Launch, promise: PlayablePromise | None) -> None:
         """Record what is promised for a launch, once."""
@@ -132,7 +147,19 @@ class PlayableTimes:
         except ConflictError:
             return  # recorded by an earlier attempt
 
+    async def _warm_sites(self) -> frozenset[tuple[ProviderName, str, PresetName]]:
+        async with self._reading:
+            if time.monotonic() - self._ready_read_at > _READY_MEMORY_S:
+                ready, _ = await self._db.find_readable(WarmMachine, {"status": WarmStatus.READY}, columns=_WHERE)
+                self._ready = frozenset((each.provider, each.place.site_id, each.preset) for each in ready)
+                self._ready_read_at = time.monotonic()
+            return self._ready
+
     async def _known(self) -> History:
+        async with self._reading:
+            return await self._read_history()
+
+    async def _read_history(self) -> History:
         if time.monotonic() - self._read_at > _MEMORY_S:
             since = datetime.now(UTC) - _NO_OLDER
             newest: list[dict[str, Any]] = [

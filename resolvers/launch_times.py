@@ -27,8 +27,8 @@ async def launch_times(context: Context, months: int) -> list[MonthOfLaunches]:
 
 
 async def playable_in(context: Context, placement: RankedPlacement) -> PlayablePromise | None:
-    """Return when a game would be playable there, on a new machine."""
+    """Return when a game would be playable there: on a warm machine if one is ready, else on a new one."""
     if placement.preset is None:
         return None
     offer = placement.offer
-    return await context.services.playable.expected(offer.provider, offer.site_id, placement.preset)
+    return await context.services.playable.expected_now(offer.provider, offer.site_id, placement.preset)

@@ -139,7 +139,10 @@ class CostEstimate:
     placement: Placement | None = strawberry.field(description="The placement that the prices are for.")
     ranked: strawberry.Private[RankedPlacement]
 
-    @strawberry.field(description="When a game would be playable there, on a new machine. Null if nothing is known.")
+    @strawberry.field(
+        description="When a game would be playable there, on a machine of the warm pool if one is ready, else on a new "
+        "one. Null if nothing is known."
+    )
     async def playable_in(self, info: Info) -> PlayableIn | None:
         promise = await launch_times.playable_in(info.context, self.ranked)
         return None if promise is None else PlayableIn.of(promise)

@@ -209,7 +209,10 @@ class Placement:
     reasons: list[str] = strawberry.field(description="Why the placement has this rank, in sentences for the player.")
     ranked: strawberry.Private[placement.ranking.RankedPlacement]
 
-    @strawberry.field(description="When a game would be playable on a new machine here. Null if nothing is known.")
+    @strawberry.field(
+        description="When a game would be playable here, on a machine of the warm pool if one is ready, else on a new "
+        "one. Null if nothing is known."
+    )
     async def playable_in(self, info: Info) -> PlayableIn | None:
         promise = await launch_times.playable_in(info.context, self.ranked)
         return None if promise is None else PlayableIn.of(promise)

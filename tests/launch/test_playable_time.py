@@ -12,7 +12,10 @@ from models.catalog import PresetName
 from models.database import Database
 from models.launch_times import LaunchTime, PlayableBasis
 from models.launches import Launch, LaunchStatus
+from models.vms import VmPlace
+from models.warm_machines import WarmStatus
 from providers.base import ProviderName
+from tests.fleet.warm_pool.pool import a_machine
 from tests.world import World
 
 DALLAS = (ProviderName.TENSORDOCK, "dallas", PresetName.PREMIUM)
@@ -65,6 +68,23 @@ async def test_few_launches_change_the_figures_only_where_they_were_slower(db: D
     assert promise is not None
     assert (promise.p50_seconds, promise.p90_seconds) == (735, 2000)
     assert (promise.samples, promise.basis) == (2, PlayableBasis.PUBLIC_FIGURES)
+
+
+async def test_where_a_warm_machine_is_ready_its_time_is_promised(db: Database) -> None:
+    await took(db, *range(10, 100, 10), warm=True)
+    await took(db, *range(110, 200, 10))
+    ready, taken = (
+        a_machine(status=WarmStatus.READY),
+        a_machine(status=WarmStatus.TAKEN, place=VmPlace(site_id="other")),
+    )
+    await db.insert_many([ready, taken])
+
+    here = await PlayableTimes(db).expected_now(*DALLAS)
+    elsewhere = await PlayableTimes(db).expected_now(ProviderName.TENSORDOCK, "other", PresetName.PREMIUM)
+
+    assert here is not None
+    assert elsewhere is not None
+    assert (here.warm, here.p90_seconds, elsewhere.warm, elsewhere.p90_seconds) == (True, 90, False, 190)
 
 
 async def test_nine_launches_at_a_site_are_enough_for_it(db: Database) -> None:
