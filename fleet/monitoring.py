@@ -123,9 +123,14 @@ class MonitoringActivities:
             return Incident(IncidentKind.STOPPED_OUTSIDE, what, billed, seen_at=off_since(vm, machine))
         if vm.status is VmStatus.STOPPED and vm.billed_in_full and machine.state is MachineState.STOPPED_RELEASED:
             return Incident(IncidentKind.STOPPED_OUTSIDE, "its cloud has given its hardware to others")
-        if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING:
+        if vm.status is VmStatus.STOPPED and machine.state is MachineState.RUNNING and await self._still_runs(vm):
             return Incident(IncidentKind.RUNS_OUTSIDE, "the machine was started at the cloud, not by us")
         return None
+
+    async def _still_runs(self, vm: Vm) -> bool:
+        """Return whether a machine runs that is recorded as stopped. The list may be from before it was stopped."""
+        machine = await self._registry.get(vm.provider).machine(MachineId(vm.provider_id or ""))
+        return machine is not None and machine.state is MachineState.RUNNING
 
     async def _why_off(self, vm: Vm, machine: Machine) -> str:
         """Return why the machine is off."""

@@ -87,6 +87,19 @@ async def test_a_stopped_machine_is_looked_at_rarely_and_not_spoken_to(watched: 
     assert sum(watched.streaming.calls.values()) == 0
 
 
+async def test_a_list_from_before_a_stop_does_not_show_that_a_machine_runs_again(watched: Watched) -> None:
+    vm = await watched.begin(VmStatus.STOPPED)
+    watched.cloud.listed_as = MachineState.RUNNING
+
+    looked = await watched.look(vm)
+    watched.cloud.become_all(MachineState.RUNNING)
+    again = await watched.look(vm)
+
+    assert looked.seen is None
+    assert again.seen is not None
+    assert again.seen.finding is IncidentKind.RUNS_OUTSIDE
+
+
 async def test_saves_and_timer_are_looked_after_now_and_then_and_not_at_every_look(watched: Watched) -> None:
     vm = await watched.begin()
 
