@@ -65,7 +65,7 @@ bench-costs: venv    ## how long a year's costs take to report; ten minutes, and
 bench-promises: venv ## whether nine of ten launches are playable within their promise; SEED=N chooses other launches
 	exec $(BIN)/python -m bench.promises $(if $(SEED),--seed $(SEED))
 
-bench-launch: venv   ## how long cold launches take, and where the time goes; AGAINST=COMMIT compares with an earlier commit
+bench-launch: venv   ## how long launches take, cold, from images and warm, and where the time goes; AGAINST=COMMIT compares with an earlier commit
 	exec $(BIN)/python -m bench.launch $(if $(AGAINST),--against $(AGAINST))
 
 real-machine: venv   ## what the service does on a machine, on a real Linux machine; needs root

@@ -1,12 +1,14 @@
-"""How long cold launches take until the game is playable, where the time goes, and how an earlier commit compares.
+"""How long launches take until the game is playable, where the time goes, and how an earlier commit compares.
 
-    python -m bench.launch [--launches 3] [--factor 20] [--against COMMIT]
+    python -m bench.launch [--launches 3] [--factor 20] [--against COMMIT] [--kinds KIND ...]
 
 Starts the service as processes of its own on simulated clouds with the public figures as delays (simulator/delays.py),
 `factor` times as fast as real time. Each launch is one of its own, on a new machine. A player then pairs a device and
 starts the game: playable is when its picture would come, so that a build which leaves the image to that moment pays for
 it. Prints the time line of each launch in simulated seconds, its critical path, and what was spent beside it. With
-`--against` an earlier commit is launched in the same simulated world, and the ratio of the medians is printed.
+`--against` an earlier commit's cold launches are measured in the same simulated world, and the ratios of the medians to
+them are printed; without it, the ratios to this tree's own cold launches. `image` is a launch at Google from a prepared
+disk image, and `warm` one that takes a machine of the warm pool at TensorDock.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -29,17 +32,20 @@ from typing import Any, Final
 from embedded.ports import free_port
 from embedded.services import EmbeddedServices, Running
 from models.launches import LaunchStepName
-from schema.ids import key_of
-from tests.e2e.service import ROOT, Deployment, Gateway, deployment
+from tests.e2e.service import ROOT, Deployment, Gateway, deployment, surroundings
 
 _READY_WITHIN_S: Final = 600.0
 _LOOK_EVERY_S: Final = 0.2
 _PIN: Final = "1234"
-_GAME: Final = {"console": "GB", "gameId": "block-garden", "provider": "TENSORDOCK"}
+_GAME: Final = {"console": "GB", "gameId": "block-garden"}
 _ORDER: Final = "mutation($input: LaunchGameInput!) { launchGame(input: $input) { launch { id } errors { message } } }"
 _LOOK: Final = """query($id: ID!) { launch(id: $id) {
   status failure requestedAt readyAt steps { name startedAt finishedAt } vm { id } } }"""
 _PAIR: Final = 'mutation($id: ID!) { pairClient(input: {vmId: $id, pin: "1234"}) { errors { message } } }'
+_POOL: Final = 'mutation { setWarmPool(input: {ceilingPerDay: "500"}) { errors { message } } }'
+_WARM: Final = "{ warmPool { machines { status } } }"
+_WITH_IMAGES: Final = {"GOLDEN_IMAGE_LOCATIONS": "us"}
+_ADDRESS: Final = "query($id: ID!) { vm(id: $id) { ipAddress } }"
 _DELETE: Final = "mutation($id: ID!) { deleteVm(input: {vmId: $id}) { errors { message } } }"
 # What each step waits for. Where a build runs them one after another, each waits for all before it as well.
 _AFTER: Final[dict[LaunchStepName, tuple[LaunchStepName, ...]]] = {
@@ -103,23 +109,75 @@ def beside_path_s(measured: Measured) -> float:
     return measured.ready_s - spent
 
 
-async def measure(deployed: Deployment, server: Path, launches: int, factor: float) -> list[Measured]:
+class Kind(StrEnum):
+    COLD_TENSORDOCK = "cold-tensordock"
+    COLD_GOOGLE = "cold-google"
+    IMAGE = "image"
+    WARM = "warm"
+
+    @property
+    def provider(self) -> str:
+        return "CLOUDYPAD" if self in {Kind.COLD_GOOGLE, Kind.IMAGE} else "TENSORDOCK"
+
+    @property
+    def cold(self) -> Kind:
+        """The launch that this one is an alternative to."""
+        return Kind.COLD_GOOGLE if self is Kind.IMAGE else Kind.COLD_TENSORDOCK if self is Kind.WARM else self
+
+
+COLD: Final = (Kind.COLD_TENSORDOCK, Kind.COLD_GOOGLE)
+
+
+async def measure(
+    deployed: Deployment, tree: Path, kinds: Sequence[Kind], launches: int, factor: float
+) -> dict[Kind, list[Measured]]:
     """Launch one after another with the service of one tree."""
     port = free_port()
-    process = deployed.run_server(server, "--role", "gateway", PORT=str(port))
-    deployed.run_server(server, "--role", "worker")
+    process = deployed.run_server(tree / "server.py", "--role", "gateway", PORT=str(port))
+    worker = deployed.run_server(tree / "server.py", "--role", "worker")
     gateway = Gateway(f"http://127.0.0.1:{port}", deployed.http, process)
     await gateway.until_up()
-    return [await _launch(deployed, gateway, number, factor) for number in range(launches)]
+    measured: dict[Kind, list[Measured]] = {}
+    for kind in sorted(kinds, key=list(Kind).index):
+        if kind is Kind.IMAGE:
+            await asyncio.to_thread(worker.end)
+            worker = deployed.run_server(tree / "server.py", "--role", "worker", **_WITH_IMAGES)
+            await asyncio.to_thread(_make_image, deployed, tree)
+        if kind is Kind.WARM:
+            await _ask(gateway, _POOL)
+        measured[kind] = []
+        for number in range(launches):
+            if kind is Kind.WARM:
+                await _until_warm(gateway)
+            measured[kind].append(await _launch(deployed, gateway, kind, number, factor))
+    return measured
 
 
-async def _launch(deployed: Deployment, gateway: Gateway, number: int, factor: float) -> Measured:
-    order = await _ask(gateway, _ORDER, input={**_GAME, "userId": f"player-{number}"})
+def _make_image(deployed: Deployment, tree: Path) -> None:
+    """Have the worker make the disk image, as an operator does."""
+    environment = {**surroundings(), **deployed.environment, **_WITH_IMAGES, "PYTHONPATH": str(tree)}
+    command = [sys.executable, "-m", "launch.golden_images", "us"]
+    subprocess.run(command, check=True, env=environment, cwd=deployed.folder, timeout=_READY_WITHIN_S)  # noqa: S603
+
+
+async def _until_warm(gateway: Gateway) -> None:
+    """Wait for a machine of the pool, which expects more launches as there were some."""
+    async with asyncio.timeout(_READY_WITHIN_S):
+        while True:
+            machines = (await _ask(gateway, _WARM))["warmPool"]["machines"]
+            if any(each["status"] == "READY" for each in machines):
+                return
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+
+async def _launch(deployed: Deployment, gateway: Gateway, kind: Kind, number: int, factor: float) -> Measured:
+    game = {**_GAME, "provider": kind.provider, "userId": f"player-{kind}-{number}"}
+    order = await _ask(gateway, _ORDER, input=game)
     assert order["launchGame"]["errors"] == [], order
     launch_id = order["launchGame"]["launch"]["id"]
     launch = await _ended(gateway, launch_id)
     assert launch["status"] == "READY", launch
-    start_s = await _start_game(deployed, gateway, launch["vm"]["id"])
+    start_s = await _start_game(deployed, gateway, launch["vm"]["id"], kind)
     await _ask(gateway, _DELETE, id=launch["vm"]["id"])
     return _measured(launch, start_s, factor)
 
@@ -133,10 +191,11 @@ async def _ended(gateway: Gateway, launch_id: str) -> dict[str, Any]:
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
-async def _start_game(deployed: Deployment, gateway: Gateway, vm_id: str) -> float:
+async def _start_game(deployed: Deployment, gateway: Gateway, vm_id: str, kind: Kind) -> float:
     """Pair a device, which is not counted, start the game, and return how long that took in real seconds."""
-    name = key_of("VM", vm_id)
-    [machine] = [each["id"] for each in await deployed.machines() if str(each["name"]).endswith(str(name))]
+    there = await (deployed.at_google() if kind.provider == "CLOUDYPAD" else deployed.machines())
+    address = (await _ask(gateway, _ADDRESS, id=vm_id))["vm"]["ipAddress"]
+    [machine] = [each["id"] for each in there if address in {each.get("ip"), each.get("address")}]
     url = f"{deployed.control_url}/machines/{machine}"
     await _post(deployed, f"{url}/pairings", {"pin": _PIN})
     paired = await _ask(gateway, _PAIR, id=vm_id)
@@ -187,30 +246,42 @@ def report(title: str, launches: Sequence[Measured]) -> float:
     return middle
 
 
-async def run(launches: int, factor: float, against: str | None) -> None:
-    """Time launches of this tree, and of another commit to compare with."""
+def ratios(medians: Mapping[Kind, float], cold: Mapping[Kind, float], than: str) -> list[str]:
+    """Return what each kind takes of the cold launch that it is an alternative to."""
+    return [
+        f"{kind} takes {middle / cold[kind.cold]:.2f} of {kind.cold} of {than}"
+        for kind, middle in medians.items()
+        if kind.cold in cold and (kind is not kind.cold or cold is not medians)
+    ]
+
+
+async def run(kinds: Sequence[Kind], launches: int, factor: float, against: str | None) -> None:
+    """Measure this tree, and the earlier commit's cold launches, and print the ratios."""
     with tempfile.TemporaryDirectory(prefix="launches-") as name:
         folder = Path(name)
-        trees = {"this tree": ROOT}
-        if against is not None:
-            trees[against] = extracted(against, folder / "earlier")
         async with EmbeddedServices(folder / "embedded", simulator=None) as running:
-            medians = [
-                await _run_tree(running, folder / f"world-{number}", title, tree, launches, factor)
-                for number, (title, tree) in enumerate(trees.items())
-            ]
-        if against is not None:
-            say(f"this tree takes {medians[0] / medians[1]:.2f} of {against}")
+            medians = await _run_tree(running, folder / "world-1", "this tree", ROOT, kinds, launches, factor)
+            cold, than = medians, "this tree"
+            if against is not None:
+                earlier = extracted(against, folder / "earlier")
+                same = [kind for kind in COLD if any(each.cold is kind for each in kinds)]
+                cold = await _run_tree(running, folder / "world-2", against, earlier, same, launches, factor)
+                than = against
+        for line in ratios(medians, cold, than):
+            say(line)
 
 
-async def _run_tree(running: Running, place: Path, title: str, tree: Path, launches: int, factor: float) -> float:
+async def _run_tree(
+    running: Running, place: Path, title: str, tree: Path, kinds: Sequence[Kind], launches: int, factor: float
+) -> dict[Kind, float]:
     assert running.mongodb_uri is not None
     assert running.temporal_address is not None
     await asyncio.to_thread(place.mkdir)
     async with deployment(
         place, running.mongodb_uri, running.temporal_address, clock_factor=factor, delays="public"
     ) as deployed:
-        return report(title, await measure(deployed, tree / "server.py", launches, factor))
+        measured = await measure(deployed, tree, kinds, launches, factor)
+    return {kind: report(f"{title}, {kind}", each) for kind, each in measured.items()}
 
 
 def extracted(commit: str, folder: Path) -> Path:
@@ -233,8 +304,9 @@ def main() -> int:
     parser.add_argument("--launches", type=int, default=3, help="of each tree (default: %(default)s)")
     parser.add_argument("--factor", type=float, default=20.0, help="times real time (default: %(default)s)")
     parser.add_argument("--against", metavar="COMMIT", help="an earlier commit to compare with")
+    parser.add_argument("--kinds", nargs="+", type=Kind, choices=list(Kind), default=list(Kind), help="default: all")
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.launches, arguments.factor, arguments.against))
+    asyncio.run(run(arguments.kinds, arguments.launches, arguments.factor, arguments.against))
     return 0
 
 

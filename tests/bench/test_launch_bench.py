@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.launch import Measured, Step, beside_path_s, critical_path
+from bench.launch import Kind, Measured, Step, beside_path_s, critical_path, ratios
 from models.launches import LaunchStepName
 
 SIDE_BY_SIDE = {
@@ -38,3 +38,15 @@ def test_time_beside_the_path_is_what_no_step_of_it_took() -> None:
 
 def test_a_game_is_playable_when_its_picture_comes() -> None:
     assert measured().playable_s == 513 + 51
+
+
+def test_each_kind_is_compared_with_the_cold_launch_that_it_saves() -> None:
+    ours = {Kind.COLD_TENSORDOCK: 600.0, Kind.IMAGE: 90.0, Kind.WARM: 30.0}
+    earlier = {Kind.COLD_TENSORDOCK: 1200.0, Kind.COLD_GOOGLE: 900.0}
+
+    assert ratios(ours, earlier, "abc") == [
+        "cold-tensordock takes 0.50 of cold-tensordock of abc",
+        "image takes 0.10 of cold-google of abc",
+        "warm takes 0.03 of cold-tensordock of abc",
+    ]
+    assert ratios(ours, ours, "this tree") == ["warm takes 0.05 of cold-tensordock of this tree"]
