@@ -104,12 +104,18 @@ class InstanceLease:
             await asyncio.shield(self._store_last_changes())
 
     async def fetch(self) -> None:
-        """Bring the newest state here. Files that continued from the stored version are newer and are kept."""
+        """Bring the newest state here. Files that continued from the stored version are newer and are kept.
+
+        A state that a full disk cut off is replaced by the stored one; otherwise CloudyPad could never read it again.
+        """
         stored = await self._store.load(self._name)
+        broken = self._files.is_broken
         if stored is None or not stored.parcel:
             if self._files.version:
                 self._files.clear()  # removed by another worker
-        elif stored.version != self._files.version:
+            elif broken:
+                self._files.discard_broken_state()
+        elif broken or stored.version != self._files.version:
             self._files.unpack(stored.parcel)
             self._files.record_version(stored.version)
             self._stored = self._files.signature()

@@ -41,6 +41,11 @@ class InstanceHome:
         return self._state_file.exists()
 
     @property
+    def is_broken(self) -> bool:
+        """Return whether the state here cannot be read, as after a write on a full disk. No run may be writing it."""
+        return self.exists and self._state() is None
+
+    @property
     def provider(self) -> str:
         """Return CloudyPad's name of the instance's provider ("gcp", "ssh"); empty while the state cannot be read."""
         provision = (self._state() or {}).get("provision")
@@ -94,6 +99,11 @@ class InstanceHome:
             # Other instances' stacks share the backend, so its marker file belongs to them too.
             if path.name != _MARKS_BACKEND or not path.exists():
                 path.write_text(self._with_our_key(text) if path == self._state_file else text)
+
+    def discard_broken_state(self) -> None:
+        """Delete a state that cannot be read, unless Pulumi's files say that resources of it may exist."""
+        if [path for path in self._files() if path.name != _MARKS_BACKEND] == [self._state_file]:
+            self.clear()
 
     def clear(self) -> None:
         for path in self._files():

@@ -161,3 +161,41 @@ async def test_a_store_that_is_away_does_not_end_a_run(tmp_path: Path) -> None:
 
     assert await custody.run_leased(asyncio.sleep(0.1, "done")) == "done"
     await away.close()
+
+
+@pytest.mark.parametrize("cut_off", ["", "version: '1'\nprovision: {in"])
+async def test_a_state_that_a_full_disk_cut_off_is_replaced_by_the_stored_one(
+    store: CloudyPadStates, tmp_path: Path, cut_off: str
+) -> None:
+    home = a_home(tmp_path)
+    async with (lease := InstanceLease(store, NAME, home, look_every_s=0.01)).hold(5):
+        await lease.run_leased(asyncio.sleep(0))
+    write(tmp_path, f"instances/{NAME}/state.yml", cut_off)
+
+    await InstanceLease(store, NAME, home).fetch()
+
+    assert yaml.safe_load((tmp_path / "instances" / NAME / "state.yml").read_text())["name"] == NAME
+
+
+async def test_a_first_state_that_was_cut_off_is_deleted_so_that_the_instance_can_be_made(
+    store: CloudyPadStates, tmp_path: Path
+) -> None:
+    write(tmp_path, f"instances/{NAME}/state.yml", "")
+    write(tmp_path, "pulumi-backend/.pulumi/meta.yaml", "version: 1")
+    home = InstanceHome(tmp_path, NAME, tmp_path / "key")
+
+    await InstanceLease(store, NAME, home).fetch()
+
+    assert not home.exists
+
+
+async def test_a_state_that_was_cut_off_stays_while_pulumi_may_know_resources_of_it(
+    store: CloudyPadStates, tmp_path: Path
+) -> None:
+    home = a_home(tmp_path)
+    write(tmp_path, f"instances/{NAME}/state.yml", "")
+
+    await InstanceLease(store, NAME, home).fetch()
+
+    assert home.exists
+    assert (tmp_path / "pulumi-backend" / ".pulumi" / "stacks" / "CloudyPad-GCP" / f"{NAME}.json").exists()
