@@ -42,6 +42,7 @@ from safety import lets_developer_in
 from schema.execution.executor import GraphQLExecution
 from schema.execution.limits import Limits
 from settings import Environment, Settings
+from streaming.covers import Covers
 from streaming.library import Library, PromptLibrary
 from streaming.saves.catalog import SaveCatalog
 from streaming.saves.changes import SaveChanges
@@ -81,8 +82,9 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
     keys = _token_keys(settings, parts)
     placements = parts.placements.with_patience(_CLOUD_PATIENCE_S)
     library = PromptLibrary(parts.library, patience_s=_CLOUD_PATIENCE_S)
+    covers = Covers(parts.bucket)
     gateway = Gateway(
-        services=_services(settings, parts, placements, library, feeds),
+        services=_services(settings, parts, placements, library, covers, feeds),
         execution=GraphQLExecution(
             limits=_query_limits(settings),
             trusted_only=settings.trusted_documents_only,
@@ -107,6 +109,7 @@ def application(settings: Settings, parts: Dependencies) -> Starlette:
             await feeds.close()
             await placements.close()
             await library.close()
+            await covers.close()
             if isinstance(keys, RemoteKeys):
                 await keys.close()
 
@@ -133,6 +136,7 @@ def _services(
     parts: Dependencies,
     placements: Placements,
     library: Library,
+    covers: Covers,
     feeds: _Feeds,
 ) -> Services:
     return Services(
@@ -161,6 +165,7 @@ def _services(
         images=ImageService(parts.db, parts.engine),
         pairings=PairingService(parts.db, parts.engine),
         playable=PlayableTimes(parts.db),
+        covers=covers,
         rtt_probes=[RttProbe((provider, SiteId(site)), str(url)) for provider, site, url in settings.rtt_probe_urls],
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import models.catalog
 from auth.authorization import require
@@ -63,6 +64,23 @@ async def game_of(context: Context, key: str) -> Game | None:
     if console not in set(ConsoleType) or not game_id:
         return None
     return await context.services.library.find(ConsoleType(console), game_id)
+
+
+async def cover_address(context: Context, game: Game) -> str | None:
+    """Return the address of a game's cover picture relative to the API, or None."""
+    if context.services.covers is None or (found := await context.services.covers.find(game)) is None:
+        return None
+    return f"covers/{quote(game_key(game))}?v={found.generation}"
+
+
+async def cover(context: Context, console: str, game_id: str) -> tuple[str, bytes] | None:
+    """Return the media type and the content of a game's cover picture, or None."""
+    game = await game_of(context, f"{console}/{game_id}")
+    covers = context.services.covers
+    if game is None or covers is None or (found := await covers.find(game)) is None:
+        return None
+    content = await covers.read(found)
+    return None if content is None else (found.media_type, content)
 
 
 def game_key(game: Game) -> str:

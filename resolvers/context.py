@@ -34,6 +34,7 @@ from streaming.saves.changes import SaveChanges
 _MAX_ROWS: Final = 100_000
 
 if TYPE_CHECKING:
+    from streaming.covers import Covers
     from streaming.library import Game, SkippedFiles
 
 
@@ -95,6 +96,7 @@ class Services:
     playable: PlayableTimes
     saves: PlayerSaves
     rtt_probes: Sequence[RttProbe] = ()
+    covers: Covers | None = None
     pace: Pace = field(default_factory=Pace)
 
 

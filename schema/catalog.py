@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import strawberry
 
 import models.catalog
+import streaming.library
 from resolvers import catalog
 from resolvers.pagination import Page
 from schema.arguments import After, First, LibraryConsole, OneConsole
-from schema.cache_control import shared_for
+from schema.cache_control import SHARED_AS_PARENT, shared_for
 from schema.connections import CURSOR, EDGES, NODE, PAGE_INFO, PageInfo
 from schema.enums import ConsoleType, PresetName, ProviderName
 from schema.ids import global_id
 from schema.node import Info, Node
-
-if TYPE_CHECKING:
-    import streaming.library
 
 
 @strawberry.type(description="The GPU that a machine must have.")
@@ -117,12 +114,25 @@ class Game(Node):
     )
     console: ConsoleType = strawberry.field(description="The console that the game is for.")
     title: str = strawberry.field(description="The title for display, taken from the file's name.")
+    game: strawberry.Private[streaming.library.Game]
 
     @classmethod
     def of(cls, game: streaming.library.Game) -> Game:
         return cls(
-            id=global_id("Game", catalog.game_key(game)), game_id=game.game_id, console=game.console, title=game.title
+            id=global_id("Game", catalog.game_key(game)),
+            game_id=game.game_id,
+            console=game.console,
+            title=game.title,
+            game=game,
         )
+
+    @strawberry.field(
+        description="The address of the cover picture, relative to the API's own. It is read with the credentials of "
+        "the API. Null if there is none, or if that cannot be found out now.",
+        metadata=SHARED_AS_PARENT,
+    )
+    async def cover_url(self, info: Info) -> str | None:
+        return await catalog.cover_address(info.context, self.game)
 
 
 @strawberry.type(description="One game in a page, with its cursor.")

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from web import console, graphiql, rest_explorer
+from web import console, covers, graphiql, rest_explorer
 from web.access_log import REQUEST_ID, AccessLog
 from web.content_negotiation import MULTIPART
 from web.exports import Exports
@@ -87,6 +87,7 @@ def create_app(
             Route("/graphql", http.answer, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
             WebSocketRoute("/graphql", socket.serve),
             Route("/exports/costs", Exports(gateway).export_costs, methods=["GET"]),
+            Route(covers.PATH, covers.CoverPictures(gateway).answer, methods=["GET"]),
             *rest_routes(gateway),
             *([Route("/metrics", metrics.answer, methods=["GET"])] if metrics else ()),
             *console.routes(probe.url for probe in gateway.services.rtt_probes),

@@ -50,7 +50,7 @@ def content_security_policy(connect: Iterable[str] = ()) -> str:
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
-            "img-src 'self' data:",
+            "img-src 'self' data: blob:",
             " ".join(("connect-src 'self'", *origins)),
             "base-uri 'none'",
             "form-action 'none'",

@@ -7,6 +7,7 @@ import hashlib
 import io
 import tarfile
 
+from simulator.bucket.pictures import cover
 from simulator.bucket.store import ObjectStore
 
 # platform: (extension, games). The names and bytes are made up, but for the first game that people try.
@@ -41,6 +42,7 @@ def seed(store: ObjectStore, bucket: str) -> None:
     for platform, (extension, games) in GAMES.items():
         for game in games:
             store.write(bucket, f"roms/{platform}/{game}.{extension}", _made_up(platform, game))
+            store.write(bucket, f"covers/{platform}/{game}.png", cover(f"{platform}/{game}"))
     for core in CORES:
         store.write(bucket, f"cores/{core}_libretro.so", f"A placeholder, not a core: {core}.\n".encode())
     for part in ASSETS:

@@ -40,7 +40,7 @@ async def test_the_page_may_use_its_own_scripts_styles_and_connections_and_nothi
         policy = answer.headers["content-security-policy"]
 
     assert policy.startswith(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src"
     )
     assert "unsafe" not in policy
     assert "http" not in policy

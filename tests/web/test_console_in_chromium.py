@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from placement.measured_rtt import RttProbe
 from placement.ranking import Placements
 from providers.base import ProviderName, SiteId
 from simulator.probes import Probes
+from streaming.covers import Covers
 from tests.gateway import ANN, GatewayWorld, listening, token, web_gateway
 from tests.saves_shelf import MONDAY, ON_M1, ON_M2, Shelf, account, shelf
 from tests.web.chromium import EXECUTABLE, Page, open_page
@@ -40,6 +42,9 @@ pytestmark = [
 
 __all__ = ["account", "shelf", "world"]
 
+A_PICTURE: Final = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 STATUS: Final = "document.querySelector('[data-status]')?.dataset.status"
 STEPS: Final = "[...document.querySelectorAll('.steps li')].map(step => step.dataset.status)"
 PLACES: Final = "[...document.querySelectorAll('.placements > li')].map(place => place.innerText)"
@@ -225,3 +230,21 @@ async def test_places_are_ranked_by_the_round_trips_that_the_browser_measures(
             ours = (f"http://{address}/", f"ws://{address}/", *(one.url for one in named))
             assert [url for url in page.requests if not url.startswith(ours)] == []
             assert [words for words in page.complaints if "401" not in words] == []
+
+
+async def test_games_have_their_covers_and_no_other_host_is_asked_for_them(shelf: Shelf, tmp_path: Path) -> None:
+    shelf.store.write("games", "covers/snes/zelda.png", A_PICTURE)
+    shelf.gateway.services = replace(shelf.gateway.services, covers=Covers(shelf.bucket))
+    app = create_app(web_gateway(shelf.gateway), Readiness())
+    async with (
+        listening(app) as address,
+        open_page(f"http://{address}/console#/play?console=SNES", tmp_path) as page,
+    ):
+        await sign_in(page)
+        await page.until("document.querySelector('.cover img')?.complete")
+
+        shown = "[...document.querySelectorAll('.games li')].map(game => [game.innerText, !!game.querySelector('img')])"
+        assert await page.evaluate(shown) == [["Metroid", False], ["Zelda", True]]
+        assert await page.evaluate("document.querySelector('.cover img').naturalWidth") == 1
+        assert [url for url in page.requests if address not in url] == []
+        assert [words for words in page.complaints if "401" not in words] == []

@@ -196,6 +196,7 @@ def test_the_first_library_has_three_games_for_each_console_and_a_save(tmp_path:
     platforms = [name.split("/")[1] for name in names if name.startswith("roms/")]
     assert {platform: platforms.count(platform) for platform in platforms} == dict.fromkeys(library.GAMES, 3)
     assert "roms/switch/mario-odyssey.nsp" in names
+    assert "covers/switch/mario-odyssey.png" in names
     assert "saves/users/developer/SWITCH/mario-odyssey/main/current.tar.gz" in names
 
 

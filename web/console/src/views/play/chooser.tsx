@@ -5,6 +5,7 @@ import { useQuery } from "../../graphql/hooks";
 import { replaceQuery, type Route } from "../../router";
 import { t, tn } from "../../strings";
 import { Empty, ErrorMessage, Skeleton } from "../../ui/messages";
+import { Cover } from "./cover";
 import { useGames, type Game } from "./games";
 import { Offer } from "./offer";
 import type { Machine } from "./sessions";
@@ -76,6 +77,7 @@ function GameList({ console: { type, name, playable }, chosenId }: { console: Co
   const { games, error, loading, reload } = useGames(type);
   const [wanted, setWanted] = useState("");
   const shown = matching(games, wanted);
+  const withCovers = games.some((game) => game.coverUrl !== null);
   return (
     <section aria-labelledby="games-title" class="card">
       <h2 id="games-title">{t("play.games", { console: name })}</h2>
@@ -94,7 +96,7 @@ function GameList({ console: { type, name, playable }, chosenId }: { console: Co
       <ul class="games">
         {shown.slice(0, SHOWN).map((game) => (
           <li key={game.gameId}>
-            <GameButton game={game} chosen={game.gameId === chosenId} />
+            <GameButton game={game} chosen={game.gameId === chosenId} withCover={withCovers} />
           </li>
         ))}
       </ul>
@@ -106,13 +108,14 @@ function GameList({ console: { type, name, playable }, chosenId }: { console: Co
 /** More games than that are found by searching, not by scrolling. */
 const SHOWN = 200;
 
-function GameButton({ game, chosen }: { game: Game; chosen: boolean }) {
+function GameButton({ game, chosen, withCover }: { game: Game; chosen: boolean; withCover: boolean }) {
   return (
     <button
       type="button"
       aria-pressed={chosen}
       onClick={() => replaceQuery({ console: game.console, game: game.gameId })}
     >
+      {withCover && <Cover url={game.coverUrl} />}
       {game.title}
     </button>
   );
