@@ -35,6 +35,8 @@ VARIABLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "Console": {"type": "SNES"},
     "CostComparison": _DAYS,
     "CostReport": _DAYS,
+    "PlayerCostReport": _DAYS,
+    "Receipts": _DAYS,
     "CostEstimate": {"console": "SWITCH", "hours": 2.0},
     "Launch": {"id": global_id("Launch", _FIRST_LAUNCH)},
     "Pairing": {"vmId": global_id("VM", _FIRST_VM)},

@@ -82,7 +82,8 @@ def test_only_fields_that_show_all_callers_the_same_are_declared_as_shared() -> 
     assert SCHEMA.query_type is not None
     shared = {f"Query.{name}" for name, field in SCHEMA.query_type.fields.items() if hint_of(field).max_age_s != 0}
 
-    assert shared == {f"Query.{name}" for name in ("consoles", "console", "games", "hostnodes", "locations", "regions")}
+    names = ("consoles", "console", "games", "hostnodes", "locations", "regions", "rttProbes")
+    assert shared == {f"Query.{name}" for name in names}
     assert {RULES[name] for name in shared} == {SHARED}
 
 
