@@ -39,9 +39,11 @@ from bench.soak_incidents import Incidents
 from bench.soak_lives import Life, Span, apart_s, lives
 from bench.soak_players import SAVE, Played
 from fleet.messages import machine_workflow_id
+from fleet.warm_pool.metering import chain_id
 from models.database import Database
 from models.usage import UsageInterval, UsageState
 from models.vms import ENDED, Vm, VmStatus
+from models.warm_machines import WarmMachine, WarmStatus
 from tests.e2e.engine import Engine
 from tests.e2e.service import Deployment
 
@@ -58,7 +60,11 @@ TERMINATED_S: Final = 120.0 + UNASKED_S
 PRICED_S: Final = 600.0 + UNASKED_S
 _CENT: Final = Decimal("0.01")
 _HOUR: Final = timedelta(hours=1)
-_STATES: Final = {VmStatus.RUNNING: UsageState.RUNNING, VmStatus.STOPPED: UsageState.STOPPED}
+_STATES: Final[dict[VmStatus | WarmStatus, UsageState]] = {
+    VmStatus.RUNNING: UsageState.RUNNING,
+    VmStatus.STOPPED: UsageState.STOPPED,
+    WarmStatus.READY: UsageState.STOPPED,
+}
 
 
 @dataclass
@@ -87,6 +93,7 @@ class Machine:
     lives: tuple[Life, ...]
     vm: Vm | None
     intervals: tuple[UsageInterval, ...]
+    warm: WarmMachine | None = None  # its record in the warm pool, before it became a VM
 
     @property
     def state(self) -> UsageState | None:
@@ -136,14 +143,19 @@ async def _machines(deployed: Deployment, db: Database) -> list[Machine]:
     metered: dict[str, list[UsageInterval]] = defaultdict(list)
     for each in await db.find(UsageInterval, {}, sort=[("vm_id", 1), ("number", 1)]):
         metered[each.vm_id].append(each)
+    pooled = {each.tag: each for each in await db.find(WarmMachine, {})}
     return [
         Machine(
             tag,
             tuple(sorted(by_tag[tag], key=lambda life: life.began_at)),
             vms.get(tag),
-            tuple(metered[vms[tag].id] if tag in vms else ()),
+            (
+                *(metered[chain_id(pooled[tag].id)] if tag in pooled else ()),
+                *(metered[vms[tag].id] if tag in vms else ()),
+            ),
+            pooled.get(tag),
         )
-        for tag in sorted({*by_tag, *vms})
+        for tag in sorted({*by_tag, *vms, *pooled})
     ]
 
 
@@ -156,9 +168,13 @@ def _alive(machines: Sequence[Machine], verdict: Verdict) -> None:
         f"{len(there)} / {len(ours)} / {len(on_meter)}"
     )
     for machine in machines:
-        recorded = None if machine.vm is None else machine.vm.status
+        recorded: VmStatus | WarmStatus | None = None if machine.vm is None else machine.vm.status
+        if machine.vm is None and machine.warm is not None:
+            recorded = machine.warm.status
         metered = machine.intervals[-1].state if machine in on_meter else None
         expected = None if recorded is None or recorded in ENDED else _STATES.get(recorded)
+        if recorded in {WarmStatus.PREPARING, WarmStatus.RELEASING}:
+            expected = metered  # on or off, as its meter says
         if machine.vm is not None and machine.vm.billed_in_full and recorded is VmStatus.STOPPED:
             expected = UsageState.RUNNING
         if not machine.state is expected is metered:
@@ -224,8 +240,10 @@ def _broken(machine: Machine) -> list[str]:
     if not machine.intervals:
         return [f"{machine.tag} was rented and never metered"]
     wrong = [f"{machine.tag} has a gap or an overlap" for a, b in pairwise(machine.intervals) if a.end != b.start]
-    if [each.number for each in machine.intervals] != list(range(1, len(machine.intervals) + 1)):
-        wrong.append(f"the intervals of {machine.tag} are numbered {[each.number for each in machine.intervals]}")
+    for chain_warm in (True, False):  # the pool's usage and the VM's are numbered each by itself
+        numbers = [each.number for each in machine.intervals if each.warm is chain_warm]
+        if numbers != list(range(1, len(numbers) + 1)):
+            wrong.append(f"the intervals of {machine.tag} are numbered {numbers}")
     return wrong
 
 

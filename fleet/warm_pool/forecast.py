@@ -1,6 +1,7 @@
 """Forecasts how many launches the next hour brings at each site, from our own launches of the last two weeks.
 
-The forecast is the mean number of launches in the same hour of the day; the pool holds that many machines, rounded.
+The forecast is the mean number of launches in the same hour of the day, or half of the launches of the last hour if
+that is more, as on a busy evening or in a deployment's first days. The pool holds that many machines, rounded.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ def forecast(past: Iterable[PastLaunch], now: datetime) -> dict[Spot, float]:
     if not launches:
         return {}
     days = max(1, -(-(now - min(each.requested_at for each in launches)) // _DAY))
-    alike = Counter(each.spot for each in launches if _is_ahead(each.requested_at, now))
-    return {spot: count / days for spot, count in alike.items()}
+    usual = Counter(each.spot for each in launches if _is_ahead(each.requested_at, now))
+    latest = Counter(each.spot for each in launches if now - each.requested_at < AHEAD)
+    return {spot: max(usual[spot] / days, latest[spot] / 2) for spot in usual | latest}
 
 
 def machines_wanted(expected: Mapping[Spot, float]) -> dict[Spot, int]:

@@ -36,6 +36,14 @@ def test_the_forecast_is_the_mean_of_the_same_hour_of_the_last_days() -> None:
     assert expected == {DALLAS: 2.0}
 
 
+def test_a_busy_hour_counts_by_half_for_the_next_one() -> None:
+    busy = [PastLaunch(DALLAS, NOON - timedelta(minutes=minute)) for minute in (5, 20, 59)]
+    usual = [PastLaunch(DALLAS, NOON - timedelta(days=1) + timedelta(minutes=5))]
+
+    assert forecast(busy, NOON) == forecast([*busy, *usual], NOON) == {DALLAS: 1.5}
+    assert forecast([PastLaunch(DALLAS, NOON - timedelta(minutes=61))], NOON) == {}
+
+
 def test_the_forecast_of_the_hour_before_midnight_reaches_into_the_next_day() -> None:
     now = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
 
