@@ -19,6 +19,8 @@ from models.vms import Vm, VmPlace
 from providers.base import Machine, MachineId, MachineState, ProviderName, Tag
 from tests.world import World
 
+pytestmark = pytest.mark.test_server
+
 MACHINE = Machine(MachineId("m1"), Tag("gamer-123456789012345678"), MachineState.CREATING)
 
 

@@ -25,6 +25,8 @@ from tests.providers.conftest import Connect
 from tests.providers.tensordock_stand_in import Said, StandIn
 from tests.world import World
 
+pytestmark = pytest.mark.test_server
+
 VM_ID = "123456789012345678"
 TAG = f"gamer-main-{VM_ID}"
 ORDER = RentOrder(

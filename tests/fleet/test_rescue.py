@@ -24,7 +24,7 @@ from tests.streaming.test_whole_life import SAVE, SLOT, World, world
 
 __all__ = ["key", "world"]
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.test_server]
 
 
 async def played(world: World, machine_id: str, slot: SaveSlot, content: str) -> Address:

@@ -18,6 +18,8 @@ from providers.base import ProviderName
 from tests.fleet.warm_pool.pool import a_machine
 from tests.world import World
 
+pytestmark = pytest.mark.test_server
+
 DALLAS = (ProviderName.TENSORDOCK, "dallas", PresetName.PREMIUM)
 
 
