@@ -58,6 +58,7 @@ bench: venv          ## this gateway beside other GraphQL servers, into bench/RE
 	$(BIN)/python -m bench.subscriptions --write
 	$(BIN)/python -m bench.placement --write
 	$(BIN)/python -m bench.execution --write
+	$(BIN)/python -m bench.tracing --write
 
 bench-costs: venv    ## how long a year's costs take to report; ten minutes, and one with what .bench keeps
 	exec $(BIN)/python -m bench.costs --cache .bench

@@ -11,17 +11,17 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Link, Status, Tracer
+from opentelemetry.trace import Link, Status
 
 from tracing.recorder import OpenTelemetryRecorder
 from tracing.spans import use
+from tracing.tracer import LightTracer
 
 log = logging.getLogger(__name__)
 
@@ -53,27 +53,27 @@ class Destination:
 @asynccontextmanager
 async def export_traces(destination: Destination) -> AsyncIterator[None]:
     """Record and export spans until the context ends, then send the last ones within some seconds."""
-    sender = OTLPSpanExporter(
-        f"{destination.endpoint.rstrip('/')}/v1/traces", headers=dict(destination.headers), timeout=_SEND_S
-    )
-    provider = TracerProvider(
-        ParentBased(TraceIdRatioBased(destination.sampled_ratio)),
-        Resource(destination.resource),
-        shutdown_on_exit=False,
-    )
-    provider.add_span_processor(BatchSpanProcessor(LimitedExporter(sender), schedule_delay_millis=_BATCH_MS))
+    sender = LimitedExporter(sender_to(destination.endpoint, destination.headers))
+    batches = BatchSpanProcessor(sender, schedule_delay_millis=_BATCH_MS)
+    tracer = tracer_of(batches, Resource(destination.resource), destination.sampled_ratio)
     # Its lines repeat with every batch, and may hold the collector's answer; ours say it once.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     try:
-        with use(OpenTelemetryRecorder(_tracer_of(provider))):
+        with use(OpenTelemetryRecorder(tracer)):
             yield
     finally:
-        ending = asyncio.to_thread(provider.shutdown)
+        ending = asyncio.to_thread(batches.shutdown)
         await asyncio.wait([asyncio.ensure_future(ending)], timeout=_LAST_BATCH_S)
 
 
-def _tracer_of(provider: TracerProvider) -> Tracer:
-    return provider.get_tracer("gamer-provisioner")
+def sender_to(endpoint: str, headers: Mapping[str, str]) -> SpanExporter:
+    """Return what sends spans to a collector."""
+    return OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", headers=dict(headers), timeout=_SEND_S)
+
+
+def tracer_of(batches: BatchSpanProcessor, resource: Resource, sampled_ratio: float = 1.0) -> LightTracer:
+    """Return a tracer with spans that the SDK exports in batches."""
+    return LightTracer(lambda span: batches.on_end(cast(ReadableSpan, span)), resource, sampled_ratio)
 
 
 class LimitedExporter(SpanExporter):

@@ -21,8 +21,7 @@ PATHS = {
     f"{LAUNCH} > StartActivity:rent > RunActivity:rent > TENSORDOCK rent > HTTP POST",
     f"{LAUNCH} > StartActivity:connect > RunActivity:connect > SSH connect",
     f"{LAUNCH} > StartActivity:install > RunActivity:install > cloudypad get",
-    f"{LAUNCH} > StartActivity:mount_library > RunActivity:mount_library > SSH systemctl",
-    f"{LAUNCH} > StartActivity:restore_saves > RunActivity:restore_saves > HTTP GET",
+    f"{LAUNCH} > StartActivity:configure_game > RunActivity:configure_game > SSH connect",
     f"{LAUNCH} > CompleteWorkflow:Launch",
 }
 
