@@ -12,6 +12,7 @@ locals {
     },
     var.jwt_jwks_url == null ? { JWT_SECRET = "jwt-secret" } : {},
     var.temporal_api_key ? { TEMPORAL_API_KEY = "temporal-api-key" } : {},
+    var.extra_secrets,
   )
 
   worker_secrets = local.gateway_secrets

@@ -133,6 +133,12 @@ variable "extra_settings" {
   default     = {}
 }
 
+variable "extra_secrets" {
+  description = "Further settings that are secret: the name of the secret by variable name. Terraform creates the secret."
+  type        = map(string)
+  default     = {}
+}
+
 variable "secret_versions" {
   description = "Versions of secrets by name, where it must not be the latest."
   type        = map(string)
