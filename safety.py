@@ -79,6 +79,12 @@ def _production_faults(settings: Settings, role: str) -> Iterator[str]:
             "ALERT_WEBHOOK_URL: the address must use https, or others can read the alerts. "
             "Example: ALERT_WEBHOOK_URL=https://ops.example.com/hooks/gamer"
         )
+    endpoint = settings.otel_exporter_otlp_endpoint
+    if endpoint is not None and settings.otel_exporter_otlp_headers is not None and _is_unencrypted(str(endpoint)):
+        yield (
+            "OTEL_EXPORTER_OTLP_ENDPOINT: the address must use https, or others can read the collector's key. "
+            "Example: OTEL_EXPORTER_OTLP_ENDPOINT=https://collector.example.net:4318"
+        )
     if settings.metrics_port is not None and settings.metrics_token is None:
         yield (
             "METRICS_TOKEN: a worker's metrics need it, because a worker has no other callers. "

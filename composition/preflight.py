@@ -30,6 +30,7 @@ from composition.providers import (
     secret_text,
     tensordock_options,
 )
+from composition.tracing import collector_headers
 from errors import ProviderError, UnavailableError, UnusableError
 from launch.temporal_client import connect
 from models.database import Database
@@ -39,7 +40,7 @@ from models.registry import DOCUMENTS
 from models.write_probe import WriteProbe
 from providers.cloudypad.health import Health as CloudyPadHealth
 from providers.google.billing_export import MACHINE_LABEL
-from providers.http import Http
+from providers.http import Http, Request
 from providers.storage.tokens import NoTokens
 from providers.tensordock.provider import TensorDock
 from safety import faults as unsafe_settings
@@ -322,6 +323,27 @@ async def _webhook(settings: Settings) -> str:
     return f"{url.host} can be reached"
 
 
+async def _traces(settings: Settings) -> str:
+    """Send the collector a request without spans, which it must accept."""
+    endpoint = settings.otel_exporter_otlp_endpoint
+    if endpoint is None:
+        raise _SkippedError("no OTEL_EXPORTER_OTLP_ENDPOINT")
+    headers = {**collector_headers(settings), "content-type": "application/x-protobuf"}
+    async with _http() as http:
+        reply = await http.send(Request("POST", f"{str(endpoint).rstrip('/')}/v1/traces", headers, b""))
+    if reply.status in (401, 403):
+        raise _FailedError(
+            f"OTEL_EXPORTER_OTLP_HEADERS: the collector responds with {reply.status}. "
+            "Example: OTEL_EXPORTER_OTLP_HEADERS=x-api-key=0123abcd"
+        )
+    if reply.status != 200:
+        raise _FailedError(
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: it responds with {reply.status} to an empty request of OTLP over HTTP. "
+            "Example: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.example.net:4318"
+        )
+    return f"{endpoint.host} accepts traces"
+
+
 def _reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return "the TLS handshake fails"
@@ -362,6 +384,7 @@ _CHECKS: Final[dict[str, Check]] = {
     "bucket": _bucket,
     "token keys": _token_keys,
     "webhook": _webhook,
+    "traces": _traces,
 }
 _FOR_WORKERS: Final = frozenset({"ssh key", "cloudypad", "compute"})
 _VARIABLES: Final = {
@@ -377,4 +400,5 @@ _VARIABLES: Final = {
     "bucket": "GCS_BUCKET_NAME",
     "token keys": "JWT_JWKS_URL",
     "webhook": "ALERT_WEBHOOK_URL",
+    "traces": "OTEL_EXPORTER_OTLP_ENDPOINT",
 }

@@ -21,7 +21,7 @@ async def traces(settings: Settings, role: str) -> AsyncIterator[None]:
 
     destination = Destination(
         str(settings.otel_exporter_otlp_endpoint),
-        _headers(settings),
+        collector_headers(settings),
         settings.otel_traces_sampler_arg,
         _resource(settings, role),
     )
@@ -40,7 +40,7 @@ def _resource(settings: Settings, role: str) -> Mapping[str, str]:
     }
 
 
-def _headers(settings: Settings) -> dict[str, str]:
+def collector_headers(settings: Settings) -> dict[str, str]:
     """Return the headers for the collector, written as `name=value,name=value` with percent-encoded values."""
     given = settings.otel_exporter_otlp_headers
     pairs = [] if given is None else [each.partition("=") for each in given.get_secret_value().split(",")]

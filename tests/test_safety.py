@@ -78,6 +78,13 @@ def test_a_complete_production_starts(monkeypatch: pytest.MonkeyPatch, keys: dic
         ({"GOOGLE_COMPUTE_URL": "http://127.0.0.1:8102"}, "GOOGLE_COMPUTE_URL"),
         ({"ALERT_WEBHOOK_URL": "https://ops.example.com/hooks"}, "ALERT_WEBHOOK_SECRET"),
         ({"METRICS_PORT": "9100"}, "METRICS_TOKEN"),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.example.net:4318",
+                "OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=0123",
+            },
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
         ({"ALERT_WEBHOOK_URL": "http://ops.example.com", "ALERT_WEBHOOK_SECRET": SECRET}, "ALERT_WEBHOOK_URL"),
     ],
 )

@@ -21,6 +21,7 @@ from models.database import Database
 from models.deployment import Identity, claim
 from settings import load_settings
 from simulator.simulation import Simulation, SimulationOptions
+from tests.otlp import collector
 
 pytestmark = pytest.mark.usefixtures("no_settings_of_this_machine")
 
@@ -118,6 +119,7 @@ async def test_all_faults_are_named_at_once_although_every_service_is_silent(tmp
             gcs_endpoint_url=silent,
             jwt_jwks_url=silent,
             alert_webhook_url=f"https://127.0.0.1:{port}",
+            otel_exporter_otlp_endpoint=silent,
             google_application_credentials=tmp_path / "none.json",
         )
         began = time.monotonic()
@@ -128,7 +130,13 @@ async def test_all_faults_are_named_at_once_although_every_service_is_silent(tmp
     variables = [fault.split(":")[0] for fault in faults(results)]
     assert variables == [
         *("ALERT_WEBHOOK_SECRET", "GOOGLE_APPLICATION_CREDENTIALS", "PORT", "MONGODB_ATLAS_URI", "TEMPORAL_ADDRESS"),
-        *("TENSORDOCK_API_TOKEN", "GCS_BUCKET_NAME", "JWT_JWKS_URL", "ALERT_WEBHOOK_URL"),
+        *(
+            "TENSORDOCK_API_TOKEN",
+            "GCS_BUCKET_NAME",
+            "JWT_JWKS_URL",
+            "ALERT_WEBHOOK_URL",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
     ]
 
 
@@ -210,3 +218,22 @@ def test_the_text_counts_what_failed() -> None:
     assert as_text(results) == (
         "ok      database  reads and writes gamer\nfailed  port      PORT: taken\n\n1 of 2 checks failed."
     )
+
+
+async def test_a_collector_is_asked_whether_it_takes_traces(tmp_path: Path) -> None:
+    with collector() as found:
+        settings = load_settings(
+            data_dir=tmp_path,
+            port=0,
+            otel_exporter_otlp_endpoint=found.url,
+            otel_exporter_otlp_headers="x-api-key=a%20key",
+        )
+
+        accepted = await preflight(settings, "gateway")
+        found.status = 401
+        refused = await preflight(settings, "gateway")
+
+    (result,) = [each for each in accepted if each.name == "traces"]
+    assert (result.state, result.message) == (CheckState.OK, "127.0.0.1 accepts traces")
+    assert found.headers[0]["x-api-key"] == "a key"
+    assert [fault.split(":")[0] for fault in faults(refused)] == ["OTEL_EXPORTER_OTLP_HEADERS"]
