@@ -124,7 +124,7 @@ class LaunchWorkflow:
         await self._setup.set_up_game(StepInput(self._runner.launch_id, vm_id))
 
     async def _use_warm_machine(self, machine_ids: tuple[str, ...]) -> bool:
-        """Run the launch on a machine of the warm pool. Returns False if none could be taken and started."""
+        """Run the launch on a machine of the warm pool. Returns False if none could be taken and used."""
         taken = await self._take(TakeWarm(self._runner.launch_id, machine_ids))
         if taken.vm_id is None:
             return False
@@ -149,14 +149,15 @@ class LaunchWorkflow:
                 VmRef(taken.vm_id),
                 lambda _: "The machine runs and responds",
             )
+            await self._setup.set_up_game(on)
         except ActivityError as error:
-            if kind_of(error) not in {"NoCapacityError", "MachineLostError"}:
+            failed = self._runner.failed or self._runner.step
+            if kind_of(error) != "NoCapacityError" and not _is_machine_hopeless(error, failed):
                 raise
             await self._leave_machine()
-            message = f"The machine that was set up could not be started: {describe(error)}. Renting a new one"
+            message = f"The machine that was set up cannot be used: {describe(error)}. Renting a new one"
             await self._runner.write_event(LaunchStatus.RUNNING, message, restart=True)
             return False
-        await self._setup.set_up_game(on)
         await self._setup.hand_over(on)
         return True
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from errors import ProviderRefusedError
+from errors import MachineLostError, ProviderRefusedError
 from fleet.warm_pool.messages import WarmMachineInput
 from fleet.warm_pool.metering import chain_id
 from fleet.warm_pool.workflows import WarmMachineWorkflow
@@ -81,6 +81,18 @@ async def test_a_machine_whose_hardware_was_given_away_is_released_and_a_new_one
     assert first is not None
     assert (launch.status, first.status, vm.id == machine.id) == (LaunchStatus.READY, VmStatus.DELETED, False)
     assert len(world.cloud.rented) == 1
+
+
+async def test_a_machine_that_breaks_while_its_game_is_set_up_is_released_and_a_new_one_rented(world: World) -> None:
+    machine = await ready_machine(world)
+    world.streaming.failures["verify_stream"] = [MachineLostError("the machine is no longer on")]
+
+    launch = await world.until_over(await world.launch())
+
+    vm = await world.vm(launch)
+    first = await world.db.get(Vm, machine.id)
+    assert first is not None
+    assert (launch.status, first.status, vm.id == machine.id) == (LaunchStatus.READY, VmStatus.DELETED, False)
 
 
 async def test_a_failing_launch_deletes_the_machine_instead_of_returning_it(world: World) -> None:
