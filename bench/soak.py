@@ -2,11 +2,13 @@
 
     python -m bench.soak [--machines 20] [--minutes 30] [--at-once 8] [--google 0.2] [--workers 2] [--gateways 2]
                          [--database-errors N] [--terminations N] [--upgrades N] [--balance-ends N] [--neighbors N]
+                         [--warm USD]
 
 Starts the service as separate processes (database, Temporal, simulated clouds, gateways, workers) and lets players
 launch, stop, start, restart, delete and cancel at random until that many machines were rented. Clouds fail at random,
 processes are killed, the database answers with errors, workflows are terminated, workers are upgraded, TensorDock's
-balance ends, and a second installation has machines on the same accounts. A whole soak is 200 machines with 300
+balance ends, and a second installation has machines on the same accounts. With `--warm` a warm pool has machines ready,
+for at most so many dollars a day, and is emptied before the comparison. A whole soak is 200 machines with 300
 database errors, 20 terminated workflows and 2 upgrades; a smaller one has the same share of them.
 
 Then it lets everything settle and compares: the clouds' list with the records, their account of every machine's life
@@ -28,6 +30,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +46,16 @@ from composition.dependencies import Dependencies, compose
 from embedded.services import EmbeddedServices
 from errors import GatewayError
 from fleet.sweeper import Sweeper
+from fleet.warm_pool.settings import read_pool, set_ceiling
 from launch.temporal_client import connect
 from launch.workflow_client import EngineAddress
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
 from models.launches import Launch
+from models.roles import Role
 from models.vms import ENDED, Vm, VmStatus
+from models.warm_machines import OPEN as WARM_OPEN
+from models.warm_machines import WarmMachine, WarmStatus
 from schema.ids import global_id
 from settings import load_settings
 from tests.e2e.engine import Engine
@@ -56,6 +63,7 @@ from tests.e2e.service import Deployment, Gateway, deployment, forget_schedules
 from tests.fault_proxy import FaultProxy, fault_proxy
 
 _CLOCK_FACTOR = 200.0
+_OPERATOR = ("soak", Role.OPERATOR)
 _SETTLE_S = 420.0  # the last step of a launch goes on for five minutes where the stream does not answer
 _REPORT_EVERY_S = 60.0
 _COUNT_EVERY_S = 2.0
@@ -84,6 +92,7 @@ class Plan:
     balance_ends: int | None = None
     neighbors: int = 2  # machines of the second installation
     asleep: bool = True  # machines that are off vanish too
+    warm: float = 0.0  # the warm pool's ceiling in USD a day
 
     def share(self, count: int | None, of_whole: int) -> int:
         return max(1, of_whole * self.machines // _WHOLE) if count is None else count
@@ -131,6 +140,8 @@ class Soak:
         self.upgrades.begin()
         for _ in range(self.plan.gateways):
             self.gateways.append(await self.site.deployed.gateway())
+        if self.plan.warm:
+            await set_ceiling(self.site.db, Decimal(str(self.plan.warm)), _OPERATOR)
         if self.plan.neighbors:
             self.neighbor.deployed.worker()
             self.neighbor_gateways.append(await self.neighbor.deployed.gateway())
@@ -246,14 +257,29 @@ async def _rented(gateway: Gateway, user_id: str) -> None:
             await asyncio.sleep(1)
 
 
+async def emptied(run: Soak) -> list[str]:
+    """Switch the warm pool off, and return what is wrong with what it cost."""
+    pool = await read_pool(run.site.db)
+    taken = await run.site.db.count(WarmMachine, {"status": WarmStatus.TAKEN})
+    run.done["warm machine taken"] += taken
+    run.done["warm machine rented"] += await run.site.db.count(WarmMachine, {"ordered_at": {"$ne": None}})
+    await set_ceiling(run.site.db, Decimal(0), _OPERATOR)
+    if pool.spent_today_usd <= pool.ceiling_usd_per_day:
+        return []
+    return [f"the warm pool cost {pool.spent_today_usd:.4f} USD of at most {pool.ceiling_usd_per_day} today"]
+
+
 async def settled(db: Database) -> list[str]:
     """Wait until nothing is in progress. Return what still is after the timeout."""
     deadline = time.monotonic() + _SETTLE_S
     while True:
         launches = await db.find(Launch, {"status": {"$nin": list(LAUNCH_ENDED)}})
         vms = await db.find(Vm, {"status": {"$nin": _STEADY}})
-        left = [f"launch {each.id} {each.status}" for each in launches] + [
-            f"vm {each.id} {each.status}" for each in vms
+        pooled = await db.find(WarmMachine, {"status": {"$in": sorted(WARM_OPEN)}})
+        left = [
+            *(f"launch {each.id} {each.status}" for each in launches),
+            *(f"vm {each.id} {each.status}" for each in vms),
+            *(f"warm machine {each.id} {each.status}" for each in pooled),
         ]
         if not left or time.monotonic() > deadline:
             return left
@@ -321,7 +347,7 @@ async def soaked(plan: Plan, folder: Path, mongodb_uri: str, temporal_address: s
             await run.begin()
             await run.play()
             undrained = await run.upgrades.drained()
-            verdict = Verdict(undrained)
+            verdict = Verdict(undrained + await emptied(run))
             sites = [(site, "", run.gateways), (neighbor, "neighbor ", run.neighbor_gateways)]
             for each, name, _ in sites[: 1 + bool(plan.neighbors)]:
                 verdict.add(f"{name}before", await judged(run, each))
@@ -352,7 +378,7 @@ def main() -> int:
     counts = ("machines", "at-once", "workers", "gateways", "seed", "database-errors", "terminations")
     for name in (*counts, "upgrades", "balance-ends", "neighbors"):
         parser.add_argument(f"--{name}", type=int, default=getattr(Plan(), name.replace("-", "_")))
-    for name in ("minutes", "google", "kill-every-s", "fault-every-s"):
+    for name in ("minutes", "google", "kill-every-s", "fault-every-s", "warm"):
         parser.add_argument(f"--{name}", type=float, default=getattr(Plan(), name.replace("-", "_")))
     parser.add_argument("--folder", type=Path, help="keep logs and disks here")
     given = vars(parser.parse_args())
