@@ -19,8 +19,11 @@ _PIPE_WIDTH: Final = 1000  # so that programs find one line for each row
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console that takes texts as they are."""
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    """Return a console that takes texts as they are. Lines for programs are not broken."""
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = _PIPE_WIDTH
+    return made
 
 
 def plain(value: object) -> str:
@@ -60,18 +63,23 @@ def print_json_line(content: object) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table. Columns with names that begin with `>` are aligned to the right."""
+    """Print a table, or one block for each row where the terminal is too narrow.
+
+    Columns with names that begin with `>` are aligned to the right.
+    """
+    shown, output = [list(map(plain, row)) for row in rows], console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, name in enumerate(columns):
+    for name in columns:
         right = name.startswith(">")
-        # The first column is what other commands take: it stays in one piece, to be copied.
-        table.add_column(
-            name.removeprefix(">"), justify="right" if right else "left", overflow="fold", no_wrap=number == 0
-        )
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
-    output = console()
-    output.print(table, width=None if output.is_terminal else _PIPE_WIDTH)
+        table.add_column(name.removeprefix(">"), justify="right" if right else "left", no_wrap=True)
+    for row in shown:
+        table.add_row(*map(Text, row))
+    if output.measure(table, options=output.options.update(width=_PIPE_WIDTH)).maximum <= output.width:
+        output.print(table)
+        return
+    for row in shown:
+        print_facts(dict(zip((name.removeprefix(">") for name in columns), row, strict=True)))
+        typer.echo()
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from . import credentials
 from .exits import CommandError, ExitStatus
-from .output import report
+from .output import report, say
 from .service import Service, connected
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ def run(action: Callable[[Service], Awaitable[T]], *, as_json: bool = False) -> 
     except CommandError as error:
         fail(error, as_json=as_json)
     except KeyboardInterrupt:
+        say("interrupted; what was requested goes on")
         raise typer.Exit(ExitStatus.INTERRUPTED) from None
 
 

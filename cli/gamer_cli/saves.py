@@ -19,7 +19,7 @@ AVersion = Annotated[
     str, typer.Argument(help="The id of a version, as `gamer saves versions` shows it.", metavar="VERSION")
 ]
 AGame = Annotated[str | None, typer.Option("--game", help="Only this game.", metavar="ID")]
-_VERSIONS = 50  # more would cost more than one request may
+_VERSIONS = 20  # more would cost more than one request may
 _VERSION_COLUMNS = ("version", "kind", "saved", ">bytes", ">files", "played on", "current")
 
 
@@ -57,7 +57,7 @@ def list_slots(
 def list_versions(
     console: AConsole, slot_id: ASlot, game: AGame = None, user: User = None, as_json: AsJson = False
 ) -> None:
-    """List the newest 50 versions of a slot, and those of an open conflict."""
+    """List the newest 20 versions of a slot, and those of an open conflict."""
 
     async def show(service: Service) -> None:
         slots = await _slots(service, console.value, game, user, deleted=False, versions=_VERSIONS)

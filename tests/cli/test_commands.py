@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from cli.gamer_cli.exits import ExitStatus
+from cli.gamer_cli.output import print_table
 from cli.gamer_cli.progress import STEPS, Bars
 from fleet.messages import CommandResult, Pin
 from models.api_keys import ApiKey
@@ -284,6 +285,20 @@ async def test_texts_of_the_service_cannot_control_the_terminal(gamer: Gamer, ga
 
     assert "\x1b" not in ended.out
     assert ("[2Jgone" in ended.out, "[red]x" in ended.out) == (True, True)
+
+
+@pytest.mark.parametrize(("terminal", "lines"), [("200", 1), ("40", 2)])
+def test_a_table_stays_in_one_piece_and_becomes_blocks_where_it_is_too_wide(
+    terminal: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", terminal)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    print_table(("machine", "place"), [(VM_ID, "Frankfurt am Main")])
+
+    shown = capsys.readouterr().out
+    assert VM_ID in shown
+    assert len([line for line in shown.splitlines() if VM_ID in line or "Frankfurt am Main" in line]) == lines
 
 
 def test_bars_show_the_launch_and_its_nine_steps() -> None:
