@@ -15,7 +15,7 @@ from tests.e2e.service import OPERATIONS
 
 async def play(url: str, user_id: str) -> dict[str, Any]:
     """Return what the client saw."""
-    async with Client(transport=AIOHTTPTransport(url)) as session:
+    async with Client(transport=AIOHTTPTransport(url), execute_timeout=None) as session:
 
         async def ask(name: str, **variables: Any) -> dict[str, Any]:
             request = gql((OPERATIONS / f"{name}.graphql").read_text())
@@ -61,7 +61,11 @@ async def _progress(url: str, launch_id: str) -> AsyncIterator[dict[str, Any]]:
 
 async def _follow(url: str, name: str, **variables: Any) -> Any:
     transport = AIOHTTPWebsocketsTransport(
-        "ws" + url.removeprefix("http"), subprotocols=["graphql-transport-ws"], init_payload={}
+        "ws" + url.removeprefix("http"),
+        subprotocols=["graphql-transport-ws"],
+        init_payload={},
+        connect_timeout=60,
+        ack_timeout=60,
     )
     request = gql((OPERATIONS / f"{name}.graphql").read_text())
     request.variable_values = variables

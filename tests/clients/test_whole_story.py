@@ -20,7 +20,7 @@ from tests.web.chromium import EXECUTABLE, open_page
 
 __all__ = ["deployed"]
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(300)
 FOLDER: Final = Path(__file__).with_name("node")
 NODE_CLIENTS: Final = ("apollo", "urql", "graphql_ws")
 
@@ -84,7 +84,7 @@ async def played(node: str, name: str, service: Gateway) -> dict[str, Any]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    said, complaints = await asyncio.wait_for(client.communicate(), 150)
+    said, complaints = await asyncio.wait_for(client.communicate(), 250)
     assert client.returncode == 0, f"{name}: {complaints.decode()}"
     story: dict[str, Any] = json.loads(said)
     return story
