@@ -650,7 +650,7 @@ export type GamesQueryVariables = Exact<{
 }>;
 
 
-export type GamesQuery = { games: { edges: Array<{ cursor: string, node: { id: string, gameId: string, console: ConsoleType, title: string } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+export type GamesQuery = { games: { edges: Array<{ cursor: string, node: { id: string, gameId: string, console: ConsoleType, title: string, coverUrl: string | null } }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
 
 export type HostnodePricesQueryVariables = Exact<{
   from: CoordinatesInput;
@@ -739,6 +739,11 @@ export type LaunchesQueryVariables = Exact<{
 
 
 export type LaunchesQuery = { launches: { edges: Array<{ cursor: string, node: { id: string, status: LaunchStatus, gameId: string | null, userId: string, progress: number, requestedAt: string, readyAt: string | null, failure: string | null, console: { type: ConsoleType }, vm: { id: string, status: VmStatus } | null } }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+
+export type LaunchesOnMapQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type LaunchesOnMapQuery = { launches: { edges: Array<{ node: { id: string, status: LaunchStatus, userId: string, gameId: string | null, console: { type: ConsoleType }, attempts: Array<{ provider: ProviderName, siteId: string, startedAt: string, outcome: string }> } }> } };
 
 export type LocationsQueryVariables = Exact<{ [key: string]: never; }>;
 
@@ -1087,6 +1092,11 @@ export type StopVmMutation = { stopVm: { vm: { id: string, status: VmStatus, sto
       | { __typename: 'InvalidState', status: string, code: string, message: string, path: Array<string> | null }
       | { __typename: 'ProviderUnavailable', code: string, message: string, path: Array<string> | null }
     > } };
+
+export type SweepsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type SweepsQuery = { sweeps: Array<{ provider: ProviderName, at: string }> };
 
 export type UndeleteSaveMutationVariables = Exact<{
   slotId: string | number;
