@@ -116,6 +116,30 @@ async def test_an_operator_reads_the_bill_of_last_month_and_its_parts_add_up(
     assert str(sum(map(Decimal, amounts))) == report["total"]
 
 
+async def test_an_operator_makes_a_key_and_is_told_what_is_wrong_with_a_console(
+    gateway: GatewayWorld, tmp_path: Path
+) -> None:
+    async with operator_page(gateway, tmp_path, "health") as page:
+        await press(page, "New key")
+        await page.write("input[name=name]", "webshop")
+        await press(page, "Create")
+        await page.until("document.querySelector('.message.good code')?.innerText.length > 20")
+        await page.click("[aria-label='Change Game Boy']")
+        await page.evaluate("document.querySelector('dialog input[name=idle]').value = ''")
+        await page.write("dialog input[name=idle]", "0")
+        await press(page, "Save", "dialog")
+        await page.until("document.querySelector('dialog .message.bad')?.innerText.includes('1 and 1440')")
+        await page.evaluate("document.querySelector('dialog input[name=idle]').value = ''")
+        await page.write("dialog input[name=idle]", "25")
+        await press(page, "Save", "dialog")
+        await page.until("!document.querySelector('dialog[open]')")
+
+    keys = (await gateway.data("ApiKeys", OPERATOR))["apiKeys"]["edges"]
+    consoles = {each["type"]: each for each in (await gateway.data("Consoles"))["consoles"]}
+    assert [(edge["node"]["name"], edge["node"]["role"]) for edge in keys] == [("webshop", "SERVICE")]
+    assert consoles["GB"]["idleStopMinutes"] == 25
+
+
 async def processor_s(page: Page) -> float:
     """The processor time of the page's main thread: how long frames take depends on what else the computer does."""
     await page.ask("Performance.enable", timeDomain="threadTicks")

@@ -12,6 +12,7 @@ export type Machine = Data<"Machines">["vms"]["edges"][number]["node"] & {
 
 export const LIVE: readonly VMStatus[] = ["PROVISIONING", "RUNNING", "STOPPING", "STOPPED", "STARTING", "DELETING", "LOST"];
 const PAGE = 100;
+const PATIENCE_MS = 3_000;
 
 interface Kept {
   byId: Map<string, Machine>;
@@ -82,12 +83,27 @@ export function useMachines(status: readonly VMStatus[] | null, userId: string |
     };
   }, [key, turn, following]);
 
+  // Without a subscription the table is read all the same, and again once there is one.
+  const late = useRef(false);
+  useEffect(() => {
+    if (following) return;
+    const timer = setTimeout(() => {
+      late.current = true;
+      setFollowing(true);
+    }, PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, [following]);
+
   const { failure } = useFollow(
     "VmChanges",
     variables,
     ({ vmChanges: { vm } }) => {
       setFollowing(true);
-      if (!vm) return;
+      if (!vm) {
+        if (late.current) setTurn((last) => last + 1);
+        late.current = false;
+        return;
+      }
       const { byId, done } = kept.current;
       if (status && !status.includes(vm.status)) byId.delete(vm.id);
       else if (byId.has(vm.id) || done || isNewest(vm, byId)) byId.set(vm.id, { ...vm, readAt: Date.now() });
