@@ -99,7 +99,7 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    async def until(self, expression: str, within_s: float = 20) -> None:
+    async def until(self, expression: str, within_s: float = 45) -> None:
         """Until the expression is truthy; AssertionError with the page's text when it stays falsy."""
         became_true = await self.evaluate(f"""new Promise(done => {{
             const end = Date.now() + {within_s * 1000};

@@ -21,7 +21,7 @@ from web.health import Readiness
 __all__ = ["account", "shelf"]
 
 pytestmark = [
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(180),
     pytest.mark.skipif(
         EXECUTABLE is None, reason="the console was NOT examined: no Chromium here; `apt-get install chromium`"
     ),

@@ -34,7 +34,7 @@ from web.app import create_app
 from web.health import Readiness
 
 pytestmark = [
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(180),
     pytest.mark.skipif(
         EXECUTABLE is None, reason="the console was NOT tried in a browser: no Chromium; `apt-get install chromium`"
     ),
