@@ -73,9 +73,7 @@ class Images(Protocol):
 class Preparing(Protocol):
     """The part of streaming.machine.StreamingMachines that building needs."""
 
-    async def prepare_for_image(
-        self, address: Address, images: Sequence[str], user_id: str, report: ProgressCallback
-    ) -> None: ...
+    async def prepare_for_image(self, address: Address, images: Sequence[str], report: ProgressCallback) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +201,7 @@ class ImageBuilding:
         if vm.status is VmStatus.RUNNING:
             names = {console.emulator.image for console in (await consoles(self._db)).values()}
             pinned = [(await self._pin(name)).name for name in sorted(names)]
-            await self._streaming.prepare_for_image(address_of(vm), pinned, BUILDER, no_progress)
+            await self._streaming.prepare_for_image(address_of(vm), pinned, no_progress)
             await self._machines.command(vm, Command.STOP, "a disk image is made of it")
         await self._until(vm, {VmStatus.STOPPED})
 

@@ -8,8 +8,6 @@ from typing import Final
 
 from providers.base import ProgressCallback
 from streaming.images import pull_image
-from streaming.name_checks import folder_of
-from streaming.saves.restore_marker import FOLDER
 from streaming.saves.slots import STATE_ROOT
 from streaming.ssh import Shell
 from streaming.wolf import CONFIG, serialize
@@ -18,15 +16,16 @@ _WOLF_IDENTITY: Final = (f"{STATE_ROOT}/cfg/key.pem", f"{STATE_ROOT}/cfg/cert.pe
 _MACHINE_ID: Final = "/etc/machine-id"  # an empty one is made anew at the next boot
 
 
-async def prepare_for_image(shell: Shell, images: Sequence[str], user_id: str, report: ProgressCallback) -> None:
-    """Pull these container images, and delete what no other machine may have: identities, pairings and saves.
+async def prepare_for_image(shell: Shell, images: Sequence[str], report: ProgressCallback) -> None:
+    """Pull these container images, and delete what no other machine may have: identities and pairings.
 
-    SSH host keys stay, because SSH would not work without them until the machine is stopped. The first boot of another
-    machine makes new ones, which its first connection verifies. May be repeated.
+    The machine was never played on, so it has no saves. The marks of its empty slot stay: without them its stop
+    would report saves that were not uploaded. SSH host keys stay too, because SSH would not work without them until
+    the machine is stopped. The first boot of another machine makes new ones, which its first connection verifies.
+    May be repeated.
     """
     for image in images:
         await pull_image(shell, image, report)
-    await shell.sudo("rm", "-rf", FOLDER, f"{STATE_ROOT}/{folder_of(user_id)}")
     await _forget_wolf(shell)
     await shell.write_file(_MACHINE_ID, b"", 0o444)
 

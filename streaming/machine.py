@@ -246,10 +246,10 @@ class StreamingMachines:
         return await self._on(address, lambda shell: upload_in_time(shell, self._saves_of(address), slot, until))
 
     async def prepare_for_image(
-        self, address: Address, images: Sequence[str], user_id: str, report: ProgressCallback = no_progress
+        self, address: Address, images: Sequence[str], report: ProgressCallback = no_progress
     ) -> None:
         """Pull these container images, and delete what no other machine may have, for an image of the disk."""
-        await self._on(address, lambda shell: prepare_for_image(shell, images, user_id, report))
+        await self._on(address, lambda shell: prepare_for_image(shell, images, report))
 
     async def release_shutdown(self, address: Address) -> None:
         """Let a shutdown of a machine at Google go on at once, without the time that is kept for its saves."""

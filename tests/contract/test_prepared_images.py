@@ -117,8 +117,8 @@ async def test_a_machine_from_an_image_needs_no_set_up_and_has_an_identity_of_it
     first, told = await google.rent(FIRST)
     assert any(DRIVER in line for line in told)
     async with google.shell(first) as shell:
-        await prepare_for_image(shell, [EMULATOR], "image-builder", no_progress)
-        await prepare_for_image(shell, [EMULATOR], "image-builder", no_progress)  # by another worker
+        await prepare_for_image(shell, [EMULATOR], no_progress)
+        await prepare_for_image(shell, [EMULATOR], no_progress)  # by another worker
         first_key = shell.host_key
         first_config = await shell.read_file("wolf/config.toml")
     await google.stop(FIRST)

@@ -42,7 +42,7 @@ class FakeStreaming:
         self.library_lost = False
         self.left_out: tuple[LeftOut, ...] = ()
         self.notices: asyncio.Queue[Notice] = asyncio.Queue()  # what is announced next
-        self.prepared: list[str] = []  # for a disk image, by the user of each machine
+        self.prepared: list[list[str]] = []  # for a disk image, by the container images that it has
         self.cut = False  # the time is too short for all saves
         self.host_key = HOST_KEY
         self.dead_man_s = 0.0
@@ -121,12 +121,9 @@ class FakeStreaming:
         self.uploaded.append(slot)
         return TimedUpload(UploadReport(self.outcome, left_out=self.left_out), complete=not self.cut)
 
-    async def prepare_for_image(
-        self, address: Address, images: Sequence[str], user_id: str, report: ProgressCallback
-    ) -> None:
+    async def prepare_for_image(self, address: Address, images: Sequence[str], report: ProgressCallback) -> None:
         await self._enter("prepare_for_image")
-        assert all(image.endswith("@pinned") for image in images)
-        self.prepared.append(user_id)
+        self.prepared.append(list(images))
 
     async def release_shutdown(self, address: Address) -> None:
         await self._enter("release_shutdown")

@@ -102,7 +102,9 @@ async def test_an_image_is_made_of_a_metered_machine_that_is_deleted_afterwards(
     assert recorded is not None
     assert (path, recorded.image, recorded.problem) == (f"{PREFIX}gamer-main-{vm.id}", path, None)
     assert built.google.sources == [f"p-1/zones/z/disks/cloudypad-{vm.tag}"]
-    assert built.world.streaming.prepared == [BUILDER]
+    (images,) = built.world.streaming.prepared
+    assert images
+    assert all(image.endswith("@pinned") for image in images)
     assert (await built.vm()).status is VmStatus.DELETED
     assert built.world.google.rented == {}
     intervals = await built.world.db.find(UsageInterval, {"vm_id": vm.id})
