@@ -56,7 +56,7 @@ def gamer(served: str, own_settings: Path, monkeypatch: pytest.MonkeyPatch) -> G
 
     async def run(*arguments: str, caller: Caller | None = ANN, at: str = served, typed: str = "") -> Ended:
         monkeypatch.setenv("GAMER_URL", at)
-        monkeypatch.setenv("GAMER_TOKEN", "" if caller is None else token(caller))
+        monkeypatch.setenv("GAMER_TOKEN", "" if caller is None else token(caller, lasting_s=600))
         return await run_command(*arguments, typed=typed)
 
     return run

@@ -31,6 +31,8 @@ from web.health import Readiness
 
 __all__ = ["account", "shelf"]
 
+pytestmark = pytest.mark.timeout(150)
+
 LAUNCH, VM = "100000000000000001", "200000000000000001"
 LAUNCH_ID, VM_ID = global_id("Launch", LAUNCH), global_id("VM", VM)
 
