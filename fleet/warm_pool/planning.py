@@ -120,9 +120,9 @@ class WarmPlanning:
         there = await self._registry.get(machine.provider).machine(MachineId(machine.provider_id or ""))
         if there is not None and there.state in _OFF | {MachineState.UNKNOWN}:
             return
-        if there is not None and there.state in {MachineState.RUNNING, MachineState.STARTING}:
-            await self._meter.record_state(machine, UsageState.RUNNING, now)
-        await self._release(machine, "it vanished" if there is None else f"it is {there.state}, not off")
+        why = "it vanished" if there is None else f"it is {there.state}, not off"
+        is_on = there is not None and there.state in {MachineState.RUNNING, MachineState.STARTING}
+        await self._release(machine, why, on_since=now if is_on else None)
 
     async def _release_surplus(self, pool: _Pool, wanted: Mapping[Spot, int]) -> None:
         """Release what exceeds the ceiling, what is out of date, and what the forecast has not wanted for a while."""
@@ -139,11 +139,18 @@ class WarmPlanning:
             elif kept[_spot(machine)] > wanted.get(_spot(machine), 0) and pool.now - machine.ready_at > _KEPT:
                 await self._release(machine, "fewer launches are expected")
 
-    async def _release(self, machine: WarmMachine, why: str) -> None:
-        """Let the machine leave the pool, unless a launch has taken it."""
+    async def _release(self, machine: WarmMachine, why: str, *, on_since: datetime | None = None) -> None:
+        """Let the machine leave the pool, unless a launch has taken it. From `on_since` on it costs its full price."""
         stays = {"_id": machine.id, "status": {"$in": [WarmStatus.PREPARING, WarmStatus.READY]}}
         leaves = {"status": WarmStatus.RELEASING, "detail": why}
-        if await self._db.update(WarmMachine, stays, {"$set": leaves}) is not None:
+
+        async def write() -> WarmMachine | None:
+            left = await self._db.update(WarmMachine, stays, {"$set": leaves})
+            if left is not None and on_since is not None:
+                await self._meter.record_state(left, UsageState.RUNNING, on_since)
+            return left
+
+        if await self._db.transaction(write) is not None:
             log.info("releasing warm machine", extra={"warm": machine.id, "why": why})
             machine.status = WarmStatus.RELEASING
 

@@ -209,6 +209,22 @@ async def test_a_machine_that_others_turned_on_is_released_and_metered_in_full(p
     assert (await pool.intervals(ready))[-1].state is UsageState.RUNNING
 
 
+async def test_a_machine_that_a_launch_starts_during_a_round_is_not_metered_in_the_pool_again(pool: Pool) -> None:
+    ready, launch = await pool.ready(), await pool.launch()
+    await pool.set_ceiling("100")
+    listing = pool.cloud.hold("machines")
+    planning = asyncio.ensure_future(pool.planning().plan_at(datetime.now(UTC)))
+    await listing.wait()
+    await pool.take(launch, ready)
+    pool.cloud.become(MachineId(ready.provider_id or ""), MachineState.RUNNING)
+
+    pool.cloud.let_go("machines")
+    await planning
+
+    assert (await pool.again(ready)).status is WarmStatus.TAKEN
+    assert [each.end is None for each in await pool.intervals(ready)] == [False, False]
+
+
 async def test_a_machine_that_its_cloud_lost_costs_nothing_any_longer(pool: Pool) -> None:
     ready = await pool.ready()
     await pool.set_ceiling("100")
