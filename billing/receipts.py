@@ -1,7 +1,8 @@
 """Receipts: one for each play session and each time that a machine was kept, in a window.
 
 A session is a run of intervals in which a machine ran without a stop; its lines are its prices. The amounts are rounded
-along the lines as in a report, so that all receipts of a window add up to the report of the same window exactly.
+along the lines as in a report, so that all receipts of a window add up to the report of the same window exactly. The
+usage of the warm pool has no receipts: it belongs to no player, and that report leaves it out, too.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from billing.rollups import find_overlapping
 from billing.windows import Window
 from errors import InvalidInputError
 from models.database import Database
-from models.usage import UsageRow, UsageState
+from models.usage import WARM_USER, UsageRow, UsageState
 
 MAX_LINES: Final = 20_000
 
@@ -78,7 +79,8 @@ async def receipts_of(db: Database, window: Window, user_id: str | None, now: da
     end = min(window.end, now or datetime.now(UTC))
     if end <= window.start:
         return Receipts(window, Decimal(0), ())
-    intervals = await find_overlapping(db, window.start, end, user_id)
+    overlapping = await find_overlapping(db, window.start, end, user_id)
+    intervals = [each for each in overlapping if each.user_id != WARM_USER]
     if len(intervals) > MAX_LINES:
         raise InvalidInputError(
             f"these receipts would have more than {MAX_LINES} lines: request a shorter window or one user", ("end",)

@@ -70,7 +70,7 @@ class ReceiptList:
     end: datetime = strawberry.field(description="The end of the period, exclusive.")
     currency: str = strawberry.field(description="The currency of all amounts: always USD.")
     total: Decimal = strawberry.field(
-        description="The exact sum of all receipts. It equals the total of a metered `costReport` of the same days."
+        description="The exact sum of all receipts. It equals the total of `playerCostReport` for the same days."
     )
     found: strawberry.Private[billing.receipts.Receipts]
 

@@ -12,6 +12,7 @@ from models.audit import AuditEntry
 from models.usage import UsageState
 from models.warm_machines import POOL_ID, WarmPool, WarmStatus
 from schema.ids import global_id
+from tests.billing.exact import an_interval
 from tests.fleet.warm_pool.pool import a_machine
 from tests.gateway import ANN, OPERATOR, GatewayWorld
 
@@ -66,3 +67,19 @@ async def test_its_cost_is_the_group_warm_and_can_be_left_out(gateway: GatewayWo
     assert [line["group"] for line in whole["groups"]] == ["WARM"]
     assert Decimal(whole["total"]) == round(Decimal("0.424") * 3 / 3600, 12)
     assert (players["groups"], players["total"]) == ([], "0.00")
+
+
+async def test_receipts_leave_it_out_and_equal_the_report_of_players(gateway: GatewayWorld) -> None:
+    meter, now = WarmMeter(gateway.db), datetime.now(UTC)
+    for machine in (a_machine(status=WarmStatus.RELEASED), a_machine(status=WarmStatus.RELEASED)):
+        await meter.record_state(machine, UsageState.RUNNING, now - timedelta(seconds=3))
+        await meter.record_state(machine, None, now)
+    hour = timedelta(hours=1)
+    await gateway.db.insert(an_interval("1", 1, now - hour, now, machine_usd_per_hour=Decimal("0.7")))
+    days = {"start": str((now - timedelta(days=1)).date()), "end": str(now.date())}
+
+    receipts = (await gateway.data("Receipts", OPERATOR, **days))["receipts"]
+    players = (await gateway.data("PlayerCostReport", OPERATOR, **days))["playerCostReport"]
+
+    assert [receipt["userId"] for receipt in receipts["receipts"]] == ["ann"]
+    assert receipts["total"] == players["total"]
