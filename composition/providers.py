@@ -58,7 +58,7 @@ def cloudypad_cli(settings: Settings, db: Database) -> CloudyPadCli:
         store=CloudyPadStates(db),
         key_path=ssh_key_path(settings),
         inherited={**os.environ, **own},
-        runs_at_once=settings.cloudypad_runs_at_once,
+        set_ups_at_once=settings.cloudypad_runs_at_once,
     )
 
 

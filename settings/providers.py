@@ -72,12 +72,12 @@ class ProviderSettings(BaseSettings):
         None, description="CloudyPad's home folder. Absent: `cloudypad` in DATA_DIR.", examples=["/var/lib/cloudypad"]
     )
     cloudypad_runs_at_once: int = Field(
-        6,
+        5,
         ge=1,
         le=100,
-        description="Machines that one worker sets up at the same time with CloudyPad; each run needs up to 1 GB of "
-        "memory. Further ones wait.",
-        examples=["6"],
+        description="Machines that one worker sets up at the same time with CloudyPad; further ones wait. Two more "
+        "runs are for starting, stopping and deleting machines. Each run needs up to 1 GB of memory.",
+        examples=["5"],
     )
     cloudypad_autostop_minutes: int = Field(
         120,

@@ -46,6 +46,8 @@ _USER: Final = "gamer"
 # CloudyPad's log levels: 6 keeps warnings out of the JSON, 4 still shows the reason of a failure.
 _SILENT, _WARNINGS = "6", "4"
 _QUERIES_AT_ONCE: Final = 2  # each costs half a gigabyte and seconds of CPU time
+_KEPT_FREE: Final = 2  # places for starts, stops and removals, which set-ups never take
+_SET_UPS: Final = frozenset({"create", "deploy", "provision", "configure"})
 _PROMPTED: Final = "Instance initialization cancelled"
 _LOCKED: Final = ("ConcurrentUpdateError", "stack is currently locked")
 _MEANINGS: Final = (
@@ -100,9 +102,12 @@ class CloudyPadCli:
         short_deadline_s: float = 120,
         long_deadline_s: float = 60 * 60,
         grace_s: float = 10,
-        runs_at_once: int = 6,
+        set_ups_at_once: int = 5,
     ) -> None:
-        """At most `runs_at_once` commands that change an instance run in this process; others wait for them."""
+        """At most `set_ups_at_once` set-ups run in this process, and two commands more in total; others wait.
+
+        Starts, stops and removals never wait for a set-up of another instance.
+        """
         self._command = command
         self._home = home.absolute()
         self._store = store
@@ -112,7 +117,8 @@ class CloudyPadCli:
         self._long_s = long_deadline_s
         self._grace_s = grace_s
         # Node, Pulumi and Ansible need a gigabyte for each run, so all runs of a crowd at once would end this process.
-        self._runs = asyncio.Semaphore(runs_at_once)
+        self._set_ups = asyncio.Semaphore(set_ups_at_once)
+        self._runs = asyncio.Semaphore(set_ups_at_once + _KEPT_FREE)
         self._queries = asyncio.Semaphore(_QUERIES_AT_ONCE)
 
     @property
@@ -307,7 +313,7 @@ class CloudyPadCli:
     async def _run_in_turn(
         self, lock: int, argv: list[str], report: ProgressCallback, variables: Mapping[str, str]
     ) -> Finished:
-        async with self._runs:
+        async with self._set_ups if argv[0] in _SET_UPS else contextlib.nullcontext(), self._runs:
             return await self._run_breaking_lock(lock, argv, report, variables)
 
     async def _run_breaking_lock(

@@ -59,12 +59,12 @@ async def test_a_created_instance_is_believed_only_after_it_was_asked_for(progra
     assert (tmp_path / "calls").read_text().split() == ["create", "get"]
 
 
-async def test_only_so_many_instances_are_set_up_at_once_and_queries_do_not_wait_for_them(
+async def test_only_so_many_instances_are_set_up_at_once_and_nothing_else_waits_for_them(
     program: Program, tmp_path: Path
 ) -> None:
     """Three set-ups with room for two: each waits for a file, so that the third cannot begin before one ended."""
     program(f'case "$1" in create) echo "$3" >> $CALLS; while [ ! -e $CALLS.go ]; do sleep 0.02; done;; esac; {WELL}')
-    cli = CloudyPadCli(str(tmp_path / "cloudypad"), tmp_path / "home", long_deadline_s=20, runs_at_once=2)
+    cli = CloudyPadCli(str(tmp_path / "cloudypad"), tmp_path / "home", long_deadline_s=20, set_ups_at_once=2)
     calls = tmp_path / "calls"
 
     def begun() -> int:
@@ -81,6 +81,9 @@ async def test_only_so_many_instances_are_set_up_at_once_and_queries_do_not_wait
     running = [asyncio.create_task(cli.create_ssh(name, "203.0.113.7", "user", KEY)) for name in names]
     await two_have_begun()
     listed = await cli.names()
+    async with asyncio.timeout(10):
+        for change in (cli.stop, cli.start, cli.destroy):
+            await change("gamer-9")
     while_two_run = begun()
     (tmp_path / "calls.go").touch()
     await asyncio.gather(*running)
