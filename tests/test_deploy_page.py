@@ -200,6 +200,60 @@ def test_every_command_of_the_pages_is_of_a_program_that_the_reader_has() -> Non
     assert programs - PLAIN - {name.split()[0] for name in KNOWN} == set()
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('give --condition "expression=!$SAVES"', ['!$SAVES"']),
+        ("echo !$", ["!$"]),
+        ("give --condition 'expression=!'\"$SAVES\"", []),
+        ("count 'Status!=\"Running\"'", []),
+        ('echo "done!" # it isn\'t !here\n', []),
+        ('[ "$a" != b ] && ! test', []),
+    ],
+)
+def test_what_an_interactive_shell_replaces_from_its_history_is_found(text: str, found: list[str]) -> None:
+    assert _replaced_from_history(text) == found
+
+
+def test_no_command_of_any_page_has_what_an_interactive_shell_replaces_from_its_history() -> None:
+    pages = [*Path("docs").rglob("*.md"), Path("README.md"), Path("CONTRIBUTING.md")]
+    commands = [(str(page), command) for page in pages for command in _shell_texts(page.read_text())]
+
+    assert len(commands) > 100
+    assert {page: found for page, command in commands if (found := _replaced_from_history(command))} == {}
+
+
+def _shell_texts(page: str) -> list[str]:
+    """Return each command of the page's console blocks with its output, and its blocks of shell code."""
+    blocks = re.findall(r"^ *```(console|sh)\n(.*?)^ *```", page, re.MULTILINE | re.DOTALL)
+    return [
+        part for kind, text in blocks for part in (re.split(r"^ *\$ ", text, flags=re.M) if kind != "sh" else [text])
+    ]
+
+
+def _replaced_from_history(text: str) -> list[str]:
+    """Return the places where bash would insert an earlier command: `!` before a word, outside of single quotes."""
+    quoted = r"'[^']*'|(?<=\s)#[^\n]*|\\."
+    in_double_quotes = re.compile(r'(?:\\.|[^"\\])*"?')
+    found, at = [], 0
+    while at < len(text):
+        if skipped := re.compile(quoted).match(text, at):
+            at = skipped.end()
+        elif text[at] == '"' and (double := in_double_quotes.match(text, at + 1)):
+            found += _history_references(double.group())
+            at = double.end()
+        else:
+            plain = re.compile(r"""[^'"#\\]+|.""").match(text, at)
+            assert plain is not None
+            found += _history_references(plain.group())
+            at = plain.end()
+    return found
+
+
+def _history_references(text: str) -> list[str]:
+    return re.findall(r"![^\s=(\"]\S*", text)
+
+
 def test_the_documents_of_the_page_fit_the_schema() -> None:
     schema = build_schema(Path("graphql/schema.graphql").read_text())
     sent = re.findall(r"""api '\{"query": "(.*?)"\}'""", Path("docs/deploy.md").read_text())

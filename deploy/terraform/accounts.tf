@@ -32,7 +32,7 @@ locals {
   }
 
   rents_machines = {
-    "roles/compute.instanceAdmin.v1" = "instances and disks: create, start, stop, label, delete"
+    "roles/compute.instanceAdmin.v1" = "instances, disks, and images of disks: create, start, stop, label, delete"
     "roles/compute.networkAdmin"     = "the network, subnetwork and static address of each machine"
   }
 
