@@ -339,7 +339,7 @@ async def _traces(settings: Settings) -> str:
     if reply.status != 200:
         raise _FailedError(
             f"OTEL_EXPORTER_OTLP_ENDPOINT: it responds with {reply.status} to an empty request of OTLP over HTTP. "
-            "Example: OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.example.net:4318"
+            "Example: OTEL_EXPORTER_OTLP_ENDPOINT=https://collector.example.net:4318"
         )
     return f"{endpoint.host} accepts traces"
 

@@ -16,7 +16,7 @@ class TracingSettings(BaseSettings):
         None,
         description="Collector for OpenTelemetry traces, by OTLP over HTTP; `/v1/traces` is added. Absent: nothing is "
         "traced.",
-        examples=["http://collector.example.net:4318"],
+        examples=["https://collector.example.net:4318"],
     )
     otel_exporter_otlp_headers: SecretStr | None = Field(
         None,
