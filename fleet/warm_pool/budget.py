@@ -1,7 +1,8 @@
 """What the warm pool may still cost today and tomorrow: the most that its machines can, not what they probably do.
 
 A machine that is being prepared or deleted counts at its full price for as long as that may take, a machine that is
-ready at its storage for the rest of the day. What was metered today counts as metered.
+ready at its storage for the rest of the day. What was metered today counts as metered. An order that the meter does not
+have yet counts from its beginning: a cloud may take an hour to set the machine up before it confirms the order.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Costing(Protocol):
     def usd_per_hour(self) -> Decimal: ...
     @property
     def usd_per_hour_stopped(self) -> Decimal: ...
+    @property
+    def provider_id(self) -> str | None: ...
+    @property
+    def ordered_at(self) -> datetime | None: ...
     @property
     def prepare_until(self) -> datetime: ...
     @property
@@ -71,9 +76,18 @@ def committed(spent_today_usd: Decimal, machines: Iterable[Costing], now: dateti
 
 
 def most_of(machine: Costing, now: datetime) -> Budget:
-    """Return the most that a machine can cost from now on."""
+    """Return the most that a machine can cost from now on, with what it costs already without being metered."""
     tomorrow = midnight(now) + DAY
-    return Budget(_most_between(machine, now, now, tomorrow), _most_between(machine, now, tomorrow, tomorrow + DAY))
+    today = _most_between(machine, now, _since(machine, now), tomorrow)
+    return Budget(today, _most_between(machine, now, tomorrow, tomorrow + DAY))
+
+
+def _since(machine: Costing, now: datetime) -> datetime:
+    """Return since when the machine's costs of today are not metered."""
+    # The id and the beginning of the usage are written together, when the cloud confirms the order.
+    if machine.provider_id is not None or machine.ordered_at is None:
+        return now
+    return min(now, max(midnight(now), machine.ordered_at))
 
 
 def _most_between(machine: Costing, now: datetime, start: datetime, end: datetime) -> Decimal:

@@ -6,9 +6,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from billing.meter import Meter
 from fleet.sweeper import Sweeper
-from fleet.warm_pool.budget import PREPARE_WITHIN, committed, most_of
+from fleet.warm_pool.budget import PREPARE_WITHIN, Budget, committed, most_of
 from fleet.warm_pool.forecast import PastLaunch, Spot, forecast, machines_wanted
 from fleet.warm_pool.metering import WarmMeter
 from models.catalog import PresetName
@@ -78,6 +80,24 @@ def test_a_machine_that_is_prepared_over_midnight_counts_on_both_days() -> None:
     assert most.tomorrow_usd == Decimal("0.5") * Decimal("0.424") + Decimal("23.5") * Decimal("0.01")
 
 
+@pytest.mark.parametrize("status", [WarmStatus.PREPARING, WarmStatus.RELEASING])
+def test_an_order_under_way_counts_from_its_beginning_until_the_meter_does(status: WarmStatus) -> None:
+    ordered = {"created_at": NOON, "prepare_until": NOON + PREPARE_WITHIN, "ordered_at": NOON, "status": status}
+    later = NOON + timedelta(hours=1)
+
+    unmetered = most_of(a_machine(**ordered), later)
+    metered = most_of(a_machine(**ordered, provider_id="m1"), later)
+
+    assert unmetered.minus(metered) == Budget(Decimal("0.424"), Decimal(0))
+
+
+def test_an_order_of_yesterday_counts_today_from_midnight_on() -> None:
+    late, soon = datetime(2026, 11, 30, 23, 30, tzinfo=UTC), datetime(2026, 12, 1, 0, 15, tzinfo=UTC)
+    machine = a_machine(created_at=late, prepare_until=late + PREPARE_WITHIN, ordered_at=late)
+
+    assert most_of(machine, soon).today_usd == Decimal("0.424") + Decimal(23) * Decimal("0.01")
+
+
 def test_what_was_spent_today_counts() -> None:
     assert committed(Decimal("2.5"), [], NOON).today_usd == Decimal("2.5")
 
@@ -134,6 +154,18 @@ async def test_a_planner_that_dies_leaves_no_machine_beyond_the_ceiling(pool: Po
     await pool.planning().plan_at(NOON)
 
     assert len(await machines(pool)) == 1
+
+
+async def test_no_second_machine_fits_while_the_order_of_the_first_is_under_way(pool: Pool) -> None:
+    await pool.was_busy(NOON, a_day=2)
+    await pool.was_busy(NOON + timedelta(minutes=45), a_day=2)
+    await pool.set_ceiling(str(Decimal("1.5") * ONE_USD))
+    (first,) = (await pool.planning().plan_at(NOON)).machine_ids
+    await pool.db.update(WarmMachine, {"_id": first}, {"$set": {"ordered_at": NOON}})
+
+    again = await pool.planning().plan_at(NOON + timedelta(minutes=50))
+
+    assert again.machine_ids == (first,)
 
 
 async def test_money_that_was_spent_today_is_not_spent_again(pool: Pool) -> None:
