@@ -17,19 +17,31 @@ T = TypeVar("T")
 
 
 def run(action: Callable[[Service], Awaitable[T]], *, as_json: bool = False) -> T:
-    """Return what `action` returns. End the process with the status of a CommandError, and say why."""
+    """Return what `action` returns. End the process with the status of a CommandError, and say why.
+
+    Errors of partial responses end it in the same way, after `action` printed the rest.
+    """
+    partial_errors: list[CommandError] = []
 
     async def with_connection() -> T:
         async with connected(credentials.load()) as service:
-            return await action(service)
+            try:
+                return await action(service)
+            finally:
+                partial_errors.extend(service.partial_errors)
+                for error in partial_errors:
+                    report(error, as_json=as_json)
 
     try:
-        return asyncio.run(with_connection())
+        result = asyncio.run(with_connection())
     except CommandError as error:
         fail(error, as_json=as_json)
     except KeyboardInterrupt:
         say("interrupted; what was requested goes on")
         raise typer.Exit(ExitStatus.INTERRUPTED) from None
+    if partial_errors:
+        raise typer.Exit(partial_errors[0].status)
+    return result
 
 
 def fail(error: CommandError, *, as_json: bool = False) -> NoReturn:

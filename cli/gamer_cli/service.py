@@ -17,6 +17,8 @@ from .operations import document
 
 _ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=10)
+# A download ends when nothing more arrives, however long the whole file takes.
+_TRANSFER_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
 _RETRY_AFTER_S: Final = (0.5, 1.0, 2.0)
 _CONNECT_S: Final = 10
 _PING_S: Final = 20.0
@@ -28,11 +30,20 @@ class ConnectionLostError(Exception):
 
 
 class Service:
-    """The service at one address. The repr does not show the token."""
+    """The service at one address. The repr does not show the token.
+
+    `partial_errors` say why responses lacked a part of their data.
+    """
 
     def __init__(self, credentials: Credentials, session: aiohttp.ClientSession) -> None:
         self._credentials = credentials
         self._session = session
+        self._partial_errors: dict[tuple[str, str | None], CommandError] = {}
+
+    @property
+    def partial_errors(self) -> list[CommandError]:
+        """Return the errors of partial responses, each once, in their order."""
+        return list(self._partial_errors.values())
 
     async def query(self, operation: str, /, **variables: Any) -> dict[str, Any]:
         """Return the data of a query. Repeat it a few times while the service cannot be reached."""
@@ -80,7 +91,11 @@ class Service:
         """Yield a file of the service in pieces."""
         try:
             async with self._session.get(
-                self._url(path), params=query, headers=self._credentials.headers, allow_redirects=False
+                self._url(path),
+                params=query,
+                headers=self._credentials.headers,
+                allow_redirects=False,
+                timeout=_TRANSFER_TIMEOUT,
             ) as response:
                 if response.status != 200:
                     raise _refused(response.status, await response.read())
@@ -92,7 +107,7 @@ class Service:
     async def fetch(self, url: str) -> AsyncIterator[bytes]:
         """Yield what a signed URL leads to, in pieces. The token is not sent there."""
         try:
-            async with self._session.get(url) as response:
+            async with self._session.get(url, timeout=_TRANSFER_TIMEOUT) as response:
                 if response.status != 200:
                     raise CommandError(f"the download failed with status {response.status}", ExitStatus.UNAVAILABLE)
                 async for piece in response.content.iter_chunked(64 * 1024):
@@ -120,9 +135,12 @@ class Service:
                 headers={"Accept": _ACCEPT, **self._credentials.headers},
                 allow_redirects=False,  # a redirect must not carry the token to another host
             ) as response:
-                return _data(response.status, await response.read())
+                data, errors = _data_and_errors(response.status, await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error
+        for each in errors:
+            self._partial_errors.setdefault((each.message, each.code), each)
+        return data
 
     def _url(self, path: str) -> str:
         return self._credentials.url + path
@@ -140,15 +158,13 @@ async def connected(credentials: Credentials) -> AsyncIterator[Service]:
         yield Service(credentials, session)
 
 
-def _data(status: int, body: bytes) -> dict[str, Any]:
-    """Return the data of a response. What a partial response lacks is null in it."""
+def _data_and_errors(status: int, body: bytes) -> tuple[dict[str, Any], list[CommandError]]:
+    """Return the data of a response, and why parts of it are null. Raise CommandError if it has none."""
     content = _content(body)
-    data = content.get("data")
-    if isinstance(data, dict) and any(value is not None for value in data.values()):
-        return data
-    if content.get("errors") or not isinstance(data, dict):
+    data, errors = content.get("data"), content.get("errors") or []
+    if not isinstance(data, dict) or (errors and all(value is None for value in data.values())):
         raise _refused(status, body)
-    return data
+    return data, [error_of(entry) for entry in errors if isinstance(entry, dict)]
 
 
 def _refused(status: int, body: bytes) -> CommandError:

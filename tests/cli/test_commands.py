@@ -19,7 +19,7 @@ from cli.gamer_cli.progress import STEPS, Bars
 from fleet.messages import CommandResult, Pin
 from models.api_keys import ApiKey
 from models.launches import LaunchStatus
-from models.vms import VmStatus
+from models.vms import Vm, VmStatus
 from schema.execution.executor import GraphQLExecution
 from schema.ids import global_id
 from tests.billing.exact import an_interval, utc
@@ -278,6 +278,20 @@ async def test_a_service_that_cannot_be_reached_has_its_exit_status_also_as_json
 
     assert ended.status == ExitStatus.UNAVAILABLE
     assert '"exitStatus": 6' in ended.err
+
+
+async def test_a_part_that_cannot_be_read_is_explained_and_ends_the_command_with_its_status(
+    gamer: Gamer, gateway: GatewayWorld
+) -> None:
+    await a_ready_launch(gateway)
+    await gateway.db.update_many(Vm, {"_id": VM}, {"$set": {"status": "HIBERNATED"}})
+
+    ended = await gamer("status", LAUNCH_ID, "--json")
+
+    assert (ended.json["status"], ended.json["vm"]) == ("READY", None)
+    assert ended.status == ExitStatus.INTERNAL
+    assert ended.err.count("UNREADABLE_RECORD") == 1
+    assert "this version cannot read status" in ended.err
 
 
 async def test_texts_of_the_service_cannot_control_the_terminal(gamer: Gamer, gateway: GatewayWorld) -> None:
