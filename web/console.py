@@ -1,7 +1,8 @@
 """The console, a page on which players launch games and operators see machines, costs and problems.
 
-The page is built in `web/console/` (`make console`) and committed compressed, so that serving it needs no Node. It
-contacts no other host and runs only documents of graphql/operations/, whose hashes are written into it.
+The page is built in `web/console/` (`make console`) and committed compressed, so that serving it needs no Node. It runs
+only documents of graphql/operations/, whose hashes are written into it. It contacts no other host, except for round
+trips to the endpoints of `RTT_PROBE_URLS` and for downloads of saves, which the bucket serves.
 """
 
 from __future__ import annotations
