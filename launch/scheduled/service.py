@@ -110,11 +110,16 @@ def order_of(plan: ScheduledLaunch) -> LaunchOrder:
         max_usd_per_hour=plan.max_usd_per_hour,
         idle_stop_minutes=plan.idle_stop_minutes,
         max_session_hours=plan.max_session_hours,
-        idempotency_key=f"scheduled:{plan.id}",
+        idempotency_key=key_of(plan),
         launch_id=plan.launch_id,
         play_at=plan.at,
         measured={(each.provider, SiteId(each.site_id)): each.rtt_ms for each in plan.measured_rtts},
     )
+
+
+def key_of(plan: ScheduledLaunch) -> str:
+    """Return the idempotency key of a plan's launch."""
+    return f"scheduled:{plan.id}"
 
 
 def _plan(wanted: PlanRequest, plan_id: str) -> ScheduledLaunch:

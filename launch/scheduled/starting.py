@@ -3,6 +3,9 @@
 A worker first claims the plan, so that it cannot be cancelled meanwhile, and then requests a launch with an id and a
 key that belong to the plan. A worker that dies in between leaves the plan STARTING, and the next round repeats the
 request, which finds the same launch.
+
+A plan whose time has passed fails without a launch: workers that were down for a night must not rent machines for
+players who have left.
 """
 
 from __future__ import annotations
@@ -17,10 +20,11 @@ from errors import GatewayError, InvalidInputError, RefusedError
 from launch.orders import LaunchOrder
 from launch.playable_time import PlayableTimes
 from launch.scheduled.messages import StartRound
-from launch.scheduled.service import order_of
+from launch.scheduled.service import key_of, order_of
 from models.audit import Outcome, service_entry, write_entry
 from models.catalog import console
 from models.database import Database, Document
+from models.idempotency import IdempotencyKey, key_id
 from models.launches import Launch
 from models.scheduled_launches import OPEN, ScheduledLaunch, ScheduledLaunchStatus
 from placement.ranking import Placements
@@ -31,6 +35,8 @@ _EARLIEST: Final = timedelta(minutes=45)  # no machine waits for longer, however
 _LATEST: Final = timedelta(minutes=3)
 _UNKNOWN: Final = timedelta(minutes=30)
 _AT_ONCE: Final = 100
+_LATE: Final = timedelta(minutes=10)  # after the planned time; by then no launch is requested
+_ATTEMPT: Final = timedelta(minutes=5)  # another worker may be requesting the launch for as long
 
 
 class Requesting(Protocol):
@@ -96,6 +102,9 @@ class StartingScheduled:
         if await self._db.update(ScheduledLaunch, unstarted, claimed) is None:
             return False  # cancelled, or started by another worker
         starting = {"_id": plan.id, "status": ScheduledLaunchStatus.STARTING}
+        if (reason := await self._find_obstacle(plan, now)) is not None:
+            await self._fail(plan, reason)
+            return True
         try:
             launch = await self._launches.request(order_of(plan))
         except RefusedError as error:
@@ -103,12 +112,28 @@ class StartingScheduled:
                 # There may be a machine, or money, until then.
                 await self._db.update(ScheduledLaunch, starting, {"$set": {"status": ScheduledLaunchStatus.PLANNED}})
                 raise
-            failed = {"status": ScheduledLaunchStatus.FAILED, "failure": error.message}
-            await self._end(plan, failed, Outcome.REFUSED, error.message)
+            await self._fail(plan, error.message)
             return True
         started = {"status": ScheduledLaunchStatus.STARTED, "started_launch_id": launch.id}
         await self._end(plan, started, Outcome.DONE, f"launch {launch.id}")
         return True
+
+    async def _find_obstacle(self, plan: ScheduledLaunch, now: datetime) -> str | None:
+        """Return why no launch may be requested now; None if it may, or if the plan's launch exists already."""
+        patience = _LATE if plan.status is ScheduledLaunchStatus.PLANNED else _LATE + _ATTEMPT
+        if now - plan.at <= patience or await self._has_launch(plan):
+            return None
+        return f"the launch could not be requested in time: the planned time was {plan.at:%Y-%m-%d %H:%M} UTC"
+
+    async def _has_launch(self, plan: ScheduledLaunch) -> bool:
+        """Return whether an earlier attempt requested the launch, or found another one that plays the same."""
+        key = await self._db.get(IdempotencyKey, key_id(plan.caller_id, plan.user_id, key_of(plan)))
+        named = [plan.launch_id] if key is None else [plan.launch_id, key.launch_id]
+        return await self._db.count(Launch, {"_id": {"$in": named}}) > 0
+
+    async def _fail(self, plan: ScheduledLaunch, reason: str) -> None:
+        failed = {"status": ScheduledLaunchStatus.FAILED, "failure": reason}
+        await self._end(plan, failed, Outcome.REFUSED, reason)
 
     async def _end(self, plan: ScheduledLaunch, changes: Document, outcome: Outcome, detail: str) -> None:
         """Write what became of the plan, with an audit entry, once."""

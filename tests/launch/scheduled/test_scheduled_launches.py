@@ -153,6 +153,41 @@ async def test_a_plan_without_a_machine_is_tried_until_its_time_and_then_fails(w
     assert await world.db.count(Launch, {}) == 0
 
 
+@pytest.mark.parametrize(("minutes", "status"), [(9, "STARTED"), (11, "FAILED")])
+async def test_a_plan_that_was_missed_by_more_than_ten_minutes_fails_and_rents_nothing(
+    world: World, minutes: int, status: str
+) -> None:
+    planned = await plan(world, datetime.now(UTC) + timedelta(minutes=5))
+
+    await starting(world).start_due_at(planned.at + timedelta(minutes=minutes))
+
+    ended = await now(world, planned)
+    assert (ended.status, await world.db.count(Launch, {})) == (status, int(status == "STARTED"))
+    assert ("could not be requested in time" in (ended.failure or "")) is (status == "FAILED")
+
+
+async def test_a_launch_that_was_requested_before_its_worker_died_is_found_however_late(world: World) -> None:
+    planned = await plan(world, datetime.now(UTC) + timedelta(minutes=5))
+    launches = DyingLaunches(world)
+    with pytest.raises(DiedError):
+        await starting(world, launches).start_due(StartRound())
+
+    await starting(world, launches).start_due_at(planned.at + timedelta(hours=8))
+
+    assert (await now(world, planned)).started_launch_id == planned.launch_id
+    assert await world.db.count(Launch, {}) == 1
+
+
+async def test_a_plan_that_a_dead_worker_had_claimed_fails_when_it_is_late(world: World) -> None:
+    planned = await plan(world, datetime.now(UTC) + timedelta(minutes=5))
+    await world.db.update(ScheduledLaunch, {"_id": planned.id}, {"$set": {"status": ScheduledLaunchStatus.STARTING}})
+
+    await starting(world).start_due_at(planned.at + timedelta(hours=8))
+
+    assert (await now(world, planned)).status is ScheduledLaunchStatus.FAILED
+    assert await world.db.count(Launch, {}) == 0
+
+
 @pytest.mark.parametrize("ahead", [timedelta(seconds=-1), timedelta(days=30, minutes=1)])
 async def test_a_time_in_the_past_or_too_far_away_is_refused(world: World, ahead: timedelta) -> None:
     with pytest.raises(InvalidInputError) as refused:
