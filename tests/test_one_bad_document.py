@@ -43,6 +43,7 @@ from models.cloudypad_states import CloudyPadState, CloudyPadStates
 from models.database import Database
 from models.deployment import DeploymentRecord
 from models.emulator_images import EmulatorImage
+from models.golden_images import GoldenImage
 from models.google_prices import GoogleRegionPrices
 from models.idempotency import IdempotencyKey
 from models.launch_times import LaunchTime
@@ -57,8 +58,10 @@ from models.rate_counters import RateWindow, claim_all
 from models.registry import DOCUMENTS
 from models.roles import Role
 from models.rollups import STATE_ID, RolledSpan, Rollup, RollupState
+from models.scheduled_launches import ScheduledLaunch, ScheduledLaunchStatus
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
+from models.warm_machines import POOL_ID, WarmMachine, WarmPool, WarmStatus
 from models.write_probe import WriteCheck
 from placement.unavailable_sites import FullSites
 from providers.base import ProviderName
@@ -91,6 +94,7 @@ BAD: Final[dict[type[Model], dict[str, Any]]] = {
     EmulatorImage: {"_id": CONSOLES[ConsoleType.SWITCH].emulator.image, "digest": {"of": "a later version"}},
     FullSite: {"_id": f"{TD}:*", "until": NOW + HOUR},
     GeocodedPlace: {"_id": "Dallas|Texas|United States"},
+    GoldenImage: {"_id": "us", "image": {"of": "a later version"}},
     GoogleRegionPrices: {"_id": "us-central1"},
     IdempotencyKey: {"_id": "bad", "expires_at": NOW + HOUR},
     Launch: {
@@ -113,6 +117,15 @@ BAD: Final[dict[type[Model], dict[str, Any]]] = {
     RolledSpan: {"_id": f"DAY:{TODAY - timedelta(days=1):%Y-%m-%d}", "span": "DAY", "start": TODAY - timedelta(days=1)},
     Rollup: {"_id": "bad", "span": "DAY", "start": TODAY - timedelta(days=1)},
     RollupState: {"_id": STATE_ID, "first_day": "of a later version"},
+    ScheduledLaunch: {
+        "_id": "bad",
+        "user_id": "player-1",
+        "caller_id": "player-1",
+        "idempotency_key": "bad",
+        "status": ScheduledLaunchStatus.PLANNED,
+        "at": NOW,
+        "planned_at": NOW,
+    },
     SpendingAlert: {"_id": "bad", "raised_at": NOW, "told": False},
     SpendingLimit: {"_id": "DAILY:bob", "user_id": "bob", "hard": True},
     SpendingStop: {"_id": "bad"},
@@ -136,6 +149,8 @@ BAD: Final[dict[type[Model], dict[str, Any]]] = {
         "console": "SWITCH",
         "created_at": NOW,
     },
+    WarmMachine: {"_id": "200000000000000008", "status": WarmStatus.READY, "provider": TD, "created_at": NOW},
+    WarmPool: {"_id": POOL_ID, "ceiling_usd_per_day": "of a later version"},
 }
 # A process reads only its own, or the one that says whose the database is.
 _NO_LIST: Final = {DeploymentRecord, WriteCheck}
