@@ -39,6 +39,14 @@ QUERIES: Final = {
         for target in panel.get("targets", ())
     },
 }
+METRICS_PAGE: Final = Path("docs/metrics.md")
+# Metrics that every process shows alike.
+OF_ANY: Final = frozenset(
+    {
+        *("gamer_build", "gamer_records_readable", "gamer_machines", "gamer_launches"),
+        *("gamer_audit_entries", "gamer_operator_alerts"),
+    }
+)
 SECTIONS: Final = ["Meaning", "First look", "Commands", "Cure", "How to verify"]
 FROM_PROMETHEUS: Final = {"instance", "job"}  # labels that Prometheus adds to what it scrapes
 # Values that a metric's label can have, where the service has a list of them.
@@ -107,6 +115,17 @@ def test_an_alert_says_how_urgent_it_is_and_where_its_page_is(name: str) -> None
     assert rule["annotations"]["runbook_url"] == str(PAGES / f"{name}.md")
     told = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
     assert all(re.search(rf"\bby \([^)]*\b{label}\b", rule["expr"]) for label in told)
+
+
+def test_the_page_on_metrics_says_of_every_alert_which_processes_must_be_read() -> None:
+    rows = re.findall(
+        r"^\| ((?:`\w+` ?)+) \| (any one process|every [\w ]+) \|", METRICS_PAGE.read_text(), re.MULTILINE
+    )
+    needs = {name: need for names, need in rows for name in re.findall(r"\w+", names)}
+    from_records = {name for name, rule in RULES.items() if {metric for metric, _ in selectors(rule["expr"])} <= OF_ANY}
+
+    assert set(needs) == set(RULES)
+    assert {name for name, need in needs.items() if need == "any one process"} == from_records
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.deploy_files import BUILD, TERRAFORM, names_of, terraform, text_of_terraform, unquoted
 
@@ -121,6 +122,28 @@ def test_the_pages_make_every_secret_of_terraform() -> None:
     assert len(secrets) == 9
     assert {secret for secret in secrets if f"add {secret}" not in made or f"| `{secret}` |" not in made} == set()
     assert {secret for secret in secrets if secret not in by_hand} == set()
+
+
+def test_the_collector_has_the_components_that_it_uses_and_gets_the_variables_that_it_reads() -> None:
+    text = (TERRAFORM / "collector.yaml").read_text()
+    config = yaml.safe_load(text)
+    pipeline = config["service"]["pipelines"]["metrics"]
+    given = set(re.findall(r"\b([A-Z_]+) += ", re.sub(r"#.*", "", (TERRAFORM / "metrics.tf").read_text())))
+
+    assert {kind: sorted(config[kind]) for kind in pipeline} == {kind: sorted(used) for kind, used in pipeline.items()}
+    assert set(re.findall(r"\$\{env:(\w+)\}", text)) == (given | {"METRICS_TOKEN", "METRICS_ADDRESS"}) - {
+        "COLLECTOR_CONFIG"
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "address"), [("gateway.tf", "localhost:8080"), ("workers.tf", "localhost:${local.worker_metrics_port}")]
+)
+def test_each_collector_reads_its_own_instance_where_it_serves_metrics(file: str, address: str) -> None:
+    text = (TERRAFORM / file).read_text()
+
+    assert re.findall(r'METRICS_ADDRESS = "([^"]*)"', text) == [address]
+    assert "container_port = 8080" in text or "METRICS_PORT = local.worker_metrics_port" in text
 
 
 def _variable(name: str) -> dict[str, Any]:

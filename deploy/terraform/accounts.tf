@@ -42,7 +42,7 @@ locals {
 }
 
 resource "google_project_iam_member" "gateway" {
-  for_each = local.ranks_regions
+  for_each = merge(local.ranks_regions, local.writes_metrics)
 
   project = var.project
   role    = each.key
@@ -50,7 +50,7 @@ resource "google_project_iam_member" "gateway" {
 }
 
 resource "google_project_iam_member" "worker" {
-  for_each = merge(local.ranks_regions, local.rents_machines, local.reads_bills)
+  for_each = merge(local.ranks_regions, local.rents_machines, local.reads_bills, local.writes_metrics)
 
   project = var.project
   role    = each.key

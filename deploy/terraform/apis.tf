@@ -8,6 +8,7 @@ locals {
     "compute.googleapis.com"              = "machines, and the network with the fixed address"
     "iam.googleapis.com"                  = "service accounts"
     "iamcredentials.googleapis.com"       = "signBlob, which signs the downloads of saves"
+    "monitoring.googleapis.com"           = "metrics, if a collector sends them"
     "run.googleapis.com"                  = "gateway and workers"
     "secretmanager.googleapis.com"        = "secrets"
     "storage.googleapis.com"              = "library and saves"

@@ -60,6 +60,7 @@ resource "google_cloud_run_v2_service" "gateway" {
     }
 
     containers {
+      name  = "gateway"
       image = var.gateway_image
       args  = ["--role", "gateway"]
 
@@ -112,6 +113,40 @@ resource "google_cloud_run_v2_service" "gateway" {
             secret_key_ref {
               secret  = google_secret_manager_secret.secret[env.value].secret_id
               version = local.version_of[env.value]
+            }
+          }
+        }
+      }
+    }
+
+    dynamic "containers" {
+      for_each = local.collectors
+
+      content {
+        name  = "collector"
+        image = containers.value
+        args  = ["--config=env:COLLECTOR_CONFIG"]
+
+        resources {
+          limits = { cpu = "1", memory = "512Mi" }
+        }
+
+        dynamic "env" {
+          for_each = merge(local.collector_settings, { METRICS_ADDRESS = "localhost:8080" })
+
+          content {
+            name  = env.key
+            value = env.value
+          }
+        }
+
+        env {
+          name = "METRICS_TOKEN"
+
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.secret["metrics-token"].secret_id
+              version = local.version_of["metrics-token"]
             }
           }
         }

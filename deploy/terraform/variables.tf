@@ -127,6 +127,12 @@ variable "worker_resources" {
   default     = { cpu = "2", memory = "8Gi" }
 }
 
+variable "collector_image" {
+  description = "Image of Google's OpenTelemetry Collector, to send metrics to Managed Service for Prometheus. Null: none."
+  type        = string
+  default     = null
+}
+
 variable "extra_settings" {
   description = "Further settings of gateways and workers, by variable name; README.md lists them."
   type        = map(string)

@@ -1,6 +1,9 @@
 locals {
+  worker_metrics_port = "9100"
+
   worker_settings = merge(
     local.common_settings,
+    { METRICS_PORT = local.worker_metrics_port },
     { for name, place in local.file_paths : name => "${place.folder}/${place.file}" },
     var.billing_account == null ? {} : {
       GCP_BILLING_ACCOUNT = var.billing_account
@@ -38,6 +41,7 @@ resource "google_cloud_run_v2_worker_pool" "worker" {
     }
 
     containers {
+      name  = "worker"
       image = each.value.image
       args  = ["--role", "worker"]
 
@@ -75,6 +79,40 @@ resource "google_cloud_run_v2_worker_pool" "worker" {
         content {
           name       = volume_mounts.value
           mount_path = local.file_paths[volume_mounts.key].folder
+        }
+      }
+    }
+
+    dynamic "containers" {
+      for_each = local.collectors
+
+      content {
+        name  = "collector"
+        image = containers.value
+        args  = ["--config=env:COLLECTOR_CONFIG"]
+
+        resources {
+          limits = { cpu = "1", memory = "512Mi" }
+        }
+
+        dynamic "env" {
+          for_each = merge(local.collector_settings, { METRICS_ADDRESS = "localhost:${local.worker_metrics_port}" })
+
+          content {
+            name  = env.key
+            value = env.value
+          }
+        }
+
+        env {
+          name = "METRICS_TOKEN"
+
+          value_source {
+            secret_key_ref {
+              secret  = google_secret_manager_secret.secret["metrics-token"].secret_id
+              version = local.version_of["metrics-token"]
+            }
+          }
         }
       }
     }
