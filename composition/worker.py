@@ -21,6 +21,7 @@ from composition.waiting import retry_until_available
 from fleet.adoption import Adoption
 from fleet.service import MachineCommandClient, MachineService
 from fleet.sweeper import Sweeper
+from fleet.warm_pool.holding import KnownWorkflows
 from launch.game_source import GameSource
 from launch.service import LaunchService
 from providers.container_registry import ContainerRegistry
@@ -90,7 +91,7 @@ async def work(settings: Settings, parts: Dependencies, stopping: asyncio.Event,
         client,
         settings.temporal_task_queue,
         *_activities(settings, parts, engine),
-        *_warm_pool(settings, parts),
+        *_warm_pool(settings, parts, engine),
         StartingScheduled(parts.db, _launches(settings, parts), parts.placements),
         LaunchRecovery(parts.db, engine, interrupted=InterruptedLaunches(parts.db, engine, settings.deployment)),
         Sweeping(sweeper_of(settings, parts)),
@@ -162,7 +163,7 @@ def _image_building(settings: Settings, parts: Dependencies) -> object:
     )
 
 
-def _warm_pool(settings: Settings, parts: Dependencies) -> list[object]:
+def _warm_pool(settings: Settings, parts: Dependencies, engine: KnownWorkflows) -> list[object]:
     from fleet.warm_pool.planning import WarmPlanning
     from fleet.warm_pool.preparing import WarmPreparing
     from fleet.warm_pool.releasing import WarmReleasing
@@ -171,10 +172,10 @@ def _warm_pool(settings: Settings, parts: Dependencies) -> list[object]:
     assert parts.streaming is not None, "a worker connects to machines"
     settle_s = settings.tensordock_settle_seconds + ORDERS_UNDER_WAY_S
     return [
-        WarmPlanning(parts.db, parts.registry, parts.placements, deployment=settings.deployment),
-        WarmPreparing(parts.db, parts.registry, parts.streaming, _images(settings, parts), settle_s=settle_s),
-        WarmReleasing(parts.db, parts.registry, parts.streaming.forget, settle_s=settle_s),
-        WarmTaking(parts.db),
+        WarmPlanning(parts.db, parts.registry, parts.placements, engine, deployment=settings.deployment),
+        WarmPreparing(parts.db, parts.registry, parts.streaming, _images(settings, parts), engine, settle_s=settle_s),
+        WarmReleasing(parts.db, parts.registry, engine, parts.streaming.forget, settle_s=settle_s),
+        WarmTaking(parts.db, engine),
     ]
 
 

@@ -14,6 +14,7 @@ from providers.tags import parse_tag
 _ALWAYS_ALLOWED: Final = 3
 _SHARE: Final = 10  # maximum share of machines deleted in a sweep: one of so many
 OLDER: Final = "no record of it, and it is older than this database's knowledge"
+TAKEN: Final = "a launch took it from the warm pool, and its record as a VM is lost"
 UNSAVED: Final = "its latest saves exist on its disk alone"
 UNMANAGED: Final = "it exists at its cloud, but CloudyPad's state of it is lost"
 STRANGE: Final = "this version cannot read the sweeper's record of it"
@@ -94,8 +95,10 @@ def apply_brake(found: Sequence[Found], total: int) -> list[Found]:
     ]
 
 
-def reason_to_hold(machine: Machine, vm: Vm | None, *, predates: bool) -> str | None:
+def reason_to_hold(machine: Machine, vm: Vm | None, *, predates: bool, taken: bool = False) -> str | None:
     """Return why a machine must not be deleted without an operator; None if it may be."""
+    if vm is None and taken:
+        return TAKEN
     if vm is None:
         return OLDER if predates else None
     # A deletion that its workflow decided: its saves are safe, or their loss is accepted.

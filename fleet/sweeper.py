@@ -32,7 +32,7 @@ from fleet.sweep_plan import (
     is_foreign,
     reason_to_hold,
 )
-from fleet.warm_pool.records import find_pooled
+from fleet.warm_pool.records import find_pooled, was_taken
 from models.audit import AuditEntry, Outcome, audit_span, service_entry, write_entry
 from models.database import Database
 from models.launches import ENDED as LAUNCH_ENDED
@@ -193,7 +193,8 @@ class Sweeper:
         found = Found(machine, vm, action, repeats=vm is not None and vm.is_deletion_decided)
         if young:
             return found
-        hold = reason_to_hold(machine, vm, predates=stray.predates) or (reason if stray.held else None)
+        taken = vm is None and await was_taken(self._db, machine)
+        hold = reason_to_hold(machine, vm, predates=stray.predates, taken=taken) or (reason if stray.held else None)
         return found if hold is None else found.hold(hold)
 
     async def _is_wanted(self, vm: Vm, machine: Machine) -> bool:

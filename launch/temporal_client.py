@@ -202,12 +202,19 @@ class TemporalWorkflowClient:
             return frozenset([each.id async for each in found])
 
     async def is_open(self, workflow_id: str) -> bool:
+        return await self._status(workflow_id) is WorkflowExecutionStatus.RUNNING
+
+    async def was_started(self, workflow_id: str) -> bool:
+        return await self._status(workflow_id) is not None
+
+    async def _status(self, workflow_id: str) -> WorkflowExecutionStatus | None:
+        """Return the status of the workflow's newest run; None if Temporal does not know it."""
         try:
             async with _translate_errors():
                 found = await self._client.get_workflow_handle(workflow_id).describe(rpc_timeout=_CALL)
         except InvalidStateError:
-            return False
-        return found.status is WorkflowExecutionStatus.RUNNING
+            return None
+        return found.status
 
     async def start_pairing(self, pairing: PairingInput) -> None:
         async with _translate_errors():

@@ -56,6 +56,7 @@ _PLAIN: Final = (
         "fleet.sweeper",
         "fleet.warm_pool.budget",
         "fleet.warm_pool.forecast",
+        "fleet.warm_pool.holding",
         "fleet.warm_pool.messages",
         "fleet.warm_pool.metering",
         "fleet.warm_pool.planning",

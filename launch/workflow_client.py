@@ -10,6 +10,7 @@ from typing import Protocol
 
 from fleet.messages import CommandRequest, CommandResult, PairingInput, PairResult, Pin
 from fleet.owners import Workflows
+from fleet.warm_pool.holding import KnownWorkflows
 from launch.messages import ImageRefresh, LaunchInput
 
 
@@ -47,7 +48,7 @@ class WorkflowClient(LaunchStarter, Protocol):
     async def ping(self) -> None: ...
 
 
-class WholeEngine(WorkflowClient, Workflows, Protocol):
+class WholeEngine(WorkflowClient, Workflows, KnownWorkflows, Protocol):
     """The part of Temporal's client that the service needs."""
 
 
@@ -94,6 +95,9 @@ class LazyWorkflowClient:
 
     async def is_open(self, workflow_id: str) -> bool:
         return await (await self._load()).is_open(workflow_id)
+
+    async def was_started(self, workflow_id: str) -> bool:
+        return await (await self._load()).was_started(workflow_id)
 
     async def start_pairing(self, pairing: PairingInput) -> None:
         await (await self._load()).start_pairing(pairing)

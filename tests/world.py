@@ -183,10 +183,10 @@ async def open_world(
         MonitoringActivities(served, registry, streaming, WatchTimes(look_s=0.1, look_stopped_s=0.1, price_every_s=1)),
         PairingActivities(served, streaming, pause_s=0.02),
         InterruptionActivities(served, registry, streaming, launches),
-        WarmPlanning(served, registry, placements),
-        WarmPreparing(served, registry, streaming, EmulatorImages(served), settle_s=0.2, poll_s=0.02),
-        WarmReleasing(served, registry, settle_s=0.2, poll_s=0.02),
-        WarmTaking(served),
+        WarmPlanning(served, registry, placements, engine),
+        WarmPreparing(served, registry, streaming, EmulatorImages(served), engine, settle_s=0.2, poll_s=0.02),
+        WarmReleasing(served, registry, engine, settle_s=0.2, poll_s=0.02),
+        WarmTaking(served, engine),
         again_after=again_after,
     )
     running = asyncio.create_task(worker.run())

@@ -17,9 +17,10 @@ from typing import Final
 from temporalio import activity
 
 from billing.limits import SpendingLimits
-from errors import ConflictError, GatewayError, ProviderError
+from errors import ConflictError, GatewayError, ProviderError, UnavailableError
 from fleet.warm_pool.budget import PREPARE_WITHIN, Budget, committed, most_of, over_ceiling, read_spent_today
 from fleet.warm_pool.forecast import Spot, count_consoles, forecast, machines_wanted, read_past_launches
+from fleet.warm_pool.holding import Holding, KnownWorkflows
 from fleet.warm_pool.messages import PoolRound, PoolWork
 from fleet.warm_pool.metering import WarmMeter
 from models.catalog import Console, ConsoleType, consoles
@@ -60,7 +61,15 @@ class _Pool:
 class WarmPlanning:
     """The activity that plans. It may run on several workers at once."""
 
-    def __init__(self, db: Database, registry: Registry, placements: Placements, *, deployment: str = "main") -> None:
+    def __init__(
+        self,
+        db: Database,
+        registry: Registry,
+        placements: Placements,
+        workflows: KnownWorkflows,
+        *,
+        deployment: str = "main",
+    ) -> None:
         self._db = db
         self._registry = registry
         self._placements = placements
@@ -68,6 +77,7 @@ class WarmPlanning:
         self._limits = SpendingLimits(db)
         self._full_sites = FullSites(db)
         self._meter = WarmMeter(db)
+        self._holding = Holding(db, workflows)
 
     @activity.defn(name="plan_warm_pool")
     async def plan(self, _: PoolRound) -> PoolWork:
@@ -141,6 +151,12 @@ class WarmPlanning:
 
     async def _release(self, machine: WarmMachine, why: str, *, on_since: datetime | None = None) -> None:
         """Let the machine leave the pool, unless a launch has taken it. From `on_since` on it costs its full price."""
+        try:
+            if await self._holding.is_held(machine.id):
+                return
+        except UnavailableError as error:
+            log.warning("a warm machine is not released yet", extra={"warm": machine.id, "why": error.message})
+            return
         stays = {"_id": machine.id, "status": {"$in": [WarmStatus.PREPARING, WarmStatus.READY]}}
         leaves = {"status": WarmStatus.RELEASING, "detail": why}
 

@@ -17,6 +17,7 @@ from temporalio import activity
 
 from errors import MachineLostError, NoCapacityError, ProviderBusyError, ProviderRefusedError
 from fleet.warm_pool.budget import DELETED_WITHIN
+from fleet.warm_pool.holding import Holding, KnownWorkflows
 from fleet.warm_pool.messages import WarmMachineInput
 from fleet.warm_pool.metering import WarmMeter
 from models.catalog import console
@@ -54,6 +55,7 @@ class WarmPreparing:
         registry: Registry,
         streaming: SetUp,
         images: EmulatorImages,
+        workflows: KnownWorkflows,
         *,
         settle_s: float,
         poll_s: float = 2.0,
@@ -69,6 +71,7 @@ class WarmPreparing:
         self._streaming = streaming
         self._images = images
         self._meter = WarmMeter(db)
+        self._holding = Holding(db, workflows)
         self._full_sites = FullSites(db)
         self._settle = timedelta(seconds=settle_s)
         self._poll_s = poll_s
@@ -82,7 +85,7 @@ class WarmPreparing:
         NoCapacityError if nothing was rented.
         """
         machine = await self._db.get(WarmMachine, wanted.machine_id)
-        if machine is None or machine.status is not WarmStatus.PREPARING:
+        if machine is None or machine.status is not WarmStatus.PREPARING or await self._holding.is_held(machine.id):
             return
         left_s = (machine.prepare_until - _now()).total_seconds()
         try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from models.database import Database
-from models.warm_machines import OPEN, WarmMachine
+from models.warm_machines import OPEN, WarmMachine, WarmStatus
 from providers.base import Machine, MachineId
 from providers.tags import parse_tag
 
@@ -26,6 +26,13 @@ async def find_pooled(db: Database, machines: Sequence[Machine]) -> frozenset[Ma
         pooled |= {by_id[each.id].id for each in strange}
         pooled |= {by_id[each.id].id for each in found if _is_in_pool(each, by_id[each.id])}
     return frozenset(pooled)
+
+
+async def was_taken(db: Database, machine: Machine) -> bool:
+    """Return whether a launch has taken this machine from the pool."""
+    parts = parse_tag(machine.tag)
+    query = {"_id": None if parts is None else parts.vm_id, "status": WarmStatus.TAKEN}
+    return await db.count(WarmMachine, query) > 0
 
 
 def _is_in_pool(record: WarmMachine, machine: Machine) -> bool:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from temporalio import activity
 
 from errors import ProviderError
+from fleet.warm_pool.holding import Holding, KnownWorkflows
 from fleet.warm_pool.messages import WarmMachineInput
 from fleet.warm_pool.metering import WarmMeter
 from models.database import Database, Document
@@ -28,16 +29,18 @@ class WarmReleasing:
         self,
         db: Database,
         registry: Registry,
+        workflows: KnownWorkflows,
         forget: Callable[[str], Awaitable[None]] | None = None,
         *,
         settle_s: float,
         poll_s: float = 2.0,
     ) -> None:
-        """Set up the activity. The arguments are those of fleet.release.ReleaseActivities."""
+        """Set up the activity. The other arguments are those of fleet.release.ReleaseActivities."""
         self._db = db
         self._registry = registry
         self._forget = forget
         self._meter = WarmMeter(db)
+        self._holding = Holding(db, workflows)
         self._settle = timedelta(seconds=settle_s)
         self._poll_s = poll_s
 
@@ -61,6 +64,8 @@ class WarmReleasing:
 
     async def _decide(self, machine_id: str) -> WarmMachine | None:
         """Return the machine if it is to be deleted. From here on no order for it is permitted."""
+        if await self._holding.is_held(machine_id):
+            return None
         never_ordered: Document = {
             "_id": machine_id,
             "status": {"$in": [WarmStatus.PREPARING, WarmStatus.RELEASING]},

@@ -13,6 +13,7 @@ from temporalio import activity
 
 from billing.meter import Meter
 from errors import ConflictError, NotFoundError
+from fleet.warm_pool.holding import Holding, KnownWorkflows
 from fleet.warm_pool.messages import TakenWarm, TakeWarm
 from fleet.warm_pool.metering import WarmMeter
 from models.database import Database
@@ -25,10 +26,11 @@ _NONE = TakenWarm()
 
 
 class WarmTaking:
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, workflows: KnownWorkflows) -> None:
         self._db = db
         self._meter = Meter(db)
         self._pool = WarmMeter(db)
+        self._holding = Holding(db, workflows)
 
     @activity.defn(name="take_warm")
     async def take(self, asked: TakeWarm) -> TakenWarm:
@@ -37,6 +39,8 @@ class WarmTaking:
         for machine_id in asked.machine_ids:
             if taken is not None:
                 break
+            if await self._holding.is_held(machine_id):
+                continue
             try:
                 taken = await self._db.transaction(partial(self._take, asked.launch_id, machine_id))
             except ConflictError:

@@ -9,11 +9,15 @@ from fleet.messages import machine_workflow_id
 
 
 class FakeWorkflows:
-    """Keeps fleet.owners.Workflows. The list does not know `unlisted` yet, which run, and still has `ghosts`."""
+    """Keeps fleet.owners.Workflows and the warm pool's KnownWorkflows. `ended` have run.
+
+    The list does not know `unlisted` yet, which run, and still has `ghosts`.
+    """
 
     def __init__(self, *running: str) -> None:
         self.running = set(running)
         self.unlisted: set[str] = set()
+        self.ended: set[str] = set()
         self.ghosts: set[str] = set()
         self.started: list[tuple[str, bool]] = []
         self.away = False
@@ -26,6 +30,10 @@ class FakeWorkflows:
     async def is_open(self, workflow_id: str) -> bool:
         self._enter("is_open")
         return workflow_id in self.running | self.unlisted
+
+    async def was_started(self, workflow_id: str) -> bool:
+        self._enter("was_started")
+        return workflow_id in self.running | self.unlisted | self.ended
 
     async def start_machine(self, vm_id: str, *, abandoned: bool = False) -> bool:
         self._enter("start_machine")

@@ -358,7 +358,7 @@ async def test_warm_pool(world: World, record: Record) -> None:
     machine = a_machine()
     await world.db.insert(machine)
     placements = Placements(world.db, world.registry, Geocoder(world.db, online=False))
-    planning = WarmPlanning(world.db, world.registry, placements)
+    planning = WarmPlanning(world.db, world.registry, placements, world.engine)
     async with build_worker(world.client, QUEUE + "-warm", planning):
         await run(world, WarmPoolWorkflow, "warm-pool", "-warm")
     await record("warm-pool", f"warm-pool-{QUEUE}")

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from errors import MachineLostError, ProviderRefusedError
+from fleet.messages import machine_workflow_id
 from fleet.warm_pool.messages import WarmMachineInput
 from fleet.warm_pool.metering import chain_id
 from fleet.warm_pool.workflows import WarmMachineWorkflow
@@ -55,6 +56,16 @@ async def test_a_launch_starts_the_machine_that_is_ready_and_installs_nothing(wo
     done = statuses(launch)
     assert (done[LaunchStepName.CREATE_VM], done[LaunchStepName.INSTALL_STREAMING]) == (StepStatus.SKIPPED,) * 2
     assert (await again(world, machine)).status is WarmStatus.TAKEN
+
+
+async def test_temporal_knows_which_machines_players_have_had(world: World) -> None:
+    had, unused = await ready_machine(world), await ready_machine(world)
+
+    vm = await world.vm(await world.until_over(await world.launch()))
+    await world.client.get_workflow_handle(machine_workflow_id(vm.id)).terminate()
+
+    assert vm.id == had.id
+    assert [await world.engine.was_started(machine_workflow_id(each.id)) for each in (had, unused)] == [True, False]
 
 
 async def test_its_books_pass_from_the_pool_to_the_player_without_gap_or_overlap(world: World) -> None:

@@ -31,6 +31,7 @@ from providers.registry import Registry
 from streaming.emulator_images import EmulatorImages
 from tests.fakes.cloud import FakeCloud, site
 from tests.fakes.streaming import FakeStreaming
+from tests.fakes.workflows import FakeWorkflows
 
 T = TypeVar("T")
 _attempts = itertools.count(1)
@@ -79,26 +80,28 @@ class Pool:
         self.cloud = FakeCloud(sites=[site("dallas", Place("Dallas", "Texas", "United States"))])
         self.streaming = FakeStreaming()
         self.registry = Registry([self.cloud])
+        self.workflows = FakeWorkflows()
 
     def planning(self, db: Database | None = None) -> WarmPlanning:
         served = db or self.db
-        return WarmPlanning(served, self.registry, Placements(served, self.registry, Geocoder(served, online=False)))
+        placements = Placements(served, self.registry, Geocoder(served, online=False))
+        return WarmPlanning(served, self.registry, placements, self.workflows)
 
     async def prepare(self, machine: WarmMachine, db: Database | None = None) -> None:
         served = db or self.db
         images = EmulatorImages(served)
         activities = WarmPreparing(
-            served, self.registry, self.streaming, images, settle_s=0.05, poll_s=0.01, billed_s=0.05
+            served, self.registry, self.streaming, images, self.workflows, settle_s=0.05, poll_s=0.01, billed_s=0.05
         )
         await run(activities.prepare, WarmMachineInput(machine.id))
 
     async def release(self, machine: WarmMachine, db: Database | None = None) -> None:
-        activities = WarmReleasing(db or self.db, self.registry, settle_s=0.05, poll_s=0.01)
+        activities = WarmReleasing(db or self.db, self.registry, self.workflows, settle_s=0.05, poll_s=0.01)
         await run(activities.release, WarmMachineInput(machine.id))
 
     async def take(self, launch: Launch, *machines: WarmMachine, db: Database | None = None) -> TakenWarm:
         wanted = TakeWarm(launch.id, tuple(machine.id for machine in machines))
-        taken: TakenWarm = await run(WarmTaking(db or self.db).take, wanted)
+        taken: TakenWarm = await run(WarmTaking(db or self.db, self.workflows).take, wanted)
         return taken
 
     def offer(self) -> Offer:

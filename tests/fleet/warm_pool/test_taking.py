@@ -87,7 +87,7 @@ async def test_a_launch_that_ends_takes_nothing(pool: Pool, status: LaunchStatus
 async def test_a_take_that_was_settled_takes_nothing_afterwards(pool: Pool) -> None:
     machine, launch = await pool.ready(), await pool.launch()
 
-    settled = await run(WarmTaking(pool.db).settle, TakeWarm(launch.id))
+    settled = await run(WarmTaking(pool.db, pool.workflows).settle, TakeWarm(launch.id))
 
     assert settled.vm_id is None
     assert (await pool.take(launch, machine)).vm_id is None
@@ -98,7 +98,7 @@ async def test_settling_finds_what_an_interrupted_take_took(pool: Pool) -> None:
     machine, launch = await pool.ready(), await pool.launch()
     await pool.take(launch, machine)
 
-    assert (await run(WarmTaking(pool.db).settle, TakeWarm(launch.id))).vm_id == machine.id
+    assert (await run(WarmTaking(pool.db, pool.workflows).settle, TakeWarm(launch.id))).vm_id == machine.id
 
 
 async def test_a_machine_that_a_player_had_never_returns_to_the_pool(pool: Pool) -> None:
