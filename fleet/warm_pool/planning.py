@@ -50,6 +50,7 @@ class _Pool:
     settings: WarmPool
     ceiling_usd: Decimal  # 0 while spending is stopped
     machines: list[WarmMachine]  # open ones, the oldest first
+    has_unreadable: bool  # there are more machines, of which even the price is unknown
     spent_today_usd: Decimal
     now: datetime
 
@@ -102,10 +103,11 @@ class WarmPlanning:
         ceiling = settings.ceiling_usd_per_day
         if ceiling and (await self._limits.find_must_stop(now)).everybody is not None:
             ceiling = Decimal(0)
-        found = await self._db.find(WarmMachine, {"status": {"$in": sorted(OPEN)}}, sort=[("created_at", 1)])
+        still_open = {"status": {"$in": sorted(OPEN)}}
+        found, unreadable = await self._db.find_readable(WarmMachine, still_open, sort=[("created_at", 1)])
         # A database that was copied for another deployment has records of machines that are not its own.
         machines = [each for each in found if belongs_to(each.tag, self._deployment)]
-        return _Pool(settings, ceiling, machines, await read_spent_today(self._db, now), now)
+        return _Pool(settings, ceiling, machines, bool(unreadable), await read_spent_today(self._db, now), now)
 
     async def _wanted(self, pool: _Pool) -> dict[Spot, int]:
         if not pool.ceiling_usd:
@@ -176,7 +178,7 @@ class WarmPlanning:
             _spot(each) for each in pool.machines if each.status in {WarmStatus.PREPARING, WarmStatus.READY}
         )
         missing = [spot for spot, count in wanted.items() for _ in range(count - there[spot])]
-        if not missing:
+        if not missing or pool.has_unreadable:
             return
         new = await self._choose(pool, missing)
         revision = {

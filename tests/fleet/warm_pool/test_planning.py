@@ -132,6 +132,23 @@ async def test_the_ceiling_is_not_exceeded_by_what_the_machines_may_cost(pool: P
     assert len(await machines(pool)) == 2
 
 
+async def test_a_record_that_cannot_be_read_lets_nothing_be_rented_and_everything_else_be_released(pool: Pool) -> None:
+    await pool.was_busy(NOON, a_day=2)
+    await pool.set_ceiling("100")
+    strange, ready = (
+        a_machine(),
+        a_machine(status=WarmStatus.READY, created_at=NOON - timedelta(hours=25), ready_at=NOON),
+    )
+    await pool.db.insert(strange)
+    await pool.db.insert(ready)
+    await pool.db.update_many(WarmMachine, {"_id": strange.id}, {"$set": {"usd_per_hour": "of a later version"}})
+
+    await pool.planning().plan_at(NOON)
+
+    assert (await pool.again(ready)).status is WarmStatus.RELEASING
+    assert await pool.db.count(WarmMachine, {}) == 2
+
+
 async def test_two_planners_do_not_exceed_the_ceiling_together(pool: Pool) -> None:
     await pool.was_busy(NOON, a_day=1)
     await pool.set_ceiling(str(ONE_USD))
