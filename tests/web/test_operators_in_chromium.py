@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from models.usage import UsageState
-from models.vms import VmStatus
+from models.vms import Vm, VmStatus
 from providers.base import ProviderName
 from tests.billing.exact import an_interval
 from tests.gateway import NOON, OPERATOR, GatewayWorld, a_vm, gateway, listening, token, web_gateway
@@ -35,11 +35,12 @@ ROWS: Final = "[...document.querySelectorAll('.machines .rows > [role=row]')]"
 
 
 @asynccontextmanager
-async def operator_page(gateway: GatewayWorld, tmp_path: Path, view: str) -> AsyncIterator[Page]:
-    """A browser in which an operator looks at a view."""
+async def operator_page(gateway: GatewayWorld, tmp_path: Path, view: str, before: str = "0") -> AsyncIterator[Page]:
+    """A browser in which an operator looks at a view. The script `before` runs before the operator signs in."""
     app = create_app(web_gateway(gateway), Readiness())
     async with listening(app) as address, open_page(f"http://{address}/console#/{view}", tmp_path / "profile") as page:
         await page.until("document.querySelector('#credential')")
+        await page.evaluate(before)
         await page.write("#credential", token(OPERATOR, lasting_s=600))
         await page.click(".sign-in button")
         yield page
@@ -63,6 +64,28 @@ async def test_an_operator_stops_a_machine_and_sees_it_stop(
 
     assert (await world.again(vm)).status is VmStatus.STOPPED
     assert world.streaming.calls["upload_saves"] >= 1
+
+
+async def test_the_table_is_right_after_a_change_during_a_page_and_after_an_event_with_errors(
+    gateway: GatewayWorld, tmp_path: Path
+) -> None:
+    await gateway.db.insert_many([a_vm("200000000000000001", "player-1"), a_vm("200000000000000002", "player-2")])
+
+    async with operator_page(gateway, tmp_path, "machines", HOLD_MACHINES) as page:
+        await page.until("window.held")
+        await gateway.db.update(Vm, {"_id": "200000000000000001"}, {"$set": {"status": VmStatus.DELETED}})
+        await page.until("window.heard.some(text => text.includes('DELETED'))")
+        await page.evaluate("window.release()")
+        await page.until(f"{ROWS}.length > 0")
+        rows = await page.evaluate(f"{ROWS}.map(row => row.innerText)")
+        await page.evaluate(EVENT_WITH_ERRORS)
+        await page.until("window.sent.filter(type => type === 'subscribe').length === 2")
+        await gateway.db.update(Vm, {"_id": "200000000000000002"}, {"$set": {"status": VmStatus.STOPPED}})
+        await page.until(f"{ROWS}[0].innerText.includes('Stopped')")
+        sent = await page.evaluate("window.sent")
+
+    assert (len(rows), "player-2" in rows[0]) == (1, True)
+    assert sent == ["subscribe", "complete", "subscribe"]
 
 
 async def test_thousands_of_machines_load_by_pages_and_render_only_those_in_sight(
@@ -147,6 +170,29 @@ async def processor_s(page: Page) -> float:
     return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
 
+# Keeps the first page of machines back until `release`, and writes down what the WebSocket sends and hears.
+HOLD_MACHINES: Final = """
+    Object.assign(window, {heard: [], sent: [], gate: new Promise(done => { window.release = done; })});
+    const [send, ask] = [WebSocket.prototype.send, window.fetch];
+    WebSocket.prototype.send = function(text) {
+        const {type, id} = JSON.parse(text);
+        if (id) window.sent.push(type);
+        if (type === 'connection_init') this.addEventListener('message', event => window.heard.push(event.data));
+        if (type === 'subscribe') Object.assign(window, {socket: this, operation: id});
+        return send.call(this, text);
+    };
+    window.fetch = async (address, options) => {
+        const answer = await ask(address, options);
+        if (!options.body?.includes('"operationName":"Machines"')) return answer;
+        window.held = true;
+        await window.gate;
+        return answer;
+    };
+    0"""
+EVENT_WITH_ERRORS: Final = """window.socket.dispatchEvent(new MessageEvent('message', {data: JSON.stringify({
+    type: 'next', id: window.operation,
+    payload: {data: null, errors: [{message: 'for now', extensions: {code: 'UNAVAILABLE'}}]},
+})}))"""
 # Scrolls by half a screen a frame until six hundred machines are behind, and returns the number of frames.
 SCROLL: Final = """new Promise(done => {
     const box = document.querySelector('.machines');

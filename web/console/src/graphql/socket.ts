@@ -47,6 +47,7 @@ export function follow<Name extends NameOf<"subscription">>(
   let ended = false;
   let unsubscribe = () => {};
   let again: number | undefined;
+  let turn = 0;
   // graphql-ws sends this object again after it has reconnected.
   const payload = { query: "", operationName: name, extensions: documentOf(name), variables: { ...variables } };
   const end = () => {
@@ -57,31 +58,34 @@ export function follow<Name extends NameOf<"subscription">>(
     unsubscribe();
   };
   const fail = (failure: Failure) => {
-    if (ended) return;
-    if (PASSING.has(failure.code)) again = window.setTimeout(start, 1_000 + Math.random() * 2_000);
-    else {
+    if (PASSING.has(failure.code)) {
+      turn++; // what still comes from this operation, and its end, do not count
+      again = window.setTimeout(start, 1_000 + Math.random() * 2_000);
+      unsubscribe(); // the service goes on after an event with errors
+    } else {
       end();
       handlers.failed?.(failure);
     }
   };
   const start = () => {
+    const mine = turn;
+    const isOver = () => ended || mine !== turn;
     unsubscribe = socket().subscribe<Data<Name>>(payload, {
       next: ({ data, errors }) => {
-        if (ended) return;
+        if (isOver()) return;
         const [error] = errors ?? [];
         if (error) return fail(new Failure(String(error.extensions?.code ?? "INTERNAL"), error.message));
         if (!data) return;
         Object.assign(payload.variables, handlers.resume?.(data));
         handlers.next(data);
       },
-      error: (error) => fail(failureOf(error)),
+      error: (error) => void (isOver() || fail(failureOf(error))),
       complete: () => {
-        if (ended || again !== undefined) return;
+        if (isOver()) return;
         end();
         handlers.completed?.();
       },
     });
-    again = undefined;
   };
   following++;
   start();

@@ -19,6 +19,8 @@ interface Kept {
   /** The end of the pages that were read; undefined before the first one. */
   cursor?: string | null;
   done: boolean;
+  /** The newest changes since the page that is being read was requested: the service may have read it before them. */
+  changed: Map<string, Machine>;
 }
 
 /** Returns the machines that are loaded, newest first, and `more`, which loads the next page.
@@ -26,14 +28,15 @@ interface Kept {
  * The first page is read once the subscription misses no change, so that the table has no gap.
  */
 export function useMachines(status: readonly VMStatus[] | null, userId: string | null) {
-  const kept = useRef<Kept>({ byId: new Map(), done: false });
+  const kept = useRef<Kept>(nothingKept());
   const [machines, setMachines] = useState<Machine[]>([]);
   const [error, setError] = useState<unknown>();
   const [loading, setLoading] = useState(true);
-  const [following, setFollowing] = useState(false);
+  const [followed, setFollowed] = useState<string>();
   const [turn, setTurn] = useState(0);
   const drawing = useRef(0);
   const key = JSON.stringify([status, userId]);
+  const following = followed === key;
   const variables = { status: status && [...status], userId };
 
   const show = useCallback(() => {
@@ -47,9 +50,10 @@ export function useMachines(status: readonly VMStatus[] | null, userId: string |
 
   const busy = useRef<AbortController | undefined>(undefined);
   const more = useCallback(() => {
-    if (busy.current || kept.current.done) return;
+    if (!following || busy.current || kept.current.done) return;
     const abort = (busy.current = new AbortController());
     const mine = kept.current;
+    mine.changed.clear();
     setLoading(true);
     request("Machines", { ...variables, first: PAGE, after: mine.cursor ?? null }, abort.signal).then(
       ({ vms }) => {
@@ -59,6 +63,7 @@ export function useMachines(status: readonly VMStatus[] | null, userId: string |
         }
         mine.cursor = vms.pageInfo.endCursor;
         mine.done = !vms.pageInfo.hasNextPage;
+        for (const machine of mine.changed.values()) apply(machine, mine, status);
         busy.current = undefined;
         setLoading(false);
         setError(undefined);
@@ -71,10 +76,10 @@ export function useMachines(status: readonly VMStatus[] | null, userId: string |
         setError(failure);
       },
     );
-  }, [key]);
+  }, [key, following]);
 
   useEffect(() => {
-    kept.current = { byId: new Map(), done: false };
+    kept.current = nothingKept();
     setMachines([]);
     if (following) more();
     return () => {
@@ -89,25 +94,24 @@ export function useMachines(status: readonly VMStatus[] | null, userId: string |
     if (following) return;
     const timer = setTimeout(() => {
       late.current = true;
-      setFollowing(true);
+      setFollowed(key);
     }, PATIENCE_MS);
     return () => clearTimeout(timer);
-  }, [following]);
+  }, [key, following]);
 
   const { failure } = useFollow(
     "VmChanges",
     variables,
     ({ vmChanges: { vm } }) => {
-      setFollowing(true);
+      setFollowed(key);
       if (!vm) {
         if (late.current) setTurn((last) => last + 1);
         late.current = false;
         return;
       }
-      const { byId, done } = kept.current;
-      if (status && !status.includes(vm.status)) byId.delete(vm.id);
-      else if (byId.has(vm.id) || done || isNewest(vm, byId)) byId.set(vm.id, { ...vm, readAt: Date.now() });
-      else return; // it comes with its page
+      const machine = { ...vm, readAt: Date.now() };
+      if (busy.current) kept.current.changed.set(vm.id, machine);
+      apply(machine, kept.current, status);
       show();
     },
     ({ vmChanges }) => ({ after: vmChanges.cursor }),
@@ -115,12 +119,22 @@ export function useMachines(status: readonly VMStatus[] | null, userId: string |
 
   return {
     machines,
-    loading: loading && !failure,
+    loading: (loading || !following) && !failure,
     error: error ?? failure,
     more,
     done: kept.current.done,
     reload: () => setTurn((last) => last + 1),
   };
+}
+
+function nothingKept(): Kept {
+  return { byId: new Map(), done: false, changed: new Map() };
+}
+
+/** Puts a changed machine into the list, or removes it. One beyond the pages that were read comes with its page. */
+function apply(machine: Machine, { byId, done }: Kept, status: readonly VMStatus[] | null): void {
+  if (status && !status.includes(machine.status)) byId.delete(machine.id);
+  else if (byId.has(machine.id) || done || isNewest(machine, byId)) byId.set(machine.id, machine);
 }
 
 function isNewest(vm: { createdAt: string }, byId: Map<string, Machine>): boolean {
