@@ -24,7 +24,7 @@ from models.placement_cache import FullSite, GeocodedPlace, NetworkOrder
 from models.provider_reports import ProviderReport
 from models.rate_counters import RateWindow
 from models.rollups import RolledSpan, Rollup, RollupState
-from models.scheduled_launches import ScheduledLaunch
+from models.scheduled_launches import ScheduledLaunch, ScheduledLaunchCounter
 from models.usage import UsageInterval
 from models.vms import Vm
 from models.warm_machines import WarmMachine, WarmPool
@@ -57,6 +57,7 @@ DOCUMENTS: Final[tuple[type[Model], ...]] = (
     Rollup,
     RollupState,
     ScheduledLaunch,
+    ScheduledLaunchCounter,
     SpendingAlert,
     SpendingLimit,
     SpendingStop,

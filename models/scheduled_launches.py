@@ -60,3 +60,12 @@ class ScheduledLaunch(Model):
             Index(ScheduledLaunch.planned_at, name="scheduled_launches_by_age"),
         ],
     }
+
+
+class ScheduledLaunchCounter(Model):
+    """How often a user has planned launches. Each new plan changes it, so that plans at the same time never add up."""
+
+    id: str = Field(primary_field=True)  # the user
+    planned: int = 0
+
+    model_config = {"collection": "scheduled_launch_counters"}

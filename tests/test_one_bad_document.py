@@ -58,7 +58,7 @@ from models.rate_counters import RateWindow, claim_all
 from models.registry import DOCUMENTS
 from models.roles import Role
 from models.rollups import STATE_ID, RolledSpan, Rollup, RollupState
-from models.scheduled_launches import ScheduledLaunch, ScheduledLaunchStatus
+from models.scheduled_launches import ScheduledLaunch, ScheduledLaunchCounter, ScheduledLaunchStatus
 from models.usage import UsageInterval, UsageState
 from models.vms import Vm, VmStatus
 from models.warm_machines import POOL_ID, WarmMachine, WarmPool, WarmStatus
@@ -126,6 +126,7 @@ BAD: Final[dict[type[Model], dict[str, Any]]] = {
         "at": NOW,
         "planned_at": NOW,
     },
+    ScheduledLaunchCounter: {"_id": "player-1", "planned": 1, "of": "a later version"},
     SpendingAlert: {"_id": "bad", "raised_at": NOW, "told": False},
     SpendingLimit: {"_id": "DAILY:bob", "user_id": "bob", "hard": True},
     SpendingStop: {"_id": "bad"},

@@ -11,7 +11,7 @@ from launch.duplicate_requests import own_key
 from launch.orders import LaunchOrder
 from models.database import Database
 from models.launches import MeasuredRtt, new_id
-from models.scheduled_launches import OPEN, ScheduledLaunch, ScheduledLaunchStatus
+from models.scheduled_launches import OPEN, ScheduledLaunch, ScheduledLaunchCounter, ScheduledLaunchStatus
 from placement.coordinates import Position
 from providers.base import SiteId
 
@@ -51,18 +51,25 @@ class ScheduledLaunches:
             return known
         _check_time(plan.at, datetime.now(UTC))
         await self._launches.check(wanted.order)
-        mine = {"user_id": plan.user_id, "status": {"$in": sorted(OPEN)}}
-        if await self._db.count(ScheduledLaunch, mine) >= MOST_OF_A_USER:
-            raise InvalidInputError(
-                f"a player may have at most {MOST_OF_A_USER} scheduled launches: cancel one first", ("at",)
-            )
         try:
-            await self._db.insert(plan)
+            return await self._db.transaction(lambda: self._write(plan))
         except ConflictError:
             known = await self._find_known(plan)
             if known is None:
                 raise
             return known
+
+    async def _write(self, plan: ScheduledLaunch) -> ScheduledLaunch:
+        """Write the plan unless its user has too many. The counter makes requests at the same time take turns."""
+        await self._db.upsert(ScheduledLaunchCounter, {"_id": plan.user_id}, {"$inc": {"planned": 1}})
+        if (known := await self._find_known(plan)) is not None:
+            return known
+        mine = {"user_id": plan.user_id, "status": {"$in": sorted(OPEN)}}
+        if await self._db.count(ScheduledLaunch, mine) >= MOST_OF_A_USER:
+            raise InvalidInputError(
+                f"a player may have at most {MOST_OF_A_USER} scheduled launches: cancel one first", ("at",)
+            )
+        await self._db.insert(plan)
         return plan
 
     async def cancel(self, plan: ScheduledLaunch) -> ScheduledLaunch:

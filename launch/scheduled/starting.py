@@ -16,11 +16,13 @@ from typing import Final, Protocol
 
 from temporalio import activity
 
+from auth.callers import API_KEY_CALLER_PREFIX
 from errors import GatewayError, InvalidInputError, RefusedError
 from launch.orders import LaunchOrder
 from launch.playable_time import PlayableTimes
 from launch.scheduled.messages import StartRound
 from launch.scheduled.service import key_of, order_of
+from models.api_keys import ApiKey
 from models.audit import Outcome, service_entry, write_entry
 from models.catalog import console
 from models.database import Database, Document
@@ -121,9 +123,19 @@ class StartingScheduled:
     async def _find_obstacle(self, plan: ScheduledLaunch, now: datetime) -> str | None:
         """Return why no launch may be requested now; None if it may, or if the plan's launch exists already."""
         patience = _LATE if plan.status is ScheduledLaunchStatus.PLANNED else _LATE + _ATTEMPT
-        if now - plan.at <= patience or await self._has_launch(plan):
-            return None
-        return f"the launch could not be requested in time: the planned time was {plan.at:%Y-%m-%d %H:%M} UTC"
+        reason = None
+        if now - plan.at > patience:
+            reason = f"the launch could not be requested in time: the planned time was {plan.at:%Y-%m-%d %H:%M} UTC"
+        elif not await self._may_still_launch(plan, now):
+            reason = "the API key that planned it was revoked or has expired"
+        return None if reason is None or await self._has_launch(plan) else reason
+
+    async def _may_still_launch(self, plan: ScheduledLaunch, now: datetime) -> bool:
+        """Return whether the API key that planned the launch is still valid. Players' tokens cannot be checked."""
+        if not plan.caller_id.startswith(API_KEY_CALLER_PREFIX):
+            return True
+        api_key = await self._db.get(ApiKey, plan.caller_id.removeprefix(API_KEY_CALLER_PREFIX))
+        return api_key is not None and api_key.is_valid_at(now)
 
     async def _has_launch(self, plan: ScheduledLaunch) -> bool:
         """Return whether an earlier attempt requested the launch, or found another one that plays the same."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -13,9 +14,11 @@ from launch.orders import LaunchOrder
 from launch.scheduled.messages import StartRound
 from launch.scheduled.service import PlanRequest, ScheduledLaunches
 from launch.scheduled.starting import StartingScheduled
+from models.api_keys import ApiKey
 from models.audit import AuditEntry
 from models.launches import Launch, LaunchStatus, new_id
 from models.limits import LimitPeriod, SpendingLimit
+from models.roles import Role
 from models.scheduled_launches import ScheduledLaunch, ScheduledLaunchStatus
 from models.vms import Vm
 from placement.geocoding import Geocoder
@@ -188,6 +191,31 @@ async def test_a_plan_that_a_dead_worker_had_claimed_fails_when_it_is_late(world
     assert await world.db.count(Launch, {}) == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "status"),
+    [
+        ({}, ScheduledLaunchStatus.STARTED),
+        ({"revoked_at": datetime(2026, 1, 2, tzinfo=UTC)}, ScheduledLaunchStatus.FAILED),
+        ({"expires_at": datetime(2026, 1, 2, tzinfo=UTC)}, ScheduledLaunchStatus.FAILED),
+        (None, ScheduledLaunchStatus.FAILED),
+    ],
+)
+async def test_a_plan_of_an_api_key_starts_only_while_the_key_is_valid(
+    world: World, key: dict[str, Any] | None, status: ScheduledLaunchStatus
+) -> None:
+    if key is not None:
+        made: dict[str, Any] = {"name": "bot", "role": Role.SERVICE, "digest": "0" * 64, "created_by": "olga"}
+        await world.db.insert(ApiKey(id="0123456789abcdef", created_at=datetime(2026, 1, 1, tzinfo=UTC), **made, **key))
+    planned = await plan(world, datetime.now(UTC) + timedelta(minutes=5), caller_id="key-0123456789abcdef")
+
+    await starting(world).start_due(StartRound())
+
+    ended = await now(world, planned)
+    started = status is ScheduledLaunchStatus.STARTED
+    assert (ended.status, await world.db.count(Launch, {})) == (status, int(started))
+    assert ended.failure == (None if started else "the API key that planned it was revoked or has expired")
+
+
 @pytest.mark.parametrize("ahead", [timedelta(seconds=-1), timedelta(days=30, minutes=1)])
 async def test_a_time_in_the_past_or_too_far_away_is_refused(world: World, ahead: timedelta) -> None:
     with pytest.raises(InvalidInputError) as refused:
@@ -232,3 +260,16 @@ async def test_a_player_plans_at_most_twenty(world: World) -> None:
 
     with pytest.raises(InvalidInputError, match="at most 20"):
         await plan(world, datetime.now(UTC) + timedelta(hours=1))
+
+
+async def test_twenty_is_the_limit_for_requests_at_the_same_time_too(world: World) -> None:
+    at = datetime.now(UTC) + timedelta(hours=1)
+    first = await plan(world, at)
+    more = [first.model_copy(update={"id": new_id(), "idempotency_key": new_id()}) for _ in range(17)]
+    await world.db.insert_many(more)
+
+    ended = await asyncio.gather(*(plan(world, at) for _ in range(6)), return_exceptions=True)
+
+    assert sum(isinstance(each, ScheduledLaunch) for each in ended) == 2
+    assert sum(isinstance(each, InvalidInputError) for each in ended) == 4
+    assert await world.db.count(ScheduledLaunch, {}) == 20
