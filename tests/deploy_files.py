@@ -88,7 +88,7 @@ def _by_yaml(role: str) -> set[str]:
 
 
 def _by_compose(role: str) -> set[str]:
-    """Collect what compose.yaml sets and what docs/deploy.md puts into production.env."""
-    page = (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    """Collect what compose.yaml sets and what docs/deploy-on-one-machine.md puts into production.env."""
+    page = (DEPLOY.parent / "docs" / "deploy-on-one-machine.md").read_text()
     (shown,) = re.findall(r"cat deploy/production\.env\n(.*?)\n\$", page, re.DOTALL)
     return set(compose()["services"][role]["environment"]) | set(re.findall(r"^([A-Z_]+)=", shown, re.MULTILINE))

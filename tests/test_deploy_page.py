@@ -1,4 +1,4 @@
-"""docs/deploy.md as its reader uses it: commands that exist with the options that are used, and documents that fit."""
+"""The pages on deploying and operating as readers use them: commands and options that exist, documents that fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from pydantic import SecretStr
 from auth.tokens import SharedSecret, TokenVerifier
 from models.roles import Role
 
-PAGES: Final = ("docs/deploy.md", "docs/deploy-by-hand.md", "docs/machines.md")
+PAGES: Final = (
+    "docs/deploy.md",
+    "docs/deploy-by-hand.md",
+    "docs/deploy-on-one-machine.md",
+    "docs/operating.md",
+    "docs/machines.md",
+)
 # The options that the pages use of programs that cannot be installed here, from their own references: gcloud's and
 # bq's of the Google Cloud SDK, Atlas CLI 1.4x, tcld 0.4x, Terraform 1.11, Docker 28.
 KNOWN: Final = {
@@ -266,7 +272,7 @@ def test_the_documents_of_the_page_fit_the_schema() -> None:
 
 def test_links_to_headings_of_the_pages_lead_somewhere() -> None:
     missing = []
-    for page in PAGES[:2]:
+    for page in PAGES[:4]:
         for target, heading in re.findall(r"\]\(([\w.-]*)#([\w-]+)\)", Path(page).read_text()):
             path = Path("docs") / target if target else Path(page)
             if heading not in _headings(path):

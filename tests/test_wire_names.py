@@ -12,7 +12,7 @@ from tests.wire_names import LIST, changed_indexes, wire_names
 
 _ADVICE = """
 Names on the wire differ from tests/wire_names.txt. A name that disappears breaks workflows under way, stored
-documents or dashboards: keep it, or read "Upgrading" in docs/deploy.md first. On purpose: `make wire-names`.
+documents or dashboards: keep it, or read "Upgrading" in docs/operating.md first. On purpose: `make wire-names`.
 """
 
 

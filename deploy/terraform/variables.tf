@@ -122,7 +122,7 @@ variable "gateway_instances" {
 }
 
 variable "worker_resources" {
-  description = "CPU and memory of a worker. docs/deploy.md has the figures behind them."
+  description = "CPU and memory of a worker. docs/operating.md has the figures behind them."
   type        = object({ cpu = string, memory = string })
   default     = { cpu = "2", memory = "8Gi" }
 }

@@ -1,7 +1,7 @@
 """Workflows of today go on with histories that earlier builds began: each committed one is replayed.
 
 A failure here means that launches or machines under way would stop at an upgrade. Make the change with
-`workflow.patched`, so that old histories take the old way. docs/deploy.md says when an old set may be deleted.
+`workflow.patched`, so that old histories take the old way. docs/operating.md says when an old set may be deleted.
 """
 
 from __future__ import annotations

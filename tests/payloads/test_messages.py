@@ -2,7 +2,7 @@
 with the worker's own data converter.
 
 A failure means that an activity, a command or a machine's memory of an older build would not be understood. A field may
-be added with a default; every other change needs a new name beside the old one, as docs/deploy.md describes.
+be added with a default; every other change needs a new name beside the old one, as docs/operating.md describes.
 """
 
 from __future__ import annotations
