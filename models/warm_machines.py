@@ -56,6 +56,7 @@ class WarmMachine(Model):
     created_at: datetime
     prepare_until: datetime  # it is released if it is not ready by then
     ready_at: datetime | None = None
+    there_at: datetime | None = None  # when its cloud last had it, while it is READY; a few minutes old
     taken_at: datetime | None = None
     launch_id: str | None = None  # the launch that took it
     going_since: datetime | None = None  # when its deletion was requested

@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 _KEPT: Final = timedelta(hours=1)  # a machine that the forecast no longer wants
 _OLDEST: Final = timedelta(days=1)  # afterwards its packages and images are out of date
 _FAILED_FOR: Final = timedelta(hours=1)  # no new machine where one could not be made ready
+_SEEN_EVERY: Final = timedelta(minutes=5)  # is written; a cloud is read in every round
 _OFF: Final = frozenset({MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.STOPPING})
 
 
@@ -119,11 +120,23 @@ class WarmPlanning:
         for name in {each.provider for each in pool.machines if each.status is WarmStatus.READY}:
             try:
                 listed = {each.id: each for each in await self._registry.get(name).machines()}
-                for machine in [each for each in pool.machines if each.provider is name]:
-                    if machine.status is WarmStatus.READY:
-                        await self._check(machine, listed.get(MachineId(machine.provider_id or "")), pool.now)
+                ready = [each for each in pool.machines if each.provider is name and each.status is WarmStatus.READY]
+                await self._record_there(ready, listed, pool.now)
+                for machine in ready:
+                    await self._check(machine, listed.get(MachineId(machine.provider_id or "")), pool.now)
             except GatewayError as error:
                 log.warning("failed to check the warm pool", extra={"provider": name, "why": error.message})
+
+    async def _record_there(
+        self, ready: Sequence[WarmMachine], listed: Mapping[MachineId, Machine], now: datetime
+    ) -> None:
+        """Record of machines that are as the pool left them that their cloud has them now."""
+        off = {machine_id for machine_id, machine in listed.items() if machine.state in _OFF}
+        there = [each for each in ready if MachineId(each.provider_id or "") in off]
+        due = [each.id for each in there if each.there_at is None or now - each.there_at >= _SEEN_EVERY]
+        if due:
+            guard = {"_id": {"$in": due}, "status": WarmStatus.READY}
+            await self._db.update_many(WarmMachine, guard, {"$set": {"there_at": now}})
 
     async def _check(self, machine: WarmMachine, listed: Machine | None, now: datetime) -> None:
         if listed is not None and listed.state in _OFF | {MachineState.UNKNOWN}:

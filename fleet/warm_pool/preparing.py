@@ -243,7 +243,7 @@ class WarmPreparing:
 
         async def write() -> None:
             preparing = {"_id": machine.id, "status": WarmStatus.PREPARING}
-            ready: Document = {"status": WarmStatus.READY, "ready_at": at}
+            ready: Document = {"status": WarmStatus.READY, "ready_at": at, "there_at": at}
             if seen.made_anew_by_start:
                 ready["ssh_host_key"] = None
             if await self._db.update(WarmMachine, preparing, {"$set": ready}) is not None:

@@ -121,14 +121,17 @@ class WarmReleasing:
         await self._db.update(WarmMachine, unknown, {"$set": {"provider_id": machine_id}})
 
     async def _close(self, machine_id: str, *, rented: bool) -> None:
-        """End its usage and the record together."""
+        """End its usage and the record together.
+
+        If others deleted the machine, it has cost until its cloud last had it, as far as that is known.
+        """
 
         async def write() -> None:
             machine = await self._db.get(WarmMachine, machine_id)
             if machine is None or machine.status is not WarmStatus.RELEASING:
                 return
             if rented or await self._meter.has_usage(machine):
-                await self._meter.record_state(machine, None, machine.going_since or _now())
+                await self._meter.record_state(machine, None, machine.going_since or machine.there_at or _now())
             ended = {"status": WarmStatus.RELEASED, "released_at": _now()}
             await self._db.update(WarmMachine, {"_id": machine_id}, {"$set": ended})
 

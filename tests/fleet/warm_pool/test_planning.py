@@ -26,6 +26,10 @@ DALLAS = Spot(ProviderName.TENSORDOCK, "dallas", PresetName.PREMIUM)
 ONE_USD = Decimal("1.5") * Decimal("0.424")
 
 
+def as_stored(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 async def machines(pool: Pool) -> list[WarmMachine]:
     return await pool.db.find(WarmMachine, {}, sort=[("created_at", 1)])
 
@@ -284,6 +288,33 @@ async def test_a_machine_that_its_cloud_lost_costs_nothing_any_longer(pool: Pool
 
     assert (await pool.again(ready)).status is WarmStatus.RELEASED
     assert (await pool.intervals(ready))[-1].end is not None
+
+
+async def test_a_machine_that_its_cloud_lost_costs_until_it_was_last_there(pool: Pool) -> None:
+    ready = await pool.ready()
+    await pool.set_ceiling("100")
+    now = (ready.ready_at or NOON) + timedelta(minutes=1)
+    seen_at = [now + timedelta(minutes=minute) for minute in (0, 7, 9)]
+    for moment in seen_at:
+        await pool.planning().plan_at(moment)
+    pool.cloud.vanish_all()
+
+    await pool.planning().plan_at(now + timedelta(hours=5))
+    await pool.release(ready)
+
+    # The time is written every five minutes at most.
+    assert (await pool.intervals(ready))[-1].end == as_stored(seen_at[1])
+
+
+async def test_a_machine_that_was_never_seen_again_costs_until_it_became_ready(pool: Pool) -> None:
+    ready = await pool.ready()
+    await pool.set_ceiling("100")
+    pool.cloud.vanish_all()
+
+    await pool.planning().plan_at(datetime.now(UTC) + timedelta(hours=5))
+    await pool.release(ready)
+
+    assert (await pool.intervals(ready))[-1].end == ready.ready_at
 
 
 async def test_machines_of_another_deployment_are_left_alone(pool: Pool) -> None:
