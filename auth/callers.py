@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from errors import InvalidInputError
+from models.golden_images import BUILDER
 from models.roles import Role
 
 __all__ = ["API_KEY_CALLER_PREFIX", "Caller", "Role", "is_user_id", "validate_user_id"]
@@ -19,11 +20,12 @@ __all__ = ["API_KEY_CALLER_PREFIX", "Caller", "Role", "is_user_id", "validate_us
 _USER_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._|:@+=/,!#$%&'*?^`{}~-]{0,254}", re.ASCII)
 _ALLOWED: Final = (
     "a user id is 1 to 255 letters, digits and signs of ._-|:@+=/,!#$%&'*?^`{}~ and begins with a letter, a digit or "
-    "an underscore"
+    f"an underscore; {BUILDER} and what begins with gamer: or address: are reserved"
 )
 
 # Names of the service's own parts in the audit log, and of addresses for rate limits.
-_RESERVED: Final = ("gamer:", "address:")
+_RESERVED_PREFIXES: Final = ("gamer:", "address:")
+_RESERVED: Final = frozenset({BUILDER})
 
 # The prefix names callers with an API key. No token may claim such a name.
 API_KEY_CALLER_PREFIX: Final = "key-"
@@ -44,7 +46,9 @@ class Caller:
 
 def is_user_id(text: str) -> bool:
     """Return whether an identity provider may use this text as a user id."""
-    return _USER_ID.fullmatch(text) is not None and not text.startswith(_RESERVED)
+    if text in _RESERVED or text.startswith(_RESERVED_PREFIXES):
+        return False
+    return _USER_ID.fullmatch(text) is not None
 
 
 def validate_user_id(text: str, path: Sequence[str] = ()) -> str:

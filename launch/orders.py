@@ -16,6 +16,7 @@ from errors import (
 )
 from launch.duplicate_requests import own_key, under_way_key
 from models.catalog import Console, ConsoleType
+from models.golden_images import BUILDER
 from models.launches import Launch, LaunchStepName, MeasuredRtt, Step, new_id
 from placement.coordinates import Position
 from placement.scoring import SiteKey
@@ -57,7 +58,8 @@ def check_order(order: LaunchOrder) -> None:
         raise InvalidInputError(f"gameId {_NAME_WORDS}", ("gameId",))
     if order.save_id is not None and not NAME.fullmatch(order.save_id):
         raise InvalidInputError(f"saveId {_NAME_WORDS}", ("saveId",))
-    validate_user_id(order.user_id, ("userId",))
+    if not (order.caller_id == order.user_id == BUILDER):  # no caller can have this reserved id
+        validate_user_id(order.user_id, ("userId",))
     if order.idempotency_key is not None and not _KEY.fullmatch(order.idempotency_key):
         raise InvalidInputError("idempotencyKey must be 1 to 128 visible ASCII characters", ("idempotencyKey",))
     price = order.max_usd_per_hour

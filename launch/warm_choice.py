@@ -14,6 +14,7 @@ import numpy as np
 from launch.playable_time import PlayableTimes
 from models.catalog import Console
 from models.database import Database
+from models.golden_images import BUILDER
 from models.launches import Launch
 from models.warm_machines import WarmMachine, WarmStatus
 from placement.coordinates import Position
@@ -34,7 +35,12 @@ class WarmChoice:
         self._deployment = deployment
 
     async def choose(self, launch: Launch, wanted: Console, ranked: Sequence[RankedPlacement]) -> tuple[str, ...]:
-        """Return the ids of machines to try, the best first."""
+        """Return the ids of machines to try, the best first.
+
+        There are none for machines that disk images are made from: each must have the full set-up, at its location.
+        """
+        if launch.user_id == BUILDER:
+            return ()
         ready, _ = await self._db.find_readable(WarmMachine, {"status": WarmStatus.READY}, sort=[("created_at", 1)])
         may = [each for each in ready if self._is_allowed(each, launch, wanted)]
         if not may:

@@ -131,6 +131,7 @@ async def test_clocks_may_differ_by_seconds(verifier: TokenVerifier) -> None:
         {"sub": "<b>alice"},
         {"sub": "älice"},
         {"sub": "gamer:sweeper"},
+        {"sub": "image-builder"},
         {"sub": "address:203.0.113.1"},
         {"sub": "$where"},
         {"sub": "key-0123456789abcdef"},

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from errors import ProviderBusyError, ProviderError, ProviderRefusedError
 from launch.golden_images import Google, ImageBuild, ImageBuilding
+from models.catalog import CONSOLES, ConsoleType
 from models.database import Database
 from models.golden_images import BUILDER, GoldenImage, GoldenImages, location_of
 from models.launches import Launch
 from models.usage import UsageInterval
-from models.vms import Vm, VmStatus
+from models.vms import Vm, VmPlace, VmStatus
+from models.warm_machines import WarmMachine, WarmStatus
 from providers.base import Place, ProviderName
 from providers.google.compute import GoogleServer
 from providers.google.images import GoogleImage
 from streaming.emulator_images import PinnedImage
 from tests.fakes.cloud import site
+from tests.fleet.warm_pool.pool import a_machine
 from tests.gateway import a_vm
 from tests.world import World
 
@@ -124,6 +128,19 @@ async def test_a_build_that_another_worker_repeats_makes_one_machine_and_one_ima
     assert len(built.google.sources) == 1
     assert await built.world.db.count(Launch, {"user_id": BUILDER}) == 1
     assert built.world.google.ever_rented == 1
+
+
+async def test_an_image_is_never_made_of_a_machine_of_the_warm_pool(built: Built) -> None:
+    place = VmPlace(site_id="us-central1", city="Council Bluffs", latitude=41.26, longitude=-95.86)
+    preset = CONSOLES[ConsoleType.GB].preset.name
+    cheap = {"usd_per_hour": Decimal("0.1"), "usd_per_hour_stopped": Decimal("0.01")}
+    ready = a_machine(status=WarmStatus.READY, provider=ProviderName.CLOUDYPAD, preset=preset, place=place, **cheap)
+    await built.world.db.insert(ready)
+
+    await built.build()
+
+    assert await built.world.db.get(WarmMachine, ready.id) == ready
+    assert ((await built.vm()).id == ready.id, built.world.google.ever_rented) == (False, 1)
 
 
 async def test_an_image_that_google_does_not_make_leaves_no_machine_and_no_record(built: Built) -> None:

@@ -126,6 +126,18 @@ async def test_a_service_launches_for_a_player(gateway: GatewayWorld) -> None:
     assert await listed(gateway, "Launches", ANN) == [launched["launchGame"]["launch"]["id"]]
 
 
+@pytest.mark.parametrize("user_id", ["gamer:warm", "image-builder"])
+async def test_not_even_operators_act_for_users_of_the_service_itself(gateway: GatewayWorld, user_id: str) -> None:
+    wish = {"console": "SWITCH", "gameId": "mario-odyssey", "userId": user_id}
+
+    payload = (await gateway.data("LaunchGame", OPERATOR, input=wish))["launchGame"]
+
+    (error,) = payload["errors"]
+    assert (error["__typename"], error["path"]) == ("InvalidInput", ["input", "userId"])
+    assert "reserved" in error["message"]
+    assert gateway.engine.started == []
+
+
 @pytest.mark.parametrize("caller", [BOB, OPERATOR])
 async def test_following_what_is_not_there_is_an_error(anns: GatewayWorld, caller: Caller) -> None:
     following: list[tuple[str, dict[str, str]]] = [
