@@ -1,7 +1,7 @@
 """Rents a machine for the warm pool, sets it up and turns it off. Every step may be repeated.
 
-Only the newest attempt may order, and only while the record is PREPARING: the intent is written before the order. What
-is rented is metered from its order on, and turned off only once everything is on it.
+Only the newest attempt may order, start or stop, and only while the record is PREPARING: the intent is written before
+the order. What is rented is metered from its order on, and turned off only once everything is on it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from streaming.emulator_images import EmulatorImages
 T = TypeVar("T")
 
 _HTTPS, _HTTP, _RTSP, _SSH = 47984, 47989, 48010, 22
+_SUPERSEDED: Final = "superseded: a newer attempt prepares this machine, or it is no longer wanted"
 _COMING: Final = {MachineState.CREATING, MachineState.STARTING, MachineState.RUNNING, MachineState.UNKNOWN}
 
 
@@ -81,8 +82,8 @@ class WarmPreparing:
     async def prepare(self, wanted: WarmMachineInput) -> None:
         """Make the machine READY. Do nothing unless it is PREPARING.
 
-        Raises MachineLostError if it is not ready in time, is no longer wanted or costs more than offered, and
-        NoCapacityError if nothing was rented.
+        Raises MachineLostError if it is not ready in time, is no longer wanted or costs more than offered,
+        NoCapacityError if nothing was rented, and ProviderBusyError if another attempt has taken over.
         """
         machine = await self._db.get(WarmMachine, wanted.machine_id)
         if machine is None or machine.status is not WarmStatus.PREPARING or await self._holding.is_held(machine.id):
@@ -90,7 +91,8 @@ class WarmPreparing:
         left_s = (machine.prepare_until - _now()).total_seconds()
         try:
             async with asyncio.timeout(max(0.0, left_s)) as limit:
-                await self._while_wanted(machine.id, self._prepare(machine))
+                mine = await self._claim(machine.id)
+                await self._while_wanted(mine, self._prepare(mine))
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -103,26 +105,39 @@ class WarmPreparing:
         await self._set_up(machine)
         await self._turn_off(provider, machine)
 
-    async def _while_wanted(self, machine_id: str, work: Awaitable[None]) -> None:
-        """Run the work, and end it when the machine is to be released."""
+    async def _claim(self, machine_id: str) -> WarmMachine:
+        """Make this attempt the newest one."""
+        turn = _turn()
+        claim = {"_id": machine_id, "status": WarmStatus.PREPARING, "order_turn": {"$lt": turn}}
+        mine = await self._db.update(WarmMachine, claim, {"$set": {"order_turn": turn}})
+        if mine is None:
+            raise ProviderBusyError(_SUPERSEDED)
+        return mine
+
+    async def _while_wanted(self, mine: WarmMachine, work: Awaitable[None]) -> None:
+        """Run the work, and end it when the machine is to be released or another attempt has taken over."""
         working = asyncio.ensure_future(work)
         try:
             while not (await asyncio.wait([working], timeout=self._poll_s))[0]:
-                if (await self._get(machine_id)).status is WarmStatus.RELEASING:
-                    raise MachineLostError("it is no longer wanted")
+                # READY is what the work itself writes at its end.
+                await self._require_mine(mine, WarmStatus.PREPARING, WarmStatus.READY)
         finally:
             if not working.done():
                 working.cancel()
                 await asyncio.wait([working])
         working.result()
 
-    async def _rent(self, provider: Provider, machine: WarmMachine) -> WarmMachine:
-        """Claim the attempt, order, and record the machine with the beginning of its usage."""
-        asked_at, turn = _now(), _turn()
-        claim = {"_id": machine.id, "status": WarmStatus.PREPARING, "order_turn": {"$lt": turn}}
-        mine = await self._db.update(WarmMachine, claim, {"$set": {"order_turn": turn}})
-        if mine is None:
-            raise ProviderBusyError("superseded: a newer attempt prepares this machine, or it is no longer wanted")
+    async def _require_mine(self, mine: WarmMachine, *statuses: WarmStatus) -> None:
+        """Raise an error unless this attempt is the newest one, and the record has one of these statuses."""
+        now = await self._get(mine.id)
+        if now.status is WarmStatus.RELEASING:
+            raise MachineLostError("it is no longer wanted")
+        if now.order_turn != mine.order_turn or now.status not in statuses:
+            raise ProviderBusyError(_SUPERSEDED)
+
+    async def _rent(self, provider: Provider, mine: WarmMachine) -> WarmMachine:
+        """Order, and record the machine with the beginning of its usage."""
+        asked_at = _now()
         if mine.provider_id is not None:
             rented = await provider.machine(MachineId(mine.provider_id))
             if rented is None and not self._may_be_unlisted(mine):
@@ -157,13 +172,9 @@ class WarmPreparing:
 
     async def _permit(self, machine: WarmMachine) -> datetime:
         """Record the intent right before the paid call."""
-        newest = {
-            "_id": machine.id,
-            "order_turn": machine.order_turn,
-            "status": WarmStatus.PREPARING,
-            "provider_id": None,
-        }
-        permitted = await self._db.update(WarmMachine, newest, {"$set": {"ordered_at": _now(), "order_refused": False}})
+        unrented = {**_newest(machine), "provider_id": None}
+        intent = {"ordered_at": _now(), "order_refused": False}
+        permitted = await self._db.update(WarmMachine, unrented, {"$set": intent})
         if permitted is None or permitted.ordered_at is None or activity.is_cancelled():
             raise ProviderBusyError("this attempt may no longer order")
         return permitted.ordered_at
@@ -173,7 +184,7 @@ class WarmPreparing:
 
         If the record is being released, the machine is left to that release, which looks for its tag.
         """
-        unrented = {"_id": mine.id, "status": WarmStatus.PREPARING, "provider_id": {"$in": [None, rented.id]}}
+        unrented = {**_newest(mine), "provider_id": {"$in": [None, rented.id]}}
 
         async def write() -> WarmMachine | None:
             recorded = await self._db.update(WarmMachine, unrented, {"$set": _machine_fields(rented)})
@@ -196,17 +207,18 @@ class WarmPreparing:
                 if not self._may_be_unlisted(machine):
                     raise MachineLostError("the machine vanished while it was starting")
             elif seen.state not in _COMING:
-                await self._start_again(provider, seen)
+                await self._start_again(provider, machine, seen)
             elif seen.state is MachineState.RUNNING and seen.ip_address:
                 if seen.usd_per_hour is not None and seen.usd_per_hour > _usd_per_hour_offered(machine):
                     raise MachineLostError("it costs more than offered")
                 return await self._update(machine, _machine_fields(seen))
             await asyncio.sleep(self._poll_s)
 
-    async def _start_again(self, provider: Provider, seen: Machine) -> None:
+    async def _start_again(self, provider: Provider, machine: WarmMachine, seen: Machine) -> None:
         """Start a machine that an earlier attempt had turned off before it could record that."""
         if seen.state not in {MachineState.STOPPED, MachineState.STOPPED_RELEASED, MachineState.STOPPING}:
             raise MachineLostError(f"the machine became {seen.state.lower()} while it was being set up")
+        await self._require_mine(machine, WarmStatus.PREPARING)
         await provider.start(seen.id)
 
     async def _set_up(self, machine: WarmMachine) -> None:
@@ -237,26 +249,26 @@ class WarmPreparing:
             if seen.state is MachineState.STOPPED and _now() - asked_at > self._billed:
                 raise MachineLostError("its cloud goes on billing it in full while it is off")
             if seen.state is not MachineState.STOPPING:
+                await self._require_mine(machine, WarmStatus.PREPARING)
                 await provider.stop(seen.id)
             await asyncio.sleep(self._poll_s)
         at = _now()
 
         async def write() -> None:
-            preparing = {"_id": machine.id, "status": WarmStatus.PREPARING}
             ready: Document = {"status": WarmStatus.READY, "ready_at": at, "there_at": at}
             if seen.made_anew_by_start:
                 ready["ssh_host_key"] = None
-            if await self._db.update(WarmMachine, preparing, {"$set": ready}) is not None:
+            if await self._db.update(WarmMachine, _newest(machine), {"$set": ready}) is not None:
                 await self._meter.record_state(machine, UsageState.STOPPED, at)
 
         await self._db.transaction(write)
 
     async def _update(self, machine: WarmMachine, fields: Document) -> WarmMachine:
-        """Write fields of a machine that is still wanted."""
-        preparing = {"_id": machine.id, "status": WarmStatus.PREPARING}
-        updated = await self._db.update(WarmMachine, preparing, {"$set": fields})
+        """Write fields of a machine that this attempt still prepares."""
+        updated = await self._db.update(WarmMachine, _newest(machine), {"$set": fields})
         if updated is None:
-            raise MachineLostError("it is no longer wanted")
+            await self._require_mine(machine, WarmStatus.PREPARING)
+            raise ProviderBusyError(_SUPERSEDED)
         return updated
 
     def _may_be_unlisted(self, machine: WarmMachine) -> bool:
@@ -268,6 +280,11 @@ class WarmPreparing:
         if machine is None:
             raise MachineLostError(f"the warm machine {machine_id} has no record")
         return machine
+
+
+def _newest(mine: WarmMachine) -> Document:
+    """Return what matches the record for as long as no other attempt has taken over."""
+    return {"_id": mine.id, "status": WarmStatus.PREPARING, "order_turn": mine.order_turn}
 
 
 def address_of(machine: WarmMachine) -> Address:

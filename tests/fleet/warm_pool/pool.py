@@ -87,11 +87,11 @@ class Pool:
         placements = Placements(served, self.registry, Geocoder(served, online=False))
         return WarmPlanning(served, self.registry, placements, self.workflows)
 
-    async def prepare(self, machine: WarmMachine, db: Database | None = None) -> None:
+    async def prepare(self, machine: WarmMachine, db: Database | None = None, *, poll_s: float = 0.01) -> None:
         served = db or self.db
         images = EmulatorImages(served)
         activities = WarmPreparing(
-            served, self.registry, self.streaming, images, self.workflows, settle_s=0.05, poll_s=0.01, billed_s=0.05
+            served, self.registry, self.streaming, images, self.workflows, settle_s=0.05, poll_s=poll_s, billed_s=0.05
         )
         await run(activities.prepare, WarmMachineInput(machine.id))
 

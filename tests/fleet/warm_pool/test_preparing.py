@@ -119,6 +119,38 @@ async def test_a_machine_that_is_no_longer_wanted_is_not_set_up_to_the_end(pool:
     assert pool.cloud.states() == []
 
 
+@pytest.mark.parametrize("changed", [{"order_turn": 2**62}, {"status": WarmStatus.TAKEN}])
+async def test_an_attempt_that_was_overtaken_ends(pool: Pool, changed: dict[str, object]) -> None:
+    machine = a_machine()
+    await pool.db.insert(machine)
+    installing = pool.streaming.hold("install")
+    preparing = asyncio.ensure_future(pool.prepare(machine))
+    await installing.wait()
+
+    await pool.db.update(WarmMachine, {"_id": machine.id}, {"$set": changed})
+
+    with pytest.raises(ProviderBusyError, match="superseded"):
+        await asyncio.wait_for(preparing, 5)
+
+
+@pytest.mark.parametrize("changed", [{"order_turn": 2**62}, {"status": WarmStatus.TAKEN}])
+async def test_an_attempt_that_was_frozen_before_the_stop_stops_no_players_machine(
+    pool: Pool, changed: dict[str, object]
+) -> None:
+    machine = a_machine()
+    await pool.db.insert(machine)
+    pulling = pool.streaming.hold("pull_image")
+    preparing = asyncio.ensure_future(pool.prepare(machine, poll_s=60))  # it does not look by itself in this time
+    await pulling.wait()
+    await pool.db.update(WarmMachine, {"_id": machine.id}, {"$set": changed})
+
+    pool.streaming.let_go("pull_image")
+
+    with pytest.raises(ProviderBusyError, match="superseded"):
+        await asyncio.wait_for(preparing, 5)
+    assert (pool.cloud.states(), pool.cloud.calls["stop"]) == ([MachineState.RUNNING], 0)
+
+
 async def test_a_full_site_costs_nothing_and_is_skipped_from_then_on(pool: Pool) -> None:
     pool.cloud.full = {SiteId("dallas")}
     machine = a_machine()
