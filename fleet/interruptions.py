@@ -76,7 +76,7 @@ class TimedSave:
 
 @dataclass(frozen=True, slots=True)
 class TakenMachine:
-    """Replace this VM if it was played on when its cloud announced the stop.
+    """Replace this VM if it was played on, or kept for planned play, when its cloud announced the stop.
 
     The same `key` requests the same launch.
     """
@@ -155,7 +155,7 @@ class InterruptionActivities:
 
     @activity.defn(name="replace_taken")
     async def replace_taken(self, taken: TakenMachine) -> None:
-        """Launch another machine with the same game on the same terms, if the player was playing.
+        """Launch another machine with the same game on the same terms, if the player was playing or is about to.
 
         Limits and caps apply as to any launch; the player is told if they refuse it.
         """
@@ -180,7 +180,9 @@ class InterruptionActivities:
 
 
 def _was_played(vm: Vm, noticed_at: datetime) -> bool:
-    return vm.last_activity_at is not None and noticed_at - vm.last_activity_at <= _PLAYED_WITHIN
+    """Return whether a player needs it: one who was playing, or whose planned time has not come yet."""
+    needed = [moment for moment in (vm.last_activity_at, vm.planned_for) if moment is not None]
+    return bool(needed) and noticed_at - max(needed) <= _PLAYED_WITHIN
 
 
 def _now() -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from errors import (
@@ -190,6 +191,7 @@ class LaunchService:
                 max_session_hours=vm.max_session_hours,
                 idempotency_key=key,
                 replaces_vm_id=vm.id,
+                play_at=vm.planned_for if vm.planned_for and vm.planned_for > datetime.now(UTC) else None,
                 measured=next((each.measured for each in terms if each.measured_rtts), {}),
             )
         )

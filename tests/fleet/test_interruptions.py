@@ -179,6 +179,37 @@ async def test_a_repeated_replacement_asks_for_the_same_launch(taken: Taken) -> 
     assert (await taken.again(vm)).replacement_launch_id == "launch-of-key"
 
 
+async def test_a_machine_that_is_kept_for_planned_play_is_replaced_before_its_time(taken: Taken) -> None:
+    now = datetime.now(UTC)
+    vm = await taken.begin(last_activity_at=now - timedelta(minutes=20), planned_for=now + timedelta(minutes=10))
+
+    await ActivityEnvironment().run(taken.activities.replace_taken, TakenMachine(vm.id, "key", now))
+
+    assert taken.asked == ["key"]
+
+
+async def test_a_machine_whose_planned_time_has_passed_without_play_is_not_replaced(taken: Taken) -> None:
+    now = datetime.now(UTC)
+    vm = await taken.begin(last_activity_at=None, planned_for=now - timedelta(minutes=10))
+
+    await ActivityEnvironment().run(taken.activities.replace_taken, TakenMachine(vm.id, "key", now))
+
+    assert taken.asked == []
+
+
+@pytest.mark.parametrize(("minutes", "is_kept"), [(10, True), (-10, False)])
+async def test_a_replacement_is_kept_for_the_planned_time_while_that_lies_ahead(
+    world: World, minutes: int, *, is_kept: bool
+) -> None:
+    vm = await world.machine()
+    vm.planned_for = datetime.now(UTC).replace(microsecond=0) + timedelta(minutes=minutes)
+
+    launch = await world.db.get(Launch, await world.launches.replace(vm, "key"))
+
+    assert launch is not None
+    assert (launch.replaces_vm_id, launch.play_at) == (vm.id, vm.planned_for if is_kept else None)
+
+
 async def test_a_machine_that_was_not_played_on_is_not_replaced(taken: Taken) -> None:
     now = datetime.now(UTC)
     vm = await taken.begin(last_activity_at=now - timedelta(minutes=3))
