@@ -52,7 +52,8 @@ from providers.storage.bucket import Bucket
 from providers.storage.signing import IamSigner, UrlSigner
 from providers.storage.tokens import NoTokens
 from resolvers.context import Context, PlayerSaves, Services
-from schema.execution.executor import GraphQLExecution, GraphQLRequest, OperationKind
+from schema.execution.executor import GraphQLExecution
+from schema.execution.requests import GraphQLRequest, OperationKind
 from streaming.library import Game, SkippedFiles
 from streaming.saves.catalog import SaveCatalog
 from streaming.saves.changes import SaveChanges

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from errors import UnauthenticatedError, UnavailableError
 from resolvers.context import Context
 from schema.execution.errors import FormattedError, fault_of
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from web.credential_recheck import wait_until_revoked
 from web.gateway import Gateway, WebLimits, time_limit_error
 from web.stream_formats import LAST_EVENT, SERVER_SENT_EVENTS, StreamFormat

@@ -12,7 +12,7 @@ from auth.callers import Caller, Role
 from errors import ForbiddenError, GatewayError, LimitReachedError, UnauthenticatedError, UnavailableError
 from resolvers.context import Context
 from schema.execution.errors import fault_of
-from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
+from schema.execution.requests import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from web import graphiql
 from web.content_negotiation import EVENT_STREAM, MULTIPART, MediaType, media_type, stream_format
 from web.error_responses import error_response, retry_headers

@@ -20,7 +20,7 @@ from auth.rate_limits import MessageRate
 from errors import ForbiddenError, GatewayError, LimitReachedError, UnauthenticatedError
 from resolvers.context import Context
 from schema.execution.errors import FormattedError, fault_of
-from schema.execution.executor import GraphQLRequest, OperationKind, RequestFailedError
+from schema.execution.requests import GraphQLRequest, OperationKind, RequestFailedError
 from schema.execution.shared_events import json_of
 from tracing.spans import set_caller
 from tracing.traceparent import parse_traceparent

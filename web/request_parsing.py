@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import ClientDisconnect, Request
 
-from schema.execution.executor import GraphQLRequest
+from schema.execution.requests import GraphQLRequest
 
 _KINDS: Final[dict[str, tuple[type, str]]] = {
     "query": (str, "a string"),

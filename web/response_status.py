@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from schema.execution.errors import FORBIDDEN, INTERNAL, PARSE_FAILED, UNAVAILABLE
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from web.content_negotiation import MediaType
 from web.request_parsing import MalformedRequestError, RequestParseError
 

@@ -13,7 +13,7 @@ from auth.callers import Caller
 from errors import ForbiddenError, GatewayError, LimitReachedError
 from resolvers.context import Context
 from schema.execution.errors import BAD_USER_INPUT, fault_of
-from schema.execution.executor import GraphQLRequest, OperationKind, Prepared, RequestFailedError
+from schema.execution.requests import GraphQLRequest, OperationKind, Prepared, RequestFailedError
 from schema.execution.rest_variables import UnfitError, Variables
 from schema.execution.shared_answers import etag_of
 from schema.execution.trusted_documents import sha256_of, text_of

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import partial
 from inspect import isawaitable
 from time import perf_counter
 from typing import Any, Final, cast
 
-import orjson
 from graphql import (
     DocumentNode,
     ExecutionResult,
     Executor,
-    FieldNode,
     GraphQLError,
-    OperationDefinitionNode,
     create_source_event_stream,
     execute,
     execute_subscription_event,
@@ -27,112 +22,41 @@ from graphql import (
 from strawberry.execution import optimized_is_awaitable
 
 from auth.callers import Role
-from errors import ForbiddenError, GatewayError
-from models.unreadable import Unreadable, collect_unreadable
-from providers.last_known import Stale, collect_stale
-from resolvers.audit import audit_denied
+from errors import GatewayError
+from models.unreadable import collect_unreadable
+from providers.last_known import collect_stale
 from resolvers.context import Context
-from schema.execution.complexity import Measurement, sizing_variables
+from schema.execution.answers import answer_of, left_out_records, record_denials, stale_sources
 from schema.execution.document_cache import LRUCache
 from schema.execution.errors import (
     BAD_USER_INPUT,
     FORBIDDEN,
-    FormattedError,
-    bad_variable,
-    cause_of,
     fault,
     fault_of,
     masked,
 )
-from schema.execution.limits import Limits, check_document, cost_report, parse_within
+from schema.execution.limits import Limits, cost_report
 from schema.execution.observer import NullObserver, OperationObserver, Outcome
-from schema.execution.plan import Compiled, NotPlannedError, OperationPlan, PlanCache
-from schema.execution.shared_answers import Key, SharedAnswer, SharedAnswers
+from schema.execution.parsed_document import ParsedDocument, chosen_operation, parse
+from schema.execution.plan import Compiled, NotPlannedError, PlanCache
+from schema.execution.requests import (
+    GraphQLRequest,
+    OperationKind,
+    Prepared,
+    RequestFailedError,
+    refused,
+    shared_key,
+    variables_as_json,
+    variables_of,
+)
+from schema.execution.shared_answers import SharedAnswer, SharedAnswers
 from schema.execution.shared_events import SharedEvents
 from schema.execution.stray_cancellations import StrayCancellationError, strays_as_errors
 from schema.execution.trusted_documents import LearnedDocuments, TrustedDocuments, sha256_of
-from schema.ids import global_id
-from schema.records import columns_of
 from schema.root import SCHEMA
 from tracing import spans
 
 _MOST_MISTAKES: Final = 5  # of a document that are reported, so that the response stays small
-
-
-_MEASUREMENTS: Final = 64  # of one document, by the variables that decide its size
-_REMEMBERED_CHARACTERS: Final = 64
-
-
-class OperationKind(StrEnum):
-    QUERY = "query"
-    MUTATION = "mutation"
-    SUBSCRIPTION = "subscription"
-
-
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
-    """A request as received: the types are right, but nothing else is checked."""
-
-    query: str | None = None
-    operation_name: str | None = None
-    variables: Mapping[str, Any] | None = None
-    extensions: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request that may be run.
-
-    `text` is the document that it sent or named by its hash, `name` the name of a trusted document.
-    """
-
-    text: str
-    name: str | None
-    document: DocumentNode
-    kind: OperationKind
-    request: GraphQLRequest
-    measured: Measurement
-    plan: OperationPlan | None = None
-
-
-class RequestFailedError(Exception):
-    """The request was not run, or its stream broke. `faults` are the only content of the response."""
-
-    def __init__(self, *faults: FormattedError) -> None:
-        super().__init__(faults[0]["message"])
-        self.faults = list(faults)
-
-
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    document: DocumentNode
-    operations: tuple[OperationDefinitionNode, ...]
-    introspects: bool
-    sizing: tuple[str, ...]
-    plans: dict[str | None, OperationPlan] = field(default_factory=dict)
-    measured: dict[Any, Measurement] = field(default_factory=dict)
-
-    def measure(self, limits: Limits, variables: Mapping[str, Any] | None, name: str | None) -> Measurement:
-        """Return the size of an operation, cached by the variables that decide it. Raise QueryTooComplexError."""
-        known = name if name is None or name in self.names else False  # a caller's own words are not kept
-        key = (known, *(_remembered(each, variables or {}) for each in self.sizing))
-        if None in key[1:]:
-            return check_document(SCHEMA, self.document, limits, variables, name)
-        if key not in self.measured:
-            if len(self.measured) >= _MEASUREMENTS:
-                self.measured.clear()
-            self.measured[key] = check_document(SCHEMA, self.document, limits, variables, name)
-        return self.measured[key]
-
-    @property
-    def names(self) -> set[str]:
-        return {operation.name.value for operation in self.operations if operation.name}
-
-    def plan(self, operation: OperationDefinitionNode, cache: PlanCache[Compiled | NotPlannedError]) -> OperationPlan:
-        name = operation.name.value if operation.name else None
-        if name not in self.plans:
-            self.plans[name] = OperationPlan(SCHEMA, self.document, operation, columns_of, cache)
-        return self.plans[name]
 
 
 class _Report:
@@ -167,7 +91,7 @@ class GraphQLExecution:
         self._listener = listener or NullObserver()
         self._plans = plans
         self._compiled: PlanCache[Compiled | NotPlannedError] = PlanCache()
-        self._valid: LRUCache[_Parsed] = LRUCache()
+        self._valid: LRUCache[ParsedDocument] = LRUCache()
         self._shared = SharedAnswers(SCHEMA)
         self._events = SharedEvents(SCHEMA)
 
@@ -188,16 +112,16 @@ class GraphQLExecution:
         text = self._text(request)
         try:
             known = self._valid.get(text)
-            parsed = known or _parsed(text, self._limits)
+            parsed = known or parse(text, self._limits)
             measured = parsed.measure(self._limits, request.variables, request.operation_name)
         except GraphQLError as error:
             raise RequestFailedError(fault(error)) from None
         if parsed.introspects and not self._open_introspection and context.caller.role is not Role.OPERATOR:
-            raise _refused("the schema is shown to operators only", FORBIDDEN)
+            raise refused("the schema is shown to operators only", FORBIDDEN)
         if known is None:
             self._validate(parsed.document, context)
             self._valid.add(text, parsed)
-        operation = _chosen(parsed.operations, request.operation_name)
+        operation = chosen_operation(parsed.operations, request.operation_name)
         kind = OperationKind(operation.operation.value)
         planned = self._plans and kind is not OperationKind.SUBSCRIPTION
         plan = parsed.plan(operation, self._compiled) if planned else None
@@ -223,7 +147,7 @@ class GraphQLExecution:
             text = self._known(hash_) if isinstance(hash_, str) else None
         elif request.extensions:
             return None  # they may name another document
-        key = None if text is None else _shared_key(text, request, role)
+        key = None if text is None else shared_key(text, request, role)
         kept = None if key is None else self._shared.kept(key)
         if kept is not None and text is not None:
             self._listener.answered(self._documents.name_of(text), Outcome.OK, 0.0)
@@ -237,7 +161,7 @@ class GraphQLExecution:
         if prepared.kind is not OperationKind.QUERY:
             return None
         max_age_s = self._shared.max_age_s(prepared.text, prepared.document)
-        key = _shared_key(prepared.text, prepared.request, context.caller.role)
+        key = shared_key(prepared.text, prepared.request, context.caller.role)
         if max_age_s == 0 or key is None:
             return None
         with self._reported(prepared) as report:
@@ -249,19 +173,19 @@ class GraphQLExecution:
         try:
             with strays_as_errors(), collect_unreadable() as left_out, collect_stale() as stale:
                 await context.services.pace.step()
-                answer = _answer(await self._result(prepared, context))
+                answer = answer_of(await self._result(prepared, context))
         except StrayCancellationError as error:
             answer = {"errors": [masked(error)], "data": None}
         answer["extensions"] = {
             "cost": cost_report(prepared.measured, self._limits),
-            **_unreadable(left_out),
-            **_stale(stale),
+            **left_out_records(left_out),
+            **stale_sources(stale),
         }
         return answer
 
     async def _result(self, prepared: Prepared, context: Context) -> ExecutionResult:
         result = await self._planned(prepared, context) or await self._unplanned(prepared, context)
-        await _record_denials(context, result)
+        await record_denials(context, result)
         return result
 
     async def _planned(self, prepared: Prepared, context: Context) -> ExecutionResult | None:
@@ -271,7 +195,7 @@ class GraphQLExecution:
         try:
             return await prepared.plan.execute(
                 context,
-                _variables(prepared),
+                variables_of(prepared),
                 hide_suggestions=self._hides_suggestions(context),
                 begin=context.read_only if prepared.kind is OperationKind.QUERY else _read_all,
                 completed_exactly=lambda: self._listener.executed_by_graphql_core("value"),
@@ -285,7 +209,7 @@ class GraphQLExecution:
             SCHEMA,
             prepared.document,
             context_value=context,
-            variable_values=_variables(prepared),
+            variable_values=variables_of(prepared),
             operation_name=prepared.request.operation_name,
             is_awaitable=cast(Any, optimized_is_awaitable),
             hide_suggestions=self._hides_suggestions(context),
@@ -312,19 +236,19 @@ class GraphQLExecution:
             SCHEMA,
             prepared.document,
             context_value=context,
-            raw_variable_values=_variables(prepared),
+            raw_variable_values=variables_of(prepared),
             operation_name=prepared.request.operation_name,
             hide_suggestions=self._hides_suggestions(context),
         )
         if isinstance(executor, list):
-            _answer(ExecutionResult(None, errors=executor))
+            answer_of(ExecutionResult(None, errors=executor))
             raise RequestFailedError(*map(fault, executor))
         source = create_source_event_stream(executor)
         if isawaitable(source):
             source = await source
         if isinstance(source, ExecutionResult):
-            await _record_denials(context, source)
-            _answer(source)
+            await record_denials(context, source)
+            answer_of(source)
             raise RequestFailedError(*map(fault, source.errors or ()))
         return executor, source
 
@@ -335,7 +259,7 @@ class GraphQLExecution:
 
         async def executed(event: Any) -> dict[str, Any]:
             result = execute_subscription_event(executor.build_per_event_executor(event))
-            return _answer(await result if isawaitable(result) else result)
+            return answer_of(await result if isawaitable(result) else result)
 
         async with aclosing(source):
             try:
@@ -355,7 +279,7 @@ class GraphQLExecution:
 
     def _shape(self, prepared: Prepared, context: Context) -> Hashable:
         """Return what subscribers have in common that get the same answer to an event."""
-        variables = _as_json(prepared.request.variables)
+        variables = variables_as_json(prepared.request.variables)
         if variables is None:
             return object()
         is_plain = self._events.is_plain(prepared.text, prepared.document)
@@ -381,17 +305,17 @@ class GraphQLExecution:
         named = (request.extensions or {}).get("persistedQuery")
         hash_ = named.get("sha256Hash") if isinstance(named, dict) else None
         if named is not None and not isinstance(hash_, str):
-            raise _refused("extensions.persistedQuery needs a sha256Hash", BAD_USER_INPUT)
+            raise refused("extensions.persistedQuery needs a sha256Hash", BAD_USER_INPUT)
         if request.query is None or not request.query.strip():
             if hash_ is None:
-                raise _refused("a query is missing", BAD_USER_INPUT)
+                raise refused("a query is missing", BAD_USER_INPUT)
             if (known := self._known(hash_)) is None:
-                raise _refused("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
+                raise refused("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND")
             return known
         if hash_ is not None and hash_.lower() != sha256_of(request.query):
-            raise _refused("the query is not the one that sha256Hash names", BAD_USER_INPUT)
+            raise refused("the query is not the one that sha256Hash names", BAD_USER_INPUT)
         if self._trusted_only and not self._documents.is_trusted(request.query):
-            raise _refused("only trusted documents are run here", FORBIDDEN)
+            raise refused("only trusted documents are run here", FORBIDDEN)
         if isinstance(hash_, str):
             self._learned.add(hash_, request.query)
         return request.query
@@ -414,100 +338,5 @@ def _span(prepared: Prepared) -> spans.Span:
     return spans.operation(prepared.kind.value, prepared.name, begins_trace=prepared.kind is OperationKind.MUTATION)
 
 
-def _parsed(text: str, limits: Limits) -> _Parsed:
-    document = parse_within(text, limits)
-    operations = tuple(d for d in document.definitions if isinstance(d, OperationDefinitionNode))
-    return _Parsed(document, operations, _introspects(document), sizing_variables(document))
-
-
-def _remembered(name: str, variables: Mapping[str, Any]) -> tuple[type, Any] | None:
-    """Return a variable as a part of a key, or None if its value prevents caching."""
-    value = variables.get(name, ...)
-    if isinstance(value, str):
-        return (str, value) if len(value) <= _REMEMBERED_CHARACTERS else None
-    return (type(value), value) if value is ... or value is None or isinstance(value, bool | int | float) else None
-
-
-async def _record_denials(context: Context, result: ExecutionResult) -> None:
-    """Record in the audit log the fields that the caller's role does not allow, by their own names, not aliases."""
-    forbidden = (error for error in result.errors or () if isinstance(cause_of(error), ForbiddenError))
-    nodes = [error.nodes[0] for error in forbidden if error.nodes]
-    for name in sorted({node.name.value for node in nodes if isinstance(node, FieldNode)}):
-        await audit_denied(context, name)
-
-
-def _answer(result: ExecutionResult) -> dict[str, Any]:
-    if not result.errors:
-        return {"data": result.data}
-    if result.data is None and all(error.path is None for error in result.errors):
-        raise RequestFailedError(*map(bad_variable, result.errors))
-    return {"errors": [fault(error) for error in result.errors], "data": result.data}
-
-
-_TYPES: Final = {"Vm": "VM"}  # models with a differently named GraphQL type
-
-
-def _unreadable(left_out: Sequence[Unreadable]) -> dict[str, Any]:
-    """Return the records that lists omit because this version cannot read them."""
-    if not left_out:
-        return {}
-    return {
-        "unreadable": [
-            {"id": global_id(_TYPES.get(one.model, one.model), one.id), "reason": one.reason} for one in left_out
-        ]
-    }
-
-
-def _stale(sources: Sequence[Stale]) -> dict[str, Any]:
-    """Return the sources that are unavailable, and the age of their data in the response."""
-    if not sources:
-        return {}
-    return {"stale": [{"source": one.source, "ageSeconds": one.age_s} for one in sources]}
-
-
-def _chosen(operations: tuple[OperationDefinitionNode, ...], name: str | None) -> OperationDefinitionNode:
-    if not name:
-        if len(operations) == 1:
-            return operations[0]
-        raise _refused("operationName must say which of the document's operations to run", BAD_USER_INPUT)
-    for operation in operations:
-        if operation.name and operation.name.value == name:
-            return operation
-    raise _refused("the document has no operation of that operationName", BAD_USER_INPUT)
-
-
-def _introspects(document: DocumentNode) -> bool:
-    waiting: list[Any] = list(document.definitions)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, FieldNode) and node.name.value in ("__schema", "__type"):
-            return True
-        if (selection_set := getattr(node, "selection_set", None)) is not None:
-            waiting.extend(selection_set.selections)
-    return False
-
-
 def _read_all(_: object) -> None:
     """Read whole records, which mutations need for their decisions."""
-
-
-def _shared_key(text: str, request: GraphQLRequest, role: Role) -> Key | None:
-    """Return the key of a shared answer, or None if the variables cannot be part of one."""
-    variables = _as_json(request.variables)
-    return None if variables is None else (text, request.operation_name, variables, role)
-
-
-def _as_json(variables: Mapping[str, Any] | None) -> bytes | None:
-    """Return variables as JSON, or None if they are nested too deeply: orjson reads more levels than it writes."""
-    try:
-        return orjson.dumps(dict(variables or {}), option=orjson.OPT_SORT_KEYS)
-    except TypeError:
-        return None
-
-
-def _variables(prepared: Prepared) -> dict[str, Any]:
-    return dict(prepared.request.variables or {})
-
-
-def _refused(message: str, code: str) -> RequestFailedError:
-    return RequestFailedError({"message": message, "extensions": {"code": code}})

@@ -9,7 +9,7 @@ from graphql import get_named_type
 
 from auth.callers import Caller
 from models.launches import LaunchStatus
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from schema.ids import global_id
 from schema.root import SCHEMA
 from tests.gateway import ANN, BOB, OPERATOR, SERVICE, GatewayWorld, a_launch, a_vm, an_event

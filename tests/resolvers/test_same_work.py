@@ -12,7 +12,7 @@ from graphql import GraphQLID, GraphQLInputObjectType, GraphQLInputType, get_nam
 from pymongo import monitoring
 
 from models.database import Database
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from schema.ids import global_id
 from schema.root import SCHEMA
 from tests.gateway import BOB, GatewayWorld, a_launch, a_plan, a_vm, gateway_world

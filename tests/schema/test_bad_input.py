@@ -13,7 +13,8 @@ from models.database import Database
 from models.launches import Launch
 from providers.base import ProviderName
 from resolvers.context import Context
-from schema.execution.executor import GraphQLExecution, GraphQLRequest, RequestFailedError
+from schema.execution.executor import GraphQLExecution
+from schema.execution.requests import GraphQLRequest, RequestFailedError
 from schema.execution.trusted_documents import TrustedDocuments, sha256_of
 from schema.ids import global_id
 from tests.gateway import ANN, DALLAS, OPERATOR, GatewayWorld, gateway_world

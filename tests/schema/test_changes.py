@@ -11,7 +11,7 @@ from auth.callers import Caller
 from models.launches import Launch, LaunchStatus
 from models.vms import Vm, VmStatus
 from resolvers.pagination import cursor
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from schema.ids import global_id
 from tests.gateway import ANN, BOB, NOON, OPERATOR, GatewayWorld, a_launch, a_vm
 

@@ -20,7 +20,8 @@ from models.registry import DOCUMENTS
 from models.roles import Role
 from models.usage import UsageInterval, UsageState
 from resolvers.context import Context
-from schema.execution.executor import GraphQLExecution, GraphQLRequest
+from schema.execution.executor import GraphQLExecution
+from schema.execution.requests import GraphQLRequest
 from schema.ids import global_id
 from tests.gateway import ANN, DALLAS, NOON, OPERATIONS, OPERATOR, GatewayWorld, a_launch, a_vm, gateway_world
 

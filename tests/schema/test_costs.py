@@ -15,7 +15,7 @@ from models.audit import AuditEntry, Outcome
 from models.limits import SpendingAlert, SpendingLimit
 from models.vms import VmStatus
 from providers.base import ProviderName
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from schema.ids import global_id
 from tests.billing.exact import an_interval, utc
 from tests.gateway import ANN, DALLAS, OPERATOR, SERVICE, GatewayWorld, a_vm, gateway

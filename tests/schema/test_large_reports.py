@@ -11,7 +11,7 @@ from graphql import parse
 from errors import InvalidInputError
 from resolvers.context import Context
 from schema.execution.complexity import measure
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from schema.root import SCHEMA
 from tests.gateway import ANN, OPERATOR, GatewayWorld, text_of
 

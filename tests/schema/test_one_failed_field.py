@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from models.usage import UsageInterval
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from schema.ids import global_id
 from tests.gateway import GatewayWorld, a_vm
 from tests.interrupted import InterruptedFeed, InterruptedShelf

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.limits import SpendingLimit
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from schema.scalars import parsed_date, parsed_decimal, parsed_moment
 from tests.gateway import OPERATOR, GatewayWorld
 

@@ -6,7 +6,8 @@ import pytest
 
 from resolvers.context import Context
 from schema.execution.document_cache import LRUCache
-from schema.execution.executor import GraphQLExecution, GraphQLRequest, RequestFailedError
+from schema.execution.executor import GraphQLExecution
+from schema.execution.requests import GraphQLRequest, RequestFailedError
 from tests.gateway import ANN, GatewayWorld
 
 

@@ -10,8 +10,9 @@ import pytest
 from graphql import parse
 
 from resolvers.context import Context
-from schema.execution.executor import GraphQLExecution, GraphQLRequest, RequestFailedError
+from schema.execution.executor import GraphQLExecution
 from schema.execution.plan import OperationPlan, PlanCache
+from schema.execution.requests import GraphQLRequest, RequestFailedError
 from schema.execution.trusted_documents import sha256_of, text_of
 from schema.root import SCHEMA
 from tests.gateway import ANN, GatewayWorld

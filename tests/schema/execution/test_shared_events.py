@@ -10,7 +10,7 @@ import pytest
 
 from auth.callers import Caller, Role
 from models.launches import LaunchStatus
-from schema.execution.executor import RequestFailedError
+from schema.execution.requests import RequestFailedError
 from schema.execution.shared_events import SerializedAnswer
 from schema.ids import global_id
 from tests.gateway import ANN, BOB, GatewayWorld, a_launch, an_event, gateway
