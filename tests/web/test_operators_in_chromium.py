@@ -8,10 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from models.api_keys import ApiKey
+from models.audit import Outcome, new_entry
+from models.roles import Role
 from models.usage import UsageState
 from models.vms import Vm, VmStatus
 from providers.base import ProviderName
@@ -31,6 +34,8 @@ pytestmark = [
         EXECUTABLE is None, reason="the console was NOT tried in a browser: no Chromium; `apt-get install chromium`"
     ),
 ]
+PARTS: Final = "[...document.querySelectorAll('[aria-labelledby=parts-title] li')].map(part => part.innerText)"
+ENTRIES: Final = "document.querySelectorAll('[aria-labelledby=audit-title] tbody tr').length"
 ROWS: Final = "[...document.querySelectorAll('.machines .rows > [role=row]')]"
 
 
@@ -163,6 +168,32 @@ async def test_an_operator_makes_a_key_and_is_told_what_is_wrong_with_a_console(
     assert consoles["GB"]["idleStopMinutes"] == 25
 
 
+async def test_health_shows_all_keys_each_entry_once_and_what_is_not_known(
+    gateway: GatewayWorld, tmp_path: Path
+) -> None:
+    times = [NOON + timedelta(seconds=number) for number in range(120)]
+    by: dict[str, Any] = {"created_by": "admin", "role": Role.SERVICE, "digest": "0" * 64}
+    keys = [ApiKey(id=f"key-{at:%M%S}", name=f"key of {at:%M:%S}", created_at=at, **by) for at in times]
+    await gateway.db.insert_many(keys)
+    await gateway.db.insert_many([new_entry("admin", Role.OPERATOR, "stopVm", Outcome.DONE, at=at) for at in times])
+
+    async with operator_page(gateway, tmp_path, "health", CUT_READINESS) as page:
+        await page.until(f"{PARTS}.filter(part => part.includes('unknown')).length === 2")
+        await page.until("document.querySelector('.message.bad')?.innerText.includes('cannot be reached')")
+        await page.evaluate("window.cut = false")
+        await press(page, "Try again")
+        await page.until(f"!{PARTS}.some(part => part.includes('unknown'))")
+        await page.until("document.querySelectorAll('[aria-labelledby=keys-title] tbody tr').length === 120")
+        older = "[...document.querySelectorAll('button')].find(one => one.innerText === 'Older entries')"
+        for loaded in (100, 120):
+            await page.until(older)
+            await page.evaluate(f"{older}.click(); {older}.click()")
+            await page.until(f"{ENTRIES} >= {loaded} && !{older}?.disabled", 8)
+        entries = await page.evaluate(ENTRIES)
+
+    assert entries == 120
+
+
 async def processor_s(page: Page) -> float:
     """The processor time of the page's main thread: how long frames take depends on what else the computer does."""
     await page.ask("Performance.enable", timeDomain="threadTicks")
@@ -170,6 +201,15 @@ async def processor_s(page: Page) -> float:
     return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
 
+# Lets no request for the service's readiness through while `cut` is true.
+CUT_READINESS: Final = """
+    const ask = window.fetch;
+    window.cut = true;
+    window.fetch = async (address, options) => {
+        if (window.cut && address.endsWith('/ready')) throw new TypeError('the network is away');
+        return ask(address, options);
+    };
+    0"""
 # Keeps the first page of machines back until `release`, and writes down what the WebSocket sends and hears.
 HOLD_MACHINES: Final = """
     Object.assign(window, {heard: [], sent: [], gate: new Promise(done => { window.release = done; })});

@@ -5,6 +5,7 @@ export const health = {
   "health.engine": "Temporal",
   "health.ok": "works",
   "health.bad": "does not work",
+  "health.unknown": "unknown",
   "health.notConfigured": "not set up",
   "health.simulated": "simulated",
   "health.swept": "last swept",

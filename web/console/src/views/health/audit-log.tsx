@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { request, type Data } from "../../graphql/client";
 import { useQuery } from "../../graphql/hooks";
 import { t } from "../../strings";
@@ -18,15 +18,35 @@ export function AuditLog() {
   const [older, setOlder] = useState<Entry[]>([]);
   const [cursor, setCursor] = useState<string | null>(null);
   const [failure, setFailure] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
+  const asking = useRef<AbortController | undefined>(undefined);
   useEffect(() => {
     setOlder([]);
+    setFailure(undefined);
     setCursor(data?.auditLog.pageInfo.hasNextPage ? data.auditLog.pageInfo.endCursor : null);
+    return () => {
+      asking.current?.abort();
+      asking.current = undefined;
+      setBusy(false);
+    };
   }, [data]);
-  const more = () =>
-    void request("AuditLog", { ...variables, after: cursor }).then(({ auditLog }) => {
+  const more = async () => {
+    if (asking.current) return;
+    const { signal } = (asking.current = new AbortController());
+    setBusy(true);
+    setFailure(undefined);
+    try {
+      const { auditLog } = await request("AuditLog", { ...variables, after: cursor }, signal);
+      if (signal.aborted) return;
       setOlder((last) => [...last, ...auditLog.edges.map((edge) => edge.node)]);
       setCursor(auditLog.pageInfo.hasNextPage ? auditLog.pageInfo.endCursor : null);
-    }, setFailure);
+    } catch (error) {
+      if (!signal.aborted) setFailure(error);
+    }
+    if (signal.aborted) return;
+    asking.current = undefined;
+    setBusy(false);
+  };
   const entries = data && [...data.auditLog.edges.map((edge) => edge.node), ...older];
   const shown = entries?.filter((entry) => has(entry, words));
   return (
@@ -45,7 +65,7 @@ export function AuditLog() {
           <input type="search" placeholder={t("health.wordsHow")} onInput={(event) => setWords(event.currentTarget.value)} />
         </label>
       </div>
-      <ErrorMessage error={error ?? failure} retry={reload} />
+      <ErrorMessage error={error ?? failure} retry={error ? reload : () => void more()} />
       {!shown && !error && <Skeleton rows={4} />}
       {shown?.length === 0 && <Empty>{t("health.noAudit")}</Empty>}
       {shown && shown.length > 0 && (
@@ -81,7 +101,7 @@ export function AuditLog() {
       )}
       {cursor && (
         <p class="actions start">
-          <button type="button" onClick={more}>
+          <button type="button" disabled={busy} onClick={() => void more()}>
             {t("health.older")}
           </button>
         </p>

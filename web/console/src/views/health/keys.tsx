@@ -1,7 +1,7 @@
-import { useState } from "preact/hooks";
-import type { Data } from "../../graphql/client";
+import { useEffect, useState } from "preact/hooks";
+import { request, type Data } from "../../graphql/client";
 import type { Role } from "../../graphql/generated";
-import { useMutation, useQuery } from "../../graphql/hooks";
+import { useMutation } from "../../graphql/hooks";
 import { t } from "../../strings";
 import { Confirm } from "../../ui/dialog";
 import { Empty, ErrorMessage, Notice, Skeleton } from "../../ui/messages";
@@ -9,12 +9,12 @@ import { Copyable, Moment } from "../../ui/values";
 
 type Key = Data<"ApiKeys">["apiKeys"]["edges"][number]["node"];
 
+const PAGE = 100;
 const ROLES: readonly Role[] = ["SERVICE", "OPERATOR", "PLAYER"];
 
 /** API keys: whose they are, a form for a new one, and their end. */
 export function Keys() {
-  const { data, error, reload } = useQuery("ApiKeys", { first: 100 });
-  const keys = data?.apiKeys.edges.map((edge) => edge.node);
+  const { keys, error, reload } = useKeys();
   const [revoking, setRevoking] = useState<Key>();
   return (
     <section class="card stack" aria-labelledby="keys-title">
@@ -60,6 +60,32 @@ export function Keys() {
       {revoking && <Revoke apiKey={revoking} done={reload} close={() => setRevoking(undefined)} />}
     </section>
   );
+}
+
+/** Loads all keys. What was loaded stays while they are loaded again. */
+function useKeys() {
+  const [state, setState] = useState<{ keys?: Key[]; error?: unknown }>({});
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const abort = new AbortController();
+    load(abort.signal).then(
+      (keys) => !abort.signal.aborted && setState({ keys }),
+      (error: unknown) => !abort.signal.aborted && setState((last) => ({ ...last, error })),
+    );
+    return () => abort.abort();
+  }, [turn]);
+  return { ...state, reload: () => setTurn((last) => last + 1) };
+}
+
+async function load(signal: AbortSignal): Promise<Key[]> {
+  let keys: Key[] = [];
+  let after: string | null = null;
+  do {
+    const { apiKeys: page }: Data<"ApiKeys"> = await request("ApiKeys", { first: PAGE, after }, signal);
+    keys = [...keys, ...page.edges.map((edge) => edge.node)];
+    after = page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null;
+  } while (after !== null);
+  return keys;
 }
 
 function NewKey({ done }: { done: () => void }) {
