@@ -66,6 +66,10 @@ class OperatorAlerts:
     async def find_open(self, code: OperatorAlertCode, subject_id: str) -> OperatorAlert | None:
         return await self._db.find_one(OperatorAlert, {"key": _key(code, subject_id)})
 
+    async def is_open(self, code: OperatorAlertCode, subject_id: str) -> bool:
+        """Return whether there is an open alert of this kind, also if it cannot be read."""
+        return await self._db.count(OperatorAlert, {"key": _key(code, subject_id)}) > 0
+
     async def find_open_of(self, code: OperatorAlertCode) -> list[OperatorAlert]:
         """Return the readable open alerts of one kind."""
         alerts, _ = await self._db.find_readable(OperatorAlert, {"cleared_at": None, "code": code})

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from billing.amounts import EXACT
+from billing.amounts import EXACT, sum_exactly
 from billing.operator_alerts import OperatorAlerts
 from models.billed import BalanceSample
 from models.database import DESCENDING, Database
 from models.limits import AlertLevel
 from models.operator_alerts import OperatorAlertCode
 from models.vms import Vm, VmStatus
+from models.warm_machines import OPEN, WarmMachine
 from providers.base import ProviderName
 
 _WARNING_BELOW: Final = timedelta(hours=1)
@@ -66,7 +67,15 @@ class BalanceGuard:
             full = vm.status is not VmStatus.STOPPED or vm.billed_in_full
             usd = EXACT.subtract(vm.usd_per_hour, vm.usd_per_hour_egress) if full else vm.usd_per_hour_stopped
             total = EXACT.add(total, usd)
-        return total
+        return EXACT.add(total, await self._usd_per_hour_warm(provider))
+
+    async def _usd_per_hour_warm(self, provider: ProviderName) -> Decimal:
+        """Return the hourly cost of the warm pool's machines at this provider."""
+        pooled = {"status": {"$in": sorted(OPEN)}, "provider": provider}
+        machines, _ = await self._db.find_readable(WarmMachine, pooled)
+        ordered = [each for each in machines if each.ordered_at is not None or each.provider_id is not None]
+        prices = [each.usd_per_hour if each.ready_at is None else each.usd_per_hour_stopped for each in ordered]
+        return sum_exactly(prices)
 
 
 def time_left(usd: Decimal, usd_per_hour: Decimal, sample_age: timedelta) -> timedelta:

@@ -17,6 +17,7 @@ from typing import Final
 from temporalio import activity
 
 from billing.limits import SpendingLimits
+from billing.operator_alerts import OperatorAlerts
 from errors import ConflictError, GatewayError, ProviderError, UnavailableError
 from fleet.warm_pool.budget import PREPARE_WITHIN, Budget, committed, most_of, over_ceiling, read_spent_today
 from fleet.warm_pool.forecast import Spot, count_consoles, forecast, machines_wanted, read_past_launches
@@ -26,6 +27,7 @@ from fleet.warm_pool.metering import WarmMeter
 from models.catalog import Console, ConsoleType, consoles
 from models.database import Database
 from models.launches import new_id
+from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageState
 from models.vms import VmPlace
 from models.warm_machines import OPEN, POOL_ID, WarmMachine, WarmPool, WarmStatus
@@ -78,6 +80,7 @@ class WarmPlanning:
         self._deployment = deployment
         self._limits = SpendingLimits(db)
         self._full_sites = FullSites(db)
+        self._alerts = OperatorAlerts(db)
         self._meter = WarmMeter(db)
         self._holding = Holding(db, workflows)
 
@@ -217,9 +220,14 @@ class WarmPlanning:
         offers = _Offers(self, await consoles(self._db), await count_consoles(self._db, pool.now))
         full = await self._full_sites.list_full()
         failed = await self._find_failed(pool.now)
+        low = await self._find_low_balances()
         budget, new = pool.budget, list[WarmMachine]()
         for spot in missing:
-            if spot in failed or {(spot.provider, spot.site_id), (spot.provider, EVERY_SITE)} & full.sites:
+            if (
+                spot.provider in low
+                or spot in failed
+                or {(spot.provider, spot.site_id), (spot.provider, EVERY_SITE)} & full.sites
+            ):
                 continue
             machine = await offers.machine_at(spot, pool.now)
             if machine is None or not machine.usd_per_hour_stopped < machine.usd_per_hour:
@@ -228,6 +236,11 @@ class WarmPlanning:
                 budget = more
                 new.append(machine)
         return new
+
+    async def _find_low_balances(self) -> set[ProviderName]:
+        """Return the clouds whose prepaid balance is needed for players' machines."""
+        code = OperatorAlertCode.BALANCE_LOW
+        return {provider for provider in ProviderName if await self._alerts.is_open(code, provider)}
 
     async def _find_failed(self, now: datetime) -> set[Spot]:
         """Return where machines could not be made ready lately: trying again at once would cost the same again."""

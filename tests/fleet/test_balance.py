@@ -14,7 +14,9 @@ from models.billed import BalanceSample
 from models.database import Database
 from models.operator_alerts import OperatorAlert
 from models.vms import VmStatus
+from models.warm_machines import WarmStatus
 from providers.base import ProviderName
+from tests.fleet.warm_pool.pool import a_machine
 from tests.gateway import a_vm
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -62,6 +64,26 @@ async def test_the_age_of_a_sample_counts_and_an_old_one_says_nothing(machines: 
     assert (level, "lasts for 9 minutes" in message or "lasts for 10 minutes" in message) == ("CRITICAL", True)
 
     assert len(await look(machines, "50", age=timedelta(hours=1))) == 1  # unknown: what was said stays
+
+
+async def test_machines_of_the_warm_pool_use_up_the_balance_too(db: Database) -> None:
+    prices: dict[str, Any] = {"usd_per_hour": Decimal("0.40"), "usd_per_hour_stopped": Decimal("0.05")}
+    ordered = {**prices, "ordered_at": NOW}
+    ready = {**ordered, "provider_id": "m1", "ready_at": NOW}
+    for machine in (
+        a_machine(**ordered),
+        a_machine(**ready, status=WarmStatus.READY),
+        a_machine(**ready, status=WarmStatus.RELEASING),
+        a_machine(**ordered, status=WarmStatus.RELEASING),
+        a_machine(**prices),  # not ordered yet
+        a_machine(**ready, status=WarmStatus.TAKEN),  # its VM costs
+        a_machine(**ready, status=WarmStatus.READY, provider=ProviderName.CLOUDYPAD),
+    ):
+        await db.insert(machine)
+
+    ((_, message),) = await look(db, "0.45")
+
+    assert message == "TENSORDOCK's balance of 0.45 USD lasts for 30 minutes at 0.90 USD an hour"
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from decimal import Decimal
 import pytest
 
 from billing.meter import Meter
+from billing.operator_alerts import OperatorAlerts
 from fleet.sweeper import Sweeper
 from fleet.warm_pool.budget import PREPARE_WITHIN, Budget, committed, most_of
 from fleet.warm_pool.forecast import PastLaunch, Spot, forecast, machines_wanted
 from fleet.warm_pool.metering import WarmMeter
 from models.catalog import PresetName
-from models.limits import LimitPeriod, SpendingLimit
+from models.limits import AlertLevel, LimitPeriod, SpendingLimit
+from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageState
 from models.warm_machines import WarmMachine, WarmStatus
 from providers.base import MachineId, MachineState, ProviderName, Tag
@@ -151,6 +153,20 @@ async def test_a_record_that_cannot_be_read_lets_nothing_be_rented_and_everythin
 
     assert (await pool.again(ready)).status is WarmStatus.RELEASING
     assert await pool.db.count(WarmMachine, {}) == 2
+
+
+async def test_nothing_is_rented_from_an_account_that_runs_out_of_money(pool: Pool) -> None:
+    await pool.was_busy(NOON, a_day=1)
+    await pool.set_ceiling("100")
+    alerts, low = OperatorAlerts(pool.db), OperatorAlertCode.BALANCE_LOW
+    await alerts.raise_alert(AlertLevel.WARNING, low, ProviderName.TENSORDOCK, "it lasts for 59 minutes")
+
+    await pool.planning().plan_at(NOON)
+    assert await machines(pool) == []
+    await alerts.clear(low, ProviderName.TENSORDOCK)
+    await pool.planning().plan_at(NOON)
+
+    assert len(await machines(pool)) == 1
 
 
 async def test_two_planners_do_not_exceed_the_ceiling_together(pool: Pool) -> None:
