@@ -26,7 +26,7 @@ _MOUNTED: Final = f"{MOUNT_POINT}/{INNER}"
 UNIT: Final = "gamer-library.service"
 _FOLDER: Final = "/etc/gamer"
 _ENVIRONMENT_FILE: Final = f"{_FOLDER}/library.env"
-_KEY_FILE: Final = f"{_FOLDER}/library-key.json"
+KEY_FILE: Final = f"{_FOLDER}/library-key.json"
 _UNIT_FILE: Final = f"/etc/systemd/system/{UNIT}"
 _CACHE: Final = "/var/lib/cloudypad/game-cache"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
@@ -124,7 +124,7 @@ async def _write_service(shell: Shell, source: LibrarySource) -> bool:
         _UNIT_FILE: (_UNIT_TEXT.format(bucket=source.bucket).encode(), 0o644),
     }
     if source.key is not None:
-        files[_KEY_FILE] = (source.key, 0o600)
+        files[KEY_FILE] = (source.key, 0o600)
     changed = False
     for path, (content, mode) in files.items():
         if await shell.read_file(path) != content:
@@ -139,7 +139,7 @@ def _environment(source: LibrarySource) -> str:
         f'{prefix}_TYPE="google cloud storage"',
         f"{prefix}_BUCKET_POLICY_ONLY=true",
         f"{prefix}_NO_CHECK_BUCKET=true",
-        f"{prefix}_ANONYMOUS=true" if source.key is None else f"{prefix}_SERVICE_ACCOUNT_FILE={_KEY_FILE}",
+        f"{prefix}_ANONYMOUS=true" if source.key is None else f"{prefix}_SERVICE_ACCOUNT_FILE={KEY_FILE}",
     ]
     if source.endpoint_url.rstrip("/") != GOOGLE_URL:
         lines.append(f'{prefix}_ENDPOINT="{source.endpoint_url.rstrip("/")}/storage/v1/"')

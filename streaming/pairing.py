@@ -15,7 +15,7 @@ from streaming.name_checks import folder_of, validate_pin
 from streaming.ssh import Shell
 from streaming.wolf_api import WolfApi, WolfFaultError
 
-_USED: Final = "/var/lib/gamer/pairing-used.json"
+USED_FILE: Final = "/var/lib/gamer/pairing-used.json"
 _PAIRED_WORDS: Final = ("Succesfully paired", "Successfully paired")  # in Wolf's log; the first is Wolf's own spelling
 _LOG_LINES: Final = "2000"
 _MOST_WAITING: Final = 3
@@ -155,7 +155,7 @@ async def _send_pin(api: WolfApi, secrets: Sequence[str], pin: str) -> None:
 
 
 async def _read_used(shell: Shell) -> list[str]:
-    content = await shell.read_file(_USED)
+    content = await shell.read_file(USED_FILE)
     try:
         used = orjson.loads(content or b"[]")
     except orjson.JSONDecodeError:
@@ -165,7 +165,7 @@ async def _read_used(shell: Shell) -> list[str]:
 
 async def _store_used(shell: Shell, used: Sequence[str]) -> None:
     await shell.sudo("install", "-d", "-m", "0755", "/var/lib/gamer")
-    await shell.write_file(_USED, orjson.dumps(list(used)[-100:]), 0o600)
+    await shell.write_file(USED_FILE, orjson.dumps(list(used)[-100:]), 0o600)
 
 
 def _now() -> float:

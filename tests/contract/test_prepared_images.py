@@ -32,6 +32,7 @@ SHAPE = Shape(vcpus=8, ram_gb=16, storage_gb=200, min_vram_gb=16, gpu_models=("n
 FIRST, SECOND = Tag("gamer-100000000000000001"), Tag("gamer-100000000000000002")
 EMULATOR = "ghcr.io/games-on-whales/retroarch:edge"
 WOLF = "/var/lib/cloudypad/wolf/cfg/cert.pem"
+SECRETS = ("/etc/gamer/library-key.json", "/var/lib/gamer/pairing-used.json")
 DRIVER = "Installing the graphics driver"
 
 
@@ -117,6 +118,9 @@ async def test_a_machine_from_an_image_needs_no_set_up_and_has_an_identity_of_it
     first, told = await google.rent(FIRST)
     assert any(DRIVER in line for line in told)
     async with google.shell(first) as shell:
+        for file in SECRETS:
+            await shell.sudo("install", "-d", "-m", "0700", str(Path(file).parent))
+            await shell.write_file(file, b'["of the first machine"]', 0o600)
         await prepare_for_image(shell, [EMULATOR], no_progress)
         await prepare_for_image(shell, [EMULATOR], no_progress)  # by another worker
         first_key = shell.host_key
@@ -139,6 +143,7 @@ async def test_a_machine_from_an_image_needs_no_set_up_and_has_an_identity_of_it
     disks = [google.park.machine(f"gcp-{tag}").root_files for tag in (FIRST, SECOND)]
     assert disks[1].is_file(WOLF)
     assert not disks[0].is_file(WOLF)
+    assert [file for disk in disks for file in SECRETS if disk.is_file(file)] == []
     assert images
 
 
