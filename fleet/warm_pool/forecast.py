@@ -22,6 +22,8 @@ from providers.base import ProviderName
 HISTORY: Final = timedelta(days=14)
 AHEAD: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
+_WRITTEN_LATE: Final = timedelta(hours=1)  # so much later a launch may be recorded, after an outage
+_COLUMNS: Final = frozenset({"id", "provider", "site_id", "preset", "seconds", "ready_at"})
 
 
 class Spot(NamedTuple):
@@ -40,13 +42,28 @@ class PastLaunch:
     requested_at: datetime
 
 
-async def read_past_launches(db: Database, now: datetime) -> list[PastLaunch]:
-    """Return the launches of the last two weeks; records that this version cannot read are left out."""
-    found, _ = await db.find_readable(LaunchTime, {"ready_at": {"$gte": now - HISTORY}})
-    return [
-        PastLaunch(Spot(each.provider, each.site_id, each.preset), each.ready_at - timedelta(seconds=each.seconds))
-        for each in found
-    ]
+class PastLaunches:
+    """The launches of the last two weeks. Each is read once or a few times, not again in every round."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._known: dict[str, tuple[datetime, PastLaunch]] = {}  # by launch, with the time at which it became ready
+        self._read_at: datetime | None = None
+
+    async def read(self, now: datetime) -> list[PastLaunch]:
+        """Return the launches; records that this version cannot read are left out."""
+        oldest = now - HISTORY
+        since = oldest if self._read_at is None else self._read_at - _WRITTEN_LATE
+        found, _ = await self._db.find_readable(LaunchTime, {"ready_at": {"$gte": since}}, columns=_COLUMNS)
+        self._known |= {each.id: (each.ready_at, _past(each)) for each in found}
+        self._known = {key: known for key, known in self._known.items() if known[0] >= oldest}
+        self._read_at = now
+        return [launch for _, launch in self._known.values()]
+
+
+def _past(taken: LaunchTime) -> PastLaunch:
+    spot = Spot(taken.provider, taken.site_id, taken.preset)
+    return PastLaunch(spot, taken.ready_at - timedelta(seconds=taken.seconds))
 
 
 async def count_consoles(db: Database, now: datetime) -> Mapping[ConsoleType, int]:

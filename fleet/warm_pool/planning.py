@@ -20,7 +20,7 @@ from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlerts
 from errors import ConflictError, GatewayError, ProviderError, UnavailableError
 from fleet.warm_pool.budget import PREPARE_WITHIN, Budget, committed, most_of, over_ceiling, read_spent_today
-from fleet.warm_pool.forecast import Spot, count_consoles, forecast, machines_wanted, read_past_launches
+from fleet.warm_pool.forecast import PastLaunches, Spot, count_consoles, forecast, machines_wanted
 from fleet.warm_pool.holding import Holding, KnownWorkflows
 from fleet.warm_pool.messages import PoolRound, PoolWork
 from fleet.warm_pool.metering import WarmMeter
@@ -81,6 +81,7 @@ class WarmPlanning:
         self._limits = SpendingLimits(db)
         self._full_sites = FullSites(db)
         self._alerts = OperatorAlerts(db)
+        self._past = PastLaunches(db)
         self._meter = WarmMeter(db)
         self._holding = Holding(db, workflows)
 
@@ -116,7 +117,7 @@ class WarmPlanning:
     async def _wanted(self, pool: _Pool) -> dict[Spot, int]:
         if not pool.ceiling_usd:
             return {}
-        return machines_wanted(forecast(await read_past_launches(self._db, pool.now), pool.now))
+        return machines_wanted(forecast(await self._past.read(pool.now), pool.now))
 
     async def _release_strangers(self, pool: _Pool) -> None:
         """Release machines that are not as the pool left them: gone, or on, which means that others used them."""
