@@ -11,6 +11,7 @@ players who have left.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -41,6 +42,9 @@ _LATE: Final = timedelta(minutes=10)  # after the planned time; by then no launc
 _ATTEMPT: Final = timedelta(minutes=5)  # another worker may be requesting the launch for as long
 
 
+Clock = Callable[[], datetime]
+
+
 class Requesting(Protocol):
     """Requests launches. Implemented by launch.service.LaunchService."""
 
@@ -59,19 +63,19 @@ class StartingScheduled:
     @activity.defn(name="start_scheduled")
     async def start_due(self, _: StartRound) -> int:
         """Start what is due and return the number of plans that were started or failed."""
-        return await self.start_due_at(datetime.now(UTC))
+        return await self.start_due_by(lambda: datetime.now(UTC))
 
-    async def start_due_at(self, now: datetime) -> int:
-        """Start what is due at this moment."""
-        near = {"status": {"$in": sorted(OPEN)}, "at": {"$lte": now + _EARLIEST}}
+    async def start_due_by(self, clock: Clock) -> int:
+        """Start what is due by this clock, which is read for each plan: the process may be paused in between."""
+        near = {"status": {"$in": sorted(OPEN)}, "at": {"$lte": clock() + _EARLIEST}}
         plans, _ = await self._db.find_readable(ScheduledLaunch, near, sort=[("at", 1)], limit=_AT_ONCE)
-        return sum([await self._start_if_due(plan, now) for plan in plans])
+        return sum([await self._start_if_due(plan, clock) for plan in plans])
 
-    async def _start_if_due(self, plan: ScheduledLaunch, now: datetime) -> bool:
+    async def _start_if_due(self, plan: ScheduledLaunch, clock: Clock) -> bool:
         try:
-            if plan.status is ScheduledLaunchStatus.PLANNED and now < plan.at - await self._lead(plan):
+            if plan.status is ScheduledLaunchStatus.PLANNED and clock() < plan.at - await self._lead(plan):
                 return False
-            return await self._start(plan, now)
+            return await self._start(plan, clock())
         except GatewayError as error:
             log.warning("failed to start scheduled launch", extra={"plan": plan.id, "why": error.message})
             return False

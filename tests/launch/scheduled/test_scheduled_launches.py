@@ -64,8 +64,8 @@ async def now(world: World, planned: ScheduledLaunch) -> ScheduledLaunch:
 async def test_a_planned_launch_begins_early_enough_and_not_earlier(world: World) -> None:
     planned = await plan(world, datetime.now(UTC) + timedelta(hours=2))
 
-    early = await starting(world).start_due_at(planned.at - LEAD - timedelta(seconds=1))
-    in_time = await starting(world).start_due_at(planned.at - LEAD)
+    early = await starting(world).start_due_by(lambda: planned.at - LEAD - timedelta(seconds=1))
+    in_time = await starting(world).start_due_by(lambda: planned.at - LEAD)
 
     started = await now(world, planned)
     assert (early, in_time, started.status) == (0, 1, ScheduledLaunchStatus.STARTED)
@@ -146,9 +146,9 @@ async def test_a_plan_without_a_machine_is_tried_until_its_time_and_then_fails(w
     planned = await plan(world, datetime.now(UTC) + timedelta(minutes=5))
     world.cloud.stock.clear()
 
-    await starting(world).start_due_at(planned.at - timedelta(minutes=1))
+    await starting(world).start_due_by(lambda: planned.at - timedelta(minutes=1))
     before = await now(world, planned)
-    await starting(world).start_due_at(planned.at)
+    await starting(world).start_due_by(lambda: planned.at)
     after = await now(world, planned)
 
     assert (before.status, after.status) == (ScheduledLaunchStatus.PLANNED, ScheduledLaunchStatus.FAILED)
@@ -162,11 +162,21 @@ async def test_a_plan_that_was_missed_by_more_than_ten_minutes_fails_and_rents_n
 ) -> None:
     planned = await plan(world, datetime.now(UTC) + timedelta(minutes=5))
 
-    await starting(world).start_due_at(planned.at + timedelta(minutes=minutes))
+    await starting(world).start_due_by(lambda: planned.at + timedelta(minutes=minutes))
 
     ended = await now(world, planned)
     assert (ended.status, await world.db.count(Launch, {})) == (status, int(status == "STARTED"))
     assert ("could not be requested in time" in (ended.failure or "")) is (status == "FAILED")
+
+
+async def test_a_worker_that_was_paused_in_the_middle_of_a_round_rents_nothing_late(world: World) -> None:
+    planned = await plan(world, datetime.now(UTC) + timedelta(minutes=5))
+    moments = iter([planned.at, *[planned.at + timedelta(hours=8)] * 10])
+
+    await starting(world).start_due_by(lambda: next(moments))
+
+    assert (await now(world, planned)).status is ScheduledLaunchStatus.FAILED
+    assert await world.db.count(Launch, {}) == 0
 
 
 async def test_a_launch_that_was_requested_before_its_worker_died_is_found_however_late(world: World) -> None:
@@ -175,7 +185,7 @@ async def test_a_launch_that_was_requested_before_its_worker_died_is_found_howev
     with pytest.raises(DiedError):
         await starting(world, launches).start_due(StartRound())
 
-    await starting(world, launches).start_due_at(planned.at + timedelta(hours=8))
+    await starting(world, launches).start_due_by(lambda: planned.at + timedelta(hours=8))
 
     assert (await now(world, planned)).started_launch_id == planned.launch_id
     assert await world.db.count(Launch, {}) == 1
@@ -185,7 +195,7 @@ async def test_a_plan_that_a_dead_worker_had_claimed_fails_when_it_is_late(world
     planned = await plan(world, datetime.now(UTC) + timedelta(minutes=5))
     await world.db.update(ScheduledLaunch, {"_id": planned.id}, {"$set": {"status": ScheduledLaunchStatus.STARTING}})
 
-    await starting(world).start_due_at(planned.at + timedelta(hours=8))
+    await starting(world).start_due_by(lambda: planned.at + timedelta(hours=8))
 
     assert (await now(world, planned)).status is ScheduledLaunchStatus.FAILED
     assert await world.db.count(Launch, {}) == 0
