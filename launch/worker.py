@@ -59,6 +59,7 @@ _PLAIN: Final = (
         "fleet.warm_pool.holding",
         "fleet.warm_pool.messages",
         "fleet.warm_pool.metering",
+        "fleet.warm_pool.offers",
         "fleet.warm_pool.planning",
         "fleet.warm_pool.preparing",
         "fleet.warm_pool.releasing",

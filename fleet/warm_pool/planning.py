@@ -18,24 +18,23 @@ from temporalio import activity
 
 from billing.limits import SpendingLimits
 from billing.operator_alerts import OperatorAlerts
-from errors import ConflictError, GatewayError, ProviderError, UnavailableError
-from fleet.warm_pool.budget import PREPARE_WITHIN, Budget, committed, most_of, over_ceiling, read_spent_today
+from errors import ConflictError, GatewayError, UnavailableError
+from fleet.warm_pool.budget import Budget, committed, most_of, over_ceiling, read_spent_today
 from fleet.warm_pool.forecast import PastLaunches, Spot, count_consoles, forecast, machines_wanted
 from fleet.warm_pool.holding import Holding, KnownWorkflows
 from fleet.warm_pool.messages import PoolRound, PoolWork
 from fleet.warm_pool.metering import WarmMeter
-from models.catalog import Console, ConsoleType, consoles
+from fleet.warm_pool.offers import Offers
+from models.catalog import consoles
 from models.database import Database
-from models.launches import new_id
 from models.operator_alerts import OperatorAlertCode
 from models.usage import UsageState
-from models.vms import VmPlace
 from models.warm_machines import OPEN, POOL_ID, WarmMachine, WarmPool, WarmStatus
-from placement.ranking import LocatedSite, Placements
+from placement.ranking import Placements
 from placement.unavailable_sites import EVERY_SITE, FullSites
-from providers.base import Machine, MachineId, MachineState, Offer, PricePart, ProviderName
+from providers.base import Machine, MachineId, MachineState, ProviderName
 from providers.registry import Registry
-from providers.tags import belongs_to, tag_of
+from providers.tags import belongs_to
 
 log = logging.getLogger(__name__)
 
@@ -172,6 +171,7 @@ class WarmPlanning:
         """Let the machine leave the pool, unless a launch has taken it. From `on_since` on it costs its full price."""
         try:
             if await self._holding.is_held(machine.id):
+                machine.status = WarmStatus.TAKEN
                 return
         except UnavailableError as error:
             log.warning("a warm machine is not released yet", extra={"warm": machine.id, "why": error.message})
@@ -218,7 +218,8 @@ class WarmPlanning:
 
     async def _choose(self, pool: _Pool, missing: Sequence[Spot]) -> list[WarmMachine]:
         """Return machines for as many of the spots as the ceiling allows, in their order."""
-        offers = _Offers(self, await consoles(self._db), await count_consoles(self._db, pool.now))
+        launched = await count_consoles(self._db, pool.now)
+        offers = Offers(self._registry, self._placements, self._deployment, await consoles(self._db), launched)
         full = await self._full_sites.list_full()
         failed = await self._find_failed(pool.now)
         low = await self._find_low_balances()
@@ -252,86 +253,6 @@ class WarmPlanning:
         }
         found, _ = await self._db.find_readable(WarmMachine, failed)
         return {_spot(each) for each in found}
-
-    async def located_sites(self, provider: ProviderName) -> list[LocatedSite]:
-        """Return the sites of a cloud; none if it does not respond."""
-        try:
-            return await self._placements.sites(provider)
-        except (ProviderError, GatewayError) as error:
-            log.warning("no warm machines at a failing provider", extra={"provider": provider, "why": error.message})
-            return []
-
-    def offer(self, site: LocatedSite, console: Console) -> Offer | None:
-        """Return what the site asks for the console's machine."""
-        return self._registry.get(site.site.provider).offer(site.site, console.preset.shape)
-
-    def tag(self, machine_id: str) -> str:
-        """Return the machine's name at its cloud."""
-        return tag_of(self._deployment, machine_id)
-
-
-class _Offers:
-    """Makes records of machines from the clouds' offers. Each cloud is asked once."""
-
-    def __init__(
-        self, planning: WarmPlanning, known: Mapping[ConsoleType, Console], launched: Mapping[ConsoleType, int]
-    ) -> None:
-        self._planning = planning
-        self._consoles = sorted(known.values(), key=lambda each: -launched.get(each.type, 0))
-        self._sites: dict[ProviderName, dict[str, LocatedSite]] = {}
-
-    async def machine_at(self, spot: Spot, now: datetime) -> WarmMachine | None:
-        """Return a new record; None if the site has no such machine at a price that an operator allows."""
-        console = next((each for each in self._consoles if _allows(each, spot)), None)
-        site = (await self._sites_of(spot.provider)).get(spot.site_id)
-        if console is None or site is None or not site.site.online:
-            return None
-        offer = self._planning.offer(site, console)
-        most = next(each.max_usd_per_hour for each in console.providers if each.provider is spot.provider)
-        if offer is None or (most is not None and offer.usd_per_hour > most):
-            return None
-        return _record(self._planning, offer, site, console, now)
-
-    async def _sites_of(self, provider: ProviderName) -> Mapping[str, LocatedSite]:
-        if provider not in self._sites:
-            found = await self._planning.located_sites(provider)
-            self._sites[provider] = {each.site.id: each for each in found}
-        return self._sites[provider]
-
-
-def _allows(console: Console, spot: Spot) -> bool:
-    enabled = {each.provider for each in console.providers if each.enabled}
-    return console.preset.name is spot.preset and spot.provider in enabled
-
-
-def _record(planning: WarmPlanning, offer: Offer, site: LocatedSite, console: Console, now: datetime) -> WarmMachine:
-    machine_id, place, position = new_id(), site.site.place, site.position
-    egress = offer.usd_per_hour_for(PricePart.EGRESS)
-    return WarmMachine(
-        id=machine_id,
-        tag=planning.tag(machine_id),
-        provider=offer.provider,
-        preset=console.preset.name,
-        console=console.type,
-        vcpus=offer.vcpus,
-        ram_gb=offer.ram_gb,
-        storage_gb=offer.storage_gb,
-        gpu_model=offer.gpu_model,
-        place=VmPlace(
-            site_id=offer.site_id,
-            city=place.city,
-            region=place.region,
-            country=place.country,
-            country_code=site.country_code,
-            latitude=None if position is None else position.latitude,
-            longitude=None if position is None else position.longitude,
-        ),
-        usd_per_hour=offer.usd_per_hour - egress,
-        usd_per_hour_stopped=offer.usd_per_hour_stopped,
-        usd_per_hour_egress=egress,
-        created_at=now,
-        prepare_until=now + PREPARE_WITHIN,
-    )
 
 
 def _spot(machine: WarmMachine) -> Spot:
