@@ -35,12 +35,18 @@ SERIOUS: Final = """axe.run(document, {resultTypes: ['violations']}).then(found 
 TOO_WIDE: Final = f"""document.documentElement.scrollWidth <= {NARROW} ? [] : [...document.querySelectorAll('body *')]
     .filter(one => one.getBoundingClientRect().right > {NARROW})
     .map(one => one.tagName + ' ' + one.className + ' ' + one.innerText?.slice(0, 40))"""
+# Whether the tab of the shown view is in sight; also true where no view is shown.
+TAB_IS_IN_SIGHT: Final = f"""[...document.querySelectorAll('nav [aria-current=page]')].every(tab => {{
+    const {{left, right}} = tab.getBoundingClientRect();
+    return left >= 0 && right <= {NARROW};
+}})"""
 # Addresses of views, each with an expression that is true once it shows its data.
 PLAYERS_VIEWS: Final = {
     "play?console=SWITCH&game=mario-odyssey": "document.querySelectorAll('.placements > li').length === 2",
     f"play/launch/{global_id('Launch', LAUNCH)}": "document.querySelector('.address code')",
     f"play/launch/{global_id('Launch', OTHER_LAUNCH)}": "document.querySelector('#cancel-launch')",
     "saves?console=GB": "document.querySelectorAll('.choices > li').length === 2",
+    "%E0%A4%A": "document.querySelector('main').innerText.includes('There is no such page')",
 }
 OPERATORS_VIEWS: Final = {
     "machines": "document.querySelector('main').innerText.includes('Dallas')",
@@ -75,6 +81,7 @@ async def examine(page: Page, view: str) -> None:
         await page.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
         assert (view, theme, await page.evaluate(SERIOUS)) == (view, theme, [])
     assert (view, await page.evaluate(TOO_WIDE)) == (view, [])
+    assert (view, await page.evaluate(TAB_IS_IN_SIGHT)) == (view, True)
 
 
 async def test_axe_finds_nothing_serious_and_every_view_fits_a_narrow_screen(

@@ -45,6 +45,15 @@ __all__ = ["account", "shelf", "world"]
 A_PICTURE: Final = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+# Answers the first request for a cover with the status of a service that is busy.
+ONE_COVER_LATER: Final = """{
+    const ask = window.fetch;
+    window.fetch = async (address, options) => {
+        if (window.unavailable || !String(address).includes('zelda')) return ask(address, options);
+        window.unavailable = true;
+        return new Response('', {status: 503});
+    };
+}"""
 STATUS: Final = "document.querySelector('[data-status]')?.dataset.status"
 STEPS: Final = "[...document.querySelectorAll('.steps li')].map(step => step.dataset.status)"
 PLACES: Final = "[...document.querySelectorAll('.placements > li')].map(place => place.innerText)"
@@ -240,7 +249,12 @@ async def test_games_have_their_covers_and_no_other_host_is_asked_for_them(shelf
         listening(app) as address,
         open_page(f"http://{address}/console#/play?console=SNES", tmp_path) as page,
     ):
+        await page.evaluate(ONE_COVER_LATER)
         await sign_in(page)
+        await page.until("window.unavailable")
+        await page.evaluate("location.hash = '#/saves'")
+        await page.until("!document.querySelector('.cover')")
+        await page.evaluate("location.hash = '#/play?console=SNES'")
         await page.until("document.querySelector('.cover img')?.complete")
 
         shown = "[...document.querySelectorAll('.games li')].map(game => [game.innerText, !!game.querySelector('img')])"

@@ -139,6 +139,9 @@ async def test_an_operator_reads_the_bill_of_last_month_and_its_parts_add_up(
             "[...document.querySelectorAll('.receipts tbody > tr > td:last-child data')].map(d => d.value)"
         )
         await page.until("document.querySelector('.limits')?.innerText.includes('Whole platform: $20.00 a month')")
+        await page.evaluate(EXPORTS_REFUSED)
+        await press(page, "CSV of the month")
+        await page.until("document.querySelector('.sign-in')?.innerText.includes('the token has expired')")
 
     assert totals == [report["total"], report["total"]]
     assert str(sum(map(Decimal, amounts))) == report["total"]
@@ -201,6 +204,15 @@ async def processor_s(page: Page) -> float:
     return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
 
 
+# Answers requests for exports as the service does once the credential is over.
+EXPORTS_REFUSED: Final = """
+    const ask = window.fetch;
+    window.fetch = async (address, options) => {
+        if (!address.includes('/exports/')) return ask(address, options);
+        const error = {message: 'the token has expired', extensions: {code: 'UNAUTHENTICATED'}};
+        return new Response(JSON.stringify({errors: [error]}), {status: 401});
+    };
+    0"""
 # Lets no request for the service's readiness through while `cut` is true.
 CUT_READINESS: Final = """
     const ask = window.fetch;

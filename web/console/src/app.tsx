@@ -33,6 +33,11 @@ function Shell({ viewer, version }: { viewer: Viewer; version: string }) {
   const views = viewsOf(viewer.role);
   const path = route.path[0] ?? views[0]?.path ?? "";
   const content = useRef<HTMLElement>(null);
+  const tabs = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a narrow screen not all of them are in sight.
+    tabs.current?.querySelector("[aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [path]);
   return (
     <>
       <a
@@ -49,7 +54,7 @@ function Shell({ viewer, version }: { viewer: Viewer; version: string }) {
         <a class="brand" href={href([])}>
           {t("app.name")}
         </a>
-        <nav aria-label={t("app.views")}>
+        <nav ref={tabs} aria-label={t("app.views")}>
           <ul>
             {views.map((view) => (
               <li key={view.path}>

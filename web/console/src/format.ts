@@ -10,12 +10,12 @@ const DAY = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeZone: "UT
 const WHOLE = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const ONE_DIGIT = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
 
-/** Returns an amount in two digits. `exact` is the API's string; an amount below half a cent is not shown as zero. */
+/** Returns an amount in two digits. `exact` is the API's string; an amount above zero is not shown as zero. */
 export function money(exact: string, currency = "USD"): string {
   const amounts = new Intl.NumberFormat(LOCALE, { style: "currency", currency, ...TWO_DIGITS });
   const value = Number(exact);
   if (value > 0 && value < 0.005) return `< ${amounts.format(0.01)}`;
-  return amounts.format(value);
+  return amounts.format(Math.abs(value) < 0.005 ? 0 : value);
 }
 
 /** Returns all digits of an amount with its currency. */

@@ -10,7 +10,16 @@ export interface Route {
 
 export function currentRoute(): Route {
   const [path = "", query = ""] = window.location.hash.replace(/^#\/?/, "").split("?", 2);
-  return { path: path.split("/").filter(Boolean).map(decodeURIComponent), query: new URLSearchParams(query) };
+  return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query) };
+}
+
+/** Returns a segment decoded, or as it is if that is not possible: no view has such a name, and no object such an id. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 /** Returns the `href` of a view. */

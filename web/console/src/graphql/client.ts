@@ -12,9 +12,14 @@ export type Variables<Name extends OperationName> = Operations[Name]["variables"
 export type Data<Name extends OperationName> = Operations[Name]["data"];
 export type Payload<Name extends OperationName> = Data<Name>[keyof Data<Name>];
 
+interface Fault {
+  message: string;
+  extensions?: { code?: string; field?: string; retryAfter?: number };
+}
+
 interface Answer {
   data?: unknown;
-  errors?: { message: string; extensions?: { code?: string; field?: string; retryAfter?: number } }[];
+  errors?: Fault[];
 }
 
 /** Hashes of the trusted documents by name, which the service writes into the page. */
@@ -51,9 +56,21 @@ export async function request<Name extends NameOf<"query" | "mutation">>(
   }
   const [first] = answer.errors ?? [];
   if (first === undefined) return answer.data as Data<Name>;
-  const failure = new Failure(first.extensions?.code ?? "INTERNAL", first.message, first.extensions);
-  if (failure.code === "UNAUTHENTICATED") endSession(failure.message);
-  throw failure;
+  throw failureOf(first);
+}
+
+/** Returns why a request for something else than GraphQL failed. Its errors have the same form. */
+export async function failureOfResponse(response: Response): Promise<Failure> {
+  const answer = (await response.json().catch(() => ({}))) as Answer;
+  const [first] = answer.errors ?? [];
+  return first ? failureOf(first) : new Failure(response.status >= 502 ? "UNAVAILABLE" : "INTERNAL", "");
+}
+
+/** Returns the failure for an entry of `errors`, and ends the session if the credential is no longer accepted. */
+function failureOf({ message, extensions }: Fault): Failure {
+  const failure = new Failure(extensions?.code ?? "INTERNAL", message, extensions);
+  if (failure.code === "UNAUTHENTICATED") endSession(message);
+  return failure;
 }
 
 /** Runs a mutation and returns its payload. Throws Refused with the payload's `errors` if there are any. */

@@ -34,7 +34,7 @@ export const machines = {
   "machines.Delete": "Delete",
   "machines.StartWhat": "It costs {price} an hour while it runs. Its session begins again.",
   "machines.StopWhat": "Saves are uploaded first. A stopped machine costs only its storage.",
-  "machines.RestartWhat": "Saves are uploaded first. Whoever plays is interrupted for some minutes.",
+  "machines.RestartWhat": "Saves are uploaded first. The player is interrupted for some minutes.",
   "machines.DeleteWhat": "Saves are uploaded first. Then the machine is given back and costs nothing. This cannot be undone.",
   "machines.noCommands": "In this state it takes no command.",
   "machines.pairing": "Pair a device",

@@ -1,6 +1,6 @@
 // Files that the viewer downloads.
 
-import { ENDPOINT } from "../../graphql/client";
+import { ENDPOINT, failureOfResponse } from "../../graphql/client";
 import { Failure } from "../../graphql/errors";
 import { credentialHeaders } from "../../session";
 
@@ -9,7 +9,7 @@ export async function downloadMonth(month: string): Promise<void> {
   const address = ENDPOINT.replace(/\/graphql$/, `/exports/costs?month=${month}`);
   const response = await fetch(address, { headers: credentialHeaders(), credentials: "omit" }).catch(() => undefined);
   if (!response) throw new Failure("NETWORK", "");
-  if (!response.ok) throw new Failure("INTERNAL", "");
+  if (!response.ok) throw await failureOfResponse(response);
   offer(await response.blob(), `costs-${month}.csv`);
 }
 

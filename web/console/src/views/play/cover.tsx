@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { ENDPOINT } from "../../graphql/client";
 import { credentialHeaders } from "../../session";
 
-/** Pictures that were loaded in this tab, by their addresses: addresses of `blob:`, or nothing where one failed. */
+/** Pictures that were loaded in this tab, by their addresses: addresses of `blob:`, or nothing where there is no picture. */
 const LOADED = new Map<string, Promise<string | undefined>>();
 const AT_ONCE = 4;
 let loading = 0;
@@ -46,7 +46,9 @@ async function fetched(url: string): Promise<string | undefined> {
   loading++;
   try {
     const answer = await fetch(new URL(url, ENDPOINT), { headers: credentialHeaders(), credentials: "omit" });
-    return answer.ok ? URL.createObjectURL(await answer.blob()) : undefined;
+    if (answer.ok) return URL.createObjectURL(await answer.blob());
+    if (answer.status !== 404) LOADED.delete(url);
+    return undefined;
   } catch {
     LOADED.delete(url);
     return undefined;

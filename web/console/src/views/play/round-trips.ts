@@ -28,7 +28,10 @@ export function useMeasuredRoundTrips(): MeasuredRttInput[] | null {
 async function measureAll(): Promise<MeasuredRttInput[]> {
   const probes = await request("RttProbes", {}).then(
     ({ rttProbes }) => [...rttProbes],
-    () => [],
+    () => {
+      measured = undefined; // asked again when the view is opened again
+      return [];
+    },
   );
   const found: MeasuredRttInput[] = [];
   const work = async () => {
