@@ -104,6 +104,7 @@ def test_what_is_for_operators_only() -> None:
         "Query.costComparison",
         "Query.emulatorImages",
         "Query.launchTimes",
+        "Query.sweeps",
         "Query.warmPool",
         "Mutation.configureConsole",
         "Mutation.refreshEmulatorImages",
