@@ -15,7 +15,7 @@ from typing import Any, Final
 from composition.checks.addresses import check_token_keys, check_traces, check_webhook
 from composition.checks.clouds import check_bucket, check_cloudypad, check_compute, check_google, check_tensordock
 from composition.checks.outcome import CHECK_S, Check, CheckFailedError, CheckSkippedError
-from composition.checks.process import check_data_folder, check_port, check_ssh_key
+from composition.checks.process import check_data_folder, check_metrics_port, check_port, check_ssh_key
 from composition.checks.stores import check_database, check_temporal
 from composition.files import file_faults
 from errors import ProviderError, UnavailableError, UnusableError
@@ -40,7 +40,7 @@ class CheckResult:
 
 async def preflight(settings: Settings, role: str) -> list[CheckResult]:
     """Run all checks that apply to the role, and return their results in a fixed order."""
-    checks = dict(_CHECKS if role != "gateway" else {n: c for n, c in _CHECKS.items() if n not in _FOR_WORKERS})
+    checks = _checks_of(role)
     unsafe = [CheckResult("settings", CheckState.FAILED, line) for line in unsafe_settings(settings, role)]
     files = await asyncio.to_thread(lambda: list(file_faults(settings, works=role != "gateway")))
     results = [
@@ -53,6 +53,12 @@ async def preflight(settings: Settings, role: str) -> list[CheckResult]:
     for found in await asyncio.gather(*(_run(name, check, settings) for name, check in checks.items())):
         results += found
     return results
+
+
+def _checks_of(role: str) -> dict[str, Check]:
+    if role == "gateway":
+        return {name: check for name, check in _CHECKS.items() if name not in _FOR_WORKERS}
+    return {**_CHECKS, "port": check_metrics_port} if role == "worker" else _CHECKS
 
 
 def as_text(results: Sequence[CheckResult]) -> str:

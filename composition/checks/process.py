@@ -7,7 +7,7 @@ import os
 import socket
 from pathlib import Path
 
-from composition.checks.outcome import CheckFailedError, reason_of
+from composition.checks.outcome import CheckFailedError, CheckSkippedError, reason_of
 from composition.dependencies import key_pair
 from settings import Environment, Settings
 
@@ -31,17 +31,28 @@ def _can_be_written(folder: Path) -> bool:
 
 async def check_port(settings: Settings) -> str:
     """Listen on the port for a moment."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    return _free("PORT", settings.host, settings.port)
+
+
+async def check_metrics_port(settings: Settings) -> str:
+    """Listen on the port of a worker's metrics for a moment: a worker opens no other."""
+    if settings.metrics_port is None:
+        raise CheckSkippedError("no METRICS_PORT")
+    return _free("METRICS_PORT", settings.host, settings.metrics_port)
+
+
+def _free(variable: str, host: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((settings.host, settings.port))
+            listener.bind((host, port))
         except OSError as error:
-            where = f"{settings.host}:{settings.port}"
+            reason, example = reason_of(error), f"{variable}={port + 1}"
             raise CheckFailedError(
-                f"PORT: cannot listen on {where}: {reason_of(error)}. Example: PORT={settings.port + 1}"
+                f"{variable}: cannot listen on {host}:{port}: {reason}. Example: {example}"
             ) from None
-    return f"{settings.host}:{settings.port} is free"
+    return f"{host}:{port} is free"
 
 
 async def check_ssh_key(settings: Settings) -> str:

@@ -186,6 +186,19 @@ async def test_a_role_that_is_limited_to_the_saves_is_enough(tmp_path: Path) -> 
     assert (faults(results), states(results)["bucket"]) == ([], CheckState.OK)
 
 
+async def test_a_worker_needs_the_port_of_its_metrics_and_not_that_of_a_gateway(tmp_path: Path) -> None:
+    async with silence() as taken:
+        settings = load_settings(data_dir=tmp_path, host="127.0.0.1", port=taken)
+
+        without = await preflight(settings, "worker")
+        results = await preflight(settings.model_copy(update={"metrics_port": taken}), "worker")
+
+    assert states(without)["port"] is CheckState.SKIPPED
+    assert faults(results) == [
+        f"METRICS_PORT: cannot listen on 127.0.0.1:{taken}: Address already in use. Example: METRICS_PORT={taken + 1}"
+    ]
+
+
 async def test_a_gateway_needs_no_permission_at_compute_engine(tmp_path: Path) -> None:
     results = await preflight(load_settings(data_dir=tmp_path, port=0), "gateway")
 
