@@ -40,6 +40,7 @@ from web.error_responses import STATUSES
 from web.health import Readiness
 from web.rest_routes import PATHS, Part, RestPath
 
+ONLY_IN_BODIES = {"measuredRtt"}  # a list of objects, which a query string has no notation for
 LAUNCH = "100000000000000001"
 MACHINE = "200000000000000001"
 LAUNCH_ID = global_id("Launch", LAUNCH)
@@ -75,7 +76,8 @@ class TestTheTable:
         for target in row.variables:
             variables.type_of(tuple(target.split(".")))
 
-        assert {target.split(".")[0] for target in row.variables} == variables.names
+        unsayable = ONLY_IN_BODIES if row.methods == ("GET",) else set()
+        assert {target.split(".")[0] for target in row.variables} == variables.names - unsayable
 
     @pytest.mark.parametrize("row", PATHS, ids=name_of)
     def test_a_row_uses_each_part_of_its_path(self, row: RestPath) -> None:
