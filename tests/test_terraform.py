@@ -13,8 +13,6 @@ import yaml
 
 from tests.deploy_files import BUILD, TERRAFORM, names_of, terraform, text_of_terraform, unquoted
 
-pytestmark = pytest.mark.xdist_group("terraform")
-
 
 def declared() -> set[str]:
     """Return the address of everything that the files declare."""

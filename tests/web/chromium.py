@@ -87,6 +87,12 @@ class Page:
         await self.ask("Page.navigate", url=url)
         await self._loaded.wait()
 
+    async def reload(self) -> None:
+        """Load the page again, and wait until that is done: evaluations during a navigation fail."""
+        self._loaded.clear()
+        await self.ask("Page.reload")
+        await self._loaded.wait()
+
     async def ask(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._numbers)
         self._answers[number] = asyncio.get_running_loop().create_future()
@@ -96,6 +102,7 @@ class Page:
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page, awaited if it is a promise."""
         answer = await self.ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "error" not in answer, answer["error"]
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 

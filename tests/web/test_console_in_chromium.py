@@ -197,7 +197,7 @@ async def test_a_player_settles_a_conflict_restores_an_older_save_and_takes_a_de
     await shelf.upload(MONDAY, b"level 1")
     await shelf.upload(MONDAY + timedelta(hours=1), b"level 2", ON_M2)
     await shelf.conflict(b"level 3", ON_M1)
-    await page.evaluate("location.reload()")
+    await page.reload()
 
     await page.until("document.querySelectorAll('.choices li').length === 2")
     await press(page, "Keep this version", ".choices li:nth-child(2)")

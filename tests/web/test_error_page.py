@@ -37,7 +37,7 @@ def written(tree: ast.AST) -> Iterator[str]:
                 values = [
                     v for k, v in zip(keys, found, strict=True) if isinstance(k, ast.Constant) and k.value == "code"
                 ]
-            case ast.Call(func=ast.Name(id="_refused"), args=[_, value]):
+            case ast.Call(func=ast.Name(id="refused"), args=[_, value]):
                 values = [value]
         for each in values:
             if isinstance(each, ast.Constant) and isinstance(each.value, str) and CODE.fullmatch(each.value):
