@@ -156,6 +156,7 @@ async def test_an_operator_makes_a_key_and_is_told_what_is_wrong_with_a_console(
         await press(page, "Create")
         await page.until("document.querySelector('.message.good code')?.innerText.length > 20")
         await page.click("[aria-label='Change Game Boy']")
+        await page.until("document.querySelector('dialog[open]')")  # opening it moves the focus
         await page.evaluate("document.querySelector('dialog input[name=idle]').value = ''")
         await page.write("dialog input[name=idle]", "0")
         await press(page, "Save", "dialog")
