@@ -34,7 +34,7 @@ pytest: venv         ## the tests on all cores, or those that TESTS names: TESTS
 	exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n auto --maxschedchunk 1 $(TESTS)
 
 # All that needs no engine, no process of its own and no time to pass.
-QUICK := auth bench billing composition models placement providers resolvers schema simulator/bucket simulator/tensordock
+QUICK := auth billing models placement providers resolvers schema simulator/bucket simulator/tensordock
 quick: venv          ## the tests for while one works: in under two minutes, most of what can break
 	exec env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n auto -q $(addprefix tests/,$(QUICK))
 
