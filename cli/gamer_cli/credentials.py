@@ -134,7 +134,7 @@ def _write_file(credentials: Credentials) -> None:
 
 def _read_keyring() -> Credentials | None:
     import keyring  # noqa: PLC0415  (slow to import, and not needed where a file or the environment has the token)
-    from keyring.errors import KeyringError  # noqa: PLC0415
+    from keyring.errors import KeyringError  # noqa: PLC0415  (see above)
 
     try:
         text = keyring.get_password(_NAME, _ACCOUNT)
@@ -145,7 +145,7 @@ def _read_keyring() -> Credentials | None:
 
 def _write_keyring(credentials: Credentials) -> bool:
     import keyring  # noqa: PLC0415  (see above)
-    from keyring.errors import KeyringError  # noqa: PLC0415
+    from keyring.errors import KeyringError  # noqa: PLC0415  (see above)
 
     if keyring.get_keyring().priority < 1:
         return False
@@ -158,7 +158,7 @@ def _write_keyring(credentials: Credentials) -> bool:
 
 def _delete_keyring() -> None:
     import keyring  # noqa: PLC0415  (see above)
-    from keyring.errors import KeyringError  # noqa: PLC0415
+    from keyring.errors import KeyringError  # noqa: PLC0415  (see above)
 
     with suppress(KeyringError, RuntimeError):
         keyring.delete_password(_NAME, _ACCOUNT)

@@ -63,9 +63,9 @@ class Service:
         Raise ConnectionLostError if it may begin again, and CommandError if it is refused.
         """
         # gql takes a moment to import, which most commands need not spend.
-        from gql import Client, gql  # noqa: PLC0415
-        from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport  # noqa: PLC0415
-        from gql.transport.exceptions import TransportError, TransportQueryError  # noqa: PLC0415
+        from gql import Client, gql  # noqa: PLC0415  (slow to import)
+        from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport  # noqa: PLC0415  (see above)
+        from gql.transport.exceptions import TransportError, TransportQueryError  # noqa: PLC0415  (see above)
 
         transport = AIOHTTPWebsocketsTransport(
             "ws" + self._url("/graphql").removeprefix("http"),
